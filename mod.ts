@@ -1,0 +1,87 @@
+/**
+ * LM Studio for TypeScript: list the models on your machine, complete, stream and embed, with errors that
+ * say what to do. Works in Deno, Bun, Node (20 and later) and the browser.
+ *
+ * @example
+ * ```ts
+ * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+ *
+ * const lmstudio = new LMStudioProvider();
+ * const { content } = await lmstudio.complete("Say hello in three languages.");
+ * console.log(content);
+ * ```
+ *
+ * @module
+ */
+
+export { LMStudioProvider } from "./src/provider/lmstudio.ts";
+export { resolveConfig } from "./src/platform/resolve_config.ts";
+export type {
+  ConfigEntry,
+  ConfigSource,
+  LMStudioProviderOptions,
+  ModelSubstitution,
+  OnModelSubstituted,
+  ResolvedConfig,
+} from "./src/core/config.ts";
+
+export type {
+  AssistantMessage,
+  ContentPart,
+  DeveloperMessage,
+  ImagePart,
+  Message,
+  SystemMessage,
+  TextPart,
+  Tool,
+  ToolCall,
+  ToolCallDelta,
+  ToolMessage,
+  UserMessage,
+} from "./src/core/messages.ts";
+export type {
+  CallOptions,
+  CallStatus,
+  CompletionRequest,
+  CompletionResponse,
+  CompletionStream,
+  DraftStats,
+  EmbeddingRequest,
+  EmbeddingResponse,
+  FinishReason,
+  GenerationStats,
+  LoadedInstance,
+  ModelCapabilities,
+  ModelInfo,
+  ModelProvider,
+  PartialAnswer,
+  StreamingChunk,
+  Usage,
+} from "./src/core/types.ts";
+export type {
+  JsonSchema,
+  SchemaIssue,
+  StandardSchema,
+  StandardSchemaProps,
+  StandardSchemaResult,
+} from "./src/core/schema.ts";
+
+export {
+  AllProvidersFailedError,
+  ApiError,
+  AuthenticationError,
+  ConfigurationError,
+  InvalidRequestError,
+  isProviderError,
+  ModelNotAvailableError,
+  NetworkError,
+  ParseError,
+  ProviderError,
+  RateLimitedError,
+  SerializationError,
+  StreamError,
+  TimeoutError,
+  UnknownProviderError,
+} from "./src/core/errors.ts";
+export type { AnyProviderError, ProviderErrorOptions, TimeoutPhase } from "./src/core/errors.ts";
+export type { ErrorCode, ErrorKind, KnownCode } from "./src/core/error_codes.ts";

@@ -1,0 +1,440 @@
+/**
+ * The configuration cascade: defaults, a file, a `.env` file, the environment, the constructor's options.
+ * Pure: it is given the texts and never reads them.
+ *
+ * @module
+ */
+
+import { normalizeBaseUrl } from "./base_url.ts";
+import { ConfigurationError } from "./errors.ts";
+import { describeUnknownField } from "./fields.ts";
+import type { CompletionResponse, EmbeddingResponse } from "./types.ts";
+
+/** Told when another model answered than the one that was asked. */
+export interface ModelSubstitution {
+  /** The model that was asked. */
+  requested: string;
+  /** The model that answered. */
+  answered: string;
+  /** The whole answer; of a stream, absent. */
+  response?: CompletionResponse | EmbeddingResponse;
+}
+
+/** What to do when another model answers than the one that was asked. */
+export type OnModelSubstituted = "throw" | "ignore" | ((info: ModelSubstitution) => void);
+
+/** The options of `new LMStudioProvider()`. Each wins over the environment, which wins over files. */
+export interface LMStudioProviderOptions {
+  /** Address of the server, in any usual form. @default {"http://127.0.0.1:1234"} */
+  baseUrl?: string | undefined;
+  /** API token, where the server wants one. @default {none} */
+  apiToken?: string | undefined;
+  /** Model of completions that name none. @default {the one that is loaded} */
+  model?: string | undefined;
+  /** Model of embeddings that name none. @default {the one that is loaded, else the only one} */
+  embeddingModel?: string | undefined;
+  /** Milliseconds for a whole call that is not a stream. @default {30000 for listings; none for generation} */
+  timeoutMs?: number | undefined;
+  /** Milliseconds until the server must have accepted a connection. @default {5000} */
+  connectTimeoutMs?: number | undefined;
+  /** Streams: milliseconds until the first token. @default {600000} */
+  firstTokenTimeoutMs?: number | undefined;
+  /** Streams: milliseconds of silence allowed after the first token. @default {120000} */
+  idleTimeoutMs?: number | undefined;
+  /** How often a failed request may be sent again, 0 to 10. @default {2} */
+  maxRetries?: number | undefined;
+  /** Milliseconds `supportsModel` and `modelCapabilities` believe a listing. @default {30000} */
+  modelCacheTtlMs?: number | undefined;
+  /** Headers of every request. Values never appear in errors. */
+  headers?: Readonly<Record<string, string>> | undefined;
+  /** Used instead of the global `fetch`. On Node it must bring its own long time-outs. */
+  fetch?: typeof globalThis.fetch | undefined;
+  /** What to do when the server lets another model answer. @default {"throw"} */
+  onModelSubstituted?: OnModelSubstituted | undefined;
+  /** A JSON file with any of `baseUrl` to `headers` above. */
+  configFile?: string | undefined;
+  /** A `.env` file with any of the variables of the environment. */
+  envFile?: string | undefined;
+  /** Replaces the process's environment. */
+  env?: Readonly<Record<string, string | undefined>> | undefined;
+}
+
+/** The configuration a provider works with, frozen. `JSON.stringify` and inspectors show it without secrets. */
+export interface ResolvedConfig {
+  /** Root of the server, without a trailing slash. */
+  readonly baseUrl: string;
+  /** API token. */
+  readonly apiToken?: string;
+  /** Model of completions that name none. */
+  readonly model?: string;
+  /** Model of embeddings that name none. */
+  readonly embeddingModel?: string;
+  /** Absent: 30 000 for listings, status and probes; none for generation, embeddings and load. */
+  readonly timeoutMs?: number;
+  /** Milliseconds until the server must have accepted a connection. */
+  readonly connectTimeoutMs: number;
+  /** Streams: milliseconds until the first token. */
+  readonly firstTokenTimeoutMs: number;
+  /** Streams: milliseconds of silence allowed after the first token. */
+  readonly idleTimeoutMs: number;
+  /** How often a failed request may be sent again. */
+  readonly maxRetries: number;
+  /** Milliseconds `supportsModel` and `modelCapabilities` believe a listing. */
+  readonly modelCacheTtlMs: number;
+  /** Headers of every request. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Used instead of the global `fetch`. */
+  readonly fetch?: typeof globalThis.fetch;
+  /** What to do when the server lets another model answer. */
+  readonly onModelSubstituted: OnModelSubstituted;
+}
+
+/** Where a value came from. */
+export type ConfigSource = "default" | "file" | "dotenv" | "environment" | "option";
+
+/** One value of the configuration and where it came from; secrets masked. */
+export interface ConfigEntry {
+  /** Name of the option. */
+  key: keyof ResolvedConfig;
+  /** Its value; secrets are `***`. */
+  value: unknown;
+  /** Which source won. */
+  source: ConfigSource;
+  /** Name of the variable or the file. */
+  origin?: string;
+}
+
+/** What `resolveCascade` is given. */
+export interface ConfigInputs {
+  readonly options: LMStudioProviderOptions;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly dotenv?:
+    | { readonly name: string; readonly values: Readonly<Record<string, string | undefined>> }
+    | undefined;
+  readonly file?: { readonly name: string; readonly text: string } | undefined;
+}
+
+/** What `resolveCascade` gives. */
+export interface ResolvedCascade {
+  readonly config: ResolvedConfig;
+  readonly entries: readonly ConfigEntry[];
+}
+
+type Check = (value: unknown) => { readonly value: unknown } | { readonly problem: string };
+
+interface Setting {
+  readonly key: keyof ResolvedConfig;
+  readonly check: Check;
+  /** Variables that set it; the first one found wins. */
+  readonly variables?: readonly string[];
+  /** Reads a variable's text; the text itself when absent. */
+  readonly read?: (text: string) => unknown;
+  /** What a variable's text must be, for errors, where it is not what the option must be. */
+  readonly form?: string;
+  readonly fallback?: unknown;
+  readonly secret?: boolean;
+  /** Only code can give it. */
+  readonly optionOnly?: boolean;
+}
+
+/** The variables that name the server's address, in order. */
+export const BASE_URL_VARIABLES: readonly string[] = [
+  "PATINOX_LMSTUDIO_BASE_URL",
+  "LMSTUDIO_BASE_URL",
+  "LMSTUDIO_ENDPOINT",
+  "LM_STUDIO_BASE_URL",
+  "LM_STUDIO_API_BASE",
+  "LMSTUDIO_HOST",
+];
+
+const SETTINGS: readonly Setting[] = [
+  {
+    key: "baseUrl",
+    check: checkBaseUrl,
+    variables: BASE_URL_VARIABLES,
+    fallback: "http://127.0.0.1:1234",
+  },
+  {
+    key: "apiToken",
+    check: checkToken,
+    variables: ["LM_API_TOKEN", "LMSTUDIO_API_KEY", "LM_STUDIO_API_KEY"],
+    secret: true,
+  },
+  { key: "model", check: checkName, variables: ["LMSTUDIO_MODEL"] },
+  { key: "embeddingModel", check: checkName, variables: ["LMSTUDIO_EMBEDDING_MODEL"] },
+  {
+    key: "timeoutMs",
+    check: checkTime,
+    variables: ["LMSTUDIO_TIMEOUT", "PATINOX_MODEL_TIMEOUT"],
+    read: parseDuration,
+    form: "a time above 0 such as 30 (seconds), 30s, 1500ms or 5m",
+  },
+  { key: "connectTimeoutMs", check: checkTime, fallback: 5000 },
+  { key: "firstTokenTimeoutMs", check: checkTime, fallback: 600_000 },
+  { key: "idleTimeoutMs", check: checkTime, fallback: 120_000 },
+  {
+    key: "maxRetries",
+    check: checkRetries,
+    variables: ["LMSTUDIO_MAX_RETRIES"],
+    read: (text) => /^\d+$/.test(text) ? Number(text) : text,
+    fallback: 2,
+  },
+  { key: "modelCacheTtlMs", check: checkTime, fallback: 30_000 },
+  { key: "headers", check: checkHeaders, fallback: Object.freeze({}), secret: true },
+  { key: "fetch", check: checkFunction, optionOnly: true },
+  {
+    key: "onModelSubstituted",
+    check: checkOnModelSubstituted,
+    optionOnly: true,
+    fallback: "throw",
+  },
+];
+
+/** Every variable the cascade reads. */
+export const CONFIG_VARIABLES: readonly string[] = SETTINGS.flatMap((setting) =>
+  setting.variables ?? []
+);
+
+const FILE_KEYS: ReadonlySet<string> = new Set(
+  SETTINGS.filter((setting) => setting.optionOnly !== true).map((setting) => setting.key),
+);
+const OPTION_KEYS: ReadonlySet<string> = new Set([
+  ...SETTINGS.map((setting) => setting.key),
+  "configFile",
+  "envFile",
+  "env",
+]);
+
+/**
+ * Resolves every setting from the highest source that has it.
+ *
+ * @throws {ConfigurationError} naming the option, variable or file, and the value.
+ */
+export function resolveCascade(inputs: ConfigInputs): ResolvedCascade {
+  const unknownOption = describeUnknownField(inputs.options, OPTION_KEYS, "option");
+  if (unknownOption !== undefined) throw configurationError(unknownOption);
+  const file = inputs.file === undefined
+    ? undefined
+    : { name: inputs.file.name, values: parseConfigFile(inputs.file) };
+
+  const config: Record<string, unknown> = {};
+  const entries: ConfigEntry[] = [];
+  for (const setting of SETTINGS) {
+    const found: Found = findOption(setting, inputs.options) ??
+      findVariable(setting, "environment", inputs.env) ??
+      findVariable(setting, "dotenv", inputs.dotenv?.values, inputs.dotenv?.name) ??
+      findInFile(setting, file) ??
+      { source: "default", value: setting.fallback, name: setting.key };
+    let value = found.value;
+    if (found.source !== "default") {
+      const checked = setting.check(value);
+      if ("problem" in checked) {
+        const problem = found.text !== undefined && setting.form !== undefined
+          ? `is ${describe(found.text)}, not ${setting.form}`
+          : checked.problem;
+        throw configurationError(`${found.name} ${problem}`);
+      }
+      value = checked.value;
+    }
+    if (value !== undefined) config[setting.key] = value;
+    entries.push({
+      key: setting.key,
+      value: setting.secret === true ? mask(value) : value,
+      source: found.source,
+      ...(found.origin === undefined ? {} : { origin: found.origin }),
+    });
+  }
+  return { config: freezeWithoutSecrets(config), entries };
+}
+
+/** A `ConfigurationError` in the usual wording. */
+export function configurationError(state: string, cause?: unknown): ConfigurationError {
+  return new ConfigurationError(`Cannot configure the LM Studio provider: ${state}`, {
+    code: "invalid_configuration",
+    service: "LM Studio",
+    attempts: 0,
+    cause,
+  });
+}
+
+interface Found {
+  readonly source: ConfigSource;
+  readonly value: unknown;
+  /** For error messages. */
+  readonly name: string;
+  readonly origin?: string | undefined;
+  /** What a variable said. */
+  readonly text?: string;
+}
+
+function findOption(setting: Setting, options: LMStudioProviderOptions): Found | undefined {
+  const value = (options as Readonly<Record<string, unknown>>)[setting.key];
+  if (value === undefined) return undefined;
+  return { source: "option", value, name: `option ${setting.key}` };
+}
+
+function findVariable(
+  setting: Setting,
+  source: "environment" | "dotenv",
+  values: Readonly<Record<string, string | undefined>> | undefined,
+  fileName?: string,
+): Found | undefined {
+  for (const variable of setting.variables ?? []) {
+    const text = values?.[variable]?.trim() ?? "";
+    if (text === "") continue;
+    const name = fileName === undefined
+      ? `variable ${variable}`
+      : `variable ${variable} of ${fileName}`;
+    return {
+      source,
+      value: setting.read?.(text) ?? text,
+      name,
+      origin: fileName ?? variable,
+      text,
+    };
+  }
+  return undefined;
+}
+
+function findInFile(
+  setting: Setting,
+  file: { readonly name: string; readonly values: Readonly<Record<string, unknown>> } | undefined,
+): Found | undefined {
+  const value = file?.values[setting.key];
+  if (file === undefined || value === undefined) return undefined;
+  return { source: "file", value, name: `"${setting.key}" of ${file.name}`, origin: file.name };
+}
+
+function parseConfigFile(file: { name: string; text: string }): Readonly<Record<string, unknown>> {
+  let values: unknown;
+  try {
+    values = JSON.parse(file.text);
+  } catch {
+    // The parser's own message quotes the text, in which a token may stand.
+    throw configurationError(`file ${file.name} is not JSON`);
+  }
+  if (typeof values !== "object" || values === null || Array.isArray(values)) {
+    throw configurationError(`file ${file.name} is not a JSON object`);
+  }
+  const unknownField = describeUnknownField(values, FILE_KEYS, "field");
+  if (unknownField !== undefined) {
+    throw configurationError(`file ${file.name} has an ${unknownField}`);
+  }
+  return values as Readonly<Record<string, unknown>>;
+}
+
+/** Milliseconds of `30` or `30s` (seconds), `1500ms`, `5m`, `1h`; the text itself when it is none of them. */
+function parseDuration(text: string): unknown {
+  const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h)?$/i.exec(text);
+  if (match === null) return text;
+  const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2]?.toLowerCase() ?? "s"] ?? 1000;
+  return Number(match[1]) * unit;
+}
+
+function checkBaseUrl(value: unknown): ReturnType<Check> {
+  if (typeof value !== "string") return { problem: `is ${describe(value)}, not an address` };
+  const result = normalizeBaseUrl(value);
+  if (result.problem === undefined) return { value: result.url };
+  return {
+    problem: result.display === "" ? result.problem : `"${result.display}" ${result.problem}`,
+  };
+}
+
+function checkToken(value: unknown): ReturnType<Check> {
+  if (typeof value !== "string") return { problem: `is of type ${typeof value}, not text` };
+  const token = value.trim();
+  if (token === "") return { problem: "is empty; leave it out if the server wants no token" };
+  // Never say which character: the value stays unsaid.
+  if (!/^[\x21-\x7e]+$/.test(token)) {
+    return { problem: "has characters that cannot stand in a header" };
+  }
+  return { value: token };
+}
+
+function checkName(value: unknown): ReturnType<Check> {
+  if (typeof value !== "string") return { problem: `is ${describe(value)}, not a model name` };
+  return value.trim() === "" ? { problem: "is empty" } : { value: value.trim() };
+}
+
+/** Whether a value can be a number of milliseconds to wait: above 0; `Infinity` switches the timer off. */
+export function checkTime(value: unknown): { value: number } | { problem: string } {
+  if (typeof value === "number" && value > 0) return { value };
+  return { problem: `is ${describe(value)}, not a number of milliseconds above 0` };
+}
+
+/** Whether a value can be a number of retries: 0 to 10. */
+export function checkRetries(value: unknown): { value: number } | { problem: string } {
+  if (Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 10) {
+    return { value: value as number };
+  }
+  return { problem: `is ${describe(value)}, not a whole number from 0 to 10` };
+}
+
+/** Whether a value can be the headers of a request. Header values are never said. */
+export function checkHeaders(
+  value: unknown,
+): { value: Readonly<Record<string, string>> } | { problem: string } {
+  if (typeof value !== "object" || value === null || Symbol.iterator in value) {
+    return { problem: "is not an object of header names and values" };
+  }
+  const headers: Record<string, string> = {};
+  for (const [name, text] of Object.entries(value)) {
+    if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/i.test(name)) {
+      return { problem: `has ${describe(name)}, which is not a header name` };
+    }
+    if (text === undefined) continue;
+    if (typeof text !== "string" || !/^[\t\x20-\x7e\x80-\xff]*$/.test(text)) {
+      return { problem: `has a value for "${name}" that cannot stand in a header` };
+    }
+    headers[name] = text;
+  }
+  return { value: Object.freeze(headers) };
+}
+
+function checkFunction(value: unknown): ReturnType<Check> {
+  return typeof value === "function"
+    ? { value }
+    : { problem: `is ${describe(value)}, not a function` };
+}
+
+function checkOnModelSubstituted(value: unknown): ReturnType<Check> {
+  if (value === "throw" || value === "ignore" || typeof value === "function") return { value };
+  return { problem: `is ${describe(value)}, not "throw", "ignore" or a function` };
+}
+
+/** A value in an error message. Never used for tokens, header values and prompts. */
+export function describe(value: unknown): string {
+  if (typeof value === "string") {
+    return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+  }
+  if (Array.isArray(value)) return "an array";
+  if (typeof value === "object" && value !== null) return "an object";
+  return typeof value === "function" ? "a function" : String(value);
+}
+
+function mask(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value === undefined ? undefined : "***";
+  return Object.fromEntries(Object.keys(value).map((key) => [key, "***"]));
+}
+
+// The values stay readable for code; what prints the whole object sees no secret.
+function freezeWithoutSecrets(values: Record<string, unknown>): ResolvedConfig {
+  const show = (): Record<string, unknown> => {
+    const shown: Record<string, unknown> = { ...values };
+    for (const { key, secret } of SETTINGS) {
+      if (secret === true && key in shown) shown[key] = mask(shown[key]);
+    }
+    return shown;
+  };
+  const config: Record<PropertyKey, unknown> = { ...values };
+  for (
+    const name of [
+      "toJSON",
+      Symbol.for("Deno.customInspect"),
+      Symbol.for("nodejs.util.inspect.custom"),
+    ]
+  ) {
+    Object.defineProperty(config, name, { value: show });
+  }
+  return Object.freeze(config) as unknown as ResolvedConfig;
+}

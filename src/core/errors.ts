@@ -1,0 +1,384 @@
+/**
+ * Every way a call can fail: one class per kind, a code that says which failure it is, and a sentence that
+ * says what to do.
+ *
+ * @module
+ */
+
+import type { CompletionResponse, EmbeddingResponse, PartialAnswer } from "./types.ts";
+import type { SchemaIssue } from "./schema.ts";
+import { ERROR_CODES, type ErrorCode, type ErrorKind, isKnownCode } from "./error_codes.ts";
+
+/** What an error is made of, beside its message. */
+export interface ProviderErrorOptions {
+  /** Which failure; decides the defaults of `retriable` and `hint`. */
+  code: ErrorCode;
+  /** Name of the service for people, such as `"LM Studio"`. */
+  service?: string | undefined;
+  /** URL of the call, without credentials. */
+  endpoint?: string | undefined;
+  /** HTTP status, where there was a response. */
+  status?: number | undefined;
+  /** Whether trying again later can help. @default {what the code says} */
+  retriable?: boolean | undefined;
+  /** How long the server asks to wait. */
+  retryAfterMs?: number | undefined;
+  /** Requests that were sent. @default {1} */
+  attempts?: number | undefined;
+  /** What to do, one sentence. @default {the code's} */
+  hint?: string | undefined;
+  /** What had arrived of the answer. */
+  partial?: PartialAnswer | undefined;
+  /** What the runtime threw. */
+  cause?: unknown;
+}
+
+const BRAND = Symbol.for("@patinox/lmstudio/ProviderError");
+
+/**
+ * What every call of this package rejects with, the caller's own abort aside. The message is
+ * `Cannot <verb> <what>: <state>`, then the hint. Neither a token nor a prompt is in it.
+ *
+ * @example
+ * ```ts
+ * import { isProviderError, LMStudioProvider } from "jsr:@patinox/lmstudio";
+ *
+ * try {
+ *   await new LMStudioProvider().complete({ messages: "Hello", temperature: -1 });
+ * } catch (error) {
+ *   if (!isProviderError(error)) throw error;
+ *   console.log(error.code, "-", error.hint);
+ * }
+ * ```
+ */
+export abstract class ProviderError extends Error {
+  /** Which class of failure; closed, to `switch` on. */
+  abstract readonly kind: ErrorKind;
+  /** Which failure. */
+  readonly code: ErrorCode;
+  /** Whether trying again later can help. */
+  readonly retriable: boolean;
+  /** How many requests were sent; 0 when the input was refused. */
+  readonly attempts: number;
+  /** What to do, one sentence. */
+  readonly hint: string;
+  /** Name of the service for people, such as `"LM Studio"`. */
+  declare readonly service?: string;
+  /** URL of the call, without credentials. */
+  declare readonly endpoint?: string;
+  /** HTTP status, where there was a response. */
+  declare readonly status?: number;
+  /** How long the server asks to wait, in milliseconds. */
+  declare readonly retryAfterMs?: number;
+  /** What had arrived of the answer. */
+  declare readonly partial?: PartialAnswer;
+
+  /** Joins the message and the hint. */
+  constructor(message: string, options: ProviderErrorOptions) {
+    const known = isKnownCode(options.code) ? ERROR_CODES[options.code] : undefined;
+    const hint = options.hint ?? known?.hint ?? "";
+    super(
+      joinSentences(message, hint),
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
+    this.code = options.code;
+    this.retriable = options.retriable ?? known?.retriable ?? false;
+    this.attempts = options.attempts ?? 1;
+    this.hint = hint;
+    setIfKnown(this, "service", options.service);
+    setIfKnown(this, "endpoint", options.endpoint);
+    setIfKnown(this, "status", options.status);
+    setIfKnown(this, "retryAfterMs", options.retryAfterMs);
+    hideIfKnown(this, "partial", options.partial);
+  }
+
+  /** The error as plain data, safe to log: no token, no prompt and nothing of the answer is in it. */
+  toJSON(): Record<string, unknown> {
+    // `cause` is left out: what a runtime puts there is not ours to vouch for.
+    const json: Record<string, unknown> = { name: this.name, message: this.message };
+    return Object.assign(json, this);
+  }
+}
+
+Object.defineProperty(ProviderError.prototype, BRAND, { value: true });
+
+/** The server says that it failed, or is not what was expected. */
+export class ApiError extends ProviderError {
+  static {
+    nameClass(this, "ApiError");
+  }
+  /** Which class of failure. */
+  override readonly kind = "api" as const;
+}
+
+/** No connection came about, or it broke. */
+export class NetworkError extends ProviderError {
+  static {
+    nameClass(this, "NetworkError");
+  }
+  /** Which class of failure. */
+  override readonly kind = "network" as const;
+}
+
+/** The server wants a token, or this one is not allowed to. */
+export class AuthenticationError extends ProviderError {
+  static {
+    nameClass(this, "AuthenticationError");
+  }
+  /** Which class of failure. */
+  override readonly kind = "authentication" as const;
+}
+
+/** The server asks to wait: see `retryAfterMs`. */
+export class RateLimitedError extends ProviderError {
+  static {
+    nameClass(this, "RateLimitedError");
+  }
+  /** Which class of failure. */
+  override readonly kind = "rate-limited" as const;
+}
+
+/** The model cannot answer: unknown, not loaded, of the wrong type, or another one answered. */
+export class ModelNotAvailableError extends ProviderError {
+  static {
+    nameClass(this, "ModelNotAvailableError");
+  }
+  /** Which class of failure. */
+  override readonly kind = "model-not-available" as const;
+  /** The model that was asked for. */
+  declare readonly model?: string;
+  /** Models that could be asked instead. */
+  declare readonly available?: readonly string[];
+  /** Code `model_substituted`: the other model's answer. */
+  declare readonly response?: CompletionResponse | EmbeddingResponse;
+
+  /** Adds the model to a `ProviderError`. */
+  constructor(
+    message: string,
+    options: ProviderErrorOptions & {
+      model?: string | undefined;
+      available?: readonly string[] | undefined;
+      response?: CompletionResponse | EmbeddingResponse | undefined;
+    },
+  ) {
+    super(message, options);
+    setIfKnown(this, "model", options.model);
+    setIfKnown(this, "available", options.available);
+    hideIfKnown(this, "response", options.response);
+  }
+}
+
+/** The request cannot be answered as it is; caught before sending where possible. */
+export class InvalidRequestError extends ProviderError {
+  static {
+    nameClass(this, "InvalidRequestError");
+  }
+  /** Which class of failure. */
+  override readonly kind = "invalid-request" as const;
+  /** Code `context_overflow`: tokens of the request, where the server tells. */
+  declare readonly promptTokens?: number;
+  /** Code `context_overflow`: tokens the loaded model can hold, where the server tells. */
+  declare readonly contextLength?: number;
+
+  /** Adds the two numbers of a context overflow to a `ProviderError`. */
+  constructor(
+    message: string,
+    options: ProviderErrorOptions & {
+      promptTokens?: number | undefined;
+      contextLength?: number | undefined;
+    },
+  ) {
+    super(message, options);
+    setIfKnown(this, "promptTokens", options.promptTokens);
+    setIfKnown(this, "contextLength", options.contextLength);
+  }
+}
+
+/** Which timer ran out. */
+export type TimeoutPhase = "connect" | "first-token" | "idle" | "total";
+
+/** A timer ran out. */
+export class TimeoutError extends ProviderError {
+  static {
+    nameClass(this, "TimeoutError");
+  }
+  /** Which class of failure. */
+  override readonly kind = "timeout" as const;
+  /** Which timer. */
+  readonly phase: TimeoutPhase;
+  /** What it was set to, in milliseconds. */
+  readonly timeoutMs: number;
+
+  /** Adds the timer to a `ProviderError`. */
+  constructor(
+    message: string,
+    options: ProviderErrorOptions & { phase: TimeoutPhase; timeoutMs: number },
+  ) {
+    super(message, options);
+    this.phase = options.phase;
+    this.timeoutMs = options.timeoutMs;
+  }
+}
+
+/** An option, a variable or a file has a value that cannot be used. */
+export class ConfigurationError extends ProviderError {
+  static {
+    nameClass(this, "ConfigurationError");
+  }
+  /** Which class of failure. */
+  override readonly kind = "configuration" as const;
+}
+
+/** Every provider of a list failed. */
+export class AllProvidersFailedError extends ProviderError {
+  static {
+    nameClass(this, "AllProvidersFailedError");
+  }
+  /** Which class of failure. */
+  override readonly kind = "all-providers-failed" as const;
+  /** What each of them said, in their order. */
+  readonly errors: readonly unknown[];
+
+  /** Adds the providers' errors to a `ProviderError`. */
+  constructor(message: string, options: ProviderErrorOptions & { errors: readonly unknown[] }) {
+    super(message, options);
+    this.errors = options.errors;
+  }
+
+  /** The error as plain data; of a provider's error that is not a `ProviderError` only the name. */
+  override toJSON(): Record<string, unknown> {
+    return {
+      ...super.toJSON(),
+      errors: this.errors.map((error) =>
+        isProviderError(error) ? error.toJSON() : error instanceof Error ? error.name : typeof error
+      ),
+    };
+  }
+}
+
+/** The request cannot be written as JSON. */
+export class SerializationError extends ProviderError {
+  static {
+    nameClass(this, "SerializationError");
+  }
+  /** Which class of failure. */
+  override readonly kind = "serialization" as const;
+}
+
+/** A stream was cut, empty or not readable. */
+export class StreamError extends ProviderError {
+  static {
+    nameClass(this, "StreamError");
+  }
+  /** Which class of failure. */
+  override readonly kind = "stream" as const;
+}
+
+/** An answer came that cannot be decoded. */
+export class ParseError extends ProviderError {
+  static {
+    nameClass(this, "ParseError");
+  }
+  /** Which class of failure. */
+  override readonly kind = "parse" as const;
+  /** What is wrong with it, and where. */
+  declare readonly issues?: readonly SchemaIssue[];
+  /** The start of the body, at most 200 characters, without secrets. */
+  declare readonly bodySnippet?: string;
+
+  /** Adds what is wrong with the body to a `ProviderError`. */
+  constructor(
+    message: string,
+    options: ProviderErrorOptions & {
+      issues?: readonly SchemaIssue[] | undefined;
+      bodySnippet?: string | undefined;
+    },
+  ) {
+    super(message, options);
+    setIfKnown(this, "issues", options.issues);
+    setIfKnown(this, "bodySnippet", options.bodySnippet);
+  }
+}
+
+/** Something failed that has no class of its own. */
+export class UnknownProviderError extends ProviderError {
+  static {
+    nameClass(this, "UnknownProviderError");
+  }
+  /** Which class of failure. */
+  override readonly kind = "unknown" as const;
+}
+
+/** Every error of this package, discriminated by `kind`. */
+export type AnyProviderError =
+  | ApiError
+  | NetworkError
+  | AuthenticationError
+  | RateLimitedError
+  | ModelNotAvailableError
+  | InvalidRequestError
+  | TimeoutError
+  | ConfigurationError
+  | AllProvidersFailedError
+  | SerializationError
+  | StreamError
+  | ParseError
+  | UnknownProviderError;
+
+/**
+ * Whether a value is an error of this package, of a given kind if one is named. Works across copies of the
+ * package, where `instanceof` does not.
+ *
+ * @example
+ * ```ts
+ * import { isProviderError, TimeoutError } from "jsr:@patinox/lmstudio";
+ *
+ * const error: unknown = new TimeoutError("Cannot complete: no token came", {
+ *   code: "timeout_first_token",
+ *   phase: "first-token",
+ *   timeoutMs: 1000,
+ * });
+ * if (isProviderError(error, "timeout")) console.log(error.phase, error.timeoutMs);
+ * ```
+ */
+export function isProviderError<K extends ErrorKind = ErrorKind>(
+  value: unknown,
+  kind?: K,
+): value is Extract<AnyProviderError, { kind: K }> {
+  if (typeof value !== "object" || value === null || !(BRAND in value)) return false;
+  return kind === undefined || (value as unknown as ProviderError).kind === kind;
+}
+
+function joinSentences(message: string, hint: string): string {
+  if (hint === "") return message;
+  return `${message}${/[.!?…]$/.test(message) ? "" : "."} ${hint}`;
+}
+
+// An own `name` on each error would be printed twice by the runtimes' inspectors; the class name would be
+// lost to minifiers.
+function nameClass(of: { prototype: Error }, name: string): void {
+  Object.defineProperty(of.prototype, "name", { value: name, configurable: true, writable: true });
+}
+
+// Absent rather than `undefined`: a logged error then shows only what is known.
+function setIfKnown<T extends object, K extends keyof T & string>(
+  target: T,
+  key: K,
+  value: T[K] | undefined,
+): void {
+  if (value !== undefined) {
+    Object.defineProperty(target, key, { value, enumerable: true, configurable: true });
+  }
+}
+
+// Answers are for the caller, not for whatever prints an error: not enumerable, so neither inspectors nor
+// `toJSON` show them.
+function hideIfKnown<T extends object, K extends keyof T & string>(
+  target: T,
+  key: K,
+  value: T[K] | undefined,
+): void {
+  if (value !== undefined) {
+    Object.defineProperty(target, key, { value, enumerable: false, configurable: true });
+  }
+}

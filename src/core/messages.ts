@@ -1,0 +1,120 @@
+/**
+ * Messages, the parts they are made of, and the tools a model may call.
+ *
+ * @module
+ */
+
+import type { JsonSchema, StandardSchema } from "./schema.ts";
+
+/** One message of a conversation, discriminated by `role`. */
+export type Message =
+  | SystemMessage
+  | DeveloperMessage
+  | UserMessage
+  | AssistantMessage
+  | ToolMessage;
+
+/** Instructions to the model. */
+export interface SystemMessage {
+  /** Discriminates `Message`. */
+  role: "system";
+  /** What the model is told. */
+  content: string | readonly ContentPart[];
+  /** Who speaks, where several do. */
+  name?: string | undefined;
+}
+
+/** Instructions to the model under their newer name; LM Studio treats them as system messages. */
+export interface DeveloperMessage {
+  /** Discriminates `Message`. */
+  role: "developer";
+  /** What the model is told. */
+  content: string | readonly ContentPart[];
+  /** Who speaks, where several do. */
+  name?: string | undefined;
+}
+
+/** What the user says or shows. */
+export interface UserMessage {
+  /** Discriminates `Message`. */
+  role: "user";
+  /** Text, or text and images. */
+  content: string | readonly ContentPart[];
+  /** Who speaks, where several do. */
+  name?: string | undefined;
+}
+
+/** What the model said, or which tools it wants called. */
+export interface AssistantMessage {
+  /** Discriminates `Message`. */
+  role: "assistant";
+  /** The text; sent as `""` when absent, since the server refuses messages without it. */
+  content?: string | undefined;
+  /** What the model thought: kept for you, not sent back. */
+  reasoning?: string | undefined;
+  /** The calls it asked for; each needs a `ToolMessage`. */
+  toolCalls?: readonly ToolCall[] | undefined;
+}
+
+/** The answer of a tool. */
+export interface ToolMessage {
+  /** Discriminates `Message`. */
+  role: "tool";
+  /** Id of the `ToolCall` it answers. */
+  toolCallId: string;
+  /** What the tool gave, as text. */
+  content: string;
+}
+
+/** Text or an image inside a message. */
+export type ContentPart = TextPart | ImagePart;
+
+/** Text inside a message. */
+export interface TextPart {
+  /** Discriminates `ContentPart`. */
+  type: "text";
+  /** The text. */
+  text: string;
+}
+
+/** An image inside a message, PNG or JPEG. */
+export interface ImagePart {
+  /** Discriminates `ContentPart`. */
+  type: "image";
+  /** The bytes, a `Blob`, or a `data:` URL in base64. The format is read from the bytes. */
+  image: string | URL | Uint8Array | Blob;
+  /** Such as `image/png`; compared with the bytes when given. */
+  mediaType?: string | undefined;
+}
+
+/** A function the model may ask for. */
+export interface Tool {
+  /** Name the model calls it by. */
+  name: string;
+  /** Tells the model what it is for. */
+  description?: string | undefined;
+  /** Shape of the arguments: an object. @default {no arguments} */
+  parameters?: JsonSchema | StandardSchema | undefined;
+}
+
+/** A call the model asked for. */
+export interface ToolCall {
+  /** Ties the tool's answer to the call. */
+  id: string;
+  /** Which tool. */
+  name: string;
+  /** JSON text, as the model wrote it: it may not parse. */
+  arguments: string;
+}
+
+/** A piece of a call while it streams. */
+export interface ToolCallDelta {
+  /** Position of the call in the answer; the pieces of one call share it. */
+  index: number;
+  /** Only in one piece, as a rule the first. */
+  id?: string;
+  /** Only in one piece, as a rule the first. */
+  name?: string;
+  /** More of the JSON text. */
+  arguments?: string;
+}

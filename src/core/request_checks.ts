@@ -1,0 +1,114 @@
+/**
+ * Checks of what callers hand in, before anything is sent. What is refused is named with its value, except
+ * where the value is text of a prompt.
+ *
+ * @module
+ */
+
+import { checkHeaders, checkRetries, checkTime, describe } from "./config.ts";
+import type { KnownCode } from "./error_codes.ts";
+import { InvalidRequestError } from "./errors.ts";
+import { describeUnknownField } from "./fields.ts";
+import type { CallOptions } from "./types.ts";
+
+/** Makes the error for a request that is refused: completes "Cannot …: ". */
+export type Refuse = (
+  state: string,
+  code?: Extract<
+    KnownCode,
+    | "invalid_request"
+    | "unsupported_content"
+    | "invalid_tool_schema"
+    | "unsupported_response_format"
+  >,
+  hint?: string,
+) => InvalidRequestError;
+
+/** A `Refuse` for one kind of call, such as `complete`. */
+export function refusal(action: string, service: string): Refuse {
+  return (state, code = "invalid_request", hint) =>
+    new InvalidRequestError(`Cannot ${action}: ${state}`, { code, service, attempts: 0, hint });
+}
+
+/** Refuses fields that are not known, with the likeliest one that is. */
+export function checkFields(
+  value: object,
+  known: ReadonlySet<string>,
+  noun: "field" | "option",
+  refuse: Refuse,
+  path = "",
+): void {
+  const unknown = describeUnknownField(value, known, noun);
+  if (unknown !== undefined) throw refuse(path === "" ? unknown : `${path} has an ${unknown}`);
+}
+
+/** What a number must be, in words and as a test. */
+export interface NumberRule {
+  readonly form: string;
+  readonly accepts: (value: number) => boolean;
+}
+
+/** Refuses what is neither absent nor such a number. */
+export function checkNumber(name: string, value: unknown, rule: NumberRule, refuse: Refuse): void {
+  if (value === undefined) return;
+  if (typeof value === "number" && rule.accepts(value)) return;
+  throw refuse(`${name} is ${describe(value)}, not ${rule.form}`);
+}
+
+/** Refuses what is neither absent nor a name: text that is not empty. */
+export function checkName(name: string, value: unknown, refuse: Refuse): void {
+  if (value === undefined) return;
+  if (typeof value !== "string") throw refuse(`${name} is ${describe(value)}, not text`);
+  if (value.trim() === "") throw refuse(`${name} cannot be empty`);
+}
+
+/** Refuses what is neither absent nor a function. */
+export function checkCallback(name: string, value: unknown, refuse: Refuse): void {
+  if (value !== undefined && typeof value !== "function") {
+    throw refuse(`${name} is ${describe(value)}, not a function`);
+  }
+}
+
+/** Whether a value is an object that is no array. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+const CALL_OPTIONS: ReadonlySet<string> = new Set(
+  [
+    "signal",
+    "headers",
+    "maxRetries",
+    "timeoutMs",
+    "connectTimeoutMs",
+    "firstTokenTimeoutMs",
+    "idleTimeoutMs",
+    "onStatus",
+  ] satisfies (keyof CallOptions)[],
+);
+
+/** Refuses call options that cannot be used, and returns them, `{}` when there are none. */
+export function checkCallOptions(options: unknown, refuse: Refuse): CallOptions {
+  if (options === undefined) return {};
+  if (!isRecord(options)) throw refuse(`the options are ${describe(options)}, not an object`);
+  checkFields(options, CALL_OPTIONS, "option", refuse);
+  const check = (
+    name: string,
+    checked: (value: unknown) => { value: unknown } | { problem: string },
+  ): void => {
+    const result = options[name] === undefined ? undefined : checked(options[name]);
+    if (result !== undefined && "problem" in result) throw refuse(`${name} ${result.problem}`);
+  };
+  check("timeoutMs", checkTime);
+  check("connectTimeoutMs", checkTime);
+  check("firstTokenTimeoutMs", checkTime);
+  check("idleTimeoutMs", checkTime);
+  check("maxRetries", checkRetries);
+  check("headers", checkHeaders);
+  checkCallback("onStatus", options.onStatus, refuse);
+  const { signal } = options;
+  if (signal !== undefined && !(isRecord(signal) && "aborted" in signal)) {
+    throw refuse(`signal is ${describe(signal)}, not an AbortSignal`);
+  }
+  return options;
+}

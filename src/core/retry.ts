@@ -1,0 +1,76 @@
+/**
+ * When a failed request is sent again, and after how long. Sending again is decided here alone; an error's
+ * `retriable` only tells the caller.
+ *
+ * @module
+ */
+
+import type { AnyProviderError } from "./errors.ts";
+
+/**
+ * What sending a request twice could do.
+ * `read`: nothing. `stateless`: generate twice, which keeps the machine busy behind the caller's back.
+ * `stateful`: change something twice.
+ */
+export type RetryPolicy = "read" | "stateless" | "stateful";
+
+/** What is known about a failed attempt, beside its error. */
+export interface FailedAttempt {
+  readonly policy: RetryPolicy;
+  /** From sending to failing. */
+  readonly elapsedMs: number;
+  /** Whether this origin had answered before, so that the connection may have been a pooled one. */
+  readonly originUsedBefore: boolean;
+  /** How far a 2xx answer got before it failed. */
+  readonly answer: "none" | "headers" | "body";
+}
+
+/** A reset this soon after sending, on an origin used before, is a pooled connection that the server had closed. */
+const STALE_CONNECTION_MS = 1000;
+const BASE_DELAY_MS = 250;
+const MAX_DELAY_MS = 8000;
+const MAX_RETRY_AFTER_MS = 60_000;
+
+const READ_STATUSES: ReadonlySet<number> = new Set([408, 429, 502, 503, 504]);
+const STATELESS_STATUSES: ReadonlySet<number> = new Set([429, 503]);
+
+/** Whether this failure allows sending the request again; never once a byte of an answer's body had come. */
+export function shouldRetry(error: AnyProviderError, attempt: FailedAttempt): boolean {
+  if (!error.retriable || attempt.answer === "body") return false;
+  if (error.code === "connection_refused") return true;
+  if (attempt.policy === "stateful") return false;
+  if (attempt.policy === "read") {
+    return error.code === "connection_reset" || error.kind === "timeout" ||
+      READ_STATUSES.has(error.status ?? 0);
+  }
+  // A generation may still be running behind a reset or a timeout, except where the connection was dead
+  // before the request could reach the server.
+  if (error.code === "connection_reset") {
+    return attempt.answer === "none" && attempt.originUsedBefore &&
+      attempt.elapsedMs < STALE_CONNECTION_MS;
+  }
+  return STATELESS_STATUSES.has(error.status ?? 0);
+}
+
+/**
+ * Milliseconds to wait before attempt `attempt + 1`: what the server asked for, at most 60 s, else
+ * exponential back-off with full jitter.
+ */
+export function backoffMs(
+  attempt: number,
+  retryAfterMs: number | undefined,
+  random: () => number,
+): number {
+  if (retryAfterMs !== undefined) return Math.min(retryAfterMs, MAX_RETRY_AFTER_MS);
+  return random() * Math.min(MAX_DELAY_MS, BASE_DELAY_MS * 2 ** (attempt - 1));
+}
+
+/** A `Retry-After` header in milliseconds from now: seconds or an HTTP date; `undefined` when unreadable. */
+export function parseRetryAfter(value: string | null, nowMs: number): number | undefined {
+  const text = value?.trim() ?? "";
+  if (/^\d+(\.\d+)?$/.test(text)) return Math.ceil(Number(text) * 1000);
+  // `Date.parse` reads "-5" and "2" as dates: a date has letters in it.
+  if (!/[a-z]{3}/i.test(text)) return undefined;
+  const date = Date.parse(text);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - nowMs);
+}

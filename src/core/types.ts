@@ -1,0 +1,331 @@
+/**
+ * The interface every Patinox provider implements, and the values that go in and out of it.
+ *
+ * Input fields are `?: T | undefined`, and `undefined` means absent, so that callers can pass their own
+ * optional values on. Output fields are `?: T`: a field that is not known is not there.
+ *
+ * @module
+ */
+
+import type { AssistantMessage, Message, Tool, ToolCall, ToolCallDelta } from "./messages.ts";
+import type { JsonSchema, StandardSchema } from "./schema.ts";
+
+/** One source of language models: what an agent needs from a server, whatever the server is. */
+export interface ModelProvider {
+  /** Short name of the provider, such as `"lmstudio"`. */
+  readonly name: string;
+  /** The models the server has. Always asks the server. */
+  listModels(options?: CallOptions): Promise<ModelInfo[]>;
+  /** One whole answer. */
+  complete(
+    request: string | CompletionRequest,
+    options?: CallOptions,
+  ): Promise<CompletionResponse>;
+  /** The answer as it is generated. Returns at once; the request is sent at the first pull. */
+  streamCompletion(request: string | CompletionRequest, options?: CallOptions): CompletionStream;
+  /** One vector per input, in order. */
+  embed(request: EmbeddingRequest, options?: CallOptions): Promise<EmbeddingResponse>;
+  /** Whether the server has this model; `false` when the server cannot say. */
+  supportsModel(model: string, options?: CallOptions): Promise<boolean>;
+  /** What this model can do; `undefined` when the server cannot say. */
+  modelCapabilities(model: string, options?: CallOptions): Promise<ModelCapabilities | undefined>;
+}
+
+/** Options of one call: the top of the configuration cascade. */
+export interface CallOptions {
+  /** Aborting it ends the call, which rejects with `signal.reason`, unwrapped. */
+  signal?: AbortSignal | undefined;
+  /** Headers of this call; they win over the provider's. Values never appear in errors. */
+  headers?: Readonly<Record<string, string>> | undefined;
+  /** How often a failed request may be sent again, 0 to 10. @default {2} */
+  maxRetries?: number | undefined;
+  /**
+   * Milliseconds for the whole call, all attempts included; `Infinity` is no limit. Streams do not use it.
+   * @default {30000} for listings, status and probes; none for generation, embeddings and load.
+   */
+  timeoutMs?: number | undefined;
+  /** Milliseconds until the server must have accepted a connection. @default {5000} */
+  connectTimeoutMs?: number | undefined;
+  /** Streams: milliseconds until the first token. @default {600000} */
+  firstTokenTimeoutMs?: number | undefined;
+  /** Streams: milliseconds of silence allowed after the first token. @default {120000} */
+  idleTimeoutMs?: number | undefined;
+  /** Told what the server is doing during silent minutes. What it throws ends the call. */
+  onStatus?: ((status: CallStatus) => void) | undefined;
+}
+
+/** What a call is waiting for. */
+export interface CallStatus {
+  /** `waiting` on sending, `loading` a model, `processing` the prompt, `generating` from the first token on. */
+  phase: "waiting" | "loading" | "processing" | "generating";
+  /** 0 to 1, where the server tells. */
+  progress?: number;
+}
+
+/** What to complete, and how. Only `messages` is needed. */
+export interface CompletionRequest {
+  /** Model id. @default {the configured model, else the one that is loaded} */
+  model?: string | undefined;
+  /** A string is a user message; neighbouring strings are one message, joined by a blank line. */
+  messages: string | readonly (string | Message)[];
+  /** Randomness, 0 or more: 0 always takes the likeliest token. @default {the model's own} */
+  temperature?: number | undefined;
+  /** Nucleus sampling: keep the likeliest tokens that make up this share, 0 to 1. */
+  topP?: number | undefined;
+  /** Keep only this many of the likeliest tokens. */
+  topK?: number | undefined;
+  /** Drop tokens less likely than this share of the likeliest, 0 to 1. Whether `/v1` honours it is not documented. */
+  minP?: number | undefined;
+  /** Tokens to generate at most: a positive integer, or -1 for no limit. @default {no limit} */
+  maxTokens?: number | undefined;
+  /** Text (or texts) that end the answer. */
+  stop?: string | readonly string[] | undefined;
+  /** Seed of the sampling. LM Studio accepts it, but does not promise the same answer twice. */
+  seed?: number | undefined;
+  /** Penalty for tokens that are there already. */
+  presencePenalty?: number | undefined;
+  /** Penalty by how often a token is there already. */
+  frequencyPenalty?: number | undefined;
+  /** llama.cpp's repeat penalty; 1 is none. */
+  repeatPenalty?: number | undefined;
+  /** Token id to bias. */
+  logitBias?: Readonly<Record<string, number>> | undefined;
+  /** Tools the model may call. */
+  tools?: readonly Tool[] | undefined;
+  /** `{ name }` asks for that one tool. @default {"auto"} */
+  toolChoice?: "auto" | "none" | "required" | { readonly name: string } | undefined;
+  /** Ask for JSON of this shape. */
+  schema?: StandardSchema | JsonSchema | undefined;
+  /** Name of the schema on the wire. @default {"response"} */
+  schemaName?: string | undefined;
+  /** How much a reasoning model may think. */
+  reasoning?: "off" | "on" | "low" | "medium" | "high" | undefined;
+  /** Seconds a model that is loaded by this request stays loaded when idle. */
+  ttlSeconds?: number | undefined;
+  /** Smaller model for speculative decoding. */
+  draftModel?: string | undefined;
+  /** Sent as it is, beside the rest; may not set `model`, `messages` or `stream`. */
+  extraBody?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** A whole answer. */
+export interface CompletionResponse {
+  /** The server's id of this answer. */
+  id: string;
+  /** The model that answered, as the server names it. */
+  model: string;
+  /** The answer as a message, to push into the history. */
+  message: AssistantMessage;
+  /** The text, without reasoning; `""` when there is none. */
+  content: string;
+  /** What the model thought, where it shows it. */
+  reasoning?: string;
+  /** Empty when the model asked for none. */
+  toolCalls: ToolCall[];
+  /** Why the model stopped. */
+  finishReason: FinishReason;
+  /** Tokens read and written, where the server tells. */
+  usage?: Usage;
+  /** How fast it came. */
+  stats?: GenerationStats;
+  /** The decoded body; of a stream, its last frame. */
+  raw: unknown;
+}
+
+/** Why the model stopped. Servers may have reasons of their own. */
+export type FinishReason = "stop" | "length" | "tool_calls" | (string & Record<never, never>);
+
+/** A piece of a streamed answer. */
+export interface StreamingChunk {
+  /** More of the text; `""` when this chunk carries something else. */
+  content: string;
+  /** True for the last chunk, and only for it. */
+  isFinal: boolean;
+  /** More of the reasoning. */
+  reasoning?: string;
+  /** Pieces of tool calls. */
+  toolCalls?: ToolCallDelta[];
+  /** Always on the final chunk. */
+  model?: string;
+  /** On the final chunk. */
+  finishReason?: FinishReason;
+  /** On the final chunk, where the server tells. */
+  usage?: Usage;
+  /** On the final chunk. */
+  stats?: GenerationStats;
+}
+
+/**
+ * An answer while it is generated. It has one consumer: iterate it, or take `textStream`, one of the web
+ * streams, or `response()`.
+ */
+export interface CompletionStream extends AsyncIterable<StreamingChunk>, AsyncDisposable {
+  /** Drains what is left and gives the whole answer, in the shape of `complete()`. */
+  response(): Promise<CompletionResponse>;
+  /** Stops the generation. Idempotent; leaving a `for await` loop does the same. */
+  cancel(reason?: unknown): Promise<void>;
+  /** The text alone, piece by piece. */
+  readonly textStream: AsyncIterable<string>;
+  /** The chunks as a web stream. */
+  toReadableStream(): ReadableStream<StreamingChunk>;
+  /** The text as UTF-8 bytes, for `new Response(…)`. */
+  toTextStream(): ReadableStream<Uint8Array>;
+}
+
+/** What to embed. */
+export interface EmbeddingRequest {
+  /** Model id. @default {`embeddingModel` of the configuration, else the loaded embedding model, else the only one} */
+  model?: string | undefined;
+  /** One text or several; none may be empty. */
+  input: string | readonly string[];
+  /** Texts per request. @default {64} */
+  batchSize?: number | undefined;
+  /** Requests at a time; engines have crashed under parallel embedding. @default {1} */
+  concurrency?: number | undefined;
+  /** Called after each batch. What it throws ends the call. */
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** Vectors, one per input, in the order of the inputs. */
+export interface EmbeddingResponse {
+  /** The model that answered, as the server names it. */
+  model: string;
+  /** One vector per input; all have the same length. */
+  embeddings: number[][];
+  /** Tokens read, where the server counts them; LM Studio says 0. */
+  usage?: Usage;
+}
+
+/** Tokens read and written. */
+export interface Usage {
+  /** Tokens of the request. */
+  promptTokens: number;
+  /** Tokens of the answer, reasoning included. */
+  completionTokens: number;
+  /** Both together. */
+  totalTokens: number;
+  /** Part of `completionTokens`. */
+  reasoningTokens?: number;
+}
+
+/** How fast the answer came. */
+export interface GenerationStats {
+  /** Tokens of the answer per second; measured over the whole call where it was not streamed. */
+  tokensPerSecond?: number;
+  /** From sending to the first token, in milliseconds. */
+  timeToFirstTokenMs?: number;
+  /** From the first token to the last, in milliseconds; measured over the whole call where it was not streamed. */
+  generationMs?: number;
+  /** Time to load the model, in milliseconds, where this call loaded it. */
+  modelLoadMs?: number;
+  /** The engine's own word for why it stopped, such as `eosFound`. */
+  stopReason?: string;
+  /** Speculative decoding. */
+  draft?: DraftStats;
+  /** Who says so: the server, or our own clock. */
+  source: "server" | "measured";
+}
+
+/** How well speculative decoding went. */
+export interface DraftStats {
+  /** The draft model. */
+  model?: string;
+  /** Tokens it proposed. */
+  totalTokens?: number;
+  /** Tokens the main model took. */
+  acceptedTokens?: number;
+  /** Tokens it did not take. */
+  rejectedTokens?: number;
+  /** Tokens it did not look at. */
+  ignoredTokens?: number;
+}
+
+/** What a model can do. */
+export interface ModelCapabilities {
+  /** Context length in tokens: the loaded one where known, else the maximum, else 4096. */
+  maxTokens: number;
+  /** Trained to call tools. */
+  supportsTools: boolean;
+  /** Takes images. */
+  supportsVision: boolean;
+  /** Can stream its answers. */
+  supportsStreaming: boolean;
+  /** Makes embeddings, not text. */
+  supportsEmbeddings: boolean;
+  /** Thinks before it answers. */
+  supportsReasoning: boolean;
+  /** Local models cost nothing; absent. */
+  inputCostPer1k?: number;
+  /** Local models cost nothing; absent. */
+  outputCostPer1k?: number;
+  /** The framework's scale; `standard` where nothing is known. */
+  speedTier: "instant" | "fast" | "standard" | "slow";
+  /** The framework's scale; `standard` where nothing is known. */
+  qualityTier: "lite" | "standard" | "premium" | "ultra";
+}
+
+/** One model of a server. */
+export interface ModelInfo {
+  /** The name to use in requests. */
+  id: string;
+  /** The display name where the server has one, else the id. */
+  name: string;
+  /** `lmstudio`, `ollama`, … */
+  provider: string;
+  /** `llm` (models with vision too) or `embedding`. */
+  type: "llm" | "embedding" | (string & Record<never, never>);
+  /** What it can do. */
+  capabilities: ModelCapabilities;
+  /** Absent where the server does not tell. */
+  loaded?: boolean;
+  /** Tokens it can be loaded with. */
+  maxContextLength?: number;
+  /** Tokens it is loaded with. */
+  loadedContextLength?: number;
+  /** Who published it. */
+  publisher?: string;
+  /** Such as `qwen3`. */
+  architecture?: string;
+  /** Such as `Q4_K_M`. */
+  quantization?: string;
+  /** Such as `gguf` or `mlx`. */
+  format?: string;
+  /** Such as `8B`. */
+  params?: string;
+  /** Size on disk. */
+  sizeBytes?: number;
+  /** Ids of the variants of this model. */
+  variants?: string[];
+  /** The copies in memory. */
+  instances?: LoadedInstance[];
+  /** The entry as the server sent it. */
+  raw: unknown;
+}
+
+/** A copy of a model in memory. */
+export interface LoadedInstance {
+  /** The name to send requests to this copy. */
+  id: string;
+  /** Tokens it is loaded with. */
+  contextLength?: number;
+  /** Tokens of the prompt it reads at a time. */
+  evalBatchSize?: number;
+  /** How many requests it serves at a time. */
+  parallel?: number;
+  /** Whether flash attention is on. */
+  flashAttention?: boolean;
+  /** Experts it uses, of a mixture-of-experts model. */
+  numExperts?: number;
+  /** Whether the key-value cache is on the GPU. */
+  offloadKvCacheToGpu?: boolean;
+}
+
+/** What had arrived of an answer when it failed. */
+export interface PartialAnswer {
+  /** The text. */
+  content: string;
+  /** What the model thought. */
+  reasoning?: string;
+  /** Calls, the last perhaps cut. */
+  toolCalls: ToolCall[];
+}

@@ -1,0 +1,53 @@
+/**
+ * Whether a server takes connections: `fetch` reports no connect phase, so a server that is not there and
+ * one that reads a long prompt look the same to it.
+ *
+ * @module
+ */
+
+import { builtinModule } from "./runtime.ts";
+
+interface Socket {
+  once(event: "connect" | "error", listener: (error?: unknown) => void): void;
+  destroy(): void;
+}
+
+interface NetModule {
+  connect(options: { host: string; port: number }): Socket;
+}
+
+/**
+ * Opens one TCP connection and closes it. `true`: accepted; `false`: refused, or not within `timeoutMs`;
+ * `undefined`: this runtime cannot open one.
+ */
+export async function acceptsConnections(
+  url: string,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<boolean | undefined> {
+  const net = builtinModule<NetModule>("node:net");
+  if (net === undefined || signal.aborted) return undefined;
+  const { hostname, port, protocol } = new URL(url);
+  const host = hostname.replace(/^\[(.*)\]$/, "$1");
+  let socket: Socket;
+  try {
+    socket = net.connect({ host, port: Number(port) || (protocol === "https:" ? 443 : 80) });
+  } catch {
+    return undefined;
+  }
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let onAbort: (() => void) | undefined;
+  try {
+    return await new Promise<boolean>((resolve) => {
+      socket.once("connect", () => resolve(true));
+      socket.once("error", () => resolve(false));
+      timer = setTimeout(() => resolve(false), timeoutMs);
+      onAbort = () => resolve(false);
+      signal.addEventListener("abort", onAbort);
+    });
+  } finally {
+    clearTimeout(timer);
+    if (onAbort !== undefined) signal.removeEventListener("abort", onAbort);
+    socket.destroy();
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * The configuration of this process: the cascade of `core/config.ts` over the real environment and files.
+ *
+ * @module
+ */
+
+import {
+  CONFIG_VARIABLES,
+  configurationError,
+  type LMStudioProviderOptions,
+  resolveCascade,
+  type ResolvedCascade,
+  type ResolvedConfig,
+} from "../core/config.ts";
+import { readEnvironment } from "./environment.ts";
+import { parseDotenv, readTextFile } from "./files.ts";
+
+/**
+ * What a provider with these options would work with: defaults, then `configFile`, `envFile`, the
+ * environment and the options, each winning over the one before. Touches no network.
+ *
+ * @param options as for `new LMStudioProvider()`.
+ * @param env used instead of the process's environment, and of `options.env`.
+ * @returns a frozen object; printing it shows no secret.
+ * @throws {ConfigurationError} naming the option, variable or file, and the value.
+ *
+ * @example
+ * ```ts
+ * import { resolveConfig } from "jsr:@patinox/lmstudio";
+ *
+ * const config = resolveConfig({ maxRetries: 0 }, { LMSTUDIO_HOST: "192.168.1.20" });
+ * console.log(config.baseUrl); // http://192.168.1.20:1234
+ * ```
+ */
+export function resolveConfig(
+  options: LMStudioProviderOptions = {},
+  env?: Readonly<Record<string, string | undefined>>,
+): ResolvedConfig {
+  return resolveWithSources(options, env).config;
+}
+
+/** Like `resolveConfig`, with the source of every value. */
+export function resolveWithSources(
+  options: LMStudioProviderOptions,
+  env?: Readonly<Record<string, string | undefined>>,
+): ResolvedCascade {
+  const dotenv = options.envFile === undefined ? undefined : readDotenv(options.envFile);
+  const file = options.configFile === undefined
+    ? undefined
+    : { name: options.configFile, text: readNamedFile("configFile", options.configFile) };
+  return resolveCascade({
+    options,
+    env: env ?? options.env ?? readEnvironment(CONFIG_VARIABLES),
+    dotenv,
+    file,
+  });
+}
+
+function readDotenv(name: string): { name: string; values: Readonly<Record<string, string>> } {
+  const values = parseDotenv(readNamedFile("envFile", name));
+  if (values === undefined) {
+    throw configurationError("option envFile needs Deno, Bun, or Node 20.16 or later");
+  }
+  return { name, values };
+}
+
+function readNamedFile(option: string, path: string): string {
+  if (typeof path !== "string" || path === "") {
+    throw configurationError(`option ${option} is not the path of a file`);
+  }
+  const result = readTextFile(path);
+  if (result.problem !== undefined) {
+    throw configurationError(`option ${option}: file ${path} ${result.problem}`);
+  }
+  return result.text;
+}

@@ -1,0 +1,53 @@
+/**
+ * Which runtime this is, and the few of its globals we look at, typed as no more than we use of them: the
+ * package is compiled where none of them, or only another runtime's, is declared.
+ *
+ * @module
+ */
+
+interface RuntimeGlobals {
+  readonly Deno?: {
+    readonly permissions?: {
+      querySync?(descriptor: { name: "env"; variable: string }): { readonly state: string };
+    };
+    readonly env?: { get(name: string): string | undefined };
+  };
+  readonly Bun?: unknown;
+  readonly process?: {
+    readonly env?: Readonly<Record<string, string | undefined>>;
+    readonly release?: { readonly name?: string };
+    getBuiltinModule?(name: string): unknown;
+  };
+  readonly document?: unknown;
+  readonly WorkerGlobalScope?: unknown;
+}
+
+/** The global object, looked at anew at each use: users and tests may change it. */
+export function globals(): RuntimeGlobals {
+  return globalThis as RuntimeGlobals;
+}
+
+/** Node itself, not one of the runtimes that take its name. */
+export function isNode(): boolean {
+  const { process, Deno, Bun } = globals();
+  return process?.release?.name === "node" && Deno === undefined && Bun === undefined;
+}
+
+/** A page or a worker of a browser. */
+export function isBrowser(): boolean {
+  const { document, WorkerGlobalScope, process, Deno } = globals();
+  return Deno === undefined && process?.release === undefined &&
+    (document !== undefined || WorkerGlobalScope !== undefined);
+}
+
+/**
+ * A module of Node's standard library, where there is one. `import("node:net")` would do the same but makes
+ * bundlers for browsers fail, and cannot be awaited in a constructor.
+ */
+export function builtinModule<T>(name: string): T | undefined {
+  try {
+    return globals().process?.getBuiltinModule?.(name) as T | undefined;
+  } catch {
+    return undefined;
+  }
+}

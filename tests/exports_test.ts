@@ -1,0 +1,148 @@
+/** Every public name, by hand: an addition or a loss is seen here before users see it. */
+import { assertEquals } from "@std/assert";
+
+const ROOT = new URL("../", import.meta.url);
+
+interface Names {
+  values: string[];
+  types: string[];
+}
+
+const EXPORTS: Record<string, Names> = {
+  ".": {
+    values: [
+      "AllProvidersFailedError",
+      "ApiError",
+      "AuthenticationError",
+      "ConfigurationError",
+      "InvalidRequestError",
+      "LMStudioProvider",
+      "ModelNotAvailableError",
+      "NetworkError",
+      "ParseError",
+      "ProviderError",
+      "RateLimitedError",
+      "SerializationError",
+      "StreamError",
+      "TimeoutError",
+      "UnknownProviderError",
+      "isProviderError",
+      "resolveConfig",
+    ],
+    types: [
+      "AnyProviderError",
+      "AssistantMessage",
+      "CallOptions",
+      "CallStatus",
+      "CompletionRequest",
+      "CompletionResponse",
+      "CompletionStream",
+      "ConfigEntry",
+      "ConfigSource",
+      "ContentPart",
+      "DeveloperMessage",
+      "DraftStats",
+      "EmbeddingRequest",
+      "EmbeddingResponse",
+      "ErrorCode",
+      "ErrorKind",
+      "FinishReason",
+      "GenerationStats",
+      "ImagePart",
+      "JsonSchema",
+      "KnownCode",
+      "LMStudioProviderOptions",
+      "LoadedInstance",
+      "Message",
+      "ModelCapabilities",
+      "ModelInfo",
+      "ModelProvider",
+      "ModelSubstitution",
+      "OnModelSubstituted",
+      "PartialAnswer",
+      "ProviderErrorOptions",
+      "ResolvedConfig",
+      "SchemaIssue",
+      "StandardSchema",
+      "StandardSchemaProps",
+      "StandardSchemaResult",
+      "StreamingChunk",
+      "SystemMessage",
+      "TextPart",
+      "TimeoutPhase",
+      "Tool",
+      "ToolCall",
+      "ToolCallDelta",
+      "ToolMessage",
+      "Usage",
+      "UserMessage",
+    ],
+  },
+  "./testing": {
+    values: ["createFakeLMStudio"],
+    types: [
+      "BadJsonFault",
+      "CutFault",
+      "DelayFault",
+      "EmptyStreamFault",
+      "ErrorFrameFault",
+      "FakeAnswer",
+      "FakeFault",
+      "FakeLMStudio",
+      "FakeLMStudioOptions",
+      "FakeListenOptions",
+      "FakeListener",
+      "FakeModel",
+      "FakeReply",
+      "FakeReplyFunction",
+      "FakeToolCall",
+      "FaultKind",
+      "FaultPlace",
+      "HtmlFault",
+      "RateLimitFault",
+      "RecordedRequest",
+      "RedirectFault",
+      "RefuseFault",
+      "RespondFault",
+      "StallFault",
+      "Usage",
+    ],
+  },
+};
+
+interface DenoDoc {
+  nodes: Record<string, { symbols?: { name: string; declarations: { kind: string }[] }[] }>;
+}
+
+async function readEntries(): Promise<Record<string, string>> {
+  return JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT))).exports;
+}
+
+async function documented(file: string): Promise<Names> {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["doc", "--json", file],
+    cwd: ROOT,
+  }).output();
+  if (!success) throw new Error(new TextDecoder().decode(stderr));
+  const { nodes } = JSON.parse(new TextDecoder().decode(stdout)) as DenoDoc;
+  const symbols = Object.values(nodes).flatMap(({ symbols = [] }) => symbols);
+  const isType = ({ declarations }: typeof symbols[number]) =>
+    declarations.every(({ kind }) => kind === "interface" || kind === "typeAlias");
+  return {
+    values: symbols.filter((symbol) => !isType(symbol)).map(({ name }) => name).sort(),
+    types: symbols.filter(isType).map(({ name }) => name).sort(),
+  };
+}
+
+Deno.test("every entry of deno.json has its list of names", async () => {
+  assertEquals(Object.keys(EXPORTS).sort(), Object.keys(await readEntries()).sort());
+});
+
+for (const [entry, file] of Object.entries(await readEntries())) {
+  Deno.test(`${entry} exports the names listed for it and no others`, async () => {
+    const { values = [], types = [] } = EXPORTS[entry] ?? {};
+    const module: Record<string, unknown> = await import(new URL(file, ROOT).href);
+    assertEquals(Object.keys(module).sort(), [...values].sort());
+    assertEquals(await documented(file), { values: [...values].sort(), types: [...types].sort() });
+  });
+}
