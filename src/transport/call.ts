@@ -1,0 +1,408 @@
+/**
+ * One call: its options, its signals, its attempts, until there is a response whose body can be read.
+ *
+ * @module
+ */
+
+import { isLoopback } from "../core/base_url.ts";
+import type { KnownCode } from "../core/error_codes.ts";
+import {
+  type AnyProviderError,
+  ApiError,
+  isProviderError,
+  NetworkError,
+  SerializationError,
+  TimeoutError,
+  type TimeoutPhase,
+} from "../core/errors.ts";
+import { backoffMs, type FailedAttempt, type RetryPolicy, shouldRetry } from "../core/retry.ts";
+import type { CallOptions, PartialAnswer } from "../core/types.ts";
+import { acceptsConnections } from "../platform/connection_probe.ts";
+import { readEnvironment } from "../platform/environment.ts";
+import { withoutFetchCaps } from "../platform/node_fetch.ts";
+import { isBrowser } from "../platform/runtime.ts";
+import { discardBody, readBody } from "./body.ts";
+import { type ErrorContext, errorFromResponse } from "./error_mapping.ts";
+import { explainFailedSend } from "./fetch_failure.ts";
+import { createRedactor } from "./redact.ts";
+import { sleep, startTimer } from "./timers.ts";
+
+/** What is the same for every call to one server. */
+export interface ServerSettings {
+  readonly baseUrl: string;
+  /** Name for people, such as `LM Studio`. */
+  readonly service: string;
+  readonly apiToken?: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly fetch?: typeof globalThis.fetch | undefined;
+  readonly timeoutMs?: number | undefined;
+  readonly connectTimeoutMs: number;
+  readonly firstTokenTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly maxRetries: number;
+  /** Replaces the process's environment, for hints about proxies. */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+}
+
+/** What is sent. */
+export interface TransportRequest {
+  readonly method: "GET" | "POST";
+  /** Path below the base URL, such as `/v1/models`. */
+  readonly path: string;
+  readonly body?: Readonly<Record<string, unknown>> | undefined;
+  readonly policy: RetryPolicy;
+  /** Completes "Cannot …" in errors. */
+  readonly action: string;
+  /** Model asked for, for errors. */
+  readonly model?: string | undefined;
+  /** What had arrived of the answer, for errors. */
+  readonly partial?: (() => PartialAnswer | undefined) | undefined;
+}
+
+/** The one timer that limits a call until its response is there. */
+export interface CallLimit {
+  readonly phase: Extract<TimeoutPhase, "total" | "first-token">;
+  readonly ms: number;
+  /** By `performance.now()`. */
+  readonly startedAt: number;
+}
+
+const ERROR_BODY_BYTES = 64 * 1024;
+/** An error whose body does not end is told with what had come. */
+const ERROR_BODY_MS = 5000;
+
+/** Whether an origin has answered before: only then can its connection be a pooled one. */
+export interface OriginState {
+  usedBefore: boolean;
+}
+
+/** One call to a server. `finish()` must be called when it is over. */
+export class Call {
+  readonly endpoint: string;
+  /** Requests sent so far. */
+  attempts = 0;
+  /** How far the answer of the current attempt got. */
+  answer: FailedAttempt["answer"] = "none";
+  readonly #server: ServerSettings;
+  readonly #request: TransportRequest;
+  readonly #options: CallOptions;
+  readonly #origin: OriginState;
+  readonly #controller = new AbortController();
+  readonly #redact: (text: string) => string;
+  readonly #stopListening: () => void;
+  #attemptController = new AbortController();
+  #stopLimit: () => void = () => {};
+
+  constructor(
+    server: ServerSettings,
+    request: TransportRequest,
+    options: CallOptions,
+    origin: OriginState,
+  ) {
+    this.endpoint = server.baseUrl + request.path;
+    this.#server = server;
+    this.#request = request;
+    this.#options = options;
+    this.#origin = origin;
+    this.#redact = createRedactor(secretsOf(server, options), request.body);
+    const { signal } = options;
+    const onAbort = (): void => this.abort(signal?.reason);
+    signal?.addEventListener("abort", onAbort);
+    this.#stopListening = () => signal?.removeEventListener("abort", onAbort);
+    if (signal?.aborted === true) onAbort();
+  }
+
+  /** Aborted by the caller, by a timer, or when the call is over; its reason is what the call rejects with. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Ends whatever is under way with this reason, unless it has ended already. */
+  abort(reason: unknown): void {
+    this.#controller.abort(reason);
+    this.#attemptController.abort(reason);
+  }
+
+  /** The call is over: stops its timers, lets go of the caller's signal and of the connection. Idempotent. */
+  finish(): void {
+    this.#stopLimit();
+    this.#stopListening();
+    this.abort(new DOMException("The call is over", "AbortError"));
+  }
+
+  /**
+   * Sends the request, again where that is allowed, until `accept` takes a 2xx response. The limit holds
+   * until then.
+   */
+  async send<T>(limit: CallLimit, accept: (response: Response) => T | Promise<T>): Promise<T> {
+    this.signal.throwIfAborted();
+    const body = this.#encodeBody();
+    const remainingMs = (): number => limit.ms - (performance.now() - limit.startedAt);
+    this.#stopLimit = startTimer(
+      remainingMs(),
+      () => this.abort(this.timeoutError(limit.phase, limit.ms)),
+    );
+    this.#options.onStatus?.({ phase: "waiting" });
+    while (true) {
+      const sentAt = performance.now();
+      const originUsedBefore = this.#origin.usedBefore;
+      try {
+        this.answer = "none";
+        this.attempts++;
+        const accepted = await accept(await this.#attempt(body));
+        this.#stopLimit();
+        return accepted;
+      } catch (error) {
+        // What ended the call is its reason, however the runtime wraps it.
+        this.signal.throwIfAborted();
+        const delayMs = this.#delayBeforeRetry(error, {
+          policy: this.#request.policy,
+          elapsedMs: performance.now() - sentAt,
+          originUsedBefore,
+          answer: this.answer,
+        });
+        // Waiting past the limit could only end in a timeout, which says less than this error.
+        if (delayMs === undefined || delayMs >= remainingMs()) throw error;
+        await sleep(delayMs, this.signal);
+      }
+    }
+  }
+
+  /** What every error of this call says. */
+  context(): ErrorContext {
+    return {
+      action: this.#request.action,
+      service: this.#server.service,
+      endpoint: this.endpoint,
+      attempts: this.attempts,
+      model: this.#request.model,
+      redact: this.#redact,
+      proxyHint: proxyHint(this.#server),
+      partial: this.#request.partial?.(),
+    };
+  }
+
+  /** A timer of this call ran out. */
+  timeoutError(phase: TimeoutPhase, timeoutMs: number): TimeoutError {
+    const { code, state } = TIMEOUTS[phase];
+    return new TimeoutError(`Cannot ${this.#request.action}: ${state} within ${timeoutMs} ms`, {
+      ...this.context(),
+      code,
+      phase,
+      timeoutMs,
+    });
+  }
+
+  /** The connection broke while the answer was read. */
+  resetError(cause: unknown): NetworkError {
+    const { action, policy } = this.#request;
+    return new NetworkError(
+      `Cannot ${action}: the connection broke before the answer was complete`,
+      {
+        ...this.context(),
+        code: "connection_reset",
+        hint: policy === "stateful" ? MAY_HAVE_RUN : undefined,
+        cause,
+      },
+    );
+  }
+
+  #delayBeforeRetry(error: unknown, attempt: FailedAttempt): number | undefined {
+    if (!isProviderError(error) || !shouldRetry(error, attempt)) return undefined;
+    const maxRetries = this.#options.maxRetries ?? this.#server.maxRetries;
+    if (this.attempts > maxRetries) return undefined;
+    return backoffMs(this.attempts, error.retryAfterMs, Math.random);
+  }
+
+  async #attempt(body: string | undefined): Promise<Response> {
+    const controller = new AbortController();
+    this.#attemptController = controller;
+    const headersCame = new AbortController();
+    const connectMs = this.#options.connectTimeoutMs ?? this.#server.connectTimeoutMs;
+    const stopProbe = startTimer(connectMs, () => void this.#probe(connectMs, headersCame.signal));
+    let response: Response;
+    try {
+      response = await this.#fetch(this.#init(body, controller.signal), controller.signal);
+    } catch (error) {
+      controller.signal.throwIfAborted();
+      throw await this.#explainFailure(error);
+    } finally {
+      stopProbe();
+      headersCame.abort();
+    }
+    this.#origin.usedBefore = true;
+    if (!response.ok) throw await this.#errorOf(response);
+    this.answer = "headers";
+    return response;
+  }
+
+  /** The runtime's `fetch`, or the user's, which may not heed the signal. */
+  async #fetch(init: RequestInit, signal: AbortSignal): Promise<Response> {
+    const pending = this.#fetchFunction()(this.endpoint, init);
+    let isOver = false;
+    pending.then((response) => isOver && discardBody(response), () => {});
+    let onAbort = (): void => {};
+    const aborted = new Promise<never>((_, reject) => {
+      onAbort = () => reject(signal.reason);
+      signal.addEventListener("abort", onAbort);
+      if (signal.aborted) onAbort();
+    });
+    try {
+      return await Promise.race([pending, aborted]);
+    } finally {
+      isOver = signal.aborted;
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** Looked up at each use, so that a mock put in place later is used. */
+  #fetchFunction(): typeof globalThis.fetch {
+    // Called as a plain function: browsers refuse `fetch` with another `this`.
+    return this.#server.fetch ?? globalThis.fetch;
+  }
+
+  #init(body: string | undefined, signal: AbortSignal): RequestInit {
+    const headers = new Headers({ accept: "application/json, text/event-stream" });
+    if (body !== undefined) headers.set("content-type", "application/json");
+    if (this.#server.apiToken !== undefined) {
+      headers.set("authorization", `Bearer ${this.#server.apiToken}`);
+    }
+    for (const own of [this.#server.headers, this.#options.headers ?? {}]) {
+      for (const [name, value] of Object.entries(own)) headers.set(name, value);
+    }
+    return {
+      method: this.#request.method,
+      headers,
+      signal,
+      // Followed, a redirect would carry token and headers to another origin.
+      redirect: "manual",
+      ...(body === undefined ? {} : { body }),
+      ...(this.#server.fetch === undefined ? withoutFetchCaps() : {}),
+    };
+  }
+
+  #encodeBody(): string | undefined {
+    if (this.#request.body === undefined) return undefined;
+    try {
+      return JSON.stringify(this.#request.body);
+    } catch (cause) {
+      throw new SerializationError(
+        `Cannot ${this.#request.action}: the request cannot be written as JSON`,
+        { ...this.context(), code: "serialization_failed", cause },
+      );
+    }
+  }
+
+  /** No header has come in time: gives the attempt up if the server does not even take a connection. */
+  async #probe(timeoutMs: number, headersCame: AbortSignal): Promise<void> {
+    // A user's own `fetch` may reach the server by ways of its own, so only it can tell.
+    const accepted = this.#server.fetch === undefined
+      ? await acceptsConnections(this.endpoint, timeoutMs, headersCame)
+      : undefined;
+    if (accepted ?? await this.#answersGreeting(timeoutMs, headersCame, {})) return;
+    if (!headersCame.aborted) {
+      this.#attemptController.abort(this.timeoutError("connect", timeoutMs));
+    }
+  }
+
+  async #answersGreeting(
+    timeoutMs: number,
+    signal: AbortSignal,
+    init: RequestInit,
+  ): Promise<boolean> {
+    const controller = new AbortController();
+    const abort = (): void => controller.abort();
+    signal.addEventListener("abort", abort);
+    const stopTimer = startTimer(timeoutMs, abort);
+    try {
+      discardBody(
+        await this.#fetchFunction()(`${this.#server.baseUrl}/lmstudio-greeting`, {
+          redirect: "manual",
+          ...init,
+          signal: controller.signal,
+        }),
+      );
+      return true;
+    } catch {
+      return false;
+    } finally {
+      stopTimer();
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  async #explainFailure(cause: unknown): Promise<AnyProviderError> {
+    const explained = explainFailedSend(cause, this.endpoint);
+    const { code, state, hint } = isBrowser() ? await this.#explainInBrowser() : explained;
+    const mayHaveRun = code === "connection_reset" && this.#request.policy === "stateful";
+    return new NetworkError(`Cannot ${this.#request.action}: ${state}`, {
+      ...this.context(),
+      code,
+      hint: mayHaveRun ? MAY_HAVE_RUN : hint,
+      cause,
+    });
+  }
+
+  /** To a page every failure looks the same; a request without CORS tells whether anything answers. */
+  async #explainInBrowser(): Promise<{ code: KnownCode; state: string; hint?: string }> {
+    const { baseUrl, service, connectTimeoutMs } = this.#server;
+    return await this.#answersGreeting(connectTimeoutMs, this.signal, {
+        mode: "no-cors",
+        redirect: "follow",
+      })
+      ? {
+        code: "blocked_by_browser",
+        state: `${service} is there, but does not let this page call it`,
+      }
+      : { code: "connection_refused", state: `${baseUrl} cannot be reached` };
+  }
+
+  async #errorOf(response: Response): Promise<AnyProviderError> {
+    // A browser does not even tell the status.
+    if (response.type === "opaqueredirect") {
+      return new ApiError(`Cannot ${this.#request.action}: the server redirects elsewhere`, {
+        ...this.context(),
+        code: "unexpected_endpoint",
+        hint: "Use the address it redirects to as base URL: redirects are not followed.",
+      });
+    }
+    const { text } = await readBody(response, {
+      maxBytes: ERROR_BODY_BYTES,
+      timeoutMs: ERROR_BODY_MS,
+      signal: this.signal,
+    });
+    return errorFromResponse(
+      { status: response.status, headers: response.headers, bodyText: text },
+      this.context(),
+    );
+  }
+}
+
+const MAY_HAVE_RUN =
+  "The call may have run on the server all the same: look before you send it again.";
+
+const TIMEOUTS = {
+  connect: { code: "timeout_connect", state: "the server took no connection" },
+  "first-token": { code: "timeout_first_token", state: "the model gave no token" },
+  idle: { code: "timeout_idle", state: "the server sent nothing more" },
+  total: { code: "timeout_total", state: "the server did not finish" },
+} as const;
+
+function secretsOf(server: ServerSettings, options: CallOptions): string[] {
+  const values = [...Object.values(server.headers), ...Object.values(options.headers ?? {})];
+  // `Bearer abc` is echoed as a whole or without its scheme.
+  return [server.apiToken ?? "", ...values, ...values.flatMap((value) => value.split(" ").slice(1))]
+    .filter((secret) => secret !== "");
+}
+
+/** Deno and Bun send even requests to this machine through `HTTP_PROXY`. */
+function proxyHint(server: ServerSettings): string | undefined {
+  if (!isLoopback(server.baseUrl)) return undefined;
+  const { HTTP_PROXY, NO_PROXY } = server.env ?? readEnvironment(["HTTP_PROXY", "NO_PROXY"]);
+  const exempt = (NO_PROXY ?? "").split(",").map((host) => host.trim());
+  if (exempt.includes("*") || exempt.includes(new URL(server.baseUrl).hostname)) return undefined;
+  // Proxies are also set by variables that we do not read, hence "if".
+  return HTTP_PROXY === undefined || HTTP_PROXY === ""
+    ? "If a proxy is configured, set NO_PROXY=127.0.0.1,localhost."
+    : "HTTP_PROXY is set and takes requests to this machine too: set NO_PROXY=127.0.0.1,localhost.";
+}

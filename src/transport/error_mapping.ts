@@ -1,0 +1,386 @@
+/**
+ * From what a server answered to an error of this package: `Cannot <action>: <what the server said>`, with the
+ * code, the class and the hint that the words ask for. Whatever a server sends is redacted before it is shown.
+ *
+ * @module
+ */
+
+import { ERROR_CODES } from "../core/error_codes.ts";
+import {
+  type AnyProviderError,
+  ApiError,
+  AuthenticationError,
+  InvalidRequestError,
+  ModelNotAvailableError,
+  ParseError,
+  RateLimitedError,
+  UnknownProviderError,
+} from "../core/errors.ts";
+import { parseRetryAfter } from "../core/retry.ts";
+import type { PartialAnswer } from "../core/types.ts";
+import {
+  interpret,
+  isRecord,
+  type Meaning,
+  parseJson,
+  readRecord,
+  readWireError,
+  salvageWireError,
+  unescapeJson,
+  type WireError,
+} from "./error_wording.ts";
+
+export { readWireError, type WireError } from "./error_wording.ts";
+
+/** What an error tells about the call that failed. */
+export interface ErrorContext {
+  /** Completes "Cannot …", such as `complete with model "qwen/qwen3-8b"`. */
+  readonly action: string;
+  /** Name of the service for people, such as `"LM Studio"`. */
+  readonly service: string;
+  /** URL of the call, without credentials. */
+  readonly endpoint: string;
+  readonly attempts: number;
+  /** The model that was asked for. */
+  readonly model?: string | undefined;
+  /** Removes secrets and prompt text from text that a server sent. */
+  readonly redact: (text: string) => string;
+  /** Only where the address is loopback: what to do when a proxy answers in the server's place. */
+  readonly proxyHint?: string | undefined;
+  readonly partial?: PartialAnswer | undefined;
+}
+
+/** What an error has beside its meaning. */
+interface Outcome {
+  readonly code: Meaning["code"];
+  /** Redacted. */
+  readonly state: string;
+  readonly status?: number | undefined;
+  readonly hint?: string | undefined;
+  readonly retryAfterMs?: number | undefined;
+  readonly promptTokens?: number | undefined;
+  readonly contextLength?: number | undefined;
+  /** Redacted. */
+  readonly available?: readonly string[] | undefined;
+  /** Redacted. */
+  readonly bodySnippet?: string | undefined;
+}
+
+const MAX_SHOWN_CHARS = 200;
+const MAX_LISTED_MODELS = 200;
+/** A body holds JSON as text, twice over at most. */
+const MAX_ESCAPES = 3;
+/** Statuses that only something between us and a local server sends. */
+const PROXY_STATUSES: ReadonlySet<number | undefined> = new Set([407, 502, 503, 504]);
+
+const REASONS: Readonly<Record<number, string>> = {
+  200: "OK",
+  301: "Moved Permanently",
+  302: "Found",
+  303: "See Other",
+  307: "Temporary Redirect",
+  308: "Permanent Redirect",
+  400: "Bad Request",
+  401: "Unauthorized",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  407: "Proxy Authentication Required",
+  408: "Request Timeout",
+  409: "Conflict",
+  413: "Content Too Large",
+  415: "Unsupported Media Type",
+  422: "Unprocessable Content",
+  429: "Too Many Requests",
+  500: "Internal Server Error",
+  501: "Not Implemented",
+  502: "Bad Gateway",
+  503: "Service Unavailable",
+  504: "Gateway Timeout",
+};
+
+/**
+ * The error for a wire error. `status` is the one it came with, 200 included, and undefined for a frame inside
+ * a stream.
+ */
+export function errorFromWire(
+  wire: WireError,
+  status: number | undefined,
+  context: ErrorContext,
+): AnyProviderError {
+  return errorFromMeaning(wire, { status }, context);
+}
+
+/** The error for a response that is not 2xx: its body may be JSON, a page, plain text, cut or empty. */
+export function errorFromResponse(
+  response: { readonly status: number; readonly headers: Headers; readonly bodyText: string },
+  context: ErrorContext,
+  now: number = Date.now(),
+): AnyProviderError {
+  const { status, headers, bodyText } = response;
+  // A browser gives a redirect that was not followed the status 0.
+  if (status === 0 || (status >= 300 && status < 400)) {
+    return redirectError(status, headers.get("location"), context);
+  }
+  const retryAfterMs = parseRetryAfter(headers.get("retry-after"), now);
+  const wire = readWireError(parseJson(bodyText));
+  if (wire !== undefined) return errorFromMeaning(wire, { status, retryAfterMs }, context);
+  const body = describeBody(bodyText);
+  return errorFromMeaning(body.wire, { status, retryAfterMs, body }, context);
+}
+
+/**
+ * The error for a 2xx body that is not what was expected. `reason` is the state in the message, such as
+ * "the answer is not JSON".
+ */
+export function errorFromUndecodable(
+  response: { readonly status: number; readonly bodyText: string },
+  reason: string,
+  context: ErrorContext,
+): AnyProviderError {
+  const { status, bodyText } = response;
+  const wire = readWireError(parseJson(bodyText));
+  if (wire !== undefined) return errorFromWire(wire, status, context);
+  const isPage = isHtml(bodyText);
+  const code = isPage ? "not_lm_studio" : "malformed_response";
+  const isForeign = isPage || !/^[\s\uFEFF]*[{[]/.test(bodyText);
+  return makeError({
+    code,
+    status,
+    state: isPage ? `${answered(status)} with an HTML page` : shorten(reason, context),
+    hint: isForeign ? withProxyHint(ERROR_CODES[code].hint, context) : undefined,
+    bodySnippet: isPage ? undefined : shorten(bodyText, context),
+  }, context);
+}
+
+/** What an answer was, beside its wire error. */
+interface Answer {
+  readonly status: number | undefined;
+  readonly retryAfterMs?: number | undefined;
+  /** Only where the body is not an error in a shape of the server. */
+  readonly body?: Body;
+}
+
+function errorFromMeaning(
+  wire: WireError,
+  answer: Answer,
+  context: ErrorContext,
+): AnyProviderError {
+  const { status, retryAfterMs, body } = answer;
+  const meaning = interpret(wire, status);
+  const said = shorten(forPeople(meaning.texts), context);
+  // Words that decided speak for themselves; any others need to be told from what the server did.
+  const isKnown = body === undefined || meaning.hint !== undefined ||
+    meaning.code !== interpret({ message: "" }, status).code;
+  const state = said !== "" && isKnown ? said : wordlessState(wire, answer, said, context);
+  return makeError({
+    code: meaning.code,
+    state: cut(state),
+    status,
+    retryAfterMs,
+    hint: hintFor(meaning, answer, context),
+    promptTokens: meaning.promptTokens,
+    contextLength: meaning.contextLength,
+    available: ERROR_CODES[meaning.code].kind === "model-not-available"
+      ? listedModels(meaning.texts)?.map((id) => shorten(id, context))
+      : undefined,
+  }, context);
+}
+
+function wordlessState(
+  { type, code }: WireError,
+  { status, body }: Answer,
+  said: string,
+  context: ErrorContext,
+): string {
+  const line = status === undefined || status < 300
+    ? "the server reported an error without a message"
+    : answered(status);
+  if (body?.kind === "page") return `${line} with an HTML page`;
+  if (body?.kind === "empty") return `${line} with an empty body`;
+  if (said !== "") return line.endsWith(` ${said}`) ? line : `${line}: ${said}`;
+  const identifier = shorten(type ?? code ?? "", context);
+  return identifier === "" ? line : `${line} (${identifier})`;
+}
+
+function hintFor(
+  { code, hint, promptTokens, contextLength }: Meaning,
+  { status, retryAfterMs = 0, body }: Answer,
+  context: ErrorContext,
+): string | undefined {
+  // Smaller than the context: the answer filled the rest, and the numbers would mislead.
+  if (promptTokens !== undefined && contextLength !== undefined && promptTokens >= contextLength) {
+    return "Shorten the messages, or load the model with a context length of more than " +
+      `${promptTokens} tokens (it has ${contextLength}).`;
+  }
+  if (code === "rate_limited" && retryAfterMs > 0) {
+    return `Wait ${Math.ceil(retryAfterMs / 1000)} s before you try again.`;
+  }
+  const isUnknown = hint === undefined && (code === "server_error" || code === "invalid_request");
+  if (body !== undefined && isUnknown && (status === 404 || status === 405)) {
+    const address = ERROR_CODES.not_lm_studio.hint;
+    return body.kind === "page" ? withProxyHint(address, context) : address;
+  }
+  if (body?.kind === "page" || (isUnknown && PROXY_STATUSES.has(status))) {
+    return context.proxyHint ?? hint;
+  }
+  return hint;
+}
+
+function withProxyHint(hint: string, { proxyHint }: ErrorContext): string {
+  return proxyHint === undefined ? hint : `${hint} ${proxyHint}`;
+}
+
+function redirectError(
+  status: number,
+  location: string | null,
+  context: ErrorContext,
+): AnyProviderError {
+  const target = location === null ? undefined : targetOf(location, context);
+  const place = target === undefined ? "where it leads" : `${target}, if that is right`;
+  return makeError({
+    code: "not_lm_studio",
+    status,
+    state: status === 0 ? "the server answered with a redirect" : answered(status),
+    hint:
+      `Set the base URL to the root of ${place}: redirects are not followed, so that no header reaches ` +
+      "another server.",
+  }, context);
+}
+
+function targetOf(location: string, context: ErrorContext): string | undefined {
+  try {
+    const { protocol, origin, pathname } = new URL(location, context.endpoint);
+    return /^https?:$/.test(protocol) ? shorten(`${origin}${pathname}`, context) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+// --- Bodies -----------------------------------------------------------------------------------
+
+/** A body that came with an error status and is not an error in a shape of the server. */
+interface Body {
+  readonly kind: "page" | "empty" | "text";
+  readonly wire: WireError;
+}
+
+function describeBody(bodyText: string): Body {
+  if (bodyText.trim() === "") return { kind: "empty", wire: { message: "" } };
+  // A page has words, but for people before browsers.
+  if (isHtml(bodyText)) return { kind: "page", wire: { message: "" } };
+  const value = parseJson(bodyText);
+  if (isRecord(value)) return { kind: "text", wire: readRecord(value, {}) };
+  const message = value === undefined ? bodyText : typeof value === "string" ? value : "";
+  return { kind: "text", wire: salvageWireError(message) ?? { message } };
+}
+
+function isHtml(text: string): boolean {
+  return /^[\s\uFEFF]*<[!?a-z]/i.test(text);
+}
+
+function answered(status: number): string {
+  const reason = REASONS[status];
+  return `the server answered ${status}${reason === undefined ? "" : ` ${reason}`}`;
+}
+
+/** The innermost text, without the stack and the template source that engines put around it. */
+function forPeople(texts: readonly string[]): string {
+  const text = texts.findLast((text) => text.trim() !== "") ?? "";
+  const raised = text.lastIndexOf("Jinja Exception: ");
+  const said = raised === -1 ? text : text.slice(raised);
+  const stack = said.indexOf("\n    at ");
+  return stack === -1 ? said : said.slice(0, stack);
+}
+
+/** Ids after "Your models:" or in "(e.g., a, b, …)"; undefined where there are none. */
+function listedModels(texts: readonly string[]): string[] | undefined {
+  for (const text of texts) {
+    const [, list] = text.split(/your models:/i, 2);
+    if (list !== undefined) return modelIds(list.split("\n"));
+    const [, example] = text.split(/\(e\.g\.,?/i, 2);
+    // An unclosed list is cut, and its last name with it.
+    if (example?.includes(")")) return modelIds(example.slice(0, example.indexOf(")")).split(","));
+    if (example !== undefined) return modelIds(example.split(",").slice(0, -1));
+  }
+  return undefined;
+}
+
+function modelIds(items: readonly string[]): string[] | undefined {
+  const ids = items.map((item) => item.trim().replace(/^[-*•] |["'`]/g, ""))
+    .filter((id) => /^[^\s…]{1,200}$/.test(id) && /[a-z0-9]/i.test(id));
+  return ids.length === 0 ? undefined : [...new Set(ids)].slice(0, MAX_LISTED_MODELS);
+}
+
+// --- Showing what a server said ---------------------------------------------------------------
+
+/** Redacted, on one line, at most 200 characters. The order matters: a secret that is cut is not found. */
+function shorten(text: string, { redact }: ErrorContext): string {
+  // Control and format characters could rewrite a terminal's line.
+  const line = redactEscaped(text, redact).replace(/[\s\p{Cc}\p{Cf}]+/gu, " ").trim();
+  return cut(mask(line));
+}
+
+/** Redacts text that may hold JSON as well: there a prompt has backslashes where its author wrote none. */
+function redactEscaped(text: string, redact: ErrorContext["redact"]): string {
+  let shown = redact(text);
+  let plain = shown;
+  for (let depth = 0; depth < MAX_ESCAPES && plain.includes("\\"); depth++) {
+    plain = unescapeJson(plain);
+    const clean = redact(plain);
+    if (clean !== plain) shown = plain = clean;
+  }
+  return shown;
+}
+
+/** Removes what a server may echo of credentials and of the request, whatever `redact` knows. */
+function mask(text: string): string {
+  return text
+    .replace(/\b(api[ _-]?(?:token|key)(?: provided)?\W{0,3}[:=]\W{0,3})[^\s"'`,;]+/gi, "$1***")
+    .replace(
+      /\b(((?:proxy-)?authorization|x-api-key)\W{0,3}[:=]\W{0,3}(?:(?:bearer|basic) )?)(?!(?:bearer|basic) |\$LM_API_TOKEN)[^\s"'`,;]+/gi,
+      "$1***",
+    )
+    .replace(/\b(bearer )(?!\$LM_API_TOKEN|(?:tokens?|scheme) )[^\s"'`,;]+/gi, "$1***")
+    .replace(/\bsk-[\w*.:-]{4,}/gi, "sk-***")
+    .replace(/,? ?(?:\.\.\.)?"[^"]{0,100}"(?:\.\.\.)? is not valid JSON/g, " is not valid JSON");
+}
+
+function cut(text: string): string {
+  if (text.length <= MAX_SHOWN_CHARS) return text;
+  // Not between the halves of a character outside the basic plane.
+  return `${text.slice(0, MAX_SHOWN_CHARS - 1).replace(/[\ud800-\udbff]$/, "")}…`;
+}
+
+// --- Classes ----------------------------------------------------------------------------------
+
+function makeError(outcome: Outcome, context: ErrorContext): AnyProviderError {
+  const { code, state, status, hint, retryAfterMs } = outcome;
+  const { service, endpoint, attempts, partial } = context;
+  const message = `Cannot ${context.action}: ${state}`;
+  const options = { code, service, endpoint, attempts, partial, status, hint, retryAfterMs };
+  switch (ERROR_CODES[code].kind) {
+    case "api":
+      return new ApiError(message, options);
+    case "authentication":
+      return new AuthenticationError(message, options);
+    case "rate-limited":
+      return new RateLimitedError(message, options);
+    case "model-not-available":
+      return new ModelNotAvailableError(message, {
+        ...options,
+        model: context.model,
+        available: outcome.available,
+      });
+    case "invalid-request":
+      return new InvalidRequestError(message, {
+        ...options,
+        promptTokens: outcome.promptTokens,
+        contextLength: outcome.contextLength,
+      });
+    case "parse":
+      return new ParseError(message, { ...options, bodySnippet: outcome.bodySnippet });
+    default:
+      return new UnknownProviderError(message, options);
+  }
+}

@@ -1,0 +1,447 @@
+/**
+ * What the words of a server mean. The texts change with versions and engines, and one failure comes under
+ * several statuses: identifiers first where they can be trusted, then words, then the status.
+ *
+ * Every pattern is bounded, so that reading a body takes linear time whatever is in it.
+ *
+ * @module
+ */
+
+import type { KnownCode } from "../core/error_codes.ts";
+
+/** An error as it was on the wire, in whichever shape. */
+export interface WireError {
+  /** `""` when there was none. */
+  readonly message: string;
+  readonly type?: string;
+  readonly code?: string;
+  readonly param?: string;
+  /** `n_prompt_tokens` of llama-server. */
+  readonly promptTokens?: number;
+  /** `n_ctx` of llama-server. */
+  readonly contextLength?: number;
+}
+
+/** What a wire error means. */
+export interface Meaning {
+  readonly code: KnownCode;
+  /** What to do, where the words tell more than the code. */
+  readonly hint?: string | undefined;
+  /** What the error says and what the errors inside it say, outermost first. */
+  readonly texts: readonly string[];
+  /** Of a context overflow. */
+  readonly promptTokens?: number | undefined;
+  /** Of a context overflow. */
+  readonly contextLength?: number | undefined;
+}
+
+interface Rule {
+  readonly code: KnownCode;
+  /** Matched against `fold`ed text: lower case, `'` for every quote, single spaces, no backslashes. */
+  readonly words: RegExp;
+  readonly hint?: string;
+}
+
+const MAX_NESTING = 4;
+const MAX_FOLDED_CHARS = 16_384;
+
+const LOAD_FAILURE_CAUSES: ReadonlySet<KnownCode> = new Set([
+  "insufficient_resources",
+  "wrong_model_type",
+]);
+
+/** Identifiers (`type` or `code`) that mean one thing whatever the text says. */
+const IDENTIFIERS: Readonly<Record<string, KnownCode>> = {
+  invalid_api_key: "unauthorized",
+  authentication_error: "unauthorized",
+  permission_error: "forbidden",
+  rate_limit_error: "rate_limited",
+  rate_limit_exceeded: "rate_limited",
+  exceed_context_size_error: "context_overflow",
+  context_length_exceeded: "context_overflow",
+  previous_response_not_found: "previous_response_not_found",
+  job_not_found: "job_not_found",
+  not_implemented: "unsupported_by_server",
+  mcp_connection_error: "server_error",
+  plugin_connection_error: "server_error",
+};
+
+/** Identifiers that accompany many failures: only where the text says nothing. */
+const VAGUE_IDENTIFIERS: Readonly<Record<string, KnownCode>> = {
+  invalid_request: "invalid_request",
+  invalid_request_error: "invalid_request",
+  invalid_value: "invalid_request",
+  missing_required_parameter: "invalid_request",
+  unrecognized_keys: "invalid_request",
+  internal_error: "server_error",
+  internal_server_error: "server_error",
+  overloaded_error: "server_error",
+  server_error: "server_error",
+  unknown: "server_error",
+};
+
+/** Their text quotes other servers, whose errors are not this one's. */
+const QUOTING_TYPES: ReadonlySet<string | undefined> = new Set([
+  "mcp_connection_error",
+  "plugin_connection_error",
+]);
+
+const TOOLS_PATH = /(?:^|\.)(?:tools?|functions?|parameters)(?:$|[.[])/;
+
+const TEMPLATE_HINT =
+  "The model's chat template refuses these messages: change their order or roles (many need a user message " +
+  "and strict alternation), or the template in LM Studio's model settings.";
+const GRAMMAR_HINT =
+  "Simplify the JSON Schema (of `schema`, or of a tool's parameters): the engine cannot turn it into a " +
+  "grammar; a large `maxLength` or `maxItems` is a common cause.";
+
+// The first match decides, so what a text is about stands before what it merely mentions.
+const RULES: readonly Rule[] = [
+  { code: "unexpected_endpoint", words: /unexpected endpoint or method/ },
+  {
+    code: "unauthorized",
+    words:
+      /api (?:token|key) (?:provided|is (?:required|invalid|malformed|expired|revoked))|invalid api (?:token|key)/,
+  },
+  {
+    code: "forbidden",
+    words: /permission denied to use plugin/,
+    hint:
+      "Allow plugins in LM Studio's server settings, and this one for the API token if there is one.",
+  },
+  { code: "model_crashed", words: /model has crashed|runner process has terminated/ },
+  {
+    code: "insufficient_resources",
+    words:
+      /insufficient (?:system )?(?:resources|memory)|not enough (?:system )?(?:resources|memory)|out of memory|requires (?:more system memory|approximately .{1,40} of memory)/,
+  },
+  {
+    code: "wrong_model_type",
+    words:
+      /model is not (?:an? )?(?:embedding|llm|language)|does not support (?:chat|generate|embeddings?)(?![\w ])/,
+  },
+  {
+    code: "model_load_failed",
+    words:
+      /failed to load (?:the )?model|error loading (?:the )?model|model load(?:ing)? (?:was |has )?(?:failed|aborted|stopped|cancell?ed)|exited before becoming healthy/,
+  },
+  {
+    code: "invalid_request",
+    words: /jinja|rendering prompt|prompt template|no user query found/,
+    hint: TEMPLATE_HINT,
+  },
+  {
+    code: "context_overflow",
+    words:
+      /context (?:the )?overflows|initial prompt is greater than the context|not fit in (?:the )?context|context (?:size|length|window) (?:has been |was |is )?exceeded|exceeds? (?:the )?(?:model's )?(?:available |maximum |max )?context (?:size|length|window)|maximum context length is/,
+  },
+  {
+    code: "model_unloaded",
+    words:
+      /model (?:is |was |has been |got |has already been )?unloaded|already been unloaded|cannot find model of instance reference/,
+  },
+  { code: "no_model_loaded", words: /no models? (?:is |are )?(?:currently )?loaded/ },
+  { code: "model_not_loaded", words: /\bmodel (?:'[^'\n]{1,300}' |\S{1,300} )?(?:is )?not loaded/ },
+  {
+    code: "previous_response_not_found",
+    words: /prediction history node with id|previous[_ ]response.{0,100} not found/,
+  },
+  {
+    code: "model_not_found",
+    words:
+      /invalid model identifier|\bmodel (?:with identifier )?(?:'[^'\n]{1,300}'|\S{1,300}) (?:was |is )?not found|no downloaded \w{0,20} ?models/,
+  },
+  {
+    code: "invalid_request",
+    words: /unrecognized key/,
+    hint:
+      "Remove these keys (from `extraBody`?), or update LM Studio: this route refuses keys it does not know.",
+  },
+  {
+    code: "invalid_request",
+    words: /tool_choice/,
+    hint: 'Use "auto", "none" or "required": the server takes no other tool choice.',
+  },
+  { code: "unsupported_response_format", words: /response_format/ },
+  {
+    code: "unsupported_response_format",
+    words: /(?:parse|compile|invalid|initialize) (?:the )?grammar|initialize samplers/,
+    hint: GRAMMAR_HINT,
+  },
+  {
+    code: "unsupported_content",
+    words: /does not support (?:images?|vision)|images? (?:input )?(?:is|are) not supported/,
+  },
+  {
+    code: "unsupported_content",
+    words: /'url' field must be a base64|unsupported image|failed to (?:decode|load|process) image/,
+    hint: "Send images as PNG or JPEG, by their bytes or as a data: URL.",
+  },
+  {
+    code: "invalid_request",
+    words: /does not support tools/,
+    hint: "Use a model that is trained for tool use, or leave `tools` out.",
+  },
+  {
+    code: "invalid_request",
+    words: /'input' field must be|n_tokens ={1,2} 0\b/,
+    hint: "Give `input` as a text or a list of texts, none of them empty.",
+  },
+  {
+    code: "invalid_request",
+    words: /reasoning setting .{1,40} not supported|does not expose reasoning/,
+    hint: "Leave `reasoning` out, or use a setting that this model supports.",
+  },
+  {
+    code: "invalid_request",
+    words: /invalid 'content'/,
+    hint: 'Give every message `content`: a text, `""` where there is none, or a list of parts.',
+  },
+  {
+    code: "server_error",
+    words: /does not match the expected .{1,40} format/,
+    hint:
+      "Try again: the model wrote a tool call that the engine cannot read; a lower temperature may help.",
+  },
+  { code: "server_error", words: /fetch failed|channel error|lm link|entered error state/ },
+];
+
+const PROMPT_TOKENS =
+  /first (\d{1,15}) tokens|n_keep\W{1,4}(\d{1,15})|request \((\d{1,15}) tokens|input has (\d{1,15}) tokens|n_prompt_tokens\W{1,4}(\d{1,15})|(?:requested|resulted in) (\d{1,15}) tokens/;
+const CONTEXT_LENGTH =
+  /context length of (?:only )?(\d{1,15})|n_ctx\W{1,4}(\d{1,15})|context size \((\d{1,15})|only supports (\d{1,15}) tokens|context length is (\d{1,15})/;
+
+/** What this error means; `status` is undefined for a frame inside a stream. */
+export function interpret(wire: WireError, status: number | undefined): Meaning {
+  const layers = unwrap(wire);
+  const texts = layers.map(({ message }) => message);
+  const folded = texts.map(fold).join("\n");
+  const { code, hint } = classify(layers, folded, status);
+  if (code !== "context_overflow") return { code, hint, texts };
+  const promptTokens = layers.find((layer) => layer.promptTokens !== undefined)?.promptTokens ??
+    firstNumber(PROMPT_TOKENS, folded);
+  const contextLength = layers.find((layer) => layer.contextLength !== undefined)?.contextLength ??
+    firstNumber(CONTEXT_LENGTH, folded);
+  return { code, hint, texts, promptTokens, contextLength };
+}
+
+function classify(
+  layers: readonly WireError[],
+  folded: string,
+  status: number | undefined,
+): Pick<Meaning, "code" | "hint"> {
+  if (status === 401) return { code: "unauthorized" };
+  // From the outside in: what an error quotes means less than the error.
+  const identifiers = layers.flatMap(({ type, code }) => [type, code]);
+  for (const identifier of identifiers) {
+    const code = lookUp(IDENTIFIERS, identifier);
+    if (code !== undefined) return { code };
+    if (identifier === "model_load_failed") {
+      const cause = RULES.find((rule) =>
+        LOAD_FAILURE_CAUSES.has(rule.code) && rule.words.test(folded)
+      );
+      return cause ?? { code: "model_load_failed" };
+    }
+  }
+  if (layers.some(({ param }) => TOOLS_PATH.test(param ?? ""))) {
+    return { code: "invalid_tool_schema" };
+  }
+  const rule = RULES.find(({ words }) => words.test(folded));
+  if (rule !== undefined) return rule;
+  // Accompanies failed loads and wrong types too, whose words are above.
+  if (identifiers.includes("model_not_found")) return { code: "model_not_found" };
+  if (status === 403) return { code: "forbidden" };
+  if (status === 429) return { code: "rate_limited" };
+  // From the inside out: LM Studio calls whatever its engine refused an internal error.
+  for (const { type, code } of [...layers].reverse()) {
+    const vague = lookUp(VAGUE_IDENTIFIERS, type) ?? lookUp(VAGUE_IDENTIFIERS, code) ??
+      codeOfEngineStatus(code);
+    if (vague !== undefined) return { code: vague };
+  }
+  // The engine's own status is in the text: LM Studio sends 400 for all of them.
+  const engine = /engine protocol(?:.{1,60} returned ([45])\d\d\b)?/.exec(folded);
+  if (engine !== null) return { code: engine[1] === "4" ? "invalid_request" : "server_error" };
+  return codeOfStatus(status);
+}
+
+/** What the status says where no word does. */
+function codeOfStatus(status: number | undefined): Pick<Meaning, "code" | "hint"> {
+  if (status === undefined || !(status >= 400 && status < 500)) return { code: "server_error" };
+  if (status === 413) {
+    return {
+      code: "invalid_request",
+      hint: "Send less at once: fewer messages, smaller images or a smaller `batchSize`.",
+    };
+  }
+  // "Request Timeout": the server gave up waiting, which the next attempt may not meet.
+  return { code: status === 408 ? "server_error" : "invalid_request" };
+}
+
+/** llama-server puts the HTTP status into `code`. */
+function codeOfEngineStatus(code: string | undefined): KnownCode | undefined {
+  if (code === undefined || !/^[45]\d\d$/.test(code)) return undefined;
+  return code.startsWith("4") ? "invalid_request" : "server_error";
+}
+
+function lookUp(
+  table: Readonly<Record<string, KnownCode>>,
+  key: string | undefined,
+): KnownCode | undefined {
+  return key !== undefined && Object.hasOwn(table, key) ? table[key] : undefined;
+}
+
+function firstNumber(pattern: RegExp, folded: string): number | undefined {
+  const digits = pattern.exec(folded)?.slice(1).find((group) => group !== undefined);
+  return digits === undefined ? undefined : Number(digits);
+}
+
+/** One spelling for all: engines, versions and clients differ in case, quotes, escapes and line breaks. */
+function fold(text: string): string {
+  return text.slice(0, MAX_FOLDED_CHARS).toLowerCase()
+    .replace(/\\[nrt]/g, " ").replaceAll("\\", "")
+    .replace(/["`‘’“”]/g, "'")
+    .replace(/\s+/g, " ");
+}
+
+// --- Errors inside errors ---------------------------------------------------------------------
+
+/** This error and those in its text, outermost first. */
+function unwrap(wire: WireError): WireError[] {
+  const layers = [wire];
+  if (QUOTING_TYPES.has(wire.type)) return layers;
+  let inner = readNested(wire.message);
+  while (inner !== undefined && layers.length < MAX_NESTING) {
+    layers.push(inner);
+    inner = readNested(inner.message);
+  }
+  return layers;
+}
+
+function readNested(text: string): WireError | undefined {
+  if (/^\s{0,20}\[/.test(text)) return readIssues(parseBetween(text, "[", "]"));
+  const value = parseBetween(text, "{", "}");
+  if (value === undefined) return salvageWireError(text);
+  const error = readWireError(value);
+  if (error !== undefined) return error;
+  // Without an identifier beside the message it is data that the text quotes.
+  const bare = isRecord(value) ? readRecord(value, {}) : undefined;
+  return bare?.type === undefined && bare?.code === undefined ? undefined : bare;
+}
+
+function parseBetween(text: string, open: string, close: string): unknown {
+  const start = text.indexOf(open);
+  return start === -1 ? undefined : parseJson(text.slice(start, text.lastIndexOf(close) + 1));
+}
+
+/** The issues of a zod error: what is wrong, and where. */
+function readIssues(value: unknown): WireError | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const issues = value.filter(isRecord).flatMap(({ path, message }) =>
+    Array.isArray(path) && isText(message) ? [{ path: path.filter(isKey).join("."), message }] : []
+  );
+  if (issues.length === 0) return undefined;
+  const lines = issues.map(({ path, message }) => path === "" ? message : `${path}: ${message}`);
+  const param = (issues.find(({ path }) => TOOLS_PATH.test(path)) ?? issues[0])?.path;
+  return { message: lines.slice(0, 3).join("; "), ...present("param", param || undefined) };
+}
+
+/** Top-level `error` of a decoded body, in any of the server's shapes; undefined when there is none. */
+export function readWireError(body: unknown): WireError | undefined {
+  if (!isRecord(body)) return undefined;
+  const { error } = body;
+  if (typeof error === "string") return error.trim() === "" ? undefined : { message: error };
+  if (Array.isArray(error)) {
+    return readIssues(error) ?? (error.length > 0 ? { message: "" } : undefined);
+  }
+  if (isRecord(error)) return readRecord(error, body);
+  if (error === true || (typeof error === "number" && error !== 0)) return readRecord({}, body);
+  return undefined;
+}
+
+/** An error's fields, wherever they stand; `outer` is the object around it, which may have the text. */
+export function readRecord(
+  error: Readonly<Record<string, unknown>>,
+  outer: Readonly<Record<string, unknown>>,
+): WireError {
+  const titled = [error.title, error.cause].filter(isText).join(": ");
+  const said = [error.message, titled, error.detail, outer.message].find(isText) ?? "";
+  const param = identifierOf(error.param);
+  return {
+    // "Invalid input" alone tells nobody which tool is meant.
+    message: param !== undefined && TOOLS_PATH.test(param) ? `${param}: ${said}` : said,
+    ...present("type", identifierOf(error.type)),
+    ...present("code", identifierOf(error.code)),
+    ...present("param", param),
+    ...present("promptTokens", countOf(error.n_prompt_tokens)),
+    ...present("contextLength", countOf(error.n_ctx)),
+  };
+}
+
+/** The fields of an error that is not JSON: cut, or written by Python. Undefined when it has no message. */
+export function salvageWireError(text: string): WireError | undefined {
+  const message = salvageField(text, "message") ?? salvageField(text, "error");
+  if (message === undefined) return undefined;
+  return {
+    message,
+    ...present("type", salvageField(text, "type")),
+    ...present("code", salvageField(text, "code")),
+  };
+}
+
+function salvageField(text: string, name: string): string | undefined {
+  const key = new RegExp(`(\\\\{0,8}["'])${name}\\1\\s{0,8}:\\s{0,8}(\\\\{0,8}["'])`).exec(text);
+  const quote = key?.[2];
+  if (key === null || quote === undefined) return undefined;
+  const start = key.index + key[0].length;
+  let end = text.indexOf(quote, start);
+  // One more backslash makes it a quote inside the text.
+  while (end !== -1 && text[end - 1] === "\\") end = text.indexOf(quote, end + quote.length);
+  const raw = end === -1 ? text.slice(start) : text.slice(start, end);
+  return unescapeJson(unescapeJson(raw)).trim() || undefined;
+}
+
+// --- Values -----------------------------------------------------------------------------------
+
+/** The value of a JSON text; undefined when it is none. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The text that a piece of a JSON string stands for, one level of it. */
+export function unescapeJson(text: string): string {
+  return text.replace(
+    /\\(?:u([0-9a-f]{4})|([^]))/gi,
+    (_match, hex: string | undefined, character: string) =>
+      hex !== undefined
+        ? String.fromCharCode(parseInt(hex, 16))
+        : { n: "\n", r: "\r", t: "\t" }[character] ?? character,
+  );
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isKey(value: unknown): value is string | number {
+  return typeof value === "string" || typeof value === "number";
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string" && value.trim() !== "";
+}
+
+function identifierOf(value: unknown): string | undefined {
+  return isText(value) ? value : typeof value === "number" ? String(value) : undefined;
+}
+
+function countOf(value: unknown): number | undefined {
+  return Number.isSafeInteger(value) && (value as number) > 0 ? value as number : undefined;
+}
+
+function present<K extends string, V>(key: K, value: V | undefined): { [P in K]?: V } {
+  return value === undefined ? {} : { [key]: value } as { [P in K]?: V };
+}

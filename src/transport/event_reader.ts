@@ -1,0 +1,196 @@
+/**
+ * Reads the events of one streamed answer, with the timers of a stream, which run only while we wait for
+ * the server.
+ *
+ * @module
+ */
+
+import { StreamError } from "../core/errors.ts";
+import type { Call } from "./call.ts";
+import type { ErrorContext } from "./error_mapping.ts";
+import { SseDecoder, type SseEvent, SseLimitError } from "./sse.ts";
+import { startTimer } from "./timers.ts";
+
+/** Timers of a stream, in milliseconds. */
+export interface StreamTimeouts {
+  readonly firstTokenTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+}
+
+/** After the finish reason only usage and `[DONE]` can come. */
+const FINISH_GRACE_MS = 2000;
+/** An answer that is no stream is no longer than this. */
+const MAX_JSON_BYTES = 16 * 1024 * 1024;
+
+/** What a pull gives: events, a whole JSON text where no stream came, or the end. */
+export type Pull =
+  | { readonly kind: "events"; readonly events: readonly SseEvent[] }
+  | { readonly kind: "text"; readonly status: number; readonly text: string }
+  | { readonly kind: "end"; readonly unfinished: SseEvent | undefined };
+
+/** The events of one call. `close()` must be called when it is over. */
+export class EventReader {
+  readonly #call: Call;
+  readonly #timeouts: StreamTimeouts;
+  readonly #decoder = new SseDecoder();
+  #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  #status = 0;
+  #phase: "first-token" | "idle" | "finish" = "first-token";
+  /** What is left of the phase's time, where waits add up. */
+  #remainingMs: number;
+  #isFirstPull = true;
+  #isClosed = false;
+
+  constructor(call: Call, timeouts: StreamTimeouts) {
+    this.#call = call;
+    this.#timeouts = timeouts;
+    this.#remainingMs = timeouts.firstTokenTimeoutMs;
+  }
+
+  /** What every error of this stream says. */
+  get context(): ErrorContext {
+    return this.#call.context();
+  }
+
+  /** The first token came: from now on silence is bounded by the idle timer. */
+  markFirstToken(): void {
+    if (this.#phase === "first-token") this.#phase = "idle";
+  }
+
+  /** The finish reason came: what is left may take `FINISH_GRACE_MS`. */
+  markFinish(): void {
+    this.#phase = "finish";
+    this.#remainingMs = FINISH_GRACE_MS;
+  }
+
+  /**
+   * Waits for more. The first pull sends the request.
+   *
+   * @throws the caller's reason, a timeout, or a network failure; after the finish reason failures are the end.
+   */
+  async pull(): Promise<Pull> {
+    if (this.#isClosed) return END;
+    if (this.#reader === undefined) await this.#open();
+    const reader = this.#reader;
+    if (reader === undefined) return END;
+    while (true) {
+      const bytes = await this.#read(reader);
+      if (bytes === undefined) {
+        return { kind: "end", unfinished: this.#decode(() => this.#decoder.end()) };
+      }
+      if (this.#isFirstPull && bytes.byteLength > 0) {
+        this.#isFirstPull = false;
+        if (isText(bytes)) return await this.#readText(reader, bytes);
+      }
+      const events = this.#decode(() => this.#decoder.feed(bytes));
+      if (events.length > 0) return { kind: "events", events };
+    }
+  }
+
+  /** Stops the server and lets go of everything. Idempotent. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    // Without the cancel the server goes on generating after a `break`.
+    this.#reader?.cancel().catch(() => {});
+    this.#call.finish();
+  }
+
+  async #open(): Promise<void> {
+    const startedAt = performance.now();
+    const { firstTokenTimeoutMs } = this.#timeouts;
+    try {
+      const limit = { phase: "first-token", ms: firstTokenTimeoutMs, startedAt } as const;
+      await this.#call.send(limit, (response) => {
+        this.#status = response.status;
+        this.#reader = response.body?.getReader();
+      });
+    } catch (error) {
+      if (this.#isClosed) return;
+      throw error;
+    }
+    this.#remainingMs -= performance.now() - startedAt;
+  }
+
+  /** The next bytes; `undefined` at the end, also when closed meanwhile or out of time after the finish. */
+  async #read(
+    reader: ReadableStreamDefaultReader<Uint8Array>,
+  ): Promise<Uint8Array | undefined> {
+    const { signal } = this.#call;
+    signal.throwIfAborted();
+    const isIdle = this.#phase === "idle";
+    const startedAt = isIdle ? 0 : performance.now();
+    let isOutOfTime = false;
+    const stop = (): void => void reader.cancel().catch(() => {});
+    const stopTimer = startTimer(isIdle ? this.#timeouts.idleTimeoutMs : this.#remainingMs, () => {
+      isOutOfTime = true;
+      stop();
+    });
+    // A user's own `fetch` may not tie the body to the signal.
+    signal.addEventListener("abort", stop);
+    let failure: { readonly cause: unknown } | undefined;
+    let result: ReadableStreamReadResult<Uint8Array> | undefined;
+    try {
+      result = await reader.read();
+    } catch (cause) {
+      failure = { cause };
+    } finally {
+      stopTimer();
+      signal.removeEventListener("abort", stop);
+    }
+    if (!isIdle) this.#remainingMs -= performance.now() - startedAt;
+    if (this.#isClosed) return undefined;
+    if (this.#phase === "finish" && (isOutOfTime || failure !== undefined)) return undefined;
+    signal.throwIfAborted();
+    if (isOutOfTime) throw this.#timeoutError();
+    if (failure !== undefined) throw this.#call.resetError(failure.cause);
+    return result?.value;
+  }
+
+  #timeoutError(): Error {
+    return this.#phase === "idle"
+      ? this.#call.timeoutError("idle", this.#timeouts.idleTimeoutMs)
+      : this.#call.timeoutError("first-token", this.#timeouts.firstTokenTimeoutMs);
+  }
+
+  #decode<T>(step: () => T): T {
+    try {
+      return step();
+    } catch (cause) {
+      if (!(cause instanceof SseLimitError)) throw cause;
+      const { context } = this;
+      throw new StreamError(`Cannot ${context.action}: one event of the stream is too large`, {
+        ...context,
+        code: "malformed_stream",
+        cause,
+      });
+    }
+  }
+
+  /** No stream came: the whole text, for whoever asked. */
+  async #readText(
+    reader: ReadableStreamDefaultReader<Uint8Array>,
+    first: Uint8Array,
+  ): Promise<Pull> {
+    // As in `readBody`: Deno 2.9 drops byte order marks inside the text too.
+    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+    let text = decoder.decode(first, { stream: true });
+    let bytes: Uint8Array | undefined;
+    while (text.length < MAX_JSON_BYTES && (bytes = await this.#read(reader)) !== undefined) {
+      text += decoder.decode(bytes, { stream: true });
+    }
+    return { kind: "text", status: this.#status, text: text.replace(/^\uFEFF/, "") };
+  }
+}
+
+const END: Pull = { kind: "end", unfinished: undefined };
+
+/** Whether a body begins like JSON or HTML: a stream begins with a field name, a colon or a line end. */
+function isText(bytes: Uint8Array): boolean {
+  const hasMark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
+  for (const byte of hasMark ? bytes.subarray(3) : bytes) {
+    if (byte === 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d) continue;
+    return byte === 0x7b /* { */ || byte === 0x5b /* [ */ || byte === 0x3c /* < */;
+  }
+  return false;
+}

@@ -1,0 +1,32 @@
+/**
+ * Timers of the request path.
+ *
+ * @module
+ */
+
+/** Runtimes fire longer timers at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** Calls back after `ms`, never for `Infinity`; returns what stops it. */
+export function startTimer(ms: number, onTime: () => void): () => void {
+  if (ms > LONGEST_TIMER_MS) return () => {};
+  const timer = setTimeout(onTime, Math.max(0, ms));
+  return () => clearTimeout(timer);
+}
+
+/** Waits `ms`; rejects with the signal's reason as soon as it is aborted. */
+export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  let stop = (): void => {};
+  let onAbort = (): void => {};
+  try {
+    await new Promise<void>((resolve, reject) => {
+      stop = startTimer(ms, resolve);
+      onAbort = () => reject(signal.reason);
+      signal.addEventListener("abort", onAbort);
+    });
+  } finally {
+    stop();
+    signal.removeEventListener("abort", onAbort);
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * Requests to one server: `json()` for one answer, `events()` for a stream of them. Everything above sees
+ * decoded JSON and events, never a `Response`.
+ *
+ * @module
+ */
+
+import { type AnyProviderError, ParseError } from "../core/errors.ts";
+import type { SchemaIssue } from "../core/schema.ts";
+import type { CallOptions } from "../core/types.ts";
+import { type BodyText, readBody } from "./body.ts";
+import {
+  Call,
+  type CallLimit,
+  type OriginState,
+  type ServerSettings,
+  type TransportRequest,
+} from "./call.ts";
+import {
+  type ErrorContext,
+  errorFromUndecodable,
+  errorFromWire,
+  readWireError,
+} from "./error_mapping.ts";
+import { EventReader } from "./event_reader.ts";
+
+export type { ServerSettings, TransportRequest } from "./call.ts";
+
+/** More than any answer: a body that never ends must not fill the memory. */
+const MAX_BODY_BYTES = 256 * 1024 * 1024;
+/** What this many characters of a body tell is enough. */
+const SNIPPET_LENGTH = 200;
+
+/** A decoded answer that is no error. */
+export interface JsonAnswer {
+  readonly value: unknown;
+  /** From sending to the end of the body. */
+  readonly elapsedMs: number;
+  /** What every error about this answer says. */
+  readonly context: ErrorContext;
+}
+
+/** The way to one server. */
+export class Transport {
+  readonly server: ServerSettings;
+  readonly #origin: OriginState = { usedBefore: false };
+
+  constructor(server: ServerSettings) {
+    this.server = server;
+  }
+
+  /**
+   * One answer, decoded. An error in the body rejects under every status.
+   *
+   * @param defaultTimeoutMs limit of the whole call where neither the call nor the provider sets one.
+   * @param startedAt when the call began, where this request is one of several.
+   */
+  async json(
+    request: TransportRequest,
+    options: CallOptions,
+    defaultTimeoutMs: number,
+    startedAt: number = performance.now(),
+  ): Promise<JsonAnswer> {
+    const call = new Call(this.server, request, options, this.#origin);
+    const ms = options.timeoutMs ?? this.server.timeoutMs ?? defaultTimeoutMs;
+    const limit: CallLimit = { phase: "total", ms, startedAt };
+    try {
+      const { status, body } = await call.send(limit, async (response) => {
+        const body = await readBody(response, {
+          maxBytes: MAX_BODY_BYTES,
+          timeoutMs: Infinity,
+          signal: call.signal,
+        });
+        call.signal.throwIfAborted();
+        if (body.bytes > 0) call.answer = "body";
+        if (body.end === "failed") throw call.resetError(body.failure);
+        return { status: response.status, body };
+      });
+      const context = call.context();
+      if (body.end === "too-large") throw tooLarge(status, body, context);
+      const value = decodeJson(status, body.text, context);
+      return { value, elapsedMs: performance.now() - startedAt, context };
+    } finally {
+      call.finish();
+    }
+  }
+
+  /** A stream of events. Nothing is sent before its first pull. */
+  events(request: TransportRequest, options: CallOptions): EventReader {
+    return new EventReader(new Call(this.server, request, options, this.#origin), {
+      firstTokenTimeoutMs: options.firstTokenTimeoutMs ?? this.server.firstTokenTimeoutMs,
+      idleTimeoutMs: options.idleTimeoutMs ?? this.server.idleTimeoutMs,
+    });
+  }
+}
+
+/** Decodes a 2xx body. @throws what the body says, or that it says nothing readable. */
+export function decodeJson(status: number, text: string, context: ErrorContext): unknown {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // The parser's own message quotes the body, so it is not passed on as the cause.
+    throw errorFromUndecodable({ status, bodyText: text }, "the answer is not JSON", context);
+  }
+  const wire = readWireError(value);
+  if (wire !== undefined) throw errorFromWire(wire, status, context);
+  return value;
+}
+
+function tooLarge(status: number, body: BodyText, context: ErrorContext): AnyProviderError {
+  const start = { status, bodyText: body.text.slice(0, SNIPPET_LENGTH) };
+  return errorFromUndecodable(start, `the answer is larger than ${MAX_BODY_BYTES} bytes`, context);
+}
+
+/** An error for JSON that is not the answer that was expected. */
+export function malformedResponse(
+  state: string,
+  value: unknown,
+  context: ErrorContext,
+  issues?: readonly SchemaIssue[],
+): AnyProviderError {
+  const text = JSON.stringify(value) ?? "";
+  return new ParseError(`Cannot ${context.action}: ${state}`, {
+    ...context,
+    code: "malformed_response",
+    issues,
+    bodySnippet: context.redact(text.slice(0, 2 * SNIPPET_LENGTH)).slice(0, SNIPPET_LENGTH),
+  });
+}
