@@ -1,0 +1,369 @@
+/** `POST /v1/chat/completions` of the fake: one generation, whole or streamed. */
+
+import { checkChatRequest, countPromptTokens, hasImages } from "./fake_chat_request.ts";
+import type { Instance, ModelStore } from "./fake_models.ts";
+import type { FakeAnswer, FakeReply, FakeReplyFunction } from "./fake_options.ts";
+import { sampleOf } from "./fake_schema.ts";
+import {
+  type Answer,
+  decodeBody,
+  encodeFrame,
+  type Frame,
+  type IdSource,
+  isObject,
+  isSince,
+  jsonAnswer,
+  type JsonObject,
+  refuse,
+  type Route,
+  sleep,
+} from "./fake_wire.ts";
+
+const DEFAULT_REPLY = "Hello! I am a language model on your own machine. What can I do for you?";
+
+/** How the chat route behaves. */
+export interface ChatOptions {
+  readonly version: string;
+  readonly firstTokenMs: number;
+  readonly tokenMs: number;
+  readonly reasoningField: "reasoning_content" | "reasoning" | "think-tags";
+}
+
+/** What the model is going to say, in order. */
+export class Script {
+  readonly #decide: FakeReplyFunction;
+
+  constructor(replies: readonly FakeReply[] | FakeReplyFunction = []) {
+    const left = typeof replies === "function" ? [] : [...replies];
+    this.#decide = typeof replies === "function" ? replies : () => left.shift();
+  }
+
+  /** The answer to this request. */
+  async next(body: JsonObject): Promise<FakeAnswer> {
+    const reply = await this.#decide(body) ?? defaultReply(body);
+    return typeof reply === "string" ? { content: reply } : reply;
+  }
+}
+
+/** One token of an answer. */
+type Token =
+  | { readonly kind: "content" | "reasoning"; readonly text: string }
+  | {
+    readonly kind: "call";
+    readonly index: number;
+    readonly arguments: string;
+    readonly head?: CallHead;
+  };
+
+interface CallHead {
+  readonly id: string;
+  readonly name: string;
+}
+
+/** An answer that is worked out and only has to be written. */
+interface Generation {
+  readonly id: string;
+  readonly created: number;
+  readonly model: string;
+  readonly tokens: readonly Token[];
+  readonly finishReason: string;
+  readonly usage: JsonObject;
+}
+
+/** The route for chat completions. */
+export function chatRoutes(
+  models: ModelStore,
+  script: Script,
+  ids: IdSource,
+  options: ChatOptions,
+): Route[] {
+  return [{
+    method: "POST",
+    path: "/v1/chat/completions",
+    async handle(call) {
+      const body = decodeBody(call);
+      checkChatRequest(body, options.version);
+      const instance = await models.acquire(body.model, "llm", call.signal);
+      if (hasImages(body) && !instance.model.vision) {
+        throw refuse(400, "Model does not support images. Please use a model that does.");
+      }
+      const promptTokens = countPromptTokens(body);
+      if (promptTokens > instance.contextLength) {
+        return answerOverflow(promptTokens, instance, body.stream === true, options.version);
+      }
+      const answer = await script.next(body);
+      const generation = generate(answer, body, instance, promptTokens, ids, options);
+      if (body.stream === true) {
+        const withUsage = isObject(body.stream_options) &&
+          body.stream_options.include_usage === true && isSince(options.version, "0.3.18");
+        return {
+          kind: "stream",
+          frames: framesOf(generation, instance, withUsage, options, call.signal),
+          errorFrame: encodeErrorFrame,
+        };
+      }
+      await sleep(options.firstTokenMs, call.signal);
+      await sleep(options.tokenMs * Math.max(0, generation.tokens.length - 1), call.signal);
+      if (instance.unloaded) throw refuse(400, "Model unloaded by user or API request.");
+      return jsonAnswer(encodeCompletion(generation, options));
+    },
+  }];
+}
+
+function generate(
+  answer: FakeAnswer,
+  body: JsonObject,
+  instance: Instance,
+  promptTokens: number,
+  ids: IdSource,
+  options: ChatOptions,
+): Generation {
+  const all = tokensOf(answer, body.stop, ids, options);
+  const limit = numberOf(body.max_tokens) ?? numberOf(body.max_completion_tokens) ?? -1;
+  const isLimited = limit >= 0 && all.length > limit;
+  const tokens = isLimited ? all.slice(0, limit) : all;
+  // At the limit LM Studio reports one token less than it wrote.
+  const completionTokens = isLimited ? Math.max(0, limit - 1) : tokens.length;
+  const reasoningTokens = tokens.filter((token) => token.kind === "reasoning").length;
+  const hasCalls = tokens.some((token) => token.kind === "call");
+  const prompt = answer.usage?.promptTokens ?? promptTokens;
+  const completion = answer.usage?.completionTokens ?? completionTokens;
+  return {
+    id: `chatcmpl-${ids.alphanumeric(21)}`,
+    created: Math.floor(Date.now() / 1_000),
+    model: answer.model ?? instance.id,
+    tokens,
+    finishReason: answer.finishReason ?? (isLimited ? "length" : hasCalls ? "tool_calls" : "stop"),
+    usage: {
+      prompt_tokens: prompt,
+      completion_tokens: completion,
+      total_tokens: answer.usage?.totalTokens ?? prompt + completion,
+      ...(isSince(options.version, "0.4.0")
+        ? {
+          completion_tokens_details: {
+            reasoning_tokens: answer.usage?.reasoningTokens ?? reasoningTokens,
+          },
+        }
+        : {}),
+    },
+  };
+}
+
+function tokensOf(
+  answer: FakeAnswer,
+  stop: unknown,
+  ids: IdSource,
+  options: ChatOptions,
+): Token[] {
+  const content = cutAtStop(piecesOf(answer.content), stop);
+  const reasoning = piecesOf(answer.reasoning);
+  const inContent = (texts: readonly string[]): Token[] =>
+    texts.map((text) => ({ kind: "content", text }));
+  const tokens: Token[] = [];
+  if (reasoning.length > 0 && reasoningFieldOf(options) === "think-tags") {
+    tokens.push(...inContent(["<think>\n", ...reasoning, "\n</think>", "\n\n"]));
+  } else {
+    for (const text of reasoning) tokens.push({ kind: "reasoning", text });
+  }
+  tokens.push(...inContent(content));
+  for (const [index, call] of (answer.toolCalls ?? []).entries()) {
+    const head = { id: call.id ?? ids.digits(9), name: call.name };
+    const { arguments: value = {} } = call;
+    const text = typeof value === "string" ? value : JSON.stringify(value);
+    if (isSince(options.version, "0.3.17")) {
+      tokens.push({ kind: "call", index, head, arguments: "" });
+      for (const piece of text.match(/\w+|\W+/g) ?? []) {
+        tokens.push({ kind: "call", index, arguments: piece });
+      }
+    } else {
+      tokens.push({ kind: "call", index, head, arguments: text });
+    }
+  }
+  return tokens;
+}
+
+async function* framesOf(
+  generation: Generation,
+  instance: Instance,
+  withUsage: boolean,
+  options: ChatOptions,
+  signal: AbortSignal,
+): AsyncGenerator<Frame, void, undefined> {
+  const { id, created, model, finishReason, usage } = generation;
+  const chunk = (fields: JsonObject) =>
+    encodeFrame({
+      id,
+      object: "chat.completion.chunk",
+      created,
+      model,
+      system_fingerprint: model,
+      ...fields,
+    });
+  const choice = (delta: JsonObject, finish_reason: string | null) =>
+    chunk({ choices: [{ index: 0, delta, logprobs: null, finish_reason }] });
+
+  await sleep(options.firstTokenMs, signal);
+  for (const [position, token] of generation.tokens.entries()) {
+    if (position > 0) await sleep(options.tokenMs, signal);
+    if (instance.unloaded) {
+      const text = encodeErrorFrame("Model unloaded by user or API request.");
+      return yield { kind: "end", text };
+    }
+    const delta = { role: "assistant", ...encodeDelta(token, options) };
+    yield { kind: "token", text: choice(delta, null) };
+  }
+  // Chunks know this reason since 0.3.15.
+  const knowsReason = finishReason !== "tool_calls" || isSince(options.version, "0.3.15");
+  yield { kind: "finish", text: choice({}, knowsReason ? finishReason : "stop") };
+  if (withUsage) yield { kind: "other", text: chunk({ choices: [], usage }) };
+  yield { kind: "end", text: encodeFrame("[DONE]") };
+}
+
+function encodeDelta(token: Token, options: ChatOptions): JsonObject {
+  switch (token.kind) {
+    case "content":
+      return { content: token.text };
+    case "reasoning":
+      return { [reasoningFieldOf(options)]: token.text };
+    case "call": {
+      const { index, head, arguments: text } = token;
+      if (head !== undefined) {
+        const { id, name } = head;
+        return {
+          tool_calls: [{ index, id, type: "function", function: { name, arguments: text } }],
+        };
+      }
+      return { tool_calls: [{ index, function: { arguments: text } }] };
+    }
+  }
+}
+
+function encodeCompletion(generation: Generation, options: ChatOptions): JsonObject {
+  const { id, created, model, tokens, finishReason, usage } = generation;
+  const textOf = (kind: "content" | "reasoning") =>
+    tokens.map((token) => token.kind === kind ? token.text : "").join("");
+  const calls: { id: string; type: "function"; function: { name: string; arguments: string } }[] =
+    [];
+  for (const token of tokens) {
+    if (token.kind !== "call") continue;
+    const { head } = token;
+    if (head !== undefined) {
+      calls.push({ id: head.id, type: "function", function: { name: head.name, arguments: "" } });
+    }
+    const call = calls.at(-1);
+    if (call !== undefined) call.function.arguments += token.arguments;
+  }
+  const isCurrent = isSince(options.version, "0.3.25");
+  const content = textOf("content");
+  const reasoning = textOf("reasoning");
+  const field = reasoningFieldOf(options);
+  const hasField = field !== "think-tags" &&
+    (reasoning !== "" || (field === "reasoning_content" && isSince(options.version, "0.4.0")));
+  return {
+    id,
+    object: "chat.completion",
+    created,
+    model,
+    choices: [{
+      index: 0,
+      message: {
+        role: "assistant",
+        // Older builds leave it out beside tool calls.
+        ...(isCurrent || calls.length === 0 ? { content } : {}),
+        ...(hasField ? { [field]: reasoning } : {}),
+        ...(isCurrent || calls.length > 0 ? { tool_calls: calls } : {}),
+      },
+      logprobs: null,
+      finish_reason: finishReason,
+    }],
+    usage,
+    ...(isCurrent ? { stats: {} } : {}),
+    system_fingerprint: model,
+  };
+}
+
+/** Each era and engine says it in its own words, as a 400 or as a frame under 200. */
+function answerOverflow(
+  promptTokens: number,
+  { model, contextLength }: Instance,
+  isStream: boolean,
+  version: string,
+): Answer {
+  const advice = "Try to load the model with a larger context length, or provide a shorter input";
+  let message: string;
+  let isFrame = false;
+  if (model.format === "mlx") {
+    message =
+      `Input does not fit in context length. The input has ${promptTokens} tokens, but the ` +
+      `context length only supports ${contextLength} tokens.`;
+    isFrame = isStream;
+  } else if (isSince(version, "0.4.20")) {
+    const error = {
+      code: 400,
+      message: `request (${promptTokens} tokens) exceeds the available context size ` +
+        `(${contextLength} tokens), try increasing it`,
+      type: "exceed_context_size_error",
+      n_prompt_tokens: promptTokens,
+      n_ctx: contextLength,
+    };
+    message = `Engine protocol predict request returned 400: ${JSON.stringify({ error })}`;
+    isFrame = isStream;
+  } else if (isSince(version, "0.4.0")) {
+    message = `The number of tokens to keep from the initial prompt is greater than the context ` +
+      `length (n_keep: ${promptTokens}>= n_ctx: ${contextLength}). ${advice}`;
+  } else {
+    message =
+      `Trying to keep the first ${promptTokens} tokens when context the overflows. However, ` +
+      `the model is loaded with context length of only ${contextLength} tokens, which is not ` +
+      `enough. ${advice}`;
+  }
+  if (!isFrame) throw refuse(400, message);
+  return { kind: "stream", frames: errorFrames(message), errorFrame: encodeErrorFrame };
+}
+
+async function* errorFrames(message: string): AsyncGenerator<Frame, void, undefined> {
+  yield { kind: "end", text: encodeErrorFrame(message) };
+}
+
+function encodeErrorFrame(message: string): string {
+  return encodeFrame({ error: { message }, message }, "error");
+}
+
+function defaultReply(body: JsonObject): FakeReply {
+  const format = body.response_format;
+  if (isObject(format) && isObject(format.json_schema)) {
+    return JSON.stringify(sampleOf(format.json_schema.schema));
+  }
+  return DEFAULT_REPLY;
+}
+
+function reasoningFieldOf({ reasoningField, version }: ChatOptions): ChatOptions["reasoningField"] {
+  return isSince(version, "0.3.9") ? reasoningField : "think-tags";
+}
+
+/** Words, each with the space before it. */
+function piecesOf(text: string | readonly string[] | undefined): readonly string[] {
+  return typeof text === "string" ? text.match(/\s*\S+|\s+$/g) ?? [] : text ?? [];
+}
+
+/** The pieces up to the first stop text. */
+function cutAtStop(pieces: readonly string[], stop: unknown): readonly string[] {
+  const stops = (Array.isArray(stop) ? stop : [stop]).filter((text) =>
+    typeof text === "string" && text !== ""
+  );
+  const whole = pieces.join("");
+  const ends = stops.map((text) => whole.indexOf(text)).filter((end) => end >= 0);
+  if (ends.length === 0) return pieces;
+  let left = Math.min(...ends);
+  const kept: string[] = [];
+  for (const piece of pieces) {
+    if (left <= 0) break;
+    kept.push(piece.slice(0, left));
+    left -= piece.length;
+  }
+  return kept;
+}
+
+function numberOf(value: unknown): number | undefined {
+  return typeof value === "number" ? value : undefined;
+}

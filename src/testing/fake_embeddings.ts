@@ -1,0 +1,64 @@
+/** `POST /v1/embeddings` of the fake: vectors that mean a little. */
+
+import type { ModelStore } from "./fake_models.ts";
+import { decodeBody, hash32, jsonAnswer, refuse, type Route } from "./fake_wire.ts";
+
+const GRAM_LENGTH = 3;
+/** A word that two texts share says more than a piece of one. */
+const WORD_WEIGHT = 2;
+
+/** The route for embeddings. */
+export function embeddingRoutes(models: ModelStore): Route[] {
+  return [{
+    method: "POST",
+    path: "/v1/embeddings",
+    async handle(call) {
+      const body = decodeBody(call);
+      const inputs = typeof body.input === "string" ? [body.input] : body.input;
+      if (!isTexts(inputs)) {
+        throw refuse(400, "'input' field must be a string or an array of strings");
+      }
+      const { model } = await models.acquire(body.model, "embedding", call.signal);
+      if (inputs.includes("")) throw refuse(400, `Failed to embed string: n_tokens = 0`);
+      return jsonAnswer({
+        object: "list",
+        data: inputs.map((input, index) => ({
+          object: "embedding",
+          embedding: embed(input, model.dimensions),
+          index,
+        })),
+        model: model.variant,
+        usage: { prompt_tokens: 0, total_tokens: 0 },
+      });
+    },
+  }];
+}
+
+/**
+ * A vector of length 1: counts of the text's words and of the three-letter pieces in them, spread over
+ * the dimensions by hash. Texts that share words or stems come out near each other.
+ */
+function embed(text: string, dimensions: number): number[] {
+  const vector = new Array<number>(dimensions).fill(0);
+  const add = (feature: string, weight: number) => {
+    const hash = hash32(feature);
+    const index = hash % dimensions;
+    vector[index] = (vector[index] ?? 0) + (hash & 0x10000 ? weight : -weight);
+  };
+  const words = text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [text];
+  for (const word of words) {
+    add(`word ${word}`, WORD_WEIGHT);
+    const padded = ` ${word} `;
+    for (let start = 0; start + GRAM_LENGTH <= padded.length; start++) {
+      add(padded.slice(start, start + GRAM_LENGTH), 1);
+    }
+  }
+  const length = Math.hypot(...vector);
+  // Features that cancel each other out would leave nothing to normalise.
+  if (length === 0) vector[0] = 1;
+  return length === 0 ? vector : vector.map((value) => value / length);
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
+}

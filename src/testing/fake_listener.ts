@@ -1,0 +1,95 @@
+/** The fake's second door: a real HTTP server on 127.0.0.1, for Deno, Node and Bun. */
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { FakeListener, FakeListenOptions } from "./fake_options.ts";
+
+/** What node writes by itself. */
+const OWN_HEADERS: readonly string[] = ["connection", "keep-alive"];
+
+/** Answers a request until the signal says that the client has left. */
+type Serve = (request: Request, signal: AbortSignal) => Promise<Response>;
+
+/** Starts to listen. */
+export async function listen(
+  serve: Serve,
+  { port = 0 }: FakeListenOptions = {},
+): Promise<FakeListener> {
+  const { createServer } = await import("node:http");
+  const open = new Set<AbortController>();
+  let origin = "";
+  const server = createServer((message, reply) => {
+    const client = new AbortController();
+    open.add(client);
+    reply.once("close", () => {
+      open.delete(client);
+      if (!reply.writableFinished) client.abort(new Error("The client has left"));
+    });
+    answer(serve, origin, message, reply, client.signal).catch(() => {
+      // Breaking the connection is how a rejected answer looks from outside.
+      reply.destroy();
+      message.socket.destroy();
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, "127.0.0.1", () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+  const address = server.address();
+  const actualPort = typeof address === "object" && address !== null ? address.port : port;
+  origin = `http://127.0.0.1:${actualPort}`;
+  let closing: Promise<void> | undefined;
+  return {
+    url: origin,
+    port: actualPort,
+    [Symbol.asyncDispose]: () =>
+      closing ??= new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        for (const client of open) client.abort(new Error("The server is closing"));
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function answer(
+  serve: Serve,
+  origin: string,
+  message: IncomingMessage,
+  reply: ServerResponse,
+  signal: AbortSignal,
+): Promise<void> {
+  const { method = "GET", url = "/", headers } = message;
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of message) chunks.push(chunk);
+  const body = new Blob(chunks as BlobPart[]);
+  const request = new Request(origin + url, {
+    method,
+    headers: Object.entries(headers).map(([name, value]) => [name, String(value)]),
+    body: body.size > 0 && method !== "GET" && method !== "HEAD" ? body : null,
+  });
+  const response = await serve(request, signal);
+  const outgoing: Record<string, string> = {};
+  response.headers.forEach((value, name) => {
+    if (!OWN_HEADERS.includes(name)) outgoing[name] = value;
+  });
+  reply.writeHead(response.status, outgoing);
+  reply.flushHeaders();
+  const reader = response.body?.getReader();
+  if (reader !== undefined) {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      // Waiting for each piece to be out, none is lost when the connection is broken after it.
+      await new Promise<void>((resolve) => {
+        reply.once("close", resolve);
+        reply.write(value, () => {
+          reply.off("close", resolve);
+          resolve();
+        });
+      });
+    }
+  }
+  reply.end();
+}

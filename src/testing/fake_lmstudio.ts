@@ -1,0 +1,246 @@
+/** The fake LM Studio itself: from a request to a response. */
+
+import { chatRoutes, Script } from "./fake_chat.ts";
+import { embeddingRoutes } from "./fake_embeddings.ts";
+import { Exchange } from "./fake_exchange.ts";
+import { answerInstead, brokenConnection, FaultList, placeOf, spoil } from "./fake_faults.ts";
+import { listen } from "./fake_listener.ts";
+import { ModelStore } from "./fake_models.ts";
+import type { FakeLMStudio, FakeLMStudioOptions, RecordedRequest } from "./fake_options.ts";
+import {
+  type Answer,
+  type Call,
+  IdSource,
+  isSince,
+  jsonAnswer,
+  parseJson,
+  Refusal,
+  type Route,
+  sleep,
+  stall,
+} from "./fake_wire.ts";
+
+const DEFAULT_VERSION = "0.4.25";
+const MAX_REDIRECTS = 20;
+
+/**
+ * Makes a fake LM Studio to test against: it answers as the real server does on the wire, errors
+ * included, and does exactly what it is told.
+ *
+ * @example A stand-in for `fetch`
+ * ```ts
+ * import { createFakeLMStudio } from "jsr:@patinox/lmstudio/testing";
+ *
+ * const fake = createFakeLMStudio({ models: ["qwen/qwen3-8b"], replies: ["Four."] });
+ * const response = await fake.fetch("http://127.0.0.1:1234/v1/chat/completions", {
+ *   method: "POST",
+ *   body: JSON.stringify({ messages: [{ role: "user", content: "Two and two?" }] }),
+ * });
+ * const { choices } = await response.json();
+ * if (choices[0].message.content !== "Four.") throw new Error("not what was scripted");
+ * ```
+ *
+ * @example A real server, for programs that take an address
+ * ```ts
+ * import { createFakeLMStudio } from "jsr:@patinox/lmstudio/testing";
+ *
+ * const fake = createFakeLMStudio({ faults: [{ path: "/v1/models", fault: { type: "html" } }] });
+ * await using server = await fake.listen();
+ * const response = await fetch(`${server.url}/v1/models`);
+ * await response.body?.cancel();
+ * if (response.status !== 502) throw new Error("no fault");
+ * ```
+ */
+export function createFakeLMStudio(options: FakeLMStudioOptions = {}): FakeLMStudio {
+  const server = new FakeServer(options);
+  return {
+    fetch: (input, init) => server.fetch(input, init),
+    handler: (request) => server.serve(request, request.signal),
+    requests: server.requests,
+    listen: (listenOptions) =>
+      listen((request, signal) => server.serve(request, signal), listenOptions),
+  };
+}
+
+class FakeServer {
+  readonly requests: RecordedRequest[] = [];
+  readonly #version: string;
+  readonly #apiToken: string | undefined;
+  readonly #streamHeaders: "at-once" | "at-first-token";
+  readonly #cors: boolean;
+  readonly #faults: FaultList;
+  readonly #routes: readonly Route[];
+
+  constructor(options: FakeLMStudioOptions) {
+    const { version = DEFAULT_VERSION, firstTokenMs = 0, tokenMs = 0, apiToken } = options;
+    if (!/^\d+\.\d+\.\d+$/.test(version)) {
+      throw new TypeError(
+        `Cannot create the fake: version is ${JSON.stringify(version)}, not x.y.z`,
+      );
+    }
+    if (apiToken !== undefined && !isSince(version, "0.4.0")) {
+      throw new TypeError(
+        `Cannot create the fake: version ${version} has no API tokens, 0.4.0 has`,
+      );
+    }
+    this.#version = version;
+    this.#apiToken = apiToken;
+    this.#streamHeaders = options.streamHeaders ?? "at-once";
+    this.#cors = options.cors ?? false;
+    this.#faults = new FaultList(options.faults ?? []);
+
+    const ids = new IdSource();
+    const script = new Script(options.replies);
+    const models = new ModelStore(options.models, {
+      version,
+      jit: options.jit ?? true,
+      jitLoadMs: options.jitLoadMs ?? 0,
+      substitution: options.substitution ?? true,
+    });
+    const { reasoningField = "reasoning_content" } = options;
+    this.#routes = [
+      { method: "GET", path: "/lmstudio-greeting", handle: () => jsonAnswer({ lmstudio: true }) },
+      ...models.routes(),
+      ...chatRoutes(models, script, ids, { version, firstTokenMs, tokenMs, reasoningField }),
+      ...embeddingRoutes(models),
+    ];
+  }
+
+  /** Like the global `fetch`, with this server at the other end of every address. */
+  async fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
+    // The signal is followed here; a request would only hold on to it.
+    let request = new Request(input, { ...init, signal: null });
+    const signal = init?.signal ?? (input instanceof Request ? input.signal : undefined) ??
+      new AbortController().signal;
+    signal.throwIfAborted();
+    const body = await request.clone().text();
+    for (let redirects = 0;; redirects++) {
+      const response = await this.serve(request, signal);
+      const location = response.headers.get("Location");
+      const isRedirect = [301, 302, 303, 307, 308].includes(response.status) && location !== null;
+      if (!isRedirect || request.redirect === "manual") {
+        Object.defineProperty(response, "url", { value: request.url });
+        Object.defineProperty(response, "redirected", { value: redirects > 0 });
+        return response;
+      }
+      if (request.redirect === "error" || redirects >= MAX_REDIRECTS) {
+        throw new TypeError("fetch failed", { cause: new Error("unexpected redirect") });
+      }
+      const keepsMethod = response.status > 303 || request.method === "GET";
+      request = new Request(new URL(location, request.url), {
+        method: keepsMethod ? request.method : "GET",
+        headers: request.headers,
+        body: keepsMethod && body !== "" ? body : null,
+      });
+    }
+  }
+
+  /** Answers one request; rejects where the connection would break before the headers. */
+  async serve(request: Request, client: AbortSignal): Promise<Response> {
+    const { pathname, search } = new URL(request.url);
+    const exchange = new Exchange(request.method, pathname + search, request.headers, client);
+    this.requests.push(exchange.record);
+    try {
+      const text = await exchange.whileWanted(request.text());
+      exchange.record.body = text === "" ? undefined : parseJson(text);
+      return await this.#answer(exchange, {
+        method: request.method,
+        path: pathname,
+        headers: request.headers,
+        params: [],
+        text,
+        signal: exchange.signal,
+      });
+    } catch (error) {
+      exchange.end(false);
+      throw error;
+    }
+  }
+
+  async #answer(exchange: Exchange, call: Call): Promise<Response> {
+    if (call.method === "OPTIONS" && this.#cors) {
+      const preflight: Answer = { kind: "body", status: 204, headers: {}, text: "" };
+      return await exchange.respond(preflight, 204, this.#headersOf(preflight), undefined, false);
+    }
+    const fault = this.#faults.take(call.path);
+    if (fault?.type === "refuse") throw brokenConnection("fetch failed", "ECONNREFUSED");
+    if (fault?.type === "delay") await sleep(fault.ms, call.signal);
+    if (placeOf(fault) === "headers") {
+      if (fault?.type === "stall") await stall(call.signal);
+      throw brokenConnection("fetch failed", "ECONNRESET");
+    }
+    const answer = answerInstead(fault) ??
+      spoil(await exchange.whileWanted(this.#route(call, exchange.record.path)), fault);
+    const isHeldBack = answer.kind === "stream" && this.#streamHeaders === "at-first-token";
+    const status = answer.kind === "stream" ? 200 : answer.status;
+    return await exchange.respond(answer, status, this.#headersOf(answer), fault, isHeldBack);
+  }
+
+  async #route(call: Call, target: string): Promise<Answer> {
+    try {
+      this.#authorize(call);
+      for (const { method, path, since = "0.0.0", handle } of this.#routes) {
+        if (method !== call.method || !isSince(this.#version, since)) continue;
+        if (typeof path === "string") {
+          if (path === call.path) return await handle(call);
+          continue;
+        }
+        const match = path.exec(call.path);
+        if (match) return await handle({ ...call, params: match.slice(1).map(decodeURIComponent) });
+      }
+      // Returned with 200, except where the native API looks after its own paths.
+      const isNative = call.path.startsWith("/api/v1/") && isSince(this.#version, "0.4.0");
+      const error = `Unexpected endpoint or method. (${call.method} ${target})`;
+      return jsonAnswer({ error }, { status: isNative ? 404 : 200 });
+    } catch (error) {
+      if (error instanceof Refusal) return error.answer;
+      throw error;
+    }
+  }
+
+  #authorize({ headers, path }: Call): void {
+    if (this.#apiToken === undefined || path === "/lmstudio-greeting") return;
+    const [, bearer] = /^Bearer +(.*)$/i.exec(headers.get("Authorization") ?? "") ?? [];
+    const token = bearer ?? headers.get("x-api-key");
+    if (token === this.#apiToken) return;
+    const message = token === null || token === ""
+      ? "An LM Studio API token is required to make requests to this server, but none was provided " +
+        "using the Authorization header using the 'Bearer' scheme (i.e., 'Authorization: Bearer " +
+        "$LM_API_TOKEN'). Learn more at: https://lmstudio.ai/docs/developer/core/authentication."
+      : `Malformed LM Studio API token provided: ${
+        this.#mask(token)
+      } Ensure you are using a valid ` +
+        "token.";
+    throw new Refusal(401, {
+      error: { type: "invalid_request", code: "invalid_api_key", message },
+    });
+  }
+
+  #mask(token: string): string {
+    const start = token.slice(0, 10);
+    return isSince(this.#version, "0.4.20")
+      ? `${start}${"*".repeat(token.length - start.length)}.`
+      : `${start}...`;
+  }
+
+  #headersOf(answer: Answer): Headers {
+    const headers = new Headers({
+      "X-Powered-By": "Express",
+      "Connection": "keep-alive",
+      "Keep-Alive": "timeout=5",
+    });
+    if (this.#cors) {
+      headers.set("Access-Control-Allow-Origin", "*");
+      headers.set("Access-Control-Allow-Headers", "*");
+    }
+    if (answer.kind === "stream") {
+      headers.set("Content-Type", "text/event-stream");
+      headers.set("Cache-Control", "no-cache");
+      return headers;
+    }
+    const length = new TextEncoder().encode(answer.text).length;
+    if (answer.status !== 204) headers.set("Content-Length", String(length));
+    for (const [name, value] of Object.entries(answer.headers)) headers.set(name, value);
+    return headers;
+  }
+}

@@ -1,0 +1,341 @@
+/** The models of the fake: what is downloaded, what is loaded, and the routes that list them. */
+
+import type { FakeModel } from "./fake_options.ts";
+import {
+  type Answer,
+  isSince,
+  jsonAnswer,
+  type JsonObject,
+  refuse,
+  refuseModel,
+  type Route,
+  sleep,
+} from "./fake_wire.ts";
+
+const BUNDLED_EMBEDDING_MODEL: FakeModel = {
+  id: "text-embedding-nomic-embed-text-v1.5",
+  loaded: false,
+  displayName: "Nomic Embed Text v1.5",
+  publisher: "nomic-ai",
+};
+
+const DEFAULT_MODELS: readonly FakeModel[] = [
+  {
+    id: "google/gemma-4-26b-a4b",
+    displayName: "Gemma 4 26B A4B",
+    architecture: "gemma4",
+    sizeBytes: 17_990_911_801,
+    params: "26B-A4B",
+    maxContextLength: 262_144,
+    vision: true,
+    reasoning: ["off", "on"],
+    numExperts: 8,
+  },
+  {
+    id: "openai/gpt-oss-20b",
+    loaded: false,
+    displayName: "gpt-oss 20B",
+    architecture: "gpt-oss",
+    quantization: "MXFP4",
+    sizeBytes: 12_109_566_560,
+    params: "20B",
+    reasoning: ["low", "medium", "high"],
+    numExperts: 4,
+  },
+  BUNDLED_EMBEDDING_MODEL,
+];
+
+/** A copy of a model in memory. */
+export interface Instance {
+  readonly id: string;
+  readonly model: StoredModel;
+  readonly contextLength: number;
+  /** Loaded by a request, so that the next such load throws it out. */
+  readonly jit: boolean;
+  /** Set when it is thrown out; whoever generates with it has to stop. */
+  unloaded: boolean;
+}
+
+/** A downloaded model, every value filled in. */
+export interface StoredModel {
+  readonly id: string;
+  readonly type: "llm" | "embedding";
+  readonly displayName: string;
+  readonly publisher: string;
+  readonly architecture: string;
+  readonly quantization: string;
+  readonly bitsPerWeight: number;
+  readonly format: "gguf" | "mlx";
+  readonly sizeBytes: number;
+  readonly params: string | null;
+  readonly maxContextLength: number;
+  readonly contextLength: number;
+  readonly tools: boolean;
+  readonly vision: boolean;
+  readonly reasoning: readonly string[];
+  readonly numExperts: number | undefined;
+  readonly dimensions: number;
+  readonly loadError: string | undefined;
+  /** Such as `google/gemma-4-26b-a4b@q4_k_m`. */
+  readonly variant: string;
+}
+
+/** How the store behaves. */
+export interface ModelStoreOptions {
+  readonly version: string;
+  readonly jit: boolean;
+  readonly jitLoadMs: number;
+  readonly substitution: boolean;
+}
+
+/** Knows the models and their copies in memory. */
+export class ModelStore {
+  readonly #options: ModelStoreOptions;
+  readonly #models: StoredModel[] = [];
+  #instances: Instance[] = [];
+
+  constructor(models: readonly (string | FakeModel)[] | undefined, options: ModelStoreOptions) {
+    this.#options = options;
+    for (const entry of models ?? DEFAULT_MODELS) {
+      const given = typeof entry === "string" ? { id: entry } : entry;
+      const model = fillIn(given);
+      this.#models.push(model);
+      for (const id of given.instances ?? (given.loaded === false ? [] : [model.id])) {
+        this.#add(model, id, false);
+      }
+    }
+  }
+
+  /**
+   * The copy that serves a request which names this model: one in memory, one loaded now, or the one
+   * loaded model in place of an unknown one. A refusal where there is none.
+   */
+  async acquire(
+    name: unknown,
+    type: "llm" | "embedding",
+    signal: AbortSignal,
+  ): Promise<Instance> {
+    const instance = this.#instances.find((instance) => instance.id === name);
+    const model = instance?.model ??
+      this.#models.find((model) => model.id === name || model.variant === name);
+    if (model !== undefined && model.type !== type) {
+      throw refuseModel(404, `Failed to load model "${name}". Error: Model is not ${type}.`);
+    }
+    const loaded = instance ?? this.#instances.find((instance) => instance.model === model);
+    if (loaded !== undefined) return loaded;
+    if (model !== undefined && this.#options.jit) return await this.#load(model, signal);
+
+    const candidates = this.#instances.filter((instance) => instance.model.type === type);
+    const [only] = candidates;
+    const isNamed = typeof name === "string" && name !== "";
+    if (only !== undefined && candidates.length === 1 && (this.#options.substitution || !isNamed)) {
+      return only;
+    }
+    if (only === undefined && (!isNamed || !this.#options.jit)) throw this.#noModelLoaded();
+    throw this.#unknownModel(String(name), type);
+  }
+
+  /** The routes that list models. */
+  routes(): Route[] {
+    return [
+      { method: "GET", path: "/v1/models", handle: () => this.#list(encodeOpenAIModel) },
+      {
+        method: "GET",
+        path: /^\/v1\/models\/(.+)$/,
+        handle: ({ params: [id] }) => this.#get(id, encodeOpenAIModel, 404),
+      },
+      {
+        method: "GET",
+        path: "/api/v0/models",
+        since: "0.3.6",
+        handle: () => this.#list(this.#encodeV0),
+      },
+      {
+        method: "GET",
+        path: /^\/api\/v0\/models\/(.+)$/,
+        since: "0.3.6",
+        handle: ({ params: [id] }) => this.#get(id, this.#encodeV0, 400),
+      },
+      {
+        method: "GET",
+        path: "/api/v1/models",
+        since: "0.4.0",
+        handle: () =>
+          jsonAnswer({ models: this.#models.map((model) => encodeV1(model, this.#of(model))) }),
+      },
+    ];
+  }
+
+  #list(encode: EncodeModel): Answer {
+    return jsonAnswer(
+      { data: this.#listed().map(([id, model]) => encode(id, model)), object: "list" },
+      { pretty: true },
+    );
+  }
+
+  #get(id: string | undefined, encode: EncodeModel, missing: number): Answer {
+    const found = this.#listed().find(([listed]) => listed === id);
+    if (found === undefined) throw refuse(missing, `Model with identifier '${id}' not found`);
+    return jsonAnswer(encode(...found), { pretty: true });
+  }
+
+  /** With JIT on everything that is downloaded, with JIT off what is in memory. */
+  #listed(): [id: string, model: StoredModel][] {
+    return this.#options.jit
+      ? this.#models.map((model) => [model.id, model])
+      : this.#instances.map(({ id, model }) => [id, model]);
+  }
+
+  readonly #encodeV0 = (id: string, model: StoredModel): JsonObject => {
+    const [loaded] = this.#of(model);
+    const capabilities = model.tools && isSince(this.#options.version, "0.3.16");
+    return {
+      id,
+      object: "model",
+      type: model.type === "embedding" ? "embeddings" : model.vision ? "vlm" : "llm",
+      publisher: model.publisher,
+      arch: model.architecture,
+      compatibility_type: model.format,
+      quantization: model.quantization,
+      state: loaded === undefined ? "not-loaded" : "loaded",
+      max_context_length: model.maxContextLength,
+      ...(loaded === undefined ? {} : { loaded_context_length: loaded.contextLength }),
+      ...(capabilities ? { capabilities: ["tool_use"] } : {}),
+    };
+  };
+
+  #of(model: StoredModel): Instance[] {
+    return this.#instances.filter((instance) => instance.model === model);
+  }
+
+  async #load(model: StoredModel, signal: AbortSignal): Promise<Instance> {
+    await sleep(this.#options.jitLoadMs, signal);
+    if (model.loadError !== undefined) {
+      throw refuseModel(
+        this.#statusOfModelErrors,
+        `Failed to load model "${model.id}". Error: ${model.loadError}`,
+      );
+    }
+    const [loadedMeanwhile] = this.#of(model);
+    if (loadedMeanwhile !== undefined) return loadedMeanwhile;
+    for (const instance of this.#instances) instance.unloaded = instance.jit;
+    this.#instances = this.#instances.filter((instance) => !instance.unloaded);
+    return this.#add(model, model.id, true);
+  }
+
+  #add(model: StoredModel, id: string, jit: boolean): Instance {
+    const instance = { id, model, contextLength: model.contextLength, jit, unloaded: false };
+    this.#instances.push(instance);
+    return instance;
+  }
+
+  #noModelLoaded(): Error {
+    const text = (command: string) =>
+      `No models loaded. Please load a model in the developer page or use the ${command} command.`;
+    return this.#hasNewErrors
+      ? refuse(400, text("'lms load'"))
+      : refuseModel(404, text("`lms load`"));
+  }
+
+  #unknownModel(name: string, type: "llm" | "embedding"): Error {
+    const ids = this.#models.filter((model) => model.type === type).map((model) => model.id);
+    if (!this.#hasNewErrors) {
+      return refuseModel(
+        404,
+        `Model "${name}" not found. Please specify a valid model.\n\nYour models:\n\n${
+          ids.join("\n")
+        }`,
+      );
+    }
+    const advice = ids.length === 0
+      ? `There are no downloaded ${type} models.`
+      : `Please specify a valid downloaded model (e.g., ${ids.slice(0, 3).join(", ")}).`;
+    return refuseModel(400, `Invalid model identifier "${name}". ${advice}`);
+  }
+
+  /** The wording and status seen from 2025-11 on. */
+  get #hasNewErrors(): boolean {
+    return isSince(this.#options.version, "0.3.31");
+  }
+
+  get #statusOfModelErrors(): number {
+    return this.#hasNewErrors ? 400 : 404;
+  }
+}
+
+type EncodeModel = (id: string, model: StoredModel) => JsonObject;
+
+function encodeOpenAIModel(id: string): JsonObject {
+  return { id, object: "model", owned_by: "organization_owner" };
+}
+
+function encodeV1(model: StoredModel, instances: readonly Instance[]): JsonObject {
+  const isLLM = model.type === "llm";
+  const config = (instance: Instance) =>
+    isLLM
+      ? {
+        context_length: instance.contextLength,
+        eval_batch_size: 512,
+        parallel: 4,
+        flash_attention: true,
+        ...(model.numExperts === undefined ? {} : { num_experts: model.numExperts }),
+        offload_kv_cache_to_gpu: true,
+      }
+      : { context_length: instance.contextLength };
+  return {
+    type: model.type,
+    publisher: model.publisher,
+    key: model.id,
+    display_name: model.displayName,
+    ...(isLLM ? { architecture: model.architecture } : {}),
+    quantization: { name: model.quantization, bits_per_weight: model.bitsPerWeight },
+    size_bytes: model.sizeBytes,
+    params_string: model.params,
+    loaded_instances: instances.map((instance) => ({ id: instance.id, config: config(instance) })),
+    max_context_length: model.maxContextLength,
+    format: model.format,
+    ...(isLLM
+      ? {
+        capabilities: {
+          vision: model.vision,
+          trained_for_tool_use: model.tools,
+          ...(model.reasoning.length === 0 ? {} : {
+            reasoning: { allowed_options: model.reasoning, default: model.reasoning.at(-1) },
+          }),
+        },
+        description: null,
+        variants: [model.variant],
+        selected_variant: model.variant,
+      }
+      : {}),
+  };
+}
+
+function fillIn(given: FakeModel): StoredModel {
+  const type = given.type ?? (given.id.startsWith("text-embedding-") ? "embedding" : "llm");
+  const isLLM = type === "llm";
+  const slash = given.id.indexOf("/");
+  const quantization = given.quantization ?? "Q4_K_M";
+  const maxContextLength = given.maxContextLength ?? (isLLM ? 131_072 : 2_048);
+  return {
+    id: given.id,
+    type,
+    displayName: given.displayName ?? given.id.slice(slash + 1),
+    publisher: given.publisher ?? (slash < 0 ? "lmstudio-community" : given.id.slice(0, slash)),
+    architecture: given.architecture ?? (isLLM ? "llama" : "nomic-bert"),
+    quantization,
+    bitsPerWeight: given.bitsPerWeight ?? 4,
+    format: given.format ?? "gguf",
+    sizeBytes: given.sizeBytes ?? (isLLM ? 4_920_000_000 : 84_106_624),
+    params: given.params ?? null,
+    maxContextLength,
+    contextLength: given.contextLength ?? Math.min(4_096, maxContextLength),
+    tools: given.tools ?? isLLM,
+    vision: given.vision ?? false,
+    reasoning: given.reasoning ?? [],
+    numExperts: given.numExperts,
+    dimensions: given.dimensions ?? 768,
+    loadError: given.loadError,
+    variant: `${given.id}@${quantization.toLowerCase()}`,
+  };
+}

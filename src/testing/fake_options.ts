@@ -1,0 +1,298 @@
+/** What a fake LM Studio can be told to be and to do. */
+
+import type { Usage } from "../core/types.ts";
+
+/** How the fake server is set up. Every field is optional: without any it is a current LM Studio. */
+export interface FakeLMStudioOptions {
+  /**
+   * The models that are downloaded; a plain string is the id of one with default values.
+   * @default {a loaded LLM, one that is not loaded, and the bundled embedding model}
+   */
+  models?: readonly (string | FakeModel)[] | undefined;
+  /**
+   * What the model says: answers consumed in order, one per generation, or a function of the request.
+   * Where it gives nothing (any more), the default answer is given: a sentence, or, asked for JSON by a
+   * schema, the smallest value that satisfies it.
+   */
+  replies?: readonly FakeReply[] | FakeReplyFunction | undefined;
+  /** Requests without this token get 401, as with authentication on. @default {no authentication} */
+  apiToken?: string | undefined;
+  /**
+   * The LM Studio release to be: decides which routes exist and how errors are worded.
+   * @default {"0.4.25"}
+   */
+  version?: string | undefined;
+  /** Whether a request loads the model it names ("just in time"). @default {true} */
+  jit?: boolean | undefined;
+  /** Milliseconds of silence while a model is loaded by a request. @default {0} */
+  jitLoadMs?: number | undefined;
+  /** Milliseconds until the first token. @default {0} */
+  firstTokenMs?: number | undefined;
+  /** Milliseconds between tokens; an answer that is not streamed waits for all of them. @default {0} */
+  tokenMs?: number | undefined;
+  /**
+   * When the headers of a stream are sent; which of the two LM Studio does is disputed.
+   * @default {"at-once"}
+   */
+  streamHeaders?: "at-once" | "at-first-token" | undefined;
+  /** Where reasoning is put. Before 0.3.9 always `"think-tags"`. @default {"reasoning_content"} */
+  reasoningField?: "reasoning_content" | "reasoning" | "think-tags" | undefined;
+  /** Whether the one loaded model answers, with 200, for a model nobody has. @default {true} */
+  substitution?: boolean | undefined;
+  /** Whether answers carry CORS headers and preflights are answered. @default {false} */
+  cors?: boolean | undefined;
+  /** What goes wrong, and when. */
+  faults?: readonly FakeFault[] | undefined;
+}
+
+/** A downloaded model. */
+export interface FakeModel {
+  /** Key of the model, such as `"qwen/qwen3-8b"`. */
+  id: string;
+  /** What it is for. @default {"embedding" for ids that start with "text-embedding-", else "llm"} */
+  type?: "llm" | "embedding" | undefined;
+  /** Whether it is in memory. @default {true} */
+  loaded?: boolean | undefined;
+  /** Ids of the copies in memory, as an alias or `"x:2"` gives them. @default {the id, when loaded} */
+  instances?: readonly string[] | undefined;
+  /** Name to show. @default {the part of the id after the slash} */
+  displayName?: string | undefined;
+  /** Who publishes it. @default {the part of the id before the slash, else "lmstudio-community"} */
+  publisher?: string | undefined;
+  /** Family it belongs to. @default {"llama", of embedding models "nomic-bert"} */
+  architecture?: string | undefined;
+  /** How it is quantized. @default {"Q4_K_M"} */
+  quantization?: string | undefined;
+  /** Bits the quantization takes per weight. @default {4} */
+  bitsPerWeight?: number | undefined;
+  /** `"mlx"` words its errors in its own way. @default {"gguf"} */
+  format?: "gguf" | "mlx" | undefined;
+  /** Size on disk. @default {4920000000, of embedding models 84106624} */
+  sizeBytes?: number | undefined;
+  /** Such as `"8B"`. @default {none} */
+  params?: string | undefined;
+  /** Tokens the model can take at most. @default {131072, of embedding models 2048} */
+  maxContextLength?: number | undefined;
+  /** Tokens it takes as loaded. @default {4096, or maxContextLength where that is less} */
+  contextLength?: number | undefined;
+  /** Whether it was trained for tools. @default {true, of embedding models false} */
+  tools?: boolean | undefined;
+  /** Whether it takes images. @default {false} */
+  vision?: boolean | undefined;
+  /** The reasoning settings it allows; the last is its default. @default {none} */
+  reasoning?: readonly string[] | undefined;
+  /** Active experts, of models that have some. @default {none} */
+  numExperts?: number | undefined;
+  /** Numbers per vector, of embedding models. @default {768} */
+  dimensions?: number | undefined;
+  /** Loading it fails with this message. @default {it loads} */
+  loadError?: string | undefined;
+}
+
+/** What the model says: its text, or more than that. */
+export type FakeReply = string | FakeAnswer;
+
+/** An answer of the model. */
+export interface FakeAnswer {
+  /** The text; a list gives the exact pieces it is streamed in. @default {""} */
+  content?: string | readonly string[] | undefined;
+  /** What it thinks before. @default {nothing} */
+  reasoning?: string | readonly string[] | undefined;
+  /** The tools it wants called. @default {none} */
+  toolCalls?: readonly FakeToolCall[] | undefined;
+  /** Why it stops. @default {"length" at the request's limit, "tool_calls" after calls, else "stop"} */
+  finishReason?: string | undefined;
+  /** Numbers to report in place of the counted ones. */
+  usage?: Partial<Usage> | undefined;
+  /** Model to report in place of the one that answers. */
+  model?: string | undefined;
+}
+
+/** A tool the model wants called. */
+export interface FakeToolCall {
+  /** Name of the tool. */
+  name: string;
+  /** JSON text as it is, or a value to be written as JSON. @default {{}} */
+  arguments?: unknown;
+  /** Id of the call. @default {nine digits} */
+  id?: string | undefined;
+}
+
+/** Decides the answer by the request's body; `undefined` gives the default answer. */
+export type FakeReplyFunction = (
+  body: Readonly<Record<string, unknown>>,
+) => FakeReply | undefined | Promise<FakeReply | undefined>;
+
+/** One thing that goes wrong. The first fault of the list that matches and is not used up is taken. */
+export interface FakeFault {
+  /** Path of the request without its query, or a pattern for it. @default {every path} */
+  path?: string | RegExp | undefined;
+  /** How many matching requests are let through before. @default {0} */
+  skip?: number | undefined;
+  /** How many requests it hits; `Infinity` for all. @default {1} */
+  times?: number | undefined;
+  /** What happens to them. */
+  fault: FaultKind;
+}
+
+/** What can go wrong. */
+export type FaultKind =
+  | RefuseFault
+  | StallFault
+  | CutFault
+  | DelayFault
+  | ErrorFrameFault
+  | RespondFault
+  | BadJsonFault
+  | HtmlFault
+  | RedirectFault
+  | EmptyStreamFault
+  | RateLimitFault;
+
+/**
+ * Where in an answer a fault happens: before its headers, in its body, after the chunk with the finish
+ * reason, or at its end. A body that is not streamed has only the first two.
+ */
+export type FaultPlace = "headers" | "body" | "finish" | "end";
+
+/** No connection comes about. Over `listen` the connection is closed without a word. */
+export interface RefuseFault {
+  /** Which fault it is. */
+  type: "refuse";
+}
+
+/** Silence, until the client gives up. */
+export interface StallFault {
+  /** Which fault it is. */
+  type: "stall";
+  /** Where it happens. @default {"headers", or "body" with `afterTokens`} */
+  at?: FaultPlace | undefined;
+  /** Tokens sent before, in a stream. @default {0} */
+  afterTokens?: number | undefined;
+}
+
+/** The connection breaks. */
+export interface CutFault {
+  /** Which fault it is. */
+  type: "cut";
+  /** Where it happens. @default {"body"} */
+  at?: FaultPlace | undefined;
+  /** Tokens sent before, in a stream; of other bodies the first half is sent. @default {0} */
+  afterTokens?: number | undefined;
+  /** The body ends in order, only too early; with `at: "headers"` it makes no difference. @default {false} */
+  clean?: boolean | undefined;
+}
+
+/** The headers come late; all else is as it should be. */
+export interface DelayFault {
+  /** Which fault it is. */
+  type: "delay";
+  /** How late, in milliseconds. */
+  ms: number;
+}
+
+/** `event: error` in a stream; as JSON with 400 where none was asked for. */
+export interface ErrorFrameFault {
+  /** Which fault it is. */
+  type: "error-frame";
+  /** The words of the error. */
+  message: string;
+  /** Tokens sent before. @default {0} */
+  afterTokens?: number | undefined;
+}
+
+/** Any answer, in place of the right one. */
+export interface RespondFault {
+  /** Which fault it is. */
+  type: "respond";
+  /** Status of the answer. @default {500} */
+  status?: number | undefined;
+  /** A string is sent as it is, all else as JSON. @default {""} */
+  body?: unknown;
+  /** More headers, or other values of the usual ones. @default {none} */
+  headers?: Readonly<Record<string, string>> | undefined;
+}
+
+/** JSON that stops in the middle: the body, or a frame of a stream, which then ends. */
+export interface BadJsonFault {
+  /** Which fault it is. */
+  type: "bad-json";
+  /** Tokens sent before, in a stream. @default {0} */
+  afterTokens?: number | undefined;
+}
+
+/** The page of a proxy. */
+export interface HtmlFault {
+  /** Which fault it is. */
+  type: "html";
+  /** Status of the page. @default {502} */
+  status?: number | undefined;
+}
+
+/** The client is sent elsewhere. */
+export interface RedirectFault {
+  /** Which fault it is. */
+  type: "redirect";
+  /** Where to. */
+  location: string;
+  /** Status of the redirect. @default {307} */
+  status?: number | undefined;
+}
+
+/** 200, and then nothing at all. */
+export interface EmptyStreamFault {
+  /** Which fault it is. */
+  type: "empty-stream";
+}
+
+/** 429, which LM Studio itself never sends; proxies do. */
+export interface RateLimitFault {
+  /** Which fault it is. */
+  type: "rate-limit";
+  /** Value of `Retry-After`: seconds or a date. @default {1} */
+  retryAfter?: number | string | undefined;
+}
+
+/** A request the fake has got. The last three fields change while the answer is written. */
+export interface RecordedRequest {
+  /** Such as `POST`. */
+  readonly method: string;
+  /** Path and query. */
+  readonly path: string;
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** The decoded JSON body; `undefined` without a body, or when it is no JSON. */
+  readonly body: unknown;
+  /** Whether the client left before the answer was complete. */
+  readonly aborted: boolean;
+  /** Whether the answer was written to its end. */
+  readonly completed: boolean;
+  /** Pieces of the body written so far: frames of a stream. */
+  readonly chunksWritten: number;
+}
+
+/** Options of `listen`. */
+export interface FakeListenOptions {
+  /** Port on 127.0.0.1. @default {0, any free one} */
+  port?: number | undefined;
+}
+
+/** A fake that is listening. Disposing it closes the port and all its connections. */
+export interface FakeListener extends AsyncDisposable {
+  /** Such as `http://127.0.0.1:41234`. */
+  readonly url: string;
+  /** The port it got. */
+  readonly port: number;
+}
+
+/** A fake LM Studio, with its two doors: `fetch` within the process, `listen` over HTTP. */
+export interface FakeLMStudio {
+  /** Stands in for the global `fetch`: whatever the host, this server answers. */
+  readonly fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
+  /** The server as a function, for `Deno.serve` and its like. Rejects where a connection would break. */
+  readonly handler: (request: Request) => Promise<Response>;
+  /** What it was asked so far, in order. */
+  readonly requests: readonly RecordedRequest[];
+  /** Starts an HTTP server (Deno, Node, Bun). */
+  readonly listen: (options?: FakeListenOptions) => Promise<FakeListener>;
+}

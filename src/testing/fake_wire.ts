@@ -1,0 +1,195 @@
+/** How LM Studio's answers look on the wire, whatever their content: JSON, errors, frames, headers. */
+
+/** A JSON object. */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** A request on its way to a route. */
+export interface Call {
+  readonly method: string;
+  /** Without the query. */
+  readonly path: string;
+  readonly headers: Headers;
+  /** What the groups of the route's pattern matched. */
+  readonly params: readonly string[];
+  /** The raw body. */
+  readonly text: string;
+  /** Aborts when the client has left. */
+  readonly signal: AbortSignal;
+}
+
+/** A route of the server. */
+export interface Route {
+  readonly method: string;
+  /** The path, or a pattern whose groups become `params`. */
+  readonly path: string | RegExp;
+  /** First release that has it. */
+  readonly since?: string;
+  readonly handle: (call: Call) => Answer | Promise<Answer>;
+}
+
+/** What a route gives. */
+export type Answer = BodyAnswer | StreamAnswer;
+
+/** A whole body. */
+export interface BodyAnswer {
+  readonly kind: "body";
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly text: string;
+}
+
+/** Server-sent events. */
+export interface StreamAnswer {
+  readonly kind: "stream";
+  readonly frames: AsyncGenerator<Frame, void, undefined>;
+  /** How this family of routes writes an error into a stream. */
+  readonly errorFrame: (message: string) => string;
+}
+
+/** One event, as text. */
+export interface Frame {
+  /** `end` is the last one. */
+  readonly kind: "token" | "finish" | "other" | "end";
+  readonly text: string;
+}
+
+/** Thrown by routes to answer with an error. */
+export class Refusal extends Error {
+  readonly answer: BodyAnswer;
+
+  constructor(status: number, body: unknown) {
+    super(`Refused with ${status}`);
+    this.name = "Refusal";
+    this.answer = jsonAnswer(body, { status });
+  }
+}
+
+/** `{"error":"text"}`, the commonest shape. */
+export function refuse(status: number, message: string): Refusal {
+  return new Refusal(status, { error: message });
+}
+
+/** The OpenAI-like shape of `/v1` when a model cannot be used. */
+export function refuseModel(status: number, message: string): Refusal {
+  return new Refusal(status, {
+    error: { message, type: "invalid_request_error", param: "model", code: "model_not_found" },
+  });
+}
+
+/** A JSON body with the headers Express gives it. */
+export function jsonAnswer(
+  body: unknown,
+  { status = 200, pretty = false }: { status?: number; pretty?: boolean } = {},
+): BodyAnswer {
+  const text = JSON.stringify(body, null, pretty ? 2 : undefined);
+  return {
+    kind: "body",
+    status,
+    headers: { "Content-Type": "application/json; charset=utf-8", "ETag": weakETag(text) },
+    text,
+  };
+}
+
+/** `event:` and `data:` lines of one frame. */
+export function encodeFrame(data: unknown, event?: string): string {
+  const name = event === undefined ? "" : `event: ${event}\n`;
+  return `${name}data: ${typeof data === "string" ? data : JSON.stringify(data)}\n\n`;
+}
+
+/** The body as a JSON object; a refusal where it is none. */
+export function decodeBody(call: Call): JsonObject {
+  const value = parseJson(call.text);
+  // The real wording is not known; only that the status is a 4xx.
+  if (!isObject(value)) throw refuse(400, "Request body is not valid JSON");
+  return value;
+}
+
+/** `undefined` where the text is no JSON. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether this is an object, arrays not included. */
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Whether a release is this one or a later one. */
+export function isSince(version: string, first: string): boolean {
+  const [have, need] = [version, first].map((text) => text.split(".").map(Number));
+  for (let index = 0; index < 3; index++) {
+    const difference = (have?.[index] ?? 0) - (need?.[index] ?? 0);
+    if (difference !== 0) return difference > 0;
+  }
+  return true;
+}
+
+/** Waits; rejects with the signal's reason, and leaves no timer, when it aborts. */
+export function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.reject(signal.reason);
+  if (ms <= 0) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", abort);
+      resolve();
+    }, ms);
+    const abort = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", abort, { once: true });
+  });
+}
+
+/** Never resolves; rejects with the signal's reason when it aborts. */
+export function stall(signal: AbortSignal): Promise<never> {
+  if (signal.aborted) return Promise.reject(signal.reason);
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+}
+
+/** Ids that look like LM Studio's and are the same in every run. */
+export class IdSource {
+  #state = 0x2f6e2b1;
+
+  /** Lower-case letters and digits. */
+  alphanumeric(length: number): string {
+    return this.#pick("abcdefghijklmnopqrstuvwxyz0123456789", length);
+  }
+
+  /** Digits. */
+  digits(length: number): string {
+    return this.#pick("123456789", length);
+  }
+
+  #pick(alphabet: string, length: number): string {
+    let text = "";
+    while (text.length < length) {
+      this.#state = (Math.imul(this.#state, 1_664_525) + 1_013_904_223) >>> 0;
+      text += alphabet[(this.#state >>> 8) % alphabet.length];
+    }
+    return text;
+  }
+}
+
+/** 32 bits of FNV-1a. */
+export function hash32(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < text.length; index++) {
+    hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
+  }
+  return hash >>> 0;
+}
+
+/** Looks like Express's: length and digest; the digest is not SHA-1. */
+function weakETag(text: string): string {
+  const length = new TextEncoder().encode(text).length.toString(16);
+  let digest = "";
+  for (let round = 0; digest.length < 27; round++) digest += hash32(`${round}${text}`).toString(36);
+  return `W/"${length}-${digest.slice(0, 27)}"`;
+}

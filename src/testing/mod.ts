@@ -1,0 +1,34 @@
+/**
+ * Test doubles: a fake LM Studio that behaves on the wire as the real one does.
+ *
+ * @module
+ */
+
+export type { Usage } from "../core/types.ts";
+export { createFakeLMStudio } from "./fake_lmstudio.ts";
+export type {
+  BadJsonFault,
+  CutFault,
+  DelayFault,
+  EmptyStreamFault,
+  ErrorFrameFault,
+  FakeAnswer,
+  FakeFault,
+  FakeListener,
+  FakeListenOptions,
+  FakeLMStudio,
+  FakeLMStudioOptions,
+  FakeModel,
+  FakeReply,
+  FakeReplyFunction,
+  FakeToolCall,
+  FaultKind,
+  FaultPlace,
+  HtmlFault,
+  RateLimitFault,
+  RecordedRequest,
+  RedirectFault,
+  RefuseFault,
+  RespondFault,
+  StallFault,
+} from "./fake_options.ts";

@@ -1,0 +1,17 @@
+/**
+ * Preload of the documentation tests: puts a fake LM Studio behind `globalThis.fetch`, so that examples
+ * run as users write them. Only servers that an example itself started are asked for real.
+ */
+
+import { createFakeLMStudio } from "../src/testing/mod.ts";
+
+const FIRST_EPHEMERAL_PORT = 32_768;
+
+const fake = createFakeLMStudio();
+const realFetch = globalThis.fetch;
+
+globalThis.fetch = (input: string | URL | Request, init?: RequestInit) => {
+  const { hostname, port } = new URL(input instanceof Request ? input.url : input);
+  const isOwn = hostname === "127.0.0.1" && Number(port) >= FIRST_EPHEMERAL_PORT;
+  return isOwn ? realFetch(input, init) : fake.fetch(input, init);
+};
