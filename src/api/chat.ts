@@ -1,0 +1,138 @@
+/**
+ * `POST /v1/chat/completions`: one whole answer.
+ *
+ * @see https://lmstudio.ai/docs/developer/openai-compat/chat-completions
+ * @module
+ */
+
+import { isRecord } from "../core/request_checks.ts";
+import type { AssistantMessage, ToolCall } from "../core/messages.ts";
+import type { CallOptions, CompletionResponse, FinishReason } from "../core/types.ts";
+import type { ErrorContext } from "../transport/error_mapping.ts";
+import {
+  malformedResponse,
+  type Transport,
+  type TransportRequest,
+} from "../transport/transport.ts";
+import { splitThinking } from "./think_splitter.ts";
+import { ToolCallAssembler } from "./tool_call_assembler.ts";
+import { decodeStats, decodeUsage, measureStats } from "./usage.ts";
+
+/** The route of completions. */
+export const CHAT_PATH = "/v1/chat/completions";
+
+/** Asks for one answer. @param body as `encodeCompletionRequest` gives it. */
+export async function requestCompletion(
+  transport: Transport,
+  body: Record<string, unknown>,
+  action: string,
+  options: CallOptions,
+): Promise<CompletionResponse> {
+  const request: TransportRequest = {
+    method: "POST",
+    path: CHAT_PATH,
+    body,
+    policy: "stateless",
+    action,
+    model: typeof body.model === "string" ? body.model : undefined,
+  };
+  const { value, elapsedMs, context } = await transport.json(request, options, Infinity);
+  return decodeCompletion(value, elapsedMs, context);
+}
+
+/** What a finished answer consists of, whichever way it came. */
+export interface AnswerParts {
+  readonly id: string;
+  readonly model: string;
+  readonly content: string;
+  readonly reasoning: string;
+  readonly toolCalls: ToolCall[];
+  readonly finishReason: string | undefined;
+}
+
+/** Puts a `CompletionResponse` together. */
+export function toCompletionResponse(
+  parts: AnswerParts,
+  more: Pick<CompletionResponse, "usage" | "stats" | "raw">,
+): CompletionResponse {
+  const { id, model, content, reasoning, toolCalls } = parts;
+  const message: AssistantMessage = {
+    role: "assistant",
+    content,
+    ...(reasoning === "" ? {} : { reasoning }),
+    ...(toolCalls.length === 0 ? {} : { toolCalls }),
+  };
+  return {
+    id,
+    model,
+    message,
+    content,
+    ...(reasoning === "" ? {} : { reasoning }),
+    toolCalls,
+    finishReason: repairFinishReason(parts.finishReason, toolCalls),
+    ...more,
+  };
+}
+
+/** Before 0.3.15 answers that call tools finish with "stop". */
+export function repairFinishReason(
+  reason: string | undefined,
+  toolCalls: readonly ToolCall[],
+): FinishReason {
+  const isStop = reason === undefined || reason === "stop";
+  return isStop && toolCalls.length > 0 ? "tool_calls" : reason ?? "stop";
+}
+
+/** Decodes a whole answer. */
+export function decodeCompletion(
+  value: unknown,
+  elapsedMs: number,
+  context: ErrorContext,
+): CompletionResponse {
+  const choice = isRecord(value) && Array.isArray(value.choices)
+    ? firstChoice(value.choices)
+    : undefined;
+  if (!isRecord(value) || choice === undefined || !isRecord(choice.message)) {
+    throw malformedResponse("the answer has no choices[0].message", value, context);
+  }
+  const { message } = choice;
+  const ownReasoning = reasoningOf(message);
+  const split = splitThinking(textOf(message.content));
+  const assembler = new ToolCallAssembler();
+  assembler.feed(message.tool_calls);
+  const usage = decodeUsage(value.usage);
+  return toCompletionResponse({
+    id: textOf(value.id),
+    model: textOf(value.model) || (context.model ?? ""),
+    content: split.content,
+    reasoning: ownReasoning + split.reasoning,
+    toolCalls: assembler.calls(),
+    finishReason: textOf(choice.finish_reason) || undefined,
+  }, {
+    ...(usage === undefined ? {} : { usage }),
+    stats: decodeStats(value.stats) ?? measureStats(usage, elapsedMs),
+    raw: value,
+  });
+}
+
+/** Only the choice with index 0 is read. */
+export function firstChoice(choices: readonly unknown[]): Record<string, unknown> | undefined {
+  for (const choice of choices) {
+    if (isRecord(choice) && (choice.index === 0 || choice.index === undefined)) return choice;
+  }
+  return undefined;
+}
+
+/** Reasoning under either of its names: `reasoning_content` since 0.3.9, `reasoning` for gpt-oss. */
+export function reasoningOf(message: Record<string, unknown>): string {
+  return textOf(message.reasoning_content) || textOf(message.reasoning);
+}
+
+/** Text, also where it came as an array of text parts; `""` for anything else. */
+export function textOf(value: unknown): string {
+  if (typeof value === "string") return value;
+  if (!Array.isArray(value)) return "";
+  return value.map((part) => isRecord(part) && typeof part.text === "string" ? part.text : "").join(
+    "",
+  );
+}

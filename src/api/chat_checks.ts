@@ -1,0 +1,252 @@
+/**
+ * Refuses completion requests that the server would refuse, misread or silently ignore.
+ *
+ * @module
+ */
+
+import { describe } from "../core/config.ts";
+import {
+  checkFields,
+  checkName,
+  checkNumber,
+  isRecord,
+  type NumberRule,
+  type Refuse,
+} from "../core/request_checks.ts";
+import type { ContentPart, Message } from "../core/messages.ts";
+import type { CompletionRequest } from "../core/types.ts";
+
+const NUMBER_RULES = {
+  temperature: { form: "a number of 0 or more", accepts: (n) => n >= 0 && Number.isFinite(n) },
+  topP: { form: "a number from 0 to 1", accepts: (n) => n >= 0 && n <= 1 },
+  topK: { form: "a whole number of 0 or more", accepts: (n) => Number.isInteger(n) && n >= 0 },
+  minP: { form: "a number from 0 to 1", accepts: (n) => n >= 0 && n <= 1 },
+  maxTokens: {
+    form: "a whole number above 0, or -1 for no limit",
+    accepts: (n) => Number.isInteger(n) && (n > 0 || n === -1),
+  },
+  seed: { form: "a whole number", accepts: Number.isInteger },
+  presencePenalty: { form: "a number", accepts: Number.isFinite },
+  frequencyPenalty: { form: "a number", accepts: Number.isFinite },
+  repeatPenalty: { form: "a number above 0", accepts: (n) => n > 0 && Number.isFinite(n) },
+  ttlSeconds: { form: "a whole number above 0", accepts: (n) => Number.isInteger(n) && n > 0 },
+} satisfies Partial<Record<keyof CompletionRequest, NumberRule>>;
+
+const REQUEST_FIELDS: ReadonlySet<string> = new Set(
+  [
+    "model",
+    "messages",
+    "temperature",
+    "topP",
+    "topK",
+    "minP",
+    "maxTokens",
+    "stop",
+    "seed",
+    "presencePenalty",
+    "frequencyPenalty",
+    "repeatPenalty",
+    "logitBias",
+    "tools",
+    "toolChoice",
+    "schema",
+    "schemaName",
+    "reasoning",
+    "ttlSeconds",
+    "draftModel",
+    "extraBody",
+  ] satisfies (keyof CompletionRequest)[],
+);
+
+const MESSAGE_FIELDS: Readonly<Record<Message["role"], ReadonlySet<string>>> = {
+  system: new Set(["role", "content", "name"]),
+  developer: new Set(["role", "content", "name"]),
+  user: new Set(["role", "content", "name"]),
+  assistant: new Set(["role", "content", "reasoning", "toolCalls"]),
+  tool: new Set(["role", "toolCallId", "content"]),
+};
+const PART_FIELDS: Readonly<Record<ContentPart["type"], ReadonlySet<string>>> = {
+  text: new Set(["type", "text"]),
+  image: new Set(["type", "image", "mediaType"]),
+};
+const TOOL_FIELDS: ReadonlySet<string> = new Set(["name", "description", "parameters"]);
+const TOOL_CALL_FIELDS: ReadonlySet<string> = new Set(["id", "name", "arguments"]);
+const REASONING: ReadonlySet<unknown> = new Set(["off", "on", "low", "medium", "high"]);
+
+/** Refuses a request that cannot be sent, and returns it as an object. */
+export function checkCompletionRequest(request: unknown, refuse: Refuse): CompletionRequest {
+  const checked = typeof request === "string" ? { messages: request } : request;
+  if (!isRecord(checked)) {
+    throw refuse(`the request is ${describe(request)}, not text or an object`);
+  }
+  checkFields(checked, REQUEST_FIELDS, "field", refuse);
+  checkName("model", checked.model, refuse);
+  for (const [name, rule] of Object.entries(NUMBER_RULES)) {
+    checkNumber(name, checked[name], rule, refuse);
+  }
+  checkMessages(checked.messages, refuse);
+  checkStop(checked.stop, refuse);
+  checkName("draftModel", checked.draftModel, refuse);
+  checkName("schemaName", checked.schemaName, refuse);
+  checkLogitBias(checked.logitBias, refuse);
+  if (checked.reasoning !== undefined && !REASONING.has(checked.reasoning)) {
+    throw refuse(
+      `reasoning is ${describe(checked.reasoning)}, not "off", "on", "low", "medium" or "high"`,
+    );
+  }
+  checkTools(checked.tools, checked.toolChoice, refuse);
+  checkExtraBody(checked.extraBody, refuse);
+  return checked as unknown as CompletionRequest;
+}
+
+function checkMessages(messages: unknown, refuse: Refuse): void {
+  if (messages === "" || (Array.isArray(messages) && messages.length === 0)) {
+    throw refuse("messages cannot be empty");
+  }
+  if (typeof messages === "string") return;
+  if (!Array.isArray(messages)) {
+    throw refuse(`messages is ${describe(messages)}, not text or an array`);
+  }
+  for (const [index, message] of messages.entries()) {
+    const path = `messages[${index}]`;
+    if (message === "") throw refuse(`${path} cannot be empty`);
+    if (typeof message !== "string") checkMessage(message, path, refuse);
+  }
+}
+
+function checkMessage(message: unknown, path: string, refuse: Refuse): void {
+  if (!isRecord(message)) {
+    throw refuse(`${path} is ${describeType(message)}, not text or an object`);
+  }
+  const { role, content } = message;
+  if (typeof role !== "string" || !Object.hasOwn(MESSAGE_FIELDS, role)) {
+    throw refuse(
+      `${path}.role is ${describe(role)}, not "system", "developer", "user", "assistant" or "tool"`,
+    );
+  }
+  checkFields(message, MESSAGE_FIELDS[role as Message["role"]], "field", refuse, path);
+  if (role === "assistant") {
+    if (content !== undefined && typeof content !== "string") {
+      throw refuse(`${path}.content is ${describeType(content)}, not text`);
+    }
+    return checkToolCalls(message.toolCalls, `${path}.toolCalls`, refuse);
+  }
+  if (role === "tool") {
+    checkName(`${path}.toolCallId`, message.toolCallId ?? "", refuse);
+    if (typeof content !== "string") {
+      throw refuse(`${path}.content is ${describeType(content)}, not text`);
+    }
+    return;
+  }
+  checkName(`${path}.name`, message.name, refuse);
+  checkContent(content, `${path}.content`, refuse);
+}
+
+function checkContent(content: unknown, path: string, refuse: Refuse): void {
+  if (typeof content === "string") return;
+  if (!Array.isArray(content)) {
+    throw refuse(`${path} is ${describeType(content)}, not text or an array of parts`);
+  }
+  if (content.length === 0) throw refuse(`${path} cannot be empty`);
+  for (const [index, part] of content.entries()) {
+    const partPath = `${path}[${index}]`;
+    if (!isRecord(part)) throw refuse(`${partPath} is ${describeType(part)}, not an object`);
+    const { type } = part;
+    if (type !== "text" && type !== "image") {
+      throw refuse(`${partPath}.type is ${describe(type)}, not "text" or "image"`);
+    }
+    checkFields(part, PART_FIELDS[type], "field", refuse, partPath);
+    if (type === "text" && typeof part.text !== "string") {
+      throw refuse(`${partPath}.text is ${describeType(part.text)}, not text`);
+    }
+    if (type === "image") {
+      checkName(`${partPath}.mediaType`, part.mediaType, refuse);
+      if (!isImage(part.image)) {
+        throw refuse(
+          `${partPath}.image is ${describeType(part.image)}, not bytes, a Blob or a data: URL`,
+          "unsupported_content",
+        );
+      }
+    }
+  }
+}
+
+function isImage(image: unknown): boolean {
+  return typeof image === "string" || image instanceof Uint8Array || image instanceof Blob ||
+    image instanceof URL;
+}
+
+function checkToolCalls(calls: unknown, path: string, refuse: Refuse): void {
+  if (calls === undefined) return;
+  if (!Array.isArray(calls)) throw refuse(`${path} is ${describeType(calls)}, not an array`);
+  for (const [index, call] of calls.entries()) {
+    const callPath = `${path}[${index}]`;
+    if (!isRecord(call)) throw refuse(`${callPath} is ${describeType(call)}, not an object`);
+    checkFields(call, TOOL_CALL_FIELDS, "field", refuse, callPath);
+    checkName(`${callPath}.id`, call.id ?? "", refuse);
+    checkName(`${callPath}.name`, call.name ?? "", refuse);
+    if (typeof call.arguments !== "string") {
+      throw refuse(`${callPath}.arguments is ${describeType(call.arguments)}, not JSON text`);
+    }
+  }
+}
+
+function checkStop(stop: unknown, refuse: Refuse): void {
+  if (stop === undefined) return;
+  const texts: readonly unknown[] = Array.isArray(stop) ? stop : [stop];
+  const bad = texts.find((text) => typeof text !== "string" || text === "");
+  if (texts.length === 0 || bad !== undefined) {
+    throw refuse(`stop is ${describe(bad ?? stop)}, not text or several texts, none of them empty`);
+  }
+}
+
+function checkLogitBias(bias: unknown, refuse: Refuse): void {
+  if (bias === undefined) return;
+  if (!isRecord(bias) || !Object.values(bias).every((value) => Number.isFinite(value))) {
+    throw refuse("logitBias is not an object of token ids and numbers");
+  }
+}
+
+function checkTools(tools: unknown, choice: unknown, refuse: Refuse): void {
+  if (tools !== undefined && !Array.isArray(tools)) {
+    throw refuse(`tools is ${describe(tools)}, not an array`);
+  }
+  const names = new Set<unknown>();
+  for (const [index, tool] of (tools ?? []).entries()) {
+    const path = `tools[${index}]`;
+    if (!isRecord(tool)) throw refuse(`${path} is ${describe(tool)}, not an object`);
+    checkFields(tool, TOOL_FIELDS, "field", refuse, path);
+    checkName(`${path}.name`, tool.name ?? "", refuse);
+    if (names.has(tool.name)) throw refuse(`${path}.name is ${describe(tool.name)}, used twice`);
+    names.add(tool.name);
+    if (tool.description !== undefined && typeof tool.description !== "string") {
+      throw refuse(`${path}.description is ${describe(tool.description)}, not text`);
+    }
+  }
+  if (choice === undefined || choice === "auto" || choice === "none") return;
+  const name = isRecord(choice) ? choice.name : undefined;
+  if (choice !== "required" && typeof name !== "string") {
+    throw refuse(`toolChoice is ${describe(choice)}, not "auto", "none", "required" or { name }`);
+  }
+  if (names.size === 0) throw refuse("toolChoice asks for a tool, but there are no tools");
+  if (name !== undefined && !names.has(name)) {
+    throw refuse(
+      `toolChoice names ${describe(name)}, but the tools are ${
+        [...names].map(describe).join(", ")
+      }`,
+    );
+  }
+}
+
+function checkExtraBody(extra: unknown, refuse: Refuse): void {
+  if (extra === undefined) return;
+  if (!isRecord(extra)) throw refuse(`extraBody is ${describe(extra)}, not an object`);
+  for (const name of ["model", "messages", "stream"]) {
+    if (Object.hasOwn(extra, name)) throw refuse(`extraBody may not set "${name}"`);
+  }
+}
+
+// Text of a message is never said.
+function describeType(value: unknown): string {
+  return typeof value === "string" ? "text" : describe(value);
+}

@@ -1,0 +1,155 @@
+/**
+ * Completion requests, written as the body of `POST /v1/chat/completions`.
+ *
+ * @see https://lmstudio.ai/docs/developer/openai-compat/chat-completions
+ * @module
+ */
+
+import { describe } from "../core/config.ts";
+import type { Refuse } from "../core/request_checks.ts";
+import type { AssistantMessage, Message, Tool, ToolCall } from "../core/messages.ts";
+import type { CompletionRequest } from "../core/types.ts";
+import { encodeImage } from "./images.ts";
+import { toJsonSchema } from "./json_schema.ts";
+
+/** The body for a checked request. */
+export async function encodeCompletionRequest(
+  request: CompletionRequest,
+  model: string,
+  refuse: Refuse,
+): Promise<Record<string, unknown>> {
+  const { schema, schemaName, toolChoice, reasoning } = request;
+  const body: Record<string, unknown> = {
+    model,
+    messages: await encodeMessages(request.messages, refuse),
+    temperature: request.temperature,
+    top_p: request.topP,
+    top_k: request.topK,
+    min_p: request.minP,
+    max_tokens: request.maxTokens,
+    stop: request.stop,
+    seed: request.seed,
+    presence_penalty: request.presencePenalty,
+    frequency_penalty: request.frequencyPenalty,
+    repeat_penalty: request.repeatPenalty,
+    logit_bias: request.logitBias,
+    // "off" is refused by the server, "none" is its word; "on" is what it does anyway.
+    reasoning_effort: reasoning === "off" ? "none" : reasoning === "on" ? undefined : reasoning,
+    ttl: request.ttlSeconds,
+    draft_model: request.draftModel,
+  };
+  if (request.tools !== undefined && request.tools.length > 0) {
+    const tools = request.tools.map((tool) => encodeTool(tool, refuse));
+    // The server takes only words, so a named choice is "required" among that one tool.
+    const named = typeof toolChoice === "object" ? toolChoice.name : undefined;
+    body.tools = named === undefined ? tools : tools.filter((tool) => tool.function.name === named);
+    body.tool_choice = named === undefined ? toolChoice : "required";
+  }
+  if (schema !== undefined) {
+    body.response_format = {
+      type: "json_schema",
+      json_schema: {
+        name: schemaName ?? "response",
+        strict: true,
+        schema: toJsonSchema(schema, "schema", "unsupported_response_format", refuse),
+      },
+    };
+  }
+  return { ...body, ...request.extraBody };
+}
+
+async function encodeMessages(
+  messages: CompletionRequest["messages"],
+  refuse: Refuse,
+): Promise<Record<string, unknown>[]> {
+  const encoded: Record<string, unknown>[] = [];
+  let texts: string[] = [];
+  const flush = (): void => {
+    if (texts.length > 0) encoded.push({ role: "user", content: texts.join("\n\n") });
+    texts = [];
+  };
+  for (const [index, message] of (typeof messages === "string" ? [messages] : messages).entries()) {
+    if (typeof message === "string") {
+      texts.push(message);
+      continue;
+    }
+    flush();
+    encoded.push(await encodeMessage(message, `messages[${index}]`, refuse));
+  }
+  flush();
+  return encoded;
+}
+
+async function encodeMessage(
+  message: Message,
+  path: string,
+  refuse: Refuse,
+): Promise<Record<string, unknown>> {
+  if (message.role === "assistant") return encodeAssistantMessage(message);
+  if (message.role === "tool") {
+    return { role: "tool", tool_call_id: message.toolCallId, content: message.content };
+  }
+  const { role, content, name } = message;
+  if (typeof content === "string") return { role, content, name };
+  const parts = content.map(async (part, index) =>
+    part.type === "text" ? { type: "text", text: part.text } : {
+      type: "image_url",
+      image_url: { url: await encodeImage(part, `${path}.content[${index}].image`, refuse) },
+    }
+  );
+  return { role, content: await Promise.all(parts), name };
+}
+
+function encodeAssistantMessage(message: AssistantMessage): Record<string, unknown> {
+  const calls = message.toolCalls ?? [];
+  return {
+    role: "assistant",
+    // Without it, or with null, the server answers 400.
+    content: message.content ?? "",
+    tool_calls: calls.length === 0 ? undefined : calls.map(encodeToolCall),
+  };
+}
+
+function encodeToolCall(call: ToolCall): Record<string, unknown> {
+  return {
+    id: call.id,
+    type: "function",
+    // Engines refuse a history whose arguments do not parse, such as those of a truncated answer.
+    function: { name: call.name, arguments: isJson(call.arguments) ? call.arguments : "{}" },
+  };
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+interface WireTool {
+  readonly type: "function";
+  readonly function: {
+    readonly name: string;
+    readonly description: string | undefined;
+    readonly parameters: Record<string, unknown>;
+  };
+}
+
+function encodeTool(tool: Tool, refuse: Refuse): WireTool {
+  const name = `parameters of tool "${tool.name}"`;
+  const schema = toJsonSchema(tool.parameters ?? {}, name, "invalid_tool_schema", refuse);
+  if (schema.type !== undefined && schema.type !== "object") {
+    throw refuse(`${name} have type ${describe(schema.type)}, not "object"`, "invalid_tool_schema");
+  }
+  return {
+    type: "function",
+    function: {
+      name: tool.name,
+      description: tool.description,
+      // The server refuses parameters without both.
+      parameters: { ...schema, type: "object", properties: schema.properties ?? {} },
+    },
+  };
+}

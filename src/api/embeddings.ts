@@ -1,0 +1,99 @@
+/**
+ * `POST /v1/embeddings`: vectors for texts.
+ *
+ * @see https://lmstudio.ai/docs/developer/openai-compat/embeddings
+ * @module
+ */
+
+import { isRecord } from "../core/request_checks.ts";
+import type { CallOptions, EmbeddingResponse } from "../core/types.ts";
+import type { ErrorContext } from "../transport/error_mapping.ts";
+import { malformedResponse, type Transport } from "../transport/transport.ts";
+import { decodeUsage } from "./usage.ts";
+
+/** Embeds the texts in one request. @param startedAt when the call began that this request is part of. */
+export async function requestEmbeddings(
+  transport: Transport,
+  model: string,
+  input: readonly string[],
+  action: string,
+  options: CallOptions,
+  startedAt: number,
+): Promise<EmbeddingResponse> {
+  const { value, context } = await transport.json(
+    {
+      method: "POST",
+      path: "/v1/embeddings",
+      // LM Studio always sends floats; others send base64 unless told.
+      body: { model, input, encoding_format: "float" },
+      policy: "stateless",
+      action,
+      model,
+    },
+    options,
+    Infinity,
+    startedAt,
+  );
+  return decodeEmbeddings(value, input.length, context);
+}
+
+/** Decodes an answer with `count` vectors. */
+export function decodeEmbeddings(
+  value: unknown,
+  count: number,
+  context: ErrorContext,
+): EmbeddingResponse {
+  const fail = (state: string): Error => {
+    // The vectors say nothing to people.
+    const { data: _, ...rest } = isRecord(value) ? value : { value };
+    return malformedResponse(state, rest, context);
+  };
+  if (!isRecord(value) || !Array.isArray(value.data)) throw fail("the answer has no data");
+  if (value.data.length !== count) {
+    throw fail(`the answer has ${value.data.length} vectors for ${count} inputs`);
+  }
+  const embeddings: number[][] = [];
+  for (const [position, entry] of value.data.entries()) {
+    const index = isRecord(entry) && typeof entry.index === "number" ? entry.index : position;
+    if (
+      !Number.isInteger(index) || index < 0 || index >= count || embeddings[index] !== undefined
+    ) {
+      throw fail(`the answer has a vector with index ${index}, out of place`);
+    }
+    embeddings[index] = decodeVector(isRecord(entry) ? entry.embedding : undefined, index, fail);
+  }
+  const width = embeddings[0]?.length ?? 0;
+  const ragged = embeddings.findIndex((vector) => vector.length !== width);
+  if (ragged !== -1) {
+    throw fail(`vector ${ragged} has ${embeddings[ragged]?.length} numbers, vector 0 has ${width}`);
+  }
+  const usage = decodeUsage(value.usage);
+  return {
+    model: typeof value.model === "string" && value.model !== ""
+      ? value.model
+      : context.model ?? "",
+    embeddings,
+    ...(usage === undefined ? {} : { usage }),
+  };
+}
+
+function decodeVector(wire: unknown, index: number, fail: (state: string) => Error): number[] {
+  const vector: unknown = typeof wire === "string" ? decodeBase64(wire) : wire;
+  if (!Array.isArray(vector)) throw fail(`vector ${index} is neither numbers nor base64`);
+  if (vector.length === 0) throw fail(`vector ${index} is empty`);
+  if (!vector.every(Number.isFinite)) throw fail(`vector ${index} has a value that is no number`);
+  return vector;
+}
+
+/** Numbers of little-endian float32 in base64; `undefined` when it is none. */
+function decodeBase64(text: string): number[] | undefined {
+  let bytes: Uint8Array;
+  try {
+    bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+  } catch {
+    return undefined;
+  }
+  if (bytes.byteLength % 4 !== 0) return undefined;
+  const view = new DataView(bytes.buffer);
+  return Array.from({ length: bytes.byteLength / 4 }, (_, at) => view.getFloat32(at * 4, true));
+}

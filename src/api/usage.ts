@@ -1,0 +1,79 @@
+/**
+ * Usage and statistics as the servers send them.
+ *
+ * @module
+ */
+
+import { isRecord } from "../core/request_checks.ts";
+import type { DraftStats, GenerationStats, Usage } from "../core/types.ts";
+
+/** The `usage` of an answer; `undefined` where there is none. */
+export function decodeUsage(wire: unknown): Usage | undefined {
+  if (!isRecord(wire)) return undefined;
+  const promptTokens = numberOf(wire.prompt_tokens);
+  const completionTokens = numberOf(wire.completion_tokens);
+  if (promptTokens === undefined && completionTokens === undefined) return undefined;
+  const reasoningTokens = isRecord(wire.completion_tokens_details)
+    ? numberOf(wire.completion_tokens_details.reasoning_tokens)
+    : undefined;
+  return {
+    promptTokens: promptTokens ?? 0,
+    completionTokens: completionTokens ?? 0,
+    totalTokens: numberOf(wire.total_tokens) ?? (promptTokens ?? 0) + (completionTokens ?? 0),
+    ...(reasoningTokens === undefined ? {} : { reasoningTokens }),
+  };
+}
+
+/** The `stats` of an answer; `undefined` where there are none: most versions send `{}`. */
+export function decodeStats(wire: unknown): GenerationStats | undefined {
+  if (!isRecord(wire)) return undefined;
+  const draft = known<DraftStats>({
+    model: textOf(wire.draft_model),
+    totalTokens: numberOf(wire.total_draft_tokens_count),
+    acceptedTokens: numberOf(wire.accepted_draft_tokens_count),
+    rejectedTokens: numberOf(wire.rejected_draft_tokens_count),
+    ignoredTokens: numberOf(wire.ignored_draft_tokens_count),
+  });
+  const stats = known<Omit<GenerationStats, "source">>({
+    tokensPerSecond: numberOf(wire.tokens_per_second),
+    timeToFirstTokenMs: milliseconds(wire.time_to_first_token),
+    generationMs: milliseconds(wire.generation_time),
+    stopReason: textOf(wire.stop_reason),
+    draft: Object.keys(draft).length === 0 ? undefined : draft,
+  });
+  return Object.keys(stats).length === 0 ? undefined : { ...stats, source: "server" };
+}
+
+/** Statistics by our own clock. @param generationMs from the first token to the last, or of the whole call. */
+export function measureStats(
+  usage: Usage | undefined,
+  generationMs: number,
+  timeToFirstTokenMs?: number,
+): GenerationStats {
+  const tokens = usage?.completionTokens ?? 0;
+  return {
+    ...(tokens > 0 && generationMs > 0 ? { tokensPerSecond: tokens * 1000 / generationMs } : {}),
+    ...(timeToFirstTokenMs === undefined ? {} : { timeToFirstTokenMs }),
+    generationMs,
+    source: "measured",
+  };
+}
+
+function known<T extends object>(fields: { [K in keyof T]: T[K] | undefined }): T {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined),
+  ) as T;
+}
+
+function milliseconds(seconds: unknown): number | undefined {
+  const value = numberOf(seconds);
+  return value === undefined ? undefined : value * 1000;
+}
+
+function numberOf(value: unknown): number | undefined {
+  return typeof value === "number" && Number.isFinite(value) ? value : undefined;
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}

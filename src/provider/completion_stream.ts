@@ -1,0 +1,227 @@
+/**
+ * The stream users hold: starts at the first pull, has one consumer, and stops the server when it is left.
+ *
+ * @module
+ */
+
+import { InvalidRequestError, StreamError } from "../core/errors.ts";
+import type {
+  CompletionResponse,
+  CompletionStream,
+  PartialAnswer,
+  StreamingChunk,
+} from "../core/types.ts";
+
+/** Where the chunks come from, such as one streamed request. */
+export interface ChunkSource {
+  /** The next chunk; `undefined` after the final one. */
+  next(): Promise<StreamingChunk | undefined>;
+  /** A chunk that is there already. */
+  take(): StreamingChunk | undefined;
+  /** What has arrived, if anything has. */
+  partial(): PartialAnswer | undefined;
+  /** The whole answer, after the final chunk. */
+  response(): CompletionResponse;
+  /** Lets go of everything. Idempotent. */
+  close(): void;
+}
+
+/** What a stream is called in errors. */
+export interface StreamLabel {
+  /** Completes "Cannot …". */
+  readonly action: string;
+  readonly service: string;
+}
+
+type Outcome =
+  | { readonly kind: "done" }
+  | { readonly kind: "failed"; readonly error: unknown }
+  | { readonly kind: "cancelled"; readonly reason: unknown };
+
+const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
+
+/** A `CompletionStream` over a source that is opened at the first pull. */
+export class LazyCompletionStream implements CompletionStream {
+  readonly #open: (signal: AbortSignal) => Promise<ChunkSource>;
+  readonly #callerSignal: AbortSignal | undefined;
+  readonly #label: StreamLabel;
+  readonly #controller = new AbortController();
+  #source: ChunkSource | undefined;
+  #outcome: Outcome | undefined;
+  #hasConsumer = false;
+  /** The pull under way: pulls are answered in their order. */
+  #pending: Promise<unknown> | undefined;
+  #response: Promise<CompletionResponse> | undefined;
+  #stopListening: (() => void) | undefined;
+
+  /**
+   * @param open checks the request and makes the source; its signal is aborted by the caller and by `cancel()`.
+   */
+  constructor(
+    open: (signal: AbortSignal) => Promise<ChunkSource>,
+    callerSignal: AbortSignal | undefined,
+    label: StreamLabel,
+  ) {
+    this.#open = open;
+    this.#callerSignal = callerSignal;
+    this.#label = label;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<StreamingChunk> {
+    const refused = this.#claim();
+    if (refused !== undefined) return { next: () => Promise.reject(refused) };
+    return {
+      next: () => this.#next(),
+      return: async () => {
+        await this.cancel();
+        return DONE;
+      },
+    };
+  }
+
+  get textStream(): AsyncIterable<string> {
+    return { [Symbol.asyncIterator]: () => this.#texts() };
+  }
+
+  response(): Promise<CompletionResponse> {
+    this.#response ??= this.#drain();
+    return this.#response;
+  }
+
+  // deno-lint-ignore require-await -- everything it does is done at once; its type is a promise
+  async cancel(reason?: unknown): Promise<void> {
+    if (this.#outcome !== undefined) return;
+    this.#end({ kind: "cancelled", reason });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.cancel();
+  }
+
+  toReadableStream(): ReadableStream<StreamingChunk> {
+    return this.#toWebStream((chunk) => chunk);
+  }
+
+  toTextStream(): ReadableStream<Uint8Array> {
+    const encoder = new TextEncoder();
+    return this.#toWebStream((chunk) =>
+      chunk.content === "" ? undefined : encoder.encode(chunk.content)
+    );
+  }
+
+  /** The error for a second consumer. */
+  #claim(): InvalidRequestError | undefined {
+    if (this.#hasConsumer) {
+      const { action, service } = this.#label;
+      return new InvalidRequestError(`Cannot ${action}: this stream already has a consumer`, {
+        code: "invalid_request",
+        service,
+        attempts: 0,
+        hint: "Iterate a stream once; `response()` gives the whole answer afterwards.",
+      });
+    }
+    this.#hasConsumer = true;
+    return undefined;
+  }
+
+  #next(): Promise<IteratorResult<StreamingChunk, undefined>> {
+    if (this.#pending === undefined) {
+      // Several tokens come with one read: those that are there already cost no further wait.
+      const chunk = this.#outcome === undefined && !this.#controller.signal.aborted
+        ? this.#source?.take()
+        : undefined;
+      if (chunk !== undefined) return Promise.resolve({ done: false, value: chunk });
+    }
+    const pull = (this.#pending ?? Promise.resolve()).then(() => this.#pull());
+    const settled = pull.then(() => {}, () => {}).then(() => {
+      if (this.#pending === settled) this.#pending = undefined;
+    });
+    this.#pending = settled;
+    return pull;
+  }
+
+  async #pull(): Promise<IteratorResult<StreamingChunk, undefined>> {
+    // An error is thrown once; after it, as after the end, there is nothing more.
+    if (this.#outcome !== undefined) return DONE;
+    try {
+      const source = this.#source ?? await this.#start();
+      this.#controller.signal.throwIfAborted();
+      const chunk = await source.next();
+      if (chunk !== undefined) return { done: false, value: chunk };
+      this.#end({ kind: "done" });
+      return DONE;
+    } catch (error) {
+      // The consumer stopped it: whatever broke by that is no news.
+      if (this.#isCancelled()) return DONE;
+      this.#end({ kind: "failed", error });
+      throw error;
+    }
+  }
+
+  async #start(): Promise<ChunkSource> {
+    const signal = this.#callerSignal;
+    const onAbort = (): void => this.#controller.abort(signal?.reason);
+    signal?.addEventListener("abort", onAbort);
+    this.#stopListening = () => signal?.removeEventListener("abort", onAbort);
+    if (signal?.aborted === true) onAbort();
+    this.#controller.signal.throwIfAborted();
+    const source = await this.#open(this.#controller.signal);
+    if (this.#isCancelled()) source.close();
+    this.#source = source;
+    return source;
+  }
+
+  #isCancelled(): boolean {
+    return this.#outcome?.kind === "cancelled";
+  }
+
+  #end(outcome: Outcome): void {
+    this.#outcome = outcome;
+    this.#stopListening?.();
+    this.#source?.close();
+    this.#controller.abort(new DOMException("The stream is over", "AbortError"));
+  }
+
+  async #drain(): Promise<CompletionResponse> {
+    this.#hasConsumer = true;
+    while (this.#outcome === undefined) await this.#next();
+    const { kind } = this.#outcome;
+    if (kind === "failed") throw this.#outcome.error;
+    if (kind === "cancelled") throw this.#outcome.reason ?? this.#cancelledError();
+    if (this.#source === undefined) throw this.#cancelledError();
+    return this.#source.response();
+  }
+
+  #cancelledError(): StreamError {
+    const { action, service } = this.#label;
+    return new StreamError(`Cannot ${action}: the stream was cancelled`, {
+      code: "stream_truncated",
+      service,
+      hint: "`partial` has what had arrived.",
+      partial: this.#source?.partial(),
+    });
+  }
+
+  async *#texts(): AsyncGenerator<string, void, undefined> {
+    for await (const { content } of this) {
+      if (content !== "") yield content;
+    }
+  }
+
+  /** Pulls only when asked: a web stream that nobody reads starts nothing. */
+  #toWebStream<T>(map: (chunk: StreamingChunk) => T | undefined): ReadableStream<T> {
+    let iterator: AsyncIterator<StreamingChunk> | undefined;
+    return new ReadableStream<T>({
+      pull: async (controller) => {
+        iterator ??= this[Symbol.asyncIterator]();
+        while (true) {
+          const result = await iterator.next();
+          if (result.done === true) return controller.close();
+          const value = map(result.value);
+          if (value !== undefined) return controller.enqueue(value);
+        }
+      },
+      cancel: (reason) => this.cancel(reason),
+    }, { highWaterMark: 0 });
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * Embedding many texts: in batches, their order kept.
+ *
+ * @module
+ */
+
+import { requestEmbeddings } from "../api/embeddings.ts";
+import { describe } from "../core/config.ts";
+import { ParseError } from "../core/errors.ts";
+import {
+  checkCallback,
+  checkFields,
+  checkName,
+  checkNumber,
+  isRecord,
+  type Refuse,
+} from "../core/request_checks.ts";
+import type { CallOptions, EmbeddingRequest, EmbeddingResponse, Usage } from "../core/types.ts";
+import type { Transport } from "../transport/transport.ts";
+
+const FIELDS: ReadonlySet<string> = new Set(
+  [
+    "model",
+    "input",
+    "batchSize",
+    "concurrency",
+    "onProgress",
+  ] satisfies (keyof EmbeddingRequest)[],
+);
+const COUNT = {
+  form: "a whole number above 0",
+  accepts: (value: number) => Number.isInteger(value) && value > 0,
+};
+const DEFAULT_BATCH_SIZE = 64;
+
+/** Refuses a request that cannot be sent. */
+export function checkEmbeddingRequest(request: unknown, refuse: Refuse): EmbeddingRequest {
+  if (!isRecord(request)) throw refuse(`the request is ${describe(request)}, not an object`);
+  checkFields(request, FIELDS, "field", refuse);
+  checkName("model", request.model, refuse);
+  checkNumber("batchSize", request.batchSize, COUNT, refuse);
+  checkNumber("concurrency", request.concurrency, COUNT, refuse);
+  checkCallback("onProgress", request.onProgress, refuse);
+  const { input } = request;
+  if (input === "") throw refuse("input cannot be empty");
+  if (typeof input !== "string") {
+    if (!Array.isArray(input)) {
+      throw refuse(`input is ${describe(input)}, not text or an array of texts`);
+    }
+    if (input.length === 0) throw refuse("input cannot be empty: it is []");
+    for (const [index, text] of input.entries()) {
+      if (text === "") throw refuse(`input[${index}] cannot be empty`);
+      if (typeof text !== "string") {
+        throw refuse(`input[${index}] is ${describe(text)}, not text`);
+      }
+    }
+  }
+  return request as unknown as EmbeddingRequest;
+}
+
+/**
+ * Embeds all texts. The first failure ends the batches under way.
+ *
+ * @param onBatch is shown each batch's answer; what it throws ends the call.
+ */
+export async function embedInBatches(
+  transport: Transport,
+  request: EmbeddingRequest,
+  model: string,
+  action: string,
+  options: CallOptions,
+  onBatch: (response: EmbeddingResponse) => Promise<void>,
+): Promise<EmbeddingResponse> {
+  const texts = typeof request.input === "string" ? [request.input] : request.input;
+  const batchSize = request.batchSize ?? DEFAULT_BATCH_SIZE;
+  const batchCount = Math.ceil(texts.length / batchSize);
+  const responses: EmbeddingResponse[] = [];
+  const startedAt = performance.now();
+  const controller = new AbortController();
+  const { signal } = options;
+  const onAbort = (): void => controller.abort(signal?.reason);
+  signal?.addEventListener("abort", onAbort);
+  if (signal?.aborted === true) onAbort();
+  let nextBatch = 0;
+  let done = 0;
+  const work = async (): Promise<void> => {
+    while (nextBatch < batchCount && !controller.signal.aborted) {
+      const batch = nextBatch++;
+      const input = texts.slice(batch * batchSize, (batch + 1) * batchSize);
+      const own = { ...options, signal: controller.signal };
+      const response = await requestEmbeddings(transport, model, input, action, own, startedAt);
+      await onBatch(response);
+      responses[batch] = response;
+      done += input.length;
+      request.onProgress?.(done, texts.length);
+    }
+  };
+  const workers = Array.from(
+    { length: Math.min(request.concurrency ?? 1, batchCount) },
+    () =>
+      work().catch((error) => {
+        controller.abort(error);
+        throw error;
+      }),
+  );
+  try {
+    await Promise.all(workers);
+    controller.signal.throwIfAborted();
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
+    // Nothing goes on behind the caller's back.
+    await Promise.allSettled(workers);
+  }
+  return join(responses, action, transport);
+}
+
+function join(
+  responses: readonly EmbeddingResponse[],
+  action: string,
+  transport: Transport,
+): EmbeddingResponse {
+  const [first] = responses;
+  if (first === undefined || responses.length === 1) return first ?? { model: "", embeddings: [] };
+  const width = first.embeddings[0]?.length;
+  const other = responses.find(({ embeddings }) => embeddings[0]?.length !== width);
+  if (other !== undefined) {
+    throw new ParseError(
+      `Cannot ${action}: one batch has vectors of ${width} numbers, another of ${
+        other.embeddings[0]?.length
+      }`,
+      {
+        code: "malformed_response",
+        service: transport.server.service,
+        endpoint: transport.server.baseUrl,
+        attempts: responses.length,
+      },
+    );
+  }
+  const usages = responses.flatMap(({ usage }) => usage === undefined ? [] : [usage]);
+  return {
+    model: first.model,
+    embeddings: responses.flatMap(({ embeddings }) => embeddings),
+    ...(usages.length === 0 ? {} : { usage: usages.reduce(addUsage) }),
+  };
+}
+
+function addUsage(a: Usage, b: Usage): Usage {
+  return {
+    promptTokens: a.promptTokens + b.promptTokens,
+    completionTokens: a.completionTokens + b.completionTokens,
+    totalTokens: a.totalTokens + b.totalTokens,
+  };
+}

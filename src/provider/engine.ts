@@ -1,0 +1,245 @@
+/**
+ * The `ModelProvider` methods over one server. What differs between kinds of servers is in a `Dialect`.
+ *
+ * @module
+ */
+
+import { requestCompletion } from "../api/chat.ts";
+import { checkCompletionRequest } from "../api/chat_checks.ts";
+import { encodeCompletionRequest } from "../api/chat_request.ts";
+import { ChatStream } from "../api/chat_stream.ts";
+import { type Listing, ModelLister } from "../api/models.ts";
+import type { OnModelSubstituted, ResolvedConfig } from "../core/config.ts";
+import { isProviderError, ModelNotAvailableError } from "../core/errors.ts";
+import { findModel, isSameListedModel, isSameModel } from "../core/model_names.ts";
+import { checkCallOptions, checkName, refusal, type Refuse } from "../core/request_checks.ts";
+import type {
+  CallOptions,
+  CompletionRequest,
+  CompletionResponse,
+  CompletionStream,
+  EmbeddingRequest,
+  EmbeddingResponse,
+  ModelCapabilities,
+  ModelInfo,
+  PartialAnswer,
+} from "../core/types.ts";
+import { Transport } from "../transport/transport.ts";
+import { LazyCompletionStream } from "./completion_stream.ts";
+import { checkEmbeddingRequest, embedInBatches } from "./embedding.ts";
+import { ModelCache } from "./model_cache.ts";
+import { chooseChatModel, chooseEmbeddingModel } from "./model_choice.ts";
+
+/** What one kind of server does its own way. */
+export interface Dialect {
+  /** Name for people, such as `LM Studio`. */
+  readonly service: string;
+  /** Name for programs, such as `lmstudio`. */
+  readonly provider: string;
+  readonly listings: readonly Listing[];
+  /** Whether the server may let another model answer than the one asked for. */
+  readonly substitutesModels: boolean;
+}
+
+/** A choice of model may rest on a listing this old: a chat must not ask twice a second what is loaded. */
+const CHOICE_MAX_AGE_MS = 2000;
+
+/** Everything a provider does, but its name. */
+export class Engine {
+  readonly transport: Transport;
+  readonly #config: ResolvedConfig;
+  readonly #dialect: Dialect;
+  readonly #lister: ModelLister;
+  readonly #models: ModelCache;
+
+  constructor(
+    config: ResolvedConfig,
+    dialect: Dialect,
+    env: Readonly<Record<string, string | undefined>> | undefined,
+  ) {
+    this.#config = config;
+    this.#dialect = dialect;
+    this.transport = new Transport({ ...config, service: dialect.service, env });
+    this.#lister = new ModelLister(this.transport, dialect.listings, dialect.provider);
+    this.#models = new ModelCache((options) => this.#lister.list(options));
+  }
+
+  /** As `ModelProvider.listModels`. */
+  async listModels(options: CallOptions | undefined): Promise<ModelInfo[]> {
+    const checked = checkCallOptions(options, this.#refuse("list models"));
+    const models = await this.#lister.list(checked);
+    this.#models.put(models);
+    // The cache must not change when the caller sorts or edits what it got.
+    return models.map((model) => ({ ...model }));
+  }
+
+  /** As `ModelProvider.complete`. */
+  async complete(
+    input: string | CompletionRequest,
+    options: CallOptions | undefined,
+  ): Promise<CompletionResponse> {
+    const { request, checked } = this.#checkCompletion("complete", input, options);
+    const model = request.model ?? await this.#chooseChatModel("complete", checked);
+    const action = `complete with model "${model}"`;
+    const body = await encodeCompletionRequest(request, model, this.#refuse(action));
+    const response = await requestCompletion(this.transport, body, action, checked);
+    await this.#checkAnswer(action, model, response.model, checked, { response });
+    return response;
+  }
+
+  /** As `ModelProvider.streamCompletion`. */
+  streamCompletion(
+    input: string | CompletionRequest,
+    options: CallOptions | undefined,
+  ): CompletionStream {
+    const open = async (signal: AbortSignal): Promise<ChatStream> => {
+      const { request, checked } = this.#checkCompletion("stream a completion", input, options);
+      const own: CallOptions = { ...checked, signal };
+      const model = request.model ?? await this.#chooseChatModel("stream a completion", own);
+      const action = `stream a completion with model "${model}"`;
+      const body = await encodeCompletionRequest(request, model, this.#refuse(action));
+      const stream: ChatStream = new ChatStream(this.transport, {
+        body,
+        action,
+        options: own,
+        onModel: (answered) =>
+          this.#checkAnswer(action, model, answered, own, { partial: stream.partial() }),
+      });
+      return stream;
+    };
+    // An options value that is no object is refused at the first pull, like everything else.
+    const signal = options?.signal instanceof AbortSignal ? options.signal : undefined;
+    return new LazyCompletionStream(open, signal, {
+      action: "stream a completion",
+      service: this.#dialect.service,
+    });
+  }
+
+  /** As `ModelProvider.embed`. */
+  async embed(
+    input: EmbeddingRequest,
+    options: CallOptions | undefined,
+  ): Promise<EmbeddingResponse> {
+    const refuse = this.#refuse("embed");
+    const checked = checkCallOptions(options, refuse);
+    const request = checkEmbeddingRequest(input, refuse);
+    const model = request.model ?? this.#config.embeddingModel ??
+      chooseEmbeddingModel(
+        await this.#models.get(CHOICE_MAX_AGE_MS, checked),
+        this.#choiceContext("embed"),
+      );
+    const action = `embed with model "${model}"`;
+    const onBatch = (response: EmbeddingResponse): Promise<void> =>
+      this.#checkAnswer(action, model, response.model, checked, { response });
+    return await embedInBatches(this.transport, request, model, action, checked, onBatch);
+  }
+
+  /** As `ModelProvider.supportsModel`. */
+  async supportsModel(model: string, options: CallOptions | undefined): Promise<boolean> {
+    return await this.#find(model, options, "look up a model") !== undefined;
+  }
+
+  /** As `ModelProvider.modelCapabilities`. */
+  async modelCapabilities(
+    model: string,
+    options: CallOptions | undefined,
+  ): Promise<ModelCapabilities | undefined> {
+    const found = await this.#find(model, options, "look up a model's capabilities");
+    return found === undefined ? undefined : { ...found.capabilities };
+  }
+
+  #refuse(action: string): Refuse {
+    return refusal(action, this.#dialect.service);
+  }
+
+  #checkCompletion(
+    action: string,
+    input: unknown,
+    options: unknown,
+  ): { request: CompletionRequest; checked: CallOptions } {
+    const refuse = this.#refuse(action);
+    const checked = checkCallOptions(options, refuse);
+    const request = checkCompletionRequest(input, refuse);
+    const model = request.model ?? this.#config.model;
+    return { request: { ...request, model }, checked };
+  }
+
+  async #chooseChatModel(action: string, options: CallOptions): Promise<string> {
+    const models = await this.#models.get(CHOICE_MAX_AGE_MS, options);
+    return chooseChatModel(models, this.#choiceContext(action));
+  }
+
+  #choiceContext(action: string): { action: string; service: string; endpoint: string } {
+    return { action, service: this.#dialect.service, endpoint: this.#config.baseUrl };
+  }
+
+  async #find(
+    model: string,
+    options: CallOptions | undefined,
+    action: string,
+  ): Promise<ModelInfo | undefined> {
+    const refuse = this.#refuse(action);
+    const checked = checkCallOptions(options, refuse);
+    checkName("model", model ?? null, refuse);
+    try {
+      const known = findModel(await this.#models.get(this.#config.modelCacheTtlMs, checked), model);
+      // A model that is not there may be new.
+      return known ?? findModel(await this.#models.refresh(checked), model);
+    } catch (error) {
+      checked.signal?.throwIfAborted();
+      // "Cannot say" is an answer here, unlike everywhere else.
+      if (isProviderError(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** The wrong model may answer, under 200 and without a word. */
+  async #checkAnswer(
+    action: string,
+    requested: string,
+    answered: string,
+    options: CallOptions,
+    arrived: {
+      response?: CompletionResponse | EmbeddingResponse;
+      partial?: PartialAnswer | undefined;
+    },
+  ): Promise<void> {
+    const policy: OnModelSubstituted = this.#config.onModelSubstituted;
+    if (!this.#dialect.substitutesModels || policy === "ignore") return;
+    if (answered === "" || isSameModel(requested, answered)) return;
+    const models = await this.#listingForNames(options);
+    if (isSameListedModel(models, requested, answered)) return;
+    if (policy !== "throw") {
+      const { response } = arrived;
+      return policy({ requested, answered, ...(response === undefined ? {} : { response }) });
+    }
+    throw new ModelNotAvailableError(`Cannot ${action}: the model "${answered}" answered instead`, {
+      code: "model_substituted",
+      service: this.#dialect.service,
+      endpoint: this.#config.baseUrl,
+      model: requested,
+      available: models.length === 0 ? undefined : models.map((model) => model.id),
+      response: arrived.response,
+      partial: arrived.partial ?? partialOf(arrived.response),
+    });
+  }
+
+  /** An alias is known only from the listing; without one the names alone decide. */
+  async #listingForNames(options: CallOptions): Promise<readonly ModelInfo[]> {
+    try {
+      return await this.#models.get(CHOICE_MAX_AGE_MS, { signal: options.signal });
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (isProviderError(error)) return [];
+      throw error;
+    }
+  }
+}
+
+function partialOf(
+  response: CompletionResponse | EmbeddingResponse | undefined,
+): PartialAnswer | undefined {
+  if (response === undefined || !("content" in response)) return undefined;
+  const { content, reasoning, toolCalls } = response;
+  return { content, ...(reasoning === undefined ? {} : { reasoning }), toolCalls };
+}

@@ -1,0 +1,205 @@
+/**
+ * The provider for LM Studio.
+ *
+ * @module
+ */
+
+import { LMSTUDIO_LISTINGS } from "../api/models.ts";
+import type { ConfigEntry, LMStudioProviderOptions } from "../core/config.ts";
+import type {
+  CallOptions,
+  CompletionRequest,
+  CompletionResponse,
+  CompletionStream,
+  EmbeddingRequest,
+  EmbeddingResponse,
+  ModelCapabilities,
+  ModelInfo,
+  ModelProvider,
+} from "../core/types.ts";
+import { resolveWithSources } from "../platform/resolve_config.ts";
+import { type Dialect, Engine } from "./engine.ts";
+
+const LM_STUDIO: Dialect = {
+  service: "LM Studio",
+  provider: "lmstudio",
+  listings: LMSTUDIO_LISTINGS,
+  substitutesModels: true,
+};
+
+/**
+ * Models on an LM Studio server: list, complete, stream, embed.
+ *
+ * A provider is cheap, holds no connection and no timer, and may be used for many calls at a time. Every
+ * method rejects with an error of `AnyProviderError`, or with the caller's own `signal.reason`.
+ *
+ * @example
+ * ```ts
+ * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+ *
+ * const lmstudio = new LMStudioProvider();
+ * for await (const { content } of lmstudio.streamCompletion("Why is the sky blue?")) {
+ *   console.log(content);
+ * }
+ * ```
+ */
+export class LMStudioProvider implements ModelProvider {
+  /** `"lmstudio"`. */
+  readonly name = "lmstudio" as const;
+  readonly #engine: Engine;
+  readonly #entries: readonly ConfigEntry[];
+
+  /**
+   * Touches no network.
+   *
+   * @throws {ConfigurationError} naming the option, variable or file, and the value.
+   */
+  constructor(options: LMStudioProviderOptions = {}) {
+    const { config, entries } = resolveWithSources(options);
+    this.#engine = new Engine(config, LM_STUDIO, options.env);
+    this.#entries = entries;
+  }
+
+  /**
+   * The models the server has, downloaded or loaded. Always asks the server: `GET /api/v1/models`, on older
+   * versions `GET /api/v0/models` or `GET /v1/models`, which tells no more than ids.
+   *
+   * @throws {NetworkError} the server cannot be reached.
+   * @throws {AuthenticationError} the server wants a token.
+   * @throws {ApiError} code `not_lm_studio` or `unexpected_endpoint`: something else answers there.
+   * @see https://lmstudio.ai/docs/developer/rest/list
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * for (const model of await new LMStudioProvider().listModels()) {
+   *   console.log(model.id, model.type, model.loaded ? "loaded" : "");
+   * }
+   * ```
+   */
+  listModels(options?: CallOptions): Promise<ModelInfo[]> {
+    return this.#engine.listModels(options);
+  }
+
+  /**
+   * One whole answer, by `POST /v1/chat/completions`. No time limit by default: a model may load first.
+   *
+   * @throws {ModelNotAvailableError} no model, an unknown one, or another one answered.
+   * @throws {InvalidRequestError} the request cannot be answered as it is.
+   * @throws {NetworkError} the server cannot be reached.
+   * @see https://lmstudio.ai/docs/developer/openai-compat/chat-completions
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const { content, usage } = await new LMStudioProvider().complete({
+   *   messages: [{ role: "system", content: "Be brief." }, "Name three planets."],
+   *   temperature: 0.2,
+   * });
+   * console.log(content, usage?.totalTokens);
+   * ```
+   */
+  complete(
+    request: string | CompletionRequest,
+    options?: CallOptions,
+  ): Promise<CompletionResponse> {
+    return this.#engine.complete(request, options);
+  }
+
+  /**
+   * The answer as it is generated, by `POST /v1/chat/completions` with `stream: true`. Returns at once; the
+   * request is sent at the first pull. Leaving the loop stops the server.
+   *
+   * @throws at the first pull, as `complete()`; later {StreamError}, {TimeoutError} or {NetworkError} with
+   * `partial`, what had arrived.
+   * @see https://lmstudio.ai/docs/developer/openai-compat/chat-completions
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const stream = new LMStudioProvider().streamCompletion("Write a haiku about the sea.");
+   * for await (const text of stream.textStream) console.log(text);
+   * const { usage } = await stream.response();
+   * console.log(usage?.completionTokens);
+   * ```
+   */
+  streamCompletion(request: string | CompletionRequest, options?: CallOptions): CompletionStream {
+    return this.#engine.streamCompletion(request, options);
+  }
+
+  /**
+   * One vector per input, in order, by `POST /v1/embeddings`, in batches.
+   *
+   * @throws {InvalidRequestError} an input is empty.
+   * @throws {ParseError} the vectors do not fit the inputs.
+   * @see https://lmstudio.ai/docs/developer/openai-compat/embeddings
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const { embeddings } = await new LMStudioProvider().embed({ input: ["sea", "ocean"] });
+   * console.log(embeddings.length, embeddings[0]?.length);
+   * ```
+   */
+  embed(request: EmbeddingRequest, options?: CallOptions): Promise<EmbeddingResponse> {
+    return this.#engine.embed(request, options);
+  }
+
+  /**
+   * Whether the server has this model, under any spelling; `false` when the server cannot say. Uses a listing
+   * at most `modelCacheTtlMs` old, asked for anew when the model is not in it.
+   *
+   * @throws {InvalidRequestError} the name is empty.
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * console.log(await new LMStudioProvider().supportsModel("qwen/qwen3-8b"));
+   * ```
+   */
+  supportsModel(model: string, options?: CallOptions): Promise<boolean> {
+    return this.#engine.supportsModel(model, options);
+  }
+
+  /**
+   * What this model can do; `undefined` when the server does not have it or cannot say. Uses the same
+   * listing as `supportsModel`.
+   *
+   * @throws {InvalidRequestError} the name is empty.
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const capabilities = await new LMStudioProvider().modelCapabilities("qwen/qwen3-8b");
+   * console.log(capabilities?.maxTokens, capabilities?.supportsTools);
+   * ```
+   */
+  modelCapabilities(
+    model: string,
+    options?: CallOptions,
+  ): Promise<ModelCapabilities | undefined> {
+    return this.#engine.modelCapabilities(model, options);
+  }
+
+  /**
+   * Every value of the configuration and where it came from; secrets masked.
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * for (const { key, value, source, origin } of new LMStudioProvider().explainConfig()) {
+   *   console.log(key, value, source, origin ?? "");
+   * }
+   * ```
+   */
+  explainConfig(): ConfigEntry[] {
+    return this.#entries.map((entry) => ({ ...entry }));
+  }
+}

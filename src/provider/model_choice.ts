@@ -1,0 +1,84 @@
+/**
+ * Which model a request without one goes to: never a surprise load, never one of several, never an
+ * embedding model for chat.
+ *
+ * @module
+ */
+
+import { ModelNotAvailableError } from "../core/errors.ts";
+import type { ModelInfo } from "../core/types.ts";
+
+/** What the choice is for. */
+export interface ChoiceContext {
+  /** Completes "Cannot …" in errors. */
+  readonly action: string;
+  readonly service: string;
+  readonly endpoint: string;
+}
+
+/**
+ * The one loaded LLM; where the server does not tell what is loaded, the only LLM it lists.
+ *
+ * @throws {ModelNotAvailableError} code `no_model_loaded`, naming the candidates.
+ */
+export function chooseChatModel(models: readonly ModelInfo[], context: ChoiceContext): string {
+  const candidates = models.filter((model) => model.type !== "embedding");
+  const isStateKnown = candidates.some((model) => model.loaded !== undefined);
+  const eligible = isStateKnown ? candidates.filter((model) => model.loaded === true) : candidates;
+  const [only] = eligible;
+  if (only !== undefined && eligible.length === 1) return only.id;
+  const state = eligible.length > 1
+    ? isStateKnown
+      ? `no model was named and several are loaded (${names(eligible)})`
+      : `no model was named and the server has several (${names(eligible)})`
+    : candidates.length > 0
+    ? `no model was named and none is loaded (downloaded: ${names(candidates)})`
+    : "no model was named and the server lists no language model";
+  const hint = eligible.length > 1
+    ? "Name one of them as `model`, in the request or in the provider's options."
+    : undefined;
+  throw noModel(state, eligible.length > 0 ? eligible : candidates, hint, context);
+}
+
+/**
+ * The loaded embedding model, else the only one listed.
+ *
+ * @throws {ModelNotAvailableError} code `no_model_loaded`, naming the candidates.
+ */
+export function chooseEmbeddingModel(
+  models: readonly ModelInfo[],
+  context: ChoiceContext,
+): string {
+  const candidates = models.filter((model) => model.type === "embedding");
+  const loaded = candidates.filter((model) => model.loaded === true);
+  const eligible = loaded.length > 0 ? loaded : candidates;
+  const [only] = eligible;
+  if (only !== undefined && eligible.length === 1) return only.id;
+  const state = candidates.length === 0
+    ? "no model was named and the server lists no embedding model"
+    : `no model was named and the server has several for embeddings (${names(eligible)})`;
+  const hint = candidates.length === 0
+    ? "Download one, such as `lms get nomic-embed-text-v1.5`."
+    : "Name one of them as `model` in the request, or as `embeddingModel` in the provider's options.";
+  throw noModel(state, eligible, hint, context);
+}
+
+function noModel(
+  state: string,
+  available: readonly ModelInfo[],
+  hint: string | undefined,
+  { action, service, endpoint }: ChoiceContext,
+): ModelNotAvailableError {
+  return new ModelNotAvailableError(`Cannot ${action}: ${state}`, {
+    code: "no_model_loaded",
+    service,
+    endpoint,
+    hint,
+    available: available.map((model) => model.id),
+  });
+}
+
+function names(models: readonly ModelInfo[]): string {
+  const shown = models.slice(0, 10).map((model) => model.id).join(", ");
+  return models.length > 10 ? `${shown} and ${models.length - 10} more` : shown;
+}
