@@ -46,9 +46,18 @@ export async function listen(
     port: actualPort,
     [Symbol.asyncDispose]: () =>
       closing ??= new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        for (const client of open) client.abort(new Error("The server is closing"));
-        server.closeAllConnections();
+        const closeConnections = (): void => {
+          for (const client of open) client.abort(new Error("The server is closing"));
+          server.closeAllConnections();
+        };
+        // Once is not enough: a connection that is just being accepted is not in the list yet, and its
+        // client may keep it open for ever.
+        const timer = setInterval(closeConnections, 20);
+        server.close(() => {
+          clearInterval(timer);
+          resolve();
+        });
+        closeConnections();
       }),
   };
 }
