@@ -1,10 +1,12 @@
 /**
- * Test doubles: a fake LM Studio that behaves on the wire as the real one does.
+ * Test doubles: a fake LM Studio that behaves on the wire as the real one does, and the conformance suite of
+ * `ModelProvider`.
  *
  * @module
  */
 
-export type { Usage } from "../core/types.ts";
+export { type ConformanceOptions, type ProviderFactory, testModelProvider } from "./conformance.ts";
+export type { ModelProvider, Usage } from "../core/types.ts";
 export { createFakeLMStudio } from "./fake_lmstudio.ts";
 export type {
   BadJsonFault,

@@ -1,0 +1,388 @@
+/**
+ * The conformance suite of `ModelProvider`: what callers may rely on, whoever wrote the provider. It needs no
+ * test framework.
+ *
+ * @module
+ */
+
+import { isProviderError } from "../core/errors.ts";
+import type { ErrorKind } from "../core/error_codes.ts";
+import type { ModelInfo, ModelProvider, StreamingChunk } from "../core/types.ts";
+
+/**
+ * Makes a provider to test: `working` in front of a server that has a language model, `unreachable` in front of
+ * nothing. A factory that takes no argument is tested on working servers only.
+ */
+export type ProviderFactory = (
+  situation: "working" | "unreachable",
+) => ModelProvider | Promise<ModelProvider>;
+
+/** How the suite is run. */
+export interface ConformanceOptions {
+  /**
+   * Registers one case, such as `Deno.test`, `test` of `node:test` or of `bun:test`.
+   * @default {run them one after another and reject with all failures}
+   */
+  test?: ((name: string, run: () => Promise<void>) => unknown) | undefined;
+}
+
+/** One promise of the interface. */
+interface Case {
+  readonly name: string;
+  readonly situation: "working" | "unreachable";
+  readonly run: (provider: ModelProvider) => Promise<void>;
+}
+
+const PROMPT = "Say hello, please.";
+const NOBODY = "no-such-publisher/no-such-model-0b";
+
+/**
+ * Tests a provider: listings, whole and streamed answers, embeddings, refusals of bad input, aborts, and a
+ * server that is not there.
+ *
+ * @param name of the provider, for the names of the cases.
+ * @param factory makes a provider for each case.
+ * @returns when every case has passed, or, with `options.test`, has been registered.
+ * @throws {AggregateError} naming every case that failed, each with its reason in `errors`.
+ *
+ * @example
+ * ```ts
+ * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+ * import { createFakeLMStudio, testModelProvider } from "jsr:@patinox/lmstudio/testing";
+ *
+ * const { fetch } = createFakeLMStudio();
+ * await testModelProvider("lmstudio", () => new LMStudioProvider({ fetch, env: {} }));
+ * ```
+ */
+export async function testModelProvider(
+  name: string,
+  factory: ProviderFactory,
+  options: ConformanceOptions = {},
+): Promise<void> {
+  const failures: Error[] = [];
+  for (const { name: caseName, situation, run } of CASES) {
+    if (situation === "unreachable" && factory.length === 0) continue;
+    const fullName = `${name}: ${caseName}`;
+    const runCase = async (): Promise<void> => await run(await factory(situation));
+    if (options.test !== undefined) {
+      options.test(fullName, runCase);
+      continue;
+    }
+    try {
+      await runCase();
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      failures.push(new Error(`${fullName}: ${reason}`, { cause }));
+    }
+  }
+  if (failures.length > 0) {
+    const list = failures.map(({ message }) => `- ${message}`).join("\n");
+    throw new AggregateError(
+      failures,
+      `${failures.length} of ${CASES.length} cases failed\n${list}`,
+    );
+  }
+}
+
+const CASES: readonly Case[] = [
+  working("has a name", async (provider) => {
+    check(isText(provider.name), "name is empty");
+    await Promise.resolve();
+  }),
+  working("lists models with what callers need", async (provider) => {
+    const models = await provider.listModels();
+    check(models.length > 0, "the working server lists no model");
+    for (const model of models) {
+      check(isText(model.id) && isText(model.name), "a model has no id or no name");
+      check(isText(model.provider) && isText(model.type), `${model.id} has no provider or no type`);
+      check(model.capabilities.maxTokens > 0, `${model.id} has no maxTokens above 0`);
+    }
+    check(new Set(models.map(({ id }) => id)).size === models.length, "an id is listed twice");
+  }),
+  working("completes text", async (provider) => {
+    const response = await provider.complete({
+      model: await chatModel(provider),
+      messages: PROMPT,
+    });
+    check(isText(response.content), "content is empty");
+    check(
+      isText(response.model) && isText(response.finishReason),
+      "model or finishReason is empty",
+    );
+    check(response.message.role === "assistant", "message is not the assistant's");
+    check(response.message.content === response.content, "message and content differ");
+    check(response.toolCalls.length === 0, "a tool was called that was not offered");
+    check("raw" in response, "raw is missing");
+  }),
+  working("completes a conversation and leaves it alone", async (provider) => {
+    const messages = [
+      { role: "system", content: "Be brief." },
+      PROMPT,
+      { role: "assistant", content: "Hello." },
+      { role: "user", content: [{ type: "text", text: "Once more." }] },
+    ] as const;
+    const before = JSON.stringify(messages);
+    const { content } = await provider.complete({ model: await chatModel(provider), messages });
+    check(isText(content), "content is empty");
+    check(JSON.stringify(messages) === before, "the caller's messages were changed");
+  }),
+  working("completes several requests at a time", async (provider) => {
+    const model = await chatModel(provider);
+    const responses = await Promise.all(
+      Array.from({ length: 5 }, () => provider.complete({ model, messages: PROMPT })),
+    );
+    check(responses.every(({ content }) => isText(content)), "an answer is empty");
+  }),
+  working("streams chunks, of which the last alone is final", async (provider) => {
+    const stream = provider.streamCompletion({
+      model: await chatModel(provider),
+      messages: PROMPT,
+    });
+    const chunks: StreamingChunk[] = [];
+    for await (const chunk of stream) chunks.push(chunk);
+    const last = chunks.at(-1);
+    check(chunks.filter(({ isFinal }) => isFinal).length === 1, "not exactly one chunk is final");
+    check(last?.isFinal === true, "the last chunk is not final");
+    check(
+      isText(last?.finishReason) && isText(last?.model),
+      "the final chunk lacks reason or model",
+    );
+    const { content } = await stream.response();
+    check(
+      chunks.map((chunk) => chunk.content).join("") === content,
+      "chunks and response() differ",
+    );
+    check(isText(content), "content is empty");
+  }),
+  working("gives a streamed answer whole", async (provider) => {
+    const request = { model: await chatModel(provider), messages: PROMPT };
+    const stream = provider.streamCompletion(request);
+    const response = await stream.response();
+    check(isText(response.content), "content is empty");
+    check(response.message.content === response.content, "message and content differ");
+    check(await stream.response() === response, "response() does not give the same answer again");
+    const whole = await provider.complete(request);
+    for (const field of Object.keys(whole)) {
+      // Servers may count tokens only for whole answers.
+      check(field === "usage" || field in response, `response() has no ${field}`);
+    }
+  }),
+  working("streams text alone, and into web streams", async (provider) => {
+    const request = { model: await chatModel(provider), messages: PROMPT };
+    const texts: string[] = [];
+    for await (const text of provider.streamCompletion(request).textStream) texts.push(text);
+    check(isText(texts.join("")), "textStream is empty");
+    const bytes = await new Response(provider.streamCompletion(request).toTextStream()).text();
+    check(isText(bytes), "toTextStream() is empty");
+    const reader = provider.streamCompletion(request).toReadableStream().getReader();
+    let isFinal = false;
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      ({ isFinal } = next.value);
+    }
+    check(isFinal, "toReadableStream() does not end with the final chunk");
+  }),
+  working("gives a stream to one consumer", async (provider) => {
+    const stream = provider.streamCompletion({
+      model: await chatModel(provider),
+      messages: PROMPT,
+    });
+    for await (const _ of stream) { /* drained */ }
+    await rejectsWith("invalid-request", async () => {
+      for await (const _ of stream) { /* refused */ }
+    });
+  }),
+  working("ends quietly when a stream is left, and says so in response()", async (provider) => {
+    const stream = provider.streamCompletion({
+      model: await chatModel(provider),
+      messages: PROMPT,
+    });
+    for await (const _ of stream) break;
+    await rejectsWith("stream", () => stream.response());
+    await stream.cancel();
+  }),
+  working("cancels with a reason, more than once", async (provider) => {
+    const stream = provider.streamCompletion({
+      model: await chatModel(provider),
+      messages: PROMPT,
+    });
+    const iterator = stream[Symbol.asyncIterator]();
+    await iterator.next();
+    const reason = new Error("enough");
+    await stream.cancel(reason);
+    await stream.cancel();
+    check((await iterator.next()).done === true, "the iteration goes on after cancel()");
+    check(
+      await rejection(() => stream.response()) === reason,
+      "response() rejects with another reason",
+    );
+  }),
+  working("refuses bad input before sending", async (provider) => {
+    const requests: unknown[] = [
+      { model: "", messages: PROMPT },
+      { messages: [] },
+      { messages: "" },
+      { messages: PROMPT, temperature: Number.NaN },
+      { messages: PROMPT, temperature: "hot" },
+      { messages: PROMPT, maxTokens: 0 },
+      { messages: PROMPT, max_tokens: 10 },
+      { messages: [{ role: "nobody", content: "" }] },
+    ];
+    for (const request of requests) {
+      const what = JSON.stringify(request);
+      await rejectsWith("invalid-request", () => provider.complete(request as string), what);
+      const stream = provider.streamCompletion(request as string);
+      await rejectsWith("invalid-request", () => stream.response(), what);
+    }
+    for (const input of [[], "", ["text", ""]]) {
+      await rejectsWith("invalid-request", () => provider.embed({ input }), JSON.stringify(input));
+    }
+    await rejectsWith("invalid-request", () => provider.supportsModel(""));
+    const unknownOption = { retry: 1 } as object;
+    await rejectsWith("invalid-request", () => provider.complete(PROMPT, unknownOption));
+  }),
+  working("rejects with the reason of an aborted signal", async (provider) => {
+    const reason = { stopped: true };
+    const options = { signal: AbortSignal.abort(reason) };
+    const calls: Record<string, () => Promise<unknown>> = {
+      listModels: () => provider.listModels(options),
+      complete: () => provider.complete(PROMPT, options),
+      streamCompletion: () => provider.streamCompletion(PROMPT, options).response(),
+      embed: () => provider.embed({ input: "text" }, options),
+      supportsModel: () => provider.supportsModel(NOBODY, options),
+      modelCapabilities: () => provider.modelCapabilities(NOBODY, options),
+    };
+    for (const [method, call] of Object.entries(calls)) {
+      check(await rejection(call) === reason, `${method} does not reject with signal.reason`);
+    }
+  }),
+  working("rejects with the reason of a signal aborted while it streams", async (provider) => {
+    const controller = new AbortController();
+    const request = { model: await chatModel(provider), messages: PROMPT };
+    const stream = provider.streamCompletion(request, { signal: controller.signal });
+    const iterator = stream[Symbol.asyncIterator]();
+    await iterator.next();
+    const reason = new Error("stop");
+    controller.abort(reason);
+    check(
+      await rejection(() => iterator.next()) === reason,
+      "the next pull does not reject with it",
+    );
+    check(
+      await rejection(() => stream.response()) === reason,
+      "response() does not reject with it",
+    );
+  }),
+  working("embeds in order, or says that it cannot", async (provider) => {
+    const inputs = ["The sea is wide.", "Seven", "Trains leave on time in winter."];
+    const models = await provider.listModels();
+    if (!models.some(({ capabilities }) => capabilities.supportsEmbeddings)) {
+      await rejectsWith(undefined, () => provider.embed({ input: inputs }));
+      return;
+    }
+    const model = models.find(({ capabilities }) => capabilities.supportsEmbeddings)?.id;
+    const { embeddings } = await provider.embed({ model, input: inputs });
+    check(embeddings.length === inputs.length, "not one vector per input");
+    const width = embeddings[0]?.length ?? 0;
+    check(width > 0 && embeddings.every((vector) => vector.length === width), "widths differ");
+    check(embeddings.every((vector) => vector.every(Number.isFinite)), "a value is not finite");
+    const { embeddings: [alone = []] } = await provider.embed({ model, input: inputs[0] ?? "" });
+    const nearest = embeddings.map((vector) => distance(vector, alone));
+    check(nearest.indexOf(Math.min(...nearest)) === 0, "the vectors are not in the inputs' order");
+  }),
+  working("knows which models it has", async (provider) => {
+    const [model] = await provider.listModels();
+    check(await provider.supportsModel(model?.id ?? ""), "supportsModel denies a listed model");
+    const capabilities = await provider.modelCapabilities(model?.id ?? "");
+    check(
+      capabilities?.maxTokens === model?.capabilities.maxTokens,
+      "capabilities differ from the listing's",
+    );
+    check(!await provider.supportsModel(NOBODY), "supportsModel affirms a model nobody has");
+    check(await provider.modelCapabilities(NOBODY) === undefined, "it knows a model nobody has");
+  }),
+  unreachable("says what to do", async (provider) => {
+    const request = { model: "any-model", messages: "my private words" };
+    const calls: Record<string, () => Promise<unknown>> = {
+      listModels: () => provider.listModels(),
+      complete: () => provider.complete(request),
+      streamCompletion: () => provider.streamCompletion(request).response(),
+      embed: () => provider.embed({ model: "any-model", input: "my private words" }),
+    };
+    for (const [method, call] of Object.entries(calls)) {
+      const error = await rejection(call);
+      check(isProviderError(error), `${method} rejects with something else than a ProviderError`);
+      check(isText(error.hint), `${method} rejects without a hint`);
+      const said = `${error.message} ${JSON.stringify(error)}`;
+      check(!said.includes("private words"), `the error of ${method} quotes the prompt`);
+    }
+  }),
+  unreachable("answers questions about models with no", async (provider) => {
+    check(!await provider.supportsModel("any-model"), "supportsModel is not false");
+    check(await provider.modelCapabilities("any-model") === undefined, "capabilities are known");
+  }),
+];
+
+function working(name: string, run: Case["run"]): Case {
+  return { name, situation: "working", run };
+}
+
+function unreachable(name: string, run: Case["run"]): Case {
+  return { name: `without a server, ${name}`, situation: "unreachable", run };
+}
+
+/** A model for chat, one that is loaded before any other. */
+async function chatModel(provider: ModelProvider): Promise<string> {
+  const models = await provider.listModels();
+  const isForChat = ({ capabilities }: ModelInfo): boolean => !capabilities.supportsEmbeddings;
+  const model = models.find((model) => isForChat(model) && model.loaded === true) ??
+    models.find(isForChat);
+  check(model !== undefined, "the working server lists no language model");
+  return model.id;
+}
+
+function check(condition: boolean, problem: string): asserts condition {
+  if (!condition) throw new Error(problem);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string" && value !== "";
+}
+
+async function rejection(call: () => Promise<unknown>): Promise<unknown> {
+  let pending: Promise<unknown>;
+  try {
+    pending = call();
+  } catch {
+    throw new Error("it throws at once instead of rejecting");
+  }
+  try {
+    await pending;
+  } catch (error) {
+    return error;
+  }
+  throw new Error("it does not reject");
+}
+
+async function rejectsWith(
+  kind: ErrorKind | undefined,
+  call: () => Promise<unknown>,
+  what = "",
+): Promise<void> {
+  const expected = kind === undefined ? "a ProviderError" : `a ProviderError of kind ${kind}`;
+  let error: unknown;
+  try {
+    error = await rejection(call);
+  } catch (problem) {
+    throw new Error(
+      `expected ${expected}${what && ` for ${what}`}, but ${(problem as Error).message}`,
+    );
+  }
+  if (!isProviderError(error, kind)) {
+    const found = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    throw new Error(`expected ${expected}${what && ` for ${what}`}, got ${found}`);
+  }
+}
+
+function distance(a: readonly number[], b: readonly number[]): number {
+  return a.reduce((sum, value, index) => sum + (value - (b[index] ?? 0)) ** 2, 0);
+}
