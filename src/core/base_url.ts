@@ -7,7 +7,7 @@
 /** The address of a server, or what is wrong with it. `display` is the value without its secrets. */
 export type BaseUrlResult =
   | { readonly url: string; readonly problem?: undefined }
-  | { readonly problem: string; readonly display: string };
+  | { readonly problem: string; readonly display: string; readonly url?: undefined };
 
 /** Ends of a path that name a family of routes, not a place: they are ours to add. */
 const ROUTES =
@@ -26,9 +26,11 @@ export function normalizeBaseUrl(value: string, defaultPort = 1234): BaseUrlResu
   // The URL parser drops tabs and line ends without a word.
   if (/[\s\\]/.test(text)) return problem("has white space or a backslash in it");
 
+  // Alone, `8080` would be the IPv4 address 0.0.31.144, and `/v1` the host "v1".
+  if (/^\d+$/.test(text)) return problem("is a port without a host");
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1]?.toLowerCase();
   if (scheme !== undefined && !/^(?:https?|wss?)$/.test(scheme)) {
-    return problem(`has the scheme "${scheme}", not http or https`);
+    return problem(`has the scheme "${scheme.slice(0, 20)}", not http or https`);
   }
   if (/^https?:/i.test(text) && scheme === undefined) {
     return problem('has no "//" after its scheme');
@@ -36,12 +38,8 @@ export function normalizeBaseUrl(value: string, defaultPort = 1234): BaseUrlResu
   const address = scheme === undefined
     ? `http://${bracketIpv6(text)}`
     : text.replace(/^ws/i, "http");
-  let url: URL;
-  try {
-    url = new URL(address);
-  } catch {
-    return problem("is not an address such as http://127.0.0.1:1234");
-  }
+  const url = parseUrl(address);
+  if (url === undefined) return problem("is not an address such as http://127.0.0.1:1234");
   if (url.username !== "" || url.password !== "" || /^[^/]*\/\/[^/?#]*@/.test(address)) {
     return problem("has credentials in it; use apiToken or headers");
   }
@@ -66,6 +64,16 @@ export function isLoopback(url: string): boolean {
     /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
+function parseUrl(address: string): URL | undefined {
+  // The URL parser passes over slashes too many before a host.
+  if (/^https?:\/\/\//i.test(address)) return undefined;
+  try {
+    return new URL(address);
+  } catch {
+    return undefined;
+  }
+}
+
 // `::1` and `fe80::1` are hosts without a port: a port needs the brackets.
 function bracketIpv6(text: string): string {
   const host = /^[0-9a-f:.]+(?=\/|$)/i.exec(text)?.[0] ?? "";
@@ -73,9 +81,14 @@ function bracketIpv6(text: string): string {
 }
 
 function hideSecrets(text: string): string {
-  return text.replace(/\/\/[^/]*@/, "//***@").replace(/^[^/@]*@/, "***@").replace(
-    /([?#]).*$/s,
-    "$1…",
-  )
-    .slice(0, 200);
+  return maskCredentials(text).replace(/([?#]).*$/s, "$1…").slice(0, 200);
+}
+
+// Up to the last `@`, wherever it stands: a password may hold any of `/?#@`, and then nothing parses. With a
+// `?` before it, it may as well stand in a query, and nothing of either is shown.
+function maskCredentials(text: string): string {
+  const at = text.lastIndexOf("@");
+  if (at === -1) return text;
+  const scheme = /^[a-z]+:\/+/i.exec(text)?.[0] ?? "";
+  return `${scheme}***@${/[?#]/.test(text.slice(0, at)) ? "…" : text.slice(at + 1)}`;
 }

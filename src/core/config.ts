@@ -5,10 +5,23 @@
  * @module
  */
 
-import { normalizeBaseUrl } from "./base_url.ts";
 import { ConfigurationError } from "./errors.ts";
 import { describeUnknownField } from "./fields.ts";
+import { isRecord } from "./request_checks.ts";
+import type { ServiceDiscoveryOptions, ServiceFinder } from "./services.ts";
 import type { CompletionResponse, EmbeddingResponse } from "./types.ts";
+import {
+  type Check,
+  checkBaseUrl,
+  checkFunction,
+  checkHeaders,
+  checkModelName,
+  checkOnModelSubstituted,
+  checkRetries,
+  checkTime,
+  checkToken,
+  describe,
+} from "./value_checks.ts";
 
 /** Told when another model answered than the one that was asked. */
 export interface ModelSubstitution {
@@ -51,6 +64,8 @@ export interface LMStudioProviderOptions {
   fetch?: typeof globalThis.fetch | undefined;
   /** What to do when the server lets another model answer. @default {"throw"} */
   onModelSubstituted?: OnModelSubstituted | undefined;
+  /** How servers are looked for, or what looks for them: a `ServiceDiscovery`. A constructor looks for none. */
+  discovery?: ServiceDiscoveryOptions | ServiceFinder | undefined;
   /** A JSON file with any of `baseUrl` to `headers` above. */
   configFile?: string | undefined;
   /** A `.env` file with any of the variables of the environment. */
@@ -112,6 +127,8 @@ export interface ConfigInputs {
     | { readonly name: string; readonly values: Readonly<Record<string, string | undefined>> }
     | undefined;
   readonly file?: { readonly name: string; readonly text: string } | undefined;
+  /** Name for people, for errors. @default {"LM Studio"} */
+  readonly service?: string;
 }
 
 /** What `resolveCascade` gives. */
@@ -119,8 +136,6 @@ export interface ResolvedCascade {
   readonly config: ResolvedConfig;
   readonly entries: readonly ConfigEntry[];
 }
-
-type Check = (value: unknown) => { readonly value: unknown } | { readonly problem: string };
 
 interface Setting {
   readonly key: keyof ResolvedConfig;
@@ -160,8 +175,8 @@ const SETTINGS: readonly Setting[] = [
     variables: ["LM_API_TOKEN", "LMSTUDIO_API_KEY", "LM_STUDIO_API_KEY"],
     secret: true,
   },
-  { key: "model", check: checkName, variables: ["LMSTUDIO_MODEL"] },
-  { key: "embeddingModel", check: checkName, variables: ["LMSTUDIO_EMBEDDING_MODEL"] },
+  { key: "model", check: checkModelName, variables: ["LMSTUDIO_MODEL"] },
+  { key: "embeddingModel", check: checkModelName, variables: ["LMSTUDIO_EMBEDDING_MODEL"] },
   {
     key: "timeoutMs",
     check: checkTime,
@@ -200,10 +215,29 @@ const FILE_KEYS: ReadonlySet<string> = new Set(
 );
 const OPTION_KEYS: ReadonlySet<string> = new Set([
   ...SETTINGS.map((setting) => setting.key),
+  "discovery",
   "configFile",
   "envFile",
   "env",
 ]);
+
+/**
+ * Refuses options that are no options at all, or not ours.
+ *
+ * @throws {ConfigurationError}
+ */
+export function checkOptions(options: unknown): asserts options is LMStudioProviderOptions {
+  if (!isRecord(options)) {
+    // Text may be a token or an address with credentials.
+    const shown = typeof options === "string" ? "text" : describe(options);
+    throw configurationError(`the options are ${shown}, not an object`);
+  }
+  const unknown = describeUnknownField(options, OPTION_KEYS, "option");
+  if (unknown !== undefined) throw configurationError(unknown);
+  if (options.env !== undefined && !isRecord(options.env)) {
+    throw configurationError("option env is not a record of variables");
+  }
+}
 
 /**
  * Resolves every setting from the highest source that has it.
@@ -211,8 +245,6 @@ const OPTION_KEYS: ReadonlySet<string> = new Set([
  * @throws {ConfigurationError} naming the option, variable or file, and the value.
  */
 export function resolveCascade(inputs: ConfigInputs): ResolvedCascade {
-  const unknownOption = describeUnknownField(inputs.options, OPTION_KEYS, "option");
-  if (unknownOption !== undefined) throw configurationError(unknownOption);
   const file = inputs.file === undefined
     ? undefined
     : { name: inputs.file.name, values: parseConfigFile(inputs.file) };
@@ -232,7 +264,7 @@ export function resolveCascade(inputs: ConfigInputs): ResolvedCascade {
         const problem = found.text !== undefined && setting.form !== undefined
           ? `is ${describe(found.text)}, not ${setting.form}`
           : checked.problem;
-        throw configurationError(`${found.name} ${problem}`);
+        throw configurationError(`${found.name} ${problem}`, undefined, inputs.service);
       }
       value = checked.value;
     }
@@ -248,12 +280,16 @@ export function resolveCascade(inputs: ConfigInputs): ResolvedCascade {
 }
 
 /** A `ConfigurationError` in the usual wording. */
-export function configurationError(state: string, cause?: unknown): ConfigurationError {
-  return new ConfigurationError(`Cannot configure the LM Studio provider: ${state}`, {
+export function configurationError(
+  state: string,
+  hint?: string,
+  service = "LM Studio",
+): ConfigurationError {
+  return new ConfigurationError(`Cannot configure the ${service} provider: ${state}`, {
     code: "invalid_configuration",
-    service: "LM Studio",
+    service,
     attempts: 0,
-    cause,
+    hint,
   });
 }
 
@@ -280,11 +316,14 @@ function findVariable(
   fileName?: string,
 ): Found | undefined {
   for (const variable of setting.variables ?? []) {
-    const text = values?.[variable]?.trim() ?? "";
-    if (text === "") continue;
+    const written: unknown = values?.[variable];
+    if (written === undefined) continue;
     const name = fileName === undefined
       ? `variable ${variable}`
       : `variable ${variable} of ${fileName}`;
+    if (typeof written !== "string") throw configurationError(`${name} is not text`);
+    const text = written.trim();
+    if (text === "") continue;
     return {
       source,
       value: setting.read?.(text) ?? text,
@@ -313,14 +352,12 @@ function parseConfigFile(file: { name: string; text: string }): Readonly<Record<
     // The parser's own message quotes the text, in which a token may stand.
     throw configurationError(`file ${file.name} is not JSON`);
   }
-  if (typeof values !== "object" || values === null || Array.isArray(values)) {
-    throw configurationError(`file ${file.name} is not a JSON object`);
-  }
+  if (!isRecord(values)) throw configurationError(`file ${file.name} is not a JSON object`);
   const unknownField = describeUnknownField(values, FILE_KEYS, "field");
   if (unknownField !== undefined) {
     throw configurationError(`file ${file.name} has an ${unknownField}`);
   }
-  return values as Readonly<Record<string, unknown>>;
+  return values;
 }
 
 /** Milliseconds of `30` or `30s` (seconds), `1500ms`, `5m`, `1h`; the text itself when it is none of them. */
@@ -331,90 +368,9 @@ function parseDuration(text: string): unknown {
   return Number(match[1]) * unit;
 }
 
-function checkBaseUrl(value: unknown): ReturnType<Check> {
-  if (typeof value !== "string") return { problem: `is ${describe(value)}, not an address` };
-  const result = normalizeBaseUrl(value);
-  if (result.problem === undefined) return { value: result.url };
-  return {
-    problem: result.display === "" ? result.problem : `"${result.display}" ${result.problem}`,
-  };
-}
-
-function checkToken(value: unknown): ReturnType<Check> {
-  if (typeof value !== "string") return { problem: `is of type ${typeof value}, not text` };
-  const token = value.trim();
-  if (token === "") return { problem: "is empty; leave it out if the server wants no token" };
-  // Never say which character: the value stays unsaid.
-  if (!/^[\x21-\x7e]+$/.test(token)) {
-    return { problem: "has characters that cannot stand in a header" };
-  }
-  return { value: token };
-}
-
-function checkName(value: unknown): ReturnType<Check> {
-  if (typeof value !== "string") return { problem: `is ${describe(value)}, not a model name` };
-  return value.trim() === "" ? { problem: "is empty" } : { value: value.trim() };
-}
-
-/** Whether a value can be a number of milliseconds to wait: above 0; `Infinity` switches the timer off. */
-export function checkTime(value: unknown): { value: number } | { problem: string } {
-  if (typeof value === "number" && value > 0) return { value };
-  return { problem: `is ${describe(value)}, not a number of milliseconds above 0` };
-}
-
-/** Whether a value can be a number of retries: 0 to 10. */
-export function checkRetries(value: unknown): { value: number } | { problem: string } {
-  if (Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 10) {
-    return { value: value as number };
-  }
-  return { problem: `is ${describe(value)}, not a whole number from 0 to 10` };
-}
-
-/** Whether a value can be the headers of a request. Header values are never said. */
-export function checkHeaders(
-  value: unknown,
-): { value: Readonly<Record<string, string>> } | { problem: string } {
-  if (typeof value !== "object" || value === null || Symbol.iterator in value) {
-    return { problem: "is not an object of header names and values" };
-  }
-  const headers: Record<string, string> = {};
-  for (const [name, text] of Object.entries(value)) {
-    if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/i.test(name)) {
-      return { problem: `has ${describe(name)}, which is not a header name` };
-    }
-    if (text === undefined) continue;
-    if (typeof text !== "string" || !/^[\t\x20-\x7e\x80-\xff]*$/.test(text)) {
-      return { problem: `has a value for "${name}" that cannot stand in a header` };
-    }
-    headers[name] = text;
-  }
-  return { value: Object.freeze(headers) };
-}
-
-function checkFunction(value: unknown): ReturnType<Check> {
-  return typeof value === "function"
-    ? { value }
-    : { problem: `is ${describe(value)}, not a function` };
-}
-
-function checkOnModelSubstituted(value: unknown): ReturnType<Check> {
-  if (value === "throw" || value === "ignore" || typeof value === "function") return { value };
-  return { problem: `is ${describe(value)}, not "throw", "ignore" or a function` };
-}
-
-/** A value in an error message. Never used for tokens, header values and prompts. */
-export function describe(value: unknown): string {
-  if (typeof value === "string") {
-    return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
-  }
-  if (Array.isArray(value)) return "an array";
-  if (typeof value === "object" && value !== null) return "an object";
-  return typeof value === "function" ? "a function" : String(value);
-}
-
 function mask(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value === undefined ? undefined : "***";
-  return Object.fromEntries(Object.keys(value).map((key) => [key, "***"]));
+  return Object.freeze(Object.fromEntries(Object.keys(value).map((key) => [key, "***"])));
 }
 
 // The values stay readable for code; what prints the whole object sees no secret.
@@ -426,15 +382,13 @@ function freezeWithoutSecrets(values: Record<string, unknown>): ResolvedConfig {
     }
     return shown;
   };
-  const config: Record<PropertyKey, unknown> = { ...values };
-  for (
-    const name of [
-      "toJSON",
-      Symbol.for("Deno.customInspect"),
-      Symbol.for("nodejs.util.inspect.custom"),
-    ]
-  ) {
-    Object.defineProperty(config, name, { value: show });
-  }
+  // Node prints what its hook returns; Deno makes text of it, "[object Object]", unless it is text already.
+  const showInDeno = (inspect: (value: unknown, options: unknown) => string, options: unknown) =>
+    inspect(show(), options);
+  const config = Object.defineProperties({ ...values }, {
+    toJSON: { value: show },
+    [Symbol.for("nodejs.util.inspect.custom")]: { value: show },
+    [Symbol.for("Deno.customInspect")]: { value: showInDeno },
+  });
   return Object.freeze(config) as unknown as ResolvedConfig;
 }

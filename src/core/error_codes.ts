@@ -175,11 +175,15 @@ export const ERROR_CODES: Readonly<Record<KnownCode, CodeEntry>> = {
     hint:
       'Ask for a model the server has, or accept any answer with `onModelSubstituted: "ignore"`.',
   },
-  invalid_request: { kind: "invalid-request", retriable: false, hint: "Correct the request." },
+  invalid_request: {
+    kind: "invalid-request",
+    retriable: false,
+    hint: "Change the request: sent again as it is, it would fail again.",
+  },
   context_overflow: {
     kind: "invalid-request",
     retriable: false,
-    hint: "Shorten the messages, or load the model with a larger context length.",
+    hint: "Shorten the input, or load the model with a larger context length.",
   },
   unsupported_content: {
     kind: "invalid-request",
@@ -222,7 +226,7 @@ export const ERROR_CODES: Readonly<Record<KnownCode, CodeEntry>> = {
   invalid_configuration: {
     kind: "configuration",
     retriable: false,
-    hint: "Correct the configuration.",
+    hint: "Correct it, or leave it out to get the default.",
   },
   all_providers_failed: {
     kind: "all-providers-failed",

@@ -4,8 +4,12 @@
  * @module
  */
 
+const LONGEST_SHOWN = 60;
+/** Comparing takes the product of two lengths, and no field is as long as this. */
+const LONGEST_COMPARED = 100;
+
 /** Names other libraries use for ours, once `_`, `-` and case are gone. */
-const ALIASES: Readonly<Record<string, string>> = {
+const ALIASES: ReadonlyMap<string, string> = new Map(Object.entries({
   apikey: "apiToken",
   token: "apiToken",
   bearertoken: "apiToken",
@@ -28,13 +32,13 @@ const ALIASES: Readonly<Record<string, string>> = {
   inputs: "input",
   functions: "tools",
   inputschema: "parameters",
-};
+}));
 
 /** Names that have a better answer than another name. */
-const REMARKS: Readonly<Record<string, string>> = {
+const REMARKS: ReadonlyMap<string, string> = new Map(Object.entries({
   stream: "use streamCompletion() to stream",
   n: "LM Studio gives one answer per request",
-};
+}));
 
 /** The first own field with a value that is not in `known`, described: `unknown field "max_tokens" (did you mean "maxTokens"?)`. */
 export function describeUnknownField(
@@ -44,16 +48,21 @@ export function describeUnknownField(
 ): string | undefined {
   for (const [name, field] of Object.entries(value)) {
     if (field === undefined || known.has(name)) continue;
-    const remark = REMARKS[name];
+    const remark = REMARKS.get(name);
     const nearest = nearestName(name, known);
     const advice = nearest !== undefined
       ? ` (did you mean "${nearest}"?)`
       : remark !== undefined
       ? ` (${remark})`
       : "";
-    return `unknown ${noun} "${name.slice(0, 60)}"${advice}`;
+    return `unknown ${noun} ${quote(name)}${advice}`;
   }
   return undefined;
+}
+
+/** Text in an error message: of one line, and not longer than one. */
+export function quote(text: string): string {
+  return JSON.stringify(text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text);
 }
 
 /** The likeliest of `known` for a name that is not among them. */
@@ -62,7 +71,7 @@ export function nearestName(name: string, known: Iterable<string>): string | und
   const folded = fold(name);
   const same = names.find((candidate) => fold(candidate) === folded);
   if (same !== undefined) return same;
-  const alias = ALIASES[folded];
+  const alias = ALIASES.get(folded);
   if (alias !== undefined && names.includes(alias)) return alias;
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(folded.length / 3)) + 1;
@@ -77,16 +86,20 @@ function fold(name: string): string {
   return name.toLowerCase().replaceAll(/[_\-\s]/g, "");
 }
 
+/** How many letters to add, drop, replace or swap with their neighbour. */
 function editDistance(a: string, b: string): number {
-  if (a.length > 100 || b.length > 100) return 100;
+  if (a.length > LONGEST_COMPARED || b.length > LONGEST_COMPARED) return Infinity;
+  let beforePrevious: number[] = [];
   let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {
     const current = [i];
     for (let j = 1; j <= b.length; j++) {
       const substituted = previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      current.push(Math.min(substituted, previous[j]! + 1, current[j - 1]! + 1));
+      const isSwapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const swapped = isSwapped ? beforePrevious[j - 2]! + 1 : Infinity;
+      current.push(Math.min(substituted, swapped, previous[j]! + 1, current[j - 1]! + 1));
     }
-    previous = current;
+    [beforePrevious, previous] = [previous, current];
   }
   return previous[b.length]!;
 }

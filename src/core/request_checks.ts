@@ -5,11 +5,11 @@
  * @module
  */
 
-import { checkHeaders, checkRetries, checkTime, describe } from "./config.ts";
 import type { KnownCode } from "./error_codes.ts";
 import { InvalidRequestError } from "./errors.ts";
 import { describeUnknownField } from "./fields.ts";
 import type { CallOptions } from "./types.ts";
+import { type Check, checkHeaders, checkRetries, checkTime, describe } from "./value_checks.ts";
 
 /** Makes the error for a request that is refused: completes "Cannot …: ". */
 export type Refuse = (
@@ -74,41 +74,40 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-const CALL_OPTIONS: ReadonlySet<string> = new Set(
-  [
-    "signal",
-    "headers",
-    "maxRetries",
-    "timeoutMs",
-    "connectTimeoutMs",
-    "firstTokenTimeoutMs",
-    "idleTimeoutMs",
-    "onStatus",
-  ] satisfies (keyof CallOptions)[],
-);
+const CALL_OPTION_CHECKS: readonly (readonly [keyof CallOptions, Check])[] = [
+  ["timeoutMs", checkTime],
+  ["connectTimeoutMs", checkTime],
+  ["firstTokenTimeoutMs", checkTime],
+  ["idleTimeoutMs", checkTime],
+  ["maxRetries", checkRetries],
+  ["headers", checkHeaders],
+];
+const CALL_OPTIONS: ReadonlySet<string> = new Set<keyof CallOptions>([
+  "signal",
+  "onStatus",
+  ...CALL_OPTION_CHECKS.map(([name]) => name),
+]);
 
-/** Refuses call options that cannot be used, and returns them, `{}` when there are none. */
+/** Refuses call options that cannot be used, and returns a copy of them, `{}` when there are none. */
 export function checkCallOptions(options: unknown, refuse: Refuse): CallOptions {
   if (options === undefined) return {};
-  if (!isRecord(options)) throw refuse(`the options are ${describe(options)}, not an object`);
+  if (!isRecord(options)) {
+    // Text may be a prompt.
+    const shown = typeof options === "string" ? "text" : describe(options);
+    throw refuse(`the options are ${shown}, not an object`);
+  }
   checkFields(options, CALL_OPTIONS, "option", refuse);
-  const check = (
-    name: string,
-    checked: (value: unknown) => { value: unknown } | { problem: string },
-  ): void => {
-    const result = options[name] === undefined ? undefined : checked(options[name]);
-    if (result !== undefined && "problem" in result) throw refuse(`${name} ${result.problem}`);
-  };
-  check("timeoutMs", checkTime);
-  check("connectTimeoutMs", checkTime);
-  check("firstTokenTimeoutMs", checkTime);
-  check("idleTimeoutMs", checkTime);
-  check("maxRetries", checkRetries);
-  check("headers", checkHeaders);
+  const checked: Record<string, unknown> = { ...options };
+  for (const [name, check] of CALL_OPTION_CHECKS) {
+    if (options[name] === undefined) continue;
+    const result = check(options[name]);
+    if ("problem" in result) throw refuse(`${name} ${result.problem}`);
+    checked[name] = result.value;
+  }
   checkCallback("onStatus", options.onStatus, refuse);
   const { signal } = options;
   if (signal !== undefined && !(isRecord(signal) && "aborted" in signal)) {
     throw refuse(`signal is ${describe(signal)}, not an AbortSignal`);
   }
-  return options;
+  return checked;
 }

@@ -1,6 +1,6 @@
 /**
- * When a failed request is sent again, and after how long. Sending again is decided here alone; an error's
- * `retriable` only tells the caller.
+ * When a failed request is sent again, and after how long. Sending again is decided here alone: that an error
+ * is `retriable` tells the caller more than that we do it by ourselves.
  *
  * @module
  */
@@ -21,6 +21,8 @@ export interface FailedAttempt {
   readonly elapsedMs: number;
   /** Whether this origin had answered before, so that the connection may have been a pooled one. */
   readonly originUsedBefore: boolean;
+  /** Whether a reset has been retried in this call already. */
+  readonly wasReset: boolean;
   /** How far a 2xx answer got before it failed. */
   readonly answer: "none" | "headers" | "body";
 }
@@ -44,9 +46,9 @@ export function shouldRetry(error: AnyProviderError, attempt: FailedAttempt): bo
       READ_STATUSES.has(error.status ?? 0);
   }
   // A generation may still be running behind a reset or a timeout, except where the connection was dead
-  // before the request could reach the server.
+  // before the request could reach the server. Twice in a row that is no explanation any more.
   if (error.code === "connection_reset") {
-    return attempt.answer === "none" && attempt.originUsedBefore &&
+    return attempt.answer === "none" && attempt.originUsedBefore && !attempt.wasReset &&
       attempt.elapsedMs < STALE_CONNECTION_MS;
   }
   return STATELESS_STATUSES.has(error.status ?? 0);
@@ -69,8 +71,9 @@ export function backoffMs(
 export function parseRetryAfter(value: string | null, nowMs: number): number | undefined {
   const text = value?.trim() ?? "";
   if (/^\d+(\.\d+)?$/.test(text)) return Math.ceil(Number(text) * 1000);
-  // `Date.parse` reads "-5" and "2" as dates: a date has letters in it.
-  if (!/[a-z]{3}/i.test(text)) return undefined;
-  const date = Date.parse(text);
+  // `Date.parse` reads "-5", "2" and "maybe 5" as dates: an HTTP date has a month and a time in it.
+  if (!/[a-z]{3}.*\d\d:\d\d:\d\d/i.test(text)) return undefined;
+  // The oldest of its forms ends with the year and has no zone, which `Date.parse` takes for the local one.
+  const date = Date.parse(/ \d{4}$/.test(text) ? `${text} GMT` : text);
   return Number.isNaN(date) ? undefined : Math.max(0, date - nowMs);
 }

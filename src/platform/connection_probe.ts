@@ -8,7 +8,7 @@
 import { builtinModule } from "./runtime.ts";
 
 interface Socket {
-  once(event: "connect" | "error", listener: (error?: unknown) => void): void;
+  on(event: "connect" | "error", listener: (error?: unknown) => void): void;
   destroy(): void;
 }
 
@@ -18,7 +18,7 @@ interface NetModule {
 
 /**
  * Opens one TCP connection and closes it. `true`: accepted; `false`: refused, or not within `timeoutMs`;
- * `undefined`: this runtime cannot open one.
+ * `undefined`: this runtime cannot open one, or may not.
  */
 export async function acceptsConnections(
   url: string,
@@ -38,9 +38,10 @@ export async function acceptsConnections(
   let timer: ReturnType<typeof setTimeout> | undefined;
   let onAbort: (() => void) | undefined;
   try {
-    return await new Promise<boolean>((resolve) => {
-      socket.once("connect", () => resolve(true));
-      socket.once("error", () => resolve(false));
+    return await new Promise<boolean | undefined>((resolve) => {
+      socket.on("connect", () => resolve(true));
+      // Not `once`: a second error, as of the other IP version, would end the process.
+      socket.on("error", (error) => resolve(isDenied(error) ? undefined : false));
       timer = setTimeout(() => resolve(false), timeoutMs);
       onAbort = () => resolve(false);
       signal.addEventListener("abort", onAbort);
@@ -50,4 +51,10 @@ export async function acceptsConnections(
     if (onAbort !== undefined) signal.removeEventListener("abort", onAbort);
     socket.destroy();
   }
+}
+
+/** `fetch` may be allowed, or replaced by something that needs no permission, where this is not. */
+function isDenied(error: unknown): boolean {
+  const { name, code } = error as { name?: unknown; code?: unknown };
+  return name === "NotCapable" || code === "ERR_ACCESS_DENIED";
 }

@@ -20,13 +20,12 @@ export function readEnvironment(names: readonly string[]): Record<string, string
 }
 
 function readVariable(name: string): string | undefined {
-  const { Deno, process } = globals();
+  const { Deno } = globals();
   try {
-    if (Deno !== undefined) {
-      const state = Deno.permissions?.querySync?.({ name: "env", variable: name }).state;
-      return state === "granted" ? Deno.env?.get(name) : undefined;
-    }
-    return process?.env?.[name];
+    // Only where there is no Deno: there, looking at `process` loads all of its Node layer.
+    if (Deno === undefined) return globals().process?.env?.[name];
+    const state = Deno.permissions?.querySync?.({ name: "env", variable: name }).state;
+    return state === "granted" ? Deno.env?.get(name) : undefined;
   } catch {
     return undefined;
   }

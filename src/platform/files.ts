@@ -6,21 +6,39 @@
 
 import { builtinModule } from "./runtime.ts";
 
-/** The text of a file, or why there is none. */
+/** The text of a file, or why there is none and what to do about it. */
 export type FileResult =
   | { readonly text: string; readonly problem?: undefined }
-  | { readonly problem: string };
+  | { readonly problem: string; readonly hint?: string | undefined };
+
+interface FileSystem {
+  readFileSync(path: string): Uint8Array;
+}
 
 /** Reads a file at once: constructors cannot wait. */
 export function readTextFile(path: string): FileResult {
-  const fs = builtinModule<{ readFileSync(path: string, encoding: "utf8"): string }>("node:fs");
-  if (fs === undefined) return { problem: "cannot be read: this runtime has no files" };
-  try {
-    // A byte order mark, as some editors write it, is not part of the text.
-    return { text: fs.readFileSync(path, "utf8").replace(/^\uFEFF/, "") };
-  } catch (error) {
-    return { problem: `cannot be read: ${reason(error)}` };
+  const fs = builtinModule<FileSystem>("node:fs");
+  if (fs === undefined) {
+    return {
+      problem: "this runtime has no files",
+      hint: "Files need Deno, Bun, or Node 20.16 or later: elsewhere give the values as options.",
+    };
   }
+  let bytes: Uint8Array;
+  try {
+    bytes = fs.readFileSync(path);
+  } catch (error) {
+    return explain(error, path);
+  }
+  try {
+    // Drops a byte order mark, as some editors write it.
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    // UTF-16 without a mark is UTF-8 full of NULs: read as such, a `.env` file would just be empty.
+    if (!text.includes("\0")) return { text };
+  } catch {
+    // Not UTF-8.
+  }
+  return { problem: "it is not UTF-8 text", hint: "Save it as UTF-8." };
 }
 
 /** The variables of a `.env` text; `undefined` where the runtime cannot parse one. */
@@ -29,12 +47,15 @@ export function parseDotenv(text: string): Readonly<Record<string, string>> | un
     ?.parseEnv?.(text);
 }
 
-function reason(error: unknown): string {
+function explain(error: unknown, path: string): FileResult {
   const { name, code } = error as { name?: string; code?: string };
-  if (code === "ENOENT") return "there is no such file";
-  if (code === "EISDIR") return "it is a folder";
-  if (name === "NotCapable" || code === "EACCES" || code === "ERR_ACCESS_DENIED") {
-    return "reading it is not allowed (in Deno, allow it with `--allow-read`)";
+  if (code === "ENOENT") return { problem: "there is no such file" };
+  if (code === "EISDIR") return { problem: "it is a folder" };
+  if (name === "NotCapable") {
+    return { problem: "Deno does not allow it", hint: `Run Deno with \`--allow-read=${path}\`.` };
   }
-  return code ?? name ?? "unknown reason";
+  if (code === "EACCES" || code === "EPERM" || code === "ERR_ACCESS_DENIED") {
+    return { problem: "reading it is not allowed" };
+  }
+  return { problem: code ?? name ?? "unknown reason" };
 }

@@ -5,6 +5,7 @@
  */
 
 import {
+  checkOptions,
   CONFIG_VARIABLES,
   configurationError,
   type LMStudioProviderOptions,
@@ -44,6 +45,7 @@ export function resolveWithSources(
   options: LMStudioProviderOptions,
   env?: Readonly<Record<string, string | undefined>>,
 ): ResolvedCascade {
+  checkOptions(options);
   const dotenv = options.envFile === undefined ? undefined : readDotenv(options.envFile);
   const file = options.configFile === undefined
     ? undefined
@@ -58,9 +60,7 @@ export function resolveWithSources(
 
 function readDotenv(name: string): { name: string; values: Readonly<Record<string, string>> } {
   const values = parseDotenv(readNamedFile("envFile", name));
-  if (values === undefined) {
-    throw configurationError("option envFile needs Deno, Bun, or Node 20.16 or later");
-  }
+  if (values === undefined) throw configurationError("option envFile needs Deno, Bun or Node");
   return { name, values };
 }
 
@@ -70,7 +70,10 @@ function readNamedFile(option: string, path: string): string {
   }
   const result = readTextFile(path);
   if (result.problem !== undefined) {
-    throw configurationError(`option ${option}: file ${path} ${result.problem}`);
+    throw configurationError(
+      `option ${option}: file ${path} cannot be read: ${result.problem}`,
+      result.hint,
+    );
   }
   return result.text;
 }

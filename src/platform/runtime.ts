@@ -16,6 +16,7 @@ interface RuntimeGlobals {
   readonly process?: {
     readonly env?: Readonly<Record<string, string | undefined>>;
     readonly release?: { readonly name?: string };
+    readonly versions?: Readonly<Record<string, string | undefined>>;
     getBuiltinModule?(name: string): unknown;
   };
   readonly document?: unknown;
@@ -31,6 +32,11 @@ export function globals(): RuntimeGlobals {
 export function isNode(): boolean {
   const { process, Deno, Bun } = globals();
   return process?.release?.name === "node" && Deno === undefined && Bun === undefined;
+}
+
+/** Deno itself. */
+export function isDeno(): boolean {
+  return globals().Deno !== undefined;
 }
 
 /** A page or a worker of a browser. */

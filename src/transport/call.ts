@@ -8,7 +8,6 @@ import { isLoopback } from "../core/base_url.ts";
 import type { KnownCode } from "../core/error_codes.ts";
 import {
   type AnyProviderError,
-  ApiError,
   isProviderError,
   NetworkError,
   SerializationError,
@@ -18,14 +17,14 @@ import {
 import { backoffMs, type FailedAttempt, type RetryPolicy, shouldRetry } from "../core/retry.ts";
 import type { CallOptions, PartialAnswer } from "../core/types.ts";
 import { acceptsConnections } from "../platform/connection_probe.ts";
-import { readEnvironment } from "../platform/environment.ts";
 import { withoutFetchCaps } from "../platform/node_fetch.ts";
-import { isBrowser } from "../platform/runtime.ts";
+import { isBrowser, isDeno } from "../platform/runtime.ts";
 import { discardBody, readBody } from "./body.ts";
 import { type ErrorContext, errorFromResponse } from "./error_mapping.ts";
 import { explainFailedSend } from "./fetch_failure.ts";
+import { proxyHint } from "./proxy_hint.ts";
 import { createRedactor } from "./redact.ts";
-import { sleep, startTimer } from "./timers.ts";
+import { sleep, startTimer, untilAborted } from "./timers.ts";
 
 /** What is the same for every call to one server. */
 export interface ServerSettings {
@@ -42,6 +41,8 @@ export interface ServerSettings {
   readonly maxRetries: number;
   /** Replaces the process's environment, for hints about proxies. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+  /** Shown the body of each answer that is an error, as it came. */
+  readonly onErrorBody?: ((status: number, bodyText: string) => void) | undefined;
 }
 
 /** What is sent. */
@@ -91,6 +92,7 @@ export class Call {
   readonly #redact: (text: string) => string;
   readonly #stopListening: () => void;
   #attemptController = new AbortController();
+  #wasReset = false;
   #stopLimit: () => void = () => {};
 
   constructor(
@@ -159,6 +161,7 @@ export class Call {
           policy: this.#request.policy,
           elapsedMs: performance.now() - sentAt,
           originUsedBefore,
+          wasReset: this.#wasReset,
           answer: this.answer,
         });
         // Waiting past the limit could only end in a timeout, which says less than this error.
@@ -170,15 +173,19 @@ export class Call {
 
   /** What every error of this call says. */
   context(): ErrorContext {
+    const { baseUrl, service, env } = this.#server;
     return {
       action: this.#request.action,
-      service: this.#server.service,
+      service,
       endpoint: this.endpoint,
       attempts: this.attempts,
       model: this.#request.model,
       redact: this.#redact,
-      proxyHint: proxyHint(this.#server),
       partial: this.#request.partial?.(),
+      // Every answer has a context, few become an error: the environment is read only for those.
+      get proxyHint() {
+        return proxyHint(baseUrl, env);
+      },
     };
   }
 
@@ -211,6 +218,7 @@ export class Call {
     if (!isProviderError(error) || !shouldRetry(error, attempt)) return undefined;
     const maxRetries = this.#options.maxRetries ?? this.#server.maxRetries;
     if (this.attempts > maxRetries) return undefined;
+    this.#wasReset ||= error.code === "connection_reset";
     return backoffMs(this.attempts, error.retryAfterMs, Math.random);
   }
 
@@ -222,7 +230,7 @@ export class Call {
     const stopProbe = startTimer(connectMs, () => void this.#probe(connectMs, headersCame.signal));
     let response: Response;
     try {
-      response = await this.#fetch(this.#init(body, controller.signal), controller.signal);
+      response = await this.#fetch(this.endpoint, this.#init(body), controller.signal);
     } catch (error) {
       controller.signal.throwIfAborted();
       throw await this.#explainFailure(error);
@@ -237,21 +245,14 @@ export class Call {
   }
 
   /** The runtime's `fetch`, or the user's, which may not heed the signal. */
-  async #fetch(init: RequestInit, signal: AbortSignal): Promise<Response> {
-    const pending = this.#fetchFunction()(this.endpoint, init);
-    let isOver = false;
-    pending.then((response) => isOver && discardBody(response), () => {});
-    let onAbort = (): void => {};
-    const aborted = new Promise<never>((_, reject) => {
-      onAbort = () => reject(signal.reason);
-      signal.addEventListener("abort", onAbort);
-      if (signal.aborted) onAbort();
-    });
+  async #fetch(url: string, init: RequestInit, signal: AbortSignal): Promise<Response> {
+    const pending = this.#fetchFunction()(url, { ...init, signal });
     try {
-      return await Promise.race([pending, aborted]);
-    } finally {
-      isOver = signal.aborted;
-      signal.removeEventListener("abort", onAbort);
+      return await untilAborted(pending, signal);
+    } catch (error) {
+      // An answer that comes all the same would keep the server writing.
+      pending.then(discardBody, () => {});
+      throw error;
     }
   }
 
@@ -261,7 +262,7 @@ export class Call {
     return this.#server.fetch ?? globalThis.fetch;
   }
 
-  #init(body: string | undefined, signal: AbortSignal): RequestInit {
+  #init(body: string | undefined): RequestInit {
     const headers = new Headers({ accept: "application/json, text/event-stream" });
     if (body !== undefined) headers.set("content-type", "application/json");
     if (this.#server.apiToken !== undefined) {
@@ -270,14 +271,17 @@ export class Call {
     for (const own of [this.#server.headers, this.#options.headers ?? {}]) {
       for (const [name, value] of Object.entries(own)) headers.set(name, value);
     }
+    const isOwnFetch = this.#server.fetch !== undefined;
+    // Deno sends a request again by itself when a reused connection closes before any answer; what it
+    // reads from a stream it cannot send twice.
+    const isStream = this.#request.policy === "stateful" && isDeno() && !isOwnFetch;
     return {
       method: this.#request.method,
       headers,
-      signal,
       // Followed, a redirect would carry token and headers to another origin.
       redirect: "manual",
-      ...(body === undefined ? {} : { body }),
-      ...(this.#server.fetch === undefined ? withoutFetchCaps() : {}),
+      ...(body === undefined ? {} : { body: isStream ? new Blob([body]).stream() : body }),
+      ...(isOwnFetch ? {} : withoutFetchCaps()),
     };
   }
 
@@ -299,7 +303,10 @@ export class Call {
     const accepted = this.#server.fetch === undefined
       ? await acceptsConnections(this.endpoint, timeoutMs, headersCame)
       : undefined;
-    if (accepted ?? await this.#answersGreeting(timeoutMs, headersCame, {})) return;
+    if (accepted === true) return;
+    // `fetch` may also go through a proxy, where no connection from here can: not to a server on this machine.
+    const mayBeThere = accepted === undefined || !isLoopback(this.endpoint);
+    if (mayBeThere && await this.#answersGreeting(timeoutMs, headersCame, {})) return;
     if (!headersCame.aborted) {
       this.#attemptController.abort(this.timeoutError("connect", timeoutMs));
     }
@@ -310,18 +317,14 @@ export class Call {
     signal: AbortSignal,
     init: RequestInit,
   ): Promise<boolean> {
+    if (signal.aborted) return false;
     const controller = new AbortController();
     const abort = (): void => controller.abort();
     signal.addEventListener("abort", abort);
     const stopTimer = startTimer(timeoutMs, abort);
+    const url = `${this.#server.baseUrl}/lmstudio-greeting`;
     try {
-      discardBody(
-        await this.#fetchFunction()(`${this.#server.baseUrl}/lmstudio-greeting`, {
-          redirect: "manual",
-          ...init,
-          signal: controller.signal,
-        }),
-      );
+      discardBody(await this.#fetch(url, { redirect: "manual", ...init }, controller.signal));
       return true;
     } catch {
       return false;
@@ -358,19 +361,12 @@ export class Call {
   }
 
   async #errorOf(response: Response): Promise<AnyProviderError> {
-    // A browser does not even tell the status.
-    if (response.type === "opaqueredirect") {
-      return new ApiError(`Cannot ${this.#request.action}: the server redirects elsewhere`, {
-        ...this.context(),
-        code: "unexpected_endpoint",
-        hint: "Use the address it redirects to as base URL: redirects are not followed.",
-      });
-    }
     const { text } = await readBody(response, {
       maxBytes: ERROR_BODY_BYTES,
       timeoutMs: ERROR_BODY_MS,
       signal: this.signal,
     });
+    this.#server.onErrorBody?.(response.status, text);
     return errorFromResponse(
       { status: response.status, headers: response.headers, bodyText: text },
       this.context(),
@@ -389,20 +385,6 @@ const TIMEOUTS = {
 } as const;
 
 function secretsOf(server: ServerSettings, options: CallOptions): string[] {
-  const values = [...Object.values(server.headers), ...Object.values(options.headers ?? {})];
-  // `Bearer abc` is echoed as a whole or without its scheme.
-  return [server.apiToken ?? "", ...values, ...values.flatMap((value) => value.split(" ").slice(1))]
-    .filter((secret) => secret !== "");
-}
-
-/** Deno and Bun send even requests to this machine through `HTTP_PROXY`. */
-function proxyHint(server: ServerSettings): string | undefined {
-  if (!isLoopback(server.baseUrl)) return undefined;
-  const { HTTP_PROXY, NO_PROXY } = server.env ?? readEnvironment(["HTTP_PROXY", "NO_PROXY"]);
-  const exempt = (NO_PROXY ?? "").split(",").map((host) => host.trim());
-  if (exempt.includes("*") || exempt.includes(new URL(server.baseUrl).hostname)) return undefined;
-  // Proxies are also set by variables that we do not read, hence "if".
-  return HTTP_PROXY === undefined || HTTP_PROXY === ""
-    ? "If a proxy is configured, set NO_PROXY=127.0.0.1,localhost."
-    : "HTTP_PROXY is set and takes requests to this machine too: set NO_PROXY=127.0.0.1,localhost.";
+  const headers = [...Object.values(server.headers), ...Object.values(options.headers ?? {})];
+  return [server.apiToken ?? "", ...headers].filter((secret) => secret !== "");
 }

@@ -19,6 +19,8 @@ export interface StreamTimeouts {
 
 /** After the finish reason only usage and `[DONE]` can come. */
 const FINISH_GRACE_MS = 2000;
+/** So much white space before an answer is none. */
+const MAX_HEAD_BYTES = 64 * 1024;
 /** An answer that is no stream is no longer than this. */
 const MAX_JSON_BYTES = 16 * 1024 * 1024;
 
@@ -38,7 +40,8 @@ export class EventReader {
   #phase: "first-token" | "idle" | "finish" = "first-token";
   /** What is left of the phase's time, where waits add up. */
   #remainingMs: number;
-  #isFirstPull = true;
+  /** What came before it could be told whether this is a stream; `undefined` from then on. */
+  #head: Uint8Array | undefined = new Uint8Array();
   #isClosed = false;
 
   constructor(call: Call, timeouts: StreamTimeouts) {
@@ -78,9 +81,13 @@ export class EventReader {
       if (bytes === undefined) {
         return { kind: "end", unfinished: this.#decode(() => this.#decoder.end()) };
       }
-      if (this.#isFirstPull && bytes.byteLength > 0) {
-        this.#isFirstPull = false;
-        if (isText(bytes)) return await this.#readText(reader, bytes);
+      const head = this.#head;
+      if (head !== undefined) {
+        const start = head.byteLength === 0 ? bytes : concatenate(head, bytes);
+        const first = firstByte(start);
+        // Some servers send white space for as long as their answer is not ready.
+        this.#head = first === undefined && start.byteLength <= MAX_HEAD_BYTES ? start : undefined;
+        if (first !== undefined && isTextStart(first)) return await this.#readText(reader, start);
       }
       const events = this.#decode(() => this.#decoder.feed(bytes));
       if (events.length > 0) return { kind: "events", events };
@@ -185,12 +192,22 @@ export class EventReader {
 
 const END: Pull = { kind: "end", unfinished: undefined };
 
-/** Whether a body begins like JSON or HTML: a stream begins with a field name, a colon or a line end. */
-function isText(bytes: Uint8Array): boolean {
-  const hasMark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
-  for (const byte of hasMark ? bytes.subarray(3) : bytes) {
-    if (byte === 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d) continue;
-    return byte === 0x7b /* { */ || byte === 0x5b /* [ */ || byte === 0x3c /* < */;
-  }
-  return false;
+/** The first byte that is neither white space nor of a byte order mark. */
+function firstByte(bytes: Uint8Array): number | undefined {
+  return bytes.find((byte) => !BLANK_BYTES.has(byte));
+}
+
+/** Space, tab, line ends, and U+FEFF in UTF-8. */
+const BLANK_BYTES: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0d, 0xef, 0xbb, 0xbf]);
+
+/** Whether a body begins like JSON or HTML: a stream begins with a field name or a colon. */
+function isTextStart(byte: number): boolean {
+  return byte === 0x7b /* { */ || byte === 0x5b /* [ */ || byte === 0x3c /* < */;
+}
+
+function concatenate(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const all = new Uint8Array(a.byteLength + b.byteLength);
+  all.set(a);
+  all.set(b, a.byteLength);
+  return all;
 }

@@ -34,7 +34,10 @@ const NO_CONNECTION: Readonly<Record<string, string>> = {
   UND_ERR_CONNECT_TIMEOUT: "did not accept the connection in time",
 };
 
-/** What Deno says, which gives no code: the operating systems' words and numbers (Linux, macOS, Windows). */
+/** Deno gives no code, but the phase: only what failed in this one is sure not to have been sent. */
+const DENO_CONNECT = "client error (Connect)";
+
+/** What Deno says in that phase: the operating systems' words and numbers (Linux, macOS, Windows). */
 const DENO_NO_CONNECTION: readonly (readonly [RegExp, string])[] = [
   [/os error (?:111|61|10061)\b|connection refused/i, "refused the connection"],
   [/dns error|failed to lookup address|no such host/i, "has a name that cannot be resolved"],
@@ -42,71 +45,98 @@ const DENO_NO_CONNECTION: readonly (readonly [RegExp, string])[] = [
   [/os error (?:110|60|10060)\b/i, "did not accept the connection in time"],
 ];
 
+const TLS_HINT =
+  "LM Studio itself serves plain http: use https only with a proxy in front, whose certificate this runtime trusts.";
+
 /** Explains a rejection that came before any response. */
 export function explainFailedSend(error: unknown, endpoint: string): FetchFailure {
-  const origin = new URL(endpoint).origin;
+  const { host, origin, port, protocol } = new URL(endpoint);
   const causes = chain(error);
   if (causes.some(isPermissionError)) {
-    const host = new URL(endpoint).host;
     return {
       code: "permission_denied",
       state: `this program is not allowed to connect to ${host}`,
       hint: `Allow it, in Deno with \`--allow-net=${host}\`.`,
     };
   }
-  for (const { code, message } of causes) {
-    const state = NO_CONNECTION[code];
-    if (state !== undefined) return { code: "connection_refused", state: `${origin} ${state}` };
-    for (const [words, deno] of DENO_NO_CONNECTION) {
-      if (code === "" && words.test(message)) {
-        return { code: "connection_refused", state: `${origin} ${deno}` };
-      }
-    }
-  }
-  if (
-    causes.some(({ code, message }) =>
-      /CERT|TLS|SSL/i.test(code) || /certificate|\btls\b|\bssl\b/i.test(message)
-    )
-  ) {
+  const state = noConnection(causes);
+  if (state !== undefined) return { code: "connection_refused", state: `${origin} ${state}` };
+  if (protocol === "https:" && causes.some(isTlsError)) {
     return {
       code: "connection_refused",
       state: `the TLS handshake with ${origin} failed`,
-      hint:
-        "LM Studio itself serves plain http: use https only with a proxy in front, whose certificate this runtime trusts.",
+      hint: TLS_HINT,
     };
   }
-  if (causes.some(({ message }) => /\b(?:bad|blocked|invalid) port\b/i.test(message))) {
+  // Node: "bad port"; Deno: "Requests to port 6000 are blocked".
+  if (causes.some(({ message }) => /\bbad port\b|\bport \d+ (?:are|is) blocked\b/i.test(message))) {
     return {
       code: "connection_refused",
-      state: `this runtime does not connect to port ${new URL(endpoint).port}`,
+      state: `this runtime does not connect to port ${port}`,
       hint: "Let the server listen on another port: `fetch` blocks those of other protocols.",
     };
   }
-  if (causes.some(({ message }) => message.includes("client error (Connect)"))) {
+  if (causes.some(({ message }) => message.includes(DENO_CONNECT))) {
     return { code: "connection_refused", state: `${origin} could not be connected to` };
+  }
+  if (causes.some(isForeignProtocol)) {
+    return {
+      code: "connection_reset",
+      state: `what ${origin} sent is not HTTP`,
+      hint: "Check the base URL: something else than LM Studio listens there, or it wants https.",
+    };
   }
   // Whatever else it is, the request may have reached the server: the careful reading for retries.
   return { code: "connection_reset", state: `${origin} closed the connection before it answered` };
+}
+
+/** Why there was no connection; `undefined` unless it is sure that there was none. */
+function noConnection(causes: readonly Cause[]): string | undefined {
+  for (const { code, syscall, message } of causes) {
+    // A connection that had come about can time out, or lose its route, as well.
+    if (syscall === "read" || syscall === "write") continue;
+    const state = NO_CONNECTION[code];
+    if (state !== undefined) return state;
+    if (!message.includes(DENO_CONNECT)) continue;
+    for (const [words, said] of DENO_NO_CONNECTION) if (words.test(message)) return said;
+  }
+  return undefined;
 }
 
 function isPermissionError({ name, code }: Cause): boolean {
   return name === "NotCapable" || name === "PermissionDenied" || code === "ERR_ACCESS_DENIED";
 }
 
+function isTlsError({ code, message }: Cause): boolean {
+  return /CERT|TLS|SSL/i.test(code) || /certificate|\btls\b|\bssl\b/i.test(message) ||
+    // Deno, where the server answers the handshake in plain HTTP.
+    message.includes("corrupt message");
+}
+
+/** The server is there and speaks, but not HTTP: Deno, Node, Bun. */
+function isForeignProtocol({ code, message }: Cause): boolean {
+  return /^HPE_|Malformed_HTTP/.test(code) ||
+    /invalid HTTP (?:version|status|header)/.test(message);
+}
+
 interface Cause {
   readonly name: string;
   readonly code: string;
+  readonly syscall: string;
+  /** Without addresses: a path may be called `/tls`, a host `unreachable.lan`. */
   readonly message: string;
 }
 
 /** The error, its causes, and the parts of an `AggregateError` (Node tries IPv6 and IPv4). */
 function chain(error: unknown, depth = 0): Cause[] {
   if (typeof error !== "object" || error === null || depth > 5) return [];
-  const { name, code, message, cause, errors } = error as Record<string, unknown>;
+  const { name, code, syscall, message, cause, errors } = error as Record<string, unknown>;
+  const text = (value: unknown): string => typeof value === "string" ? value : "";
   const own = {
-    name: typeof name === "string" ? name : "",
-    code: typeof code === "string" ? code : "",
-    message: typeof message === "string" ? message : "",
+    name: text(name),
+    code: text(code),
+    syscall: text(syscall),
+    message: text(message).replace(/https?:\/\/[^\s)"]*/gi, "").replace(/\([^()\s]*:\d+\)/g, ""),
   };
   const parts = Array.isArray(errors) ? errors.flatMap((part) => chain(part, depth + 1)) : [];
   return [own, ...parts, ...chain(cause, depth + 1)];

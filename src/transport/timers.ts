@@ -30,3 +30,22 @@ export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
     signal.removeEventListener("abort", onAbort);
   }
 }
+
+/** Waits for a promise, but rejects with the signal's reason as soon as that is aborted. */
+export async function untilAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  if (signal === undefined) return await promise;
+  let onAbort = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort);
+    if (signal.aborted) onAbort();
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}

@@ -8,7 +8,7 @@
 import { type AnyProviderError, ParseError } from "../core/errors.ts";
 import type { SchemaIssue } from "../core/schema.ts";
 import type { CallOptions } from "../core/types.ts";
-import { type BodyText, readBody } from "./body.ts";
+import { readBody } from "./body.ts";
 import {
   Call,
   type CallLimit,
@@ -44,9 +44,12 @@ export interface JsonAnswer {
 export class Transport {
   readonly server: ServerSettings;
   readonly #origin: OriginState = { usedBefore: false };
+  readonly #maxBodyBytes: number;
 
-  constructor(server: ServerSettings) {
+  /** @param maxBodyBytes bounds the body of an answer that is no stream. */
+  constructor(server: ServerSettings, maxBodyBytes: number = MAX_BODY_BYTES) {
     this.server = server;
+    this.#maxBodyBytes = maxBodyBytes;
   }
 
   /**
@@ -67,7 +70,7 @@ export class Transport {
     try {
       const { status, body } = await call.send(limit, async (response) => {
         const body = await readBody(response, {
-          maxBytes: MAX_BODY_BYTES,
+          maxBytes: this.#maxBodyBytes,
           timeoutMs: Infinity,
           signal: call.signal,
         });
@@ -77,7 +80,11 @@ export class Transport {
         return { status: response.status, body };
       });
       const context = call.context();
-      if (body.end === "too-large") throw tooLarge(status, body, context);
+      if (body.end === "too-large") {
+        const state = `the answer is larger than ${this.#maxBodyBytes} bytes`;
+        const start = body.text.slice(0, SNIPPET_LENGTH);
+        throw errorFromUndecodable({ status, bodyText: start }, state, context);
+      }
       const value = decodeJson(status, body.text, context);
       return { value, elapsedMs: performance.now() - startedAt, context };
     } finally {
@@ -106,11 +113,6 @@ export function decodeJson(status: number, text: string, context: ErrorContext):
   const wire = readWireError(value);
   if (wire !== undefined) throw errorFromWire(wire, status, context);
   return value;
-}
-
-function tooLarge(status: number, body: BodyText, context: ErrorContext): AnyProviderError {
-  const start = { status, bodyText: body.text.slice(0, SNIPPET_LENGTH) };
-  return errorFromUndecodable(start, `the answer is larger than ${MAX_BODY_BYTES} bytes`, context);
 }
 
 /** An error for JSON that is not the answer that was expected. */

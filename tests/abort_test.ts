@@ -1,0 +1,299 @@
+/**
+ * The caller's signal: it ends whatever is under way, the rejection is its reason as it is, the server is
+ * left, and nothing of ours stays on it, since one signal often serves a whole program.
+ */
+import { assert, assertEquals, assertInstanceOf, assertStrictEquals } from "@std/assert";
+import { type CallOptions, LMStudioProvider, type LMStudioProviderOptions } from "../mod.ts";
+import { inFakeTime, Puppet } from "./support/puppet.ts";
+import { deafServer } from "./support/raw_server.ts";
+import { events, serveStub, type StubRequest } from "./support/stub_server.ts";
+import { answer, EMBEDDING, FINISH, gate, LISTING, rejection, token } from "./support/wire.ts";
+
+function provider(options: LMStudioProviderOptions): LMStudioProvider {
+  return new LMStudioProvider({ model: "m", env: {}, ...options });
+}
+
+type Call = (lmstudio: LMStudioProvider, options: CallOptions) => Promise<unknown>;
+
+const CALLS: Readonly<Record<string, Call>> = {
+  listModels: (lmstudio, options) => lmstudio.listModels(options),
+  complete: (lmstudio, options) => lmstudio.complete("Hello", options),
+  streamCompletion: (lmstudio, options) => lmstudio.streamCompletion("Hello", options).response(),
+  embed: (lmstudio, options) => lmstudio.embed({ model: "m", input: "text" }, options),
+  supportsModel: (lmstudio, options) => lmstudio.supportsModel("m", options),
+  modelCapabilities: (lmstudio, options) => lmstudio.modelCapabilities("m", options),
+};
+
+const ROUTES = {
+  listModels: "GET /api/v1/models",
+  complete: "POST /v1/chat/completions",
+  streamCompletion: "POST /v1/chat/completions",
+  embed: "POST /v1/embeddings",
+  supportsModel: "GET /api/v1/models",
+  modelCapabilities: "GET /api/v1/models",
+} as const;
+
+/** A controller whose signal counts its listeners. */
+class Watched extends AbortController {
+  /** How many are there now. */
+  listeners = 0;
+
+  constructor() {
+    super();
+    const { signal } = this;
+    const known = new Set<unknown>();
+    const add = signal.addEventListener.bind(signal);
+    const remove = signal.removeEventListener.bind(signal);
+    signal.addEventListener = (...args: Parameters<typeof add>) => {
+      known.add(args[1]);
+      this.listeners = known.size;
+      add(...args);
+    };
+    signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+      known.delete(args[1]);
+      this.listeners = known.size;
+      remove(...args);
+    };
+  }
+}
+
+/** Routes that never answer, and what tells that a request is there. */
+function silent(): { routes: Record<string, (request: StubRequest) => Promise<never>> } & {
+  arrived: Promise<StubRequest>;
+} {
+  const { promise, resolve } = Promise.withResolvers<StubRequest>();
+  const route = async (request: StubRequest): Promise<never> => {
+    resolve(request);
+    return await new Promise(() => {});
+  };
+  const routes = Object.fromEntries(Object.values(ROUTES).map((name) => [name, route]));
+  return { routes, arrived: promise };
+}
+
+const REASONS: readonly (readonly [name: string, reason: unknown])[] = [
+  ["an Error", new Error("enough")],
+  ["text", "enough"],
+  ["null", null],
+  ["0", 0],
+  ["an object", { code: "server_error", retriable: true }],
+  ["undefined, which becomes an AbortError", undefined],
+];
+
+for (const [name, call] of Object.entries(CALLS)) {
+  Deno.test(`${name}: a signal aborted before sends nothing`, async () => {
+    await using server = serveStub({});
+    for (const [, reason] of REASONS) {
+      const controller = new Watched();
+      controller.abort(reason);
+      const lmstudio = provider({ baseUrl: server.url });
+      const error = await rejection(call(lmstudio, { signal: controller.signal }));
+      assertStrictEquals(error, controller.signal.reason);
+      if (reason !== undefined) assertStrictEquals(error, reason);
+      assertEquals(controller.listeners, 0);
+    }
+    assertEquals(server.requests.length, 0);
+  });
+
+  Deno.test(`${name}: abort while waiting for headers`, async () => {
+    for (const [, reason] of REASONS) {
+      const { routes, arrived } = silent();
+      await using server = serveStub(routes);
+      const controller = new Watched();
+      const lmstudio = provider({ baseUrl: server.url });
+      const rejected = rejection(call(lmstudio, { signal: controller.signal }));
+      await arrived;
+      controller.abort(reason);
+      assertStrictEquals(await rejected, controller.signal.reason);
+      assertEquals([server.requests.length, controller.listeners], [1, 0]);
+    }
+  });
+
+  Deno.test(`${name}: abort in the middle of the body stops the server`, async () => {
+    const started = gate();
+    const body = name === "streamCompletion" ? token("Once") : '{"models": [';
+    await using server = serveStub({
+      [ROUTES[name as keyof typeof ROUTES]]: { body: [body], end: "hang" },
+    });
+    const spy: typeof fetch = async (...input) => {
+      const response = await fetch(...input);
+      started.open();
+      return response;
+    };
+    const controller = new Watched();
+    const lmstudio = provider({ baseUrl: server.url, fetch: spy });
+    const rejected = rejection(call(lmstudio, { signal: controller.signal }));
+    await started.opened;
+    controller.abort("enough");
+    assertEquals(await rejected, "enough");
+    await server.requests[0]?.left;
+    assertEquals([server.requests.length, controller.listeners], [1, 0]);
+  });
+
+  Deno.test(`${name}: abort ends the pause before a retry`, async () => {
+    await inFakeTime(async (pass) => {
+      const puppet = new Puppet();
+      const lmstudio = provider({ fetch: puppet.fetch });
+      const controller = new Watched();
+      const rejected = rejection(call(lmstudio, { signal: controller.signal }));
+      await pass(0);
+      puppet.last.respond(503, { "retry-after": "20" });
+      puppet.last.end();
+      await pass(10_000);
+      assertEquals(puppet.calls.length, 1);
+      controller.abort("enough");
+      assertEquals(await rejected, "enough");
+      await pass(60_000);
+      assertEquals([puppet.calls.length, controller.listeners], [1, 0]);
+    });
+  });
+
+  Deno.test(`${name}: abort while the connection does not come about`, async () => {
+    await using server = await deafServer();
+    const controller = new Watched();
+    const lmstudio = provider({ baseUrl: server.url, connectTimeoutMs: 20 });
+    const options = { signal: controller.signal, connectTimeoutMs: 30_000 };
+    // The timer is the longer one: this ends by the abort, or not at all.
+    setTimeout(() => controller.abort("enough"), 10);
+    assertEquals(await rejection(call(lmstudio, options)), "enough");
+    assertEquals(controller.listeners, 0);
+  });
+
+  Deno.test(`${name}: abort afterwards changes nothing`, async () => {
+    await using server = serveStub({
+      "GET /api/v1/models": { body: LISTING },
+      "POST /v1/chat/completions": ({ body }) =>
+        body.stream === true ? events([token("Hi"), FINISH]) : { body: answer("Hi") },
+      "POST /v1/embeddings": { body: EMBEDDING },
+    });
+    const controller = new Watched();
+    const lmstudio = provider({ baseUrl: server.url });
+    const result = await call(lmstudio, { signal: controller.signal });
+    assertEquals(controller.listeners, 0);
+    const before = JSON.stringify(result);
+    controller.abort("too late");
+    await new Promise((resolve) => setTimeout(resolve));
+    assertEquals(JSON.stringify(result), before);
+  });
+
+  Deno.test(`${name}: a failure leaves nothing on the signal`, async () => {
+    await using server = serveStub({
+      [ROUTES[name as keyof typeof ROUTES]]: { status: 401, body: '{"error":"no"}' },
+    });
+    const controller = new Watched();
+    await call(provider({ baseUrl: server.url }), { signal: controller.signal }).catch(() => {});
+    assertEquals([server.requests.length > 0, controller.listeners], [true, 0]);
+  });
+}
+
+Deno.test("a signal that times out by itself rejects with its own reason", async () => {
+  const { routes } = silent();
+  await using server = serveStub(routes);
+  const options = { signal: AbortSignal.timeout(20) };
+  const error = await rejection(provider({ baseUrl: server.url }).complete("Hello", options));
+  assertInstanceOf(error, DOMException);
+  assertEquals(error.name, "TimeoutError");
+  assertStrictEquals(error, options.signal.reason);
+});
+
+Deno.test("abort during the listing behind a choice of model", async () => {
+  const calls: Call[] = [
+    (lmstudio, options) => lmstudio.complete("Hello", options),
+    (lmstudio, options) => lmstudio.streamCompletion("Hello", options).response(),
+    (lmstudio, options) => lmstudio.embed({ input: "text" }, options),
+  ];
+  for (const call of calls) {
+    const { routes, arrived } = silent();
+    await using server = serveStub(routes);
+    const lmstudio = new LMStudioProvider({ baseUrl: server.url, env: {} });
+    const controller = new Watched();
+    const rejected = rejection(call(lmstudio, { signal: controller.signal }));
+    assertEquals((await arrived).path, "/api/v1/models");
+    controller.abort("enough");
+    assertEquals(await rejected, "enough");
+    assertEquals([server.requests.length, controller.listeners], [1, 0]);
+  }
+});
+
+Deno.test("one caller's abort does not end a listing that another waits for", async () => {
+  const go = gate();
+  const arrived = gate();
+  await using server = serveStub({
+    "GET /api/v1/models": async () => {
+      arrived.open();
+      await go.opened;
+      return { body: LISTING };
+    },
+  });
+  const lmstudio = provider({ baseUrl: server.url });
+  const controller = new Watched();
+  const rejected = rejection(lmstudio.supportsModel("m", { signal: controller.signal }));
+  const supported = lmstudio.supportsModel("m");
+  await arrived.opened;
+  controller.abort("enough");
+  assertEquals(await rejected, "enough");
+  go.open();
+  assert(await supported);
+  assertEquals([server.requests.length, controller.listeners], [1, 0]);
+});
+
+Deno.test("abort between two batches of embeddings", async () => {
+  await using server = serveStub({ "POST /v1/embeddings": { body: EMBEDDING } });
+  const controller = new Watched();
+  const input = ["a", "b", "c"];
+  const onProgress = (): void => controller.abort("enough");
+  const embedded = provider({ baseUrl: server.url })
+    .embed({ model: "m", input, batchSize: 1, onProgress }, { signal: controller.signal });
+  assertEquals(await rejection(embedded), "enough");
+  assertEquals([server.requests.length, controller.listeners], [1, 0]);
+});
+
+Deno.test("a stream aborted between two pulls stops the server, the next pull rejects", async () => {
+  await using server = serveStub({
+    "POST /v1/chat/completions": events([token("Once")], "hang"),
+  });
+  for (const [, reason] of REASONS) {
+    const controller = new Watched();
+    const options = { signal: controller.signal };
+    const stream = provider({ baseUrl: server.url }).streamCompletion("Hello", options);
+    const iterator = stream[Symbol.asyncIterator]();
+    assertEquals((await iterator.next()).value?.content, "Once");
+    controller.abort(reason);
+    // Nobody pulls, and it is left all the same.
+    await server.requests.at(-1)?.left;
+    assertStrictEquals(await rejection(iterator.next()), controller.signal.reason);
+    assertStrictEquals(await rejection(stream.response()), controller.signal.reason);
+    assertEquals(await iterator.next(), { done: true, value: undefined });
+    assertEquals(controller.listeners, 0);
+  }
+});
+
+Deno.test("a stream leaves nothing on the signal, however it ends", async () => {
+  await using server = serveStub({
+    "POST /v1/chat/completions": events([token("a"), token("b"), FINISH]),
+  });
+  const lmstudio = provider({ baseUrl: server.url });
+  const controller = new Watched();
+  const open = () => lmstudio.streamCompletion("Hello", { signal: controller.signal });
+
+  open();
+  assertEquals(controller.listeners, 0, "never pulled");
+  for await (const _ of open());
+  assertEquals(controller.listeners, 0, "read to its end");
+  for await (const _ of open()) break;
+  assertEquals(controller.listeners, 0, "left");
+  await open().response();
+  assertEquals(controller.listeners, 0, "read at once");
+  for await (const _ of open().textStream) break;
+  assertEquals(controller.listeners, 0, "left as text");
+  {
+    await using stream = open();
+    await stream[Symbol.asyncIterator]().next();
+  }
+  assertEquals(controller.listeners, 0, "disposed");
+  await new Response(open().toTextStream()).text();
+  assertEquals(controller.listeners, 0, "read as a web stream");
+  const reader = open().toReadableStream().getReader();
+  await reader.read();
+  await reader.cancel();
+  assertEquals(controller.listeners, 0, "cancelled as a web stream");
+});

@@ -1,0 +1,276 @@
+/** What a server sends must not fill the memory, nor hold a call for ever: every body has an end for us. */
+import { assert, assertEquals, assertInstanceOf, assertLess } from "@std/assert";
+import {
+  ApiError,
+  LMStudioProvider,
+  type LMStudioProviderOptions,
+  ParseError,
+  ProviderError,
+  StreamError,
+} from "../mod.ts";
+import { Transport } from "../src/transport/transport.ts";
+import { inFakeTime, Puppet } from "./support/puppet.ts";
+import { rawServer } from "./support/raw_server.ts";
+import { answer, gate, rejection, token } from "./support/wire.ts";
+
+const KIB = 1024;
+const encoder = new TextEncoder();
+
+function provider(options: LMStudioProviderOptions): LMStudioProvider {
+  return new LMStudioProvider({ model: "m", env: {}, maxRetries: 0, ...options });
+}
+
+/** A body that never ends, made as it is read. */
+class Endless {
+  bytes = 0;
+  isCancelled = false;
+  readonly #piece: Uint8Array<ArrayBuffer>;
+  readonly #start: Uint8Array<ArrayBuffer>;
+
+  constructor(piece: string, start = "") {
+    this.#piece = encoder.encode(piece);
+    this.#start = encoder.encode(start);
+  }
+
+  stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return new ReadableStream({
+      pull: (controller) => {
+        const piece = this.bytes === 0 && this.#start.length > 0 ? this.#start : this.#piece;
+        this.bytes += piece.length;
+        controller.enqueue(piece);
+      },
+      cancel: () => void (this.isCancelled = true),
+    }, { highWaterMark: 0 });
+  }
+
+  fetch(status: number, headers: Record<string, string> = {}): typeof fetch {
+    return () => Promise.resolve(new Response(this.stream(), { status, headers }));
+  }
+}
+
+Deno.test("the body of an error is read to 64 KiB, the rest is let go of", async () => {
+  for (const status of [400, 401, 404, 500, 503]) {
+    for (const start of ["", '{"error":{"message":"', "<html>"]) {
+      const body = new Endless("x".repeat(16 * KIB), start);
+      const lmstudio = provider({ fetch: body.fetch(status) });
+      const error = await rejection(lmstudio.complete("Hello"));
+      assertInstanceOf(error, ProviderError);
+      assertEquals(error.status, status);
+      assertLess(body.bytes, 64 * KIB + 2 * 16 * KIB);
+      assert(body.isCancelled);
+      assertLess(error.message.length, 600);
+    }
+  }
+});
+
+Deno.test("the body of an error to a stream is bounded as well", async () => {
+  const body = new Endless("x".repeat(16 * KIB));
+  const lmstudio = provider({ fetch: body.fetch(500) });
+  const error = await rejection(lmstudio.streamCompletion("Hello").response());
+  assertInstanceOf(error, ApiError);
+  assertLess(body.bytes, 64 * KIB + 2 * 16 * KIB);
+  assert(body.isCancelled);
+});
+
+Deno.test("the body of a redirect is bounded", async () => {
+  const body = new Endless("x".repeat(16 * KIB));
+  const headers = { location: "http://127.0.0.1:1/" };
+  const error = await rejection(provider({ fetch: body.fetch(307, headers) }).complete("Hello"));
+  assertInstanceOf(error, ApiError);
+  assertLess(body.bytes, 64 * KIB + 2 * 16 * KIB);
+  assert(body.isCancelled);
+});
+
+Deno.test("a server that writes an error without end is left", async () => {
+  const left = gate();
+  await using server = rawServer(async (connection) => {
+    await connection.request();
+    await connection.startChunked(500);
+    while (await connection.chunk("x".repeat(64 * KIB)));
+    left.open();
+  });
+  const error = await rejection(provider({ baseUrl: server.url }).complete("Hello"));
+  assertInstanceOf(error, ApiError);
+  await left.opened;
+});
+
+Deno.test("an error whose body does not end is told after 5 s, with what had come", async () => {
+  await inFakeTime(async (pass) => {
+    const puppet = new Puppet();
+    const lmstudio = provider({ fetch: puppet.fetch, connectTimeoutMs: Infinity });
+    const rejected = rejection(lmstudio.complete("Hello"));
+    await pass(0);
+    puppet.last.respond(500);
+    puppet.last.send("engine on fire");
+    await pass(4999);
+    assert(!puppet.last.isCancelled);
+    await pass(1);
+    const error = await rejected;
+    assertInstanceOf(error, ApiError);
+    assertEquals([error.code, error.status], ["server_error", 500]);
+    assert(error.message.includes("engine on fire"));
+    assert(puppet.last.isCancelled);
+  });
+});
+
+Deno.test("timeoutMs and abort hold while the body of an error is read", async () => {
+  for (const end of ["timeout", "abort"]) {
+    await inFakeTime(async (pass) => {
+      const puppet = new Puppet();
+      const lmstudio = provider({ fetch: puppet.fetch, connectTimeoutMs: Infinity });
+      const controller = new AbortController();
+      const options = end === "abort" ? { signal: controller.signal } : { timeoutMs: 100 };
+      const rejected = rejection(lmstudio.complete("Hello", options));
+      await pass(0);
+      puppet.last.respond(500);
+      puppet.last.send("x");
+      await pass(100);
+      controller.abort("enough");
+      const error = await rejected;
+      if (end === "abort") assertEquals(error, "enough");
+      else assertEquals((error as ProviderError).code, "timeout_total");
+      assert(puppet.last.isCancelled);
+    });
+  }
+});
+
+Deno.test("an error whose body breaks is told with what had come", async () => {
+  await using server = rawServer(async (connection) => {
+    await connection.request();
+    await connection.respond(500, "engine on fire", { "content-length": "1000" });
+  });
+  const error = await rejection(provider({ baseUrl: server.url }).complete("Hello"));
+  assertInstanceOf(error, ApiError);
+  assert(error.message.includes("engine on fire"));
+});
+
+Deno.test("an event without end is malformed_stream", async () => {
+  for (const start of ["data: ", "event: ", "field: ", "data: {}\ndata: "]) {
+    const body = new Endless("x".repeat(1024 * KIB), start);
+    const lmstudio = provider({ fetch: body.fetch(200) });
+    const error = await rejection(lmstudio.streamCompletion("Hello").response());
+    assertInstanceOf(error, StreamError);
+    assertEquals([error.code, error.retriable], ["malformed_stream", false]);
+    assertLess(body.bytes, 19 * KIB * KIB);
+    assert(body.isCancelled);
+  }
+});
+
+Deno.test("an event without end still gives what came before it", async () => {
+  const body = new Endless("x".repeat(1024 * KIB), token("Once upon") + "data: ");
+  const stream = provider({ fetch: body.fetch(200) }).streamCompletion("Hello");
+  const error = await rejection(stream.response());
+  assertInstanceOf(error, StreamError);
+  assertEquals(error.partial, { content: "Once upon", toolCalls: [] });
+});
+
+Deno.test("JSON without end, where a stream was asked for, is malformed_response", async () => {
+  for (const start of ["{", "[", "<html>", "\n \ufeff{"]) {
+    const body = new Endless("x".repeat(1024 * KIB), start);
+    const lmstudio = provider({ fetch: body.fetch(200) });
+    const error = await rejection(lmstudio.streamCompletion("Hello").response());
+    assertInstanceOf(error, ProviderError);
+    assertEquals(error.code, start === "<html>" ? "not_lm_studio" : "malformed_response");
+    assertLess(body.bytes, 19 * KIB * KIB);
+    assert(body.isCancelled);
+  }
+});
+
+Deno.test("JSON where a stream was asked for is read, however it is cut", async () => {
+  const whole = `\ufeff\r\n \t${answer("Hi")}\n`;
+  const bytes = encoder.encode(whole);
+  for (const size of [1, 2, 3, 7, bytes.length]) {
+    let at = 0;
+    const stream = new ReadableStream<Uint8Array<ArrayBuffer>>({
+      pull: (controller) => {
+        if (at >= bytes.length) return controller.close();
+        controller.enqueue(bytes.slice(at, at += size));
+      },
+    });
+    const lmstudio = provider({ fetch: () => Promise.resolve(new Response(stream)) });
+    assertEquals((await lmstudio.streamCompletion("Hello").response()).content, "Hi");
+  }
+});
+
+Deno.test("a stream may begin with white space, and with a byte order mark", async () => {
+  for (const start of ["\n\n", "\ufeff", "\r\n", "\ufeff\n", " \n", "\t\n\n"]) {
+    const text = start + token("Hi") + "data: [DONE]\n\n";
+    for (const size of [1, text.length * 3]) {
+      const bytes = encoder.encode(text);
+      let at = 0;
+      const stream = new ReadableStream<Uint8Array<ArrayBuffer>>({
+        pull: (controller) => {
+          if (at >= bytes.length) return controller.close();
+          controller.enqueue(bytes.slice(at, at += size));
+        },
+      });
+      const lmstudio = provider({ fetch: () => Promise.resolve(new Response(stream)) });
+      assertEquals((await lmstudio.streamCompletion("Hello").response()).content, "Hi");
+    }
+  }
+});
+
+Deno.test("white space without end ends by the timer of the first token", async () => {
+  const body = new Endless(" \n".repeat(KIB));
+  const lmstudio = provider({ fetch: body.fetch(200), firstTokenTimeoutMs: 50 });
+  // A body that is always there leaves no time for a timer: this one pauses.
+  const slow = body.stream.bind(body);
+  body.stream = () =>
+    slow().pipeThrough(
+      new TransformStream({
+        transform: async (chunk, controller) => {
+          await new Promise((resolve) => setTimeout(resolve, 1));
+          controller.enqueue(chunk);
+        },
+      }),
+    );
+  const error = await rejection(lmstudio.streamCompletion("Hello").response());
+  assertInstanceOf(error, ProviderError);
+  assertEquals(error.code, "timeout_first_token");
+});
+
+Deno.test("an answer beyond the bound is malformed_response, and not sent again", async () => {
+  const body = new Endless("x".repeat(KIB), '{"a":"');
+  let requests = 0;
+  const transport = new Transport({
+    baseUrl: "http://127.0.0.1:1234",
+    service: "LM Studio",
+    headers: {},
+    connectTimeoutMs: 5000,
+    firstTokenTimeoutMs: 5000,
+    idleTimeoutMs: 5000,
+    maxRetries: 2,
+    env: {},
+    fetch: (...input) => {
+      requests++;
+      return body.fetch(200)(...input);
+    },
+  }, 100 * KIB);
+  const request = { method: "GET", path: "/x", policy: "read", action: "look" } as const;
+  const error = await rejection(transport.json(request, {}, Infinity));
+  assertInstanceOf(error, ParseError);
+  assertEquals([error.code, requests, error.attempts], ["malformed_response", 1, 1]);
+  assertEquals(
+    error.message.split(".")[0],
+    "Cannot look: the answer is larger than 102400 bytes",
+  );
+  assert((error.bodySnippet?.length ?? 999) <= 200);
+  assertLess(body.bytes, 103 * KIB);
+  assert(body.isCancelled);
+});
+
+Deno.test("an answer as large as the bound is read", async () => {
+  const text = JSON.stringify("x".repeat(98));
+  const transport = new Transport({
+    baseUrl: "http://127.0.0.1:1234",
+    service: "LM Studio",
+    headers: {},
+    connectTimeoutMs: 5000,
+    firstTokenTimeoutMs: 5000,
+    idleTimeoutMs: 5000,
+    maxRetries: 0,
+    fetch: () => Promise.resolve(new Response(text)),
+  }, text.length);
+  const request = { method: "GET", path: "/x", policy: "read", action: "look" } as const;
+  assertEquals((await transport.json(request, {}, Infinity)).value, "x".repeat(98));
+});

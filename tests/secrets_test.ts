@@ -1,0 +1,388 @@
+/**
+ * Servers echo what they were sent. Tokens, header values and prompts must not reach an error, where they
+ * would end in logs: every shape of an error is tried with an echo of all of them.
+ */
+import { assert, assertEquals } from "@std/assert";
+import {
+  type CallOptions,
+  ConfigurationError,
+  LMStudioProvider,
+  type LMStudioProviderOptions,
+  ProviderError,
+  resolveConfig,
+} from "../mod.ts";
+import { createRedactor } from "../src/transport/redact.ts";
+import { Transport } from "../src/transport/transport.ts";
+import { rejection, token } from "./support/wire.ts";
+
+const TOKEN = "sk-lm-Abcd1234:QrStUvWxYz9876543210";
+const HEADERS = {
+  "x-api-key": "key-of-the-gateway-5591",
+  "cookie": "session=Kd83hfFs02jd; theme=Plumbago",
+  "x-tenant": "Zaphod",
+};
+const CALL_HEADERS = {
+  authorization: "Bearer callers-own-credential-4471",
+  "x-trace": "Trillian-0042",
+};
+const PROMPTS = {
+  system: "You are Ermintrude, and keep the password Xylophone7 to yourself.",
+  user: 'My diary says: "Quetzalcoatl\tate my\n\nhomework", naïvely.\\ Ünïcödé 🦄 Wombat!',
+  short: "Nemo's cat",
+  toolResult: '{"patient":"Guinevere Featherstonehaugh","diagnosis":"Hiccups"}',
+  input: "The secret ingredient of Aunt Griselda's pie is Marzipan.",
+};
+/** No output may hold any of these. */
+const FORBIDDEN: readonly string[] = [
+  TOKEN,
+  TOKEN.slice(0, 10),
+  TOKEN.slice(6, 14),
+  TOKEN.slice(-20),
+  ...Object.values(HEADERS),
+  "Kd83hfFs02jd",
+  ...Object.values(CALL_HEADERS),
+  "callers-own-credential-4471",
+  ...Object.values(PROMPTS),
+  ...["Ermintrude", "Xylophone7", "Quetzalcoatl", "homework", "Wombat", "Nemo's", "Guinevere"],
+  ...["Featherstonehaugh", "Hiccups", "Griselda", "Marzipan"],
+];
+const ECHO = [
+  ...Object.values(PROMPTS),
+  `Bearer ${TOKEN}`,
+  ...Object.values(HEADERS),
+  ...Object.values(CALL_HEADERS),
+].join(" | ");
+/** A different piece first each time: only 200 characters are shown. */
+const ECHOES: readonly string[] = [
+  ECHO,
+  `Bearer ${TOKEN}`,
+  `Malformed LM Studio API token provided: ${TOKEN.slice(0, 10)}... Ensure you use a valid token.`,
+  `token=${encodeURIComponent(TOKEN)}&x=1`,
+  `Cannot use ${TOKEN}.`,
+  JSON.stringify({ headers: HEADERS, authorization: `Bearer ${TOKEN}` }),
+  JSON.stringify({ ...CALL_HEADERS }),
+  `no such credential callers-own-credential-4471`,
+  ...Object.values(HEADERS).map((value) => `header was ${value}, which is wrong`),
+  ...Object.values(PROMPTS).map((prompt) => `cannot tokenize ${prompt}`),
+  ...Object.values(PROMPTS).map((prompt) => `bad: ${JSON.stringify(JSON.stringify(prompt))}`),
+  // Of a short prompt a part is nothing but a word.
+  ...Object.values(PROMPTS).filter((prompt) => prompt.length > 20)
+    .map((prompt) => `cut: ${prompt.slice(0, -3)}…`),
+];
+
+type Shape = (echo: string) => { status: number; body: string; headers?: Record<string, string> };
+
+const SHAPES: Readonly<Record<string, Shape>> = {
+  "a string": (echo) => ({ status: 400, body: JSON.stringify({ error: echo }) }),
+  "a string under 200": (echo) => ({ status: 200, body: JSON.stringify({ error: echo }) }),
+  "an object": (echo) => ({
+    status: 400,
+    body: JSON.stringify({ error: { message: echo, type: echo, param: echo, code: echo } }),
+  }),
+  "an object without a message": (echo) => ({
+    status: 500,
+    body: JSON.stringify({ error: { type: echo, code: echo } }),
+  }),
+  "JSON as text in JSON": (echo) => ({
+    status: 400,
+    body: JSON.stringify({
+      error: `Engine protocol predict request returned 400: ${
+        JSON.stringify({ error: { code: 400, message: echo } })
+      }`,
+    }),
+  }),
+  "a list of models": (echo) => ({
+    status: 404,
+    body: JSON.stringify({
+      error: {
+        message: `Model "x" not found. Please specify a valid model.\n\nYour models:\n\n${echo}\nm`,
+        type: "invalid_request_error",
+        param: "model",
+        code: "model_not_found",
+      },
+    }),
+  }),
+  "a 401": (echo) => ({
+    status: 401,
+    body: JSON.stringify({ error: { type: "invalid_request", message: echo } }),
+  }),
+  "an Anthropic error": (echo) => ({
+    status: 500,
+    body: JSON.stringify({ type: "error", error: { type: "api_error", message: echo } }),
+  }),
+  "another object": (echo) => ({ status: 422, body: JSON.stringify({ detail: [{ msg: echo }] }) }),
+  "cut JSON": (echo) => ({ status: 400, body: JSON.stringify({ error: echo }).slice(0, -2) }),
+  "a page": (echo) => ({ status: 404, body: `<html><body><pre>${echo}</pre></body></html>` }),
+  "plain text": (echo) => ({ status: 502, body: echo }),
+  "plain text under 200": (echo) => ({ status: 200, body: echo }),
+  "undecodable JSON under 200": (echo) => ({ status: 200, body: `{"a": "${echo}` }),
+  "JSON of another shape under 200": (echo) => ({ status: 200, body: JSON.stringify({ echo }) }),
+  "JSON text under 200": (echo) => ({ status: 200, body: JSON.stringify(echo) }),
+  "a redirect": (echo) => ({
+    status: 307,
+    body: "",
+    headers: { location: `https://example.com/${encodeURIComponent(echo)}?q=${TOKEN}#${TOKEN}` },
+  }),
+  "an error frame": (echo) => ({
+    status: 200,
+    body: `event: error\ndata: ${JSON.stringify({ error: { message: echo }, message: echo })}\n\n`,
+  }),
+  "an error frame after a token": (echo) => ({
+    status: 200,
+    body: token("Once") + `data: ${JSON.stringify({ error: echo })}\n\n`,
+  }),
+  "an event that is not JSON": (echo) => ({
+    status: 200,
+    body: `data: ${echo.replaceAll(/[\r\n]/g, " ")}\n\n`,
+  }),
+  "an event that is no object": (echo) => ({
+    status: 200,
+    body: `data: ${JSON.stringify(echo)}\n\n`,
+  }),
+};
+
+type Call = (lmstudio: LMStudioProvider, options: CallOptions) => Promise<unknown>;
+
+const REQUEST = {
+  model: "m",
+  messages: [
+    { role: "system", content: PROMPTS.system },
+    { role: "user", content: [{ type: "text", text: PROMPTS.user }] },
+    { role: "assistant", toolCalls: [{ id: "1", name: "look", arguments: "{}" }] },
+    { role: "tool", toolCallId: "1", content: PROMPTS.toolResult },
+    { role: "user", content: PROMPTS.short },
+    { role: "user", content: PROMPTS.input },
+  ],
+} as const;
+
+const CALLS: Readonly<Record<string, Call>> = {
+  complete: (lmstudio, options) =>
+    lmstudio.complete({ ...REQUEST, messages: [...REQUEST.messages] as never }, options),
+  streamCompletion: (lmstudio, options) =>
+    lmstudio.streamCompletion({ ...REQUEST, messages: [...REQUEST.messages] as never }, options)
+      .response(),
+  embed: (lmstudio, options) =>
+    lmstudio.embed({ model: "m", input: Object.values(PROMPTS) }, options),
+};
+
+/** Everything that prints an error, a program's own log included. */
+function printed(value: unknown): string {
+  const error = value as Error & Record<string, unknown>;
+  const parts = [
+    String(value),
+    Deno.inspect(value, { depth: 20, strAbbreviateSize: 100_000, iterableLimit: 1000 }),
+    JSON.stringify(value),
+    ...["message", "hint", "stack", "endpoint", "bodySnippet", "available", "issues"].map((field) =>
+      Deno.inspect(error?.[field], { depth: 20, strAbbreviateSize: 100_000 })
+    ),
+  ];
+  if (error?.cause !== undefined) parts.push(printed(error.cause));
+  return parts.join("\n");
+}
+
+function assertSilent(value: unknown, forbidden: readonly string[] = FORBIDDEN): void {
+  const text = printed(value);
+  for (const secret of forbidden) {
+    for (const spelling of [secret, JSON.stringify(secret).slice(1, -1), encodeURI(secret)]) {
+      const at = text.indexOf(spelling);
+      assertEquals(at === -1 ? "" : text.slice(Math.max(0, at - 200), at + 200), "", spelling);
+    }
+  }
+}
+
+for (const [name, shape] of Object.entries(SHAPES)) {
+  Deno.test(`nothing that was sent is in the error for ${name}`, async () => {
+    for (const echo of ECHOES) {
+      const { status, body, headers } = shape(echo);
+      const lmstudio = new LMStudioProvider({
+        apiToken: TOKEN,
+        headers: HEADERS,
+        env: {},
+        maxRetries: 0,
+        fetch: () => Promise.resolve(new Response(body, { status, ...headers && { headers } })),
+      });
+      for (const call of Object.values(CALLS)) {
+        const error = await rejection(call(lmstudio, { headers: CALL_HEADERS }));
+        assert(error instanceof ProviderError);
+        assertSilent(error);
+        // Masked, not empty: it still says what happened.
+        assert(error.message.startsWith("Cannot "));
+      }
+    }
+  });
+}
+
+Deno.test("no secret is in the error of a listing", async () => {
+  const echoes = [`Bearer ${TOKEN}`, ...Object.values(HEADERS), ...Object.values(CALL_HEADERS)];
+  for (const shape of Object.values(SHAPES)) {
+    for (const echo of echoes) {
+      const { status, body, headers } = shape(`wrong: ${echo}.`);
+      const lmstudio = new LMStudioProvider({
+        apiToken: TOKEN,
+        headers: HEADERS,
+        env: {},
+        maxRetries: 0,
+        fetch: () => Promise.resolve(new Response(body, { status, ...headers && { headers } })),
+      });
+      assertSilent(await rejection(lmstudio.listModels({ headers: CALL_HEADERS })));
+    }
+  }
+});
+
+Deno.test("headers of the MCP servers in a native chat are masked too", async () => {
+  const secret = "mcp-server-key-7713";
+  const message = `MCP server refused "Bearer ${secret}" (${secret})`;
+  const transport = new Transport({
+    baseUrl: "http://127.0.0.1:1234",
+    service: "LM Studio",
+    headers: {},
+    connectTimeoutMs: 5000,
+    firstTokenTimeoutMs: 5000,
+    idleTimeoutMs: 5000,
+    maxRetries: 0,
+    env: {},
+    fetch: () => Promise.resolve(new Response(JSON.stringify({ error: { message } }))),
+  });
+  const error = await rejection(transport.json(
+    {
+      method: "POST",
+      path: "/api/v1/chat",
+      policy: "stateful",
+      action: "chat",
+      body: {
+        input: "Hello",
+        integrations: [
+          "mcp/playwright",
+          null,
+          { type: "ephemeral_mcp", headers: { Authorization: `Bearer ${secret}` } },
+        ],
+      },
+    },
+    {},
+    Infinity,
+  ));
+  assertSilent(error, [secret]);
+  assert(String(error).includes("MCP server refused"));
+});
+
+Deno.test("neither the provider nor its configuration shows a secret", async () => {
+  const options: LMStudioProviderOptions = { apiToken: TOKEN, headers: HEADERS, env: {} };
+  const lmstudio = new LMStudioProvider(options);
+  assertSilent(lmstudio);
+  assertSilent(resolveConfig(options));
+  assertSilent(resolveConfig({}, { LM_API_TOKEN: TOKEN }));
+  assertSilent(lmstudio.explainConfig());
+  const fetch = () => Promise.resolve(new Response(token("Once")));
+  const stream = new LMStudioProvider({ ...options, fetch })
+    .streamCompletion({ model: "m", messages: PROMPTS.user });
+  assertSilent(stream);
+  const iterator = stream[Symbol.asyncIterator]();
+  await iterator.next();
+  assertSilent(stream);
+  assertSilent(iterator);
+  await stream.cancel();
+  // They are there for code all the same.
+  assertEquals(resolveConfig(options).apiToken, TOKEN);
+});
+
+Deno.test("a token or a header that cannot be sent is refused without being said", async () => {
+  for (
+    const options of [
+      { apiToken: `${TOKEN}\n` + "x" },
+      { apiToken: `${TOKEN} ` + "with a space" },
+      { headers: { "x-api-key": `${HEADERS["x-api-key"]}\r\nx: y` } },
+      { headers: { "x-api-key": `${HEADERS["x-api-key"]} 🦄` } },
+    ]
+  ) {
+    let error: unknown;
+    try {
+      new LMStudioProvider({ env: {}, ...options });
+    } catch (thrown) {
+      error = thrown;
+    }
+    assert(error instanceof ConfigurationError);
+    assertSilent(error);
+  }
+  const lmstudio = new LMStudioProvider({ env: {} });
+  const headers = { "x-trace": `${CALL_HEADERS["x-trace"]}\n` };
+  assertSilent(await rejection(lmstudio.complete("Hello", { headers })));
+});
+
+Deno.test("a request that cannot be written as JSON is not shown", async () => {
+  const cycle: Record<string, unknown> = { diary: PROMPTS.user };
+  cycle.self = cycle;
+  const lmstudio = new LMStudioProvider({ env: {}, apiToken: TOKEN });
+  for (const extraBody of [{ cycle }, { big: 1n, text: PROMPTS.user }]) {
+    const error = await rejection(
+      lmstudio.complete({ model: "m", messages: PROMPTS.user, extraBody }),
+    );
+    assert(error instanceof ProviderError);
+    assertEquals([error.code, error.attempts], ["serialization_failed", 0]);
+    assertSilent(error);
+  }
+});
+
+Deno.test("what had arrived of an answer is for the caller, not for a log", async () => {
+  const fetch = () => Promise.resolve(new Response(token("Wombat says hello")));
+  const lmstudio = new LMStudioProvider({ env: {}, fetch });
+  const request = { model: "m", messages: "Say Wombat" };
+  const error = await rejection(lmstudio.streamCompletion(request).response());
+  assert(error instanceof ProviderError);
+  assertEquals(error.partial?.content, "Wombat says hello");
+  assertSilent(error, ["Wombat"]);
+});
+
+// --- The redactor ------------------------------------------------------------------------------
+
+Deno.test("masking leaves the words that say what happened", () => {
+  const redact = createRedactor([TOKEN, "Zaphod", "my tool v1"], {
+    model: "qwen3",
+    messages: [
+      { role: "user", content: "Hi" },
+      { role: "user", content: "tell me about context overflow" },
+      {
+        role: "assistant",
+        content: "",
+        tool_calls: [{ id: "call_1", type: "function", function: { name: "get_current_weather" } }],
+      },
+    ],
+  });
+  for (
+    const text of [
+      'Hi: the model "qwen3" is not loaded.',
+      "Context length of only 4096 tokens: tell me about it.",
+      "Unknown tool get_current_weather called as call_1 (user, assistant, function).",
+      "Zaphods and UnZaphod are other words; v1 of the tool is mine.",
+    ]
+  ) assertEquals(redact(text), text);
+  assertEquals(redact("Tenant Zaphod: no"), "Tenant ***: no");
+  assertEquals(redact('said "tell me about context overflow" to qwen3'), 'said "***" to qwen3');
+  assertEquals(redact(`(${TOKEN})`), "(***)");
+  assertEquals(redact("agent my tool v1 is old"), "agent *** is old");
+});
+
+Deno.test("masking takes milliseconds, also of the longest echo of megabytes", () => {
+  const prompt = Array.from({ length: 400_000 }, (_, at) => `w${at * 7919 % 99_991}`).join(" ");
+  for (const content of [prompt, "-".repeat(2_000_000), "ab".repeat(1_000_000)]) {
+    const redact = createRedactor([TOKEN], { messages: [{ role: "user", content }] });
+    const echoes = [content.slice(0, 4096), "no echo ".repeat(512), "-".repeat(4096)];
+    const startedAt = performance.now();
+    for (const echo of echoes) redact(echo);
+    // Searching for each stretch by itself took 6 s.
+    assert(performance.now() - startedAt < 1500);
+    assertEquals(redact(content.slice(100, 4000)), "***");
+  }
+});
+
+Deno.test("an echo of several prompts is masked piece by piece", () => {
+  const redact = createRedactor([], {
+    input: ["first text that is long enough", "second text, long enough as well"],
+    extra: "what no field of a prompt holds is shown",
+  });
+  assertEquals(
+    redact("1: first text that is long enough; 2: second text, long enough as well."),
+    "1: ***; 2: ***.",
+  );
+  const shown = "what no field of a prompt holds is shown";
+  assertEquals(redact(shown), shown);
+});

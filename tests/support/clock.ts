@@ -1,0 +1,13 @@
+/** Runs with a monotonic clock that the test moves on; timers are not touched. */
+export async function withClock(
+  run: (pass: (ms: number) => void) => Promise<void>,
+): Promise<void> {
+  const now = performance.now.bind(performance);
+  let passed = 0;
+  performance.now = () => now() + passed;
+  try {
+    await run((ms) => passed += ms);
+  } finally {
+    performance.now = now;
+  }
+}

@@ -1,0 +1,580 @@
+/**
+ * How many requests a server really sees (§5): a second generation keeps a machine busy for minutes behind
+ * its user's back, so what is sent again is counted here, not concluded. The rules themselves are in
+ * `retry_test.ts`.
+ */
+import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
+import {
+  type CallOptions,
+  isProviderError,
+  LMStudioProvider,
+  type LMStudioProviderOptions,
+  NetworkError,
+  ProviderError,
+  RateLimitedError,
+} from "../mod.ts";
+import { type ServerSettings, Transport } from "../src/transport/transport.ts";
+import { inFakeTime, Puppet } from "./support/puppet.ts";
+import { closedPort, deafServer, type RawHandler, rawServer } from "./support/raw_server.ts";
+import { answer, EMBEDDING, FINISH, LISTING, rejection, token } from "./support/wire.ts";
+
+type Call = (lmstudio: LMStudioProvider, options?: CallOptions) => Promise<unknown>;
+
+const READ: Readonly<Record<string, Call>> = {
+  listModels: (lmstudio, options) => lmstudio.listModels(options),
+};
+const STATELESS: Readonly<Record<string, Call>> = {
+  complete: (lmstudio, options) => lmstudio.complete("Hello", options),
+  streamCompletion: (lmstudio, options) => lmstudio.streamCompletion("Hello", options).response(),
+  embed: (lmstudio, options) => lmstudio.embed({ model: "m", input: "text" }, options),
+};
+const ALL = { ...READ, ...STATELESS };
+
+function provider(options: LMStudioProviderOptions): LMStudioProvider {
+  return new LMStudioProvider({ model: "m", env: {}, ...options });
+}
+
+/** Runs without the pauses between attempts. */
+async function withoutPauses<T>(run: () => Promise<T>): Promise<T> {
+  const { random } = Math;
+  Math.random = () => 0;
+  try {
+    return await run();
+  } finally {
+    Math.random = random;
+  }
+}
+
+interface Counted {
+  readonly error: ProviderError;
+  /** Requests that were sent, by path. */
+  readonly requests: readonly string[];
+}
+
+/** Fails every attempt; an answer is a status and a body, anything else is thrown. */
+async function failing(
+  call: Call,
+  failure: readonly [status: number, body: string] | Error,
+  options: LMStudioProviderOptions = {},
+  callOptions: CallOptions = {},
+): Promise<Counted> {
+  const requests: string[] = [];
+  const fetch = (url: RequestInfo | URL): Promise<Response> => {
+    requests.push(new URL(String(url)).pathname);
+    if (failure instanceof Error) return Promise.reject(failure);
+    const [status, body] = failure;
+    return Promise.resolve(new Response(body, { status }));
+  };
+  const error = await withoutPauses(() =>
+    rejection(call(provider({ fetch: fetch, ...options }), callOptions))
+  );
+  assertInstanceOf(error, ProviderError);
+  return { error, requests };
+}
+
+function coded(code: string): Error {
+  return new TypeError("fetch failed", { cause: Object.assign(new Error(code), { code }) });
+}
+
+// --- Statuses ----------------------------------------------------------------------------------
+
+const STATUSES: Readonly<Record<number, { read: number; stateless: number }>> = {
+  400: { read: 1, stateless: 1 },
+  401: { read: 1, stateless: 1 },
+  403: { read: 1, stateless: 1 },
+  408: { read: 3, stateless: 1 },
+  409: { read: 1, stateless: 1 },
+  429: { read: 3, stateless: 3 },
+  500: { read: 1, stateless: 1 },
+  501: { read: 1, stateless: 1 },
+  502: { read: 3, stateless: 1 },
+  503: { read: 3, stateless: 3 },
+  504: { read: 3, stateless: 1 },
+};
+
+for (const [status, expected] of Object.entries(STATUSES)) {
+  Deno.test(`${status} is sent ${expected.read} times by a read, ${expected.stateless} by a generation`, async () => {
+    for (const [name, call] of Object.entries(ALL)) {
+      const { error, requests } = await failing(call, [Number(status), '{"error":"no"}']);
+      const times = name in READ ? expected.read : expected.stateless;
+      assertEquals([requests.length, error.attempts, error.status], [times, times, Number(status)]);
+    }
+  });
+}
+
+Deno.test("an error under 200 is not sent again, even one that another time would help", async () => {
+  for (const call of Object.values(ALL)) {
+    const { error, requests } = await failing(call, [200, '{"error":"Model is unloaded."}']);
+    assertEquals([error.code, error.retriable], ["model_unloaded", true]);
+    assertEquals([requests.length, error.attempts], [1, 1]);
+  }
+});
+
+Deno.test("an error frame in a stream is not sent again", async () => {
+  const frame = 'event: error\ndata: {"error":{"message":"Model is unloaded."}}\n\n';
+  const { error, requests } = await failing(STATELESS.streamCompletion!, [200, frame]);
+  assertEquals([error.code, requests.length], ["model_unloaded", 1]);
+});
+
+Deno.test("what cannot be decoded is not sent again", async () => {
+  for (const call of Object.values(STATELESS)) {
+    const { requests } = await failing(call, [200, "{"]);
+    assertEquals(requests.length, 1);
+  }
+});
+
+Deno.test("maxRetries of the provider and of the call", async () => {
+  const busy = [503, "busy"] as const;
+  for (const call of Object.values(ALL)) {
+    assertEquals((await failing(call, busy, { maxRetries: 0 })).requests.length, 1);
+    assertEquals((await failing(call, busy, { maxRetries: 1 })).error.attempts, 2);
+    assertEquals((await failing(call, busy, { maxRetries: 10 })).requests.length, 11);
+    assertEquals(
+      (await failing(call, busy, { maxRetries: 3 }, { maxRetries: 0 })).error.attempts,
+      1,
+    );
+    assertEquals(
+      (await failing(call, busy, { maxRetries: 0 }, { maxRetries: 4 })).error.attempts,
+      5,
+    );
+  }
+});
+
+Deno.test("an attempt that succeeds ends it", async () => {
+  for (const [name, call] of Object.entries(ALL)) {
+    const bodies: Record<string, string> = {
+      listModels: LISTING,
+      complete: answer("Hi"),
+      streamCompletion: token("Hi") + FINISH,
+      embed: EMBEDDING,
+    };
+    let requests = 0;
+    const fetch = () =>
+      Promise.resolve(
+        ++requests < 3 ? new Response("busy", { status: 503 }) : new Response(bodies[name] ?? null),
+      );
+    await withoutPauses(() => call(provider({ fetch })));
+    assertEquals(requests, 3);
+  }
+});
+
+// --- No connection -----------------------------------------------------------------------------
+
+Deno.test("a refused connection is tried again by every call", async () => {
+  const lmstudio = provider({ baseUrl: `http://127.0.0.1:${closedPort()}` });
+  for (const call of Object.values(ALL)) {
+    const error = await withoutPauses(() => rejection(call(lmstudio)));
+    assertInstanceOf(error, NetworkError);
+    assertEquals([error.code, error.attempts], ["connection_refused", 3]);
+  }
+});
+
+Deno.test("a connection that does not come about is tried again by reads alone", async () => {
+  await using server = await deafServer();
+  const lmstudio = provider({ baseUrl: server.url, connectTimeoutMs: 10 });
+  for (const [name, call] of Object.entries(ALL)) {
+    const error = await withoutPauses(() => rejection(call(lmstudio)));
+    assert(isProviderError(error, "timeout"));
+    assertEquals([error.phase, error.attempts], ["connect", name in READ ? 3 : 1]);
+  }
+});
+
+Deno.test("a server that comes up in time is found", async () => {
+  const port = closedPort();
+  let server: AsyncDisposable | undefined;
+  let requests = 0;
+  const late: typeof fetch = (...input) => {
+    if (++requests === 2) {
+      server = Deno.serve(
+        { hostname: "127.0.0.1", port, onListen() {} },
+        () => new Response(answer("Hi")),
+      );
+    }
+    return fetch(...input);
+  };
+  const lmstudio = provider({ baseUrl: `http://127.0.0.1:${port}`, fetch: late });
+  const { content } = await withoutPauses(() => lmstudio.complete("Hello"));
+  assertEquals([content, requests], ["Hi", 2]);
+  await server?.[Symbol.asyncDispose]();
+});
+
+// --- Broken connections ------------------------------------------------------------------------
+
+/** Resets, after as many good answers as said. */
+function resetting(goodAnswers: number): RawHandler {
+  return async (connection, index) => {
+    if (index >= goodAnswers) return await connection.taste();
+    await connection.request();
+    await connection.respond(200, LISTING, { connection: "close" });
+  };
+}
+
+Deno.test("a reset on a fresh origin: a read is sent again, a generation is not", async () => {
+  for (const [name, call] of Object.entries(ALL)) {
+    await using server = rawServer(resetting(0));
+    const error = await withoutPauses(() => rejection(call(provider({ baseUrl: server.url }))));
+    assertInstanceOf(error, NetworkError);
+    assertEquals(error.code, "connection_reset");
+    const times = name in READ ? 3 : 1;
+    assertEquals([server.connections, error.attempts], [times, times]);
+  }
+});
+
+Deno.test("a reset at once, on an origin used before: a generation is sent once more", async () => {
+  for (const call of Object.values(STATELESS)) {
+    await using server = rawServer(resetting(1));
+    const lmstudio = provider({ baseUrl: server.url, maxRetries: 5 });
+    await lmstudio.listModels();
+    const error = await withoutPauses(() => rejection(call(lmstudio)));
+    assertInstanceOf(error, NetworkError);
+    assertEquals([error.code, error.attempts], ["connection_reset", 2]);
+    assertEquals(server.connections, 1 + 2);
+  }
+});
+
+Deno.test("a pooled connection that the server had closed goes unnoticed", async () => {
+  await using server = rawServer(async (connection, index) => {
+    if (index === 1) return await connection.taste();
+    await connection.request();
+    await connection.respond(200, answer("Hi"), { connection: "close" });
+  });
+  const lmstudio = provider({ baseUrl: server.url });
+  await lmstudio.complete("one");
+  assertEquals((await withoutPauses(() => lmstudio.complete("two"))).content, "Hi");
+  assertEquals(server.connections, 3);
+});
+
+Deno.test("a reset 1 s after sending may be of a generation that runs", async () => {
+  for (const [elapsedMs, requests] of [[999, 2], [1000, 1]] as const) {
+    await inFakeTime(async (pass) => {
+      const puppet = new Puppet();
+      const lmstudio = provider({ fetch: puppet.fetch });
+      const first = lmstudio.complete("one");
+      await pass(0);
+      puppet.last.respond();
+      puppet.last.send(answer("Hi"));
+      puppet.last.end();
+      await first;
+      const second = lmstudio.complete("two");
+      second.catch(() => {});
+      await pass(elapsedMs);
+      puppet.last.fail(coded("ECONNRESET"));
+      await pass(1000);
+      assertEquals(puppet.calls.length - 1, requests);
+      if (requests === 2) {
+        puppet.last.respond();
+        puppet.last.send(answer("Hi again"));
+        puppet.last.end();
+        assertEquals((await second).content, "Hi again");
+      } else {
+        const error = await rejection(second);
+        assert(isProviderError(error, "network"));
+        assertEquals(error.attempts, 1);
+      }
+    });
+  }
+});
+
+Deno.test("a reset between the headers and the body: a read is sent again, a generation is not", async () => {
+  for (const [name, call] of Object.entries(ALL)) {
+    await using server = rawServer(async (connection) => {
+      await connection.request();
+      await connection.respond(200, "", { "content-length": "100" });
+    });
+    const lmstudio = provider({ baseUrl: server.url });
+    const error = await withoutPauses(() => rejection(call(lmstudio)));
+    assertInstanceOf(error, NetworkError);
+    const times = name in READ ? 3 : 1;
+    assertEquals([server.connections, error.attempts], [times, times]);
+  }
+});
+
+Deno.test("nothing is sent again after the first byte of a body", async () => {
+  for (const call of Object.values(ALL)) {
+    await using server = rawServer(async (connection) => {
+      await connection.request();
+      await connection.respond(200, "{", { "content-length": "100" });
+    });
+    const lmstudio = provider({ baseUrl: server.url });
+    const error = await withoutPauses(() => rejection(call(lmstudio)));
+    assertInstanceOf(error, NetworkError);
+    assertEquals([error.code, server.connections], ["connection_reset", 1]);
+  }
+});
+
+Deno.test("nothing is sent again after the first token", async () => {
+  await using server = rawServer(async (connection) => {
+    await connection.request();
+    await connection.startChunked();
+    await connection.chunk(token("Once"));
+  });
+  const lmstudio = provider({ baseUrl: server.url });
+  const error = await rejection(lmstudio.streamCompletion("Hello").response());
+  assertInstanceOf(error, NetworkError);
+  assertEquals([server.connections, error.attempts], [1, 1]);
+});
+
+// --- Pauses ------------------------------------------------------------------------------------
+
+/** One call against a server that is always busy; `sent` is how many requests there were. */
+async function busy(
+  headers: Record<string, string>,
+  options: CallOptions,
+  run: (
+    pass: (ms: number) => Promise<void>,
+    sent: () => number,
+    listed: Promise<unknown>,
+  ) => Promise<void>,
+): Promise<void> {
+  const { random } = Math;
+  Math.random = () => 0.5;
+  try {
+    await inFakeTime(async (pass) => {
+      let sent = 0;
+      const fetch = () => {
+        sent++;
+        return Promise.resolve(new Response("busy", { status: 429, headers }));
+      };
+      const listed = provider({ fetch }).listModels(options);
+      listed.catch(() => {});
+      await pass(0);
+      await run(pass, () => sent, listed);
+    });
+  } finally {
+    Math.random = random;
+  }
+}
+
+Deno.test("pauses double, and are a random part of that", async () => {
+  await busy({}, { maxRetries: 3 }, async (pass, sent, listed) => {
+    let expected = 1;
+    for (const pause of [125, 250, 500]) {
+      await pass(pause - 1);
+      assertEquals(sent(), expected);
+      await pass(1);
+      assertEquals(sent(), ++expected);
+    }
+    const error = await rejection(listed);
+    assertInstanceOf(error, RateLimitedError);
+    assertEquals([error.attempts, error.retryAfterMs], [4, undefined]);
+  });
+});
+
+Deno.test("Retry-After in seconds wins over that, without a random part", async () => {
+  await busy({ "retry-after": "7" }, { maxRetries: 1 }, async (pass, sent, listed) => {
+    await pass(6999);
+    assertEquals(sent(), 1);
+    await pass(1);
+    assertEquals(sent(), 2);
+    const error = await rejection(listed);
+    assertInstanceOf(error, RateLimitedError);
+    assertEquals([error.attempts, error.retryAfterMs], [2, 7000]);
+  });
+});
+
+Deno.test("Retry-After as a date", async () => {
+  await inFakeTime(async (pass) => {
+    const puppet = new Puppet();
+    const listed = provider({ fetch: puppet.fetch, maxRetries: 1 }).listModels();
+    await pass(0);
+    // Dates have no milliseconds.
+    const now = Date.now();
+    const date = new Date(Math.ceil(now / 1000) * 1000 + 5000);
+    puppet.last.respond(503, { "retry-after": date.toUTCString() });
+    puppet.last.end();
+    await pass(0);
+    await pass(date.getTime() - now - 1);
+    assertEquals(puppet.calls.length, 1);
+    await pass(1);
+    assertEquals(puppet.calls.length, 2);
+    puppet.last.respond();
+    puppet.last.send(LISTING);
+    puppet.last.end();
+    await listed;
+  });
+});
+
+Deno.test("Retry-After is waited for 60 s at most, and told as it was", async () => {
+  await busy({ "retry-after": "3600" }, { maxRetries: 1, timeoutMs: Infinity }, async (...args) => {
+    const [pass, sent, listed] = args;
+    await pass(59_999);
+    assertEquals(sent(), 1);
+    await pass(1);
+    assertEquals(sent(), 2);
+    const error = await rejection(listed);
+    assertInstanceOf(error, RateLimitedError);
+    assertEquals(error.retryAfterMs, 3_600_000);
+  });
+});
+
+Deno.test("a Retry-After of 0 is no pause, an unreadable one is none of ours", async () => {
+  await busy({ "retry-after": "0" }, { maxRetries: 1 }, async (pass, sent) => {
+    await pass(0);
+    assertEquals(sent(), 2);
+  });
+  await busy({ "retry-after": "soon" }, { maxRetries: 1 }, async (pass, sent) => {
+    await pass(124);
+    assertEquals(sent(), 1);
+    await pass(1);
+    assertEquals(sent(), 2);
+  });
+});
+
+Deno.test("no pause beyond timeoutMs: the error comes at once, and says more than a timeout", async () => {
+  await busy({ "retry-after": "7" }, { timeoutMs: 7000 }, async (_pass, sent, listed) => {
+    const error = await rejection(listed);
+    assertInstanceOf(error, RateLimitedError);
+    assertEquals([sent(), error.attempts], [1, 1]);
+  });
+  await busy({ "retry-after": "7" }, { timeoutMs: 7001 }, async (pass, sent) => {
+    await pass(7000);
+    assertEquals(sent(), 2);
+  });
+});
+
+Deno.test("timeoutMs covers all attempts", async () => {
+  await inFakeTime(async (pass) => {
+    const puppet = new Puppet();
+    const lmstudio = provider({ fetch: puppet.fetch, maxRetries: 10, timeoutMs: 10_000 });
+    const completed = lmstudio.complete("Hello");
+    completed.catch(() => {});
+    for (let attempt = 1; attempt <= 3; attempt++) {
+      await pass(2900);
+      assertEquals(puppet.calls.length, attempt);
+      puppet.last.respond(503, { "retry-after": "0" });
+      puppet.last.end();
+      await pass(0);
+      await pass(0);
+    }
+    await pass(1299);
+    assertEquals(puppet.calls.length, 4);
+    await pass(1);
+    const error = await rejection(completed);
+    assert(isProviderError(error, "timeout"));
+    assertEquals([error.phase, error.timeoutMs, error.attempts], ["total", 10_000, 4]);
+  });
+});
+
+Deno.test("firstTokenTimeoutMs covers all attempts", async () => {
+  await inFakeTime(async (pass) => {
+    const puppet = new Puppet();
+    const lmstudio = provider({ fetch: puppet.fetch, connectTimeoutMs: Infinity });
+    const options = { firstTokenTimeoutMs: 10_000 };
+    const response = lmstudio.streamCompletion("Hello", options).response();
+    response.catch(() => {});
+    await pass(6000);
+    puppet.last.respond(503, { "retry-after": "2" });
+    puppet.last.end();
+    await pass(0);
+    await pass(2000);
+    puppet.last.respond();
+    await pass(1999);
+    assert(!puppet.last.isCancelled);
+    await pass(1);
+    const error = await rejection(response);
+    assert(isProviderError(error, "timeout"));
+    assertEquals([error.phase, error.attempts, puppet.calls.length], ["first-token", 2, 2]);
+  });
+});
+
+// --- Calls that change something on the server -------------------------------------------------
+
+function stateful(baseUrl: string, more: Partial<ServerSettings> = {}): Promise<unknown> {
+  const transport = transportTo(baseUrl, more);
+  return chat(transport);
+}
+
+function transportTo(baseUrl: string, more: Partial<ServerSettings> = {}): Transport {
+  return new Transport({
+    baseUrl,
+    service: "LM Studio",
+    headers: {},
+    connectTimeoutMs: 5000,
+    firstTokenTimeoutMs: 5000,
+    idleTimeoutMs: 5000,
+    maxRetries: 2,
+    env: {},
+    ...more,
+  });
+}
+
+function chat(transport: Transport): Promise<unknown> {
+  const body = { input: "Hello" };
+  return transport.json(
+    { method: "POST", path: "/api/v1/chat", body, policy: "stateful", action: "chat" },
+    {},
+    Infinity,
+  );
+}
+
+Deno.test("a stateful call is sent again only when the connection was refused", async () => {
+  const failures: readonly (readonly [Error | number, number])[] = [
+    [coded("ECONNREFUSED"), 3],
+    [coded("ECONNRESET"), 1],
+    [408, 1],
+    [429, 1],
+    [500, 1],
+    [502, 1],
+    [503, 1],
+    [504, 1],
+  ];
+  for (const [failure, expected] of failures) {
+    let requests = 0;
+    const fetch = () => {
+      requests++;
+      return failure instanceof Error
+        ? Promise.reject(failure)
+        : Promise.resolve(new Response("no", { status: failure }));
+    };
+    await withoutPauses(() => rejection(stateful("http://127.0.0.1:1", { fetch })));
+    assertEquals(requests, expected, String(failure));
+  }
+});
+
+Deno.test("a stateful call that was reset may have run, and says so", async () => {
+  await using server = rawServer(resetting(1));
+  const transport = transportTo(server.url);
+  const read = { method: "GET", path: "/", policy: "read", action: "look" } as const;
+  await transport.json(read, {}, Infinity);
+  const error = await rejection(chat(transport));
+  assertInstanceOf(error, NetworkError);
+  assertEquals([error.code, error.attempts, server.connections], ["connection_reset", 1, 2]);
+  assertStringIncludes(error.hint, "may have run");
+});
+
+Deno.test("a stateful call that breaks in its answer has run, and says so", async () => {
+  await using server = rawServer(async (connection) => {
+    await connection.request();
+    await connection.respond(200, "{", { "content-length": "100" });
+  });
+  const error = await rejection(stateful(server.url));
+  assertInstanceOf(error, NetworkError);
+  assertStringIncludes(error.hint, "may have run");
+});
+
+Deno.test("Deno does not send a stateful call again behind our back", async () => {
+  // A reused connection that closes without an answer: of a body that can be read twice, Deno sends it
+  // again by itself, which no option switches off.
+  for (const [policy, expected] of [["stateful", 1], ["stateless", 2]] as const) {
+    const posts: string[] = [];
+    await using server = rawServer(async (connection) => {
+      while (true) {
+        const request = await connection.request();
+        if (request === "") return;
+        if (!request.startsWith("GET")) {
+          posts.push(request);
+          return;
+        }
+        await connection.respond(200, "{}");
+      }
+    });
+    const transport = transportTo(server.url, { maxRetries: 0 });
+    const read = { method: "GET", path: "/", policy: "read", action: "look" } as const;
+    await transport.json(read, {}, Infinity);
+    const post = { method: "POST", path: "/", body: { a: 1 }, policy, action: "act" } as const;
+    const error = await rejection(transport.json(post, {}, Infinity));
+    assertInstanceOf(error, NetworkError);
+    assertEquals([error.code, posts.length], ["connection_reset", expected], policy);
+    assertStringIncludes(posts[0] ?? "", '{"a":1}');
+  }
+});
