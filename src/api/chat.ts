@@ -21,13 +21,20 @@ import { decodeStats, decodeUsage, measureStats } from "./usage.ts";
 /** The route of completions. */
 export const CHAT_PATH = "/v1/chat/completions";
 
-/** Asks for one answer. @param body as `encodeCompletionRequest` gives it. */
+/**
+ * Asks for one answer.
+ *
+ * @param body as `encodeCompletionRequest` gives it, with the model.
+ * @param startedAt when the call began that this request is part of.
+ */
 export async function requestCompletion(
   transport: Transport,
   body: Record<string, unknown>,
   action: string,
   options: CallOptions,
+  startedAt: number,
 ): Promise<CompletionResponse> {
+  const sentAt = performance.now();
   const request: TransportRequest = {
     method: "POST",
     path: CHAT_PATH,
@@ -36,8 +43,8 @@ export async function requestCompletion(
     action,
     model: typeof body.model === "string" ? body.model : undefined,
   };
-  const { value, elapsedMs, context } = await transport.json(request, options, Infinity);
-  return decodeCompletion(value, elapsedMs, context);
+  const { value, context } = await transport.json(request, options, Infinity, startedAt);
+  return decodeCompletion(value, performance.now() - sentAt, context);
 }
 
 /** What a finished answer consists of, whichever way it came. */
@@ -99,7 +106,7 @@ export function decodeCompletion(
   const ownReasoning = reasoningOf(message);
   const split = splitThinking(textOf(message.content));
   const assembler = new ToolCallAssembler();
-  assembler.feed(message.tool_calls);
+  assembler.feedWhole(message.tool_calls);
   const usage = decodeUsage(value.usage);
   return toCompletionResponse({
     id: textOf(value.id),

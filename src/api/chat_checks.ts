@@ -4,7 +4,6 @@
  * @module
  */
 
-import { describe } from "../core/config.ts";
 import {
   checkFields,
   checkName,
@@ -15,6 +14,7 @@ import {
 } from "../core/request_checks.ts";
 import type { ContentPart, Message } from "../core/messages.ts";
 import type { CompletionRequest } from "../core/types.ts";
+import { describe, describeType } from "../core/value_checks.ts";
 
 const NUMBER_RULES = {
   temperature: { form: "a number of 0 or more", accepts: (n) => n >= 0 && Number.isFinite(n) },
@@ -242,11 +242,6 @@ function checkExtraBody(extra: unknown, refuse: Refuse): void {
   if (extra === undefined) return;
   if (!isRecord(extra)) throw refuse(`extraBody is ${describe(extra)}, not an object`);
   for (const name of ["model", "messages", "stream"]) {
-    if (Object.hasOwn(extra, name)) throw refuse(`extraBody may not set "${name}"`);
+    if (extra[name] !== undefined) throw refuse(`extraBody may not set "${name}"`);
   }
-}
-
-// Text of a message is never said.
-function describeType(value: unknown): string {
-  return typeof value === "string" ? "text" : describe(value);
 }

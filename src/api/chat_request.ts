@@ -5,22 +5,20 @@
  * @module
  */
 
-import { describe } from "../core/config.ts";
 import type { Refuse } from "../core/request_checks.ts";
 import type { AssistantMessage, Message, Tool, ToolCall } from "../core/messages.ts";
 import type { CompletionRequest } from "../core/types.ts";
+import { describe } from "../core/value_checks.ts";
 import { encodeImage } from "./images.ts";
 import { toJsonSchema } from "./json_schema.ts";
 
-/** The body for a checked request. */
+/** The body for a checked request, but for the model: what cannot be written is refused before one is looked for. */
 export async function encodeCompletionRequest(
   request: CompletionRequest,
-  model: string,
   refuse: Refuse,
 ): Promise<Record<string, unknown>> {
   const { schema, schemaName, toolChoice, reasoning } = request;
   const body: Record<string, unknown> = {
-    model,
     messages: await encodeMessages(request.messages, refuse),
     temperature: request.temperature,
     top_p: request.topP,
@@ -55,7 +53,9 @@ export async function encodeCompletionRequest(
       },
     };
   }
-  return { ...body, ...request.extraBody };
+  // `undefined` means absent here too: it must not take away what is set.
+  const extra = Object.entries(request.extraBody ?? {}).filter(([, value]) => value !== undefined);
+  return { ...body, ...Object.fromEntries(extra) };
 }
 
 async function encodeMessages(

@@ -35,12 +35,22 @@ import { decodeStats, decodeUsage, measureStats } from "./usage.ts";
 
 /** What a streamed completion is asked with. */
 export interface ChatStreamRequest {
-  /** As `encodeCompletionRequest` gives it. */
+  /** As `encodeCompletionRequest` gives it, with the model. */
   readonly body: Record<string, unknown>;
   readonly action: string;
   readonly options: CallOptions;
-  /** Told the model that answers, before the first chunk is given out. What it throws ends the stream. */
-  readonly onModel: (model: string) => void | Promise<void>;
+  /**
+   * Told the model that answers, and what has arrived, before the first chunk is given out. What it throws
+   * ends the stream.
+   */
+  readonly onModel: (
+    model: string,
+    arrived: {
+      /** Where the server did not stream. */
+      response: CompletionResponse | undefined;
+      partial: PartialAnswer | undefined;
+    },
+  ) => void | Promise<void>;
 }
 
 /** One streamed completion: `next()` until it gives `undefined`, then `response()`. */
@@ -157,7 +167,10 @@ export class ChatStream {
     if (this.#isModelChecked || this.#model === "") return;
     this.#isModelChecked = true;
     try {
-      await this.#request.onModel(this.#model);
+      await this.#request.onModel(this.#model, {
+        response: this.#whole,
+        partial: this.partial(),
+      });
     } catch (error) {
       // Nothing of another model's answer is given out as this one's.
       this.#queue = [];
@@ -185,16 +198,14 @@ export class ChatStream {
     const { data } = event;
     if (data === "" || data.trim() === "") return;
     if (data.length < 32 && data.trim() === "[DONE]") return this.#takeDone();
-    let frame: unknown;
-    try {
-      frame = JSON.parse(data);
-    } catch {
-      throw this.error("the stream has an event that is not JSON", "malformed_stream");
+    const frame = parseFrame(data);
+    if (event.event === "error" || (isRecord(frame) && frame.error !== undefined)) {
+      this.#takeErrorFrame(event, frame);
     }
     if (!isRecord(frame)) {
-      throw this.error("the stream has an event that is no object", "malformed_stream");
+      const state = frame === undefined ? "not JSON" : "no object";
+      throw this.error(`the stream has an event that is ${state}`, "malformed_stream");
     }
-    if (event.event === "error" || frame.error !== undefined) this.#takeErrorFrame(event, frame);
     this.#raw = frame;
     if (this.#id === "") this.#id = textOf(frame.id);
     if (this.#model === "") this.#model = textOf(frame.model);
@@ -206,9 +217,10 @@ export class ChatStream {
     }
   }
 
-  #takeErrorFrame(event: SseEvent, frame: Record<string, unknown>): void {
-    const wire = readWireError(frame) ??
-      (event.event === "error" ? { message: textOf(frame.message) } : undefined);
+  #takeErrorFrame({ event, data }: SseEvent, frame: unknown): void {
+    // Whatever an `error` event holds, it is no part of the answer.
+    const unread = isRecord(frame) ? textOf(frame.message) : data;
+    const wire = readWireError(frame) ?? (event === "error" ? { message: unread } : undefined);
     if (wire !== undefined) throw errorFromWire(wire, undefined, this.#reader.context);
   }
 
@@ -223,7 +235,8 @@ export class ChatStream {
       if (text !== "" || reasoning !== "" || calls.length > 0) this.#markFirstToken();
       this.#give(split?.content ?? "", reasoning, calls);
     }
-    if (typeof finishReason === "string" && finishReason !== "") {
+    // Some repeat it in every frame that follows: the wait for the end is not begun anew.
+    if (typeof finishReason === "string" && finishReason !== "" && !this.#finishReason) {
       this.#markFirstToken();
       this.#finishReason = finishReason;
       this.#finishedAt = performance.now();
@@ -316,6 +329,15 @@ export class ChatStream {
     const finishedAt = this.#finishedAt ?? performance.now();
     const firstTokenAt = this.#firstTokenAt ?? finishedAt;
     return measureStats(this.#usage, finishedAt - firstTokenAt, firstTokenAt - this.#startedAt);
+  }
+}
+
+/** The JSON of an event; `undefined` when it is none. */
+function parseFrame(data: string): unknown {
+  try {
+    return JSON.parse(data);
+  } catch {
+    return undefined;
   }
 }
 

@@ -63,12 +63,14 @@ export interface OpenAIEntry {
 
 const text = z.string().min(1).optional().catch(undefined);
 const count = z.number().nonnegative().optional().catch(undefined);
+/** Some say 0 where they do not know. */
+const length = z.number().positive().optional().catch(undefined);
 const flag = z.boolean().optional().catch(undefined);
 
 const instance = z.object({
   id: z.string().min(1),
   config: z.object({
-    context_length: count,
+    context_length: length,
     eval_batch_size: count,
     parallel: count,
     flash_attention: flag,
@@ -87,7 +89,7 @@ const v1Entry = z.object({
   size_bytes: count,
   params_string: text,
   loaded_instances: z.array(instance).optional().catch(undefined),
-  max_context_length: count,
+  max_context_length: length,
   format: text,
   capabilities: z.object({
     vision: flag,
@@ -105,8 +107,8 @@ const v0Entry = z.object({
   arch: text,
   compatibility_type: text,
   quantization: text,
-  max_context_length: count,
-  loaded_context_length: count,
+  max_context_length: length,
+  loaded_context_length: length,
   capabilities: z.array(z.string()).optional().catch(undefined),
 });
 

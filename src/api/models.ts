@@ -48,10 +48,11 @@ export class ModelLister {
   async list(options: CallOptions): Promise<ModelInfo[]> {
     const remembered = this.#remembered;
     const others = this.#listings.filter((listing) => listing !== remembered);
+    const startedAt = performance.now();
     let last: unknown;
     for (const listing of remembered === undefined ? others : [remembered, ...others]) {
       try {
-        const models = await this.#ask(listing, options);
+        const models = await this.#ask(listing, options, startedAt);
         this.#remembered = listing;
         return models;
       } catch (error) {
@@ -59,15 +60,16 @@ export class ModelLister {
         last = error;
       }
     }
-    throw last;
+    throw noListing(last);
   }
 
-  async #ask(listing: Listing, options: CallOptions): Promise<ModelInfo[]> {
+  async #ask(listing: Listing, options: CallOptions, startedAt: number): Promise<ModelInfo[]> {
     const { path } = listing;
     const { value, context } = await this.#transport.json(
       { method: "GET", path, policy: "read", action: "list models" },
       options,
       LISTING_TIMEOUT_MS,
+      startedAt,
     );
     const models = await listing.decode(value, this.#provider);
     if (models === undefined) throw notLMStudio(`${path} gives no list of models`, 200, context);
@@ -86,6 +88,19 @@ function isAbsence(error: unknown): boolean {
     default:
       return error.status === 404 || error.status === 405;
   }
+}
+
+/** No listing at all: what the last one said tells why, except where it only said 404. */
+function noListing(last: unknown): unknown {
+  if (!isProviderError(last, "invalid-request")) return last;
+  const { status, service, endpoint, attempts } = last;
+  return new ApiError(`Cannot list models: no route for it, the server answers ${status}`, {
+    code: "not_lm_studio",
+    service,
+    endpoint,
+    attempts,
+    status,
+  });
 }
 
 function notLMStudio(state: string, status: number, context: ErrorContext): ApiError {
@@ -213,14 +228,31 @@ function withoutUndefined<T extends object>(
   ) as { [K in keyof T]: Exclude<T[K], undefined> };
 }
 
-/** Some builds list a model twice: once is enough, and the loaded one says more. */
+/** Some builds list a model several times: once is enough, with the copies and variants of all. */
 function mergeByName(models: readonly ModelInfo[]): ModelInfo[] {
   const byId = new Map<string, ModelInfo>();
   for (const model of models) {
     const known = byId.get(model.id);
-    if (known === undefined || (known.loaded !== true && model.loaded === true)) {
-      byId.set(model.id, model);
-    }
+    byId.set(model.id, known === undefined ? model : merge(known, model));
   }
   return [...byId.values()];
+}
+
+function merge(first: ModelInfo, second: ModelInfo): ModelInfo {
+  // The loaded one says more.
+  const [main, other] = first.loaded !== true && second.loaded === true
+    ? [second, first]
+    : [first, second];
+  const variants = main.variants ?? other.variants;
+  const instances = main.instances ?? other.instances;
+  const added = (other.instances ?? []).filter(({ id }) =>
+    !instances?.some((instance) => instance.id === id)
+  );
+  return {
+    ...main,
+    ...(variants === undefined
+      ? {}
+      : { variants: [...new Set([...variants, ...other.variants ?? []])] }),
+    ...(instances === undefined ? {} : { instances: [...instances, ...added] }),
+  };
 }

@@ -82,13 +82,10 @@ export class ThinkSplitter {
   }
 }
 
-/** Splits a whole text. Templates that begin the answer inside the reasoning leave the opening tag out. */
+/** Splits a whole text, as it would be split had it been streamed. */
 export function splitThinking(text: string): SplitText {
-  const close = text.indexOf(CLOSE);
-  const open = text.indexOf(OPEN);
-  const isOpened = open === -1 || open > close ? OPEN + text : text;
   const splitter = new ThinkSplitter();
-  const start = splitter.feed(close === -1 ? text : isOpened);
+  const start = splitter.feed(text);
   const end = splitter.end();
   return { content: start.content + end.content, reasoning: start.reasoning + end.reasoning };
 }

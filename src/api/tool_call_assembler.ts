@@ -26,6 +26,12 @@ export class ToolCallAssembler {
     return wireCalls.flatMap((wireCall) => isRecord(wireCall) ? this.#feedCall(wireCall) : []);
   }
 
+  /** Takes the `tool_calls` of a whole answer, where each entry is a call of its own, numbered or not. */
+  feedWhole(wireCalls: unknown): void {
+    if (!Array.isArray(wireCalls)) return;
+    this.feed(wireCalls.map((call, index) => isRecord(call) ? { ...call, index } : call));
+  }
+
   /** The calls so far. A call that has neither a name nor arguments is none. */
   calls(): ToolCall[] {
     return this.#slots.flatMap((slot, index) =>
@@ -40,6 +46,8 @@ export class ToolCallAssembler {
     const id = typeof wireCall.id === "string" ? wireCall.id : "";
     const name = typeof wireFunction.name === "string" ? wireFunction.name : "";
     const text = argumentsText(wireFunction.arguments);
+    // Such a piece must not take up a number.
+    if (id === "" && name === "" && text === "") return [];
     const [index, slot] = this.#slot(wireCall.index, id);
     const delta: ToolCallDelta = { index };
     if (slot.id === "" && id !== "") slot.id = delta.id = id;
@@ -53,11 +61,14 @@ export class ToolCallAssembler {
 
   /** The call this piece belongs to. Our own index has no gaps, whatever the wire's has. */
   #slot(wireIndex: unknown, id: string): readonly [number, Slot] {
-    const known = typeof wireIndex === "number"
-      ? this.#slots.findLastIndex((slot) => slot.wireIndex === wireIndex)
-      : id !== ""
-      ? this.#slots.findIndex((slot) => slot.id === id)
-      : this.#slots.length - 1;
+    const isSameIndex = (slot: Slot): boolean =>
+      typeof wireIndex !== "number" || slot.wireIndex === wireIndex;
+    const byId = id === ""
+      ? -1
+      : this.#slots.findIndex((slot) => slot.id === id && isSameIndex(slot));
+    // Without a number and an id it goes on with the last call.
+    const isNew = typeof wireIndex !== "number" && id !== "";
+    const known = byId !== -1 || isNew ? byId : this.#slots.findLastIndex(isSameIndex);
     const slot = this.#slots[known];
     // Servers that number every call 0 tell them apart by id.
     if (slot !== undefined && (id === "" || slot.id === "" || slot.id === id)) return [known, slot];

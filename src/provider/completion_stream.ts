@@ -21,7 +21,7 @@ export interface ChunkSource {
   /** What has arrived, if anything has. */
   partial(): PartialAnswer | undefined;
   /** The whole answer, after the final chunk. */
-  response(): CompletionResponse;
+  response(): CompletionResponse | Promise<CompletionResponse>;
   /** Lets go of everything. Idempotent. */
   close(): void;
 }
@@ -56,6 +56,7 @@ export class LazyCompletionStream implements CompletionStream {
 
   /**
    * @param open checks the request and makes the source; its signal is aborted by the caller and by `cancel()`.
+   * @param callerSignal as it was given, so not checked.
    */
   constructor(
     open: (signal: AbortSignal) => Promise<ChunkSource>,
@@ -63,7 +64,10 @@ export class LazyCompletionStream implements CompletionStream {
     label: StreamLabel,
   ) {
     this.#open = open;
-    this.#callerSignal = callerSignal;
+    // What is no signal is refused at the first pull, by `open`. One of another realm or a polyfill counts.
+    this.#callerSignal = typeof callerSignal?.addEventListener === "function"
+      ? callerSignal
+      : undefined;
     this.#label = label;
   }
 
@@ -80,7 +84,8 @@ export class LazyCompletionStream implements CompletionStream {
   }
 
   get textStream(): AsyncIterable<string> {
-    return { [Symbol.asyncIterator]: () => this.#texts() };
+    const text = ({ content }: StreamingChunk) => content === "" ? undefined : content;
+    return { [Symbol.asyncIterator]: () => this.#map(text) };
   }
 
   response(): Promise<CompletionResponse> {
@@ -104,9 +109,14 @@ export class LazyCompletionStream implements CompletionStream {
 
   toTextStream(): ReadableStream<Uint8Array> {
     const encoder = new TextEncoder();
-    return this.#toWebStream((chunk) =>
-      chunk.content === "" ? undefined : encoder.encode(chunk.content)
-    );
+    let held = "";
+    return this.#toWebStream(({ content, isFinal }) => {
+      const text = held + content;
+      // Half of a character may come alone: its other half is in the next piece.
+      held = !isFinal && /[\ud800-\udbff]$/.test(text) ? text.slice(-1) : "";
+      const whole = text.slice(0, text.length - held.length);
+      return whole === "" ? undefined : encoder.encode(whole);
+    });
   }
 
   /** The error for a second consumer. */
@@ -130,12 +140,13 @@ export class LazyCompletionStream implements CompletionStream {
       const chunk = this.#outcome === undefined && !this.#controller.signal.aborted
         ? this.#source?.take()
         : undefined;
-      if (chunk !== undefined) return Promise.resolve({ done: false, value: chunk });
+      if (chunk !== undefined) return Promise.resolve(this.#give(chunk));
     }
     const pull = (this.#pending ?? Promise.resolve()).then(() => this.#pull());
-    const settled = pull.then(() => {}, () => {}).then(() => {
+    const onSettled = (): void => {
       if (this.#pending === settled) this.#pending = undefined;
-    });
+    };
+    const settled = pull.then(onSettled, onSettled);
     this.#pending = settled;
     return pull;
   }
@@ -147,7 +158,7 @@ export class LazyCompletionStream implements CompletionStream {
       const source = this.#source ?? await this.#start();
       this.#controller.signal.throwIfAborted();
       const chunk = await source.next();
-      if (chunk !== undefined) return { done: false, value: chunk };
+      if (chunk !== undefined) return this.#give(chunk);
       this.#end({ kind: "done" });
       return DONE;
     } catch (error) {
@@ -158,15 +169,24 @@ export class LazyCompletionStream implements CompletionStream {
     }
   }
 
+  /** With the final chunk the answer is whole: leaving after it is no cancelling. */
+  #give(value: StreamingChunk): IteratorResult<StreamingChunk, undefined> {
+    if (value.isFinal) this.#end({ kind: "done" });
+    return { done: false, value };
+  }
+
   async #start(): Promise<ChunkSource> {
     const signal = this.#callerSignal;
-    const onAbort = (): void => this.#controller.abort(signal?.reason);
+    const onAbort = (): void => {
+      this.#controller.abort(signal?.reason);
+      // A user's own `fetch` may not heed the signal, and nobody may pull again. A pull sees to it itself.
+      if (this.#pending === undefined) this.#source?.close();
+    };
     signal?.addEventListener("abort", onAbort);
     this.#stopListening = () => signal?.removeEventListener("abort", onAbort);
     if (signal?.aborted === true) onAbort();
     this.#controller.signal.throwIfAborted();
     const source = await this.#open(this.#controller.signal);
-    if (this.#isCancelled()) source.close();
     this.#source = source;
     return source;
   }
@@ -202,24 +222,41 @@ export class LazyCompletionStream implements CompletionStream {
     });
   }
 
-  async *#texts(): AsyncGenerator<string, void, undefined> {
-    for await (const { content } of this) {
-      if (content !== "") yield content;
-    }
+  /** The chunks as something else; those that are `undefined` are left out. */
+  #map<T>(map: (chunk: StreamingChunk) => T | undefined): AsyncIterator<T, undefined> {
+    const chunks = this[Symbol.asyncIterator]();
+    const pull = async (): Promise<IteratorResult<T, undefined>> => {
+      while (true) {
+        const result = await chunks.next();
+        if (result.done === true) return DONE;
+        const value = map(result.value);
+        if (value !== undefined) return { done: false, value };
+      }
+    };
+    let last: Promise<unknown> = Promise.resolve();
+    return {
+      next: () => {
+        // One after the other: a pull that leaves a chunk out must not be overtaken.
+        const next = last.then(pull, pull);
+        last = next;
+        return next;
+      },
+      return: async () => {
+        await chunks.return?.();
+        return DONE;
+      },
+    };
   }
 
   /** Pulls only when asked: a web stream that nobody reads starts nothing. */
   #toWebStream<T>(map: (chunk: StreamingChunk) => T | undefined): ReadableStream<T> {
-    let iterator: AsyncIterator<StreamingChunk> | undefined;
+    let iterator: AsyncIterator<T, undefined> | undefined;
     return new ReadableStream<T>({
       pull: async (controller) => {
-        iterator ??= this[Symbol.asyncIterator]();
-        while (true) {
-          const result = await iterator.next();
-          if (result.done === true) return controller.close();
-          const value = map(result.value);
-          if (value !== undefined) return controller.enqueue(value);
-        }
+        iterator ??= this.#map(map);
+        const result = await iterator.next();
+        if (result.done === true) controller.close();
+        else controller.enqueue(result.value);
       },
       cancel: (reason) => this.cancel(reason),
     }, { highWaterMark: 0 });

@@ -5,7 +5,6 @@
  */
 
 import { requestEmbeddings } from "../api/embeddings.ts";
-import { describe } from "../core/config.ts";
 import { ParseError } from "../core/errors.ts";
 import {
   checkCallback,
@@ -16,6 +15,7 @@ import {
   type Refuse,
 } from "../core/request_checks.ts";
 import type { CallOptions, EmbeddingRequest, EmbeddingResponse, Usage } from "../core/types.ts";
+import { describe, describeType } from "../core/value_checks.ts";
 import type { Transport } from "../transport/transport.ts";
 
 const FIELDS: ReadonlySet<string> = new Set(
@@ -35,7 +35,7 @@ const DEFAULT_BATCH_SIZE = 64;
 
 /** Refuses a request that cannot be sent. */
 export function checkEmbeddingRequest(request: unknown, refuse: Refuse): EmbeddingRequest {
-  if (!isRecord(request)) throw refuse(`the request is ${describe(request)}, not an object`);
+  if (!isRecord(request)) throw refuse(`the request is ${describeType(request)}, not an object`);
   checkFields(request, FIELDS, "field", refuse);
   checkName("model", request.model, refuse);
   checkNumber("batchSize", request.batchSize, COUNT, refuse);
@@ -58,24 +58,31 @@ export function checkEmbeddingRequest(request: unknown, refuse: Refuse): Embeddi
   return request as unknown as EmbeddingRequest;
 }
 
+/** What is the same for every batch of a call. */
+export interface BatchCall {
+  readonly transport: Transport;
+  readonly model: string;
+  /** Completes "Cannot …" in errors. */
+  readonly action: string;
+  readonly options: CallOptions;
+  /** When the call began, by `performance.now()`. */
+  readonly startedAt: number;
+}
+
 /**
  * Embeds all texts. The first failure ends the batches under way.
  *
- * @param onBatch is shown each batch's answer; what it throws ends the call.
+ * @param onBatch is shown each batch's answer; what it throws ends the call. Its signal ends with the call.
  */
 export async function embedInBatches(
-  transport: Transport,
   request: EmbeddingRequest,
-  model: string,
-  action: string,
-  options: CallOptions,
-  onBatch: (response: EmbeddingResponse) => Promise<void>,
+  { transport, model, action, options, startedAt }: BatchCall,
+  onBatch: (response: EmbeddingResponse, signal: AbortSignal) => Promise<void>,
 ): Promise<EmbeddingResponse> {
   const texts = typeof request.input === "string" ? [request.input] : request.input;
   const batchSize = request.batchSize ?? DEFAULT_BATCH_SIZE;
   const batchCount = Math.ceil(texts.length / batchSize);
   const responses: EmbeddingResponse[] = [];
-  const startedAt = performance.now();
   const controller = new AbortController();
   const { signal } = options;
   const onAbort = (): void => controller.abort(signal?.reason);
@@ -89,7 +96,8 @@ export async function embedInBatches(
       const input = texts.slice(batch * batchSize, (batch + 1) * batchSize);
       const own = { ...options, signal: controller.signal };
       const response = await requestEmbeddings(transport, model, input, action, own, startedAt);
-      await onBatch(response);
+      await onBatch(response, controller.signal);
+      controller.signal.throwIfAborted();
       responses[batch] = response;
       done += input.length;
       request.onProgress?.(done, texts.length);

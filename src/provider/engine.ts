@@ -70,7 +70,7 @@ export class Engine {
     const models = await this.#lister.list(checked);
     this.#models.put(models);
     // The cache must not change when the caller sorts or edits what it got.
-    return models.map((model) => ({ ...model }));
+    return structuredClone(models);
   }
 
   /** As `ModelProvider.complete`. */
@@ -78,12 +78,14 @@ export class Engine {
     input: string | CompletionRequest,
     options: CallOptions | undefined,
   ): Promise<CompletionResponse> {
-    const { request, checked } = this.#checkCompletion("complete", input, options);
+    const startedAt = performance.now();
+    const { request, checked, fields } = await this.#encode("complete", input, options);
     const model = request.model ?? await this.#chooseChatModel("complete", checked);
     const action = `complete with model "${model}"`;
-    const body = await encodeCompletionRequest(request, model, this.#refuse(action));
-    const response = await requestCompletion(this.transport, body, action, checked);
-    await this.#checkAnswer(action, model, response.model, checked, { response });
+    const body = { model, ...fields };
+    const response = await requestCompletion(this.transport, body, action, checked, startedAt);
+    const rest = this.#rest(checked, startedAt);
+    await this.#checkAnswer(action, model, response.model, rest, { response });
     return response;
   }
 
@@ -92,27 +94,20 @@ export class Engine {
     input: string | CompletionRequest,
     options: CallOptions | undefined,
   ): CompletionStream {
+    const label = { action: "stream a completion", service: this.#dialect.service };
     const open = async (signal: AbortSignal): Promise<ChatStream> => {
-      const { request, checked } = this.#checkCompletion("stream a completion", input, options);
+      const { request, checked, fields } = await this.#encode(label.action, input, options);
       const own: CallOptions = { ...checked, signal };
-      const model = request.model ?? await this.#chooseChatModel("stream a completion", own);
-      const action = `stream a completion with model "${model}"`;
-      const body = await encodeCompletionRequest(request, model, this.#refuse(action));
-      const stream: ChatStream = new ChatStream(this.transport, {
-        body,
+      const model = request.model ?? await this.#chooseChatModel(label.action, own);
+      const action = `${label.action} with model "${model}"`;
+      return new ChatStream(this.transport, {
+        body: { model, ...fields },
         action,
         options: own,
-        onModel: (answered) =>
-          this.#checkAnswer(action, model, answered, own, { partial: stream.partial() }),
+        onModel: (answered, arrived) => this.#checkAnswer(action, model, answered, own, arrived),
       });
-      return stream;
     };
-    // An options value that is no object is refused at the first pull, like everything else.
-    const signal = options?.signal instanceof AbortSignal ? options.signal : undefined;
-    return new LazyCompletionStream(open, signal, {
-      action: "stream a completion",
-      service: this.#dialect.service,
-    });
+    return new LazyCompletionStream(open, options?.signal, label);
   }
 
   /** As `ModelProvider.embed`. */
@@ -120,6 +115,7 @@ export class Engine {
     input: EmbeddingRequest,
     options: CallOptions | undefined,
   ): Promise<EmbeddingResponse> {
+    const startedAt = performance.now();
     const refuse = this.#refuse("embed");
     const checked = checkCallOptions(options, refuse);
     const request = checkEmbeddingRequest(input, refuse);
@@ -129,9 +125,16 @@ export class Engine {
         this.#choiceContext("embed"),
       );
     const action = `embed with model "${model}"`;
-    const onBatch = (response: EmbeddingResponse): Promise<void> =>
-      this.#checkAnswer(action, model, response.model, checked, { response });
-    return await embedInBatches(this.transport, request, model, action, checked, onBatch);
+    const known = new Set<string>();
+    const onBatch = async (response: EmbeddingResponse, signal: AbortSignal): Promise<void> => {
+      // Every batch may be answered by another model; each is told once.
+      if (known.has(response.model)) return;
+      known.add(response.model);
+      const rest = { ...this.#rest(checked, startedAt), signal };
+      await this.#checkAnswer(action, model, response.model, rest, { response });
+    };
+    const batch = { transport: this.transport, model, action, options: checked, startedAt };
+    return await embedInBatches(request, batch, onBatch);
   }
 
   /** As `ModelProvider.supportsModel`. */
@@ -152,16 +155,28 @@ export class Engine {
     return refusal(action, this.#dialect.service);
   }
 
-  #checkCompletion(
+  /** Everything that can be refused is, before anything is sent. */
+  async #encode(
     action: string,
     input: unknown,
     options: unknown,
-  ): { request: CompletionRequest; checked: CallOptions } {
+  ): Promise<{
+    request: CompletionRequest;
+    checked: CallOptions;
+    fields: Record<string, unknown>;
+  }> {
     const refuse = this.#refuse(action);
     const checked = checkCallOptions(options, refuse);
     const request = checkCompletionRequest(input, refuse);
-    const model = request.model ?? this.#config.model;
-    return { request: { ...request, model }, checked };
+    const fields = await encodeCompletionRequest(request, refuse);
+    return { request: { ...request, model: request.model ?? this.#config.model }, checked, fields };
+  }
+
+  /** Options for what is still to be done in a call: `timeoutMs` is for all of it. */
+  #rest(options: CallOptions, startedAt: number): CallOptions {
+    const timeoutMs = options.timeoutMs ?? this.#config.timeoutMs;
+    if (timeoutMs === undefined) return options;
+    return { ...options, timeoutMs: Math.max(1, timeoutMs - (performance.now() - startedAt)) };
   }
 
   async #chooseChatModel(action: string, options: CallOptions): Promise<string> {
@@ -182,7 +197,8 @@ export class Engine {
     const checked = checkCallOptions(options, refuse);
     checkName("model", model ?? null, refuse);
     try {
-      const known = findModel(await this.#models.get(this.#config.modelCacheTtlMs, checked), model);
+      checked.signal?.throwIfAborted();
+      const known = findModel(this.#models.recent(this.#config.modelCacheTtlMs) ?? [], model);
       // A model that is not there may be new.
       return known ?? findModel(await this.#models.refresh(checked), model);
     } catch (error) {
@@ -200,7 +216,7 @@ export class Engine {
     answered: string,
     options: CallOptions,
     arrived: {
-      response?: CompletionResponse | EmbeddingResponse;
+      response?: CompletionResponse | EmbeddingResponse | undefined;
       partial?: PartialAnswer | undefined;
     },
   ): Promise<void> {
@@ -227,7 +243,7 @@ export class Engine {
   /** An alias is known only from the listing; without one the names alone decide. */
   async #listingForNames(options: CallOptions): Promise<readonly ModelInfo[]> {
     try {
-      return await this.#models.get(CHOICE_MAX_AGE_MS, { signal: options.signal });
+      return await this.#models.get(CHOICE_MAX_AGE_MS, options);
     } catch (error) {
       options.signal?.throwIfAborted();
       if (isProviderError(error)) return [];

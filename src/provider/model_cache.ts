@@ -18,7 +18,8 @@ export class ModelCache {
   readonly #list: (options: CallOptions) => Promise<ModelInfo[]>;
   #models: readonly ModelInfo[] | undefined;
   #listedAt = 0;
-  #round: Round | undefined;
+  /** By the options they were asked with: a limit of one caller, or its headers, are not another's. */
+  readonly #rounds = new Map<string, Round>();
 
   constructor(list: (options: CallOptions) => Promise<ModelInfo[]>) {
     this.#list = list;
@@ -26,27 +27,29 @@ export class ModelCache {
 
   /** A listing at most `maxAgeMs` old. */
   async get(maxAgeMs: number, options: CallOptions): Promise<readonly ModelInfo[]> {
-    if (this.#models !== undefined && performance.now() - this.#listedAt <= maxAgeMs) {
-      return this.#models;
-    }
-    return await this.refresh(options);
+    options.signal?.throwIfAborted();
+    return this.recent(maxAgeMs) ?? await this.refresh(options);
+  }
+
+  /** The last listing, if it is at most `maxAgeMs` old. */
+  recent(maxAgeMs: number): readonly ModelInfo[] | undefined {
+    return performance.now() - this.#listedAt <= maxAgeMs ? this.#models : undefined;
   }
 
   /** A new listing. */
   async refresh(options: CallOptions): Promise<readonly ModelInfo[]> {
     options.signal?.throwIfAborted();
     const { signal, onStatus: _, ...rest } = options;
-    // A caller with headers of its own may see other models.
-    if (rest.headers !== undefined) return await this.#ask(options);
-    const round = this.#round ?? this.#begin(rest);
+    const key = keyOf(rest);
+    const round = this.#rounds.get(key) ?? this.#begin(key, rest);
     round.waiting++;
     try {
       return await untilAborted(round.models, signal);
     } finally {
       round.waiting--;
       // Nobody waits any more: one caller's abort must not fail the others, the last one's ends it.
-      if (round.waiting === 0 && this.#round === round) {
-        this.#round = undefined;
+      if (round.waiting === 0 && this.#rounds.get(key) === round) {
+        this.#rounds.delete(key);
         round.controller.abort();
       }
     }
@@ -58,13 +61,13 @@ export class ModelCache {
     this.#listedAt = performance.now();
   }
 
-  #begin(options: CallOptions): Round {
+  #begin(key: string, options: CallOptions): Round {
     const controller = new AbortController();
     const models = this.#ask({ ...options, signal: controller.signal });
     // Every waiter may have left by the time it fails.
     models.catch(() => {});
     const round: Round = { models, controller, waiting: 0 };
-    this.#round = round;
+    this.#rounds.set(key, round);
     return round;
   }
 
@@ -73,6 +76,13 @@ export class ModelCache {
     this.put(models);
     return models;
   }
+}
+
+/** Equal for equal options. */
+function keyOf(options: CallOptions): string {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  // JSON has no `Infinity`.
+  return JSON.stringify(given.sort(), (_, value) => value === Infinity ? "Infinity" : value);
 }
 
 async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {

@@ -22,11 +22,11 @@ export interface ChoiceContext {
  * @throws {ModelNotAvailableError} code `no_model_loaded`, naming the candidates.
  */
 export function chooseChatModel(models: readonly ModelInfo[], context: ChoiceContext): string {
-  const candidates = models.filter((model) => model.type !== "embedding");
+  const candidates = models.filter((model) => model.type === "llm");
   const isStateKnown = candidates.some((model) => model.loaded !== undefined);
   const eligible = isStateKnown ? candidates.filter((model) => model.loaded === true) : candidates;
   const [only] = eligible;
-  if (only !== undefined && eligible.length === 1) return only.id;
+  if (only !== undefined && eligible.length === 1) return nameToAsk(only);
   const state = eligible.length > 1
     ? isStateKnown
       ? `no model was named and several are loaded (${names(eligible)})`
@@ -53,7 +53,7 @@ export function chooseEmbeddingModel(
   const loaded = candidates.filter((model) => model.loaded === true);
   const eligible = loaded.length > 0 ? loaded : candidates;
   const [only] = eligible;
-  if (only !== undefined && eligible.length === 1) return only.id;
+  if (only !== undefined && eligible.length === 1) return nameToAsk(only);
   const state = candidates.length === 0
     ? "no model was named and the server lists no embedding model"
     : `no model was named and the server has several for embeddings (${names(eligible)})`;
@@ -61,6 +61,12 @@ export function chooseEmbeddingModel(
     ? "Download one, such as `lms get nomic-embed-text-v1.5`."
     : "Name one of them as `model` in the request, or as `embeddingModel` in the provider's options.";
   throw noModel(state, eligible, hint, context);
+}
+
+/** A name that is in memory: asked by its key, a model that is loaded under an alias may be loaded once more. */
+function nameToAsk({ id, instances = [] }: ModelInfo): string {
+  const [first] = instances;
+  return first === undefined || instances.some((instance) => instance.id === id) ? id : first.id;
 }
 
 function noModel(

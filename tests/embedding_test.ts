@@ -1,0 +1,623 @@
+/**
+ * Embeddings: one vector per input, in order, whatever form the server gives them; batches, and what
+ * ends them; which model is asked and which may answer.
+ */
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertLessOrEqual,
+  assertRejects,
+  assertStrictEquals,
+  assertStringIncludes,
+} from "@std/assert";
+import {
+  ApiError,
+  type CallOptions,
+  type EmbeddingRequest,
+  type EmbeddingResponse,
+  InvalidRequestError,
+  isProviderError,
+  LMStudioProvider,
+  type LMStudioProviderOptions,
+  ModelNotAvailableError,
+  ParseError,
+  TimeoutError,
+} from "../mod.ts";
+import { createFakeLMStudio } from "../src/testing/mod.ts";
+import { withClock } from "./support/clock.ts";
+import {
+  fixtureAnswer,
+  gate,
+  json,
+  serveStub,
+  type StubAnswer,
+  type StubRequest,
+  type StubServer,
+} from "./support/stub_server.ts";
+
+const EMBED = "POST /v1/embeddings";
+const V1 = "GET /api/v1/models";
+const OPENAI = "GET /v1/models";
+const MODEL = "text-embedding-nomic-embed-text-v1.5";
+
+function connect(server: StubServer, options: LMStudioProviderOptions = {}): LMStudioProvider {
+  return new LMStudioProvider({ baseUrl: server.url, env: {}, maxRetries: 0, ...options });
+}
+
+async function failure(promise: Promise<unknown>): Promise<unknown> {
+  return await promise.then(() => assert(false, "it did not reject"), (error) => error);
+}
+
+function inputsOf(request: StubRequest): string[] {
+  return request.body.input as string[];
+}
+
+/** A vector that tells which text it is of: the number in it, and its length. */
+function vectorOf(text: string): number[] {
+  return [Number(/\d+/.exec(text)?.[0] ?? -1), text.length, 0.5];
+}
+
+function texts(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `text ${index}`);
+}
+
+/** An answer with a vector for each input. */
+function vectors(request: StubRequest, more: object = {}): StubAnswer {
+  const data = inputsOf(request).map((text, index) => ({
+    object: "embedding",
+    embedding: vectorOf(text),
+    index,
+  }));
+  const usage = { prompt_tokens: data.length * 2, total_tokens: data.length * 2 };
+  return json({ object: "list", data, model: `${MODEL}@q4_k_m`, usage, ...more });
+}
+
+/** What comes of an answer with these entries as `data`. */
+async function embedding(data: unknown, count = 2): Promise<EmbeddingResponse> {
+  await using server = serveStub({ [EMBED]: json({ object: "list", data, model: MODEL }) });
+  return await connect(server).embed({ model: MODEL, input: texts(count) });
+}
+
+function base64(numbers: readonly number[]): string {
+  const view = new DataView(new ArrayBuffer(4 * numbers.length));
+  numbers.forEach((number, index) => view.setFloat32(4 * index, number, true));
+  return btoa(String.fromCharCode(...new Uint8Array(view.buffer)));
+}
+
+// --- The request and its answer ---------------------------------------------------------------
+
+Deno.test("embed: a text, as documented", async () => {
+  await using server = serveStub({ [EMBED]: fixtureAnswer("answers/embeddings.json") });
+  const response = await connect(server).embed({ model: MODEL, input: "Some text" });
+  assertEquals(response, {
+    model: "text-embedding-nomic-embed-text-v1.5@q4_k_m",
+    embeddings: [[-0.016731496900320053, 0.028460891917347908, -0.1407836228609085]],
+    usage: { promptTokens: 0, completionTokens: 0, totalTokens: 0 },
+  });
+  assertEquals(server.requests.map(({ body }) => body), [
+    // Clients that leave the format out read floats as base64 from some servers.
+    { model: MODEL, input: ["Some text"], encoding_format: "float" },
+  ]);
+});
+
+Deno.test("embed: several texts, their vectors in the order of the texts", async () => {
+  await using server = serveStub({ [EMBED]: vectors });
+  const { embeddings } = await connect(server).embed({ model: MODEL, input: texts(3) });
+  assertEquals(embeddings, texts(3).map(vectorOf));
+  const shuffled = await embedding([
+    { index: 2, embedding: [2] },
+    { index: 0, embedding: [0] },
+    { index: 1, embedding: [1] },
+  ], 3);
+  assertEquals(shuffled.embeddings, [[0], [1], [2]]);
+  const unnumbered = await embedding([{ embedding: [7] }, { embedding: [8] }]);
+  assertEquals(unnumbered.embeddings, [[7], [8]]);
+});
+
+Deno.test("embed: the caller's texts are sent as they are", async () => {
+  await using server = serveStub({ [EMBED]: vectors });
+  const input: readonly string[] = Object.freeze([" spaced ", "\n", "Grüße 世界 👩‍🚀"]);
+  await connect(server).embed({ model: MODEL, input });
+  assertEquals(inputsOf(server.requests[0]!), [...input]);
+});
+
+Deno.test("embed: vectors in base64", async () => {
+  const numbers = [0.5, -1.25, 3, 0];
+  const { embeddings } = await embedding([
+    { index: 0, embedding: base64(numbers) },
+    { index: 1, embedding: base64([...numbers].reverse()) },
+  ]);
+  assertEquals(embeddings, [numbers, [...numbers].reverse()]);
+});
+
+Deno.test("embed: vectors that are none, or not those of the texts, are a ParseError", async (t) => {
+  const good = { index: 0, embedding: [1, 2] };
+  const cases: [name: string, data: unknown, state: string][] = [
+    ["no data", undefined, "the answer has no data"],
+    ["data that is no list", {}, "the answer has no data"],
+    ["too few", [good], "the answer has 1 vectors for 2 inputs"],
+    ["too many", [good, good, good], "the answer has 3 vectors for 2 inputs"],
+    ["none", [], "the answer has 0 vectors for 2 inputs"],
+    ["one twice", [good, good], "index 0, out of place"],
+    ["beyond the end", [good, { index: 2, embedding: [1, 2] }], "index 2, out of place"],
+    ["before the start", [good, { index: -1, embedding: [1, 2] }], "index -1, out of place"],
+    ["a half", [good, { index: 0.5, embedding: [1, 2] }], "index 0.5, out of place"],
+    ["ragged", [good, { index: 1, embedding: [1, 2, 3] }], "vector 1 has 3 numbers"],
+    ["empty", [good, { index: 1, embedding: [] }], "vector 1 is empty"],
+    ["all empty", [{ embedding: [] }, { embedding: [] }], "vector 0 is empty"],
+    ["empty text", [good, { index: 1, embedding: "" }], "vector 1 is empty"],
+    ["null in it", [good, { index: 1, embedding: [1, null] }], "vector 1 has a value that is no"],
+    ["text in it", [good, { index: 1, embedding: [1, "2"] }], "vector 1 has a value that is no"],
+    ["no vector", [good, { index: 1 }], "vector 1 is neither"],
+    ["null", [good, null], "vector 1 is neither"],
+    ["an object", [good, { index: 1, embedding: { 0: 1 } }], "vector 1 is neither"],
+    ["no base64", [good, { index: 1, embedding: "%%%" }], "vector 1 is neither"],
+    ["base64 of half a number", [good, { index: 1, embedding: "AAAAAAA=" }], "vector 1 is neither"],
+    [
+      "NaN in base64",
+      [good, { index: 1, embedding: base64([1, NaN]) }],
+      "vector 1 has a value that is no number",
+    ],
+  ];
+  for (const [name, data, state] of cases) {
+    await t.step(name, async () => {
+      const error = await assertRejects(() => embedding(data), ParseError);
+      assertStringIncludes(error.message, state);
+      assertStringIncludes(error.message, `Cannot embed with model "${MODEL}": `);
+      assertEquals([error.code, error.retriable], ["malformed_response", false]);
+    });
+  }
+  await t.step("a number JSON cannot hold", async () => {
+    const body = '{"data":[{"index":0,"embedding":[1,1e999]}]}';
+    await using server = serveStub({ [EMBED]: { body } });
+    await assertRejects(
+      () => connect(server).embed({ model: MODEL, input: "text" }),
+      ParseError,
+      "no number",
+    );
+  });
+  await t.step("nothing that is JSON", async () => {
+    await using server = serveStub({ [EMBED]: { body: '{"data":[' } });
+    await assertRejects(() => connect(server).embed({ model: MODEL, input: "text" }), ParseError);
+  });
+});
+
+Deno.test("embed: an answer without usage or model", async () => {
+  const response = await embedding([{ embedding: [1] }], 1);
+  assertEquals(response, { model: MODEL, embeddings: [[1]] });
+  await using server = serveStub({ [EMBED]: json({ data: [{ embedding: [1] }] }) });
+  const anonymous = await connect(server).embed({ model: MODEL, input: "text" });
+  assertEquals(anonymous.model, MODEL);
+});
+
+Deno.test("embed: errors of the server have the class of their words", async () => {
+  const cases: [answer: StubAnswer, code: string][] = [
+    [fixtureAnswer("errors/wrong_type_not_embedding.json", 404), "wrong_model_type"],
+    [fixtureAnswer("errors/crashed_null.json", 400), "model_crashed"],
+    [fixtureAnswer("errors/crashed_null.json"), "model_crashed"],
+    [fixtureAnswer("errors/unexpected_endpoint.json"), "unexpected_endpoint"],
+  ];
+  for (const [answer, code] of cases) {
+    await using server = serveStub({ [EMBED]: answer });
+    const error = await failure(connect(server).embed({ model: MODEL, input: "text" }));
+    assert(isProviderError(error), String(error));
+    assertEquals(error.code, code);
+  }
+});
+
+Deno.test("embed: what cannot be sent is refused by name and position, and nothing is sent", async (t) => {
+  const cases: [request: unknown, state: string][] = [
+    [undefined, "the request is undefined"],
+    ["text", "the request is "],
+    [{}, "input is undefined"],
+    [{ input: "" }, "input cannot be empty"],
+    [{ input: [] }, "input cannot be empty"],
+    [{ input: ["a", "b", ""] }, "input[2] cannot be empty"],
+    [{ input: ["", "b"] }, "input[0] cannot be empty"],
+    [{ input: ["a", 5] }, "input[1] is 5"],
+    [{ input: [[1, 2]] }, "input[0] is "],
+    [{ input: 5 }, "input is 5"],
+    [{ input: "a", model: "" }, "model cannot be empty"],
+    [{ input: "a", model: 5 }, "model is 5"],
+    [{ input: "a", batchSize: 0 }, "batchSize is 0"],
+    [{ input: "a", batchSize: 1.5 }, "batchSize is 1.5"],
+    [{ input: "a", concurrency: 0 }, "concurrency is 0"],
+    [{ input: "a", concurrency: Infinity }, "concurrency is Infinity"],
+    [{ input: "a", onProgress: 5 }, "onProgress is 5"],
+    [{ inputs: ["a"] }, 'unknown field "inputs" (did you mean "input"?)'],
+    [{ texts: ["a"] }, 'did you mean "input"?'],
+    [{ input: "a", batch_size: 5 }, 'did you mean "batchSize"?'],
+    [{ input: "a", dimensions: 5 }, 'unknown field "dimensions"'],
+  ];
+  await using server = serveStub({ [EMBED]: vectors, [V1]: fixtureAnswer("listings/v1.json") });
+  for (const [request, state] of cases) {
+    await t.step(`${JSON.stringify(request)}`, async () => {
+      const error = await assertRejects(
+        () => connect(server).embed(request as EmbeddingRequest),
+        InvalidRequestError,
+      );
+      assertStringIncludes(error.message, `Cannot embed: `);
+      assertStringIncludes(error.message, state);
+      assertEquals([error.code, error.attempts], ["invalid_request", 0]);
+    });
+  }
+  await t.step("options", async () => {
+    const options = { batchSize: 5 } as CallOptions;
+    await assertRejects(
+      () => connect(server).embed({ input: "a" }, options),
+      InvalidRequestError,
+      'unknown option "batchSize"',
+    );
+  });
+  assertEquals(server.requests.length, 0);
+});
+
+// --- Batches ----------------------------------------------------------------------------------
+
+Deno.test("batches: 64 texts to a request, one request at a time", async () => {
+  let active = 0;
+  let most = 0;
+  await using server = serveStub({
+    [EMBED]: async (request) => {
+      most = Math.max(most, ++active);
+      await Promise.resolve();
+      active--;
+      return vectors(request);
+    },
+  });
+  const progress: [number, number][] = [];
+  const { embeddings, usage } = await connect(server).embed({
+    model: MODEL,
+    input: texts(150),
+    onProgress: (done, total) => void progress.push([done, total]),
+  });
+  assertEquals(embeddings, texts(150).map(vectorOf));
+  assertEquals(server.requests.map((request) => inputsOf(request).length), [64, 64, 22]);
+  assertEquals(progress, [[64, 150], [128, 150], [150, 150]]);
+  assertEquals(usage, { promptTokens: 300, completionTokens: 0, totalTokens: 300 });
+  assertEquals(most, 1, "engines have crashed under parallel embedding");
+});
+
+Deno.test("batches: several at a time, the order kept whichever is first", async () => {
+  const waiting: (() => void)[] = [];
+  const arrived = [gate(), gate(), gate()];
+  await using server = serveStub({
+    [EMBED]: async (request) => {
+      const mine = gate();
+      waiting.push(mine.open);
+      arrived[waiting.length - 1]?.open();
+      await mine.opened;
+      return vectors(request);
+    },
+  });
+  const progress: number[] = [];
+  const pending = connect(server).embed({
+    model: MODEL,
+    input: texts(6),
+    batchSize: 2,
+    concurrency: 2,
+    onProgress: (done) => void progress.push(done),
+  });
+  await arrived[1]!.opened;
+  assertEquals(server.requests.length, 2, "no more than two at a time");
+  waiting[1]!();
+  await arrived[2]!.opened;
+  waiting[2]!();
+  waiting[0]!();
+  const { embeddings } = await pending;
+  assertEquals(embeddings, texts(6).map(vectorOf));
+  assertEquals(progress, [2, 4, 6]);
+});
+
+Deno.test("batches: no more workers than batches, and any size", async () => {
+  for (const [count, batchSize, requests] of [[3, 1, 3], [3, 3, 1], [3, 1000, 1]] as const) {
+    await using server = serveStub({ [EMBED]: vectors });
+    const request = { model: MODEL, input: texts(count), batchSize, concurrency: 100 };
+    assertEquals((await connect(server).embed(request)).embeddings, texts(count).map(vectorOf));
+    assertEquals(server.requests.length, requests);
+  }
+});
+
+Deno.test("batches: vectors of different widths are refused", async () => {
+  await using server = serveStub({
+    [EMBED]: (request) => {
+      const isFirst = inputsOf(request).includes("text 0");
+      return json({ data: [{ embedding: isFirst ? [1, 2] : [1, 2, 3] }], model: MODEL });
+    },
+  });
+  const error = await assertRejects(
+    () => connect(server).embed({ model: MODEL, input: texts(2), batchSize: 1 }),
+    ParseError,
+  );
+  assertStringIncludes(error.message, "one batch has vectors of 2 numbers, another of 3");
+});
+
+Deno.test("batches: usage is summed over those that tell", async () => {
+  await using server = serveStub({
+    [EMBED]: (request) =>
+      vectors(request, inputsOf(request).includes("text 1") ? { usage: null } : {}),
+  });
+  const { usage } = await connect(server).embed({ model: MODEL, input: texts(3), batchSize: 1 });
+  assertEquals(usage, { promptTokens: 4, completionTokens: 0, totalTokens: 4 });
+});
+
+Deno.test("batches: the first failure ends the call and those under way", async () => {
+  const bad = gate();
+  await using server = serveStub({
+    [EMBED]: async (request) => {
+      if (!inputsOf(request).includes("text 1")) return { body: [new Promise(() => {})] };
+      await bad.opened;
+      return fixtureAnswer("errors/crashed_null.json", 400);
+    },
+  });
+  const pending = failure(
+    connect(server).embed({ model: MODEL, input: texts(9), batchSize: 1, concurrency: 3 }),
+  );
+  bad.open();
+  const error = await pending;
+  assertInstanceOf(error, ApiError);
+  assertEquals(error.code, "model_crashed");
+  const others = server.requests.filter((request) => !inputsOf(request).includes("text 1"));
+  await Promise.all(others.map(({ left }) => left));
+  assertLessOrEqual(server.requests.length, 3);
+});
+
+Deno.test("batches: after a failure nothing more is told", async () => {
+  const asked = gate();
+  await using server = serveStub({
+    [V1]: () => {
+      asked.open();
+      return { end: "hang" };
+    },
+    [EMBED]: async (request) => {
+      // The first waits for the listing, to see whether another model answered.
+      if (inputsOf(request).includes("text 0")) return vectors(request, { model: "someone/else" });
+      await asked.opened;
+      return fixtureAnswer("errors/crashed_null.json", 400);
+    },
+  });
+  const progress: number[] = [];
+  const error = await failure(
+    connect(server).embed({
+      model: MODEL,
+      input: texts(2),
+      batchSize: 1,
+      concurrency: 2,
+      onProgress: (done) => void progress.push(done),
+    }),
+  );
+  assertInstanceOf(error, ApiError);
+  assertEquals(error.code, "model_crashed");
+  await server.on(V1)[0]?.left;
+  assertEquals(progress, []);
+});
+
+Deno.test("batches: what onProgress throws ends the call", async () => {
+  await using server = serveStub({ [EMBED]: vectors });
+  const thrown = new Error("enough");
+  const error = await failure(
+    connect(server).embed({
+      model: MODEL,
+      input: texts(3),
+      batchSize: 1,
+      onProgress: () => {
+        throw thrown;
+      },
+    }),
+  );
+  assertStrictEquals(error, thrown);
+  assertEquals(server.requests.length, 1);
+});
+
+Deno.test("batches: an abort rejects with its reason and lets the server stop", async () => {
+  const arrived = gate();
+  await using server = serveStub({
+    [EMBED]: (request) => {
+      if (inputsOf(request).includes("text 0")) return vectors(request);
+      arrived.open();
+      return { end: "hang" };
+    },
+  });
+  const controller = new AbortController();
+  const { signal } = controller;
+  const request = { model: MODEL, input: texts(3), batchSize: 1 };
+  const pending = failure(connect(server).embed(request, { signal }));
+  await arrived.opened;
+  const reason = { why: "enough" };
+  controller.abort(reason);
+  assertStrictEquals(await pending, reason);
+  await server.requests[1]?.left;
+  assertEquals(server.requests.length, 2);
+
+  const before = failure(connect(server).embed(request, { signal }));
+  assertStrictEquals(await before, reason);
+  assertEquals(server.requests.length, 2);
+});
+
+Deno.test("batches: an abort by onProgress sends no further batch", async () => {
+  await using server = serveStub({ [EMBED]: vectors });
+  const controller = new AbortController();
+  const error = await failure(
+    connect(server).embed({
+      model: MODEL,
+      input: texts(3),
+      batchSize: 1,
+      onProgress: () => controller.abort("enough"),
+    }, { signal: controller.signal }),
+  );
+  assertEquals(error, "enough");
+  assertEquals(server.requests.length, 1);
+});
+
+Deno.test("batches: timeoutMs is for all of them, and for the choice of the model", async () => {
+  for (const slow of [EMBED, V1]) {
+    await withClock(async (pass) => {
+      let count = 0;
+      await using server = serveStub({
+        [V1]: () => {
+          if (slow === V1) pass(60_000);
+          return fixtureAnswer("listings/v1.json");
+        },
+        [EMBED]: (request) => {
+          if (slow === EMBED && count++ === 0) {
+            pass(60_000);
+            return vectors(request, { model: "" });
+          }
+          return { end: "hang" };
+        },
+      });
+      const request = { input: texts(3), batchSize: 1 };
+      const error = await assertRejects(
+        () => connect(server).embed(request, { timeoutMs: 60_000 }),
+        TimeoutError,
+      );
+      assertEquals([error.code, error.timeoutMs], ["timeout_total", 60_000]);
+    });
+  }
+});
+
+// --- Which model is asked, and which may answer -----------------------------------------------
+
+interface Listed {
+  key: string;
+  type?: string;
+  loaded?: string[];
+}
+
+function v1Listing(models: readonly Listed[]): StubAnswer {
+  return json({
+    models: models.map(({ key, type = "embedding", loaded = [] }) => ({
+      key,
+      type,
+      loaded_instances: loaded.map((id) => ({ id })),
+    })),
+  });
+}
+
+/** The model that is asked, or the error, where the request names none. */
+async function chosen(
+  listing: StubAnswer | undefined,
+  options: LMStudioProviderOptions = {},
+  model?: string,
+): Promise<unknown> {
+  await using server = serveStub({
+    ...(listing === undefined ? {} : { [V1]: listing }),
+    [EMBED]: (request) => vectors(request, { model: request.body.model }),
+  });
+  return await connect(server, options).embed({ model, input: "text" }).then(
+    () => server.on(EMBED)[0]?.body.model,
+    (error) => {
+      assertInstanceOf(error, ModelNotAvailableError);
+      assertEquals(error.code, "no_model_loaded");
+      assertEquals(server.on(EMBED).length, 0);
+      return error;
+    },
+  );
+}
+
+Deno.test("model: the request's, else embeddingModel, never the chat model", async () => {
+  const options = { embeddingModel: "configured", model: "chat" };
+  assertEquals(await chosen(undefined, options, "asked"), "asked");
+  assertEquals(await chosen(undefined, options), "configured");
+  assertEquals(await chosen(v1Listing([{ key: "only" }]), { model: "chat" }), "only");
+});
+
+Deno.test("model: else the loaded embedding model, else the only one listed", async () => {
+  const llm = { key: "qwen/qwen3-8b", type: "llm", loaded: ["qwen/qwen3-8b"] };
+  assertEquals(await chosen(v1Listing([llm, { key: "a" }, { key: "b", loaded: ["b"] }])), "b");
+  assertEquals(await chosen(v1Listing([llm, { key: "a" }])), "a");
+  assertEquals(await chosen(v1Listing([llm, { key: "a", loaded: ["search"] }])), "search");
+  await using server = serveStub({
+    [OPENAI]: fixtureAnswer("listings/openai.json"),
+    [EMBED]: (request) => vectors(request),
+  });
+  await connect(server).embed({ input: "text" });
+  assertEquals(server.on(EMBED)[0]?.body.model, MODEL);
+});
+
+Deno.test("model: several, or none, are an error that names the candidates", async () => {
+  const several = await chosen(v1Listing([{ key: "a" }, { key: "b" }]));
+  assertInstanceOf(several, ModelNotAvailableError);
+  assertEquals(several.available, ["a", "b"]);
+  assertStringIncludes(several.message, "several for embeddings (a, b)");
+  assertStringIncludes(several.hint, "embeddingModel");
+  const loaded = await chosen(
+    v1Listing([{ key: "a", loaded: ["a"] }, { key: "b", loaded: ["b"] }, { key: "c" }]),
+  );
+  assertInstanceOf(loaded, ModelNotAvailableError);
+  assertEquals(loaded.available, ["a", "b"]);
+  const none = await chosen(v1Listing([{ key: "qwen/qwen3-8b", type: "llm" }]));
+  assertInstanceOf(none, ModelNotAvailableError);
+  assertStringIncludes(none.message, "no embedding model");
+  assertStringIncludes(none.hint, "lms get");
+});
+
+Deno.test("substitution: a variant or an alias is the same model, another is not", async () => {
+  const answered = async (asked: string, model: string) => {
+    await using server = serveStub({
+      [V1]: fixtureAnswer("listings/v1_alias.json"),
+      [EMBED]: (request) => vectors(request, { model }),
+    });
+    return (await connect(server).embed({ model: asked, input: "text" })).model;
+  };
+  const key = `${MODEL}-embedding`;
+  for (const name of [key, `${key}@f16`, `${key}:2`, key.toUpperCase(), "search"]) {
+    assertEquals(await answered(key, name), name);
+  }
+  assertEquals(await answered("search", key), key);
+  for (const name of [MODEL, "text-embedding-other", "google/gemma-4-26b-a4b"]) {
+    const error = await assertRejects(() => answered(key, name), ModelNotAvailableError);
+    assertEquals([error.code, error.model], ["model_substituted", key]);
+    assertEquals((error.response as EmbeddingResponse).embeddings.length, 1);
+  }
+});
+
+Deno.test("substitution: thrown at the first batch; ignored; told once", async () => {
+  await using server = serveStub({
+    [V1]: fixtureAnswer("listings/v1.json"),
+    [EMBED]: (request) => vectors(request, { model: "someone/else" }),
+  });
+  const request = { model: MODEL, input: texts(4), batchSize: 1 };
+  await assertRejects(() => connect(server).embed(request), ModelNotAvailableError);
+  assertEquals(server.on(EMBED).length, 1);
+  const ignoring = connect(server, { onModelSubstituted: "ignore" });
+  assertEquals((await ignoring.embed(request)).embeddings.length, 4);
+  const told: [string, string][] = [];
+  const telling = connect(server, {
+    onModelSubstituted: ({ requested, answered }) => void told.push([requested, answered]),
+  });
+  assertEquals((await telling.embed(request)).model, "someone/else");
+  assertEquals(told, [[MODEL, "someone/else"]]);
+});
+
+Deno.test("substitution: in a later batch too", async () => {
+  await using server = serveStub({
+    [V1]: fixtureAnswer("listings/v1.json"),
+    [EMBED]: (request) =>
+      vectors(request, inputsOf(request).includes("text 2") ? { model: "someone/else" } : {}),
+  });
+  const request = { model: MODEL, input: texts(4), batchSize: 1 };
+  const error = await assertRejects(() => connect(server).embed(request), ModelNotAvailableError);
+  assertEquals(error.code, "model_substituted");
+});
+
+Deno.test("embed: 50 calls at a time, each with its own vectors", async () => {
+  await using server = serveStub({ [EMBED]: vectors });
+  const lmstudio = connect(server);
+  const answers = await Promise.all(
+    texts(50).map((input) => lmstudio.embed({ model: MODEL, input })),
+  );
+  assertEquals(answers.map(({ embeddings }) => embeddings[0]), texts(50).map(vectorOf));
+});
+
+Deno.test("embed: near texts have near vectors, through the fake", async () => {
+  const fake = createFakeLMStudio();
+  const lmstudio = new LMStudioProvider({ env: {}, fetch: fake.fetch });
+  const { embeddings } = await lmstudio.embed({
+    input: ["the cat sat on the mat", "a cat on a mat", "quarterly tax report"],
+  });
+  const [cat, mat, tax] = embeddings;
+  const dot = (a: number[], b: number[]) => a.reduce((sum, x, index) => sum + x * b[index]!, 0);
+  assert(dot(cat!, mat!) > dot(cat!, tax!));
+});

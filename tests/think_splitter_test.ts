@@ -1,0 +1,140 @@
+/** `<think>…</think>` at the start of an answer, whole and cut anywhere. */
+import { assert, assertEquals } from "@std/assert";
+import { type SplitText, splitThinking, ThinkSplitter } from "../src/api/think_splitter.ts";
+
+const CASES:
+  readonly (readonly [hazard: string, text: string, reasoning: string, content: string])[] = [
+    ["nothing", "", "", ""],
+    ["no tag", "Hello.", "", "Hello."],
+    ["the usual", "<think>\nHm.\n</think>\n\nHello.", "Hm.", "Hello."],
+    ["no white space at all", "<think>Hm.</think>Hello.", "Hm.", "Hello."],
+    [
+      "white space of all kinds",
+      " \r\n\t<think> \t Hm. \r\n </think> \u00a0\n Hello.",
+      "Hm.",
+      "Hello.",
+    ],
+    ["white space inside stays", "<think>a \n\n b</think>c \n\n d", "a \n\n b", "c \n\n d"],
+    ["white space at the end of the answer stays", "<think>a</think>b \n", "a", "b \n"],
+    ["nothing thought", "<think>\n\n</think>\n\nHello.", "", "Hello."],
+    ["nothing thought, no line between", "<think></think>Hello.", "", "Hello."],
+    ["nothing answered", "<think>Hm.</think>", "Hm.", ""],
+    ["nothing answered but white space", "<think>Hm.</think>\n\n", "Hm.", ""],
+    ["nothing at all in both", "<think></think>", "", ""],
+    ["only white space", " \n ", "", " \n "],
+    ["white space before an answer stays", "\n Hello.", "", "\n Hello."],
+
+    ["unterminated", "<think>Hm. Hello.", "Hm. Hello.", ""],
+    ["unterminated, with white space", "<think>\nHm.\n\n", "Hm.", ""],
+    ["unterminated, nothing else", "<think>", "", ""],
+    ["unterminated, white space alone", "<think>\n \n", "", ""],
+    ["ends in a closing tag cut short", "<think>Hm.</thin", "Hm.</thin", ""],
+    ["ends in a closing tag cut short after white space", "<think>Hm. \n<", "Hm. \n<", ""],
+    ["ends in an opening tag cut short", "<thin", "", "<thin"],
+    ["ends in its first character", " <", "", " <"],
+
+    ["a tag like it", "<thinking>Hm.</thinking>Hello.", "", "<thinking>Hm.</thinking>Hello."],
+    ["another tag", "<b>Hello.</b>", "", "<b>Hello.</b>"],
+    ["another case", "<THINK>Hm.</THINK>Hello.", "", "<THINK>Hm.</THINK>Hello."],
+    ["almost a tag", "<think\n>Hm.</think>", "", "<think\n>Hm.</think>"],
+    ["a tag later", "Say <think>x</think> to think.", "", "Say <think>x</think> to think."],
+    [
+      "a tag later, after thinking",
+      "<think>a</think>b <think>c</think>",
+      "a",
+      "b <think>c</think>",
+    ],
+    ["a second block", "<think>a</think><think>b</think>c", "a", "<think>b</think>c"],
+    ["an opening tag inside", "<think>a <think> b</think>c", "a <think> b", "c"],
+    ["a closing tag later", "<think>a</think>b</think>c", "a", "b</think>c"],
+    ["a closing tag alone", "Hm.</think>Hello.", "", "Hm.</think>Hello."],
+    ["a closing tag first", "</think>Hello.", "", "</think>Hello."],
+    [
+      "tag beginnings inside",
+      "<think>a < b </ c </t d </thin e</think>f",
+      "a < b </ c </t d </thin e",
+      "f",
+    ],
+    ["a closing tag begun twice", "<think>a</</think>b", "a</", "b"],
+    ["a closing tag begun and begun again", "<think>a</thi</think>b", "a</thi", "b"],
+    ["more than one byte a character", "<think>日本 😀</think>é😀", "日本 😀", "é😀"],
+  ];
+
+function join(pieces: readonly SplitText[]): SplitText {
+  return {
+    content: pieces.map(({ content }) => content).join(""),
+    reasoning: pieces.map(({ reasoning }) => reasoning).join(""),
+  };
+}
+
+function feed(pieces: readonly string[]): SplitText {
+  const splitter = new ThinkSplitter();
+  return join([...pieces.map((piece) => splitter.feed(piece)), splitter.end()]);
+}
+
+for (const [hazard, text, reasoning, content] of CASES) {
+  Deno.test(`think: ${hazard}`, () => {
+    const expected = { content, reasoning };
+    assertEquals(splitThinking(text), expected);
+    assertEquals(feed([text]), expected);
+    assertEquals(feed([...text]), expected, "by characters");
+    assertEquals(feed(text.split("")), expected, "by code units");
+    assertEquals(
+      feed(["", ...text.split("").flatMap((unit) => [unit, ""])]),
+      expected,
+      "with empty pieces",
+    );
+    for (let first = 0; first <= text.length; first++) {
+      for (let second = first; second <= text.length; second++) {
+        assertEquals(
+          feed([text.slice(0, first), text.slice(first, second), text.slice(second)]),
+          expected,
+          `cut at ${first} and ${second}`,
+        );
+      }
+    }
+  });
+}
+
+Deno.test("think: what is certain is given out at once", () => {
+  const splitter = new ThinkSplitter();
+  const seen = ["<think>", "Hm", ".", " Well", "</thi", "nk>", "\n", "Hel", "lo", " <think>"]
+    .map((piece) => splitter.feed(piece));
+  assertEquals(seen.map(({ reasoning }) => reasoning), [
+    "",
+    "Hm",
+    ".",
+    " Well",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+  ]);
+  assertEquals(
+    seen.map(({ content }) => content),
+    ["", "", "", "", "", "", "", "Hel", "lo", " <think>"],
+  );
+  assertEquals(splitter.end(), { content: "", reasoning: "" });
+});
+
+Deno.test("think: an answer without tags is not held back", () => {
+  const splitter = new ThinkSplitter();
+  assertEquals(splitter.feed("H"), { content: "H", reasoning: "" });
+  assertEquals(splitter.feed("<"), { content: "<", reasoning: "" });
+  assertEquals(new ThinkSplitter().feed("<tx"), { content: "<tx", reasoning: "" });
+});
+
+Deno.test("think: a text of nothing, and an end without a beginning", () => {
+  assertEquals(feed([]), { content: "", reasoning: "" });
+  assertEquals(feed(["", ""]), { content: "", reasoning: "" });
+});
+
+Deno.test("think: a model that writes nothing but line ends does not slow us down", () => {
+  const startedAt = performance.now();
+  for (const before of ["", "<think>", "<think>a", "<think>a</think>"]) {
+    feed([before, ...Array.from({ length: 20_000 }, () => "\n"), "end"]);
+  }
+  assert(performance.now() - startedAt < 2_000, `${performance.now() - startedAt} ms`);
+});

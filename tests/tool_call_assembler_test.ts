@@ -1,0 +1,294 @@
+/** Streamed tool calls, with all that versions of LM Studio get wrong in them (lmstudio-behaviour.md §2.5). */
+import { assertEquals } from "@std/assert";
+import type { ToolCall, ToolCallDelta } from "../mod.ts";
+import { ToolCallAssembler } from "../src/api/tool_call_assembler.ts";
+
+interface WireFunction {
+  name?: unknown;
+  arguments?: unknown;
+}
+
+function piece(index: unknown, id: unknown, wireFunction?: WireFunction): Record<string, unknown> {
+  return {
+    ...(index === undefined ? {} : { index }),
+    ...(id === undefined ? {} : { id }),
+    type: "function",
+    ...(wireFunction === undefined ? {} : { function: wireFunction }),
+  };
+}
+
+/** Feeds one list of wire calls after the other; gives the deltas and the calls. */
+function assemble(lists: readonly unknown[]): { deltas: ToolCallDelta[]; calls: ToolCall[] } {
+  const assembler = new ToolCallAssembler();
+  const deltas = lists.flatMap((list) => assembler.feed(list));
+  return { deltas, calls: assembler.calls() };
+}
+
+/** What a consumer of the deltas makes of them, as the interface tells it to: by index, in order. */
+function fromDeltas(deltas: readonly ToolCallDelta[]): ToolCall[] {
+  const calls: ToolCall[] = [];
+  for (const { index, id, name, arguments: text } of deltas) {
+    const call = calls[index] ??= { id: "", name: "", arguments: "" };
+    if (id !== undefined) call.id = id;
+    if (name !== undefined) call.name = name;
+    if (text !== undefined) call.arguments += text;
+  }
+  return calls;
+}
+
+const WEATHER: ToolCall = { id: "814890118", name: "get_weather", arguments: '{"city":"Paris"}' };
+const TIME: ToolCall = { id: "814890119", name: "get_time", arguments: '{"zone":"CET"}' };
+
+const DEFECTS: readonly (readonly [title: string, lists: readonly unknown[], calls: ToolCall[]])[] =
+  [
+    ["no calls", [[], undefined, null, "x", {}, [], 5], []],
+    [
+      "as documented: named first, then fragments",
+      [
+        [piece(0, "814890118", { name: "get_weather", arguments: "" })],
+        [{ index: 0, function: { arguments: '{"' } }],
+        [{ index: 0, function: { arguments: 'city":"Paris' } }],
+        [{ index: 0, function: { arguments: '"}' } }],
+      ],
+      [WEATHER],
+    ],
+    [
+      "whole in one piece",
+      [[piece(0, "814890118", { name: "get_weather", arguments: '{"city":"Paris"}' })]],
+      [WEATHER],
+    ],
+    [
+      "no arguments",
+      [[piece(0, "1", { name: "ping", arguments: "" })], [piece(0, "2", { name: "pong" })]],
+      [{ id: "1", name: "ping", arguments: "" }, { id: "2", name: "pong", arguments: "" }],
+    ],
+    [
+      "up to 0.3.15: type and an empty name in every fragment",
+      [
+        [piece(0, "814890118", { name: "get_weather", arguments: "" })],
+        [piece(0, undefined, { name: "", arguments: '{"city":' })],
+        [piece(0, undefined, { name: "", arguments: '"Paris"}' })],
+      ],
+      [WEATHER],
+    ],
+    [
+      "an empty id in every fragment",
+      [
+        [piece(0, "814890118", { name: "get_weather", arguments: "" })],
+        [piece(0, "", { name: "", arguments: '{"city":"Paris"}' })],
+      ],
+      [WEATHER],
+    ],
+    [
+      "id and name repeated in every fragment",
+      [
+        [piece(0, "814890118", { name: "get_weather", arguments: '{"city"' })],
+        [piece(0, "814890118", { name: "get_weather", arguments: ':"Paris"}' })],
+      ],
+      [WEATHER],
+    ],
+    [
+      "null where there is nothing",
+      [
+        [piece(0, "814890118", { name: "get_weather", arguments: null })],
+        [piece(0, null, { name: null, arguments: '{"city":"Paris"}' })],
+      ],
+      [WEATHER],
+    ],
+    [
+      "0.3.21: a piece without a function, first",
+      [
+        [piece(0, "")],
+        [piece(0, "814890118", { name: "get_weather", arguments: '{"city":"Paris"}' })],
+      ],
+      [WEATHER],
+    ],
+    [
+      "0.3.21: a piece without a function, as another call",
+      [
+        [piece(0, "")],
+        [piece(1, "814890118", { name: "get_weather", arguments: '{"city":"Paris"}' })],
+      ],
+      [WEATHER],
+    ],
+    [
+      "0.3.21: a piece without a function, last",
+      [
+        [piece(0, "814890118", { name: "get_weather", arguments: '{"city":"Paris"}' })],
+        [piece(0, "")],
+        [piece(1, "")],
+      ],
+      [WEATHER],
+    ],
+    [
+      "an id before its name",
+      [
+        [piece(0, "814890118")],
+        [piece(0, undefined, { name: "get_weather" })],
+        [piece(0, undefined, { arguments: '{"city":"Paris"}' })],
+      ],
+      [WEATHER],
+    ],
+    [
+      "an id after its name",
+      [
+        [piece(0, "", { name: "get_weather", arguments: '{"city":' })],
+        [piece(0, "814890118", { arguments: '"Paris"}' })],
+      ],
+      [WEATHER],
+    ],
+    [
+      "two calls, one after the other",
+      [
+        [piece(0, "814890118", { name: "get_weather", arguments: '{"city":' })],
+        [piece(0, undefined, { arguments: '"Paris"}' })],
+        [piece(1, "814890119", { name: "get_time", arguments: '{"zone":' })],
+        [piece(1, undefined, { arguments: '"CET"}' })],
+      ],
+      [WEATHER, TIME],
+    ],
+    [
+      "two calls in one piece, then in turns",
+      [
+        [
+          piece(0, "814890118", { name: "get_weather", arguments: "" }),
+          piece(1, "814890119", { name: "get_time", arguments: "" }),
+        ],
+        [piece(1, undefined, { arguments: '{"zone"' })],
+        [piece(0, undefined, { arguments: '{"city"' })],
+        [
+          piece(1, undefined, { arguments: ':"CET"}' }),
+          piece(0, undefined, { arguments: ':"Paris"}' }),
+        ],
+      ],
+      [WEATHER, TIME],
+    ],
+    [
+      "numbers with gaps, that do not begin at 0",
+      [
+        [piece(3, "814890118", { name: "get_weather", arguments: '{"city":"Paris"}' })],
+        [piece(7, "814890119", { name: "get_time", arguments: '{"zone":' })],
+        [piece(7, undefined, { arguments: '"CET"}' })],
+      ],
+      [WEATHER, TIME],
+    ],
+    [
+      "every call numbered 0, one after the other",
+      [
+        [piece(0, "814890118", { name: "get_weather", arguments: '{"city":' })],
+        [piece(0, undefined, { arguments: '"Paris"}' })],
+        [piece(0, "814890119", { name: "get_time", arguments: '{"zone":' })],
+        [piece(0, undefined, { arguments: '"CET"}' })],
+      ],
+      [WEATHER, TIME],
+    ],
+    [
+      "every call numbered 0, ids in every fragment, in turns",
+      [
+        [piece(0, "814890118", { name: "get_weather", arguments: '{"city":' })],
+        [piece(0, "814890119", { name: "get_time", arguments: '{"zone":' })],
+        [piece(0, "814890118", { arguments: '"Paris"}' })],
+        [piece(0, "814890119", { arguments: '"CET"}' })],
+      ],
+      [WEATHER, TIME],
+    ],
+    [
+      "no numbers: by id, fragments without one go to the last",
+      [
+        [piece(undefined, "814890118", { name: "get_weather", arguments: '{"city":' })],
+        [piece(undefined, undefined, { arguments: '"Paris"}' })],
+        [piece(undefined, "814890119", { name: "get_time", arguments: '{"zone":' })],
+        [piece(undefined, "814890119", { arguments: '"CET"}' })],
+      ],
+      [WEATHER, TIME],
+    ],
+    [
+      "arguments as an object",
+      [[piece(0, "814890118", { name: "get_weather", arguments: { city: "Paris" } })]],
+      [WEATHER],
+    ],
+    [
+      "arguments that are not JSON stay as they are",
+      [[piece(0, "1", { name: "t", arguments: "{city: Paris" })]],
+      [{ id: "1", name: "t", arguments: "{city: Paris" }],
+    ],
+    [
+      "what is no call at all",
+      [[null, 5, "x", [], {}, { index: 0 }, { function: null }, { index: 0, function: [] }]],
+      [],
+    ],
+  ];
+
+for (const [title, lists, calls] of DEFECTS) {
+  Deno.test(`tool calls: ${title}`, () => {
+    const { deltas, calls: assembled } = assemble(lists);
+    assertEquals(assembled, calls);
+    assertEquals(fromDeltas(deltas), calls, "from the deltas");
+    for (const delta of deltas) {
+      assertEquals(Object.keys(delta).length > 1, true, "a delta says something");
+      for (const value of [delta.id, delta.name, delta.arguments]) {
+        assertEquals(value !== "", true, "absent, not empty");
+      }
+    }
+    const [ids, names] = [deltas.filter(({ id }) => id), deltas.filter(({ name }) => name)];
+    assertEquals([ids.length, names.length], [calls.length, calls.length], "each told once");
+  });
+}
+
+Deno.test("tool calls: the arguments cut anywhere are the same", () => {
+  const text = '{"city":"Paris \\"ü😀\\"","days":[1,2]}';
+  for (let first = 0; first <= text.length; first++) {
+    for (let second = first; second <= text.length; second++) {
+      const { calls, deltas } = assemble([
+        [piece(0, "1", { name: "t", arguments: text.slice(0, first) })],
+        [piece(0, undefined, { arguments: text.slice(first, second) })],
+        [piece(0, undefined, { name: "", arguments: text.slice(second) })],
+      ]);
+      const expected = [{ id: "1", name: "t", arguments: text }];
+      assertEquals(calls, expected);
+      assertEquals(fromDeltas(deltas), expected);
+    }
+  }
+});
+
+Deno.test("tool calls: without ids each gets one of its own", () => {
+  const { calls } = assemble([
+    [piece(0, undefined, { name: "a", arguments: "{}" })],
+    [piece(1, "", { name: "b", arguments: "{}" })],
+  ]);
+  assertEquals(calls.map(({ name }) => name), ["a", "b"]);
+  assertEquals(calls.every(({ id }) => id !== ""), true);
+  assertEquals(new Set(calls.map(({ id }) => id)).size, 2);
+});
+
+Deno.test("tool calls: what the assembler gives is nobody else's", () => {
+  const assembler = new ToolCallAssembler();
+  assembler.feed([piece(0, "1", { name: "t", arguments: "{" })]);
+  const [early] = assembler.calls();
+  assembler.feed([piece(0, undefined, { arguments: "}" })]);
+  assertEquals(early?.arguments, "{");
+  assertEquals(assembler.calls()[0]?.arguments, "{}");
+});
+
+Deno.test("tool calls: of a whole answer every entry is a call, numbered or not", () => {
+  const entries = (indexes: readonly unknown[], ids: readonly unknown[]) =>
+    [WEATHER, TIME].map(({ name, arguments: text }, at) =>
+      piece(indexes[at], ids[at], { name, arguments: text })
+    );
+  const numberings = [[undefined, undefined], [0, 1], [0, 0], [2, 2], [1, 0], ["0", "1"]];
+  for (const indexes of numberings) {
+    const assembler = new ToolCallAssembler();
+    assembler.feedWhole(entries(indexes, [WEATHER.id, TIME.id]));
+    assertEquals(assembler.calls(), [WEATHER, TIME]);
+    // Without ids, too, they are two.
+    const nameless = new ToolCallAssembler();
+    nameless.feedWhole(entries(indexes, [undefined, ""]));
+    assertEquals(nameless.calls().map(({ name }) => name), [WEATHER.name, TIME.name]);
+    assertEquals(new Set(nameless.calls().map(({ id }) => id)).size, 2);
+  }
+  for (const nothing of [undefined, null, [], "x", {}, [null], [piece(0, "")]]) {
+    const assembler = new ToolCallAssembler();
+    assembler.feedWhole(nothing);
+    assertEquals(assembler.calls(), []);
+  }
+});
