@@ -1,0 +1,275 @@
+/**
+ * The provider against a server that this project did not write: `@copilotkit/aimock`, which plays
+ * OpenAI-like APIs from a file. It shows that the tests here and the fake of `./testing` do not only
+ * agree with each other.
+ */
+
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertLess,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import {
+  ApiError,
+  type CompletionRequest,
+  InvalidRequestError,
+  LMStudioProvider,
+  ModelNotAvailableError,
+  NetworkError,
+  ParseError,
+  RateLimitedError,
+  StreamError,
+} from "../mod.ts";
+
+const SERVER = "npm:@copilotkit/aimock@1.43.0/llmock";
+/** The first start downloads it. */
+const START_MS = 60_000;
+const CHUNK_MS = 20;
+const CHAT_MODEL = "gpt-4o";
+const EMBEDDING_MODEL = "text-embedding-3-small";
+const LONG = "word ".repeat(400).trim();
+const FIXTURES = [
+  { match: { userMessage: "hello" }, response: { content: "Hello, and welcome to the tests." } },
+  { match: { userMessage: "a long story" }, response: { content: LONG } },
+  {
+    match: { userMessage: "weather" },
+    response: { toolCalls: [{ id: "call_1", name: "get_weather", arguments: { city: "Oslo" } }] },
+  },
+  {
+    match: { userMessage: "breaks off" },
+    response: { content: "One two three four five six seven eight." },
+    truncateAfterChunks: 3,
+  },
+  {
+    match: { userMessage: "too much" },
+    response: {
+      error: {
+        message: "This model's maximum context length is 8192 tokens. However, your messages " +
+          "resulted in 9001 tokens.",
+        type: "invalid_request_error",
+        code: "context_length_exceeded",
+      },
+      status: 400,
+    },
+  },
+  { match: { inputText: "sea" }, response: { embedding: [0.25, -0.5, 1] } },
+];
+
+let folder = "";
+let server: Deno.ChildProcess | undefined;
+let output: ReadableStreamDefaultReader<Uint8Array> | undefined;
+let lmstudio: LMStudioProvider;
+
+Deno.test.beforeAll(async () => {
+  folder = await Deno.makeTempDir({ prefix: "aimock-" });
+  await Deno.writeTextFile(`${folder}/fixtures.json`, JSON.stringify({ fixtures: FIXTURES }));
+  server = new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "--quiet", "--no-config", "--no-lock", "-A", SERVER],
+      // Port 0: any free one, which it prints.
+      ...["--port", "0", "--fixtures", "fixtures.json"],
+      ...["--latency", String(CHUNK_MS), "--chunk-size", "8"],
+    ],
+    cwd: folder,
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  output = server.stdout.getReader();
+  const baseUrl = await readAddress(server, output);
+  lmstudio = new LMStudioProvider({ baseUrl, maxRetries: 0, env: {} });
+});
+
+Deno.test.afterAll(async () => {
+  server?.kill("SIGKILL");
+  await output?.cancel();
+  await server?.status;
+  await Deno.remove(folder, { recursive: true });
+});
+
+async function readAddress(
+  child: Deno.ChildProcess,
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+): Promise<string> {
+  const timer = setTimeout(() => child.kill("SIGKILL"), START_MS);
+  const decoder = new TextDecoder();
+  let text = "";
+  try {
+    while (true) {
+      const { done, value } = await reader.read();
+      if (done) throw new Error(`The server did not start: ${text}`);
+      text += decoder.decode(value, { stream: true });
+      const [, address] = /listening on (http:\/\/\S+)\n/.exec(text) ?? [];
+      if (address !== undefined) return address;
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function ask(messages: string): CompletionRequest {
+  return { model: CHAT_MODEL, messages };
+}
+
+/** What the server is to do to this one request. */
+function chaos(kind: "drop" | "malformed" | "disconnect" | "ratelimit") {
+  return { headers: { [`x-aimock-chaos-${kind}`]: "1" } };
+}
+
+Deno.test("aimock: listing falls through another product's answer to /v1/models", async () => {
+  const models = await lmstudio.listModels();
+  assertEquals(models.find(({ id }) => id === CHAT_MODEL)?.type, "llm");
+  assertEquals(models.find(({ id }) => id === EMBEDDING_MODEL)?.type, "embedding");
+  // These are ids of its /api/v1/models, which is OpenRouter's.
+  assert(!models.some(({ id }) => id.includes("/")), models.map(({ id }) => id).join());
+  assertEquals(await lmstudio.supportsModel(CHAT_MODEL), true);
+  assertEquals(await lmstudio.supportsModel("qwen/qwen3-8b"), false);
+  assertEquals((await lmstudio.modelCapabilities(EMBEDDING_MODEL))?.supportsEmbeddings, true);
+});
+
+Deno.test("aimock: complete", async () => {
+  const { content, model, finishReason, toolCalls, usage } = await lmstudio.complete(ask("hello"));
+  assertEquals(content, "Hello, and welcome to the tests.");
+  assertEquals([model, finishReason, toolCalls], [CHAT_MODEL, "stop", []]);
+  assertGreater(usage?.totalTokens ?? 0, 0);
+});
+
+Deno.test("aimock: no model named and several there is an error that names them", async () => {
+  const error = await assertRejects(() => lmstudio.complete("hello"), ModelNotAvailableError);
+  assertEquals(error.code, "no_model_loaded");
+  assert(error.available?.includes(CHAT_MODEL) && !error.available.includes(EMBEDDING_MODEL));
+});
+
+Deno.test("aimock: stream", async () => {
+  const stream = lmstudio.streamCompletion(ask("hello"));
+  const chunks = await Array.fromAsync(stream);
+  assertGreater(chunks.length, 3);
+  assertEquals(chunks.map(({ content }) => content).join(""), "Hello, and welcome to the tests.");
+  assertEquals(chunks.filter(({ isFinal }) => isFinal).length, 1);
+  const last = chunks.at(-1);
+  assertEquals([last?.isFinal, last?.finishReason, last?.model], [true, "stop", CHAT_MODEL]);
+  const response = await stream.response();
+  assertEquals(response.content, "Hello, and welcome to the tests.");
+  assertGreater(response.usage?.completionTokens ?? 0, 0);
+  assertEquals(response.usage, last?.usage);
+});
+
+Deno.test("aimock: stream and answer have the same tool call", async () => {
+  const call = { id: "call_1", name: "get_weather", arguments: '{"city":"Oslo"}' };
+  const request = { ...ask("weather"), tools: [{ name: "get_weather" }] };
+  const whole = await lmstudio.complete(request);
+  const streamed = await lmstudio.streamCompletion(request).response();
+  for (const { toolCalls, finishReason } of [whole, streamed]) {
+    assertEquals(toolCalls, [call]);
+    assertEquals(finishReason, "tool_calls");
+  }
+});
+
+Deno.test("aimock: break ends a stream early, and the next call works", async () => {
+  const startedAt = performance.now();
+  let text = "";
+  for await (const { content } of lmstudio.streamCompletion(ask("a long story"))) {
+    text += content;
+    if (text !== "") break;
+  }
+  // The whole takes 2000 / 8 pieces.
+  assertLess(performance.now() - startedAt, 250 * CHUNK_MS / 4);
+  assertStringIncludes(LONG, text);
+  assertEquals((await lmstudio.complete(ask("hello"))).finishReason, "stop");
+});
+
+Deno.test("aimock: an abort rejects with its reason", async () => {
+  const controller = new AbortController();
+  const reason = new Error("enough");
+  const stream = lmstudio.streamCompletion(ask("a long story"), { signal: controller.signal });
+  const error = await assertRejects(async () => {
+    for await (const { content } of stream) if (content !== "") controller.abort(reason);
+  });
+  assertEquals(error, reason);
+});
+
+Deno.test("aimock: embed", async () => {
+  const named = await lmstudio.embed({ model: EMBEDDING_MODEL, input: ["sea", "sea and sky"] });
+  assertEquals(named.model, EMBEDDING_MODEL);
+  assertEquals(named.embeddings[0], [0.25, -0.5, 1]);
+  assertEquals(named.embeddings.length, 2);
+  // The only one that is listed.
+  const chosen = await lmstudio.embed({ input: "sea" });
+  assertEquals(chosen.embeddings, [[0.25, -0.5, 1]]);
+});
+
+Deno.test("aimock: a prompt it does not know is a 404 in its own words", async () => {
+  const error = await assertRejects(() => lmstudio.complete(ask("?")), InvalidRequestError);
+  assertEquals([error.code, error.status], ["invalid_request", 404]);
+  assertStringIncludes(error.message, "No fixture matched");
+  const streamed = await assertRejects(
+    () => lmstudio.streamCompletion(ask("?")).response(),
+    InvalidRequestError,
+  );
+  assertEquals(streamed.status, 404);
+});
+
+Deno.test("aimock: OpenAI's words for a context that is too small are understood", async () => {
+  const error = await assertRejects(() => lmstudio.complete(ask("too much")), InvalidRequestError);
+  assertEquals(
+    [error.code, error.promptTokens, error.contextLength],
+    ["context_overflow", 9001, 8192],
+  );
+});
+
+Deno.test("aimock: 500", async () => {
+  const error = await assertRejects(
+    () => lmstudio.complete(ask("hello"), chaos("drop")),
+    ApiError,
+  );
+  assertEquals([error.code, error.status, error.attempts], ["server_error", 500, 1]);
+});
+
+Deno.test("aimock: 200 with something that is not JSON", async () => {
+  const error = await assertRejects(
+    () => lmstudio.complete(ask("hello"), chaos("malformed")),
+    ParseError,
+  );
+  assertEquals(error.code, "malformed_response");
+  assertStringIncludes(error.bodySnippet ?? "", "{malformed json");
+  const streamed = await assertRejects(
+    () => lmstudio.streamCompletion(ask("hello"), chaos("malformed")).response(),
+    ParseError,
+  );
+  assertEquals(streamed.code, "malformed_response");
+});
+
+Deno.test("aimock: a connection that breaks before the answer", async () => {
+  const error = await assertRejects(
+    () => lmstudio.complete(ask("hello"), chaos("disconnect")),
+    NetworkError,
+  );
+  assertEquals([error.code, error.retriable], ["connection_reset", true]);
+});
+
+Deno.test("aimock: a stream that breaks off hands over what had arrived", async () => {
+  const stream = lmstudio.streamCompletion(ask("breaks off"));
+  const error = await assertRejects(() => stream.response());
+  assert(error instanceof StreamError || error instanceof NetworkError, String(error));
+  assert(error.retriable);
+  const { content = "" } = error.partial ?? {};
+  assertGreater(content.length, 0);
+  assert("One two three four five six seven eight.".startsWith(content), content);
+});
+
+Deno.test("aimock: 429 says how long to wait, and is tried again after that", async () => {
+  const error = await assertRejects(
+    () => lmstudio.complete(ask("hello"), chaos("ratelimit")),
+    RateLimitedError,
+  );
+  assertEquals([error.code, error.status, error.retryAfterMs], ["rate_limited", 429, 1000]);
+  const again = await assertRejects(
+    () => lmstudio.complete(ask("hello"), { ...chaos("ratelimit"), maxRetries: 1 }),
+    RateLimitedError,
+  );
+  assertEquals(again.attempts, 2);
+});

@@ -1,0 +1,72 @@
+/** The programs of `examples/`, each with the permissions its head names, with and without a server. */
+
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { CONFIG_VARIABLES } from "../src/core/config.ts";
+import { createFakeLMStudio } from "../src/testing/mod.ts";
+import { closedPort } from "./support/raw_server.ts";
+
+const ROOT = new URL("../", import.meta.url);
+
+async function runExample(name: string, baseUrl: string, ...args: string[]) {
+  const none = Object.fromEntries(CONFIG_VARIABLES.map((name) => [name, ""]));
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--quiet",
+      "--no-prompt",
+      "--allow-net",
+      "--allow-env",
+      `examples/${name}.ts`,
+      ...args,
+    ],
+    cwd: ROOT,
+    env: { ...none, NO_COLOR: "1", NO_PROXY: "127.0.0.1,localhost", LMSTUDIO_BASE_URL: baseUrl },
+    stdin: "null",
+    signal: AbortSignal.timeout(30_000),
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, text: decoder.decode(stdout), errors: decoder.decode(stderr) };
+}
+
+async function runOnFake(name: string, ...args: string[]) {
+  const fake = createFakeLMStudio({ replies: ["Because of the air."] });
+  await using server = await fake.listen();
+  return { ...await runExample(name, server.url, ...args), requests: fake.requests };
+}
+
+Deno.test("examples/stream.ts: the answer, its end and its speed", async () => {
+  const { code, text, errors, requests } = await runOnFake("stream", "Why?");
+  assertEquals({ code, errors }, { code: 0, errors: "" });
+  assertMatch(text, /^Because of the air\.\n\n\S+: stop\n4 tokens, [\d.]+\/s\n$/);
+  const body = requests.find(({ method }) => method === "POST")?.body;
+  assertEquals((body as { messages: unknown }).messages, [
+    { role: "system", content: "Be brief." },
+    { role: "user", content: "Why?" },
+  ]);
+});
+
+Deno.test("examples/embeddings.ts: the note that is meant comes first", async () => {
+  const { code, text, errors } = await runOnFake("embeddings");
+  assertEquals({ code, errors }, { code: 0, errors: "" });
+  assertMatch(text, /^How do I get my money back\? \(.*\)\n0\.\d{3} Refunds: /);
+});
+
+Deno.test("examples/errors.ts: every failure is told and explained", async () => {
+  const { code, text, errors } = await runOnFake("errors");
+  assertEquals({ code, errors }, { code: 0, errors: "" });
+  assertStringIncludes(text, "A server that is not there: NetworkError, code connection_refused\n");
+  assertStringIncludes(text, "A model that is not there: ModelNotAvailableError, code model_");
+  assertStringIncludes(text, `A field that does not exist: InvalidRequestError, code invalid_re`);
+  assertStringIncludes(text, `"max_tokens" (did you mean "maxTokens"?)`);
+});
+
+for (const name of ["stream", "embeddings"]) {
+  Deno.test(`examples/${name}.ts: without a server one sentence says what to do`, async () => {
+    const { code, text, errors } = await runExample(name, `http://127.0.0.1:${closedPort()}`);
+    assertEquals({ code, text }, { code: 1, text: "" });
+    assertMatch(
+      errors,
+      /^\n?Cannot list models: .* refused the connection\. Start the server .*\n$/,
+    );
+  });
+}
