@@ -85,3 +85,23 @@ export {
 } from "./src/core/errors.ts";
 export type { AnyProviderError, ProviderErrorOptions, TimeoutPhase } from "./src/core/errors.ts";
 export type { ErrorCode, ErrorKind, KnownCode } from "./src/core/error_codes.ts";
+
+export { ServiceDiscovery } from "./src/discovery/discovery.ts";
+export type { ServiceMonitor } from "./src/discovery/monitor.ts";
+export type {
+  DiscoverOptions,
+  HealthCheckOptions,
+  MonitorOptions,
+  ServiceCandidate,
+  ServiceDiscoveryOptions,
+  ServiceFinder,
+  ServiceInfo,
+  ServiceMetrics,
+  ServiceStatus,
+  ServiceType,
+} from "./src/core/services.ts";
+export { createDefaultProvider } from "./src/provider/default_provider.ts";
+export { FallbackProvider } from "./src/provider/fallback.ts";
+export { LocalProvider } from "./src/provider/local.ts";
+export { OpenAICompatibleProvider } from "./src/provider/openai_compatible.ts";
+export type { OpenAICompatibleProviderOptions } from "./src/provider/openai_compatible.ts";

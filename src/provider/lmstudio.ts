@@ -4,7 +4,6 @@
  * @module
  */
 
-import { LMSTUDIO_LISTINGS } from "../api/models.ts";
 import type { ConfigEntry, LMStudioProviderOptions } from "../core/config.ts";
 import type {
   CallOptions,
@@ -18,14 +17,9 @@ import type {
   ModelProvider,
 } from "../core/types.ts";
 import { resolveWithSources } from "../platform/resolve_config.ts";
-import { type Dialect, Engine } from "./engine.ts";
-
-const LM_STUDIO: Dialect = {
-  service: "LM Studio",
-  provider: "lmstudio",
-  listings: LMSTUDIO_LISTINGS,
-  substitutesModels: true,
-};
+import { LM_STUDIO } from "./dialects.ts";
+import { Engine } from "./engine.ts";
+import { checkDiscovery, finderFor } from "./server_search.ts";
 
 /**
  * Models on an LM Studio server: list, complete, stream, embed.
@@ -56,8 +50,31 @@ export class LMStudioProvider implements ModelProvider {
    */
   constructor(options: LMStudioProviderOptions = {}) {
     const { config, entries } = resolveWithSources(options);
+    checkDiscovery(options.discovery);
     this.#engine = new Engine(config, LM_STUDIO, options.env);
     this.#entries = entries;
+  }
+
+  /**
+   * A provider for the LM Studio that is found: at the configured address, the one in LM Studio's own settings,
+   * or 127.0.0.1:1234, in this order.
+   *
+   * @param options as for the constructor; `discovery` says how to look.
+   * @throws {NetworkError} code `service_not_found`, with what was tried and why each failed; or
+   * `permission_denied`, where no connection at all is allowed.
+   * @throws {ConfigurationError} naming the option, variable or file, and the value.
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const lmstudio = await LMStudioProvider.discover({ discovery: { timeoutMs: 1000 } });
+   * console.log(lmstudio.explainConfig().find(({ key }) => key === "baseUrl")?.value);
+   * ```
+   */
+  static async discover(options: LMStudioProviderOptions = {}): Promise<LMStudioProvider> {
+    const { endpoint } = await finderFor(options).find("lmstudio");
+    return new LMStudioProvider({ ...options, baseUrl: endpoint });
   }
 
   /**

@@ -1,66 +1,112 @@
 /**
- * Packs the module as npm users get it, installs the tarball in an empty project, runs
- * `scenario.mjs` there on every runtime, and has TypeScript check the declarations. One line
- * each; exit code 1 if one failed.
+ * Packs the module as npm users get it, installs the tarball in an empty project, and runs `scenario.mjs`
+ * there on Node and Bun, and on Deno from the source. Then has TypeScript check a user's program against
+ * the declarations, and bundles the provider for browsers. One line each; exit code 1 if one failed.
  */
 import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { bundleForBrowsers } from "./bundle.ts";
+import { fail, must, type Outcome, run } from "./command.ts";
 
+const HERE = fileURLToPath(new URL("./", import.meta.url));
 const ROOT = new URL("../../", import.meta.url);
+const DENO = Deno.execPath();
 const NODE_MAJORS = [20, 22, 24];
 const BUN = "bun@1.4";
-const TYPESCRIPT = ["typescript@5", "@types/node@20"];
-/** What users must have in their tsconfig.json: the one or the other. */
-const TYPE_SETTINGS: Record<string, { lib: string[]; types: string[] }> = {
-  "lib es2022 and @types/node": { lib: ["es2022"], types: ["node"] },
+/** No scenario takes a tenth of it: one that does not end by itself fails. */
+const SCENARIO_LIMIT_MS = 120_000;
+const DEV_PACKAGES = [
+  "typescript@5",
+  "@types/node@20",
+  // Each has its own idea of a dispatcher; see `checks_node_fetch.mjs`.
+  ...[6, 7, 8].map((major) => `undici${major}@npm:undici@${major}`),
+];
+/** What users must have in their tsconfig.json: one of the first two. The third shows what `dom` alone lacks. */
+const TYPE_SETTINGS: Record<string, TypeSettings> = {
+  "lib es2022 and @types/node": { lib: ["es2022"], types: ["node"], module: "nodenext" },
   "lib es2022, dom and esnext.disposable": {
     lib: ["es2022", "dom", "esnext.disposable"],
     types: [],
+    module: "esnext",
+    moduleResolution: "bundler",
+  },
+  "lib es2022 and dom alone, which lack only Disposable": {
+    lib: ["es2022", "dom"],
+    types: [],
+    module: "esnext",
+    moduleResolution: "bundler",
+    lacks: /\b(?:Async)?Disposable\b/,
   },
 };
+/** On Deno the scenario may do no more than it says, and a user's script no more than connect. */
+const DENO_SCENARIO = [
+  "run",
+  "--no-prompt",
+  "--allow-env",
+  "--allow-read",
+  "--allow-write",
+  "--allow-run",
+  "--allow-sys",
+  "--allow-net=127.0.0.1,lmstudio.invalid",
+];
+const DENO_SCRIPT = ["run", "--no-prompt", "--allow-net=127.0.0.1"];
+
+interface TypeSettings {
+  lib: string[];
+  types: string[];
+  module: string;
+  moduleResolution?: string;
+  /** What every error is about, where there must be some. */
+  lacks?: RegExp;
+}
 
 interface Runtime {
   name: string;
-  command: string[];
-}
-
-interface Outcome {
-  success: boolean;
-  output: string;
-  seconds: number;
+  /** The command before the script; absent where it cannot be had. */
+  command?: string[];
+  problem?: Outcome;
+  folder: string;
+  childFlags: string[];
 }
 
 const project = await Deno.makeTempDir({ prefix: "lmstudio-runtimes-" });
 try {
-  await installPackage();
   const names = await readNames();
-  await Deno.copyFile(new URL("scenario.mjs", import.meta.url), `${project}/scenario.mjs`);
-  for (const { name, command } of await listRuntimes()) {
-    const version = (await run([...command, "--version"], project)).output.trim();
-    const scenario = [...command, `${project}/scenario.mjs`, JSON.stringify(names)];
-    report(`${name} ${version}`, await run(scenario, project));
+  const [runtimes] = await Promise.all([listRuntimes(), installPackage(Object.keys(names))]);
+  for (const { name, command, problem, folder, childFlags } of runtimes) {
+    const argument = JSON.stringify({ entries: names, childFlags });
+    const scenario = [...command ?? [], `${folder}/scenario.mjs`, argument];
+    const options = { cwd: folder, limitMs: SCENARIO_LIMIT_MS };
+    report(name, problem ?? withoutNoise(await run(scenario, options)));
   }
-  await must(["npm", "install", "--no-audit", "--no-fund", ...TYPESCRIPT], project);
-  for (const [name, settings] of Object.entries(TYPE_SETTINGS)) {
-    report(`tsc with ${name}`, await checkTypes(Object.keys(names), settings));
+  const typeChecks = Object.entries(TYPE_SETTINGS).map(async ([name, settings], i) => ({
+    name,
+    outcome: await checkTypes(settings, `tsconfig.${i}.json`),
+  }));
+  for (const { name, outcome } of await Promise.all(typeChecks)) {
+    report(`tsc with ${name}`, outcome);
   }
+  report("bundle for browsers", await bundleForBrowsers(`${project}/bundle`));
 } finally {
   await Deno.remove(project, { recursive: true });
 }
 
-function report(name: string, { success, output, seconds }: Outcome): void {
-  console.log(`${name}: ${success ? "ok" : "FAILED"} (${seconds.toFixed(1)}s)`);
-  if (output.trim() !== "") console.log(output.trim().replace(/^/gm, "    "));
-  if (!success) process.exitCode = 1;
+/** A line: `node 20.20.2: ok, 60 of 60 checks (9.1 s)`; below it, what failed. */
+function report(name: string, { success, stdout, stderr, seconds }: Outcome): void {
+  const summary = stdout.trim().split("\n").at(-1) ?? "";
+  const verdict = success ? "ok" : "FAILED";
+  console.log(`${name}: ${verdict}${summary && `, ${summary}`} (${seconds.toFixed(1)} s)`);
+  if (success) return;
+  process.exitCode = 1;
+  const rest = stdout.trim().split("\n").slice(0, -1).join("\n");
+  for (const line of `${rest}\n${stderr}`.split("\n")) {
+    if (line.trim() !== "") console.log(`    ${name}: ${line}`);
+  }
 }
 
-async function installPackage(): Promise<void> {
-  const tarball = `${project}/package.tgz`;
-  await must([Deno.execPath(), "pack", "--allow-dirty", "--output", tarball], ROOT.pathname);
-  await Deno.writeTextFile(
-    `${project}/package.json`,
-    JSON.stringify({ private: true, type: "module" }),
-  );
-  await must(["npm", "install", "--no-audit", "--no-fund", tarball], project);
+/** Warnings of a runtime, of leaking listeners and the like, are failures too. */
+function withoutNoise(outcome: Outcome): Outcome {
+  return { ...outcome, success: outcome.success && outcome.stderr === "" };
 }
 
 /** What each entry exports on Deno, which the others must export as well. */
@@ -74,55 +120,79 @@ async function readNames(): Promise<Record<string, string[]>> {
   return names;
 }
 
-async function listRuntimes(): Promise<Runtime[]> {
-  const installed = (await run(["node", "--version"], project)).output.trim();
-  const nodes = NODE_MAJORS.map((major) => ({
-    name: "node",
-    command: installed.startsWith(`v${major}.`)
-      ? ["node"]
-      : ["npx", "--yes", "--package", `node@${major}`, "node"],
-  }));
-  return [...nodes, { name: "bun", command: ["npx", "--yes", BUN] }];
+async function installPackage(entries: string[]): Promise<void> {
+  const tarball = `${project}/package.tgz`;
+  await must([DENO, "pack", "--allow-dirty", "--output", tarball], { cwd: fileURLToPath(ROOT) });
+  const manifest = JSON.stringify({ private: true, type: "module" });
+  await Deno.writeTextFile(`${project}/package.json`, manifest);
+  await must(["npm", "install", "--no-audit", "--no-fund", tarball, ...DEV_PACKAGES], {
+    cwd: project,
+  });
+  for await (const { name } of Deno.readDir(HERE)) {
+    if (name.endsWith(".mjs") || name === "consumer.ts") {
+      await Deno.copyFile(HERE + name, `${project}/${name}`);
+    }
+  }
+  const imports = entries.map((entry, i) => `export * as entry${i} from "${entry}";\n`);
+  await Deno.writeTextFile(`${project}/entries.ts`, imports.join(""));
 }
 
-/** The declarations of every entry, on their own: `skipLibCheck` would hide what is missing. */
-async function checkTypes(
-  entries: string[],
-  settings: { lib: string[]; types: string[] },
-): Promise<Outcome> {
-  const imports = entries.map((entry, i) => `export * as entry${i} from "${entry}";\n`);
-  await Deno.writeTextFile(`${project}/consumer.ts`, imports.join(""));
+/**
+ * The runtimes by their own executables: `npx` would be in every start, and a scenario that has to be
+ * ended would go on behind it.
+ */
+async function listRuntimes(): Promise<Runtime[]> {
+  const installed = (await run(["node", "--version"], { cwd: HERE })).stdout.trim();
+  const nodes = NODE_MAJORS.map((major) =>
+    installed.startsWith(`v${major}.`)
+      ? resolve(`node ${major}`, ["node"])
+      : resolve(`node ${major}`, ["npx", "--yes", "--package", `node@${major}`, "node"])
+  );
+  const deno = {
+    name: `deno ${Deno.version.deno}`,
+    command: [DENO, ...DENO_SCENARIO],
+    folder: HERE,
+    childFlags: DENO_SCRIPT,
+  };
+  return [...await Promise.all([...nodes, resolve("bun", ["npx", "--yes", BUN])]), deno];
+}
+
+async function resolve(name: string, command: string[]): Promise<Runtime> {
+  const isBun = name === "bun";
+  const version = isBun ? "Bun.version" : "process.versions.node";
+  const script = `console.log(${version} + " " + process.execPath)`;
+  const outcome = await run([...command, "--eval", script], { cwd: HERE });
+  const [, actual, path] = /^(\S+) (.+)$/m.exec(outcome.stdout) ?? [];
+  const common = { folder: project, childFlags: [] };
+  if (!outcome.success || path === undefined) return { name, problem: outcome, ...common };
+  return { name: `${isBun ? name : "node"} ${actual}`, command: [path], ...common };
+}
+
+/** A user's program, and the declarations of every entry on their own: `skipLibCheck` would hide what they lack. */
+async function checkTypes({ lacks, ...settings }: TypeSettings, file: string): Promise<Outcome> {
   const compilerOptions = {
     ...settings,
     exactOptionalPropertyTypes: true,
-    module: "nodenext",
     noEmit: true,
     skipLibCheck: false,
     strict: true,
     target: "es2022",
   };
-  const files = ["consumer.ts"];
-  await Deno.writeTextFile(
-    `${project}/tsconfig.json`,
-    JSON.stringify({ compilerOptions, files }),
-  );
-  return await run(["npx", "tsc", "--project", project], project);
-}
-
-async function must(command: string[], cwd: string): Promise<void> {
-  const { success, output } = await run(command, cwd);
-  if (!success) throw new Error(`Cannot run ${command.join(" ")}:\n${output}`);
-}
-
-async function run([file = "", ...args]: string[], cwd: string): Promise<Outcome> {
-  const started = Date.now();
-  const { success, stdout, stderr } = await new Deno.Command(file, {
-    args,
-    cwd,
-    stdin: "null",
-    env: { NO_COLOR: "1", npm_config_update_notifier: "false", npm_config_loglevel: "error" },
-  }).output();
-  const decoder = new TextDecoder();
-  const output = decoder.decode(stdout) + decoder.decode(stderr);
-  return { success, output, seconds: (Date.now() - started) / 1000 };
+  const files = ["entries.ts", "consumer.ts"];
+  await Deno.writeTextFile(`${project}/${file}`, JSON.stringify({ compilerOptions, files }));
+  const tsc = [
+    `${project}/node_modules/typescript/bin/tsc`,
+    "--project",
+    file,
+    "--pretty",
+    "false",
+  ];
+  const outcome = await run(["node", ...tsc], { cwd: project });
+  const errors = outcome.stdout.split("\n").filter((line) => line.includes("error TS"));
+  const others = lacks === undefined ? errors : errors.filter((line) => !lacks.test(line));
+  if (others.length > 0) return fail(outcome, others.join("\n"));
+  const isAsExpected = outcome.success === (lacks === undefined);
+  return isAsExpected
+    ? { ...outcome, success: true, stdout: "" }
+    : fail(outcome, outcome.success ? "it is no longer lacking" : outcome.stdout + outcome.stderr);
 }

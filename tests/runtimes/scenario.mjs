@@ -1,25 +1,12 @@
 /**
- * What must work wherever the package is installed: run inside a project that has it, on any
- * runtime, without a test framework. Prints one line per check that fails; exit code 1 if any did.
+ * What must work wherever the package is installed, without a test framework: run by `run.ts` inside a
+ * project that has the package, on every runtime. Prints what fails, and how many checks there were;
+ * exit code 1 if any failed. It must end by itself, as any program that uses the package must.
  *
- * Argument: JSON, the names of every entry: `{ "@patinox/lmstudio": ["LMStudioProvider", ...] }`.
+ * Argument: JSON, see `run.ts`.
  */
 import assert from "node:assert/strict";
-import process from "node:process";
-
-const entries = JSON.parse(process.argv[2] ?? "{}");
-let failures = 0;
-let checks = 0;
-
-async function check(name, run) {
-  checks++;
-  try {
-    await run();
-  } catch (error) {
-    failures++;
-    console.error(`${name}: ${error?.stack ?? error}`);
-  }
-}
+import { check, entries, RUNTIME, summarize } from "./harness.mjs";
 
 for (const [specifier, names] of Object.entries(entries)) {
   await check(`import ${specifier}`, async () => {
@@ -27,5 +14,10 @@ for (const [specifier, names] of Object.entries(entries)) {
   });
 }
 
-console.log(`${checks - failures} of ${checks} checks`);
-process.exitCode = failures > 0 ? 1 : 0;
+// Imported only now: an entry that cannot be imported has been told by its name.
+await import("./checks_answers.mjs");
+await import("./checks_failures.mjs");
+await import("./checks_timers.mjs");
+await import("./checks_setup.mjs");
+if (RUNTIME === "node") await import("./checks_node_fetch.mjs");
+summarize();

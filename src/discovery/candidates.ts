@@ -1,0 +1,174 @@
+/**
+ * Where servers may be: what is configured, LM Studio's own settings, the usual ports.
+ *
+ * @module
+ */
+
+import { normalizeBaseUrl } from "../core/base_url.ts";
+import { discoveryError, normalizeEndpoint } from "../core/discovery_options.ts";
+import type { ServiceCandidate, ServiceInfo, ServiceType } from "../core/services.ts";
+import { isFolder, readIfPermitted } from "../platform/permitted_files.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The variables discovery reads beside those of the configuration. */
+export const DISCOVERY_VARIABLES: readonly string[] = [
+  "LOCAL_ENDPOINT",
+  "LOCAL_PROVIDER_PREFERENCE",
+  "LOCAL_AUTO_DISCOVER",
+  "OLLAMA_HOST",
+  "OLLAMA_ENDPOINT",
+  "HOME",
+  "USERPROFILE",
+];
+
+const LMSTUDIO_DEFAULT: ServiceCandidate = { type: "lmstudio", endpoint: "http://127.0.0.1:1234" };
+const OLLAMA_DEFAULT: ServiceCandidate = { type: "ollama", endpoint: "http://127.0.0.1:11434" };
+const OLLAMA_PORT = 11434;
+const TYPES: readonly ServiceType[] = ["lmstudio", "ollama"];
+
+/** Lists the candidates anew at each call: LM Studio's port may change while we run. */
+export type CandidateSource = () => ServiceCandidate[];
+
+/**
+ * The default candidates, in order. What the environment says is checked at once.
+ *
+ * @param configuredUrl the address LM Studio is configured to have, if any.
+ * @throws {ConfigurationError} naming the variable and its value.
+ */
+export function defaultCandidates(
+  env: Environment,
+  configuredUrl: string | undefined,
+): CandidateSource {
+  const configured: ServiceCandidate[] = configuredUrl === undefined
+    ? []
+    : [{ type: "lmstudio", endpoint: configuredUrl }];
+  const local = readVariable(env, "LOCAL_ENDPOINT");
+  if (local !== undefined) {
+    for (const type of TYPES) {
+      const endpoint = normalizeEndpoint(type, local, "variable LOCAL_ENDPOINT");
+      configured.push({ type, endpoint });
+    }
+  }
+  const ollama = ollamaEndpoint(env);
+  const atOllama: ServiceCandidate[] = ollama === undefined
+    ? []
+    : [{ type: "ollama", endpoint: ollama }];
+  if (!isAutomatic(env)) return () => [...configured, ...atOllama];
+  return () => [
+    ...configured,
+    ...lmstudioOfThisUser(env),
+    LMSTUDIO_DEFAULT,
+    ...(atOllama.length > 0 ? atOllama : [OLLAMA_DEFAULT]),
+  ];
+}
+
+/** Whether more than the configured addresses may be tried. @throws {ConfigurationError} */
+export function isAutomatic(env: Environment): boolean {
+  const text = readVariable(env, "LOCAL_AUTO_DISCOVER");
+  if (text === undefined || /^(?:true|1|yes|on)$/i.test(text)) return true;
+  if (/^(?:false|0|no|off)$/i.test(text)) return false;
+  throw discoveryError(
+    `variable LOCAL_AUTO_DISCOVER is ${JSON.stringify(text.slice(0, 60))}, not true or false`,
+  );
+}
+
+/** The type that `LOCAL_PROVIDER_PREFERENCE` names; `undefined` for none. @throws {ConfigurationError} */
+export function readPreference(env: Environment): ServiceType | undefined {
+  const text = readVariable(env, "LOCAL_PROVIDER_PREFERENCE");
+  const name = text?.toLowerCase();
+  if (name === undefined || name === "auto") return undefined;
+  if (name === "lmstudio" || name === "ollama") return name;
+  throw discoveryError(
+    `variable LOCAL_PROVIDER_PREFERENCE is ${JSON.stringify(text?.slice(0, 60))}, ` +
+      "not lmstudio, ollama or auto",
+  );
+}
+
+/** A variable's text; empty means absent. */
+export function readVariable(env: Environment, name: string): string | undefined {
+  return env[name]?.trim() || undefined;
+}
+
+/** Available before degraded before the rest; then the preferred type; then in their order. */
+export function sortByPreference<
+  Service extends { readonly type: ServiceType; readonly status: ServiceInfo["status"] },
+>(
+  services: readonly Service[],
+  preference: ServiceType | undefined,
+): Service[] {
+  const rank = ({ type, status }: Service): number =>
+    2 * STATUS_RANK[status] + (preference === undefined || type === preference ? 0 : 1);
+  return [...services].sort((a, b) => rank(a) - rank(b));
+}
+
+const STATUS_RANK: Readonly<Record<ServiceInfo["status"], number>> = {
+  available: 0,
+  degraded: 1,
+  unknown: 2,
+  unavailable: 3,
+};
+
+/** The same address twice is one candidate. */
+export function withoutDuplicates(candidates: readonly ServiceCandidate[]): ServiceCandidate[] {
+  const byKey = new Map(candidates.map((candidate) => [keyOf(candidate), candidate]));
+  return [...byKey.values()];
+}
+
+/** Equal for equal candidates. */
+export function keyOf({ type, endpoint }: ServiceCandidate): string {
+  return `${type} ${endpoint}`;
+}
+
+// --- Ollama -----------------------------------------------------------------------------------
+
+function ollamaEndpoint(env: Environment): string | undefined {
+  for (const name of ["OLLAMA_HOST", "OLLAMA_ENDPOINT"]) {
+    const endpoint = parseOllamaHost(env[name] ?? "");
+    if (endpoint !== undefined) return endpoint;
+  }
+  return undefined;
+}
+
+/**
+ * `OLLAMA_HOST` as Ollama itself reads it: `host`, `host:port`, `:port`, `[v6]:port` or a URL. It is also the
+ * address to listen on, so addresses that mean "all" become this machine's. `undefined`: not readable.
+ *
+ * @see https://github.com/ollama/ollama/blob/main/envconfig/config.go
+ */
+export function parseOllamaHost(text: string): string | undefined {
+  const host = text.trim().replace(/^["']+|["']+$/g, "").trim();
+  if (host === "") return undefined;
+  const result = normalizeBaseUrl(host.replace(/^(\w+:\/\/)?(?=:\d)/, "$1127.0.0.1"), OLLAMA_PORT);
+  return result.problem === undefined ? result.url.replace("//[::]", "//[::1]") : undefined;
+}
+
+// --- LM Studio's own files ----------------------------------------------------------------------
+
+/** The port LM Studio is set to in this user's settings: it need not run. */
+function lmstudioOfThisUser(env: Environment): ServiceCandidate[] {
+  const userHome = readVariable(env, "HOME") ?? readVariable(env, "USERPROFILE");
+  if (userHome === undefined) return [];
+  const text = readIfPermitted(`${lmstudioHome(userHome)}/.internal/http-server-config.json`);
+  const port = text === undefined ? undefined : parsePort(text);
+  return port === undefined ? [] : [{ type: "lmstudio", endpoint: `http://127.0.0.1:${port}` }];
+}
+
+/** As LM Studio's own SDK finds it, which also writes the pointer; we only read. */
+function lmstudioHome(userHome: string): string {
+  const pointed = readIfPermitted(`${userHome}/.lmstudio-home-pointer`)?.trim();
+  if (pointed !== undefined && pointed !== "") return pointed;
+  const cached = `${userHome}/.cache/lm-studio`;
+  return isFolder(cached) ? cached : `${userHome}/.lmstudio`;
+}
+
+function parsePort(text: string): number | undefined {
+  try {
+    const { port } = JSON.parse(text) as { port?: unknown };
+    return Number.isInteger(port) && port as number >= 1 && port as number <= 65535
+      ? port as number
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * Watches servers in the background, without keeping a program alive.
+ *
+ * @module
+ */
+
+import type { HealthCheckSettings } from "../core/discovery_options.ts";
+import type { ServiceCandidate, ServiceInfo } from "../core/services.ts";
+import { startBackgroundTimer } from "../platform/background_timer.ts";
+import type { CandidateSource } from "./candidates.ts";
+import type { ServiceRegistry } from "./registry.ts";
+
+/** A running watch over all candidates; disposing it ends it. Its timer never keeps a program alive. */
+export interface ServiceMonitor extends EventTarget, AsyncDisposable {
+  /** `statuschange` is fired when the status of a server changes; its `detail` is the `ServiceInfo`. */
+  addEventListener(
+    type: "statuschange",
+    listener: (event: CustomEvent<ServiceInfo>) => void,
+    options?: boolean | { once?: boolean; signal?: AbortSignal },
+  ): void;
+  /** As of any `EventTarget`. */
+  addEventListener(...args: Parameters<EventTarget["addEventListener"]>): void;
+  /** As of any `EventTarget`. */
+  removeEventListener(
+    type: "statuschange",
+    listener: (event: CustomEvent<ServiceInfo>) => void,
+  ): void;
+  /** As of any `EventTarget`. */
+  removeEventListener(...args: Parameters<EventTarget["removeEventListener"]>): void;
+}
+
+/** The longest pause between two checks of a server that is down, in intervals. */
+const MAX_PAUSE = 8;
+
+/** Looks at all servers at each interval, until it is disposed. A `ServiceMonitor`. */
+export class BackgroundMonitor extends EventTarget {
+  readonly #registry: ServiceRegistry;
+  readonly #candidates: CandidateSource;
+  readonly #settings: HealthCheckSettings;
+  readonly #onEnd: () => void;
+  readonly #controller = new AbortController();
+  /** Rounds that a server which is down is left out of, by endpoint. */
+  readonly #pauses = new Map<string, number>();
+  #stopTimer: () => void = () => {};
+  #round: Promise<unknown> | undefined;
+
+  constructor(
+    registry: ServiceRegistry,
+    candidates: CandidateSource,
+    settings: HealthCheckSettings,
+    onEnd: () => void,
+  ) {
+    super();
+    this.#registry = registry;
+    this.#candidates = candidates;
+    this.#settings = settings;
+    this.#onEnd = onEnd;
+    this.#tick();
+  }
+
+  /** Tells listeners of a new status. */
+  notify(info: ServiceInfo): void {
+    if (this.#controller.signal.aborted) return;
+    this.dispatchEvent(new CustomEvent("statuschange", { detail: info }));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#controller.signal.aborted) {
+      this.#stopTimer();
+      this.#controller.abort(new DOMException("The monitor has ended", "AbortError"));
+      this.#onEnd();
+    }
+    // Nothing of it is left when the disposal is done.
+    await this.#round;
+  }
+
+  #tick(): void {
+    this.#stopTimer = startBackgroundTimer(this.#settings.intervalMs, () => this.#tick());
+    // A machine that slept wakes up to two of them.
+    if (this.#round !== undefined) return;
+    this.#round = this.#lookAtAll().finally(() => {
+      this.#round = undefined;
+    });
+  }
+
+  async #lookAtAll(): Promise<void> {
+    const candidates = this.#candidates();
+    this.#registry.candidates = candidates;
+    const byEndpoint = new Map<string, ServiceCandidate[]>();
+    for (const candidate of candidates) {
+      const types = byEndpoint.get(candidate.endpoint);
+      if (types === undefined) byEndpoint.set(candidate.endpoint, [candidate]);
+      else types.push(candidate);
+    }
+    await Promise.all(
+      [...byEndpoint].filter(([endpoint]) => this.#isDue(endpoint))
+        .map(([endpoint, types]) => this.#lookAt(endpoint, types)),
+    );
+  }
+
+  #isDue(endpoint: string): boolean {
+    const left = this.#pauses.get(endpoint) ?? 0;
+    if (left > 0) this.#pauses.set(endpoint, left - 1);
+    return left === 0;
+  }
+
+  /** @param types the address as each type it may be. */
+  async #lookAt(endpoint: string, types: readonly ServiceCandidate[]): Promise<void> {
+    const known = types.find((candidate) => this.#registry.wasFound(candidate));
+    const asked = known === undefined ? types : [known];
+    const { timeoutMs, maxFailures } = this.#settings;
+    const { signal } = this.#controller;
+    const startedAt = performance.now();
+    const answers = await Promise.all(
+      asked.map((candidate) =>
+        this.#registry.look(candidate, { timeoutMs, signal }).then(() => true, () => false)
+      ),
+    );
+    if (answers.includes(true)) {
+      this.#pauses.delete(endpoint);
+      return;
+    }
+    const [first] = asked;
+    if (first === undefined || signal.aborted) return;
+    const failures = this.#registry.noteFailure(first, performance.now() - startedAt, maxFailures);
+    // Down, it is looked at after 1, 2, 4 and then every 8 intervals.
+    const pause = Math.min(2 ** Math.max(0, failures - maxFailures), MAX_PAUSE) - 1;
+    this.#pauses.set(endpoint, pause);
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * The error for "no server": what was tried, why each failed, and what to do.
+ *
+ * @module
+ */
+
+import { SERVICE_NAMES } from "../core/discovery_options.ts";
+import { type AnyProviderError, isProviderError, NetworkError } from "../core/errors.ts";
+import type { ServiceCandidate, ServiceType } from "../core/services.ts";
+import { proxyHint } from "../transport/proxy_hint.ts";
+import { actionOf } from "./probes.ts";
+
+/** A candidate that was tried in vain. */
+export interface FailedCandidate {
+  readonly candidate: ServiceCandidate;
+  readonly error: unknown;
+}
+
+const START: Readonly<Record<ServiceType | "any", string>> = {
+  lmstudio:
+    "Start it with `lms server start`, or give its address as `baseUrl` or in LMSTUDIO_BASE_URL.",
+  ollama: "Start it with `ollama serve`, or give its address in OLLAMA_HOST.",
+  any: "Start LM Studio's with `lms server start` or Ollama's with `ollama serve`, or give its " +
+    "address in LMSTUDIO_BASE_URL or OLLAMA_HOST.",
+};
+
+/** Something answers, but it is something else. */
+const STRANGE_CODES: ReadonlySet<string> = new Set(["not_lm_studio", "unexpected_endpoint"]);
+
+/** No server of this type, or of any. `cause` has the error of each candidate. */
+export function serviceNotFound(
+  type: ServiceType | undefined,
+  failures: readonly FailedCandidate[],
+  isAutomatic: boolean,
+  env: Readonly<Record<string, string | undefined>> | undefined,
+): NetworkError {
+  const name = type === undefined ? "a local server" : SERVICE_NAMES[type];
+  const errors = failures.map(({ error }) => error);
+  const states = failures.map(({ candidate, error }) =>
+    `${type === undefined ? `${SERVICE_NAMES[candidate.type]} at ` : ""}${candidate.endpoint} ` +
+    stateOf(candidate, error)
+  );
+  const isDenied = errors.length > 0 &&
+    errors.every((error) => isProviderError(error) && error.code === "permission_denied");
+  return new NetworkError(
+    `Cannot find ${name}: ${
+      states.length === 0 ? "there is no address to try" : states.join("; ")
+    }`,
+    {
+      code: isDenied ? "permission_denied" : "service_not_found",
+      ...(type === undefined ? {} : { service: SERVICE_NAMES[type] }),
+      endpoint: failures[0]?.candidate.endpoint,
+      attempts: failures.length,
+      hint: isDenied ? allowAll(failures) : hintFor(type, failures, isAutomatic, env),
+      cause: errors.length === 0 ? undefined : new AggregateError(errors, "What each one said"),
+    },
+  );
+}
+
+function hintFor(
+  type: ServiceType | undefined,
+  failures: readonly FailedCandidate[],
+  isAutomatic: boolean,
+  env: Readonly<Record<string, string | undefined>> | undefined,
+): string {
+  const start = START[type ?? "any"];
+  const hints = isAutomatic
+    ? [start]
+    : [start, "LOCAL_AUTO_DISCOVER=false: only configured addresses are tried."];
+  const strangers = failures.filter(({ error }) =>
+    isProviderError(error) && STRANGE_CODES.has(error.code)
+  );
+  if (strangers.length > 0) {
+    const places = [...new Set(strangers.map(({ candidate }) => candidate.endpoint))].join(", ");
+    hints.unshift(`Another program has ${places}: is the port right?`);
+  }
+  const proxy = failures.map(({ candidate }) => proxyHint(candidate.endpoint, env))
+    .find((hint) => hint?.startsWith("HTTP_PROXY"));
+  return [...hints, ...(proxy === undefined ? [] : [proxy])].join(" ");
+}
+
+function allowAll(failures: readonly FailedCandidate[]): string {
+  const hosts = new Set(failures.map(({ candidate }) => new URL(candidate.endpoint).host));
+  return `Allow the connections, in Deno with \`--allow-net=${[...hosts].join(",")}\`.`;
+}
+
+/** What an error says of a candidate, without what is the same for all of them. */
+function stateOf(candidate: ServiceCandidate, error: unknown): string {
+  if (!isProviderError(error)) return "failed";
+  return `(${shortMessage(error, candidate)})`;
+}
+
+function shortMessage(error: AnyProviderError, candidate: ServiceCandidate): string {
+  const { message, hint } = error;
+  const withoutHint = message.endsWith(hint)
+    ? message.slice(0, message.length - hint.length)
+    : message;
+  return withoutHint
+    .replace(`Cannot ${actionOf(candidate)}: `, "")
+    .replace("Cannot list models: ", "")
+    .replace(new URL(candidate.endpoint).origin + " ", "")
+    .replace(/[.\s]+$/, "");
+}

@@ -1,0 +1,206 @@
+/**
+ * Whether a server is what it should be: many answer 200 to anything, so the bodies decide.
+ *
+ * @module
+ */
+
+import { LMSTUDIO_LISTINGS, ModelLister } from "../api/models.ts";
+import { SERVICE_NAMES } from "../core/discovery_options.ts";
+import { type AnyProviderError, ApiError, isProviderError, TimeoutError } from "../core/errors.ts";
+import { isRecord } from "../core/request_checks.ts";
+import type { ServiceCandidate } from "../core/services.ts";
+import type { CallOptions } from "../core/types.ts";
+import { startTimer } from "../transport/timers.ts";
+import { Transport, type TransportRequest } from "../transport/transport.ts";
+
+/** What is asked, and with what. */
+export interface ProbeTarget extends ServiceCandidate {
+  readonly apiToken?: string | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+}
+
+/** How it is asked. */
+export interface ProbeSettings {
+  /** For all requests together, their bodies included. */
+  readonly timeoutMs: number;
+  /** Its reason is what the probe rejects with. */
+  readonly signal: AbortSignal;
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+  readonly fetch?: typeof globalThis.fetch | undefined;
+}
+
+/** A server that is what it should be. */
+export interface ProbeAnswer {
+  /** Ids. */
+  readonly models: readonly string[];
+  readonly version?: string;
+  /** Why it does not tell its models, if it does not. */
+  readonly problem?: AnyProviderError;
+}
+
+/**
+ * Asks a server who it is, and for its models. One attempt.
+ *
+ * @throws {ProviderError} nothing answers in time, or something else does.
+ */
+export async function probeService(
+  target: ProbeTarget,
+  settings: ProbeSettings,
+): Promise<ProbeAnswer> {
+  const controller = new AbortController();
+  const { timeoutMs, signal } = settings;
+  const onAbort = (): void => controller.abort(signal.reason);
+  signal.addEventListener("abort", onAbort);
+  if (signal.aborted) onAbort();
+  const stopTimer = startTimer(timeoutMs, () => controller.abort(noAnswer(target, timeoutMs)));
+  try {
+    const probe = new Probe(target, settings, controller.signal);
+    return target.type === "lmstudio" ? await probe.askLMStudio() : await probe.askOllama();
+  } finally {
+    stopTimer();
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** Completes "Cannot …" in errors about a candidate. */
+export function actionOf({ type, endpoint }: ServiceCandidate): string {
+  return `find ${SERVICE_NAMES[type]} at ${endpoint}`;
+}
+
+class Probe {
+  readonly #target: ProbeTarget;
+  readonly #transport: Transport;
+  readonly #options: CallOptions;
+  /** LM Studio itself has asked for a token. */
+  #isSecured = false;
+
+  constructor(target: ProbeTarget, { env, fetch }: ProbeSettings, signal: AbortSignal) {
+    this.#target = target;
+    this.#transport = new Transport({
+      baseUrl: target.endpoint,
+      service: SERVICE_NAMES[target.type],
+      apiToken: target.apiToken,
+      headers: target.headers ?? {},
+      env,
+      fetch,
+      maxRetries: 0,
+      // The one timer of the probe is enough.
+      timeoutMs: Infinity,
+      connectTimeoutMs: Infinity,
+      firstTokenTimeoutMs: Infinity,
+      idleTimeoutMs: Infinity,
+      onErrorBody: (status, text) => {
+        if (status === 401 && isLMStudioRefusal(text)) this.#isSecured = true;
+      },
+    });
+    this.#options = { signal };
+  }
+
+  async askLMStudio(): Promise<ProbeAnswer> {
+    let isGreeted = false;
+    try {
+      const greeting = await this.#get("/lmstudio-greeting");
+      isGreeted = isRecord(greeting) && greeting.lmstudio === true;
+    } catch (error) {
+      const answer = requireAnswer(error);
+      if (this.#isSecured) return { models: [], problem: answer };
+    }
+    // The last listing is every OpenAI-compatible server's: it proves nothing by itself.
+    const listings = isGreeted
+      ? LMSTUDIO_LISTINGS
+      : LMSTUDIO_LISTINGS.filter(({ path }) => path.startsWith("/api/"));
+    try {
+      const models = await new ModelLister(this.#transport, listings, "lmstudio")
+        .list(this.#options);
+      // An empty list has no shape to know it by.
+      if (models.length === 0 && !isGreeted) throw this.#stranger();
+      return { models: models.map(({ id }) => id) };
+    } catch (error) {
+      const answer = requireAnswer(error);
+      if (isGreeted || this.#isSecured) return { models: [], problem: answer };
+      throw tellsWhoItIs(answer) ? this.#stranger(answer) : answer;
+    }
+  }
+
+  async askOllama(): Promise<ProbeAnswer> {
+    try {
+      const about = await this.#get("/api/version");
+      const version = isRecord(about) ? about.version : undefined;
+      // llama.cpp's server has the second route, too, but not the first.
+      if (typeof version !== "string" || version === "") throw this.#stranger();
+      const tags = await this.#get("/api/tags");
+      if (!isRecord(tags) || !Array.isArray(tags.models)) throw this.#stranger();
+      return { version, models: tags.models.flatMap(nameOfTag) };
+    } catch (error) {
+      const answer = requireAnswer(error);
+      throw tellsWhoItIs(answer) ? this.#stranger(answer) : answer;
+    }
+  }
+
+  async #get(path: string): Promise<unknown> {
+    const request: TransportRequest = {
+      method: "GET",
+      path,
+      policy: "read",
+      action: actionOf(this.#target),
+    };
+    return (await this.#transport.json(request, this.#options, Infinity)).value;
+  }
+
+  /** Something answers, but it is something else. */
+  #stranger(cause?: unknown): ApiError {
+    const { type, endpoint } = this.#target;
+    const name = SERVICE_NAMES[type];
+    return new ApiError(`Cannot ${actionOf(this.#target)}: something else answers there`, {
+      code: type === "lmstudio" ? "not_lm_studio" : "unexpected_endpoint",
+      service: name,
+      endpoint,
+      hint: `Check the address: ${name} may listen on another port.`,
+      cause,
+    });
+  }
+}
+
+/** Rethrows what is no answer of a server: no connection, no time left, an abort. */
+function requireAnswer(error: unknown): AnyProviderError {
+  if (!isProviderError(error) || error.kind === "network" || error.kind === "timeout") throw error;
+  return error;
+}
+
+/** Whether an answer shows that it is another server; one that fails or wants a password tells nothing. */
+function tellsWhoItIs({ code, kind, status }: AnyProviderError): boolean {
+  if (kind === "authentication" || kind === "rate-limited") return false;
+  return code !== "server_error" || status === undefined || status < 500;
+}
+
+/** LM Studio's own words for "a token, please"; any other server's 401 is not its. */
+function isLMStudioRefusal(text: string): boolean {
+  try {
+    const { error } = JSON.parse(text) as { error?: unknown };
+    return isRecord(error) && error.type === "invalid_request" &&
+      error.code === "invalid_api_key" && typeof error.message === "string" &&
+      error.message.includes("LM Studio");
+  } catch {
+    return false;
+  }
+}
+
+function nameOfTag(tag: unknown): string[] {
+  if (!isRecord(tag)) return [];
+  const name = tag.name ?? tag.model;
+  return typeof name === "string" && name !== "" ? [name] : [];
+}
+
+function noAnswer(target: ServiceCandidate, timeoutMs: number): TimeoutError {
+  return new TimeoutError(
+    `Cannot ${actionOf(target)}: it did not answer within ${timeoutMs} ms`,
+    {
+      code: "timeout_total",
+      phase: "total",
+      timeoutMs,
+      service: SERVICE_NAMES[target.type],
+      endpoint: target.endpoint,
+      hint: "Check the address, and that nothing between here and there swallows the connection.",
+    },
+  );
+}

@@ -1,0 +1,217 @@
+/**
+ * A provider for any server with OpenAI-compatible routes.
+ *
+ * @module
+ */
+
+import { normalizeBaseUrl } from "../core/base_url.ts";
+import {
+  configurationError,
+  type LMStudioProviderOptions,
+  resolveCascade,
+  type ResolvedConfig,
+} from "../core/config.ts";
+import { describeUnknownField } from "../core/fields.ts";
+import { isRecord } from "../core/request_checks.ts";
+import type {
+  CallOptions,
+  CompletionRequest,
+  CompletionResponse,
+  CompletionStream,
+  EmbeddingRequest,
+  EmbeddingResponse,
+  ModelCapabilities,
+  ModelInfo,
+  ModelProvider,
+} from "../core/types.ts";
+import { describe } from "../core/value_checks.ts";
+import { openAICompatible } from "./dialects.ts";
+import { Engine } from "./engine.ts";
+
+/** The options of `new OpenAICompatibleProvider()`. Nothing is read from the environment. */
+export interface OpenAICompatibleProviderOptions extends
+  Omit<
+    LMStudioProviderOptions,
+    "baseUrl" | "onModelSubstituted" | "discovery" | "configFile" | "envFile"
+  > {
+  /** Short name of the provider, such as `"vllm"`; `ModelInfo.provider` has it too. */
+  name: string;
+  /** Name of the service for people, in errors. @default {the name} */
+  service?: string | undefined;
+  /** Root of the server, with or without `/v1`. */
+  baseUrl: string;
+}
+
+const OPTION_NAMES: ReadonlySet<string> = new Set(
+  [
+    "name",
+    "service",
+    "baseUrl",
+    "apiToken",
+    "model",
+    "embeddingModel",
+    "timeoutMs",
+    "connectTimeoutMs",
+    "firstTokenTimeoutMs",
+    "idleTimeoutMs",
+    "maxRetries",
+    "modelCacheTtlMs",
+    "headers",
+    "fetch",
+    "env",
+  ] satisfies (keyof OpenAICompatibleProviderOptions)[],
+);
+
+/** A port that nobody wrote is that of plain http. */
+const DEFAULT_PORT = 80;
+
+/**
+ * Models on any server that has `GET /v1/models`, `POST /v1/chat/completions` and `POST /v1/embeddings`, such as
+ * llama.cpp's server or vLLM. What only LM Studio does is not asked of it.
+ *
+ * @example
+ * ```ts
+ * import { OpenAICompatibleProvider } from "jsr:@patinox/lmstudio";
+ *
+ * const vllm = new OpenAICompatibleProvider({ name: "vllm", baseUrl: "http://127.0.0.1:8000/v1" });
+ * const { content } = await vllm.complete({ messages: "Hello", model: "google/gemma-4-26b-a4b" });
+ * console.log(content);
+ * ```
+ */
+export class OpenAICompatibleProvider implements ModelProvider {
+  /** As given. */
+  readonly name: string;
+  readonly #engine: Engine;
+
+  /**
+   * Touches no network.
+   *
+   * @throws {ConfigurationError} naming the option and the value.
+   */
+  constructor(options: OpenAICompatibleProviderOptions) {
+    const { name, service, config } = resolveOptions(options);
+    this.name = name;
+    this.#engine = new Engine(config, openAICompatible(name, service), options.env);
+  }
+
+  /**
+   * The models the server lists, by `GET /v1/models`: little more than their ids.
+   *
+   * @throws {NetworkError} the server cannot be reached.
+   * @throws {AuthenticationError} the server wants a token.
+   *
+   * @example
+   * ```ts
+   * import { OpenAICompatibleProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const vllm = new OpenAICompatibleProvider({ name: "vllm", baseUrl: "http://127.0.0.1:8000" });
+   * for (const { id } of await vllm.listModels()) console.log(id);
+   * ```
+   */
+  listModels(options?: CallOptions): Promise<ModelInfo[]> {
+    return this.#engine.listModels(options);
+  }
+
+  /**
+   * One whole answer, by `POST /v1/chat/completions`.
+   *
+   * @throws {ModelNotAvailableError} no model, or an unknown one.
+   * @throws {InvalidRequestError} the request cannot be answered as it is.
+   * @throws {NetworkError} the server cannot be reached.
+   *
+   * @example
+   * ```ts
+   * import { OpenAICompatibleProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const vllm = new OpenAICompatibleProvider({ name: "vllm", baseUrl: "http://127.0.0.1:8000" });
+   * const { usage } = await vllm.complete({ messages: "Hello", model: "google/gemma-4-26b-a4b" });
+   * console.log(usage?.totalTokens);
+   * ```
+   */
+  complete(
+    request: string | CompletionRequest,
+    options?: CallOptions,
+  ): Promise<CompletionResponse> {
+    return this.#engine.complete(request, options);
+  }
+
+  /**
+   * The answer as it is generated. Returns at once; the request is sent at the first pull. Leaving the loop stops
+   * the server.
+   *
+   * @throws at the first pull, as `complete()`; later {StreamError}, {TimeoutError} or {NetworkError} with
+   * `partial`, what had arrived.
+   *
+   * @example
+   * ```ts
+   * import { OpenAICompatibleProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const vllm = new OpenAICompatibleProvider({
+   *   name: "vllm",
+   *   baseUrl: "http://127.0.0.1:8000",
+   *   model: "google/gemma-4-26b-a4b",
+   * });
+   * for await (const text of vllm.streamCompletion("Hello").textStream) console.log(text);
+   * ```
+   */
+  streamCompletion(request: string | CompletionRequest, options?: CallOptions): CompletionStream {
+    return this.#engine.streamCompletion(request, options);
+  }
+
+  /**
+   * One vector per input, in order, by `POST /v1/embeddings`.
+   *
+   * @throws {InvalidRequestError} an input is empty.
+   * @throws {ParseError} the vectors do not fit the inputs.
+   *
+   * @example
+   * ```ts
+   * import { OpenAICompatibleProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const server = new OpenAICompatibleProvider({ name: "llama.cpp", baseUrl: "127.0.0.1:8080" });
+   * const { embeddings } = await server.embed({ input: "sea" });
+   * console.log(embeddings[0]?.length);
+   * ```
+   */
+  embed(request: EmbeddingRequest, options?: CallOptions): Promise<EmbeddingResponse> {
+    return this.#engine.embed(request, options);
+  }
+
+  /** Whether the server lists this model; `false` when it cannot say. */
+  supportsModel(model: string, options?: CallOptions): Promise<boolean> {
+    return this.#engine.supportsModel(model, options);
+  }
+
+  /** What this model can do, as far as its name tells; `undefined` when the server does not list it. */
+  modelCapabilities(
+    model: string,
+    options?: CallOptions,
+  ): Promise<ModelCapabilities | undefined> {
+    return this.#engine.modelCapabilities(model, options);
+  }
+}
+
+function resolveOptions(
+  options: unknown,
+): { name: string; service: string; config: ResolvedConfig } {
+  const refuse = (state: string): Error =>
+    configurationError(state, undefined, "OpenAI-compatible");
+  if (!isRecord(options)) throw refuse(`the options are ${typeof options}, not an object`);
+  const unknown = describeUnknownField(options, OPTION_NAMES, "option");
+  if (unknown !== undefined) throw refuse(unknown);
+  const { name, service = name, env, baseUrl, ...rest } = options;
+  if (typeof name !== "string" || name.trim() === "") {
+    throw refuse(`option name is ${describe(name)}, not a name`);
+  }
+  if (typeof service !== "string" || service.trim() === "") {
+    throw refuse(`option service is ${describe(service)}, not a name`);
+  }
+  if (env !== undefined && !isRecord(env)) throw refuse("option env is not a record of variables");
+  if (baseUrl === undefined) throw refuse("option baseUrl is missing");
+  const given: Record<string, unknown> = { ...rest, baseUrl };
+  // What is no address is refused with the rest, in the same words.
+  const address = normalizeBaseUrl(typeof baseUrl === "string" ? baseUrl : "", DEFAULT_PORT);
+  if (address.problem === undefined) given.baseUrl = address.url;
+  const { config } = resolveCascade({ options: given, env: {}, service });
+  return { name, service, config };
+}

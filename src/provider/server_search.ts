@@ -1,0 +1,80 @@
+/**
+ * How a provider's options say where its server may be.
+ *
+ * @module
+ */
+
+import type { LMStudioProviderOptions } from "../core/config.ts";
+import { isServiceType, resolveDiscoveryOptions } from "../core/discovery_options.ts";
+import type { ServiceDiscoveryOptions, ServiceFinder, ServiceType } from "../core/services.ts";
+import { DISCOVERY_VARIABLES } from "../discovery/candidates.ts";
+import { discoveryFor, ServiceDiscovery } from "../discovery/discovery.ts";
+import { resolveWithSources } from "../platform/resolve_config.ts";
+import { readVariables } from "../platform/variables.ts";
+
+/** Read while a provider looks for servers; the last two only for hints. */
+const VARIABLES: readonly string[] = [
+  ...DISCOVERY_VARIABLES,
+  "PATINOX_MODEL_PROVIDER",
+  "HTTP_PROXY",
+  "NO_PROXY",
+];
+
+/** Refuses what is neither options of discovery nor something that looks for servers. */
+export function checkDiscovery(discovery: unknown): void {
+  if (discovery !== undefined && !isFinder(discovery)) {
+    resolveDiscoveryOptions(discovery as ServiceDiscoveryOptions);
+  }
+}
+
+/**
+ * What looks for servers with these options: theirs, or one made of them.
+ *
+ * @throws {ConfigurationError} naming the option, variable or file, and the value.
+ */
+export function finderFor(options: LMStudioProviderOptions): ServiceFinder {
+  const { config, entries } = resolveWithSources(options);
+  const { discovery } = options;
+  if (isFinder(discovery)) return discovery;
+  checkDiscovery(discovery);
+  const own: ServiceDiscoveryOptions = {
+    ...discovery,
+    env: discovery?.env ?? variablesOf(options),
+    fetch: discovery?.fetch ?? options.fetch,
+  };
+  if (!entries.some(isGivenAddress)) return new ServiceDiscovery(own);
+  const { baseUrl, apiToken, headers } = config;
+  return discoveryFor(own, { baseUrl, apiToken, headers });
+}
+
+/** Whether the address of LM Studio is configured, whichever way. */
+export function isAddressGiven(options: LMStudioProviderOptions): boolean {
+  return resolveWithSources(options).entries.some(isGivenAddress);
+}
+
+/** Whether a value looks for servers, whoever wrote it. */
+export function isFinder(value: unknown): value is ServiceFinder {
+  if (typeof value !== "object" || value === null) return false;
+  const { discover, find } = value as Partial<ServiceFinder>;
+  return typeof discover === "function" && typeof find === "function";
+}
+
+function isGivenAddress({ key, source }: { key: string; source: string }): boolean {
+  return key === "baseUrl" && source !== "default";
+}
+
+function variablesOf(options: LMStudioProviderOptions): Record<string, string> {
+  const { PATINOX_MODEL_PROVIDER: named, ...variables } = readVariables(options, VARIABLES);
+  const type = named?.toLowerCase();
+  // The framework's choice of a provider is a preference, too.
+  return isServiceType(type) ? { LOCAL_PROVIDER_PREFERENCE: type, ...variables } : variables;
+}
+
+/** Finds servers of one type only. */
+export function onlyType(type: ServiceType, finder: ServiceFinder): ServiceFinder {
+  return {
+    discover: async (options) =>
+      (await finder.discover(options)).filter((service) => service.type === type),
+    find: (_type, options) => finder.find(type, options),
+  };
+}

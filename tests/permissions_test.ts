@@ -1,0 +1,123 @@
+/** What the module may do in Deno: talk to its server, and read the variables that the documentation names. */
+import { assert, assertEquals } from "@std/assert";
+import { rawServer } from "./support/raw_server.ts";
+import { runScript } from "./support/script.ts";
+import { events, serveStub } from "./support/stub_server.ts";
+import { answer, EMBEDDING, FINISH, LISTING, token } from "./support/wire.ts";
+
+/** Everything that touches the world, and prints what came of it. */
+const SCRIPT = `import { LMStudioProvider, resolveConfig } from "mod";
+const lmstudio = new LMStudioProvider({ baseUrl: Deno.args[0], maxRetries: 0 });
+resolveConfig();
+console.log((await lmstudio.listModels()).length);
+console.log((await lmstudio.complete("Hello")).content);
+for await (const text of lmstudio.streamCompletion("Hello").textStream) console.log(text);
+console.log((await lmstudio.embed({ model: "m", input: "text" })).embeddings.length);
+console.log(await lmstudio.supportsModel("m"), (await lmstudio.modelCapabilities("m")).maxTokens);
+// Held back for 3 × this: the probe for a connection runs.
+console.log((await lmstudio.complete("slow", { connectTimeoutMs: 30 })).content);
+// Every way to an error, with its hints.
+for (const model of ["bad gateway", "silent"]) {
+  const options = { timeoutMs: 50 };
+  await lmstudio.complete({ model, messages: "Hello" }, options).catch((error) =>
+    console.log(error.code)
+  );
+}`;
+
+const OUTPUT = "1\nHi\nHi\n1\ntrue 4096\nHi\nserver_error\ntimeout_total";
+
+function serve() {
+  return serveStub({
+    "GET /api/v1/models": { body: LISTING },
+    "POST /v1/embeddings": { body: EMBEDDING },
+    "POST /v1/chat/completions": async ({ body }) => {
+      if (body.stream === true) return events([token("Hi"), FINISH]);
+      if (body.model === "bad gateway") return { status: 502, body: "<html>" };
+      if (body.model === "silent") return { end: "hang" };
+      if (JSON.stringify(body).includes("slow")) {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+      return { body: answer("Hi") };
+    },
+  });
+}
+
+Deno.test("everything works with --allow-net=127.0.0.1 alone, and asks for nothing else", async () => {
+  await using server = serve();
+  const flags = ["--allow-net=127.0.0.1"];
+  const { code, output, errors, permissions } = await runScript(SCRIPT, flags, {
+    args: [server.url],
+  });
+  assertEquals([code, output, errors], [0, OUTPUT, ""]);
+  const { host } = new URL(server.url);
+  const others = permissions.filter((permission) =>
+    !permission.startsWith(`net ${host}`) && !permission.startsWith(`net ${server.url}/`)
+  );
+  assertEquals(others, []);
+  assert(permissions.length > 0, "the audit of permissions tells nothing any more");
+});
+
+Deno.test("the port alone is enough, as the hint of an error says", async () => {
+  await using server = serve();
+  const flags = [`--allow-net=${new URL(server.url).host}`];
+  const { output, errors } = await runScript(SCRIPT, flags, { args: [server.url] });
+  assertEquals([output, errors], [OUTPUT, ""]);
+});
+
+Deno.test("a name is probed under the permission for that name", async () => {
+  let isHeldBack = true;
+  await using server = rawServer(async (connection, index) => {
+    const request = await connection.request();
+    if (request === "") return void (isHeldBack = index !== 1);
+    // Not answered before the probe came and went.
+    while (isHeldBack) await new Promise((resolve) => setTimeout(resolve, 10));
+    await connection.respond(200, answer("Hi"));
+    await connection.gone();
+  });
+  const url = `http://localhost:${server.port}`;
+  const { output, errors } = await runScript(
+    `import { LMStudioProvider } from "mod";
+    const lmstudio = new LMStudioProvider({ baseUrl: "${url}", model: "m", connectTimeoutMs: 50 });
+    console.log((await lmstudio.complete("Hello")).content);`,
+    [`--allow-net=localhost:${server.port}`],
+  );
+  assertEquals([output, errors], ["Hi", ""]);
+});
+
+Deno.test("with access to the environment, only what is documented is read", async () => {
+  await using server = serve();
+  const flags = ["--allow-net=127.0.0.1", "--allow-env"];
+  const { output, permissions } = await runScript(SCRIPT, flags, { args: [server.url] });
+  assertEquals(output, OUTPUT);
+  const read = permissions.filter((permission) => permission.startsWith("env ")).sort();
+  assertEquals(
+    read,
+    [
+      "HTTP_PROXY",
+      "LMSTUDIO_API_KEY",
+      "LMSTUDIO_BASE_URL",
+      "LMSTUDIO_EMBEDDING_MODEL",
+      "LMSTUDIO_ENDPOINT",
+      "LMSTUDIO_HOST",
+      "LMSTUDIO_MAX_RETRIES",
+      "LMSTUDIO_MODEL",
+      "LMSTUDIO_TIMEOUT",
+      "LM_API_TOKEN",
+      "LM_STUDIO_API_BASE",
+      "LM_STUDIO_API_KEY",
+      "LM_STUDIO_BASE_URL",
+      "NO_PROXY",
+      "PATINOX_LMSTUDIO_BASE_URL",
+      "PATINOX_MODEL_TIMEOUT",
+    ].map((name) => `env ${name}`),
+  );
+});
+
+Deno.test("importing alone touches nothing", async () => {
+  const { code, output, permissions } = await runScript(
+    `import * as mod from "mod";
+    console.log(typeof mod.LMStudioProvider);`,
+    ["-A"],
+  );
+  assertEquals([code, output, permissions], [0, "function", []]);
+});

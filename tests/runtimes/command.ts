@@ -1,0 +1,68 @@
+/** Runs other programs: no input, no noise, a limit in time. */
+
+/** What came of it. */
+export interface Outcome {
+  success: boolean;
+  /** Its last line is a summary. */
+  stdout: string;
+  /** What is wrong. */
+  stderr: string;
+  seconds: number;
+}
+
+interface RunOptions {
+  cwd: string;
+  limitMs?: number;
+}
+
+/** Empty caches and a slow registry included. */
+const LIMIT_MS = 5 * 60_000;
+/** No colours, no advertising. A user's own proxy would take the scenario's requests to itself. */
+const QUIET: Record<string, string> = {
+  NO_COLOR: "1",
+  DENO_NO_UPDATE_CHECK: "1",
+  npm_config_update_notifier: "false",
+  npm_config_loglevel: "error",
+};
+const NO_PROXY = "127.0.0.1,localhost";
+
+/** Runs a command to its end. */
+export async function run(command: string[], { cwd, limitMs }: RunOptions): Promise<Outcome> {
+  const [file = "", ...args] = command;
+  const started = performance.now();
+  const limit = limitMs ?? LIMIT_MS;
+  const child = new Deno.Command(file, {
+    args,
+    cwd,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    env: { ...QUIET, NO_PROXY, no_proxy: NO_PROXY },
+  }).spawn();
+  let isTooLate = false;
+  const timer = setTimeout(() => {
+    isTooLate = true;
+    child.kill("SIGKILL");
+  }, limit);
+  const { success, stdout, stderr } = await child.output();
+  clearTimeout(timer);
+  const decoder = new TextDecoder();
+  const late = isTooLate ? `has not ended by itself after ${limit / 1000} s\n` : "";
+  return {
+    success,
+    stdout: decoder.decode(stdout),
+    stderr: late + decoder.decode(stderr),
+    seconds: (performance.now() - started) / 1000,
+  };
+}
+
+/** Runs a command that has to succeed. */
+export async function must(command: string[], options: RunOptions): Promise<void> {
+  const { success, stdout, stderr } = await run(command, options);
+  if (!success) throw new Error(`Cannot run ${command.join(" ")}:\n${stdout}${stderr}`);
+}
+
+/** The same outcome, but failed for this reason. */
+export function fail(outcome: Outcome, reason: string): Outcome {
+  return { ...outcome, success: false, stdout: "", stderr: reason };
+}

@@ -1,0 +1,52 @@
+/** A user's program, for TypeScript to check against the declarations, with the libraries users may have. */
+import {
+  type CompletionStream,
+  isProviderError,
+  LMStudioProvider,
+  type Message,
+  type ModelProvider,
+} from "@patinox/lmstudio";
+import { createFakeLMStudio } from "@patinox/lmstudio/testing";
+
+/** Uses a bit of everything. */
+export async function main(provider: ModelProvider = new LMStudioProvider()): Promise<string> {
+  const fake = createFakeLMStudio({ models: ["qwen/qwen3-8b"], replies: () => "Hello." });
+  await using server = await fake.listen();
+  const { signal } = new AbortController();
+  const own = new LMStudioProvider({
+    baseUrl: server.url,
+    fetch: fake.fetch,
+    maxRetries: undefined,
+  });
+  const history: Message[] = [{ role: "user", content: "Hello" }];
+  try {
+    const { message, usage } = await own.complete({ messages: history, temperature: 0 }, {
+      signal,
+    });
+    history.push(message);
+    await using stream: CompletionStream = provider.streamCompletion({ messages: history });
+    let text = "";
+    for await (const { content, isFinal } of stream) text += isFinal ? "\n" : content;
+    const { embeddings } = await own.embed({ input: [text, "ocean"] });
+    const [model] = await own.listModels();
+    return `${text} ${usage?.totalTokens} ${
+      embeddings[0]?.length
+    } ${model?.capabilities.maxTokens}`;
+  } catch (error) {
+    if (isProviderError(error, "timeout")) return `${error.phase} ${error.timeoutMs}`;
+    if (!isProviderError(error)) throw error;
+    switch (error.kind) {
+      case "rate-limited":
+        return String(error.retryAfterMs);
+      case "model-not-available":
+        return `${error.model} ${error.available?.join()}`;
+      default:
+        return `${error.code} ${error.hint} ${error.partial?.content}`;
+    }
+  }
+}
+
+/** A body for a web server. */
+export function respond(stream: CompletionStream): Response {
+  return new Response(stream.toTextStream());
+}

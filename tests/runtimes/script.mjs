@@ -1,0 +1,28 @@
+/**
+ * A user's script: imports, calls, and is over. It must end by itself, with no `process.exit()`, whatever
+ * is left behind: pooled connections, timers of minutes, streams that were left or never read.
+ *
+ * Arguments: the address of a server, and of one that is not there. Prints what came of it as JSON.
+ */
+import { isProviderError, LMStudioProvider } from "@patinox/lmstudio";
+import process from "node:process";
+
+const [baseUrl, nowhere] = process.argv.slice(2);
+const lmstudio = new LMStudioProvider({ baseUrl, env: {}, maxRetries: 0 });
+const outcome = {};
+try {
+  outcome.models = (await lmstudio.listModels()).length;
+  outcome.content = (await lmstudio.complete("Hello")).content;
+  for await (const { content } of lmstudio.streamCompletion("Count")) {
+    outcome.firstToken = content;
+    break;
+  }
+  outcome.vectors = (await lmstudio.embed({ input: ["sea", "ocean"] })).embeddings.length;
+  lmstudio.streamCompletion("Never read");
+  await new LMStudioProvider({ baseUrl: nowhere, env: {}, maxRetries: 0 }).listModels();
+} catch (error) {
+  if (!isProviderError(error)) throw error;
+  outcome.code = error.code;
+  outcome.hint = error.hint;
+}
+console.log(JSON.stringify(outcome));

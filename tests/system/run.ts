@@ -1,0 +1,17 @@
+/**
+ * What only real programs can show: the module behind nginx, and in a browser. Installs Debian's nginx
+ * and Chromium where they are missing. One line per check; exit code 1 if one failed.
+ */
+import process from "node:process";
+import { checkBalancer } from "./balancer_checks.ts";
+import { checkBrowser } from "./browser_checks.ts";
+import { summarize } from "./checks.ts";
+import { withFolder } from "./processes.ts";
+import { findPrograms } from "./setup.ts";
+
+const { nginx, chromium } = await findPrograms();
+await withFolder(async (folder) => {
+  await checkBalancer(nginx, folder);
+  await checkBrowser(chromium, folder);
+});
+if (!summarize()) process.exitCode = 1;
