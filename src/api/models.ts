@@ -223,9 +223,10 @@ function toModelInfo(
 function withoutUndefined<T extends object>(
   fields: T,
 ): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(
-    Object.entries(fields).filter(([, value]) => value !== undefined),
-  ) as { [K in keyof T]: Exclude<T[K], undefined> };
+  // A loop: `Object.fromEntries` takes six times as long, which a listing of hundreds shows.
+  const known: Partial<T> = {};
+  for (const key in fields) if (fields[key] !== undefined) known[key] = fields[key];
+  return known as { [K in keyof T]: Exclude<T[K], undefined> };
 }
 
 /** Some builds list a model several times: once is enough, with the copies and variants of all. */

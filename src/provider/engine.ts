@@ -229,12 +229,14 @@ export class Engine {
       const { response } = arrived;
       return policy({ requested, answered, ...(response === undefined ? {} : { response }) });
     }
+    const isEmbedding = arrived.response !== undefined && "embeddings" in arrived.response;
+    const candidates = models.filter(({ type }) => (type === "embedding") === isEmbedding);
     throw new ModelNotAvailableError(`Cannot ${action}: the model "${answered}" answered instead`, {
       code: "model_substituted",
       service: this.#dialect.service,
       endpoint: this.#config.baseUrl,
       model: requested,
-      available: models.length === 0 ? undefined : models.map((model) => model.id),
+      available: candidates.length === 0 ? undefined : candidates.map(({ id }) => id),
       response: arrived.response,
       partial: arrived.partial ?? partialOf(arrived.response),
     });
