@@ -4,6 +4,7 @@
  */
 import { assert, assertEquals, assertInstanceOf, assertStrictEquals } from "@std/assert";
 import { type CallOptions, LMStudioProvider, type LMStudioProviderOptions } from "../mod.ts";
+import { Transport } from "../src/transport/transport.ts";
 import { inFakeTime, Puppet } from "./support/puppet.ts";
 import { deafServer } from "./support/raw_server.ts";
 import { events, serveStub, type StubRequest } from "./support/stub_server.ts";
@@ -296,4 +297,45 @@ Deno.test("a stream leaves nothing on the signal, however it ends", async () => 
   await reader.read();
   await reader.cancel();
   assertEquals(controller.listeners, 0, "cancelled as a web stream");
+});
+
+Deno.test("abort ends the wait for a body that is not tied to its signal", async () => {
+  for (const call of [CALLS.complete, CALLS.streamCompletion]) {
+    await inFakeTime(async (pass) => {
+      const puppet = new Puppet();
+      const controller = new Watched();
+      const lmstudio = provider({ fetch: puppet.fetch });
+      const rejected = rejection(call!(lmstudio, { signal: controller.signal }));
+      await pass(0);
+      puppet.last.respond();
+      puppet.last.send(token("Once"));
+      await pass(0);
+      controller.abort("enough");
+      assertEquals(await rejected, "enough");
+      assert(puppet.last.isCancelled);
+      assertEquals(controller.listeners, 0);
+    });
+  }
+});
+
+Deno.test("a reader that is closed ends the wait for headers, quietly", async () => {
+  const puppet = new Puppet();
+  const reader = new Transport({
+    baseUrl: "http://127.0.0.1:1234",
+    service: "LM Studio",
+    headers: {},
+    connectTimeoutMs: Infinity,
+    firstTokenTimeoutMs: Infinity,
+    idleTimeoutMs: Infinity,
+    maxRetries: 2,
+    fetch: puppet.fetch,
+  }).events({ method: "POST", path: "/x", body: {}, policy: "stateless", action: "act" }, {});
+  const pulled = reader.pull();
+  await Promise.resolve();
+  reader.close();
+  reader.close();
+  assertEquals(await pulled, { kind: "end", unfinished: undefined });
+  assert(puppet.last.signal.aborted);
+  assertEquals(await reader.pull(), { kind: "end", unfinished: undefined });
+  assertEquals(puppet.calls.length, 1);
 });

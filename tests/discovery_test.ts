@@ -700,6 +700,26 @@ Deno.test("find: an abort ends the wait, and the probes nobody else waits for", 
   assertEquals(await assertRejects(() => discovery.find(undefined, { signal })), reason);
 });
 
+Deno.test("discover, find: no listener stays on the caller's signal", async () => {
+  const { signal } = new AbortController();
+  let listeners = 0;
+  const { addEventListener, removeEventListener } = signal;
+  signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
+    listeners++;
+    addEventListener.apply(signal, args);
+  };
+  signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => {
+    listeners--;
+    removeEventListener.apply(signal, args);
+  };
+  await using server = await createFakeLMStudio().listen();
+  const discovery = over([lmstudio(server.url), ollama(server.url)]);
+  await discovery.find("lmstudio", { signal });
+  await discovery.discover({ force: true, signal });
+  await assertRejects(() => discovery.find("ollama", { signal }), NetworkError);
+  assertEquals(listeners, 0);
+});
+
 Deno.test("LMStudioProvider.discover: the server that is there", async () => {
   const fake = createFakeLMStudio({ apiToken: TOKEN, models: ["m"] });
   await using server = await fake.listen();
@@ -904,17 +924,14 @@ Deno.test("discovery does with the network alone, and uses more where it is allo
     // Another home must not mean another cache.
     const cache = Deno.env.get("DENO_DIR") ?? `${Deno.env.get("HOME")}/.cache/deno`;
     const options = { args: [server.url], env: { HOME: home, DENO_DIR: cache } };
-    assertEquals(await runScript(script, ["--allow-net=127.0.0.1"], options), {
-      code: 0,
-      errors: "",
-      output: '[["m"],false]',
-    });
-    const more = ["--allow-net=127.0.0.1", "--allow-env", `--allow-read=${home}`];
-    assertEquals(await runScript(script, more, options), {
-      code: 0,
-      errors: "",
-      output: '[["m"],true]',
-    });
+    const alone = await runScript(script, ["--allow-net=127.0.0.1"], options);
+    assertEquals([alone.errors, alone.output], ["", '[["m"],false]']);
+    for (const permission of alone.permissions) {
+      assertMatch(permission, /^net (http:\/\/)?127\.0\.0\.1:/);
+    }
+    const flags = ["--allow-net=127.0.0.1", "--allow-env", `--allow-read=${home}`];
+    const more = await runScript(script, flags, options);
+    assertEquals([more.errors, more.output], ["", '[["m"],true]']);
   });
 });
 

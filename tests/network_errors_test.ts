@@ -15,7 +15,7 @@ import { LMStudioProvider } from "../mod.ts";
 import { explainFailedSend } from "../src/transport/fetch_failure.ts";
 import { closedPort, rawServer } from "./support/raw_server.ts";
 import { runScript } from "./support/script.ts";
-import { answer, gate, LISTING, rejection, token } from "./support/wire.ts";
+import { answer, event, gate, LISTING, rejection, token } from "./support/wire.ts";
 
 function provider(baseUrl: string, options: LMStudioProviderOptions = {}): LMStudioProvider {
   return new LMStudioProvider({ baseUrl, model: "m", env: {}, maxRetries: 0, ...options });
@@ -137,6 +137,16 @@ Deno.test("a stream that is cut is connection_reset, with what had arrived", asy
     assertEquals(error.partial, { content: "Once upon", toolCalls: [] });
     assertEquals(await rejection(stream.response()), error);
   }
+});
+
+Deno.test("a stream that is cut after its finish reason is whole", async () => {
+  await using server = rawServer(async (connection) => {
+    await connection.request();
+    await connection.startChunked();
+    await connection.chunk(token("All of it") + event({}, "length"));
+  });
+  const response = await provider(server.url).streamCompletion("Hello").response();
+  assertEquals([response.content, response.finishReason], ["All of it", "length"]);
 });
 
 Deno.test("a stream that ends cleanly without a finish reason is stream_truncated", async () => {
@@ -270,6 +280,72 @@ Deno.test("what a user's own fetch throws is a network error too", async () => {
   }
 });
 
+// --- In a browser, where every failure looks the same -------------------------------------------
+
+/** Runs with the globals of a page, as far as the module looks at them. */
+async function asPage(run: () => Promise<void>): Promise<void> {
+  const names = ["Deno", "process", "document"] as const;
+  const own = names.map((name) => Object.getOwnPropertyDescriptor(globalThis, name));
+  const page = { Deno: undefined, process: undefined, document: {} };
+  for (const name of names) {
+    Object.defineProperty(globalThis, name, { value: page[name], configurable: true });
+  }
+  try {
+    await run();
+  } finally {
+    names.forEach((name, index) => {
+      const descriptor = own[index];
+      if (descriptor === undefined) Reflect.deleteProperty(globalThis, name);
+      else Object.defineProperty(globalThis, name, descriptor);
+    });
+  }
+}
+
+Deno.test("a page that the server does not let in is blocked_by_browser", async () => {
+  const asked: [string, RequestInit | undefined][] = [];
+  await asPage(async () => {
+    const own: typeof fetch = (url, init) => {
+      asked.push([String(url), init]);
+      return init?.mode === "no-cors"
+        ? Promise.resolve(Response.error())
+        : Promise.reject(new TypeError("Failed to fetch"));
+    };
+    const options = { fetch: own, apiToken: "token", headers: { "x-api-key": "key" } };
+    const error = await networkError(provider("http://127.0.0.1:1234", options).listModels());
+    assertEquals([error.code, error.retriable], ["blocked_by_browser", false]);
+    assertStringIncludes(error.hint, "lms server start --cors");
+  });
+  assertEquals(asked.length, 2);
+  assertEquals(asked[1]?.[0], "http://127.0.0.1:1234/lmstudio-greeting");
+  assertEquals(asked[1]?.[1]?.headers, undefined);
+});
+
+Deno.test("a page finds nobody: connection_refused", async () => {
+  await asPage(async () => {
+    const own = () => Promise.reject(new TypeError("Failed to fetch"));
+    const lmstudio = provider("http://127.0.0.1:1234", { fetch: own });
+    const error = await networkError(lmstudio.complete("Hello"));
+    assertEquals(error.code, "connection_refused");
+    assertStringIncludes(error.message, "http://127.0.0.1:1234 cannot be reached");
+    assertStringIncludes(error.hint, "lms server start");
+  });
+});
+
+Deno.test("a page that asks a server that never answers has a time limit and an abort", async () => {
+  await asPage(async () => {
+    const own: typeof fetch = (_url, init) =>
+      init?.mode === "no-cors"
+        ? new Promise(() => {})
+        : Promise.reject(new TypeError("Failed to fetch"));
+    const lmstudio = provider("http://127.0.0.1:1234", { fetch: own, connectTimeoutMs: 20 });
+    assertEquals((await networkError(lmstudio.listModels())).code, "connection_refused");
+    const controller = new AbortController();
+    const listed = lmstudio.listModels({ signal: controller.signal, connectTimeoutMs: 60_000 });
+    setTimeout(() => controller.abort("enough"), 5);
+    assertEquals(await rejection(listed), "enough");
+  });
+});
+
 // --- What runtimes say, seen on Deno 2.9, Node 20 to 24 and Bun 1.4 ----------------------------
 
 const failed = (cause: unknown): Error => new TypeError("fetch failed", { cause });
@@ -298,6 +374,12 @@ const SEEN: readonly (readonly [name: string, error: unknown, code: string, word
   ["Node", failed(coded("ECONNRESET", { syscall: "read" })), "connection_reset", "closed"],
   ["Node", failed(coded("EPIPE")), "connection_reset", "closed"],
   ["Node", failed(coded("HPE_INVALID_CONSTANT")), "connection_reset", "not HTTP"],
+  [
+    "Node 24",
+    failed(Object.assign(new Error("Response does not match"), { name: "HTTPParserError" })),
+    "connection_reset",
+    "not HTTP",
+  ],
   ["Node", failed(new Error("bad port")), "connection_refused", "does not connect to port"],
   ["Node", failed(coded("ERR_ACCESS_DENIED")), "permission_denied", "not allowed"],
   ["Bun", coded("ConnectionRefused"), "connection_refused", "refused"],

@@ -84,6 +84,20 @@ Deno.test("a name is probed under the permission for that name", async () => {
   assertEquals([output, errors], ["Hi", ""]);
 });
 
+Deno.test("a probe that is not allowed tells nothing", async () => {
+  await using server = rawServer((connection) => connection.gone());
+  const probe = new URL("../src/platform/connection_probe.ts", import.meta.url).href;
+  const { output, errors } = await runScript(
+    `import { acceptsConnections } from "${probe}";
+    for (const url of Deno.args) {
+      console.log(await acceptsConnections(url, 5000, new AbortController().signal));
+    }`,
+    [`--allow-net=127.0.0.1:${server.port}`],
+    { args: [server.url, "http://127.0.0.1:1", "http://localhost"] },
+  );
+  assertEquals([output, errors], ["true\nundefined\nundefined", ""]);
+});
+
 Deno.test("with access to the environment, only what is documented is read", async () => {
   await using server = serve();
   const flags = ["--allow-net=127.0.0.1", "--allow-env"];

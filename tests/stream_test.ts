@@ -346,6 +346,18 @@ Deno.test("streams: stats of the server, else our own", async () => {
   assert((own.stats?.generationMs ?? -1) >= 0);
 });
 
+Deno.test("streams: of a server that names no model, and tells usage early", async () => {
+  const usage = { prompt_tokens: 3, completion_tokens: 1, total_tokens: 4 };
+  const stream = streamOf(events([
+    frame({ content: "Hi." }, { model: undefined, usage }),
+    frame({}, { model: "", usage: null }, "stop"),
+    DONE,
+  ]));
+  const final = (await readAll(stream)).chunks.at(-1);
+  assertEquals([final?.model, final?.usage?.totalTokens], [MODEL, 4]);
+  assertEquals((await stream.response()).model, MODEL);
+});
+
 // --- The request ------------------------------------------------------------------------------
 
 Deno.test("request: a stream with usage is asked for, all else as in complete()", async () => {

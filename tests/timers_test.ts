@@ -73,6 +73,23 @@ Deno.test("a server that takes no connection is timeout_connect", async () => {
   }
 });
 
+Deno.test("a server on this machine that takes no connection is asked no further", async () => {
+  await using server = await deafServer();
+  const { fetch } = globalThis;
+  let requests = 0;
+  globalThis.fetch = (...input) => {
+    requests++;
+    return fetch(...input);
+  };
+  try {
+    const lmstudio = provider({ baseUrl: server.url, connectTimeoutMs: 20 });
+    await timeoutError(lmstudio.listModels(), "connect", 20);
+  } finally {
+    globalThis.fetch = fetch;
+  }
+  assertEquals(requests, 1);
+});
+
 Deno.test("a call's own connectTimeoutMs wins over the provider's", async () => {
   await using server = await deafServer();
   const lmstudio = provider({ baseUrl: server.url, connectTimeoutMs: 60_000 });
@@ -145,6 +162,21 @@ Deno.test("a user's own fetch is asked for the greeting instead, without token a
     request?.send(answer("Hi"));
     request?.end();
     assertEquals((await answered).content, "Hi");
+  });
+});
+
+Deno.test("an answer ends the probe under way", async () => {
+  await inFakeTime(async (pass) => {
+    const puppet = new Puppet();
+    const lmstudio = provider({ fetch: puppet.fetch, connectTimeoutMs: 100 });
+    const answered = lmstudio.complete("Hello");
+    await pass(100);
+    const [request, greeting] = puppet.calls;
+    request?.respond();
+    request?.send(answer("Hi"));
+    request?.end();
+    await answered;
+    assertEquals(greeting?.signal.aborted, true);
   });
 });
 

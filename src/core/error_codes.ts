@@ -256,3 +256,31 @@ export const ERROR_CODES: Readonly<Record<KnownCode, CodeEntry>> = {
 export function isKnownCode(code: string): code is KnownCode {
   return Object.hasOwn(ERROR_CODES, code);
 }
+
+/** What to do where the server is not LM Studio, and its remedies would mislead. */
+const OTHER_HINTS: Readonly<Partial<Record<KnownCode, string>>> = {
+  server_error: "Try again. If this goes on, look at the server's log.",
+  model_crashed: "Try again; a smaller context or a smaller quantization may help.",
+  unexpected_endpoint: "Check the base URL: it must be the root of the server.",
+  not_lm_studio: "Check the base URL: it must be the root of a server with `/v1` routes.",
+  connection_refused: "Start the server, and check the address.",
+  connection_reset:
+    "The server closed the connection: check that it is still running, then try again.",
+  timeout_connect: "Start the server, and check the address.",
+  unauthorized: "Give a token that this server takes.",
+  forbidden: "Give a token that is allowed to do this.",
+  model_not_found: "Use an id that `listModels()` gives.",
+  no_model_loaded: "Name a model in the request.",
+  model_not_loaded: "Load it on the server, or name another model.",
+  model_load_failed: "The server's log tells more; a smaller context or quantization may help.",
+  insufficient_resources: "Take a smaller model or context, or unload other models.",
+  malformed_stream: "Check that nothing between you and the server changes the stream.",
+  malformed_response: "Check the base URL: it must be the root of a server with `/v1` routes.",
+  unknown: "If this goes on, look at the server's log.",
+};
+
+/** What to do by default, on a server of this name. */
+export function defaultHint(code: KnownCode, service: string | undefined): string {
+  const other = service === undefined || service === "LM Studio" ? undefined : OTHER_HINTS[code];
+  return other ?? ERROR_CODES[code].hint;
+}

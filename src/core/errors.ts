@@ -7,7 +7,13 @@
 
 import type { CompletionResponse, EmbeddingResponse, PartialAnswer } from "./types.ts";
 import type { SchemaIssue } from "./schema.ts";
-import { ERROR_CODES, type ErrorCode, type ErrorKind, isKnownCode } from "./error_codes.ts";
+import {
+  defaultHint,
+  ERROR_CODES,
+  type ErrorCode,
+  type ErrorKind,
+  isKnownCode,
+} from "./error_codes.ts";
 
 /** What an error is made of, beside its message. */
 export interface ProviderErrorOptions {
@@ -76,7 +82,8 @@ export abstract class ProviderError extends Error {
   /** Joins the message and the hint. */
   constructor(message: string, options: ProviderErrorOptions) {
     const known = isKnownCode(options.code) ? ERROR_CODES[options.code] : undefined;
-    const hint = options.hint ?? known?.hint ?? "";
+    const hint = options.hint ??
+      (isKnownCode(options.code) ? defaultHint(options.code, options.service) : "");
     super(
       joinSentences(message, hint),
       options.cause === undefined ? undefined : { cause: options.cause },

@@ -348,8 +348,9 @@ export class Call {
 
   /** To a page every failure looks the same; a request without CORS tells whether anything answers. */
   async #explainInBrowser(): Promise<{ code: KnownCode; state: string; hint?: string }> {
-    const { baseUrl, service, connectTimeoutMs } = this.#server;
-    return await this.#answersGreeting(connectTimeoutMs, this.signal, {
+    const { baseUrl, service } = this.#server;
+    const timeoutMs = this.#options.connectTimeoutMs ?? this.#server.connectTimeoutMs;
+    return await this.#answersGreeting(timeoutMs, this.signal, {
         mode: "no-cors",
         redirect: "follow",
       })

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { ERROR_CODES } from "../core/error_codes.ts";
+import { defaultHint, ERROR_CODES } from "../core/error_codes.ts";
 import {
   type AnyProviderError,
   ApiError,
@@ -72,6 +72,10 @@ const MAX_LISTED_MODELS = 200;
 const MAX_ESCAPES = 3;
 /** Statuses that only something between us and a local server sends. */
 const PROXY_STATUSES: ReadonlySet<number | undefined> = new Set([407, 502, 503, 504]);
+
+const IN_BETWEEN =
+  "Something between here and the server answers in its place: see whether the server is on, and look at that " +
+  "proxy's or balancer's log.";
 
 const REASONS: Readonly<Record<number, string>> = {
   200: "OK",
@@ -208,6 +212,7 @@ function hintFor(
   { status, retryAfterMs = 0, body }: Answer,
   context: ErrorContext,
 ): string | undefined {
+  const { service } = context;
   // Smaller than the context: the answer filled the rest, and the numbers would mislead.
   if (promptTokens !== undefined && contextLength !== undefined && promptTokens >= contextLength) {
     return "Shorten the messages, or load the model with a context length of more than " +
@@ -221,10 +226,10 @@ function hintFor(
     const address = ERROR_CODES.not_lm_studio.hint;
     return body.kind === "page" ? withProxyHint(address, context) : address;
   }
-  if (body?.kind === "page" || (isUnknown && PROXY_STATUSES.has(status))) {
-    return context.proxyHint ?? hint;
-  }
-  return hint;
+  if (isUnknown && PROXY_STATUSES.has(status)) return context.proxyHint ?? IN_BETWEEN;
+  if (body?.kind !== "page") return hint;
+  // The code's own remedy comes first: a page of a proxy may say 401 as well.
+  return isUnknown ? context.proxyHint : withProxyHint(hint ?? defaultHint(code, service), context);
 }
 
 function withProxyHint(hint: string, { proxyHint }: ErrorContext): string {

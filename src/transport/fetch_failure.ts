@@ -114,8 +114,8 @@ function isTlsError({ code, message }: Cause): boolean {
 }
 
 /** The server is there and speaks, but not HTTP: Deno, Node, Bun. */
-function isForeignProtocol({ code, message }: Cause): boolean {
-  return /^HPE_|Malformed_HTTP/.test(code) ||
+function isForeignProtocol({ name, code, message }: Cause): boolean {
+  return name === "HTTPParserError" || /^HPE_|Malformed_HTTP/.test(code) ||
     /invalid HTTP (?:version|status|header)/.test(message);
 }
 

@@ -25,21 +25,18 @@ await check("list, complete, stream and embed through the option fetch", () => {
   return useAll({ fetch: fake.fetch }, fake);
 });
 
-await check(
-  "a global fetch that is put in place later is used",
-  async () => {
-    const fake = fakeOf({});
-    const provider = providerOf({});
-    const native = globalThis.fetch;
-    globalThis.fetch = fake.fetch;
-    try {
-      assert.equal((await provider.listModels()).length, 2);
-      assert.equal((await provider.complete("Hello")).content, "a b");
-    } finally {
-      globalThis.fetch = native;
-    }
-  },
-);
+await check("a global fetch that is put in place later is used", async () => {
+  const fake = fakeOf({});
+  const provider = providerOf({});
+  const native = globalThis.fetch;
+  globalThis.fetch = fake.fetch;
+  try {
+    assert.equal((await provider.listModels()).length, 2);
+    assert.equal((await provider.complete("Hello")).content, "a b");
+  } finally {
+    globalThis.fetch = native;
+  }
+});
 
 await check("a stream gives each token when it is written", async () => {
   const replies = [{ content: ["one", "two", "three"] }];
@@ -112,7 +109,8 @@ for (const [name, leave] of Object.entries(WAYS_OUT)) {
       const stream = providerOf({ baseUrl: url, model: MODEL }).streamCompletion("?", { signal });
       await leave(stream, (reason) => controller.abort(reason));
       await until(() => isClosed, "the server's seeing the client leave");
-      assert.ok(written < total / 2, `the server wrote ${written} of ${total} tokens`);
+      // Not much later: Bun also ends a forgotten body by itself, after a second.
+      assert.ok(written < total / 8, `the server wrote ${written} of ${total} tokens`);
     });
   });
 }

@@ -44,6 +44,8 @@ await check("a server that takes no connection: timeout_connect", async () => {
 await check("headers that come after 3 × connectTimeoutMs", async () => {
   let requests = 0;
   await withHttp(async (message, reply) => {
+    // Node before 20.16 has no way to `node:net`, so it asks for the greeting.
+    if (message.method === "GET") return reply.end("{}");
     requests++;
     const { stream } = JSON.parse(await textOf(message));
     await sleep(3.5 * CONNECT_MS);

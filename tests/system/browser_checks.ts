@@ -106,6 +106,7 @@ async function checkPages(browser: Chromium, site: Site): Promise<void> {
     assert.deepEqual(written, words.map((_, index) => index + 1));
   });
 
+  // Chromium reads on for up to five seconds, to use the connection again, before it closes it.
   await check("browser: an abort, and leaving the loop, stop the server", async () => {
     await using host = await startHost({
       ...WITH_CORS,

@@ -151,7 +151,7 @@ export class Page {
     return value as Result;
   }
 
-  /** What the function rejects with in the page: an error of the module as its own JSON. */
+  /** What the function rejects with in the page: an error of the module as its JSON, and `partial`. */
   async failure<Args extends unknown[]>(
     body: PageFunction<Args, unknown>,
     ...args: Args
@@ -169,7 +169,9 @@ export class Page {
       expression: `import("/lmstudio.js")
         .then((lmstudio) => (${body})(lmstudio, ...${JSON.stringify(args)}))
         .then((value) => ({ value }), (error) => ({
-          error: error?.toJSON?.() ?? { message: String(error?.stack ?? error) },
+          error: error?.toJSON === undefined
+            ? { message: String(error?.stack ?? error) }
+            : { ...error.toJSON(), partial: error.partial },
         }))
         .then(JSON.stringify)`,
       awaitPromise: true,

@@ -74,7 +74,7 @@ function signal(child: Deno.ChildProcess, name: Deno.Signal): void {
   }
 }
 
-/** The last helpers of a browser may still write into it for a moment. */
+/** What a browser started may still write into it for a moment. */
 async function removeFolder(folder: string): Promise<void> {
   for (let left = 20;; left--) {
     try {

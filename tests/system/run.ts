@@ -9,9 +9,15 @@ import { summarize } from "./checks.ts";
 import { withFolder } from "./processes.ts";
 import { findPrograms } from "./setup.ts";
 
-const { nginx, chromium } = await findPrograms();
-await withFolder(async (folder) => {
-  await checkBalancer(nginx, folder);
-  await checkBrowser(chromium, folder);
-});
-if (!summarize()) process.exitCode = 1;
+// Whatever goes wrong on the way: only checks that passed make it 0.
+process.exitCode = 1;
+try {
+  const { nginx, chromium } = await findPrograms();
+  await withFolder(async (folder) => {
+    await checkBalancer(nginx, folder);
+    await checkBrowser(chromium, folder);
+  });
+  if (summarize()) process.exitCode = 0;
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+}

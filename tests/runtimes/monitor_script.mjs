@@ -1,0 +1,16 @@
+/**
+ * A user's script: starts a monitor, tells what it hears, and is over. The monitor must not keep it alive.
+ *
+ * Arguments: the address of an LM Studio, and of a server that is not there.
+ */
+import { ServiceDiscovery } from "@patinox/lmstudio";
+import process from "node:process";
+
+const candidates = process.argv.slice(2).map((endpoint) => ({ type: "lmstudio", endpoint }));
+const discovery = new ServiceDiscovery({ env: {}, candidates });
+const monitor = discovery.monitor({ intervalMs: 3_600_000 });
+monitor.addEventListener("statuschange", ({ detail }) => {
+  console.log(
+    `${candidates.findIndex(({ endpoint }) => endpoint === detail.endpoint)} ${detail.status}`,
+  );
+});
