@@ -7,14 +7,7 @@ import {
   type StreamingChunk,
 } from "../mod.ts";
 import { createFakeLMStudio, testModelProvider } from "../src/testing/mod.ts";
-
-/** Nothing listens there, and `fetch` does not block it. */
-function closedPort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
-  return port;
-}
+import { closedPort } from "./support/raw_server.ts";
 
 function overFake(situation: "working" | "unreachable" = "working"): LMStudioProvider {
   return situation === "working"

@@ -12,6 +12,7 @@ const OPTIONS = [
   "baseUrl",
   "configFile",
   "connectTimeoutMs",
+  "discovery",
   "embeddingModel",
   "env",
   "envFile",
@@ -187,7 +188,7 @@ Deno.test("docs/architecture.md: the folders and files it tells of are there", a
 async function isSource(name: string): Promise<boolean> {
   const places = [
     "",
-    ...["core", "platform", "transport", "api", "provider"].map((f) => `src/${f}/`),
+    ...["core", "platform", "transport", "api", "discovery", "provider"].map((f) => `src/${f}/`),
   ];
   const found = await Promise.all(
     places.map((place) => Deno.stat(new URL(place + name, ROOT)).then(() => true, () => false)),

@@ -20,15 +20,19 @@ const CLOSE = "</think>";
  */
 export class ThinkSplitter {
   #state: "start" | "thinking" | "thought" | "answer" = "start";
-  /** What may be part of a tag, or white space before one. */
-  #held = "";
+  /** White space that waits for what follows it. Only ever added to: looking at it per piece would be quadratic. */
+  #space = "";
+  /** What may be the beginning of a tag. */
+  #tag = "";
+  /** Whether any reasoning has been given out: white space before it is dropped. */
+  #isBegun = false;
 
   /** What is certain after this piece. */
   feed(piece: string): SplitText {
     // Nearly every piece: kept free of any work.
     if (this.#state === "answer") return { content: piece, reasoning: "" };
-    const text = this.#held + piece;
-    this.#held = "";
+    const text = this.#tag + piece;
+    this.#tag = "";
     if (this.#state === "start") return this.#start(text);
     if (this.#state === "thinking") return this.#think(text);
     return this.#answer(text);
@@ -36,49 +40,66 @@ export class ThinkSplitter {
 
   /** What was held back, at the end of the text. */
   end(): SplitText {
-    const held = this.#held;
-    this.#held = "";
-    if (this.#state === "thinking") return { content: "", reasoning: held.trimEnd() };
-    return { content: this.#state === "thought" ? "" : held, reasoning: "" };
+    const held = this.#tag === "" && this.#state !== "start" ? "" : this.#takeSpace() + this.#tag;
+    this.#tag = "";
+    return this.#state === "thinking"
+      ? { content: "", reasoning: held }
+      : { content: held, reasoning: "" };
   }
 
   #start(text: string): SplitText {
     const trimmed = text.trimStart();
     if (trimmed.startsWith(OPEN)) {
       this.#state = "thinking";
-      this.#isBegun = false;
+      this.#space = "";
       return this.#think(trimmed.slice(OPEN.length));
     }
     if (OPEN.startsWith(trimmed)) {
-      this.#held = text;
+      this.#space += text.slice(0, text.length - trimmed.length);
+      this.#tag = trimmed;
       return NOTHING;
     }
     this.#state = "answer";
-    return { content: text, reasoning: "" };
+    return { content: this.#takeSpace() + text, reasoning: "" };
   }
 
-  /** Whether any reasoning has been given out: only white space before it is dropped. */
-  #isBegun = false;
-
   #think(text: string): SplitText {
-    const rest = this.#isBegun ? text : text.trimStart();
-    const close = rest.indexOf(CLOSE);
+    const close = text.indexOf(CLOSE);
     if (close !== -1) {
+      const reasoning = this.#reason(text.slice(0, close));
+      this.#space = "";
       this.#state = "thought";
-      const { content } = this.#answer(rest.slice(close + CLOSE.length));
-      return { content, reasoning: rest.slice(0, close).trimEnd() };
+      return { content: this.#answer(text.slice(close + CLOSE.length)).content, reasoning };
     }
-    // White space and the start of a tag wait: what follows decides whether they are reasoning.
-    const certain = rest.slice(0, rest.length - tagStartLength(rest)).trimEnd();
-    this.#held = rest.slice(certain.length);
-    this.#isBegun ||= certain !== "";
-    return { content: "", reasoning: certain };
+    const tagLength = tagStartLength(text);
+    this.#tag = text.slice(text.length - tagLength);
+    return { content: "", reasoning: this.#reason(text.slice(0, text.length - tagLength)) };
+  }
+
+  /** The reasoning in a text without tags; white space at its end waits. */
+  #reason(text: string): string {
+    const body = this.#isBegun ? text : text.trimStart();
+    const certain = body.trimEnd();
+    if (certain === "") {
+      this.#space += body;
+      return "";
+    }
+    this.#isBegun = true;
+    const reasoning = this.#takeSpace() + certain;
+    this.#space = body.slice(certain.length);
+    return reasoning;
   }
 
   #answer(text: string): SplitText {
     const content = text.trimStart();
     if (content !== "") this.#state = "answer";
     return { content, reasoning: "" };
+  }
+
+  #takeSpace(): string {
+    const space = this.#space;
+    this.#space = "";
+    return space;
   }
 }
 

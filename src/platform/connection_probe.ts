@@ -56,5 +56,6 @@ export async function acceptsConnections(
 /** `fetch` may be allowed, or replaced by something that needs no permission, where this is not. */
 function isDenied(error: unknown): boolean {
   const { name, code } = error as { name?: unknown; code?: unknown };
-  return name === "NotCapable" || code === "ERR_ACCESS_DENIED";
+  // Deno for an address, Deno for a name, Node.
+  return name === "NotCapable" || code === "EPERM" || code === "ERR_ACCESS_DENIED";
 }

@@ -20,6 +20,11 @@ interface RuntimeGlobals {
     getBuiltinModule?(name: string): unknown;
   };
   readonly document?: unknown;
+  readonly navigator?: {
+    readonly permissions?: {
+      query(descriptor: { readonly name: string }): Promise<{ readonly state: string }>;
+    };
+  };
   readonly WorkerGlobalScope?: unknown;
 }
 
@@ -56,4 +61,22 @@ export function builtinModule<T>(name: string): T | undefined {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Whether the user has forbidden this page to reach the machine it runs on. Only a denial is certain: browsers
+ * say `prompt` also where they never ask.
+ */
+export async function isLocalNetworkDenied(): Promise<boolean> {
+  const { permissions } = globals().navigator ?? {};
+  // The name of now, then that of earlier versions; a browser that knows neither rejects.
+  for (const name of ["loopback-network", "local-network-access"]) {
+    try {
+      const status = await permissions?.query({ name });
+      if (status !== undefined) return status.state === "denied";
+    } catch {
+      continue;
+    }
+  }
+  return false;
 }

@@ -5,6 +5,7 @@
  */
 
 import type { CallOptions, ModelInfo } from "../core/types.ts";
+import { untilAborted } from "../transport/timers.ts";
 
 /** A listing under way, and how many wait for it. */
 interface Round {
@@ -83,18 +84,4 @@ function keyOf(options: CallOptions): string {
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   // JSON has no `Infinity`.
   return JSON.stringify(given.sort(), (_, value) => value === Infinity ? "Infinity" : value);
-}
-
-async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return await promise;
-  let onAbort = (): void => {};
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason);
-    signal.addEventListener("abort", onAbort);
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
 }

@@ -11,7 +11,7 @@ import type { ModelInfo, ModelProvider, StreamingChunk } from "../core/types.ts"
 
 /**
  * Makes a provider to test: `working` in front of a server that has a language model, `unreachable` in front of
- * nothing. A factory that takes no argument is tested on working servers only.
+ * nothing. A factory that takes no argument at all is tested on working servers only.
  */
 export type ProviderFactory = (
   situation: "working" | "unreachable",
@@ -24,6 +24,8 @@ export interface ConformanceOptions {
    * @default {run them one after another and reject with all failures}
    */
   test?: ((name: string, run: () => Promise<void>) => unknown) | undefined;
+  /** Which situations to test. @default {both, or `working` alone where the factory takes no argument} */
+  situations?: readonly ("working" | "unreachable")[] | undefined;
 }
 
 /** One promise of the interface. */
@@ -60,12 +62,15 @@ export async function testModelProvider(
   options: ConformanceOptions = {},
 ): Promise<void> {
   const failures: Error[] = [];
-  for (const { name: caseName, situation, run } of CASES) {
-    if (situation === "unreachable" && factory.length === 0) continue;
+  const situations = options.situations ??
+    (factory.length === 0 ? ["working"] : ["working", "unreachable"]);
+  const cases = CASES.filter(({ situation }) => situations.includes(situation));
+  for (const { name: caseName, situation, run } of cases) {
     const fullName = `${name}: ${caseName}`;
     const runCase = async (): Promise<void> => await run(await factory(situation));
     if (options.test !== undefined) {
-      options.test(fullName, runCase);
+      // Sub-tests, such as `t.step`, must end before the next one begins.
+      await options.test(fullName, runCase);
       continue;
     }
     try {
@@ -79,7 +84,7 @@ export async function testModelProvider(
     const list = failures.map(({ message }) => `- ${message}`).join("\n");
     throw new AggregateError(
       failures,
-      `${failures.length} of ${CASES.length} cases failed\n${list}`,
+      `${failures.length} of ${cases.length} cases failed\n${list}`,
     );
   }
 }

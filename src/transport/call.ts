@@ -18,7 +18,7 @@ import { backoffMs, type FailedAttempt, type RetryPolicy, shouldRetry } from "..
 import type { CallOptions, PartialAnswer } from "../core/types.ts";
 import { acceptsConnections } from "../platform/connection_probe.ts";
 import { withoutFetchCaps } from "../platform/node_fetch.ts";
-import { isBrowser, isDeno } from "../platform/runtime.ts";
+import { isBrowser, isDeno, isLocalNetworkDenied } from "../platform/runtime.ts";
 import { discardBody, readBody } from "./body.ts";
 import { type ErrorContext, errorFromResponse } from "./error_mapping.ts";
 import { explainFailedSend } from "./fetch_failure.ts";
@@ -350,15 +350,21 @@ export class Call {
   async #explainInBrowser(): Promise<{ code: KnownCode; state: string; hint?: string }> {
     const { baseUrl, service } = this.#server;
     const timeoutMs = this.#options.connectTimeoutMs ?? this.#server.connectTimeoutMs;
-    return await this.#answersGreeting(timeoutMs, this.signal, {
-        mode: "no-cors",
-        redirect: "follow",
-      })
-      ? {
+    if (
+      await this.#answersGreeting(timeoutMs, this.signal, { mode: "no-cors", redirect: "follow" })
+    ) {
+      const state = `${service} is there, but does not let this page call it`;
+      return { code: "blocked_by_browser", state };
+    }
+    if (await isLocalNetworkDenied()) {
+      return {
         code: "blocked_by_browser",
-        state: `${service} is there, but does not let this page call it`,
-      }
-      : { code: "connection_refused", state: `${baseUrl} cannot be reached` };
+        state: "this page may not reach the local network",
+        hint:
+          "Allow it for this site in the browser's settings, and start the server with `lms server start --cors`.",
+      };
+    }
+    return { code: "connection_refused", state: `${baseUrl} cannot be reached` };
   }
 
   async #errorOf(response: Response): Promise<AnyProviderError> {

@@ -61,7 +61,7 @@ export async function checkBalancer(nginx: string, folder: string): Promise<void
       401,
     ]);
     assert.match(error.endpoint ?? "", /\/lm\/api\/v1\/models$/);
-    assert.ok(error.hint);
+    assert.match(error.hint ?? "", /apiToken/);
     assert.equal(a.fake.requests.length + b.fake.requests.length, 1);
   });
 
@@ -234,7 +234,7 @@ export async function checkBalancer(nginx: string, folder: string): Promise<void
       1,
     ]);
     assert.match(completion.message, /the server answered 502 Bad Gateway/);
-    assert.ok(completion.hint);
+    assert.match(completion.hint ?? "", /NO_PROXY|between/);
     assert.equal(completion.retriable, true);
   });
 

@@ -194,7 +194,9 @@ async function checkPages(browser: Chromium, site: Site): Promise<void> {
     await using host = await startHost(WITH_CORS);
     const remote = await browser.open(`${origin}/from-the-internet`);
     await browser.setPermission("loopback-network", "denied", origin);
-    assert.equal((await remote.failure(list, host.url)).kind, "network");
+    const { code, hint } = await remote.failure(list, host.url);
+    assert.equal(code, "blocked_by_browser");
+    assert.match(hint ?? "", /browser's settings/);
     assert.deepEqual(host.fake.requests, []);
     await browser.setPermission("loopback-network", "granted", origin);
     assert.deepEqual(await remote.run(list, host.url), [MODEL]);
