@@ -1,0 +1,29 @@
+/**
+ * Tells when a server on this machine comes or goes, until Ctrl-C:
+ *
+ *     deno run --allow-net --allow-env --allow-read examples/monitor.ts [seconds]
+ *
+ * In your own project import from "jsr:@patinox/lmstudio" instead of "../mod.ts".
+ */
+import process from "node:process";
+import { ServiceDiscovery } from "../mod.ts";
+
+const [seconds] = process.argv.slice(2);
+
+const discovery = new ServiceDiscovery();
+const monitor = discovery.monitor({ intervalMs: 5000, maxFailures: 2 });
+monitor.addEventListener("statuschange", ({ detail }) => {
+  const { type, endpoint, status, models, metrics } = detail;
+  const share = Math.round(100 * metrics.successRate);
+  console.log(`${type} ${endpoint}: ${status} (${models.length} models, ${share} % up)`);
+});
+
+const finish = new AbortController();
+process.once("SIGINT", () => finish.abort());
+// The monitor alone would let this program end: something else has to keep it alive, as a server would.
+const wait = setTimeout(() => finish.abort(), Number(seconds ?? 3600) * 1000);
+finish.signal.addEventListener("abort", async () => {
+  clearTimeout(wait);
+  await monitor[Symbol.asyncDispose]();
+  console.log(`Available at the end: ${discovery.availableServices().length}`);
+});
