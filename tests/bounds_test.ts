@@ -274,3 +274,42 @@ Deno.test("an answer as large as the bound is read", async () => {
   const request = { method: "GET", path: "/x", policy: "read", action: "look" } as const;
   assertEquals((await transport.json(request, {}, Infinity)).value, "x".repeat(98));
 });
+
+// --- What is no stream -------------------------------------------------------------------------
+
+Deno.test("what came in place of a stream is told, not taken for an empty stream", async () => {
+  const streamed = (body: string, type: string) => {
+    const headers = { "content-type": type };
+    const lmstudio = provider({ fetch: () => Promise.resolve(new Response(body, { headers })) });
+    return rejection(lmstudio.streamCompletion("Hello").response());
+  };
+  for (const body of ["Internal Server Error", "oops", "null", "one\n\ntwo\n"]) {
+    for (const type of ["text/plain", "application/json", ""]) {
+      const error = await streamed(body, type);
+      assertInstanceOf(error, ParseError);
+      assertEquals([error.code, error.status], ["malformed_response", 200]);
+      assertEquals([error.retriable, error.bodySnippet], [false, body.replace(/\s+/g, " ").trim()]);
+    }
+    const error = await streamed(body, "text/event-stream; charset=utf-8");
+    assertInstanceOf(error, StreamError);
+    assertEquals([error.code, error.retriable, error.status], ["malformed_stream", false, 200]);
+  }
+  for (const body of ["", "\n\n", ": ping\n\n", 'data: {"a', "data"]) {
+    for (const type of ["text/plain", "text/event-stream"]) {
+      const error = await streamed(body, type);
+      assertInstanceOf(error, StreamError);
+      assertEquals([error.code, error.status], ["stream_truncated", 200]);
+    }
+  }
+});
+
+Deno.test("an answer of another shape has its status", async () => {
+  const fetch = () => Promise.resolve(new Response('{"x":1}', { status: 203 }));
+  const lmstudio = provider({ fetch });
+  const calls = [() => lmstudio.complete("Hi"), () => lmstudio.embed({ model: "m", input: "Hi" })];
+  for (const call of calls) {
+    const error = await rejection(call());
+    assertInstanceOf(error, ParseError);
+    assertEquals([error.code, error.status], ["malformed_response", 203]);
+  }
+});

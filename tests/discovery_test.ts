@@ -641,6 +641,25 @@ Deno.test("a known server that fails is degraded, then unavailable, and one succ
   ]);
 });
 
+Deno.test("metrics: averages of the last twenty checks", async () => {
+  const fake = createFakeLMStudio();
+  let isUp = true;
+  const discovery = over([], {
+    fetch: (...request) => isUp ? fake.fetch(...request) : Promise.reject(new TypeError("down")),
+  });
+  const check = () => discovery.healthCheck("lmstudio", "127.0.0.1").catch(() => {});
+  const rate = () => discovery.serviceInfo("lmstudio")?.metrics.successRate;
+  await check();
+  isUp = false;
+  await check();
+  assertEquals(rate(), 0.5);
+  isUp = true;
+  for (let i = 0; i < 18; i++) await check();
+  assertEquals(rate(), 0.95);
+  for (let i = 0; i < 2; i++) await check();
+  assertEquals(rate(), 1);
+});
+
 Deno.test("serviceInfo: of a type the preferred one, available before degraded", async () => {
   await using secured = await createFakeLMStudio({ apiToken: TOKEN }).listen();
   await using first = await createFakeLMStudio().listen();

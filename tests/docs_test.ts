@@ -7,25 +7,28 @@ import * as mod from "../mod.ts";
 import { createFakeLMStudio } from "../src/testing/mod.ts";
 
 const ROOT = new URL("../", import.meta.url);
-const OPTIONS = [
-  "apiToken",
-  "baseUrl",
-  "configFile",
-  "connectTimeoutMs",
-  "discovery",
-  "embeddingModel",
-  "env",
-  "envFile",
-  "fetch",
-  "firstTokenTimeoutMs",
-  "headers",
-  "idleTimeoutMs",
-  "maxRetries",
-  "model",
-  "modelCacheTtlMs",
-  "onModelSubstituted",
-  "timeoutMs",
-] as const satisfies readonly (keyof mod.LMStudioProviderOptions)[];
+/** Every option: one that is missing or unknown here does not compile. */
+const OPTIONS = Object.keys(
+  {
+    apiToken: true,
+    baseUrl: true,
+    configFile: true,
+    connectTimeoutMs: true,
+    discovery: true,
+    embeddingModel: true,
+    env: true,
+    envFile: true,
+    fetch: true,
+    firstTokenTimeoutMs: true,
+    headers: true,
+    idleTimeoutMs: true,
+    maxRetries: true,
+    model: true,
+    modelCacheTtlMs: true,
+    onModelSubstituted: true,
+    timeoutMs: true,
+  } satisfies Record<keyof mod.LMStudioProviderOptions, true>,
+);
 
 function read(path: string): Promise<string> {
   return Deno.readTextFile(new URL(path, ROOT));
@@ -83,13 +86,31 @@ Deno.test("docs/errors.md: every code, with its class, its kind and whether a re
   );
 });
 
-Deno.test("docs/errors.md: a code without a remedy is one that nothing throws", async () => {
-  for (
-    const [code, , , , cause, remedy] of rowsBelow(await read("docs/errors.md"), "## All codes")
-  ) {
-    assertEquals(remedy === "", cause?.startsWith("Reserved:"), code);
+Deno.test("docs/errors.md: a code is reserved if nothing throws it, and then has no remedy", async () => {
+  const texts = await Promise.all((await sources()).filter(isThrower).map(read));
+  const rows = rowsBelow(await read("docs/errors.md"), "## All codes");
+  for (const [cell, , , , cause = "", remedy] of rows) {
+    const [code = ""] = named(cell);
+    const isThrown = texts.some((text) => text.includes(`"${code}"`));
+    assertEquals(cause.startsWith("Reserved:"), !isThrown, code);
+    assertEquals(remedy === "", !isThrown, code);
   }
 });
+
+/** Paths of all files below src/. */
+async function sources(folder = "src/"): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(new URL(folder, ROOT))) {
+    if (isDirectory) found.push(...await sources(`${folder}${name}/`));
+    else found.push(folder + name);
+  }
+  return found;
+}
+
+/** The list of the codes throws none, and the fake only says what servers say. */
+function isThrower(path: string): boolean {
+  return path !== "src/core/error_codes.ts" && !path.startsWith("src/testing/");
+}
 
 Deno.test("README.md: the codes it names are codes", async () => {
   const codes = rowsBelow(await read("README.md"), "## Errors").flatMap(([cell]) => named(cell));
@@ -138,7 +159,10 @@ Deno.test("README.md: every method is there", async () => {
     .flatMap(([method]) => named(method)).map((call) => call.replace(/\(.*/, ""));
   const actual = Object.getOwnPropertyNames(mod.LMStudioProvider.prototype)
     .filter((name) => name !== "constructor");
-  assertEquals(methods.sort(), actual.sort());
+  const statics = Object.getOwnPropertyNames(mod.LMStudioProvider)
+    .filter((name) => !["length", "name", "prototype"].includes(name))
+    .map((name) => `LMStudioProvider.${name}`);
+  assertEquals(methods.sort(), [...actual, ...statics].sort());
 });
 
 Deno.test("README.md: what it says of versions of LM Studio", async () => {
@@ -162,7 +186,9 @@ Deno.test("docs/assumptions.md: the tests it names are there", async () => {
   assert(rows.length > 30);
   const missing: string[] = [];
   for (const row of rows) {
-    for (const [, path = "", name = ""] of row.matchAll(/`(tests\/[\w/]+\.ts)`(?:: "([^"]+)")?/g)) {
+    for (
+      const [, path = "", name = ""] of row.matchAll(/`(tests\/[\w/]+\.m?[jt]s)`(?:: "([^"]+)")?/g)
+    ) {
       const found = await read(path).then((text) => text.includes(name), () => false);
       if (!found) missing.push(`${path}: ${name}`);
     }
@@ -174,27 +200,32 @@ Deno.test("docs/architecture.md: the folders and files it tells of are there", a
   const text = await read("docs/architecture.md");
   const [, tree = ""] = text.split("```");
   const layers = [...tree.matchAll(/^ {2}(\w+)\//gm)].map(([, name]) => name);
-  assert(layers.length > 3);
+  const paths = await sources();
+  const folders = new Set(paths.map((path) => path.split("/")[1]));
+  assertEquals([...layers].sort(), [...folders].sort());
   for (const layer of layers) {
-    const { isDirectory } = await Deno.stat(new URL(`src/${layer}`, ROOT));
-    assert(isDirectory, `${layer} is nowhere`);
     assert(text.includes(`\n**\`${layer}/\`**`), `nothing about ${layer}`);
   }
   for (const [, file = ""] of text.matchAll(/`(\w+\.ts)`/g)) {
-    assert(await isSource(file), `${file} is nowhere`);
+    assert(file === "mod.ts" || paths.some((path) => path.endsWith(`/${file}`)), `no ${file}`);
   }
 });
 
-async function isSource(name: string): Promise<boolean> {
-  const places = [
-    "",
-    ...["core", "platform", "transport", "api", "discovery", "provider"].map((f) => `src/${f}/`),
-  ];
-  const found = await Promise.all(
-    places.map((place) => Deno.stat(new URL(place + name, ROOT)).then(() => true, () => false)),
-  );
-  return found.includes(true);
-}
+Deno.test("docs/configuration.md: every variable that is read is there", async () => {
+  const told = await read("docs/configuration.md");
+  const code = (await Promise.all((await sources()).map(read))).join("\n");
+  const variable =
+    /"((?:PATINOX|LMSTUDIO|LM|LM_STUDIO|LOCAL|OLLAMA)_[A-Z_]+|HOME|USERPROFILE|\w+_PROXY)"/g;
+  const names = new Set([...code.matchAll(variable)].map(([, name = ""]) => name));
+  assert(names.size > 20);
+  assertEquals([...names].filter((name) => !told.includes(`\`${name}\``)), []);
+});
+
+Deno.test("README.md: every document is linked", async () => {
+  const text = await read("README.md");
+  const files = (await markdownFiles()).filter((file) => file.startsWith("docs/"));
+  assertEquals(files.filter((file) => !text.includes(`](${file})`)), []);
+});
 
 Deno.test("links lead to files and headings that are there", async () => {
   const broken: string[] = [];
@@ -220,9 +251,10 @@ function anchorsOf(text: string): string[] {
   );
 }
 
-Deno.test("README.md: its commands are tasks", async () => {
+Deno.test("commands in the documents are tasks", async () => {
   const { tasks } = JSON.parse(await read("deno.json"));
-  const commands = [...(await read("README.md")).matchAll(/deno(?:@2\.9)? task ([\w:]+)/g)];
-  assert(commands.length >= 3);
+  const texts = (await Promise.all((await markdownFiles()).map(read))).join("\n");
+  const commands = [...texts.matchAll(/deno(?:@2\.9)? task ([\w:]+)/g)];
+  assert(commands.length >= 6);
   for (const [, task = ""] of commands) assert(Object.hasOwn(tasks, task), task);
 });

@@ -330,7 +330,7 @@ Deno.test("batches: vectors of different widths are refused", async () => {
     () => connect(server).embed({ model: MODEL, input: texts(2), batchSize: 1 }),
     ParseError,
   );
-  assertStringIncludes(error.message, "one batch has vectors of 2 numbers, another of 3");
+  assertStringIncludes(error.message, "vectors of 2 numbers, then of 3");
 });
 
 Deno.test("batches: usage is summed over those that tell", async () => {

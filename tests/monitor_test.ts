@@ -12,6 +12,8 @@ import {
   type ServiceInfo,
   type ServiceMonitor,
 } from "../mod.ts";
+// Loaded now, so that no check waits for it while time stands still.
+import "../src/api/listing_schemas.ts";
 import { createFakeLMStudio } from "../src/testing/mod.ts";
 import { serveOllama } from "./support/fake_ollama.ts";
 import { serveSilence } from "./support/foreign_servers.ts";
@@ -63,7 +65,6 @@ class Scene {
   }
 
   async settle(): Promise<void> {
-    // The listing is decoded by code that is loaded on first use.
     for (let i = 0; i < 20; i++) await this.#time.delay(1);
   }
 }

@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { rawServer } from "./support/raw_server.ts";
 import { runScript } from "./support/script.ts";
 import { events, serveStub } from "./support/stub_server.ts";
-import { answer, EMBEDDING, FINISH, LISTING, token } from "./support/wire.ts";
+import { answer, EMBEDDING, FINISH, gate, LISTING, token } from "./support/wire.ts";
 
 /** Everything that touches the world, and prints what came of it. */
 const SCRIPT = `import { LMStudioProvider, resolveConfig } from "mod";
@@ -15,7 +15,7 @@ for await (const text of lmstudio.streamCompletion("Hello").textStream) console.
 console.log((await lmstudio.embed({ model: "m", input: "text" })).embeddings.length);
 console.log(await lmstudio.supportsModel("m"), (await lmstudio.modelCapabilities("m")).maxTokens);
 // Held back for 3 × this: the probe for a connection runs.
-console.log((await lmstudio.complete("slow", { connectTimeoutMs: 30 })).content);
+console.log((await lmstudio.complete("slow", { connectTimeoutMs: 100 })).content);
 // Every way to an error, with its hints.
 for (const model of ["bad gateway", "silent"]) {
   const options = { timeoutMs: 50 };
@@ -35,7 +35,7 @@ function serve() {
       if (body.model === "bad gateway") return { status: 502, body: "<html>" };
       if (body.model === "silent") return { end: "hang" };
       if (JSON.stringify(body).includes("slow")) {
-        await new Promise((resolve) => setTimeout(resolve, 100));
+        await new Promise((resolve) => setTimeout(resolve, 320));
       }
       return { body: answer("Hi") };
     },
@@ -65,19 +65,17 @@ Deno.test("the port alone is enough, as the hint of an error says", async () => 
 });
 
 Deno.test("a name is probed under the permission for that name", async () => {
-  let isHeldBack = true;
-  await using server = rawServer(async (connection, index) => {
-    const request = await connection.request();
-    if (request === "") return void (isHeldBack = index !== 1);
-    // Not answered before the probe came and went.
-    while (isHeldBack) await new Promise((resolve) => setTimeout(resolve, 10));
+  const probed = gate();
+  await using server = rawServer(async (connection) => {
+    // The probe closes without a word; the request is not answered before.
+    if (await connection.request() === "") return probed.open();
+    await Promise.race([probed.opened, connection.gone()]);
     await connection.respond(200, answer("Hi"));
-    await connection.gone();
   });
   const url = `http://localhost:${server.port}`;
   const { output, errors } = await runScript(
     `import { LMStudioProvider } from "mod";
-    const lmstudio = new LMStudioProvider({ baseUrl: "${url}", model: "m", connectTimeoutMs: 50 });
+    const lmstudio = new LMStudioProvider({ baseUrl: "${url}", model: "m", connectTimeoutMs: 200 });
     console.log((await lmstudio.complete("Hello")).content);`,
     [`--allow-net=localhost:${server.port}`],
   );

@@ -69,6 +69,8 @@ Deno.test("call options: a bad one is named with its value, never a header's or 
     [{ headers: "S3CRET" }, "headers is not an object"],
     [{ onStatus: {} }, "onStatus is an object, not a function"],
     [{ signal: new AbortController() }, "signal is an object, not an AbortSignal"],
+    [{ signal: { aborted: false } }, "signal is an object, not an AbortSignal"],
+    [{ signal: new EventTarget() }, "signal is an object, not an AbortSignal"],
     [{ signal: null }, "signal is null, not an AbortSignal"],
     [{ signal: true }, "signal is true, not an AbortSignal"],
   ];

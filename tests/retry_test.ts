@@ -54,6 +54,7 @@ function attempt(more: Partial<FailedAttempt> = {}): FailedAttempt {
     policy: "read",
     elapsedMs: 10,
     originUsedBefore: false,
+    isBroken: true,
     answer: "none",
     wasReset: false,
     ...more,

@@ -386,3 +386,104 @@ Deno.test("an echo of several prompts is masked piece by piece", () => {
   const shown = "what no field of a prompt holds is shown";
   assertEquals(redact(shown), shown);
 });
+
+// --- Echoes in other spellings -----------------------------------------------------------------
+
+const ESCAPED_PROMPTS: Readonly<Record<string, readonly [prompt: string, forbidden: string[]]>> = {
+  quotes: ['My PIN "4711" and my passphrase is correct-horse-battery', ["PIN", "4711", "horse"]],
+  newlines: ["Dear Zed,\nmy PIN\nis 8642\n\nand bye now\nYours, Agrajag", [
+    ...["Zed", "my PIN", "8642", "bye now", "Agrajag"],
+  ]],
+  unicode: ['naïve "Ünï" 🦄 "çödé" 日本 "Trin" tragula', [
+    "Ünï",
+    "çödé",
+    "日本",
+    "Trin",
+    "tragula",
+  ]],
+  backslashes: ['C:\\new\\"tab"\\x\n\\\\nas\\usr "Vogon"\\ poem', ["ew", "tab", "nas", "Vogon"]],
+  short: ['"Vroom"\n\\\\"fondel"', ["Vroom", "fondel"]],
+};
+
+const ascii = (text: string): string =>
+  text.replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+const html = (text: string): string => text.replaceAll("&", "&amp;").replaceAll('"', "&quot;");
+
+const ESCAPED_SHAPES: Readonly<Record<string, Shape>> = {
+  "a string": (echo) => ({ status: 400, body: JSON.stringify({ error: `Invalid: ${echo}` }) }),
+  "an object": (echo) => ({
+    status: 400,
+    body: JSON.stringify({ error: { message: `Invalid payload: ${echo}`, type: "x" } }),
+  }),
+  "text": (echo) => ({ status: 500, body: `Failed: ${echo}` }),
+  "a page": (echo) => ({ status: 500, body: `<pre>${echo}</pre>` }),
+  "HTML in JSON": (echo) => ({ status: 400, body: JSON.stringify({ error: html(echo) }) }),
+  "a frame": (echo) => ({
+    status: 200,
+    body: `event: error\ndata: ${JSON.stringify({ error: { message: echo } })}\n\n`,
+  }),
+  "text under 200": (echo) => ({ status: 200, body: `bad: ${echo}` }),
+  "other JSON under 200": (echo) => ({ status: 200, body: JSON.stringify({ detail: echo }) }),
+};
+
+for (const [name, [prompt, forbidden]] of Object.entries(ESCAPED_PROMPTS)) {
+  Deno.test(`a prompt with ${name} that comes back as JSON in text is masked whole`, async () => {
+    const once = JSON.stringify([{ role: "user", content: prompt }]);
+    const twice = JSON.stringify(once);
+    for (const echo of [prompt, once, ascii(once), twice, JSON.stringify(twice)]) {
+      for (const [shapeName, shape] of Object.entries(ESCAPED_SHAPES)) {
+        const { status, body } = shape(echo);
+        const lmstudio = new LMStudioProvider({
+          env: {},
+          maxRetries: 0,
+          fetch: () => Promise.resolve(new Response(body, { status })),
+        });
+        for (const call of ["complete", "streamCompletion"] as const) {
+          const request = { model: "m", messages: prompt };
+          const error = await rejection(
+            call === "complete"
+              ? lmstudio.complete(request)
+              : lmstudio.streamCompletion(request).response(),
+          );
+          assert(error instanceof ProviderError);
+          const told = [
+            error.message,
+            JSON.stringify(error),
+            String(Reflect.get(error, "bodySnippet")),
+          ]
+            .join("\n").replaceAll(/"(?:attempts|endpoint|hint|stack)":.*/g, "");
+          for (const word of forbidden) {
+            assert(!new RegExp(`(?<![a-z])${word}(?![a-z])`).test(told), `${shapeName}: ${told}`);
+          }
+        }
+      }
+    }
+  });
+}
+
+Deno.test("an echo that is cut at the end of what is searched is masked", () => {
+  const prompt = "abcdefgh ijklmnop qrstuvwx ".repeat(300);
+  const redact = createRedactor([], { messages: [{ content: prompt }] });
+  for (let length = 4080; length < 4112; length++) {
+    assertEquals(redact(prompt.slice(0, length) + " ").trim(), "***");
+  }
+});
+
+Deno.test("escapes without end are read in linear time", () => {
+  const redact = createRedactor([TOKEN], {
+    messages: [{
+      content: "a\nbcde\n".repeat(100_000) + "\\".repeat(200_000) + " \\".repeat(100_000),
+    }],
+  });
+  const startedAt = performance.now();
+  for (const piece of ["\\", "\\ ", "\\n", "\n", "\\u00e9", "%41", "bcde\n", "&quot;"]) {
+    redact(piece.repeat(64 * 1024));
+  }
+  assert(performance.now() - startedAt < 3000);
+});
+
+Deno.test("a line of a prompt that is but a word of the server's is shown", () => {
+  const redact = createRedactor([], { input: "Model\nfailed to\nrespond" });
+  assertEquals(redact("Model failed: it did not respond."), "Model failed: it did not respond.");
+  assertEquals(redact('said "Model" \nrespond'), 'said "***" \n***');
+});

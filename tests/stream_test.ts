@@ -603,7 +603,7 @@ Deno.test("failures: an error frame has the class of its words", async (t) => {
       assert(isProviderError(error), String(error));
       assertEquals(error.code, code);
       assertEquals(error.partial?.content, "Waves");
-      assertEquals(error.status, undefined, "a frame has none");
+      assertEquals(error.status, 200, "the one the stream began with");
     });
   }
   await t.step("without an event line", async () => {

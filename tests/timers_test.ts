@@ -113,14 +113,14 @@ Deno.test("headers after 3 × connectTimeoutMs succeed; the probe is one bare co
       }
       await connection.request();
       await probed.opened;
-      await new Promise((resolve) => setTimeout(resolve, 80));
+      await new Promise((resolve) => setTimeout(resolve, 220));
       await connection.respond(200, bodies[name as keyof typeof bodies]);
       await connection.gone();
     });
-    const lmstudio = provider({ baseUrl: server.url, connectTimeoutMs: 30, timeoutMs: 10_000 });
+    const lmstudio = provider({ baseUrl: server.url, connectTimeoutMs: 100, timeoutMs: 10_000 });
     const startedAt = performance.now();
     await call(lmstudio);
-    assert(performance.now() - startedAt > 3 * 30, name);
+    assert(performance.now() - startedAt > 3 * 100, name);
     assertEquals([server.connections, probeSent], [2, ""], name);
   }
 });
@@ -514,6 +514,37 @@ Deno.test("a late rejection of such a fetch goes unnoticed", async () => {
     puppet.last.fail(new TypeError("too late"));
     await pass(0);
   });
+});
+
+Deno.test("a program that is busy itself does not give up a server that answers", async () => {
+  await using server = serveStub({
+    "GET /api/v1/models": async () => {
+      await new Promise((resolve) => setTimeout(resolve, 60));
+      return { body: LISTING };
+    },
+    "POST /v1/chat/completions": () => {
+      const later = new Promise((resolve) => setTimeout(resolve, 60));
+      return events([token("Hi"), later, FINISH]);
+    },
+  });
+  const { output, errors } = await runScript(
+    `import { LMStudioProvider } from "mod";
+    const lmstudio = new LMStudioProvider({ baseUrl: Deno.args[0], model: "m", env: {} });
+    const limit = { timeoutMs: 300, idleTimeoutMs: 300, firstTokenTimeoutMs: 300, maxRetries: 0 };
+    const busy = () => {
+      for (const end = performance.now() + 700; performance.now() < end;);
+    };
+    setTimeout(busy, 30);
+    console.log((await lmstudio.listModels(limit)).length);
+    const stream = lmstudio.streamCompletion("Hello", limit);
+    for await (const { content } of stream) {
+      if (content === "Hi") setTimeout(busy, 30);
+    }
+    console.log((await stream.response()).content);`,
+    ["--allow-net=127.0.0.1"],
+    { args: [server.url] },
+  );
+  assertEquals([output, errors], ["1\nHi", ""]);
 });
 
 // --- Processes ---------------------------------------------------------------------------------

@@ -581,3 +581,68 @@ Deno.test("Deno does not send a stateful call again behind our back", async () =
     assertStringIncludes(posts[0] ?? "", '{"a":1}');
   }
 });
+
+// --- A user's own fetch ------------------------------------------------------------------------
+
+Deno.test("a mistake in a user's own fetch is no stale connection: a generation is not sent again", async () => {
+  const mistakes: unknown[] = [
+    new TypeError("Cannot read properties of undefined (reading 'x')"),
+    new Error("no"),
+    "text",
+    undefined,
+  ];
+  for (const [name, call] of Object.entries(ALL)) {
+    for (const mistake of mistakes) {
+      let requests = 0;
+      const fetch = () =>
+        requests++ === 0 ? Promise.resolve(new Response(LISTING)) : Promise.reject(mistake);
+      const lmstudio = provider({ fetch });
+      await lmstudio.listModels();
+      const error = await withoutPauses(() => rejection(call(lmstudio)));
+      assertInstanceOf(error, NetworkError);
+      assertEquals(error.code, "connection_reset");
+      assertStringIncludes(error.message, "the request failed before an answer came");
+      assertEquals(requests - 1, name in READ ? 3 : 1);
+    }
+  }
+});
+
+Deno.test("what every runtime says of a broken connection is known", async () => {
+  const broken = [
+    ...["ECONNRESET", "EPIPE", "UND_ERR_SOCKET", "ConnectionClosed"].map(coded),
+    ...[
+      "client error (SendRequest): connection closed before message completed",
+      "client error (SendRequest): connection error: Connection reset by peer (os error 104)",
+      "An existing connection was forcibly closed by the remote host. (os error 10054)",
+    ].map((words) => new TypeError(`error sending request for url (http://127.0.0.1/): ${words}`)),
+  ];
+  for (const failure of broken) {
+    let requests = 0;
+    const fetch = () =>
+      requests++ === 0 ? Promise.resolve(new Response(LISTING)) : Promise.reject(failure);
+    const lmstudio = provider({ fetch });
+    await lmstudio.listModels();
+    await withoutPauses(() => rejection(lmstudio.complete("Hello")));
+    assertEquals(requests - 1, 2, String(failure));
+  }
+});
+
+Deno.test("a fetch that gives no response, or a used one, is told so", async () => {
+  const used = new Response(LISTING);
+  await used.text();
+  const locked = new Response(LISTING);
+  locked.body?.getReader();
+  for (const given of [undefined, null, {}, "text", used, locked]) {
+    for (const call of Object.values(ALL)) {
+      let requests = 0;
+      const fetch = (() => {
+        requests++;
+        return given;
+      }) as unknown as typeof globalThis.fetch;
+      const error = await rejection(call(provider({ fetch })));
+      assert(isProviderError(error, "unknown"));
+      assertEquals([error.code, requests], ["unknown", 1]);
+      assertStringIncludes(error.hint ?? "", "`fetch` must give a new `Response`");
+    }
+  }
+});

@@ -119,12 +119,12 @@ export class ChatStream {
   /** What has arrived, if anything has. */
   partial(): PartialAnswer | undefined {
     const toolCalls = this.#tools.calls();
-    if (this.#content === "" && this.#reasoning === "" && toolCalls.length === 0) return undefined;
-    return {
-      content: this.#content,
-      ...(this.#reasoning === "" ? {} : { reasoning: this.#reasoning }),
-      toolCalls,
-    };
+    // What waits for the rest of a tag has arrived, too.
+    const held = this.#think.held();
+    const content = this.#content + held.content;
+    const reasoning = this.#reasoning + held.reasoning;
+    if (content === "" && reasoning === "" && toolCalls.length === 0) return undefined;
+    return { content, ...(reasoning === "" ? {} : { reasoning }), toolCalls };
   }
 
   /** An error of this stream, with what has arrived. */
@@ -264,7 +264,7 @@ export class ChatStream {
     if (this.#firstTokenAt !== undefined) return;
     this.#firstTokenAt = performance.now();
     this.#reader.markFirstToken();
-    this.#request.options.onStatus?.({ phase: "generating" });
+    this.#reader.status({ phase: "generating" });
   }
 
   #takeDone(): void {

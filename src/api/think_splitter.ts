@@ -38,13 +38,19 @@ export class ThinkSplitter {
     return this.#answer(text);
   }
 
-  /** What was held back, at the end of the text. */
-  end(): SplitText {
-    const held = this.#tag === "" && this.#state !== "start" ? "" : this.#takeSpace() + this.#tag;
-    this.#tag = "";
+  /** What is held back, and would be given out if the text ended here. */
+  held(): SplitText {
+    const held = this.#tag === "" && this.#state !== "start" ? "" : this.#space + this.#tag;
     return this.#state === "thinking"
       ? { content: "", reasoning: held }
       : { content: held, reasoning: "" };
+  }
+
+  /** What was held back, at the end of the text. */
+  end(): SplitText {
+    const held = this.held();
+    this.#space = this.#tag = "";
+    return held;
   }
 
   #start(text: string): SplitText {

@@ -129,6 +129,8 @@ export interface ConfigInputs {
   readonly file?: { readonly name: string; readonly text: string } | undefined;
   /** Name for people, for errors. @default {"LM Studio"} */
   readonly service?: string;
+  /** Variables that set a value where those every provider reads do not. */
+  readonly moreVariables?: Readonly<Partial<Record<keyof ResolvedConfig, readonly string[]>>>;
 }
 
 /** What `resolveCascade` gives. */
@@ -251,7 +253,9 @@ export function resolveCascade(inputs: ConfigInputs): ResolvedCascade {
 
   const config: Record<string, unknown> = {};
   const entries: ConfigEntry[] = [];
-  for (const setting of SETTINGS) {
+  for (const { variables = [], ...rest } of SETTINGS) {
+    const more = inputs.moreVariables?.[rest.key] ?? [];
+    const setting: Setting = { ...rest, variables: [...variables, ...more] };
     const found: Found = findOption(setting, inputs.options) ??
       findVariable(setting, "environment", inputs.env) ??
       findVariable(setting, "dotenv", inputs.dotenv?.values, inputs.dotenv?.name) ??

@@ -303,7 +303,8 @@ export class ParseError extends ProviderError {
   ) {
     super(message, options);
     setIfKnown(this, "issues", options.issues);
-    setIfKnown(this, "bodySnippet", options.bodySnippet);
+    // Part of an answer: not for whatever prints the error.
+    hideIfKnown(this, "bodySnippet", options.bodySnippet);
   }
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-const LONGEST_SHOWN = 60;
+const LONGEST_SHOWN = 80;
 /** Comparing takes the product of two lengths, and no field is as long as this. */
 const LONGEST_COMPARED = 100;
 

@@ -106,7 +106,9 @@ export function checkCallOptions(options: unknown, refuse: Refuse): CallOptions 
   }
   checkCallback("onStatus", options.onStatus, refuse);
   const { signal } = options;
-  if (signal !== undefined && !(isRecord(signal) && "aborted" in signal)) {
+  const isSignal = isRecord(signal) && "aborted" in signal &&
+    typeof signal.addEventListener === "function";
+  if (signal !== undefined && !isSignal) {
     throw refuse(`signal is ${describe(signal)}, not an AbortSignal`);
   }
   return checked;

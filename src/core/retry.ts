@@ -21,6 +21,8 @@ export interface FailedAttempt {
   readonly elapsedMs: number;
   /** Whether this origin had answered before, so that the connection may have been a pooled one. */
   readonly originUsedBefore: boolean;
+  /** Whether the runtime said that the connection broke, and not only that something failed. */
+  readonly isBroken: boolean;
   /** Whether a reset has been retried in this call already. */
   readonly wasReset: boolean;
   /** How far a 2xx answer got before it failed. */
@@ -48,8 +50,8 @@ export function shouldRetry(error: AnyProviderError, attempt: FailedAttempt): bo
   // A generation may still be running behind a reset or a timeout, except where the connection was dead
   // before the request could reach the server. Twice in a row that is no explanation any more.
   if (error.code === "connection_reset") {
-    return attempt.answer === "none" && attempt.originUsedBefore && !attempt.wasReset &&
-      attempt.elapsedMs < STALE_CONNECTION_MS;
+    return attempt.answer === "none" && attempt.isBroken && attempt.originUsedBefore &&
+      !attempt.wasReset && attempt.elapsedMs < STALE_CONNECTION_MS;
   }
   return STATELESS_STATUSES.has(error.status ?? 0);
 }

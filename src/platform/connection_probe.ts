@@ -42,7 +42,10 @@ export async function acceptsConnections(
       socket.on("connect", () => resolve(true));
       // Not `once`: a second error, as of the other IP version, would end the process.
       socket.on("error", (error) => resolve(isDenied(error) ? undefined : false));
-      timer = setTimeout(() => resolve(false), timeoutMs);
+      timer = setTimeout(() => {
+        // A program that was busy for long sees this before the connection that came about meanwhile.
+        timer = setTimeout(() => resolve(false), 0);
+      }, timeoutMs);
       onAbort = () => resolve(false);
       signal.addEventListener("abort", onAbort);
     });

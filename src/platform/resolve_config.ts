@@ -7,6 +7,7 @@
 import {
   checkOptions,
   CONFIG_VARIABLES,
+  type ConfigInputs,
   configurationError,
   type LMStudioProviderOptions,
   resolveCascade,
@@ -40,10 +41,11 @@ export function resolveConfig(
   return resolveWithSources(options, env).config;
 }
 
-/** Like `resolveConfig`, with the source of every value. */
+/** Like `resolveConfig`, with the source of every value. @param moreVariables read after those that every provider reads. */
 export function resolveWithSources(
   options: LMStudioProviderOptions,
   env?: Readonly<Record<string, string | undefined>>,
+  moreVariables: NonNullable<ConfigInputs["moreVariables"]> = {},
 ): ResolvedCascade {
   checkOptions(options);
   const dotenv = options.envFile === undefined ? undefined : readDotenv(options.envFile);
@@ -52,9 +54,11 @@ export function resolveWithSources(
     : { name: options.configFile, text: readNamedFile("configFile", options.configFile) };
   return resolveCascade({
     options,
-    env: env ?? options.env ?? readEnvironment(CONFIG_VARIABLES),
+    env: env ?? options.env ??
+      readEnvironment([...CONFIG_VARIABLES, ...Object.values(moreVariables).flat()]),
     dotenv,
     file,
+    moreVariables,
   });
 }
 

@@ -96,7 +96,13 @@ export class LazyCompletionStream implements CompletionStream {
   // deno-lint-ignore require-await -- everything it does is done at once; its type is a promise
   async cancel(reason?: unknown): Promise<void> {
     if (this.#outcome !== undefined) return;
-    this.#end({ kind: "cancelled", reason });
+    const signal = this.#callerSignal;
+    // Whoever aborts and then leaves the loop has aborted: that, not the leaving, is why there is no answer.
+    this.#end(
+      signal?.aborted === true
+        ? { kind: "failed", error: signal.reason }
+        : { kind: "cancelled", reason },
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -4,18 +4,22 @@
  * @module
  */
 
-import { configurationError, type LMStudioProviderOptions } from "../core/config.ts";
+import type { LMStudioProviderOptions } from "../core/config.ts";
 import type { ServiceType } from "../core/services.ts";
 import type { ModelProvider } from "../core/types.ts";
-import { describe } from "../core/value_checks.ts";
 import { readPreference } from "../discovery/candidates.ts";
 import { resolveWithSources } from "../platform/resolve_config.ts";
 import { readVariables } from "../platform/variables.ts";
-import { LMStudioProvider } from "./lmstudio.ts";
+import { lmstudioAt, LMStudioProvider } from "./lmstudio.ts";
 import { LocalProvider } from "./local.ts";
-import { finderFor, isAddressGiven, onlyType } from "./server_search.ts";
-
-const VARIABLES = ["PATINOX_MODEL_PROVIDER", "PATINOX_MODEL_DEFAULT", "LOCAL_PROVIDER_PREFERENCE"];
+import {
+  finderFor,
+  FRAMEWORK_VARIABLES,
+  isAddressGiven,
+  namedProvider,
+  onlyType,
+  PROVIDER_VARIABLES,
+} from "./server_search.ts";
 
 /**
  * The provider this machine is set up for: as `PATINOX_MODEL_PROVIDER` says (`lmstudio`, `ollama` or `local`), else
@@ -36,12 +40,13 @@ const VARIABLES = ["PATINOX_MODEL_PROVIDER", "PATINOX_MODEL_DEFAULT", "LOCAL_PRO
 export async function createDefaultProvider(
   options: LMStudioProviderOptions = {},
 ): Promise<ModelProvider> {
-  const { config } = resolveWithSources(options);
-  const variables = readVariables(options, VARIABLES);
-  const model = config.model ?? variables.PATINOX_MODEL_DEFAULT;
-  const own: LMStudioProviderOptions = model === undefined ? options : { ...options, model };
+  const { model } = resolveWithSources(options, undefined, FRAMEWORK_VARIABLES).config;
+  const variables = readVariables(options, PROVIDER_VARIABLES);
+  // The framework's own variable is read by no provider but the local one, so it is handed on.
+  const isFrameworks = model !== resolveWithSources(options).config.model;
+  const own = isFrameworks ? { ...options, model } : options;
   const preference = readPreference(variables);
-  switch (variables.PATINOX_MODEL_PROVIDER?.toLowerCase()) {
+  switch (namedProvider(variables)) {
     case "lmstudio":
       return isAddressGiven(own) ? new LMStudioProvider(own) : await LMStudioProvider.discover(own);
     case "ollama":
@@ -50,19 +55,12 @@ export async function createDefaultProvider(
       return new LocalProvider(own);
     case undefined:
       break;
-    default:
-      throw configurationError(
-        `variable PATINOX_MODEL_PROVIDER is ${describe(variables.PATINOX_MODEL_PROVIDER)}, ` +
-          "not lmstudio, ollama or local",
-        undefined,
-        "default",
-      );
   }
   if (isAddressGiven(own) && preference !== "ollama") return new LMStudioProvider(own);
   const finder = finderFor(own);
   const { type, endpoint } = await finder.find();
   return type === "lmstudio"
-    ? new LMStudioProvider({ ...own, baseUrl: endpoint })
+    ? lmstudioAt(endpoint, own)
     : only(type, { ...own, discovery: finder });
 }
 

@@ -6,6 +6,8 @@
 
 import { requestEmbeddings } from "../api/embeddings.ts";
 import { ParseError } from "../core/errors.ts";
+import { quote } from "../core/fields.ts";
+import { isSameModel } from "../core/model_names.ts";
 import {
   checkCallback,
   checkFields,
@@ -100,7 +102,9 @@ export async function embedInBatches(
       controller.signal.throwIfAborted();
       responses[batch] = response;
       done += input.length;
-      request.onProgress?.(done, texts.length);
+      const told: unknown = request.onProgress?.(done, texts.length);
+      // An async callback that rejects ends the call as one that throws does.
+      if (told instanceof Promise) told.catch((reason) => controller.abort(reason));
     }
   };
   const workers = Array.from(
@@ -129,20 +133,24 @@ function join(
 ): EmbeddingResponse {
   const [first] = responses;
   if (first === undefined || responses.length === 1) return first ?? { model: "", embeddings: [] };
+  const mixed = (what: string): ParseError =>
+    new ParseError(`Cannot ${action}: the batches do not fit together: ${what}`, {
+      code: "malformed_response",
+      service: transport.server.service,
+      endpoint: transport.server.baseUrl,
+      attempts: responses.length,
+      hint:
+        "Embed them again while one model stays loaded: vectors of two models cannot be compared.",
+    });
+  // Where a substitution is accepted, it may begin half-way.
+  const stranger = responses.find(({ model }) => !isSameModel(model, first.model));
+  if (stranger !== undefined) {
+    throw mixed(`${quote(first.model)} answered, then ${quote(stranger.model)}`);
+  }
   const width = first.embeddings[0]?.length;
   const other = responses.find(({ embeddings }) => embeddings[0]?.length !== width);
   if (other !== undefined) {
-    throw new ParseError(
-      `Cannot ${action}: one batch has vectors of ${width} numbers, another of ${
-        other.embeddings[0]?.length
-      }`,
-      {
-        code: "malformed_response",
-        service: transport.server.service,
-        endpoint: transport.server.baseUrl,
-        attempts: responses.length,
-      },
-    );
+    throw mixed(`vectors of ${width} numbers, then of ${other.embeddings[0]?.length}`);
   }
   const usages = responses.flatMap(({ usage }) => usage === undefined ? [] : [usage]);
   return {

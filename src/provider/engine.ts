@@ -11,6 +11,7 @@ import { ChatStream } from "../api/chat_stream.ts";
 import { type Listing, ModelLister } from "../api/models.ts";
 import type { OnModelSubstituted, ResolvedConfig } from "../core/config.ts";
 import { isProviderError, ModelNotAvailableError } from "../core/errors.ts";
+import { quote } from "../core/fields.ts";
 import { findModel, isSameListedModel, isSameModel } from "../core/model_names.ts";
 import { checkCallOptions, checkName, refusal, type Refuse } from "../core/request_checks.ts";
 import type {
@@ -24,6 +25,7 @@ import type {
   ModelInfo,
   PartialAnswer,
 } from "../core/types.ts";
+import { untilAborted } from "../transport/timers.ts";
 import { Transport } from "../transport/transport.ts";
 import { LazyCompletionStream } from "./completion_stream.ts";
 import { checkEmbeddingRequest, embedInBatches } from "./embedding.ts";
@@ -81,7 +83,7 @@ export class Engine {
     const startedAt = performance.now();
     const { request, checked, fields } = await this.#encode("complete", input, options);
     const model = request.model ?? await this.#chooseChatModel("complete", checked);
-    const action = `complete with model "${model}"`;
+    const action = `complete with model ${quote(model)}`;
     const body = { model, ...fields };
     const response = await requestCompletion(this.transport, body, action, checked, startedAt);
     const rest = this.#rest(checked, startedAt);
@@ -99,7 +101,7 @@ export class Engine {
       const { request, checked, fields } = await this.#encode(label.action, input, options);
       const own: CallOptions = { ...checked, signal };
       const model = request.model ?? await this.#chooseChatModel(label.action, own);
-      const action = `${label.action} with model "${model}"`;
+      const action = `${label.action} with model ${quote(model)}`;
       return new ChatStream(this.transport, {
         body: { model, ...fields },
         action,
@@ -124,7 +126,7 @@ export class Engine {
         await this.#models.get(CHOICE_MAX_AGE_MS, checked),
         this.#choiceContext("embed"),
       );
-    const action = `embed with model "${model}"`;
+    const action = `embed with model ${quote(model)}`;
     const known = new Set<string>();
     const onBatch = async (response: EmbeddingResponse, signal: AbortSignal): Promise<void> => {
       // Every batch may be answered by another model; each is told once.
@@ -223,29 +225,42 @@ export class Engine {
     const policy: OnModelSubstituted = this.#config.onModelSubstituted;
     if (!this.#dialect.substitutesModels || policy === "ignore") return;
     if (answered === "" || isSameModel(requested, answered)) return;
+    // An alias that is younger than the listing is no substitution.
+    const known = this.#models.recent(CHOICE_MAX_AGE_MS) ?? [];
+    if (isSameListedModel(known, requested, answered)) return;
     const models = await this.#listingForNames(options);
     if (isSameListedModel(models, requested, answered)) return;
     if (policy !== "throw") {
       const { response } = arrived;
-      return policy({ requested, answered, ...(response === undefined ? {} : { response }) });
+      const told: unknown = policy({
+        requested,
+        answered,
+        ...(response === undefined ? {} : { response }),
+      });
+      // An async callback is waited for, but not longer than the caller waits.
+      if (told instanceof Promise) await untilAborted(told, options.signal);
+      return;
     }
     const isEmbedding = arrived.response !== undefined && "embeddings" in arrived.response;
     const candidates = models.filter(({ type }) => (type === "embedding") === isEmbedding);
-    throw new ModelNotAvailableError(`Cannot ${action}: the model "${answered}" answered instead`, {
-      code: "model_substituted",
-      service: this.#dialect.service,
-      endpoint: this.#config.baseUrl,
-      model: requested,
-      available: candidates.length === 0 ? undefined : candidates.map(({ id }) => id),
-      response: arrived.response,
-      partial: arrived.partial ?? partialOf(arrived.response),
-    });
+    throw new ModelNotAvailableError(
+      `Cannot ${action}: the model ${quote(answered)} answered instead`,
+      {
+        code: "model_substituted",
+        service: this.#dialect.service,
+        endpoint: this.#config.baseUrl,
+        model: requested,
+        available: candidates.length === 0 ? undefined : candidates.map(({ id }) => id),
+        response: arrived.response,
+        partial: arrived.partial ?? partialOf(arrived.response),
+      },
+    );
   }
 
   /** An alias is known only from the listing; without one the names alone decide. */
   async #listingForNames(options: CallOptions): Promise<readonly ModelInfo[]> {
     try {
-      return await this.#models.get(CHOICE_MAX_AGE_MS, options);
+      return await this.#models.refresh(options);
     } catch (error) {
       options.signal?.throwIfAborted();
       if (isProviderError(error)) return [];

@@ -74,7 +74,7 @@ export class LMStudioProvider implements ModelProvider {
    */
   static async discover(options: LMStudioProviderOptions = {}): Promise<LMStudioProvider> {
     const { endpoint } = await finderFor(options).find("lmstudio");
-    return new LMStudioProvider({ ...options, baseUrl: endpoint });
+    return lmstudioAt(endpoint, options);
   }
 
   /**
@@ -219,4 +219,13 @@ export class LMStudioProvider implements ModelProvider {
   explainConfig(): ConfigEntry[] {
     return this.#entries.map((entry) => ({ ...entry }));
   }
+}
+
+/** A provider for the server at an address that was found. */
+export function lmstudioAt(endpoint: string, options: LMStudioProviderOptions): LMStudioProvider {
+  const configured = new LMStudioProvider(options);
+  // Found where it was configured: then `explainConfig()` can still say by what.
+  const isConfigured = configured.explainConfig()
+    .some(({ key, value }) => key === "baseUrl" && value === endpoint);
+  return isConfigured ? configured : new LMStudioProvider({ ...options, baseUrl: endpoint });
 }

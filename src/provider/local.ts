@@ -30,9 +30,12 @@ import { DIALECTS } from "./dialects.ts";
 import { checkEmbeddingRequest } from "./embedding.ts";
 import { Engine } from "./engine.ts";
 import { FailoverStream } from "./failover_stream.ts";
-import { finderFor } from "./server_search.ts";
-
-const VARIABLES = ["PATINOX_MODEL_PROVIDER", "PATINOX_MODEL_DEFAULT", "LOCAL_PROVIDER_PREFERENCE"];
+import {
+  finderFor,
+  FRAMEWORK_VARIABLES,
+  namedProvider,
+  PROVIDER_VARIABLES,
+} from "./server_search.ts";
 
 /** The server is gone since it was found: another may do instead. */
 const GONE_CODES: ReadonlySet<string> = new Set([
@@ -83,16 +86,15 @@ export class LocalProvider implements ModelProvider {
   /**
    * Touches no network.
    *
-   * @param options as for `new LMStudioProvider()`; `discovery` says how to look for servers. `apiToken` goes to
-   * LM Studio servers only.
+   * @param options as for `new LMStudioProvider()`; `discovery` says how to look for servers. `apiToken` and
+   * `headers` go to LM Studio servers only.
    * @throws {ConfigurationError} naming the option, variable or file, and the value.
    */
   constructor(options: LMStudioProviderOptions = {}) {
-    const { config } = resolveWithSources(options);
-    const variables = readVariables(options, VARIABLES);
-    const model = config.model ?? variables.PATINOX_MODEL_DEFAULT;
-    const named = variables.PATINOX_MODEL_PROVIDER?.toLowerCase();
-    this.#config = { ...config, ...(model === undefined ? {} : { model }) };
+    const { config } = resolveWithSources(options, undefined, FRAMEWORK_VARIABLES);
+    const variables = readVariables(options, PROVIDER_VARIABLES);
+    const named = namedProvider(variables);
+    this.#config = config;
     this.#env = options.env;
     this.#finder = finderFor(options);
     this.#preference = variables.LOCAL_PROVIDER_PREFERENCE !== undefined
@@ -361,9 +363,10 @@ export class LocalProvider implements ModelProvider {
     const key = `${type} ${endpoint}`;
     const known = this.#engines.get(key);
     if (known !== undefined) return known;
-    const { apiToken, ...shared } = this.#config;
-    const secrets = type === "lmstudio" && apiToken !== undefined ? { apiToken } : {};
-    const config = { ...shared, ...secrets, baseUrl: endpoint };
+    // Token and headers were given for LM Studio: another server must not see them.
+    const { apiToken: _, ...shared } = this.#config;
+    const own = type === "lmstudio" ? this.#config : { ...shared, headers: {} };
+    const config: ResolvedConfig = { ...own, baseUrl: endpoint };
     const engine = new Engine(config, DIALECTS[type], this.#env);
     this.#engines.set(key, engine);
     return engine;

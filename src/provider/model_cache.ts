@@ -41,6 +41,8 @@ export class ModelCache {
   async refresh(options: CallOptions): Promise<readonly ModelInfo[]> {
     options.signal?.throwIfAborted();
     const { signal, onStatus: _, ...rest } = options;
+    // A limit runs from each caller's own beginning: who comes later must not get what is left of another's.
+    if (rest.timeoutMs !== undefined) return await this.#ask(options);
     const key = keyOf(rest);
     const round = this.#rounds.get(key) ?? this.#begin(key, rest);
     round.waiting++;

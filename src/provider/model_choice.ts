@@ -8,6 +8,8 @@
 import { ModelNotAvailableError } from "../core/errors.ts";
 import type { ModelInfo } from "../core/types.ts";
 
+const LONGEST_NAME = 80;
+
 /** What the choice is for. */
 export interface ChoiceContext {
   /** Completes "Cannot …" in errors. */
@@ -85,6 +87,8 @@ function noModel(
 }
 
 function names(models: readonly ModelInfo[]): string {
-  const shown = models.slice(0, 10).map((model) => model.id).join(", ");
+  // The server's words: of any length, with any characters.
+  const shown = models.slice(0, 10)
+    .map(({ id }) => id.replace(/\p{C}/gu, "").slice(0, LONGEST_NAME)).join(", ");
   return models.length > 10 ? `${shown} and ${models.length - 10} more` : shown;
 }

@@ -4,9 +4,14 @@
  * @module
  */
 
-import type { LMStudioProviderOptions } from "../core/config.ts";
+import {
+  type ConfigInputs,
+  configurationError,
+  type LMStudioProviderOptions,
+} from "../core/config.ts";
 import { isServiceType, resolveDiscoveryOptions } from "../core/discovery_options.ts";
 import type { ServiceDiscoveryOptions, ServiceFinder, ServiceType } from "../core/services.ts";
+import { describe } from "../core/value_checks.ts";
 import { DISCOVERY_VARIABLES } from "../discovery/candidates.ts";
 import { discoveryFor, ServiceDiscovery } from "../discovery/discovery.ts";
 import { resolveWithSources } from "../platform/resolve_config.ts";
@@ -19,6 +24,29 @@ const VARIABLES: readonly string[] = [
   "HTTP_PROXY",
   "NO_PROXY",
 ];
+
+/** What the framework says of providers, beside what `resolveCascade` reads. */
+export const PROVIDER_VARIABLES: readonly string[] = [
+  "PATINOX_MODEL_PROVIDER",
+  "LOCAL_PROVIDER_PREFERENCE",
+];
+
+/** The framework's variables for values that providers have their own variables for. */
+export const FRAMEWORK_VARIABLES: NonNullable<ConfigInputs["moreVariables"]> = {
+  model: ["PATINOX_MODEL_DEFAULT"],
+};
+
+/** The provider that `PATINOX_MODEL_PROVIDER` names. */
+export function namedProvider(
+  { PATINOX_MODEL_PROVIDER: named }: Readonly<Record<string, string>>,
+): ServiceType | "local" | undefined {
+  const name = named?.toLowerCase();
+  if (name === undefined || name === "local" || isServiceType(name)) return name;
+  const state = `variable PATINOX_MODEL_PROVIDER is ${
+    describe(named)
+  }, not lmstudio, ollama or local`;
+  throw configurationError(state, undefined, "default");
+}
 
 /** Refuses what is neither options of discovery nor something that looks for servers. */
 export function checkDiscovery(discovery: unknown): void {

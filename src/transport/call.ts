@@ -13,9 +13,10 @@ import {
   SerializationError,
   TimeoutError,
   type TimeoutPhase,
+  UnknownProviderError,
 } from "../core/errors.ts";
 import { backoffMs, type FailedAttempt, type RetryPolicy, shouldRetry } from "../core/retry.ts";
-import type { CallOptions, PartialAnswer } from "../core/types.ts";
+import type { CallOptions, CallStatus, PartialAnswer } from "../core/types.ts";
 import { acceptsConnections } from "../platform/connection_probe.ts";
 import { withoutFetchCaps } from "../platform/node_fetch.ts";
 import { isBrowser, isDeno, isLocalNetworkDenied } from "../platform/runtime.ts";
@@ -93,6 +94,9 @@ export class Call {
   readonly #stopListening: () => void;
   #attemptController = new AbortController();
   #wasReset = false;
+  /** Of the current attempt: `isBroken` of its failure, and the status of its answer. */
+  #isBroken = false;
+  #status: number | undefined;
   #stopLimit: () => void = () => {};
 
   constructor(
@@ -144,12 +148,14 @@ export class Call {
       remainingMs(),
       () => this.abort(this.timeoutError(limit.phase, limit.ms)),
     );
-    this.#options.onStatus?.({ phase: "waiting" });
+    this.status({ phase: "waiting" });
     while (true) {
       const sentAt = performance.now();
       const originUsedBefore = this.#origin.usedBefore;
       try {
         this.answer = "none";
+        this.#isBroken = false;
+        this.#status = undefined;
         this.attempts++;
         const accepted = await accept(await this.#attempt(body));
         this.#stopLimit();
@@ -161,6 +167,7 @@ export class Call {
           policy: this.#request.policy,
           elapsedMs: performance.now() - sentAt,
           originUsedBefore,
+          isBroken: this.#isBroken,
           wasReset: this.#wasReset,
           answer: this.answer,
         });
@@ -171,6 +178,12 @@ export class Call {
     }
   }
 
+  /** Tells the caller. What `onStatus` throws ends the call, also where it is async and rejects later. */
+  status(status: CallStatus): void {
+    const told: unknown = this.#options.onStatus?.(status);
+    if (told instanceof Promise) told.catch((reason) => this.abort(reason));
+  }
+
   /** What every error of this call says. */
   context(): ErrorContext {
     const { baseUrl, service, env } = this.#server;
@@ -179,6 +192,7 @@ export class Call {
       service,
       endpoint: this.endpoint,
       attempts: this.attempts,
+      status: this.#status,
       model: this.#request.model,
       redact: this.#redact,
       partial: this.#request.partial?.(),
@@ -238,7 +252,9 @@ export class Call {
       stopProbe();
       headersCame.abort();
     }
+    if (!isReadable(response)) throw this.#unusableError();
     this.#origin.usedBefore = true;
+    this.#status = response.status;
     if (!response.ok) throw await this.#errorOf(response);
     this.answer = "headers";
     return response;
@@ -246,12 +262,13 @@ export class Call {
 
   /** The runtime's `fetch`, or the user's, which may not heed the signal. */
   async #fetch(url: string, init: RequestInit, signal: AbortSignal): Promise<Response> {
-    const pending = this.#fetchFunction()(url, { ...init, signal });
+    // One of the user's own may give anything, no promise included.
+    const pending = Promise.resolve(this.#fetchFunction()(url, { ...init, signal }));
     try {
       return await untilAborted(pending, signal);
     } catch (error) {
       // An answer that comes all the same would keep the server writing.
-      pending.then(discardBody, () => {});
+      pending.then(discardBody).catch(() => {});
       throw error;
     }
   }
@@ -334,9 +351,20 @@ export class Call {
     }
   }
 
+  #unusableError(): UnknownProviderError {
+    const { action } = this.#request;
+    return new UnknownProviderError(`Cannot ${action}: \`fetch\` gave nothing that can be read`, {
+      ...this.context(),
+      code: "unknown",
+      hint:
+        "The option `fetch` must give a new `Response`, whose body nobody has read, at each call.",
+    });
+  }
+
   async #explainFailure(cause: unknown): Promise<AnyProviderError> {
     const explained = explainFailedSend(cause, this.endpoint);
     const { code, state, hint } = isBrowser() ? await this.#explainInBrowser() : explained;
+    this.#isBroken = explained.isBroken === true;
     const mayHaveRun = code === "connection_reset" && this.#request.policy === "stateful";
     return new NetworkError(`Cannot ${this.#request.action}: ${state}`, {
       ...this.context(),
@@ -379,6 +407,15 @@ export class Call {
       this.context(),
     );
   }
+}
+
+/** Whether this is a response whose body can be read; a user's own `fetch` may give anything. */
+function isReadable(response: unknown): boolean {
+  if (typeof response !== "object" || response === null) return false;
+  const { status, headers, body, bodyUsed } = response as Partial<Response>;
+  return typeof status === "number" && typeof headers?.get === "function" && bodyUsed !== true &&
+    (body === undefined || body === null ||
+      (typeof body.getReader === "function" && !body.locked));
 }
 
 const MAY_HAVE_RUN =

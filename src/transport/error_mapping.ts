@@ -41,6 +41,8 @@ export interface ErrorContext {
   /** URL of the call, without credentials. */
   readonly endpoint: string;
   readonly attempts: number;
+  /** Of the answer, once there is one. */
+  readonly status?: number | undefined;
   /** The model that was asked for. */
   readonly model?: string | undefined;
   /** Removes secrets and prompt text from text that a server sent. */
@@ -360,7 +362,7 @@ function cut(text: string): string {
 // --- Classes ----------------------------------------------------------------------------------
 
 function makeError(outcome: Outcome, context: ErrorContext): AnyProviderError {
-  const { code, state, status, hint, retryAfterMs } = outcome;
+  const { code, state, status = context.status, hint, retryAfterMs } = outcome;
   const { service, endpoint, attempts, partial } = context;
   const message = `Cannot ${context.action}: ${state}`;
   const options = { code, service, endpoint, attempts, partial, status, hint, retryAfterMs };

@@ -6,6 +6,7 @@
  */
 
 import { StreamError } from "../core/errors.ts";
+import type { CallStatus } from "../core/types.ts";
 import type { Call } from "./call.ts";
 import type { ErrorContext } from "./error_mapping.ts";
 import { SseDecoder, type SseEvent, SseLimitError } from "./sse.ts";
@@ -42,6 +43,10 @@ export class EventReader {
   #remainingMs: number;
   /** What came before it could be told whether this is a stream; `undefined` from then on. */
   #head: Uint8Array | undefined = new Uint8Array();
+  #isEventStream = false;
+  /** The start of what came, until there is an event in it. */
+  #eventless: string | undefined = "";
+  readonly #eventlessDecoder = new TextDecoder();
   #isClosed = false;
 
   constructor(call: Call, timeouts: StreamTimeouts) {
@@ -53,6 +58,11 @@ export class EventReader {
   /** What every error of this stream says. */
   get context(): ErrorContext {
     return this.#call.context();
+  }
+
+  /** Tells the caller, as `Call.status`. */
+  status(status: CallStatus): void {
+    this.#call.status(status);
   }
 
   /** The first token came: from now on silence is bounded by the idle timer. */
@@ -79,7 +89,12 @@ export class EventReader {
     while (true) {
       const bytes = await this.#read(reader);
       if (bytes === undefined) {
-        return { kind: "end", unfinished: this.#decode(() => this.#decoder.end()) };
+        return this.#end(this.#decode(() => this.#decoder.end()));
+      }
+      if (this.#eventless !== undefined && this.#eventless.length < MAX_HEAD_BYTES) {
+        const text = this.#eventlessDecoder.decode(bytes, { stream: true });
+        // White space to keep the connection open is not part of it.
+        if (this.#eventless !== "" || text.trim() !== "") this.#eventless += text;
       }
       const head = this.#head;
       if (head !== undefined) {
@@ -90,8 +105,25 @@ export class EventReader {
         if (first !== undefined && isTextStart(first)) return await this.#readText(reader, start);
       }
       const events = this.#decode(() => this.#decoder.feed(bytes));
-      if (events.length > 0) return { kind: "events", events };
+      if (events.length > 0) {
+        this.#eventless = undefined;
+        return { kind: "events", events };
+      }
     }
+  }
+
+  /** The end: of a stream, or of something else that has no line of one. */
+  #end(unfinished: SseEvent | undefined): Pull {
+    const text = this.#eventless ?? "";
+    const isStream = this.#isClosed || unfinished !== undefined ||
+      text.trim() === "" || /^(?:(?:data|event|id|retry)?:|(?:data|event|id|retry)$)/m.test(text);
+    if (isStream) return { kind: "end", unfinished };
+    if (!this.#isEventStream) return { kind: "text", status: this.#status, text };
+    const { context } = this;
+    throw new StreamError(`Cannot ${context.action}: the stream has no event in it`, {
+      ...context,
+      code: "malformed_stream",
+    });
   }
 
   /** Stops the server and lets go of everything. Idempotent. */
@@ -110,6 +142,8 @@ export class EventReader {
       const limit = { phase: "first-token", ms: firstTokenTimeoutMs, startedAt } as const;
       await this.#call.send(limit, (response) => {
         this.#status = response.status;
+        const type = response.headers.get("content-type") ?? "";
+        this.#isEventStream = /^\s*text\/event-stream\b/i.test(type);
         this.#reader = response.body?.getReader();
       });
     } catch (error) {
@@ -126,6 +160,11 @@ export class EventReader {
     const { signal } = this.#call;
     signal.throwIfAborted();
     const isIdle = this.#phase === "idle";
+    if (!isIdle && this.#remainingMs <= 0) {
+      // A server that keeps sending what is no token would push the timer on for ever.
+      if (this.#phase === "finish") return undefined;
+      throw this.#timeoutError();
+    }
     const startedAt = isIdle ? 0 : performance.now();
     let isOutOfTime = false;
     const stop = (): void => void reader.cancel().catch(() => {});

@@ -15,6 +15,8 @@ export interface FetchFailure {
   /** Completes "Cannot …: ". */
   readonly state: string;
   readonly hint?: string;
+  /** The connection broke, as one does that the server had closed while it was pooled. */
+  readonly isBroken?: boolean;
 }
 
 /** Codes of Node (`cause.code`) and Bun (`code`) for connections that did not come about. */
@@ -86,8 +88,13 @@ export function explainFailedSend(error: unknown, endpoint: string): FetchFailur
       hint: "Check the base URL: something else than LM Studio listens there, or it wants https.",
     };
   }
-  // Whatever else it is, the request may have reached the server: the careful reading for retries.
-  return { code: "connection_reset", state: `${origin} closed the connection before it answered` };
+  if (causes.some(isBrokenConnection)) {
+    const said = `${origin} closed the connection before it answered`;
+    return { code: "connection_reset", state: said, isBroken: true };
+  }
+  // Whatever else it is, such as a mistake in a user's own `fetch`, the request may have reached the server:
+  // the careful reading for retries.
+  return { code: "connection_reset", state: "the request failed before an answer came" };
 }
 
 /** Why there was no connection; `undefined` unless it is sure that there was none. */
@@ -101,6 +108,23 @@ function noConnection(causes: readonly Cause[]): string | undefined {
     for (const [words, said] of DENO_NO_CONNECTION) if (words.test(message)) return said;
   }
   return undefined;
+}
+
+/** Codes of Node and Bun for connections that broke. */
+const BROKEN: ReadonlySet<string> = new Set([
+  "ECONNRESET",
+  "ECONNABORTED",
+  "EPIPE",
+  "UND_ERR_SOCKET",
+  "ConnectionClosed",
+]);
+
+/** What Deno says of them, and the operating systems' numbers (Linux, macOS, Windows). */
+const BROKEN_WORDS =
+  /client error \(SendRequest\)|connection (?:was )?(?:reset|aborted|closed before message completed)|broken pipe|os error (?:104|54|10054|10053|32)\b/i;
+
+function isBrokenConnection({ code, message }: Cause): boolean {
+  return BROKEN.has(code) || BROKEN_WORDS.test(message);
 }
 
 function isPermissionError({ name, code }: Cause): boolean {

@@ -14,6 +14,8 @@ const ECHO_LENGTH = 16;
 const SHORTEST_PROMPT = 4;
 /** What is shown is far shorter; a long body must not be searched whole. */
 const SEARCHED_LENGTH = 4096;
+/** More than a stretch of `ECHO_LENGTH` characters and than most secrets, each spelled as an escape. */
+const LOOK_AHEAD = 256;
 /** A secret's first characters, as some servers show them, give enough of it away. */
 const SECRET_PREFIX = 8;
 /** A body holds JSON as text, twice over at most. */
@@ -55,32 +57,127 @@ export function createRedactor(
   body: unknown,
 ): (text: string) => string {
   // Collected on the first error, not per request.
-  let prompts: readonly string[] | undefined;
+  let prompts: Prompts | undefined;
   let hidden: readonly string[] | undefined;
-  const mask = (text: string): string => {
-    prompts ??= collectPrompts(body);
+  const mask = (text: string, shownLength: number): string => {
+    prompts ??= readPrompts(collectPrompts(body));
     hidden ??= [...secrets, ...collectIntegrationHeaders(body)].flatMap(withoutScheme);
-    let result = text;
-    for (const secret of hidden) result = maskSecret(result, secret);
-    for (const prompt of prompts) {
-      const word = prompt.trim();
-      if (word.length >= SHORTEST_PROMPT && word.length < ECHO_LENGTH) {
-        result = maskWord(result, word);
-      }
-    }
-    return maskEchoes(result, prompts);
+    // All are looked for in the text as it came: a mask in an echo would leave short pieces beside it.
+    const marks = new Uint8Array(text.length);
+    for (const secret of hidden) markSecret(text, secret, marks);
+    const spelled = spell(text);
+    markWords(text, spelled, prompts, marks);
+    markEchoes(spelled, prompts.plain, marks);
+    return render(text.slice(0, shownLength), marks);
   };
   return (text) => {
-    let shown = mask(text.slice(0, SEARCHED_LENGTH));
+    // What goes on behind the end of what is shown tells whether that end is an echo.
+    let shown = mask(text.slice(0, SEARCHED_LENGTH + LOOK_AHEAD), SEARCHED_LENGTH);
     let plain = shown;
     // In JSON and in addresses the same characters are spelled otherwise, in JSON within JSON twice over.
     for (let depth = 0; depth < MAX_ESCAPES && /[\\%]/.test(plain); depth++) {
       plain = unescapeJson(unescapePercent(plain));
-      const clean = mask(plain);
+      const clean = mask(plain, plain.length);
       if (clean !== plain) shown = plain = clean;
     }
     return shown;
   };
+}
+
+// --- Spellings --------------------------------------------------------------------------------
+
+/**
+ * What one text may be spelled as in another: white space and its escapes, `\\u00e9` and `\\xe9`, other escapes,
+ * percent encoding, HTML. Any number of backslashes counts as one escape, so that neither the depth of JSON
+ * within JSON matters nor what the user wrote with backslashes. Linear: no run is read twice.
+ */
+const SPELLINGS =
+  // deno-lint-ignore no-control-regex -- JSON spells control characters as escapes.
+  /(?:[\s\0-\x1f]|\\+(?:[nrtbf]|u00[01][\da-fA-F]|u0020)|\\+(?=[\s\0-\x1f]))+|\\+u([\da-fA-F]{4})|\\+x([\da-fA-F]{2})|\\+|((?:%[\da-fA-F]{2})+)|&(?:(quot|apos|lt|gt|amp)|#(\d{1,5})|#x([\da-fA-F]{1,4}));/g;
+const ENTITIES: Readonly<Record<string, string>> = {
+  quot: '"',
+  apos: "'",
+  lt: "<",
+  gt: ">",
+  amp: "&",
+};
+
+function plainSpelling(
+  spelling: string,
+  ...[unicode, latin, percent, entity, decimal, hex]: readonly (string | undefined)[]
+): string {
+  if (percent !== undefined) return unescapePercent(percent);
+  if (entity !== undefined) return ENTITIES[entity] ?? "";
+  if (decimal !== undefined) return String.fromCharCode(Number(decimal));
+  const code = unicode ?? latin ?? hex;
+  if (code !== undefined) {
+    const character = String.fromCharCode(parseInt(code, 16));
+    return character === "\\" ? "" : character;
+  }
+  return /^\\+$/.test(spelling) ? "" : " ";
+}
+
+/** A text in its plain spelling, and where each of its characters stands in the text itself. */
+interface Spelled {
+  readonly plain: string;
+  readonly starts: readonly number[];
+  readonly ends: readonly number[];
+}
+
+function spell(text: string): Spelled {
+  let plain = "";
+  const starts: number[] = [];
+  const ends: number[] = [];
+  const add = (characters: string, start: number, end: number): void => {
+    for (let at = 0; at < characters.length; at++) {
+      starts.push(start);
+      ends.push(end);
+    }
+    plain += characters;
+  };
+  let from = 0;
+  const copyTo = (end: number): void => {
+    for (; from < end; from++) add(text[from] ?? "", from, from + 1);
+  };
+  for (const match of text.matchAll(SPELLINGS)) {
+    const [spelling, ...groups] = match;
+    copyTo(match.index);
+    from += spelling.length;
+    add(plainSpelling(spelling, ...groups), match.index, from);
+  }
+  copyTo(text.length);
+  return { plain, starts, ends };
+}
+
+/** What is looked for of the prompts, all in plain spelling. */
+interface Prompts {
+  readonly plain: readonly string[];
+  /** Whole prompts that are too short for an echo of a part. */
+  readonly words: ReadonlySet<string>;
+  /** Whole lines of prompts, as short. */
+  readonly lines: ReadonlySet<string>;
+}
+
+function readPrompts(prompts: readonly string[]): Prompts {
+  const isShort = (text: string): boolean =>
+    text.length >= SHORTEST_PROMPT && text.length < ECHO_LENGTH;
+  const toPlain = (text: string): string =>
+    text.replace(
+      SPELLINGS,
+      (spelling, ...groups) => plainSpelling(spelling, ...groups.slice(0, 6)),
+    );
+  const plain = prompts.map(toPlain);
+  const lines = new Set<string>();
+  for (const prompt of prompts) {
+    if (!/[\r\n]/.test(prompt)) continue;
+    for (const line of prompt.split(/[\r\n]+/)) {
+      // Longer ones are echoes by themselves; escapes make a line no more than 6 times as long.
+      if (line.length > 6 * ECHO_LENGTH) continue;
+      const word = toPlain(line).trim();
+      if (isShort(word)) lines.add(word);
+    }
+  }
+  return { plain, words: new Set(plain.map((text) => text.trim()).filter(isShort)), lines };
 }
 
 function unescapePercent(text: string): string {
@@ -99,38 +196,74 @@ function withoutScheme(secret: string): string[] {
   return rest.length === 1 ? [secret, ...rest] : [secret];
 }
 
-function maskSecret(text: string, secret: string): string {
-  if (secret === "") return text;
-  if (secret.length < SECRET_PREFIX) return maskWord(text, secret);
-  const prefix = secret.slice(0, SECRET_PREFIX);
+function render(text: string, marks: Uint8Array): string {
   let result = "";
+  for (let at = 0, end = 0; at < text.length; at = end) {
+    const next = marks.indexOf(1 - (marks[at] ?? 0), at);
+    end = next === -1 ? text.length : Math.min(next, text.length);
+    result += marks[at] === 1 ? MASK : text.slice(at, end);
+  }
+  return result;
+}
+
+function markSecret(text: string, secret: string, marks: Uint8Array): void {
+  if (secret === "") return;
+  const prefix = secret.slice(0, SECRET_PREFIX);
   let from = 0;
   for (let at = text.indexOf(prefix); at !== -1; at = text.indexOf(prefix, from)) {
     let length = prefix.length;
     while (length < secret.length && text[at + length] === secret[length]) length++;
-    result += text.slice(from, at) + MASK;
     from = at + length;
-    // What goes on in the same word is the rest of it in another spelling, such as `%3A` for a colon.
-    while (/[\w%:.*+/=~-]/.test(text[from] ?? "")) from++;
+    if (secret.length < SECRET_PREFIX) {
+      if (isInsideWord(text, at, from)) continue;
+    } else {
+      // What goes on in the same word is the rest of it in another spelling, such as `%3A` for a colon.
+      while (/[\w%:.*+/=~-]/.test(text[from] ?? "")) from++;
+    }
+    marks.fill(1, at, from);
   }
-  return result + text.slice(from);
 }
 
-/** Masks a short text where it stands alone, not inside another word. */
-function maskWord(text: string, word: string): string {
-  let result = "";
-  let from = 0;
-  for (let at = text.indexOf(word); at !== -1; at = text.indexOf(word, at + 1)) {
-    const isInside = /\w/.test(text[at - 1] ?? "") || /\w/.test(text[at + word.length] ?? "");
-    if (at < from || isInside) continue;
-    result += text.slice(from, at) + MASK;
-    from = at + word.length;
-  }
-  return result + text.slice(from);
+/** Whether a short text is but a part of another word. */
+function isInsideWord(text: string, start: number, end: number): boolean {
+  return /\w/.test(text[start - 1] ?? "") || /\w/.test(text[end] ?? "");
 }
 
-/** Masks every stretch of `ECHO_LENGTH` characters that also stands in a prompt. */
-function maskEchoes(text: string, prompts: readonly string[]): string {
+/** Marks short prompts, and short lines where they stand as a line or in quotes: else they are but words. */
+function markWords(text: string, spelled: Spelled, prompts: Prompts, marks: Uint8Array): void {
+  const { words, lines } = prompts;
+  const { plain, starts, ends } = spelled;
+  if (words.size === 0 && lines.size === 0) return;
+  for (let at = 0; at < plain.length; at++) {
+    if (plain[at] === " " || /\w/.test(plain[at - 1] ?? "")) continue;
+    for (let length = ECHO_LENGTH - 1; length >= SHORTEST_PROMPT; length--) {
+      const end = at + length;
+      const word = plain.slice(at, end);
+      if (word.length < length || !(words.has(word) || lines.has(word))) continue;
+      const start = starts[at] ?? 0;
+      const behind = ends[end - 1] ?? 0;
+      if (isInsideWord(plain, at, end)) continue;
+      if (!words.has(word) && !isLine(text, start, behind)) continue;
+      marks.fill(1, start, behind);
+      break;
+    }
+  }
+}
+
+function isLine(text: string, start: number, end: number): boolean {
+  const before = text.slice(Math.max(0, start - 8), start);
+  const after = text.slice(end, end + 8);
+  return (start === 0 && end === text.length) ||
+    /(?:[\r\n"'`]|\\[nr]|\*\*\*)[ \t]*$/.test(before) ||
+    /^[ \t]*(?:[\r\n"'`]|\\+[nr"]|\*\*\*)/.test(after);
+}
+
+/** Marks every stretch of `ECHO_LENGTH` characters that also stands in a prompt. */
+function markEchoes(
+  { plain: text, starts: from, ends }: Spelled,
+  prompts: readonly string[],
+  marks: Uint8Array,
+): void {
   // Found by a hash that moves along the prompts in one pass: searching 4 MB of them for each stretch
   // took 6 s, during which nothing else ran.
   const starts = new Map<number, number[]>();
@@ -142,25 +275,17 @@ function maskEchoes(text: string, prompts: readonly string[]): string {
     if (others === undefined) starts.set(hash, [start]);
     else others.push(start);
   });
-  const isEcho = new Uint8Array(text.length);
   for (const prompt of prompts) {
     if (starts.size === 0) break;
     forEachStretch(prompt, (hash, at) => {
       if (mayHave[hash & 0xffff] === 0) return;
       const stretch = prompt.slice(at, at + ECHO_LENGTH);
       const found = starts.get(hash)?.filter((start) => text.startsWith(stretch, start)) ?? [];
-      for (const start of found) isEcho.fill(1, start, start + ECHO_LENGTH);
+      for (const start of found) marks.fill(1, from[start], ends[start + ECHO_LENGTH - 1]);
       // Once is enough: a line of dashes would be found at each of its places, in each of its places.
       if (found.length > 0) starts.delete(hash);
     });
   }
-  let result = "";
-  for (let at = 0, end = 0; at < text.length; at = end) {
-    const next = isEcho.indexOf(1 - (isEcho[at] ?? 0), at);
-    end = next === -1 ? text.length : next;
-    result += isEcho[at] === 1 ? MASK : text.slice(at, end);
-  }
-  return result;
 }
 
 /** Calls back with a hash of each stretch of `ECHO_LENGTH` characters, and where it starts. */

@@ -82,7 +82,8 @@ export class Transport {
       const context = call.context();
       if (body.end === "too-large") {
         const state = `the answer is larger than ${this.#maxBodyBytes} bytes`;
-        const start = body.text.slice(0, SNIPPET_LENGTH);
+        // More than is shown: an echo that is cut is not found.
+        const start = body.text.slice(0, 32 * SNIPPET_LENGTH);
         throw errorFromUndecodable({ status, bodyText: start }, state, context);
       }
       const value = decodeJson(status, body.text, context);
@@ -127,6 +128,6 @@ export function malformedResponse(
     ...context,
     code: "malformed_response",
     issues,
-    bodySnippet: context.redact(text.slice(0, 2 * SNIPPET_LENGTH)).slice(0, SNIPPET_LENGTH),
+    bodySnippet: context.redact(text).slice(0, SNIPPET_LENGTH),
   });
 }
