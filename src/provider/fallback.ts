@@ -213,7 +213,19 @@ export class FallbackProvider implements ModelProvider {
     return this.#call("embed", options, (provider) => provider.embed(request, options));
   }
 
-  /** Whether any of the providers has this model. */
+  /**
+   * Whether any of the providers has this model.
+   *
+   * @throws {InvalidRequestError} the name is empty.
+   *
+   * @example
+   * ```ts
+   * import { FallbackProvider, LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const provider = new FallbackProvider([new LMStudioProvider()]);
+   * console.log(await provider.supportsModel("qwen/qwen3-8b"));
+   * ```
+   */
   async supportsModel(model: string, options?: CallOptions): Promise<boolean> {
     for (const { provider } of this.#inOrder()) {
       if (await provider.supportsModel(model, options)) return true;
@@ -221,7 +233,20 @@ export class FallbackProvider implements ModelProvider {
     return false;
   }
 
-  /** What this model can do, as the first provider that has it says. */
+  /**
+   * What this model can do, as the first provider that has it says.
+   *
+   * @throws {InvalidRequestError} the name is empty.
+   *
+   * @example
+   * ```ts
+   * import { FallbackProvider, LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const provider = new FallbackProvider([new LMStudioProvider()]);
+   * const capabilities = await provider.modelCapabilities("qwen/qwen3-8b");
+   * console.log(capabilities?.maxTokens);
+   * ```
+   */
   async modelCapabilities(
     model: string,
     options?: CallOptions,

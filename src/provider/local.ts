@@ -203,12 +203,37 @@ export class LocalProvider implements ModelProvider {
     );
   }
 
-  /** Whether any server has this model; `false` when none can say. */
+  /**
+   * Whether any server has this model; `false` when none can say.
+   *
+   * @throws {InvalidRequestError} the name is empty.
+   *
+   * @example
+   * ```ts
+   * import { LocalProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const local = new LocalProvider();
+   * console.log(await local.supportsModel("qwen/qwen3-8b"));
+   * ```
+   */
   async supportsModel(model: string, options?: CallOptions): Promise<boolean> {
     return await this.#lookUp(model, options, "look up a model") !== undefined;
   }
 
-  /** What this model can do, as the server that has it says; `undefined` when none has it or can say. */
+  /**
+   * What this model can do, as the server that has it says; `undefined` when none has it or can say.
+   *
+   * @throws {InvalidRequestError} the name is empty.
+   *
+   * @example
+   * ```ts
+   * import { LocalProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const local = new LocalProvider();
+   * const capabilities = await local.modelCapabilities("qwen/qwen3-8b");
+   * console.log(capabilities?.maxTokens);
+   * ```
+   */
   async modelCapabilities(
     model: string,
     options?: CallOptions,

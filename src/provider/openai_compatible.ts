@@ -177,12 +177,37 @@ export class OpenAICompatibleProvider implements ModelProvider {
     return this.#engine.embed(request, options);
   }
 
-  /** Whether the server lists this model; `false` when it cannot say. */
+  /**
+   * Whether the server lists this model; `false` when it cannot say.
+   *
+   * @throws {InvalidRequestError} the name is empty.
+   *
+   * @example
+   * ```ts
+   * import { OpenAICompatibleProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const vllm = new OpenAICompatibleProvider({ name: "vllm", baseUrl: "http://127.0.0.1:8000" });
+   * console.log(await vllm.supportsModel("qwen/qwen3-8b"));
+   * ```
+   */
   supportsModel(model: string, options?: CallOptions): Promise<boolean> {
     return this.#engine.supportsModel(model, options);
   }
 
-  /** What this model can do, as far as its name tells; `undefined` when the server does not list it. */
+  /**
+   * What this model can do, as far as its name tells; `undefined` when the server does not list it.
+   *
+   * @throws {InvalidRequestError} the name is empty.
+   *
+   * @example
+   * ```ts
+   * import { OpenAICompatibleProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const vllm = new OpenAICompatibleProvider({ name: "vllm", baseUrl: "http://127.0.0.1:8000" });
+   * const capabilities = await vllm.modelCapabilities("qwen/qwen3-8b");
+   * console.log(capabilities?.maxTokens);
+   * ```
+   */
   modelCapabilities(
     model: string,
     options?: CallOptions,
