@@ -368,8 +368,18 @@ const SEEN: readonly (readonly [name: string, error: unknown, code: string, word
   ["Node", failed(coded("EHOSTUNREACH", { syscall: "connect" })), "connection_refused", "reached"],
   ["Node", failed(coded("ETIMEDOUT", { syscall: "connect" })), "connection_refused", "in time"],
   // The connection was there: the request may have run.
-  ["Node", failed(coded("ETIMEDOUT", { syscall: "read" })), "connection_reset", "closed"],
-  ["Node", failed(coded("EHOSTUNREACH", { syscall: "write" })), "connection_reset", "closed"],
+  [
+    "Node",
+    failed(coded("ETIMEDOUT", { syscall: "read" })),
+    "connection_reset",
+    "before an answer came",
+  ],
+  [
+    "Node",
+    failed(coded("EHOSTUNREACH", { syscall: "write" })),
+    "connection_reset",
+    "before an answer came",
+  ],
   ["Node", failed(coded("UND_ERR_SOCKET")), "connection_reset", "closed"],
   ["Node", failed(coded("ECONNRESET", { syscall: "read" })), "connection_reset", "closed"],
   ["Node", failed(coded("EPIPE")), "connection_reset", "closed"],
@@ -443,8 +453,8 @@ const SEEN: readonly (readonly [name: string, error: unknown, code: string, word
     "connection_refused",
     "does not connect to port",
   ],
-  ["a browser", new TypeError("Failed to fetch"), "connection_reset", "closed"],
-  ["nobody", undefined, "connection_reset", "closed"],
+  ["a browser", new TypeError("Failed to fetch"), "connection_reset", "before an answer came"],
+  ["nobody", undefined, "connection_reset", "before an answer came"],
 ];
 
 for (const [runtime, error, code, words] of SEEN) {
