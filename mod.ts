@@ -48,6 +48,7 @@ export type {
   DraftStats,
   EmbeddingRequest,
   EmbeddingResponse,
+  EventStream,
   FinishReason,
   GenerationStats,
   LoadedInstance,

@@ -52,6 +52,7 @@ const EXPORTS: Record<string, Names> = {
       "EmbeddingResponse",
       "ErrorCode",
       "ErrorKind",
+      "EventStream",
       "FinishReason",
       "GenerationStats",
       "HealthCheckOptions",

@@ -155,19 +155,24 @@ export interface StreamingChunk {
   stats?: GenerationStats;
 }
 
-/**
- * An answer while it is generated. It has one consumer: iterate it, or take `textStream`, one of the web
- * streams, or `response()`.
- */
-export interface CompletionStream extends AsyncIterable<StreamingChunk>, AsyncDisposable {
-  /** Drains what is left and gives the whole answer, in the shape of `complete()`. */
-  response(): Promise<CompletionResponse>;
+/** An answer while it is generated, as items of one kind. It has one consumer. */
+export interface EventStream<Item, Answer> extends AsyncIterable<Item>, AsyncDisposable {
+  /** Drains what is left and gives the whole answer. */
+  response(): Promise<Answer>;
   /** Stops the generation. Idempotent; leaving a `for await` loop does the same. */
   cancel(reason?: unknown): Promise<void>;
+  /** The items as a web stream. */
+  toReadableStream(): ReadableStream<Item>;
+}
+
+/**
+ * An answer while it is generated. It has one consumer: iterate it, or take `textStream`, one of the web
+ * streams, or `response()`, which has the shape of `complete()`.
+ */
+export interface CompletionStream<Answer = CompletionResponse>
+  extends EventStream<StreamingChunk, Answer> {
   /** The text alone, piece by piece. */
   readonly textStream: AsyncIterable<string>;
-  /** The chunks as a web stream. */
-  toReadableStream(): ReadableStream<StreamingChunk>;
   /** The text as UTF-8 bytes, for `new Response(…)`. */
   toTextStream(): ReadableStream<Uint8Array>;
 }

@@ -1,270 +1,45 @@
 /**
- * The stream users hold: starts at the first pull, has one consumer, and stops the server when it is left.
+ * A lazy stream whose items are pieces of text, as chat and text completions give them.
  *
  * @module
  */
 
-import { InvalidRequestError, StreamError } from "../core/errors.ts";
-import type {
-  CompletionResponse,
-  CompletionStream,
-  PartialAnswer,
-  StreamingChunk,
-} from "../core/types.ts";
+import type { CompletionResponse, CompletionStream, StreamingChunk } from "../core/types.ts";
+import { type ItemSource, LazyStream, type StreamLabel } from "./lazy_stream.ts";
 
-/** Where the chunks come from, such as one streamed request. */
-export interface ChunkSource {
-  /** The next chunk; `undefined` after the final one. */
-  next(): Promise<StreamingChunk | undefined>;
-  /** A chunk that is there already. */
-  take(): StreamingChunk | undefined;
-  /** What has arrived, if anything has. */
-  partial(): PartialAnswer | undefined;
-  /** The whole answer, after the final chunk. */
-  response(): CompletionResponse | Promise<CompletionResponse>;
-  /** Lets go of everything. Idempotent. */
-  close(): void;
-}
-
-/** What a stream is called in errors. */
-export interface StreamLabel {
-  /** Completes "Cannot …". */
-  readonly action: string;
-  readonly service: string;
-}
-
-type Outcome =
-  | { readonly kind: "done" }
-  | { readonly kind: "failed"; readonly error: unknown }
-  | { readonly kind: "cancelled"; readonly reason: unknown };
-
-const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
+/** Where the chunks come from. */
+export type ChunkSource<Answer = CompletionResponse> = ItemSource<StreamingChunk, Answer>;
 
 /** A `CompletionStream` over a source that is opened at the first pull. */
-export class LazyCompletionStream implements CompletionStream {
-  readonly #open: (signal: AbortSignal) => Promise<ChunkSource>;
-  readonly #callerSignal: AbortSignal | undefined;
-  readonly #label: StreamLabel;
-  readonly #controller = new AbortController();
-  #source: ChunkSource | undefined;
-  #outcome: Outcome | undefined;
-  #hasConsumer = false;
-  /** The pull under way: pulls are answered in their order. */
-  #pending: Promise<unknown> | undefined;
-  #response: Promise<CompletionResponse> | undefined;
-  #stopListening: (() => void) | undefined;
-
+export class LazyCompletionStream<Answer = CompletionResponse>
+  extends LazyStream<StreamingChunk, Answer>
+  implements CompletionStream<Answer> {
   /**
    * @param open checks the request and makes the source; its signal is aborted by the caller and by `cancel()`.
    * @param callerSignal as it was given, so not checked.
    */
   constructor(
-    open: (signal: AbortSignal) => Promise<ChunkSource>,
+    open: (signal: AbortSignal) => Promise<ChunkSource<Answer>>,
     callerSignal: AbortSignal | undefined,
     label: StreamLabel,
   ) {
-    this.#open = open;
-    // What is no signal is refused at the first pull, by `open`. One of another realm or a polyfill counts.
-    this.#callerSignal = typeof callerSignal?.addEventListener === "function"
-      ? callerSignal
-      : undefined;
-    this.#label = label;
-  }
-
-  [Symbol.asyncIterator](): AsyncIterator<StreamingChunk> {
-    const refused = this.#claim();
-    if (refused !== undefined) return { next: () => Promise.reject(refused) };
-    return {
-      next: () => this.#next(),
-      return: async () => {
-        await this.cancel();
-        return DONE;
-      },
-    };
+    super({ open, callerSignal, label, isFinal: (chunk) => chunk.isFinal });
   }
 
   get textStream(): AsyncIterable<string> {
     const text = ({ content }: StreamingChunk) => content === "" ? undefined : content;
-    return { [Symbol.asyncIterator]: () => this.#map(text) };
-  }
-
-  response(): Promise<CompletionResponse> {
-    this.#response ??= this.#drain();
-    return this.#response;
-  }
-
-  // deno-lint-ignore require-await -- everything it does is done at once; its type is a promise
-  async cancel(reason?: unknown): Promise<void> {
-    if (this.#outcome !== undefined) return;
-    const signal = this.#callerSignal;
-    // Whoever aborts and then leaves the loop has aborted: that, not the leaving, is why there is no answer.
-    this.#end(
-      signal?.aborted === true
-        ? { kind: "failed", error: signal.reason }
-        : { kind: "cancelled", reason },
-    );
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.cancel();
-  }
-
-  toReadableStream(): ReadableStream<StreamingChunk> {
-    return this.#toWebStream((chunk) => chunk);
+    return { [Symbol.asyncIterator]: () => this.map(text) };
   }
 
   toTextStream(): ReadableStream<Uint8Array> {
     const encoder = new TextEncoder();
     let held = "";
-    return this.#toWebStream(({ content, isFinal }) => {
+    return this.toWebStream(({ content, isFinal }) => {
       const text = held + content;
       // Half of a character may come alone: its other half is in the next piece.
       held = !isFinal && /[\ud800-\udbff]$/.test(text) ? text.slice(-1) : "";
       const whole = text.slice(0, text.length - held.length);
       return whole === "" ? undefined : encoder.encode(whole);
     });
-  }
-
-  /** The error for a second consumer. */
-  #claim(): InvalidRequestError | undefined {
-    if (this.#hasConsumer) {
-      const { action, service } = this.#label;
-      return new InvalidRequestError(`Cannot ${action}: this stream already has a consumer`, {
-        code: "invalid_request",
-        service,
-        attempts: 0,
-        hint: "Iterate a stream once; `response()` gives the whole answer afterwards.",
-      });
-    }
-    this.#hasConsumer = true;
-    return undefined;
-  }
-
-  #next(): Promise<IteratorResult<StreamingChunk, undefined>> {
-    if (this.#pending === undefined) {
-      // Several tokens come with one read: those that are there already cost no further wait.
-      const chunk = this.#outcome === undefined && !this.#controller.signal.aborted
-        ? this.#source?.take()
-        : undefined;
-      if (chunk !== undefined) return Promise.resolve(this.#give(chunk));
-    }
-    const pull = (this.#pending ?? Promise.resolve()).then(() => this.#pull());
-    const onSettled = (): void => {
-      if (this.#pending === settled) this.#pending = undefined;
-    };
-    const settled = pull.then(onSettled, onSettled);
-    this.#pending = settled;
-    return pull;
-  }
-
-  async #pull(): Promise<IteratorResult<StreamingChunk, undefined>> {
-    // An error is thrown once; after it, as after the end, there is nothing more.
-    if (this.#outcome !== undefined) return DONE;
-    try {
-      const source = this.#source ?? await this.#start();
-      this.#controller.signal.throwIfAborted();
-      const chunk = await source.next();
-      if (chunk !== undefined) return this.#give(chunk);
-      this.#end({ kind: "done" });
-      return DONE;
-    } catch (error) {
-      // The consumer stopped it: whatever broke by that is no news.
-      if (this.#isCancelled()) return DONE;
-      this.#end({ kind: "failed", error });
-      throw error;
-    }
-  }
-
-  /** With the final chunk the answer is whole: leaving after it is no cancelling. */
-  #give(value: StreamingChunk): IteratorResult<StreamingChunk, undefined> {
-    if (value.isFinal) this.#end({ kind: "done" });
-    return { done: false, value };
-  }
-
-  async #start(): Promise<ChunkSource> {
-    const signal = this.#callerSignal;
-    const onAbort = (): void => {
-      this.#controller.abort(signal?.reason);
-      // A user's own `fetch` may not heed the signal, and nobody may pull again. A pull sees to it itself.
-      if (this.#pending === undefined) this.#source?.close();
-    };
-    signal?.addEventListener("abort", onAbort);
-    this.#stopListening = () => signal?.removeEventListener("abort", onAbort);
-    if (signal?.aborted === true) onAbort();
-    this.#controller.signal.throwIfAborted();
-    const source = await this.#open(this.#controller.signal);
-    this.#source = source;
-    return source;
-  }
-
-  #isCancelled(): boolean {
-    return this.#outcome?.kind === "cancelled";
-  }
-
-  #end(outcome: Outcome): void {
-    this.#outcome = outcome;
-    this.#stopListening?.();
-    this.#source?.close();
-    this.#controller.abort(new DOMException("The stream is over", "AbortError"));
-  }
-
-  async #drain(): Promise<CompletionResponse> {
-    this.#hasConsumer = true;
-    while (this.#outcome === undefined) await this.#next();
-    const { kind } = this.#outcome;
-    if (kind === "failed") throw this.#outcome.error;
-    if (kind === "cancelled") throw this.#outcome.reason ?? this.#cancelledError();
-    if (this.#source === undefined) throw this.#cancelledError();
-    return this.#source.response();
-  }
-
-  #cancelledError(): StreamError {
-    const { action, service } = this.#label;
-    return new StreamError(`Cannot ${action}: the stream was cancelled`, {
-      code: "stream_truncated",
-      service,
-      hint: "`partial` has what had arrived.",
-      partial: this.#source?.partial(),
-    });
-  }
-
-  /** The chunks as something else; those that are `undefined` are left out. */
-  #map<T>(map: (chunk: StreamingChunk) => T | undefined): AsyncIterator<T, undefined> {
-    const chunks = this[Symbol.asyncIterator]();
-    const pull = async (): Promise<IteratorResult<T, undefined>> => {
-      while (true) {
-        const result = await chunks.next();
-        if (result.done === true) return DONE;
-        const value = map(result.value);
-        if (value !== undefined) return { done: false, value };
-      }
-    };
-    let last: Promise<unknown> = Promise.resolve();
-    return {
-      next: () => {
-        // One after the other: a pull that leaves a chunk out must not be overtaken.
-        const next = last.then(pull, pull);
-        last = next;
-        return next;
-      },
-      return: async () => {
-        await chunks.return?.();
-        return DONE;
-      },
-    };
-  }
-
-  /** Pulls only when asked: a web stream that nobody reads starts nothing. */
-  #toWebStream<T>(map: (chunk: StreamingChunk) => T | undefined): ReadableStream<T> {
-    let iterator: AsyncIterator<T, undefined> | undefined;
-    return new ReadableStream<T>({
-      pull: async (controller) => {
-        iterator ??= this.#map(map);
-        const result = await iterator.next();
-        if (result.done === true) controller.close();
-        else controller.enqueue(result.value);
-      },
-      cancel: (reason) => this.cancel(reason),
-    }, { highWaterMark: 0 });
   }
 }

@@ -6,7 +6,7 @@
 
 import { decodeOpenAI, type Listing, LMSTUDIO_LISTINGS } from "../api/models.ts";
 import type { ServiceType } from "../core/services.ts";
-import type { Dialect } from "./engine.ts";
+import type { Dialect } from "./server_models.ts";
 
 const OPENAI_LISTINGS: readonly Listing[] = [{ path: "/v1/models", decode: decodeOpenAI }];
 

@@ -19,6 +19,7 @@ import type {
 import { resolveWithSources } from "../platform/resolve_config.ts";
 import { LM_STUDIO } from "./dialects.ts";
 import { Engine } from "./engine.ts";
+import { ServerModels } from "./server_models.ts";
 import { checkDiscovery, finderFor } from "./server_search.ts";
 
 /**
@@ -51,7 +52,7 @@ export class LMStudioProvider implements ModelProvider {
   constructor(options: LMStudioProviderOptions = {}) {
     const { config, entries } = resolveWithSources(options);
     checkDiscovery(options.discovery);
-    this.#engine = new Engine(config, LM_STUDIO, options.env);
+    this.#engine = new Engine(new ServerModels(config, LM_STUDIO, options.env));
     this.#entries = entries;
   }
 

@@ -29,6 +29,7 @@ import { LazyCompletionStream } from "./completion_stream.ts";
 import { DIALECTS } from "./dialects.ts";
 import { checkEmbeddingRequest } from "./embedding.ts";
 import { Engine } from "./engine.ts";
+import { ServerModels } from "./server_models.ts";
 import { FailoverStream } from "./failover_stream.ts";
 import {
   finderFor,
@@ -392,7 +393,7 @@ export class LocalProvider implements ModelProvider {
     const { apiToken: _, ...shared } = this.#config;
     const own = type === "lmstudio" ? this.#config : { ...shared, headers: {} };
     const config: ResolvedConfig = { ...own, baseUrl: endpoint };
-    const engine = new Engine(config, DIALECTS[type], this.#env);
+    const engine = new Engine(new ServerModels(config, DIALECTS[type], this.#env));
     this.#engines.set(key, engine);
     return engine;
   }

@@ -27,6 +27,7 @@ import type {
 import { describe } from "../core/value_checks.ts";
 import { openAICompatible } from "./dialects.ts";
 import { Engine } from "./engine.ts";
+import { ServerModels } from "./server_models.ts";
 
 /** The options of `new OpenAICompatibleProvider()`. Nothing is read from the environment. */
 export interface OpenAICompatibleProviderOptions extends
@@ -91,7 +92,9 @@ export class OpenAICompatibleProvider implements ModelProvider {
   constructor(options: OpenAICompatibleProviderOptions) {
     const { name, service, config } = resolveOptions(options);
     this.name = name;
-    this.#engine = new Engine(config, openAICompatible(name, service), options.env);
+    this.#engine = new Engine(
+      new ServerModels(config, openAICompatible(name, service), options.env),
+    );
   }
 
   /**

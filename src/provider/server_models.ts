@@ -1,0 +1,178 @@
+/**
+ * The models of one server, as every call needs them: which one to ask, and whether it was that one that
+ * answered.
+ *
+ * @module
+ */
+
+import { type Listing, ModelLister } from "../api/models.ts";
+import type { ModelSubstitution, OnModelSubstituted, ResolvedConfig } from "../core/config.ts";
+import { isProviderError, ModelNotAvailableError } from "../core/errors.ts";
+import { quote } from "../core/fields.ts";
+import { findModel, isSameListedModel, isSameModel } from "../core/model_names.ts";
+import { refusal, type Refuse } from "../core/request_checks.ts";
+import type { CallOptions, ModelInfo, PartialAnswer } from "../core/types.ts";
+import { untilAborted } from "../transport/timers.ts";
+import { Transport } from "../transport/transport.ts";
+import { ModelCache } from "./model_cache.ts";
+import { chooseChatModel, chooseEmbeddingModel } from "./model_choice.ts";
+
+/** What one kind of server does its own way. */
+export interface Dialect {
+  /** Name for people, such as `LM Studio`. */
+  readonly service: string;
+  /** Name for programs, such as `lmstudio`. */
+  readonly provider: string;
+  readonly listings: readonly Listing[];
+  /** Whether the server may let another model answer than the one asked for. */
+  readonly substitutesModels: boolean;
+}
+
+/** What had come when the answering model became known. */
+export interface Arrived {
+  readonly response?: ModelSubstitution["response"] | undefined;
+  readonly partial?: PartialAnswer | undefined;
+}
+
+/** A choice of model may rest on a listing this old: a chat must not ask twice a second what is loaded. */
+const CHOICE_MAX_AGE_MS = 2000;
+
+/** One server: the way to it, and what is known of its models. */
+export class ServerModels {
+  readonly config: ResolvedConfig;
+  readonly service: string;
+  readonly transport: Transport;
+  readonly #dialect: Dialect;
+  readonly #lister: ModelLister;
+  readonly #cache: ModelCache;
+
+  constructor(
+    config: ResolvedConfig,
+    dialect: Dialect,
+    env: Readonly<Record<string, string | undefined>> | undefined,
+  ) {
+    this.config = config;
+    this.service = dialect.service;
+    this.#dialect = dialect;
+    this.transport = new Transport({ ...config, service: dialect.service, env });
+    this.#lister = new ModelLister(this.transport, dialect.listings, dialect.provider);
+    this.#cache = new ModelCache((options) => this.#lister.list(options));
+  }
+
+  /** Makes the errors of one kind of call; `action` completes "Cannot …". */
+  refuse(action: string): Refuse {
+    return refusal(action, this.service);
+  }
+
+  /** What the server has now. The array is the caller's. */
+  async list(options: CallOptions): Promise<ModelInfo[]> {
+    const models = await this.#lister.list(options);
+    this.#cache.put(models);
+    // The cache must not change when the caller sorts or edits what it got.
+    return structuredClone(models);
+  }
+
+  /** The model of this name, under any spelling; `undefined` where there is none or the server cannot say. */
+  async find(model: string, options: CallOptions): Promise<ModelInfo | undefined> {
+    try {
+      options.signal?.throwIfAborted();
+      const known = findModel(this.#cache.recent(this.config.modelCacheTtlMs) ?? [], model);
+      // A model that is not there may be new.
+      return known ?? findModel(await this.#cache.refresh(options), model);
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      // "Cannot say" is an answer here, unlike everywhere else.
+      if (isProviderError(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** The model for a call that names none: the configured one, else the one that is loaded. */
+  async chatModel(action: string, options: CallOptions): Promise<string> {
+    if (this.config.model !== undefined) return this.config.model;
+    const models = await this.#cache.get(CHOICE_MAX_AGE_MS, options);
+    return chooseChatModel(models, this.#choiceContext(action));
+  }
+
+  /** The model for embeddings that name none. */
+  async embeddingModel(action: string, options: CallOptions): Promise<string> {
+    if (this.config.embeddingModel !== undefined) return this.config.embeddingModel;
+    const models = await this.#cache.get(CHOICE_MAX_AGE_MS, options);
+    return chooseEmbeddingModel(models, this.#choiceContext(action));
+  }
+
+  /** Options for what is still to be done in a call: `timeoutMs` is for all of it. */
+  rest(options: CallOptions, startedAt: number): CallOptions {
+    const timeoutMs = options.timeoutMs ?? this.config.timeoutMs;
+    if (timeoutMs === undefined) return options;
+    return { ...options, timeoutMs: Math.max(1, timeoutMs - (performance.now() - startedAt)) };
+  }
+
+  /**
+   * The wrong model may answer, under 200 and without a word.
+   *
+   * @throws {ModelNotAvailableError} code `model_substituted`, unless the configuration says otherwise.
+   */
+  async checkAnswer(
+    action: string,
+    requested: string,
+    answered: string,
+    options: CallOptions,
+    arrived: Arrived,
+  ): Promise<void> {
+    const policy: OnModelSubstituted = this.config.onModelSubstituted;
+    if (!this.#dialect.substitutesModels || policy === "ignore") return;
+    if (answered === "" || isSameModel(requested, answered)) return;
+    // An alias that is younger than the listing is no substitution.
+    const known = this.#cache.recent(CHOICE_MAX_AGE_MS) ?? [];
+    if (isSameListedModel(known, requested, answered)) return;
+    const models = await this.#listingForNames(options);
+    if (isSameListedModel(models, requested, answered)) return;
+    if (policy !== "throw") {
+      const { response } = arrived;
+      const told: unknown = policy({
+        requested,
+        answered,
+        ...(response === undefined ? {} : { response }),
+      });
+      // An async callback is waited for, but not longer than the caller waits.
+      if (told instanceof Promise) await untilAborted(told, options.signal);
+      return;
+    }
+    const isEmbedding = arrived.response !== undefined && "embeddings" in arrived.response;
+    const candidates = models.filter(({ type }) => (type === "embedding") === isEmbedding);
+    throw new ModelNotAvailableError(
+      `Cannot ${action}: the model ${quote(answered)} answered instead`,
+      {
+        code: "model_substituted",
+        service: this.service,
+        endpoint: this.config.baseUrl,
+        model: requested,
+        available: candidates.length === 0 ? undefined : candidates.map(({ id }) => id),
+        response: arrived.response,
+        partial: arrived.partial ?? partialOf(arrived.response),
+      },
+    );
+  }
+
+  /** An alias is known only from the listing; without one the names alone decide. */
+  async #listingForNames(options: CallOptions): Promise<readonly ModelInfo[]> {
+    try {
+      return await this.#cache.refresh(options);
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (isProviderError(error)) return [];
+      throw error;
+    }
+  }
+
+  #choiceContext(action: string): { action: string; service: string; endpoint: string } {
+    return { action, service: this.service, endpoint: this.config.baseUrl };
+  }
+}
+
+function partialOf(response: Arrived["response"]): PartialAnswer | undefined {
+  if (response === undefined || !("content" in response)) return undefined;
+  const { content, reasoning, toolCalls } = response;
+  return { content, ...(reasoning === undefined ? {} : { reasoning }), toolCalls };
+}
