@@ -805,6 +805,12 @@ Deno.test("leaving: cancelling a web stream stops the server", async () => {
   });
 });
 
+Deno.test("leaving: a web stream that is cancelled before it was read leaves nothing to read", async () => {
+  const stream = streamOf(events(fixture("streams/usage.sse")));
+  await stream.toTextStream().cancel(new Error("client gone"));
+  assertEquals((await readAll(stream)).chunks, []);
+});
+
 Deno.test("leaving: before there are headers, and while a model is looked up", async () => {
   for (const route of [CHAT, V1]) {
     const arrived = gate();
@@ -932,6 +938,8 @@ Deno.test("consumers: a second iteration is refused, and the first goes on", asy
     assertStringIncludes(error.message, "already has a consumer");
   }
   await stream.textStream[Symbol.asyncIterator]().return?.();
+  await stream.toReadableStream().cancel();
+  await stream.toTextStream().getReader().cancel();
   assertEquals((await iterator.next()).value?.content, " crash");
 });
 

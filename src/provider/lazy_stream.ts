@@ -240,14 +240,21 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
   /** Pulls only when asked: a web stream that nobody reads starts nothing. */
   protected toWebStream<T>(map: (item: Item) => T | undefined): ReadableStream<T> {
     let iterator: AsyncIterator<T, undefined> | undefined;
+    let isConsumer = false;
     return new ReadableStream<T>({
       pull: async (controller) => {
-        iterator ??= this.map(map);
+        if (iterator === undefined) {
+          isConsumer = !this.#hasConsumer;
+          iterator = this.map(map);
+        }
         const result = await iterator.next();
         if (result.done === true) controller.close();
         else controller.enqueue(result.value);
       },
-      cancel: (reason) => this.cancel(reason),
+      // One that came second must not end what the first one reads.
+      cancel: async (reason) => {
+        if (isConsumer || !this.#hasConsumer) await this.cancel(reason);
+      },
     }, { highWaterMark: 0 });
   }
 }
