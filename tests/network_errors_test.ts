@@ -206,12 +206,15 @@ Deno.test("a redirect is refused: its target is in the hint, and nothing reaches
       apiToken: "sk-lm-abcdefgh:01234567890123456789",
       headers: { "x-api-key": "very-secret-key" },
     });
+    let asked = 0;
     for (const call of [() => lmstudio.listModels(), () => lmstudio.complete("Hello")]) {
       const error = await rejection(call());
       assertInstanceOf(error, ApiError);
       assertEquals([error.code, error.status, error.retriable], ["not_lm_studio", status, false]);
       assertStringIncludes(error.hint, target.url);
       assertFalse(error.hint.includes("secret"));
+      // The other routes of the listing would be redirected, too.
+      assertEquals([error.attempts, server.connections], [1, ++asked]);
     }
   }
   assertEquals(target.connections, 0);
@@ -228,7 +231,7 @@ Deno.test("a redirect that a browser hides is refused as well", async () => {
   const lmstudio = provider("http://127.0.0.1:1", { fetch: () => Promise.resolve(hidden) });
   const error = await rejection(lmstudio.listModels());
   assertInstanceOf(error, ApiError);
-  assertEquals(error.code, "not_lm_studio");
+  assertEquals([error.code, error.status], ["not_lm_studio", undefined]);
   assertStringIncludes(error.hint, "redirects are not followed");
 });
 

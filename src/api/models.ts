@@ -80,13 +80,16 @@ export class ModelLister {
 /** Whether an error means "not this route", so that another may be tried. */
 function isAbsence(error: unknown): boolean {
   if (!isProviderError(error)) return false;
-  switch (error.code) {
-    case "unexpected_endpoint":
+  const { code, status = 0 } = error;
+  switch (code) {
     case "not_lm_studio":
+      // A redirect, which a browser shows without its status, leads away from this server whatever the route.
+      return status >= 200 && (status < 300 || status >= 400);
+    case "unexpected_endpoint":
     case "malformed_response":
       return true;
     default:
-      return error.status === 404 || error.status === 405;
+      return status === 404 || status === 405;
   }
 }
 

@@ -254,7 +254,7 @@ export class Call {
     }
     if (!isReadable(response)) throw this.#unusableError();
     this.#origin.usedBefore = true;
-    this.#status = response.status;
+    this.#status = response.status === 0 ? undefined : response.status;
     if (!response.ok) throw await this.#errorOf(response);
     this.answer = "headers";
     return response;

@@ -247,7 +247,8 @@ function redirectError(
   const place = target === undefined ? "where it leads" : `${target}, if that is right`;
   return makeError({
     code: "not_lm_studio",
-    status,
+    // What a browser hides is no status.
+    status: status === 0 ? undefined : status,
     state: status === 0 ? "the server answered with a redirect" : answered(status),
     hint:
       `Set the base URL to the root of ${place}: redirects are not followed, so that no header reaches ` +
