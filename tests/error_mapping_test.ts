@@ -376,6 +376,25 @@ Deno.test("every fixture is in the table, and has its source told", async () => 
   assertEquals(files.filter((file) => !sources.includes(`\`${file}\``)), []);
 });
 
+Deno.test("a route that only newer versions have is told as such, with the version", async () => {
+  const bodyText = await Deno.readTextFile(new URL("unexpected_endpoint.json", FIXTURES));
+  const wire = readWireError(JSON.parse(bodyText));
+  assert(wire !== undefined);
+  const since = "0.3.29";
+  for (
+    const error of [errorFromWire(wire, 200, context({ since })), respond(404, bodyText, { since })]
+  ) {
+    assertInstanceOf(error, ApiError);
+    assertEquals([error.code, error.retriable], ["unsupported_by_server", false]);
+    assertStringIncludes(error.hint, "Update LM Studio: version 0.3.29");
+    assertStringIncludes(stateOf(error), "Unexpected endpoint or method.");
+  }
+  // Whatever else goes wrong on such a route is what it is.
+  const page = respond(404, "<!doctype html><title>nginx</title>", { since });
+  assertEquals(page.code, "invalid_request");
+  assertEquals(fromText("No models loaded.", 400).code, "no_model_loaded");
+});
+
 // --- Wordings that vary -----------------------------------------------------------------------
 
 Deno.test("case, quotes, numbers, line breaks and cuts do not change the meaning", () => {

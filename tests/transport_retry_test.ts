@@ -13,7 +13,7 @@ import {
   ProviderError,
   RateLimitedError,
 } from "../mod.ts";
-import { type ServerSettings, Transport } from "../src/transport/transport.ts";
+import { decodeJson, type ServerSettings, Transport } from "../src/transport/transport.ts";
 import { inFakeTime, Puppet } from "./support/puppet.ts";
 import { closedPort, deafServer, type RawHandler, rawServer } from "./support/raw_server.ts";
 import { answer, EMBEDDING, FINISH, LISTING, rejection, token } from "./support/wire.ts";
@@ -644,5 +644,42 @@ Deno.test("a fetch that gives no response, or a used one, is told so", async () 
       assertEquals([error.code, requests], ["unknown", 1]);
       assertStringIncludes(error.hint ?? "", "`fetch` must give a new `Response`");
     }
+  }
+});
+
+Deno.test("a route that the server lacks is refused by version, of one answer and of a stream", async () => {
+  for (const status of [200, 404]) {
+    const transport = new Transport({
+      baseUrl: "http://127.0.0.1:1234",
+      service: "LM Studio",
+      headers: {},
+      connectTimeoutMs: 5000,
+      firstTokenTimeoutMs: 5000,
+      idleTimeoutMs: 5000,
+      maxRetries: 2,
+      env: {},
+      fetch: () => {
+        const error = "Unexpected endpoint or method. (POST /v1/new)";
+        return Promise.resolve(new Response(JSON.stringify({ error }), { status }));
+      },
+    });
+    const request = { method: "POST", path: "/v1/new", policy: "read", action: "try" } as const;
+    const newer = { ...request, since: "9.8.7" };
+    const one = await rejection(transport.json(newer, {}, Infinity));
+    assert(isProviderError(one, "api"));
+    assertEquals([one.code, one.attempts], ["unsupported_by_server", 1]);
+    assertStringIncludes(one.hint, "9.8.7");
+    const always = await rejection(transport.json(request, {}, Infinity));
+    assert(isProviderError(always, "api"));
+    assertEquals(always.code, "unexpected_endpoint");
+    const reader = transport.events(newer, {});
+    const streamed = await rejection((async () => {
+      const pull = await reader.pull();
+      assert(pull.kind === "text");
+      decodeJson(pull.status, pull.text, reader.context);
+    })());
+    reader.close();
+    assert(isProviderError(streamed, "api"));
+    assertEquals(streamed.code, "unsupported_by_server");
   }
 });

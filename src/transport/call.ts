@@ -57,6 +57,8 @@ export interface TransportRequest {
   readonly action: string;
   /** Model asked for, for errors. */
   readonly model?: string | undefined;
+  /** First version of the server that has the route, where not every version in use does. */
+  readonly since?: string | undefined;
   /** What had arrived of the answer, for errors. */
   readonly partial?: (() => PartialAnswer | undefined) | undefined;
 }
@@ -194,6 +196,7 @@ export class Call {
       attempts: this.attempts,
       status: this.#status,
       model: this.#request.model,
+      since: this.#request.since,
       redact: this.#redact,
       partial: this.#request.partial?.(),
       // Every answer has a context, few become an error: the environment is read only for those.

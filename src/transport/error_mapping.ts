@@ -45,6 +45,8 @@ export interface ErrorContext {
   readonly status?: number | undefined;
   /** The model that was asked for. */
   readonly model?: string | undefined;
+  /** First version of the server that has the route: an older one is told as such. */
+  readonly since?: string | undefined;
   /** Removes secrets and prompt text from text that a server sent. */
   readonly redact: (text: string) => string;
   /** Only where the address is loopback: what to do when a proxy answers in the server's place. */
@@ -173,7 +175,7 @@ function errorFromMeaning(
   context: ErrorContext,
 ): AnyProviderError {
   const { status, retryAfterMs, body } = answer;
-  const meaning = interpret(wire, status);
+  const meaning = forRoute(interpret(wire, status), context);
   const said = shorten(forPeople(meaning.texts), context);
   // Words that decided speak for themselves; any others need to be told from what the server did.
   const isKnown = body === undefined || meaning.hint !== undefined ||
@@ -191,6 +193,18 @@ function errorFromMeaning(
       ? listedModels(meaning.texts)?.map((id) => shorten(id, context))
       : undefined,
   }, context);
+}
+
+/** Where only newer versions have the route, a server that does not know it is old, or not the one it is taken for. */
+function forRoute(meaning: Meaning, { service, since }: ErrorContext): Meaning {
+  if (meaning.code !== "unexpected_endpoint" || since === undefined) return meaning;
+  return {
+    ...meaning,
+    code: "unsupported_by_server",
+    hint:
+      `Update ${service}: version ${since} is the first with this route. If yours is not older, ` +
+      "check the base URL.",
+  };
 }
 
 function wordlessState(
