@@ -17,6 +17,7 @@ import {
 import { splitThinking } from "./think_splitter.ts";
 import { ToolCallAssembler } from "./tool_call_assembler.ts";
 import { decodeStats, decodeUsage, measureStats } from "./usage.ts";
+import { firstChoice, textOf } from "./wire_choice.ts";
 
 /** The route of completions. */
 export const CHAT_PATH = "/v1/chat/completions";
@@ -122,24 +123,7 @@ export function decodeCompletion(
   });
 }
 
-/** Only the choice with index 0 is read. */
-export function firstChoice(choices: readonly unknown[]): Record<string, unknown> | undefined {
-  for (const choice of choices) {
-    if (isRecord(choice) && (choice.index === 0 || choice.index === undefined)) return choice;
-  }
-  return undefined;
-}
-
 /** Reasoning under either of its names: `reasoning_content` since 0.3.9, `reasoning` for gpt-oss. */
 export function reasoningOf(message: Record<string, unknown>): string {
   return textOf(message.reasoning_content) || textOf(message.reasoning);
-}
-
-/** Text, also where it came as an array of text parts; `""` for anything else. */
-export function textOf(value: unknown): string {
-  if (typeof value === "string") return value;
-  if (!Array.isArray(value)) return "";
-  return value.map((part) => isRecord(part) && typeof part.text === "string" ? part.text : "").join(
-    "",
-  );
 }

@@ -4,56 +4,22 @@
  * @module
  */
 
-import {
-  checkFields,
-  checkName,
-  checkNumber,
-  isRecord,
-  type NumberRule,
-  type Refuse,
-} from "../core/request_checks.ts";
+import { checkFields, checkName, isRecord, type Refuse } from "../core/request_checks.ts";
 import type { ContentPart, Message } from "../core/messages.ts";
 import type { CompletionRequest } from "../core/types.ts";
 import { describe, describeType } from "../core/value_checks.ts";
-
-const NUMBER_RULES = {
-  temperature: { form: "a number of 0 or more", accepts: (n) => n >= 0 && Number.isFinite(n) },
-  topP: { form: "a number from 0 to 1", accepts: (n) => n >= 0 && n <= 1 },
-  topK: { form: "a whole number of 0 or more", accepts: (n) => Number.isInteger(n) && n >= 0 },
-  minP: { form: "a number from 0 to 1", accepts: (n) => n >= 0 && n <= 1 },
-  maxTokens: {
-    form: "a whole number above 0, or -1 for no limit",
-    accepts: (n) => Number.isInteger(n) && (n > 0 || n === -1),
-  },
-  seed: { form: "a whole number", accepts: Number.isInteger },
-  presencePenalty: { form: "a number", accepts: Number.isFinite },
-  frequencyPenalty: { form: "a number", accepts: Number.isFinite },
-  repeatPenalty: { form: "a number above 0", accepts: (n) => n > 0 && Number.isFinite(n) },
-  ttlSeconds: { form: "a whole number above 0", accepts: (n) => Number.isInteger(n) && n > 0 },
-} satisfies Partial<Record<keyof CompletionRequest, NumberRule>>;
+import { checkExtraBody, checkSampling, SAMPLING_FIELDS } from "./sampling.ts";
 
 const REQUEST_FIELDS: ReadonlySet<string> = new Set(
   [
     "model",
     "messages",
-    "temperature",
-    "topP",
-    "topK",
-    "minP",
-    "maxTokens",
-    "stop",
-    "seed",
-    "presencePenalty",
-    "frequencyPenalty",
-    "repeatPenalty",
-    "logitBias",
+    ...SAMPLING_FIELDS,
     "tools",
     "toolChoice",
     "schema",
     "schemaName",
     "reasoning",
-    "ttlSeconds",
-    "draftModel",
     "extraBody",
   ] satisfies (keyof CompletionRequest)[],
 );
@@ -81,21 +47,16 @@ export function checkCompletionRequest(request: unknown, refuse: Refuse): Comple
   }
   checkFields(checked, REQUEST_FIELDS, "field", refuse);
   checkName("model", checked.model, refuse);
-  for (const [name, rule] of Object.entries(NUMBER_RULES)) {
-    checkNumber(name, checked[name], rule, refuse);
-  }
+  checkSampling(checked, refuse);
   checkMessages(checked.messages, refuse);
-  checkStop(checked.stop, refuse);
-  checkName("draftModel", checked.draftModel, refuse);
   checkName("schemaName", checked.schemaName, refuse);
-  checkLogitBias(checked.logitBias, refuse);
   if (checked.reasoning !== undefined && !REASONING.has(checked.reasoning)) {
     throw refuse(
       `reasoning is ${describe(checked.reasoning)}, not "off", "on", "low", "medium" or "high"`,
     );
   }
   checkTools(checked.tools, checked.toolChoice, refuse);
-  checkExtraBody(checked.extraBody, refuse);
+  checkExtraBody(checked.extraBody, ["model", "messages", "stream"], refuse);
   return checked as unknown as CompletionRequest;
 }
 
@@ -191,22 +152,6 @@ function checkToolCalls(calls: unknown, path: string, refuse: Refuse): void {
   }
 }
 
-function checkStop(stop: unknown, refuse: Refuse): void {
-  if (stop === undefined) return;
-  const texts: readonly unknown[] = Array.isArray(stop) ? stop : [stop];
-  const bad = texts.find((text) => typeof text !== "string" || text === "");
-  if (texts.length === 0 || bad !== undefined) {
-    throw refuse(`stop is ${describe(bad ?? stop)}, not text or several texts, none of them empty`);
-  }
-}
-
-function checkLogitBias(bias: unknown, refuse: Refuse): void {
-  if (bias === undefined) return;
-  if (!isRecord(bias) || !Object.values(bias).every((value) => Number.isFinite(value))) {
-    throw refuse("logitBias is not an object of token ids and numbers");
-  }
-}
-
 function checkTools(tools: unknown, choice: unknown, refuse: Refuse): void {
   if (tools !== undefined && !Array.isArray(tools)) {
     throw refuse(`tools is ${describe(tools)}, not an array`);
@@ -235,13 +180,5 @@ function checkTools(tools: unknown, choice: unknown, refuse: Refuse): void {
         [...names].map(describe).join(", ")
       }`,
     );
-  }
-}
-
-function checkExtraBody(extra: unknown, refuse: Refuse): void {
-  if (extra === undefined) return;
-  if (!isRecord(extra)) throw refuse(`extraBody is ${describe(extra)}, not an object`);
-  for (const name of ["model", "messages", "stream"]) {
-    if (extra[name] !== undefined) throw refuse(`extraBody may not set "${name}"`);
   }
 }

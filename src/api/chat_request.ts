@@ -11,6 +11,7 @@ import type { CompletionRequest } from "../core/types.ts";
 import { describe } from "../core/value_checks.ts";
 import { encodeImage } from "./images.ts";
 import { toJsonSchema } from "./json_schema.ts";
+import { encodeSampling, withExtraBody } from "./sampling.ts";
 
 /** The body for a checked request, but for the model: what cannot be written is refused before one is looked for. */
 export async function encodeCompletionRequest(
@@ -20,21 +21,9 @@ export async function encodeCompletionRequest(
   const { schema, schemaName, toolChoice, reasoning } = request;
   const body: Record<string, unknown> = {
     messages: await encodeMessages(request.messages, refuse),
-    temperature: request.temperature,
-    top_p: request.topP,
-    top_k: request.topK,
-    min_p: request.minP,
-    max_tokens: request.maxTokens,
-    stop: request.stop,
-    seed: request.seed,
-    presence_penalty: request.presencePenalty,
-    frequency_penalty: request.frequencyPenalty,
-    repeat_penalty: request.repeatPenalty,
-    logit_bias: request.logitBias,
+    ...encodeSampling(request),
     // "off" is refused by the server, "none" is its word; "on" is what it does anyway.
     reasoning_effort: reasoning === "off" ? "none" : reasoning === "on" ? undefined : reasoning,
-    ttl: request.ttlSeconds,
-    draft_model: request.draftModel,
   };
   if (request.tools !== undefined && request.tools.length > 0) {
     const tools = request.tools.map((tool) => encodeTool(tool, refuse));
@@ -53,9 +42,7 @@ export async function encodeCompletionRequest(
       },
     };
   }
-  // `undefined` means absent here too: it must not take away what is set.
-  const extra = Object.entries(request.extraBody ?? {}).filter(([, value]) => value !== undefined);
-  return { ...body, ...Object.fromEntries(extra) };
+  return withExtraBody(body, request.extraBody);
 }
 
 async function encodeMessages(

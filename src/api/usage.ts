@@ -44,19 +44,31 @@ export function decodeStats(wire: unknown): GenerationStats | undefined {
   return Object.keys(stats).length === 0 ? undefined : { ...stats, source: "server" };
 }
 
-/** Statistics by our own clock. @param generationMs from the first token to the last, or of the whole call. */
-export function measureStats(
-  usage: Usage | undefined,
-  generationMs: number,
-  timeToFirstTokenMs?: number,
-): GenerationStats {
+/** Statistics of a whole answer by our own clock. @param generationMs of the whole call. */
+export function measureStats(usage: Usage | undefined, generationMs: number): GenerationStats {
   const tokens = usage?.completionTokens ?? 0;
   return {
     ...(tokens > 0 && generationMs > 0 ? { tokensPerSecond: tokens * 1000 / generationMs } : {}),
-    ...(timeToFirstTokenMs === undefined ? {} : { timeToFirstTokenMs }),
     generationMs,
     source: "measured",
   };
+}
+
+/** A phase this short was the reading of a buffer, not a generation. */
+const SHORTEST_GENERATION_MS = 10;
+/** No model writes so fast: something on the way kept the answer back and gave it out at once. */
+const HIGHEST_TOKENS_PER_SECOND = 10_000;
+
+/** Statistics of a stream by our own clock. @param generationMs from the first token to the last. */
+export function measureStreamStats(
+  usage: Usage | undefined,
+  generationMs: number,
+  timeToFirstTokenMs: number,
+): GenerationStats {
+  const { tokensPerSecond, ...rest } = measureStats(usage, generationMs);
+  const isSpeed = tokensPerSecond !== undefined && generationMs >= SHORTEST_GENERATION_MS &&
+    tokensPerSecond <= HIGHEST_TOKENS_PER_SECOND;
+  return { ...(isSpeed ? { tokensPerSecond } : {}), timeToFirstTokenMs, ...rest };
 }
 
 function known<T extends object>(fields: { [K in keyof T]: T[K] | undefined }): T {

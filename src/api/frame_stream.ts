@@ -1,0 +1,338 @@
+/**
+ * A streamed answer of the OpenAI-compatible routes: frames of JSON that end with `[DONE]`. What their
+ * choices hold is for those who extend it. Decoded by hand, because this runs per token.
+ *
+ * @module
+ */
+
+import { StreamError } from "../core/errors.ts";
+import { isRecord } from "../core/request_checks.ts";
+import type {
+  CallOptions,
+  FinishReason,
+  GenerationStats,
+  PartialAnswer,
+  StreamingChunk,
+  Usage,
+} from "../core/types.ts";
+import { type ErrorContext, errorFromWire, readWireError } from "../transport/error_mapping.ts";
+import type { EventReader } from "../transport/event_reader.ts";
+import type { SseEvent } from "../transport/sse.ts";
+import { decodeJson, type Transport } from "../transport/transport.ts";
+import { firstChoice, textOf } from "./wire_choice.ts";
+import { decodeStats, decodeUsage, measureStreamStats } from "./usage.ts";
+
+/** What a streamed answer is asked with. */
+export interface FrameStreamRequest<Answer> {
+  /** The body, with the model. */
+  readonly body: Record<string, unknown>;
+  readonly action: string;
+  readonly options: CallOptions;
+  /**
+   * Told the model that answers, and what has arrived, before the first chunk is given out. What it throws
+   * ends the stream.
+   */
+  readonly onModel: (
+    model: string,
+    arrived: {
+      /** Where the server did not stream. */
+      response: Answer | undefined;
+      partial: PartialAnswer | undefined;
+    },
+  ) => void | Promise<void>;
+}
+
+/** What every answer has, whatever it is an answer to. */
+interface AnyAnswer {
+  model: string;
+  finishReason: FinishReason;
+  usage?: Usage;
+  stats?: GenerationStats;
+}
+
+/** What all frames together say, beside the choices. */
+export interface StreamSummary {
+  readonly id: string;
+  readonly model: string;
+  readonly finishReason: FinishReason;
+  readonly more: { usage?: Usage; stats: GenerationStats; raw: unknown };
+}
+
+/** One streamed answer: `next()` until it gives `undefined`, then `response()`. */
+export abstract class FrameStream<Answer extends AnyAnswer> {
+  readonly #reader: EventReader;
+  readonly #request: FrameStreamRequest<Answer>;
+  readonly #startedAt = performance.now();
+  /** Decoded, not yet given out. */
+  #queue: StreamingChunk[] = [];
+  #queueAt = 0;
+  /** Comes after the chunks before it. */
+  #failure: { readonly error: unknown } | undefined;
+  #isOver = false;
+  #firstTokenAt: number | undefined;
+  #finishedAt: number | undefined;
+  #id = "";
+  #model = "";
+  #isModelChecked = false;
+  #finishReason: string | undefined;
+  #usage: Usage | undefined;
+  #serverStats: GenerationStats | undefined;
+  #raw: unknown;
+  #whole: Answer | undefined;
+
+  constructor(transport: Transport, path: string, request: FrameStreamRequest<Answer>) {
+    this.#request = request;
+    const { body, action, options } = request;
+    this.#reader = transport.events({
+      method: "POST",
+      path,
+      body: { ...body, stream_options: askForUsage(body.stream_options), stream: true },
+      policy: "stateless",
+      action,
+      model: textOf(body.model),
+      partial: () => this.partial(),
+    }, options);
+  }
+
+  /** What has arrived, if anything has. */
+  abstract partial(): PartialAnswer | undefined;
+
+  /** The chunk for one choice, if it has anything for the user; `markFirstToken()` at whatever is a token. */
+  protected abstract takeChoice(choice: Record<string, unknown>): StreamingChunk | undefined;
+
+  /** What was held back, now that nothing follows. */
+  protected abstract takeRest(): StreamingChunk | undefined;
+
+  /** The finish reason for people; `undefined` where the server gave none. */
+  protected abstract finishReasonFor(reason: string | undefined): FinishReason;
+
+  /** A whole answer, where the server did not stream. */
+  protected abstract decodeWhole(value: unknown, elapsedMs: number, context: ErrorContext): Answer;
+
+  /** All of a whole answer in one chunk. */
+  protected abstract chunkOf(whole: Answer): StreamingChunk | undefined;
+
+  /** The answer, put together from what came. */
+  protected abstract assemble(summary: StreamSummary): Answer;
+
+  /** The next chunk; `undefined` after the final one. */
+  async next(): Promise<StreamingChunk | undefined> {
+    while (this.#queueAt === this.#queue.length) {
+      if (this.#failure !== undefined) throw this.#failure.error;
+      if (this.#isOver) return undefined;
+      this.#queue = [];
+      this.#queueAt = 0;
+      await this.#fill();
+    }
+    return this.#queue[this.#queueAt++];
+  }
+
+  /** A chunk that is there already: most tokens come several to a read, and waiting costs more than decoding. */
+  take(): StreamingChunk | undefined {
+    return this.#queueAt < this.#queue.length ? this.#queue[this.#queueAt++] : undefined;
+  }
+
+  /** Stops the server and lets go of the connection. Idempotent. */
+  close(): void {
+    this.#reader.close();
+  }
+
+  /** An error of this stream, with what has arrived. */
+  error(state: string, code: "stream_truncated" | "malformed_stream"): StreamError {
+    const { context } = this.#reader;
+    return new StreamError(`Cannot ${context.action}: ${state}`, { ...context, code });
+  }
+
+  /** The whole answer, once `next()` has given `undefined`. */
+  response(): Answer {
+    return this.#whole ?? this.assemble({
+      id: this.#id,
+      model: this.#answeringModel(),
+      finishReason: this.finishReasonFor(this.#finishReason),
+      more: {
+        ...(this.#usage === undefined ? {} : { usage: this.#usage }),
+        stats: this.#stats(),
+        raw: this.#raw,
+      },
+    });
+  }
+
+  /** The first token came. */
+  protected markFirstToken(): void {
+    if (this.#firstTokenAt !== undefined) return;
+    this.#firstTokenAt = performance.now();
+    this.#reader.markFirstToken();
+    this.#reader.status({ phase: "generating" });
+  }
+
+  async #fill(): Promise<void> {
+    try {
+      const pull = await this.#reader.pull();
+      if (pull.kind === "text") this.#takeWholeAnswer(pull.status, pull.text);
+      else if (pull.kind === "events") this.#takeEvents(pull.events);
+      else this.#takeEnd(pull.unfinished);
+    } catch (error) {
+      this.#fail(error);
+    }
+    await this.#checkModel();
+    if (this.#isOver) this.close();
+  }
+
+  async #checkModel(): Promise<void> {
+    if (this.#isModelChecked || this.#model === "") return;
+    this.#isModelChecked = true;
+    try {
+      await this.#request.onModel(this.#model, {
+        response: this.#whole,
+        partial: this.partial(),
+      });
+    } catch (error) {
+      // Nothing of another model's answer is given out as this one's.
+      this.#queue = [];
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#failure = { error };
+    this.#isOver = true;
+  }
+
+  #takeEvents(events: readonly SseEvent[]): void {
+    for (const event of events) {
+      try {
+        this.#takeEvent(event);
+      } catch (error) {
+        return this.#fail(error);
+      }
+      if (this.#isOver) return;
+    }
+  }
+
+  #takeEvent(event: SseEvent): void {
+    const { data } = event;
+    if (data === "" || data.trim() === "") return;
+    if (data.length < 32 && data.trim() === "[DONE]") return this.#takeDone();
+    const frame = parseFrame(data);
+    if (event.event === "error" || (isRecord(frame) && frame.error !== undefined)) {
+      this.#takeErrorFrame(event, frame);
+    }
+    if (!isRecord(frame)) {
+      const state = frame === undefined ? "not JSON" : "no object";
+      throw this.error(`the stream has an event that is ${state}`, "malformed_stream");
+    }
+    this.#raw = frame;
+    if (this.#id === "") this.#id = textOf(frame.id);
+    if (this.#model === "") this.#model = textOf(frame.model);
+    if (frame.usage) this.#usage = decodeUsage(frame.usage) ?? this.#usage;
+    if (frame.stats) this.#serverStats = decodeStats(frame.stats) ?? this.#serverStats;
+    if (Array.isArray(frame.choices)) {
+      const choice = firstChoice(frame.choices);
+      if (choice !== undefined) this.#takeChoice(choice);
+    }
+  }
+
+  #takeErrorFrame({ event, data }: SseEvent, frame: unknown): void {
+    // Whatever an `error` event holds, it is no part of the answer.
+    const unread = isRecord(frame) ? textOf(frame.message) : data;
+    const wire = readWireError(frame) ?? (event === "error" ? { message: unread } : undefined);
+    if (wire !== undefined) throw errorFromWire(wire, undefined, this.#reader.context);
+  }
+
+  #takeChoice(choice: Record<string, unknown>): void {
+    this.#give(this.takeChoice(choice));
+    const finishReason = choice.finish_reason;
+    // Some repeat it in every frame that follows: the wait for the end is not begun anew.
+    if (typeof finishReason === "string" && finishReason !== "" && !this.#finishReason) {
+      this.markFirstToken();
+      this.#finishReason = finishReason;
+      this.#finishedAt = performance.now();
+      this.#reader.markFinish();
+    }
+  }
+
+  #give(chunk: StreamingChunk | undefined): void {
+    if (chunk !== undefined) this.#queue.push(chunk);
+  }
+
+  #takeDone(): void {
+    if (this.#raw === undefined) throw this.error("the stream was empty", "stream_truncated");
+    this.#finish();
+  }
+
+  #takeEnd(unfinished: SseEvent | undefined): void {
+    if (unfinished?.data.trim() === "[DONE]") return this.#takeDone();
+    if (this.#finishReason !== undefined) return this.#finish();
+    const state = this.#raw === undefined ? "the stream was empty" : "the stream broke off";
+    throw this.error(state, "stream_truncated");
+  }
+
+  #finish(): void {
+    this.#give(this.takeRest());
+    this.#finishedAt ??= performance.now();
+    this.#giveFinal(this.finishReasonFor(this.#finishReason), this.#usage, this.#stats());
+  }
+
+  #giveFinal(
+    finishReason: FinishReason,
+    usage: Usage | undefined,
+    stats: GenerationStats | undefined,
+  ): void {
+    this.#queue.push({
+      content: "",
+      isFinal: true,
+      model: this.#answeringModel(),
+      finishReason,
+      ...(usage === undefined ? {} : { usage }),
+      ...(stats === undefined ? {} : { stats }),
+    });
+    this.#isOver = true;
+  }
+
+  /** A server that does not stream answers with the whole; it may be an error under 200. */
+  #takeWholeAnswer(status: number, text: string): void {
+    const { context } = this.#reader;
+    const value = decodeJson(status, text, context);
+    const whole = this.decodeWhole(value, performance.now() - this.#startedAt, context);
+    this.markFirstToken();
+    this.#model = whole.model;
+    this.#give(this.chunkOf(whole));
+    this.#whole = whole;
+    this.#giveFinal(whole.finishReason, whole.usage, whole.stats);
+  }
+
+  /** Where the server does not say, the model that was asked. */
+  #answeringModel(): string {
+    return this.#model || textOf(this.#request.body.model);
+  }
+
+  #stats(): GenerationStats {
+    if (this.#serverStats !== undefined) return this.#serverStats;
+    const finishedAt = this.#finishedAt ?? performance.now();
+    const firstTokenAt = this.#firstTokenAt ?? finishedAt;
+    return measureStreamStats(
+      this.#usage,
+      finishedAt - firstTokenAt,
+      firstTokenAt - this.#startedAt,
+    );
+  }
+}
+
+/**
+ * Without asking there is no usage. The user's own options are kept, one that says no to usage too; what is
+ * no object is sent as it is.
+ */
+function askForUsage(own: unknown): unknown {
+  if (own === undefined) return { include_usage: true };
+  if (!isRecord(own) || own.include_usage !== undefined) return own;
+  return { ...own, include_usage: true };
+}
+
+/** The JSON of an event; `undefined` when it is none. */
+function parseFrame(data: string): unknown {
+  try {
+    return JSON.parse(data);
+  } catch {
+    return undefined;
+  }
+}
