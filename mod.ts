@@ -59,6 +59,7 @@ export type {
   StreamingChunk,
   Usage,
 } from "./src/core/types.ts";
+export type { TextCompletionRequest, TextCompletionResponse } from "./src/core/text_completions.ts";
 export type {
   JsonSchema,
   SchemaIssue,

@@ -86,6 +86,8 @@ const EXPORTS: Record<string, Names> = {
       "StandardSchemaResult",
       "StreamingChunk",
       "SystemMessage",
+      "TextCompletionRequest",
+      "TextCompletionResponse",
       "TextPart",
       "TimeoutPhase",
       "Tool",

@@ -9,6 +9,7 @@ import { ConfigurationError } from "./errors.ts";
 import { describeUnknownField } from "./fields.ts";
 import { isRecord } from "./request_checks.ts";
 import type { ServiceDiscoveryOptions, ServiceFinder } from "./services.ts";
+import type { TextCompletionResponse } from "./text_completions.ts";
 import type { CompletionResponse, EmbeddingResponse } from "./types.ts";
 import {
   type Check,
@@ -30,7 +31,7 @@ export interface ModelSubstitution {
   /** The model that answered. */
   answered: string;
   /** The whole answer; of a stream, absent. */
-  response?: CompletionResponse | EmbeddingResponse;
+  response?: CompletionResponse | EmbeddingResponse | TextCompletionResponse;
 }
 
 /** What to do when another model answers than the one that was asked. */
@@ -155,7 +156,7 @@ interface Setting {
 }
 
 /** The variables that name the server's address, in order. */
-export const BASE_URL_VARIABLES: readonly string[] = [
+const BASE_URL_VARIABLES: readonly string[] = [
   "PATINOX_LMSTUDIO_BASE_URL",
   "LMSTUDIO_BASE_URL",
   "LMSTUDIO_ENDPOINT",

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { TextCompletionResponse } from "./text_completions.ts";
 import type { CompletionResponse, EmbeddingResponse, PartialAnswer } from "./types.ts";
 import type { SchemaIssue } from "./schema.ts";
 import {
@@ -81,15 +82,17 @@ export abstract class ProviderError extends Error {
 
   /** Joins the message and the hint. */
   constructor(message: string, options: ProviderErrorOptions) {
-    const known = isKnownCode(options.code) ? ERROR_CODES[options.code] : undefined;
-    const hint = options.hint ??
-      (isKnownCode(options.code) ? defaultHint(options.code, options.service) : "");
+    const { code } = options;
+    const known = isKnownCode(code)
+      ? { ...ERROR_CODES[code], hint: defaultHint(code, options.service) }
+      : { retriable: false, hint: "" };
+    const hint = options.hint ?? known.hint;
     super(
       joinSentences(message, hint),
       options.cause === undefined ? undefined : { cause: options.cause },
     );
-    this.code = options.code;
-    this.retriable = options.retriable ?? known?.retriable ?? false;
+    this.code = code;
+    this.retriable = options.retriable ?? known.retriable;
     this.attempts = options.attempts ?? 1;
     this.hint = hint;
     setIfKnown(this, "service", options.service);
@@ -157,7 +160,7 @@ export class ModelNotAvailableError extends ProviderError {
   /** Models that could be asked instead. */
   declare readonly available?: readonly string[];
   /** Code `model_substituted`: the other model's answer. */
-  declare readonly response?: CompletionResponse | EmbeddingResponse;
+  declare readonly response?: CompletionResponse | EmbeddingResponse | TextCompletionResponse;
 
   /** Adds the model to a `ProviderError`. */
   constructor(
@@ -165,7 +168,7 @@ export class ModelNotAvailableError extends ProviderError {
     options: ProviderErrorOptions & {
       model?: string | undefined;
       available?: readonly string[] | undefined;
-      response?: CompletionResponse | EmbeddingResponse | undefined;
+      response?: CompletionResponse | EmbeddingResponse | TextCompletionResponse | undefined;
     },
   ) {
     super(message, options);

@@ -24,6 +24,7 @@ const ALIASES: ReadonlyMap<string, string> = new Map(Object.entries({
   numpredict: "maxTokens",
   stopsequences: "stop",
   prompt: "messages",
+  messages: "prompt",
   responseformat: "schema",
   reasoningeffort: "reasoning",
   ttl: "ttlSeconds",

@@ -16,11 +16,13 @@ import type {
   ModelInfo,
   ModelProvider,
 } from "../core/types.ts";
+import type { TextCompletionRequest, TextCompletionResponse } from "../core/text_completions.ts";
 import { resolveWithSources } from "../platform/resolve_config.ts";
 import { LM_STUDIO } from "./dialects.ts";
 import { Engine } from "./engine.ts";
 import { ServerModels } from "./server_models.ts";
 import { checkDiscovery, finderFor } from "./server_search.ts";
+import { TextCompletions } from "./text_completion.ts";
 
 /**
  * Models on an LM Studio server: list, complete, stream, embed.
@@ -42,6 +44,7 @@ export class LMStudioProvider implements ModelProvider {
   /** `"lmstudio"`. */
   readonly name = "lmstudio" as const;
   readonly #engine: Engine;
+  readonly #texts: TextCompletions;
   readonly #entries: readonly ConfigEntry[];
 
   /**
@@ -52,7 +55,9 @@ export class LMStudioProvider implements ModelProvider {
   constructor(options: LMStudioProviderOptions = {}) {
     const { config, entries } = resolveWithSources(options);
     checkDiscovery(options.discovery);
-    this.#engine = new Engine(new ServerModels(config, LM_STUDIO, options.env));
+    const server = new ServerModels(config, LM_STUDIO, options.env);
+    this.#engine = new Engine(server);
+    this.#texts = new TextCompletions(server);
     this.#entries = entries;
   }
 
@@ -146,6 +151,55 @@ export class LMStudioProvider implements ModelProvider {
    */
   streamCompletion(request: string | CompletionRequest, options?: CallOptions): CompletionStream {
     return this.#engine.streamCompletion(request, options);
+  }
+
+  /**
+   * A continuation of a text, by `POST /v1/completions`: no chat template is applied, so a base model fits
+   * best. Sent again, limited in time and compared with the asked model as `complete()`.
+   *
+   * @throws as `complete()`.
+   * @see https://lmstudio.ai/docs/developer/openai-compat/completions
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const { text, finishReason } = await new LMStudioProvider().completeText({
+   *   prompt: "The meaning of life is",
+   *   maxTokens: 20,
+   *   stop: "\n",
+   * });
+   * console.log(text, finishReason);
+   * ```
+   */
+  completeText(
+    request: string | TextCompletionRequest,
+    options?: CallOptions,
+  ): Promise<TextCompletionResponse> {
+    return this.#texts.complete(request, options);
+  }
+
+  /**
+   * A continuation as it is generated, by `POST /v1/completions` with `stream: true`: a stream like that of
+   * `streamCompletion()`, with the text in `content`; `response()` gives what `completeText()` gives.
+   *
+   * @throws at the first pull, as `complete()`; later as `streamCompletion()`.
+   * @see https://lmstudio.ai/docs/developer/openai-compat/completions
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const stream = new LMStudioProvider().streamText("Once upon a time");
+   * for await (const text of stream.textStream) console.log(text);
+   * console.log((await stream.response()).finishReason);
+   * ```
+   */
+  streamText(
+    request: string | TextCompletionRequest,
+    options?: CallOptions,
+  ): CompletionStream<TextCompletionResponse> {
+    return this.#texts.stream(request, options);
   }
 
   /**

@@ -172,7 +172,8 @@ export class ServerModels {
 }
 
 function partialOf(response: Arrived["response"]): PartialAnswer | undefined {
-  if (response === undefined || !("content" in response)) return undefined;
+  if (response === undefined || "embeddings" in response) return undefined;
+  if ("text" in response) return { content: response.text, toolCalls: [] };
   const { content, reasoning, toolCalls } = response;
   return { content, ...(reasoning === undefined ? {} : { reasoning }), toolCalls };
 }

@@ -283,7 +283,7 @@ function encodeCompletion(generation: Generation, options: ChatOptions): JsonObj
 }
 
 /** Each era and engine says it in its own words, as a 400 or as a frame under 200. */
-function answerOverflow(
+export function answerOverflow(
   promptTokens: number,
   { model, contextLength }: Instance,
   isStream: boolean,
@@ -325,7 +325,8 @@ async function* errorFrames(message: string): AsyncGenerator<Frame, void, undefi
   yield { kind: "end", text: encodeErrorFrame(message) };
 }
 
-function encodeErrorFrame(message: string): string {
+/** An error in a stream, as the routes below `/v1` write it. */
+export function encodeErrorFrame(message: string): string {
   return encodeFrame({ error: { message }, message }, "error");
 }
 
@@ -342,12 +343,12 @@ function reasoningFieldOf({ reasoningField, version }: ChatOptions): ChatOptions
 }
 
 /** Words, each with the space before it. */
-function piecesOf(text: string | readonly string[] | undefined): readonly string[] {
+export function piecesOf(text: string | readonly string[] | undefined): readonly string[] {
   return typeof text === "string" ? text.match(/\s*\S+|\s+$/g) ?? [] : text ?? [];
 }
 
 /** The pieces up to the first stop text. */
-function cutAtStop(pieces: readonly string[], stop: unknown): readonly string[] {
+export function cutAtStop(pieces: readonly string[], stop: unknown): readonly string[] {
   const stops = (Array.isArray(stop) ? stop : [stop]).filter((text) =>
     typeof text === "string" && text !== ""
   );
@@ -364,6 +365,7 @@ function cutAtStop(pieces: readonly string[], stop: unknown): readonly string[] 
   return kept;
 }
 
-function numberOf(value: unknown): number | undefined {
+/** The value, if it is a number. */
+export function numberOf(value: unknown): number | undefined {
   return typeof value === "number" ? value : undefined;
 }

@@ -48,7 +48,12 @@ export function countPromptTokens(body: JsonObject): number {
     else characters += String(part.text ?? "").length;
   }
   if (body.tools !== undefined) characters += JSON.stringify(body.tools).length;
-  return Math.ceil(characters / CHARACTERS_PER_TOKEN) + images * TOKENS_PER_IMAGE;
+  return countTokens(characters) + images * TOKENS_PER_IMAGE;
+}
+
+/** About as many tokens as a text of this length has. */
+export function countTokens(characters: number): number {
+  return Math.ceil(characters / CHARACTERS_PER_TOKEN);
 }
 
 function checkMessages(messages: unknown): void {

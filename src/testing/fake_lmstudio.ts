@@ -1,6 +1,7 @@
 /** The fake LM Studio itself: from a request to a response. */
 
 import { chatRoutes, Script } from "./fake_chat.ts";
+import { completionRoutes } from "./fake_completions.ts";
 import { embeddingRoutes } from "./fake_embeddings.ts";
 import { Exchange } from "./fake_exchange.ts";
 import { answerInstead, brokenConnection, FaultList, placeOf, spoil } from "./fake_faults.ts";
@@ -98,10 +99,12 @@ class FakeServer {
       substitution: options.substitution ?? true,
     });
     const { reasoningField = "reasoning_content" } = options;
+    const chat = { version, firstTokenMs, tokenMs, reasoningField };
     this.#routes = [
       { method: "GET", path: "/lmstudio-greeting", handle: () => jsonAnswer({ lmstudio: true }) },
       ...models.routes(),
-      ...chatRoutes(models, script, ids, { version, firstTokenMs, tokenMs, reasoningField }),
+      ...chatRoutes(models, script, ids, chat),
+      ...completionRoutes(models, script, ids, chat),
       ...embeddingRoutes(models),
     ];
   }

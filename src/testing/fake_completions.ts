@@ -1,0 +1,146 @@
+/** `POST /v1/completions` of the fake: text that goes on, whole or streamed. */
+
+import {
+  answerOverflow,
+  type ChatOptions,
+  cutAtStop,
+  encodeErrorFrame,
+  numberOf,
+  piecesOf,
+  type Script,
+} from "./fake_chat.ts";
+import { countTokens } from "./fake_chat_request.ts";
+import type { Instance, ModelStore } from "./fake_models.ts";
+import type { FakeAnswer } from "./fake_options.ts";
+import {
+  decodeBody,
+  encodeFrame,
+  type Frame,
+  type IdSource,
+  isObject,
+  isSince,
+  jsonAnswer,
+  type JsonObject,
+  refuse,
+  type Route,
+  sleep,
+} from "./fake_wire.ts";
+
+/** A text that is worked out and only has to be written. */
+interface Continuation {
+  readonly id: string;
+  readonly created: number;
+  readonly model: string;
+  readonly pieces: readonly string[];
+  readonly finishReason: string;
+  readonly usage: JsonObject;
+}
+
+/** The route for text completions, which every release has. */
+export function completionRoutes(
+  models: ModelStore,
+  script: Script,
+  ids: IdSource,
+  options: ChatOptions,
+): Route[] {
+  return [{
+    method: "POST",
+    path: "/v1/completions",
+    async handle(call) {
+      const body = decodeBody(call);
+      const { prompt } = body;
+      // The real wordings are not known; these are made after those of the chat route.
+      if (prompt === undefined || prompt === null) throw refuse(400, "'prompt' field is required");
+      if (typeof prompt !== "string") throw refuse(400, "'prompt' field must be a string");
+      const instance = await models.acquire(body.model, "llm", call.signal);
+      const promptTokens = countTokens(prompt.length);
+      if (promptTokens > instance.contextLength) {
+        return answerOverflow(promptTokens, instance, body.stream === true, options.version);
+      }
+      const answer = await script.next(body);
+      const text = goOn(answer, body, prompt, promptTokens, instance, ids);
+      if (body.stream === true) {
+        const withUsage = isObject(body.stream_options) &&
+          body.stream_options.include_usage === true && isSince(options.version, "0.3.18");
+        return {
+          kind: "stream",
+          frames: framesOf(text, instance, withUsage, options, call.signal),
+          errorFrame: encodeErrorFrame,
+        };
+      }
+      await sleep(options.firstTokenMs, call.signal);
+      await sleep(options.tokenMs * Math.max(0, text.pieces.length - 1), call.signal);
+      if (instance.unloaded) throw refuse(400, "Model unloaded by user or API request.");
+      const { id, created, model, finishReason, usage } = text;
+      return jsonAnswer({
+        id,
+        object: "text_completion",
+        created,
+        model,
+        choices: [choiceOf(text.pieces.join(""), finishReason)],
+        usage,
+        ...(isSince(options.version, "0.3.25") ? { stats: {} } : {}),
+      });
+    },
+  }];
+}
+
+function goOn(
+  answer: FakeAnswer,
+  body: JsonObject,
+  prompt: string,
+  promptTokens: number,
+  instance: Instance,
+  ids: IdSource,
+): Continuation {
+  const reasoning = piecesOf(answer.reasoning);
+  // Nothing tells thinking from text here: a chat model writes its own tags.
+  const thought = reasoning.length === 0 ? [] : ["<think>\n", ...reasoning, "\n</think>", "\n\n"];
+  const all = [...thought, ...cutAtStop(piecesOf(answer.content), body.stop)];
+  const limit = numberOf(body.max_tokens) ?? -1;
+  const isLimited = limit >= 0 && all.length > limit;
+  const written = isLimited ? all.slice(0, limit) : all;
+  const promptCount = answer.usage?.promptTokens ?? promptTokens;
+  // At the limit LM Studio reports one token less than it wrote.
+  const completionCount = answer.usage?.completionTokens ??
+    (isLimited ? Math.max(0, limit - 1) : written.length);
+  return {
+    id: `cmpl-${ids.alphanumeric(21)}`,
+    created: Math.floor(Date.now() / 1_000),
+    model: answer.model ?? instance.id,
+    pieces: body.echo === true ? [prompt, ...written] : written,
+    finishReason: answer.finishReason ?? (isLimited ? "length" : "stop"),
+    usage: {
+      prompt_tokens: promptCount,
+      completion_tokens: completionCount,
+      total_tokens: answer.usage?.totalTokens ?? promptCount + completionCount,
+    },
+  };
+}
+
+async function* framesOf(
+  { id, created, model, pieces, finishReason, usage }: Continuation,
+  instance: Instance,
+  withUsage: boolean,
+  options: ChatOptions,
+  signal: AbortSignal,
+): AsyncGenerator<Frame, void, undefined> {
+  const frame = (fields: JsonObject) =>
+    encodeFrame({ id, object: "text_completion", created, model, ...fields });
+  await sleep(options.firstTokenMs, signal);
+  for (const [position, piece] of pieces.entries()) {
+    if (position > 0) await sleep(options.tokenMs, signal);
+    if (instance.unloaded) {
+      const text = encodeErrorFrame("Model unloaded by user or API request.");
+      return yield { kind: "end", text };
+    }
+    yield { kind: "token", text: frame({ choices: [choiceOf(piece, null)] }) };
+  }
+  yield { kind: "finish", text: frame({ choices: [choiceOf("", finishReason)] }) };
+  if (withUsage) yield { kind: "other", text: frame({ choices: [], usage }) };
+  yield { kind: "end", text: encodeFrame("[DONE]") };
+}
+
+function choiceOf(text: string, finishReason: string | null): JsonObject {
+  return { index: 0, text, logprobs: null, finish_reason: finishReason };
+}
