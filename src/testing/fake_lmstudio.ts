@@ -1,6 +1,7 @@
 /** The fake LM Studio itself: from a request to a response. */
 
 import { chatRoutes, Script } from "./fake_chat.ts";
+import { checkFakeOptions } from "./fake_checks.ts";
 import { completionRoutes } from "./fake_completions.ts";
 import { embeddingRoutes } from "./fake_embeddings.ts";
 import { Exchange } from "./fake_exchange.ts";
@@ -27,6 +28,8 @@ const MAX_REDIRECTS = 20;
 /**
  * Makes a fake LM Studio to test against: it answers as the real server does on the wire, errors
  * included, and does exactly what it is told.
+ *
+ * @throws {TypeError} naming the option, field or fault that it does not know.
  *
  * @example A stand-in for `fetch`
  * ```ts
@@ -73,6 +76,7 @@ class FakeServer {
   readonly #routes: readonly Route[];
 
   constructor(options: FakeLMStudioOptions) {
+    checkFakeOptions(options);
     const { version = DEFAULT_VERSION, firstTokenMs = 0, tokenMs = 0, apiToken } = options;
     if (!/^\d+\.\d+\.\d+$/.test(version)) {
       throw new TypeError(

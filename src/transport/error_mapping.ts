@@ -231,7 +231,7 @@ function hintFor(
   const { service } = context;
   // Smaller than the context: the answer filled the rest, and the numbers would mislead.
   if (promptTokens !== undefined && contextLength !== undefined && promptTokens >= contextLength) {
-    return "Shorten the messages, or load the model with a context length of more than " +
+    return "Shorten the input, or load the model with a context length of more than " +
       `${promptTokens} tokens (it has ${contextLength}).`;
   }
   if (code === "rate_limited" && retryAfterMs > 0) {

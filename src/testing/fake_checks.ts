@@ -1,0 +1,143 @@
+/** Refuses what the fake does not know: a test with a misspelt fault would pass for the wrong reason. */
+
+import { describeUnknownField, nearestName, quote } from "../core/fields.ts";
+import { describe } from "../core/value_checks.ts";
+import type {
+  FakeAnswer,
+  FakeFault,
+  FakeLMStudioOptions,
+  FakeModel,
+  FakeToolCall,
+  FaultKind,
+} from "./fake_options.ts";
+import { isObject } from "./fake_wire.ts";
+
+/** Every field of a type, so that one which is added there does not compile before it is added here. */
+type Fields<T> = Record<keyof T, true>;
+
+const OPTIONS: Fields<FakeLMStudioOptions> = {
+  models: true,
+  replies: true,
+  apiToken: true,
+  version: true,
+  jit: true,
+  jitLoadMs: true,
+  firstTokenMs: true,
+  tokenMs: true,
+  streamHeaders: true,
+  reasoningField: true,
+  substitution: true,
+  cors: true,
+  faults: true,
+};
+
+const MODEL: Fields<FakeModel> = {
+  id: true,
+  type: true,
+  loaded: true,
+  instances: true,
+  displayName: true,
+  publisher: true,
+  architecture: true,
+  quantization: true,
+  bitsPerWeight: true,
+  format: true,
+  sizeBytes: true,
+  params: true,
+  maxContextLength: true,
+  contextLength: true,
+  tools: true,
+  vision: true,
+  reasoning: true,
+  numExperts: true,
+  dimensions: true,
+  loadError: true,
+};
+
+const ANSWER: Fields<FakeAnswer> = {
+  content: true,
+  reasoning: true,
+  toolCalls: true,
+  finishReason: true,
+  usage: true,
+  model: true,
+};
+
+const TOOL_CALL: Fields<FakeToolCall> = { name: true, arguments: true, id: true };
+
+const FAULT: Fields<FakeFault> = { path: true, skip: true, times: true, fault: true };
+
+const FAULT_KINDS: { [Type in FaultKind["type"]]: Fields<Extract<FaultKind, { type: Type }>> } = {
+  refuse: { type: true },
+  stall: { type: true, at: true, afterTokens: true },
+  cut: { type: true, at: true, afterTokens: true, clean: true },
+  delay: { type: true, ms: true },
+  "error-frame": { type: true, message: true, afterTokens: true },
+  respond: { type: true, status: true, body: true, headers: true },
+  "bad-json": { type: true, afterTokens: true },
+  html: { type: true, status: true },
+  redirect: { type: true, location: true, status: true },
+  "empty-stream": { type: true },
+  "rate-limit": { type: true, retryAfter: true },
+};
+
+/** Throws a `TypeError` that names what is unknown and what is likely meant. */
+export function checkFakeOptions(options: FakeLMStudioOptions): void {
+  if (!isObject(options)) throw unusable(`the options are ${describe(options)}, not an object`);
+  const unknown = describeUnknownField(options, new Set(Object.keys(OPTIONS)), "option");
+  if (unknown !== undefined) throw unusable(unknown);
+  const { models, replies, faults } = options;
+  for (const [path, model] of entriesOf("models", models)) {
+    if (typeof model === "string") continue;
+    const { id } = checkFields(path, model, MODEL);
+    if (typeof id !== "string") throw unusable(`${path}.id is ${describe(id)}, not text`);
+  }
+  for (const [path, reply] of entriesOf("replies", replies)) checkReply(path, reply);
+  for (const [path, entry] of entriesOf("faults", faults)) {
+    checkFaultKind(`${path}.fault`, checkFields(path, entry, FAULT).fault);
+  }
+}
+
+function checkReply(path: string, reply: unknown): void {
+  // A list may have gaps, for which the default answer is given.
+  if (typeof reply === "string" || reply === undefined) return;
+  const { toolCalls } = checkFields(path, reply, ANSWER);
+  for (const [at, call] of entriesOf(`${path}.toolCalls`, toolCalls)) {
+    checkFields(at, call, TOOL_CALL);
+  }
+}
+
+function checkFaultKind(path: string, fault: unknown): void {
+  if (!isObject(fault)) throw unusable(`${path} is ${describe(fault)}, not an object`);
+  const { type } = fault;
+  if (typeof type !== "string" || !Object.hasOwn(FAULT_KINDS, type)) {
+    const known = Object.keys(FAULT_KINDS);
+    const nearest = typeof type === "string" ? nearestName(type, known) : undefined;
+    const advice = nearest === undefined ? "" : ` (did you mean ${quote(nearest)}?)`;
+    const list = known.map(quote).join(", ");
+    throw unusable(`${path}.type is ${describe(type)}${advice}, not one of ${list}`);
+  }
+  checkFields(path, fault, FAULT_KINDS[type as FaultKind["type"]]);
+}
+
+function checkFields(
+  path: string,
+  value: unknown,
+  known: Readonly<Record<string, true>>,
+): Readonly<Record<string, unknown>> {
+  if (!isObject(value)) throw unusable(`${path} is ${describe(value)}, not an object`);
+  const unknown = describeUnknownField(value, new Set(Object.keys(known)), "field");
+  if (unknown !== undefined) throw unusable(`${path} has an ${unknown}`);
+  return value;
+}
+
+/** The entries of a list, with their paths; of a function and of what is absent there are none. */
+function entriesOf(name: string, list: unknown): [path: string, value: unknown][] {
+  if (list === undefined || typeof list === "function") return [];
+  if (!Array.isArray(list)) throw unusable(`${name} is ${describe(list)}, not an array`);
+  return list.map((value: unknown, index) => [`${name}[${index}]`, value]);
+}
+
+function unusable(state: string): TypeError {
+  return new TypeError(`Cannot create the fake: ${state}`);
+}
