@@ -166,6 +166,9 @@ Deno.test("embed: vectors that are none, or not those of the texts, are a ParseE
       assertStringIncludes(error.message, state);
       assertStringIncludes(error.message, `Cannot embed with model "${MODEL}": `);
       assertEquals([error.code, error.retriable], ["malformed_response", false]);
+      // Where there are vectors, the address is right.
+      const isAddress = state === "the answer has no data";
+      assertEquals(error.hint.includes("Check the base URL"), isAddress, error.hint);
     });
   }
   await t.step("a number JSON cannot hold", async () => {
@@ -308,6 +311,48 @@ Deno.test("batches: several at a time, the order kept whichever is first", async
   const { embeddings } = await pending;
   assertEquals(embeddings, texts(6).map(vectorOf));
   assertEquals(progress, [2, 4, 6]);
+});
+
+Deno.test("batches: long texts close one early, and a very long one is alone", async () => {
+  await using server = serveStub({ [EMBED]: vectors });
+  const half = 512 * 1024;
+  const lengths = [half, half - 10, 10, 1, 3 * half, half + 1, half, 5, 5];
+  const input = lengths.map((length, index) => `${index} `.padEnd(length, "x").slice(0, length));
+  const { embeddings } = await connect(server).embed({ model: MODEL, input, batchSize: 3 });
+  assertEquals(embeddings.map(([, length]) => length), lengths);
+  assertEquals(
+    server.requests.map((request) => inputsOf(request).map(({ length }) => length)),
+    [[half, half - 10, 10], [1], [3 * half], [half + 1], [half, 5, 5]],
+  );
+});
+
+Deno.test("batches: progress only grows, whichever batch is first", async () => {
+  const gates = [gate(), gate(), gate()];
+  await using server = serveStub({
+    [EMBED]: async (request) => {
+      const [first = ""] = inputsOf(request);
+      await gates[Number(/\d+/.exec(first)) / 2]?.opened;
+      return vectors(request);
+    },
+  });
+  const told: number[][] = [];
+  const steps = [0, 1, 2].map(() => gate());
+  const pending = connect(server).embed({
+    model: MODEL,
+    input: texts(5),
+    batchSize: 2,
+    concurrency: 3,
+    onProgress: (done, total) => {
+      told.push([done, total]);
+      steps[told.length - 1]?.open();
+    },
+  });
+  for (const [step, index] of [2, 0, 1].entries()) {
+    gates[index]?.open();
+    await steps[step]?.opened;
+  }
+  assertEquals((await pending).embeddings, texts(5).map(vectorOf));
+  assertEquals(told, [[1, 5], [3, 5], [5, 5]]);
 });
 
 Deno.test("batches: no more workers than batches, and any size", async () => {

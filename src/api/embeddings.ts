@@ -11,6 +11,12 @@ import type { ErrorContext } from "../transport/error_mapping.ts";
 import { malformedResponse, type Transport } from "../transport/transport.ts";
 import { decodeUsage } from "./usage.ts";
 
+const BROKEN_VECTORS =
+  "The engine computes broken vectors: load the model again, and if that does not help try another " +
+  "quantization or another version of the runtime.";
+const MIXED_UP_VECTORS =
+  "The server gives other vectors than were asked for: try `batchSize: 1`, or another version of the server.";
+
 /** Embeds the texts in one request. @param startedAt when the call began that this request is part of. */
 export async function requestEmbeddings(
   transport: Transport,
@@ -43,14 +49,15 @@ export function decodeEmbeddings(
   count: number,
   context: ErrorContext,
 ): EmbeddingResponse {
-  const fail = (state: string): Error => {
+  const fail = (state: string, hint?: string): Error => {
     // The vectors say nothing to people.
     const { data: _, ...rest } = isRecord(value) ? value : { value };
-    return malformedResponse(state, rest, context);
+    return malformedResponse(state, rest, context, undefined, hint);
   };
   if (!isRecord(value) || !Array.isArray(value.data)) throw fail("the answer has no data");
   if (value.data.length !== count) {
-    throw fail(`the answer has ${value.data.length} vectors for ${count} inputs`);
+    const state = `the answer has ${value.data.length} vectors for ${count} inputs`;
+    throw fail(state, MIXED_UP_VECTORS);
   }
   const embeddings: number[][] = [];
   for (const [position, entry] of value.data.entries()) {
@@ -58,14 +65,17 @@ export function decodeEmbeddings(
     if (
       !Number.isInteger(index) || index < 0 || index >= count || embeddings[index] !== undefined
     ) {
-      throw fail(`the answer has a vector with index ${index}, out of place`);
+      throw fail(`the answer has a vector with index ${index}, out of place`, MIXED_UP_VECTORS);
     }
     embeddings[index] = decodeVector(isRecord(entry) ? entry.embedding : undefined, index, fail);
   }
   const width = embeddings[0]?.length ?? 0;
   const ragged = embeddings.findIndex((vector) => vector.length !== width);
   if (ragged !== -1) {
-    throw fail(`vector ${ragged} has ${embeddings[ragged]?.length} numbers, vector 0 has ${width}`);
+    const state = `vector ${ragged} has ${
+      embeddings[ragged]?.length
+    } numbers, vector 0 has ${width}`;
+    throw fail(state, MIXED_UP_VECTORS);
   }
   const usage = decodeUsage(value.usage);
   return {
@@ -77,11 +87,19 @@ export function decodeEmbeddings(
   };
 }
 
-function decodeVector(wire: unknown, index: number, fail: (state: string) => Error): number[] {
+function decodeVector(
+  wire: unknown,
+  index: number,
+  fail: (state: string, hint: string) => Error,
+): number[] {
   const vector: unknown = typeof wire === "string" ? decodeBase64(wire) : wire;
-  if (!Array.isArray(vector)) throw fail(`vector ${index} is neither numbers nor base64`);
-  if (vector.length === 0) throw fail(`vector ${index} is empty`);
-  if (!vector.every(Number.isFinite)) throw fail(`vector ${index} has a value that is no number`);
+  if (!Array.isArray(vector)) {
+    throw fail(`vector ${index} is neither numbers nor base64`, MIXED_UP_VECTORS);
+  }
+  if (vector.length === 0) throw fail(`vector ${index} is empty`, BROKEN_VECTORS);
+  if (!vector.every(Number.isFinite)) {
+    throw fail(`vector ${index} has a value that is no number`, BROKEN_VECTORS);
+  }
   return vector;
 }
 

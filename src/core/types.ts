@@ -183,11 +183,17 @@ export interface EmbeddingRequest {
   model?: string | undefined;
   /** One text or several; none may be empty. */
   input: string | readonly string[];
-  /** Texts per request. @default {64} */
+  /**
+   * Texts per request at most. Fewer go into one where they are together longer than 1 048 576 characters (UTF-16
+   * units, as `length` counts); a single text that is longer is sent alone. @default {64}
+   */
   batchSize?: number | undefined;
   /** Requests at a time; engines have crashed under parallel embedding. @default {1} */
   concurrency?: number | undefined;
-  /** Called after each batch. What it throws ends the call. */
+  /**
+   * Called after each batch, with the number of texts that have their vector; it only grows, whichever batch is
+   * first under `concurrency`. What it throws ends the call.
+   */
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
@@ -215,7 +221,11 @@ export interface Usage {
 
 /** How fast the answer came. */
 export interface GenerationStats {
-  /** Tokens of the answer per second; measured over the whole call where it was not streamed. */
+  /**
+   * Tokens of the answer per second; measured over the whole call where it was not streamed. Not measured for
+   * a stream that came all at once (from the first token to the last in less than 10 ms, or more than 10 000
+   * tokens per second): that would be the speed of whatever held it back.
+   */
   tokensPerSecond?: number;
   /** From sending to the first token, in milliseconds. */
   timeToFirstTokenMs?: number;

@@ -34,6 +34,8 @@ const COUNT = {
   accepts: (value: number) => Number.isInteger(value) && value > 0,
 };
 const DEFAULT_BATCH_SIZE = 64;
+/** Whole books in one request would be one long silence, and lost together. */
+const MAX_BATCH_LENGTH = 1024 * 1024;
 
 /** Refuses a request that cannot be sent. */
 export function checkEmbeddingRequest(request: unknown, refuse: Refuse): EmbeddingRequest {
@@ -82,8 +84,7 @@ export async function embedInBatches(
   onBatch: (response: EmbeddingResponse, signal: AbortSignal) => Promise<void>,
 ): Promise<EmbeddingResponse> {
   const texts = typeof request.input === "string" ? [request.input] : request.input;
-  const batchSize = request.batchSize ?? DEFAULT_BATCH_SIZE;
-  const batchCount = Math.ceil(texts.length / batchSize);
+  const batches = batchesOf(texts, request.batchSize ?? DEFAULT_BATCH_SIZE);
   const responses: EmbeddingResponse[] = [];
   const controller = new AbortController();
   const { signal } = options;
@@ -93,9 +94,10 @@ export async function embedInBatches(
   let nextBatch = 0;
   let done = 0;
   const work = async (): Promise<void> => {
-    while (nextBatch < batchCount && !controller.signal.aborted) {
+    while (!controller.signal.aborted) {
       const batch = nextBatch++;
-      const input = texts.slice(batch * batchSize, (batch + 1) * batchSize);
+      const input = batches[batch];
+      if (input === undefined) return;
       const own = { ...options, signal: controller.signal };
       const response = await requestEmbeddings(transport, model, input, action, own, startedAt);
       await onBatch(response, controller.signal);
@@ -108,7 +110,7 @@ export async function embedInBatches(
     }
   };
   const workers = Array.from(
-    { length: Math.min(request.concurrency ?? 1, batchCount) },
+    { length: Math.min(request.concurrency ?? 1, batches.length) },
     () =>
       work().catch((error) => {
         controller.abort(error);
@@ -124,6 +126,23 @@ export async function embedInBatches(
     await Promise.allSettled(workers);
   }
   return join(responses, action, transport);
+}
+
+/** The texts in their order: so many to a batch, unless they are long. A longer one than that is one by itself. */
+function batchesOf(texts: readonly string[], size: number): string[][] {
+  const batches: string[][] = [];
+  let last: string[] | undefined;
+  let length = 0;
+  for (const text of texts) {
+    length += text.length;
+    if (last === undefined || last.length === size || length > MAX_BATCH_LENGTH) {
+      last = [];
+      batches.push(last);
+      length = text.length;
+    }
+    last.push(text);
+  }
+  return batches;
 }
 
 function join(

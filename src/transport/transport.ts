@@ -116,18 +116,20 @@ export function decodeJson(status: number, text: string, context: ErrorContext):
   return value;
 }
 
-/** An error for JSON that is not the answer that was expected. */
+/** An error for JSON that is not the answer that was expected. @param hint where the address is not to blame. */
 export function malformedResponse(
   state: string,
   value: unknown,
   context: ErrorContext,
   issues?: readonly SchemaIssue[],
+  hint?: string,
 ): AnyProviderError {
   const text = JSON.stringify(value) ?? "";
   return new ParseError(`Cannot ${context.action}: ${state}`, {
     ...context,
     code: "malformed_response",
     issues,
+    hint,
     bodySnippet: context.redact(text).slice(0, SNIPPET_LENGTH),
   });
 }
