@@ -358,6 +358,30 @@ Deno.test("streams: of a server that names no model, and tells usage early", asy
   assertEquals((await stream.response()).model, MODEL);
 });
 
+Deno.test("streams: a speed is measured over the tokens, not over the reading of a buffer", async () => {
+  const usage = { usage: { prompt_tokens: 3, completion_tokens: 40, total_tokens: 43 } };
+  const all = say("Waves ").repeat(40) + frame({}, usage, "stop") + DONE;
+  const atOnce = (await streamOf(events([all])).response()).stats;
+  assertEquals([atOnce?.source, atOnce?.tokensPerSecond], ["measured", undefined]);
+  assert((atOnce?.generationMs ?? -1) >= 0);
+  await inFakeTime(async (pass) => {
+    const statsAfter = async (ms: number, tokens: number) => {
+      const rest = gate();
+      const counted = frame({}, { usage: { ...usage.usage, completion_tokens: tokens } }, "stop");
+      const response = streamOf(events([say("Waves"), rest.opened, counted, DONE])).response();
+      await pass(0);
+      await pass(ms);
+      rest.open();
+      await pass(0);
+      return (await response).stats;
+    };
+    assertEquals((await statsAfter(2000, 40))?.tokensPerSecond, 20);
+    assertEquals((await statsAfter(10, 40))?.tokensPerSecond, 4000);
+    assertEquals((await statsAfter(9, 40))?.tokensPerSecond, undefined);
+    assertEquals((await statsAfter(20, 300))?.tokensPerSecond, undefined, "15 000 per second");
+  });
+});
+
 // --- The request ------------------------------------------------------------------------------
 
 Deno.test("request: a stream with usage is asked for, all else as in complete()", async () => {
@@ -372,6 +396,23 @@ Deno.test("request: a stream with usage is asked for, all else as in complete()"
     stream: true,
     stream_options: { include_usage: true },
   });
+});
+
+Deno.test("request: the user's own stream_options are kept, and usage is asked for beside them", async () => {
+  const sent = async (stream_options: unknown) => {
+    await using server = serveStub({ [CHAT]: events(fixture("streams/usage.sse")) });
+    const extraBody = { stream_options };
+    await connect(server).streamCompletion({ messages: "Hi", extraBody }).response();
+    return server.requests[0]?.body.stream_options;
+  };
+  assertEquals(await sent({ include_obfuscation: false }), {
+    include_obfuscation: false,
+    include_usage: true,
+  });
+  assertEquals(await sent({ include_usage: undefined }), { include_usage: true });
+  // What was said is sent as it was said.
+  assertEquals(await sent({ include_usage: false, a: 1 }), { include_usage: false, a: 1 });
+  assertEquals(await sent(null), null);
 });
 
 Deno.test("request: a stream that nobody reads sends nothing", async () => {

@@ -32,6 +32,8 @@ import {
   type ResolvedConfig,
   type StandardSchema,
   type StreamingChunk,
+  type TextCompletionRequest,
+  type TextCompletionResponse,
   type TimeoutError,
   type Tool,
   type ToolCall,
@@ -335,6 +337,53 @@ Deno.test("types: fields of what comes out", () => {
   assertType<IsExact<GenerationStats["source"], "server" | "measured">>(true);
 });
 
+Deno.test("types: text completions", () => {
+  const sampling = { temperature: 1, topP: 1, topK: 1, minP: 0, maxTokens: -1, seed: 1 };
+  const more: Required<Omit<TextCompletionRequest, keyof typeof sampling>> = {
+    model: "m",
+    prompt: "Once",
+    suffix: "end.",
+    echo: true,
+    stop: ["a"],
+    presencePenalty: 0,
+    frequencyPenalty: 0,
+    repeatPenalty: 1,
+    logitBias: { 1: 2 },
+    ttlSeconds: 1,
+    draftModel: "d",
+    extraBody: {},
+  };
+  compiles({ ...sampling, ...more } satisfies TextCompletionRequest);
+  assertType<
+    IsExact<OptionalKeys<TextCompletionRequest>, keyof Absent<TextCompletionRequest, "prompt">>
+  >(
+    true,
+  );
+  assertType<
+    IsExact<
+      ReturnType<LMStudioProvider["streamText"]>,
+      CompletionStream<TextCompletionResponse>
+    >
+  >(true);
+  assertType<
+    IsExact<TextCompletionResponse, {
+      id: string;
+      model: string;
+      text: string;
+      finishReason: CompletionResponse["finishReason"];
+      usage?: Usage;
+      stats?: GenerationStats;
+      raw: unknown;
+    }>
+  >(true);
+  compiles((lmstudio: LMStudioProvider) => {
+    // @ts-expect-error a text completion has no messages
+    lmstudio.completeText({ prompt: "x", messages: "Hi" });
+    // @ts-expect-error the prompt is needed
+    lmstudio.streamText({});
+  });
+});
+
 Deno.test("types: open lists keep their words, and take others", () => {
   const use = (reason: CompletionResponse["finishReason"], type: ModelInfo["type"]) => {
     const texts: string[] = [reason, type];
@@ -512,7 +561,10 @@ Deno.test("types: isProviderError narrows, by kind if one is named", () => {
     if (isProviderError(error, "api")) assertType<IsExact<typeof error, ApiError>>(true);
     if (any instanceof ModelNotAvailableError) {
       assertType<
-        IsExact<typeof any.response, CompletionResponse | EmbeddingResponse | undefined>
+        IsExact<
+          typeof any.response,
+          CompletionResponse | EmbeddingResponse | TextCompletionResponse | undefined
+        >
       >(true);
     }
     // @ts-expect-error no such kind

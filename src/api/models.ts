@@ -13,6 +13,7 @@ import type { CallOptions, LoadedInstance, ModelCapabilities, ModelInfo } from "
 import type { ErrorContext } from "../transport/error_mapping.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { V0Entry, V1Entry } from "./listing_schemas.ts";
+import { importSchemas } from "./schema_import.ts";
 
 /** A listing's route, and what it must look like: unknown routes answer 200 too. */
 export interface Listing {
@@ -114,15 +115,19 @@ function notLMStudio(state: string, status: number, context: ErrorContext): ApiE
   });
 }
 
+function importListingSchemas(): Promise<typeof import("./listing_schemas.ts")> {
+  return importSchemas(() => import("./listing_schemas.ts"), "list models");
+}
+
 async function decodeV1(value: unknown, provider: string): Promise<ModelInfo[] | undefined> {
-  const { parseV1Listing } = await import("./listing_schemas.ts");
+  const { parseV1Listing } = await importListingSchemas();
   return parseV1Listing(value)?.map((entry, index) =>
     fromV1(entry, rawEntry(value, "models", index), provider)
   );
 }
 
 async function decodeV0(value: unknown, provider: string): Promise<ModelInfo[] | undefined> {
-  const { parseV0Listing } = await import("./listing_schemas.ts");
+  const { parseV0Listing } = await importListingSchemas();
   return parseV0Listing(value)?.map((entry, index) =>
     fromV0(entry, rawEntry(value, "data", index), provider)
   );
@@ -133,7 +138,7 @@ export async function decodeOpenAI(
   value: unknown,
   provider: string,
 ): Promise<ModelInfo[] | undefined> {
-  const { parseOpenAIListing } = await import("./listing_schemas.ts");
+  const { parseOpenAIListing } = await importListingSchemas();
   return parseOpenAIListing(value)?.map(({ id }, index) => {
     // The only sign of what it is; LM Studio names its bundled model so too.
     const type = /(?:^|[-_/.])embed/i.test(id) ? "embedding" : "llm";

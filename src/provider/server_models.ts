@@ -81,8 +81,8 @@ export class ServerModels {
       return known ?? findModel(await this.#cache.refresh(options), model);
     } catch (error) {
       options.signal?.throwIfAborted();
-      // "Cannot say" is an answer here, unlike everywhere else.
-      if (isProviderError(error)) return undefined;
+      // "Cannot say" is an answer here, unlike everywhere else. A broken installation is none.
+      if (isProviderError(error) && error.kind !== "unknown") return undefined;
       throw error;
     }
   }
@@ -161,7 +161,7 @@ export class ServerModels {
       return await this.#cache.refresh(options);
     } catch (error) {
       options.signal?.throwIfAborted();
-      if (isProviderError(error)) return [];
+      if (isProviderError(error) && error.kind !== "unknown") return [];
       throw error;
     }
   }

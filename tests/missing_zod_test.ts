@@ -1,0 +1,42 @@
+/** What a user sees where zod, which is loaded on first use, is not there. */
+import { assertEquals, assertRejects, assertStrictEquals, assertStringIncludes } from "@std/assert";
+import { UnknownProviderError } from "../mod.ts";
+import { importSchemas } from "../src/api/schema_import.ts";
+import { runScript } from "./support/script.ts";
+
+Deno.test("zod: a module that does not load is an error with a remedy, and is tried again", async () => {
+  const cause = new TypeError("Cannot find package 'zod'");
+  let tries = 0;
+  const load = () => ++tries === 1 ? Promise.reject(cause) : Promise.resolve({ here: true });
+  const error = await assertRejects(() => importSchemas(load, "list models"), UnknownProviderError);
+  assertEquals([error.code, error.retriable], ["unknown", false]);
+  assertStrictEquals(error.cause, cause);
+  assertStringIncludes(error.message, "Cannot list models: zod, which reads the answer, did not");
+  assertStringIncludes(error.hint, "deno add npm:zod");
+  assertEquals(await importSchemas(load, "list models"), { here: true });
+});
+
+Deno.test("zod: without it chats work, and what needs it says so", async () => {
+  const map = encodeURIComponent('{"imports":{"zod":"file:///nowhere/zod.js"}}');
+  const script = `
+    import { LMStudioProvider } from "mod";
+    const answer = (path) => path.endsWith("/models")
+      ? { models: [{ type: "llm", key: "m", loaded_instances: [{ id: "m", config: {} }] }] }
+      : { model: "m", choices: [{ message: { content: "Hi." } }] };
+    const fetch = (url) => Promise.resolve(Response.json(answer(new URL(url).pathname)));
+    const lmstudio = new LMStudioProvider({ env: {}, fetch });
+    console.log((await lmstudio.complete({ model: "m", messages: "Hi" })).content);
+    for (const call of [
+      () => lmstudio.listModels(),
+      () => lmstudio.complete("Hi"),
+      () => lmstudio.supportsModel("m"),
+    ]) {
+      const { name, kind, message } = await call().then((value) => ({ message: value }), (error) => error);
+      console.log(name, kind, message.split(".")[0]);
+    }
+  `;
+  const { output, errors } = await runScript(script, [`--import-map=data:application/json,${map}`]);
+  const failed =
+    "UnknownProviderError unknown Cannot list models: zod, which reads the answer, did not load";
+  assertEquals([output, errors], [["Hi.", failed, failed, failed].join("\n"), ""]);
+});
