@@ -231,6 +231,43 @@ const CATALOGUE: Record<string, Expected> = {
   "context_exceeded_responses.json": { by: [500], code: "context_overflow" },
   "context_messages.json": { by: ["frame", 500], code: "context_overflow" },
 
+  "context_mid_generation.json": {
+    by: [400, "frame", 500],
+    code: "context_overflow",
+    contextLength: 4096,
+    state: "Reached context length of 4096 tokens",
+    hint: "larger context length",
+  },
+  "context_mid_generation_old.json": {
+    by: [400, "frame"],
+    code: "context_overflow",
+    contextLength: 4096,
+  },
+  "context_input_length.json": {
+    by: [400],
+    code: "context_overflow",
+    promptTokens: 6491,
+    contextLength: 1500,
+  },
+  "context_channel_error.json": {
+    by: [400, "frame"],
+    code: "context_overflow",
+    state: "Context size has been exceeded.",
+  },
+  "context_llama_server_input.json": {
+    by: [400, "frame"],
+    code: "context_overflow",
+    promptTokens: 1682,
+    contextLength: 1024,
+    state: "input (1682 tokens) is larger than the max context size (1024 tokens). skipping",
+  },
+  "context_batch_size.json": {
+    by: [400, 500],
+    code: "context_overflow",
+    promptTokens: 979,
+    hint: "evaluation batch size",
+  },
+
   "messages_required.json": { by: [400], code: "invalid_request" },
   "messages_invalid.json": { by: [400], code: "invalid_request" },
   "messages_leak.json": { by: [400], code: "invalid_request" },
@@ -307,6 +344,19 @@ const CATALOGUE: Record<string, Expected> = {
     code: "context_overflow",
     promptTokens: 9001,
     contextLength: 8192,
+  },
+
+  "openai_context_completion.json": {
+    by: [400],
+    code: "context_overflow",
+    promptTokens: 3107,
+    contextLength: 4097,
+  },
+  "vllm_context.json": {
+    by: [400],
+    code: "context_overflow",
+    promptTokens: 91714,
+    contextLength: 40960,
   },
 
   "proxy_502.html": { by: [502], code: "server_error", state: "the server answered 502 Bad" },
@@ -465,6 +515,53 @@ Deno.test("errors nested twice are read to the innermost", () => {
   const error = fromText(`Engine protocol predict request failed: ${outer}`, 400);
   assertEquals(error.code, "context_overflow");
   assertEquals(stateOf(error), "deep words.");
+});
+
+Deno.test("an overflow is known with its numbers however deep and however wrapped", async (t) => {
+  const said =
+    "request (20016 tokens) exceeds the available context size (16384 tokens), try increasing it";
+  const inner: Record<string, string> = {
+    "words alone": said,
+    "an error": JSON.stringify({
+      error: { code: 400, message: said, type: "exceed_context_size_error" },
+    }),
+    "numbers in fields alone": JSON.stringify({
+      error: {
+        message: "no",
+        type: "exceed_context_size_error",
+        n_prompt_tokens: 20016,
+        n_ctx: 16384,
+      },
+    }),
+    "bare, without error": JSON.stringify({ code: 400, message: said, type: "server_error" }),
+    "an error that is text": JSON.stringify({ error: said }),
+  };
+  const wraps: ((text: string) => string)[] = [
+    (text) => `Engine protocol predict request returned 400: ${text}`,
+    (text) => JSON.stringify({ error: text }),
+    (text) => JSON.stringify({ error: { message: text, type: "internal_error", code: "unknown" } }),
+    (text) => `Channel Error\n- Caused By: Error: ${text}`,
+    (text) => `${text}. Error Data: n/a, Additional Data: n/a`,
+    (text) => JSON.stringify(text),
+  ];
+  for (const [name, text] of Object.entries(inner)) {
+    await t.step(name, () => {
+      for (let depth = 0; depth <= 7; depth++) {
+        for (let first = 0; first < wraps.length; first++) {
+          let wrapped = text;
+          for (let layer = 0; layer < depth; layer++) {
+            wrapped = wraps[(first + layer) % wraps.length]!(wrapped);
+          }
+          for (const status of [400, 500, undefined]) {
+            const error = fromText(wrapped, status);
+            assertEquals(error.code, "context_overflow", `${depth}: ${wrapped}`);
+            assert(error.kind === "invalid-request");
+            assertEquals([error.promptTokens, error.contextLength], [20016, 16384], wrapped);
+          }
+        }
+      }
+    });
+  }
 });
 
 Deno.test("a cut error inside a whole one is read as far as it goes", () => {

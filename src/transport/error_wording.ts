@@ -8,6 +8,7 @@
  */
 
 import type { KnownCode } from "../core/error_codes.ts";
+import { readContextNumbers } from "./context_numbers.ts";
 
 /** An error as it was on the wire, in whichever shape. */
 export interface WireError {
@@ -133,7 +134,13 @@ const RULES: readonly Rule[] = [
   {
     code: "context_overflow",
     words:
-      /context (?:the )?overflows|initial prompt is greater than the context|not fit in (?:the )?context|context (?:size|length|window) (?:has been |was |is )?exceeded|exceeds? (?:the )?(?:model's )?(?:available |maximum |max )?context (?:size|length|window)|maximum context length is/,
+      /context (?:the )?overflows|initial prompt is greater than the context|not fit in (?:the )?context|context (?:size|length|window) (?:has been |was |is )?exceeded|exceeds? (?:the )?(?:model's )?(?:available |maximum |max )?context (?:size|length|window)|maximum context length is|context length is only \d|reached (?:the )?context length|mid-generation context overflow|larger than the (?:max(?:imum)? )?context size|exceed_context_size_error/,
+  },
+  {
+    code: "context_overflow",
+    words: /too large to process.{1,12}increase the physical batch size/,
+    hint:
+      "Split the text, or load the model with a larger evaluation batch size: an embedding is read in one batch.",
   },
   {
     code: "model_unloaded",
@@ -206,11 +213,6 @@ const RULES: readonly Rule[] = [
   { code: "server_error", words: /fetch failed|channel error|lm link|entered error state/ },
 ];
 
-const PROMPT_TOKENS =
-  /first (\d{1,15}) tokens|n_keep\W{1,4}(\d{1,15})|request \((\d{1,15}) tokens|input has (\d{1,15}) tokens|n_prompt_tokens\W{1,4}(\d{1,15})|(?:requested|resulted in) (\d{1,15}) tokens/;
-const CONTEXT_LENGTH =
-  /context length of (?:only )?(\d{1,15})|n_ctx\W{1,4}(\d{1,15})|context size \((\d{1,15})|only supports (\d{1,15}) tokens|context length is (\d{1,15})/;
-
 /** What this error means; `status` is undefined for a frame inside a stream. */
 export function interpret(wire: WireError, status: number | undefined): Meaning {
   const layers = unwrap(wire);
@@ -218,10 +220,11 @@ export function interpret(wire: WireError, status: number | undefined): Meaning 
   const folded = texts.map(fold).join("\n");
   const { code, hint } = classify(layers, folded, status);
   if (code !== "context_overflow") return { code, hint, texts };
+  const said = readContextNumbers(folded);
   const promptTokens = layers.find((layer) => layer.promptTokens !== undefined)?.promptTokens ??
-    firstNumber(PROMPT_TOKENS, folded);
+    said.promptTokens;
   const contextLength = layers.find((layer) => layer.contextLength !== undefined)?.contextLength ??
-    firstNumber(CONTEXT_LENGTH, folded);
+    said.contextLength;
   return { code, hint, texts, promptTokens, contextLength };
 }
 
@@ -288,11 +291,6 @@ function lookUp(
   key: string | undefined,
 ): KnownCode | undefined {
   return key !== undefined && Object.hasOwn(table, key) ? table[key] : undefined;
-}
-
-function firstNumber(pattern: RegExp, folded: string): number | undefined {
-  const digits = pattern.exec(folded)?.slice(1).find((group) => group !== undefined);
-  return digits === undefined ? undefined : Number(digits);
 }
 
 /** One spelling for all: engines, versions and clients differ in case, quotes, escapes and line breaks. */
