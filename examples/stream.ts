@@ -24,7 +24,12 @@ try {
 
   const { model, finishReason, usage, stats } = await stream.response();
   console.log(`\n\n${model}: ${finishReason}`);
-  console.log(`${usage?.completionTokens ?? "?"} tokens, ${stats?.tokensPerSecond?.toFixed(1)}/s`);
+  const speed = stats?.tokensPerSecond;
+  console.log(
+    `${usage?.completionTokens ?? "?"} tokens${
+      speed === undefined ? "" : `, ${speed.toFixed(1)}/s`
+    }`,
+  );
 } catch (error) {
   if (interrupt.signal.aborted) console.log("\nStopped.");
   else if (isProviderError(error)) console.error(`\n${error.message}`);

@@ -29,7 +29,8 @@ async function runExample(name: string, baseUrl: string, ...args: string[]) {
 }
 
 async function runOnFake(name: string, ...args: string[]) {
-  const fake = createFakeLMStudio({ replies: ["Because of the air."] });
+  // Slow enough for a speed to be measured.
+  const fake = createFakeLMStudio({ replies: ["Because of the air."], tokenMs: 6 });
   await using server = await fake.listen();
   return { ...await runExample(name, server.url, ...args), requests: fake.requests };
 }
@@ -43,6 +44,14 @@ Deno.test("examples/stream.ts: the answer, its end and its speed", async () => {
     { role: "system", content: "Be brief." },
     { role: "user", content: "Why?" },
   ]);
+});
+
+Deno.test("examples/text.ts: the text and what follows it", async () => {
+  const { code, text, errors, requests } = await runOnFake("text", "The sky is blue.");
+  assertEquals({ code, errors }, { code: 0, errors: "" });
+  assertMatch(text, /^The sky is blue\.Because of the air\.\n\n\S+: stop\n$/);
+  const body = requests.find(({ method }) => method === "POST")?.body;
+  assertEquals((body as { prompt: unknown }).prompt, "The sky is blue.");
 });
 
 Deno.test("examples/embeddings.ts: the note that is meant comes first", async () => {
@@ -60,7 +69,7 @@ Deno.test("examples/errors.ts: every failure is told and explained", async () =>
   assertStringIncludes(text, `"max_tokens" (did you mean "maxTokens"?)`);
 });
 
-for (const name of ["stream", "embeddings"]) {
+for (const name of ["stream", "text", "embeddings"]) {
   Deno.test(`examples/${name}.ts: without a server one sentence says what to do`, async () => {
     const { code, text, errors } = await runExample(name, `http://127.0.0.1:${closedPort()}`);
     assertEquals({ code, text }, { code: 1, text: "" });
