@@ -121,6 +121,7 @@ Deno.test("what the fake does not know is refused, with the likely name", () => 
     ],
     [{ faults: [{ fault: undefined }] }, "faults[0].fault is undefined, not an object"],
     [{ faults: {} }, "faults is an object, not an array"],
+    [{ faults: () => [] }, "faults is a function, not an array"],
   ];
   for (const [options, message] of refused) {
     const error = assertThrows(() => createFakeLMStudio(options as FakeLMStudioOptions), TypeError);

@@ -241,6 +241,28 @@ Deno.test("request: options are refused like any call's, as a rejection", async 
   }
 });
 
+Deno.test("request: what is sent is what was checked, whatever its owner does meanwhile", async () => {
+  const arrived = gate();
+  const asked = gate();
+  await using server = serveStub({
+    [V1]: async () => {
+      asked.open();
+      await arrived.opened;
+      return fixtureAnswer("listings/v1.json");
+    },
+    [TEXT]: ({ body }) => json({ ...ANSWER, model: body.model }),
+  });
+  const request: TextCompletionRequest = { prompt: PROMPT, maxTokens: 5 };
+  const pending = connect(server).completeText(request);
+  await asked.opened;
+  request.prompt = "something else";
+  request.maxTokens = 0;
+  arrived.open();
+  await pending;
+  const { prompt, max_tokens } = server.on(TEXT)[0]!.body;
+  assertEquals([prompt, max_tokens], [PROMPT, 5]);
+});
+
 // --- Whole answers ----------------------------------------------------------------------------
 
 Deno.test("answer: the documentation's sample", async () => {

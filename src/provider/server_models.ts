@@ -161,7 +161,7 @@ export class ServerModels {
       return await this.#cache.refresh(options);
     } catch (error) {
       options.signal?.throwIfAborted();
-      if (isProviderError(error) && error.kind !== "unknown") return [];
+      if (isProviderError(error)) return [];
       throw error;
     }
   }

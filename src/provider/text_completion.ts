@@ -32,10 +32,10 @@ export class TextCompletions {
   ): Promise<TextCompletionResponse> {
     const startedAt = performance.now();
     const server = this.#server;
-    const { request, checked } = this.#check("complete text", input, options);
+    const { request, checked, fields } = this.#encode("complete text", input, options);
     const model = request.model ?? await server.chatModel("complete text", checked);
     const action = `complete text with model ${quote(model)}`;
-    const body = { model, ...encodeTextRequest(request) };
+    const body = { model, ...fields };
     const response = await requestText(server.transport, body, action, checked, startedAt);
     const rest = server.rest(checked, startedAt);
     await server.checkAnswer(action, model, response.model, rest, { response });
@@ -50,12 +50,12 @@ export class TextCompletions {
     const server = this.#server;
     const label = { action: "stream text", service: server.service };
     const open = async (signal: AbortSignal): Promise<TextStream> => {
-      const { request, checked } = this.#check(label.action, input, options);
+      const { request, checked, fields } = this.#encode(label.action, input, options);
       const own: CallOptions = { ...checked, signal };
       const model = request.model ?? await server.chatModel(label.action, own);
       const action = `${label.action} with model ${quote(model)}`;
       return new TextStream(server.transport, {
-        body: { model, ...encodeTextRequest(request) },
+        body: { model, ...fields },
         action,
         options: own,
         onModel: (answered, arrived) => server.checkAnswer(action, model, answered, own, arrived),
@@ -65,13 +65,18 @@ export class TextCompletions {
   }
 
   /** Everything that can be refused is, before anything is sent. */
-  #check(
+  #encode(
     action: string,
     input: unknown,
     options: unknown,
-  ): { request: TextCompletionRequest; checked: CallOptions } {
+  ): {
+    request: TextCompletionRequest;
+    checked: CallOptions;
+    fields: Record<string, unknown>;
+  } {
     const refuse = this.#server.refuse(action);
     const checked = checkCallOptions(options, refuse);
-    return { request: checkTextRequest(input, refuse), checked };
+    const request = checkTextRequest(input, refuse);
+    return { request, checked, fields: encodeTextRequest(request) };
   }
 }

@@ -92,7 +92,9 @@ export function checkFakeOptions(options: FakeLMStudioOptions): void {
     const { id } = checkFields(path, model, MODEL);
     if (typeof id !== "string") throw unusable(`${path}.id is ${describe(id)}, not text`);
   }
-  for (const [path, reply] of entriesOf("replies", replies)) checkReply(path, reply);
+  if (typeof replies !== "function") {
+    for (const [path, reply] of entriesOf("replies", replies)) checkReply(path, reply);
+  }
   for (const [path, entry] of entriesOf("faults", faults)) {
     checkFaultKind(`${path}.fault`, checkFields(path, entry, FAULT).fault);
   }
@@ -131,9 +133,9 @@ function checkFields(
   return value;
 }
 
-/** The entries of a list, with their paths; of a function and of what is absent there are none. */
+/** The entries of a list, with their paths; of what is absent there are none. */
 function entriesOf(name: string, list: unknown): [path: string, value: unknown][] {
-  if (list === undefined || typeof list === "function") return [];
+  if (list === undefined) return [];
   if (!Array.isArray(list)) throw unusable(`${name} is ${describe(list)}, not an array`);
   return list.map((value: unknown, index) => [`${name}[${index}]`, value]);
 }
