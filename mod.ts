@@ -63,6 +63,7 @@ export type { TextCompletionRequest, TextCompletionResponse } from "./src/core/t
 export type {
   JsonSchema,
   SchemaIssue,
+  SchemaOutput,
   StandardSchema,
   StandardSchemaProps,
   StandardSchemaResult,
@@ -107,3 +108,4 @@ export { FallbackProvider } from "./src/provider/fallback.ts";
 export { LocalProvider } from "./src/provider/local.ts";
 export { OpenAICompatibleProvider } from "./src/provider/openai_compatible.ts";
 export type { OpenAICompatibleProviderOptions } from "./src/provider/openai_compatible.ts";
+export type { ObjectRequest, ObjectResponse } from "./src/provider/structured.ts";

@@ -39,13 +39,24 @@ const TOOL_FIELDS: ReadonlySet<string> = new Set(["name", "description", "parame
 const TOOL_CALL_FIELDS: ReadonlySet<string> = new Set(["id", "name", "arguments"]);
 const REASONING: ReadonlySet<unknown> = new Set(["off", "on", "low", "medium", "high"]);
 
-/** Refuses a request that cannot be sent, and returns it as an object. */
-export function checkCompletionRequest(request: unknown, refuse: Refuse): CompletionRequest {
+/**
+ * Refuses a request that cannot be sent, and returns it as an object.
+ *
+ * @param moreFields fields that the caller checks and takes out.
+ */
+export function checkCompletionRequest(
+  request: unknown,
+  refuse: Refuse,
+  moreFields: readonly string[] = [],
+): CompletionRequest {
   const checked = typeof request === "string" ? { messages: request } : request;
   if (!isRecord(checked)) {
     throw refuse(`the request is ${describe(request)}, not text or an object`);
   }
-  checkFields(checked, REQUEST_FIELDS, "field", refuse);
+  const known = moreFields.length === 0
+    ? REQUEST_FIELDS
+    : new Set([...REQUEST_FIELDS, ...moreFields]);
+  checkFields(checked, known, "field", refuse);
   checkName("model", checked.model, refuse);
   checkSampling(checked, refuse);
   checkMessages(checked.messages, refuse);

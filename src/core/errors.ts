@@ -6,7 +6,12 @@
  */
 
 import type { TextCompletionResponse } from "./text_completions.ts";
-import type { CompletionResponse, EmbeddingResponse, PartialAnswer } from "./types.ts";
+import type {
+  CompletionResponse,
+  EmbeddingResponse,
+  FinishReason,
+  PartialAnswer,
+} from "./types.ts";
 import type { SchemaIssue } from "./schema.ts";
 import {
   defaultHint,
@@ -295,6 +300,10 @@ export class ParseError extends ProviderError {
   declare readonly issues?: readonly SchemaIssue[];
   /** The start of the body, at most 200 characters, without secrets. */
   declare readonly bodySnippet?: string;
+  /** `completeObject`: why the model stopped. */
+  declare readonly finishReason?: FinishReason;
+  /** `completeObject`: the answer that is not the object, with its usage. */
+  declare readonly response?: CompletionResponse;
 
   /** Adds what is wrong with the body to a `ProviderError`. */
   constructor(
@@ -302,10 +311,16 @@ export class ParseError extends ProviderError {
     options: ProviderErrorOptions & {
       issues?: readonly SchemaIssue[] | undefined;
       bodySnippet?: string | undefined;
+      finishReason?: FinishReason | undefined;
+      response?: CompletionResponse | undefined;
     },
   ) {
     super(message, options);
-    setIfKnown(this, "issues", options.issues);
+    setIfKnown(this, "finishReason", options.finishReason);
+    hideIfKnown(this, "response", options.response);
+    // What a schema says of a model's answer quotes it; what ours say of a server's listing does not.
+    const setIssues = options.response === undefined ? setIfKnown : hideIfKnown;
+    setIssues(this, "issues", options.issues);
     // Part of an answer: not for whatever prints the error.
     hideIfKnown(this, "bodySnippet", options.bodySnippet);
   }

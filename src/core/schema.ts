@@ -49,3 +49,9 @@ export interface SchemaIssue {
   /** Where it is wrong. */
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
+
+/** What validating against a schema gives: its output type, and `unknown` for plain JSON Schema. */
+export type SchemaOutput<Schema> = Schema extends
+  { readonly "~standard": { readonly types?: infer Types } }
+  ? NonNullable<Types> extends { readonly output: infer Output } ? Output : unknown
+  : unknown;

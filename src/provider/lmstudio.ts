@@ -16,12 +16,14 @@ import type {
   ModelInfo,
   ModelProvider,
 } from "../core/types.ts";
+import type { JsonSchema, SchemaOutput, StandardSchema } from "../core/schema.ts";
 import type { TextCompletionRequest, TextCompletionResponse } from "../core/text_completions.ts";
 import { resolveWithSources } from "../platform/resolve_config.ts";
 import { LM_STUDIO } from "./dialects.ts";
 import { Engine } from "./engine.ts";
 import { ServerModels } from "./server_models.ts";
 import { checkDiscovery, finderFor } from "./server_search.ts";
+import { completeObject, type ObjectRequest, type ObjectResponse } from "./structured.ts";
 import { TextCompletions } from "./text_completion.ts";
 
 /**
@@ -43,6 +45,7 @@ import { TextCompletions } from "./text_completion.ts";
 export class LMStudioProvider implements ModelProvider {
   /** `"lmstudio"`. */
   readonly name = "lmstudio" as const;
+  readonly #server: ServerModels;
   readonly #engine: Engine;
   readonly #texts: TextCompletions;
   readonly #entries: readonly ConfigEntry[];
@@ -55,9 +58,9 @@ export class LMStudioProvider implements ModelProvider {
   constructor(options: LMStudioProviderOptions = {}) {
     const { config, entries } = resolveWithSources(options);
     checkDiscovery(options.discovery);
-    const server = new ServerModels(config, LM_STUDIO, options.env);
-    this.#engine = new Engine(server);
-    this.#texts = new TextCompletions(server);
+    this.#server = new ServerModels(config, LM_STUDIO, options.env);
+    this.#engine = new Engine(this.#server);
+    this.#texts = new TextCompletions(this.#server);
     this.#entries = entries;
   }
 
@@ -200,6 +203,33 @@ export class LMStudioProvider implements ModelProvider {
     options?: CallOptions,
   ): CompletionStream<TextCompletionResponse> {
     return this.#texts.stream(request, options);
+  }
+
+  /**
+   * An answer in JSON, validated and typed by `schema`, by `POST /v1/chat/completions` with `response_format`.
+   *
+   * @throws {ParseError} the answer does not fit, or was cut: `issues`, `partial`, `finishReason`, `response`.
+   * @throws {InvalidRequestError} the schema is missing or gives no JSON Schema; else as `complete()`.
+   * @see https://lmstudio.ai/docs/developer/openai-compat/structured-output
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+   * import * as z from "npm:zod@4";
+   *
+   * const { object } = await new LMStudioProvider().completeObject({
+   *   messages: "Ada Lovelace was born in 1815.",
+   *   schema: z.object({ name: z.string(), born: z.number().int() }),
+   *   maxRepairs: 1,
+   * });
+   * console.log(object.name.toUpperCase(), object.born + 1);
+   * ```
+   */
+  completeObject<Schema extends StandardSchema | JsonSchema>(
+    request: ObjectRequest<Schema>,
+    options?: CallOptions,
+  ): Promise<ObjectResponse<SchemaOutput<Schema>>> {
+    return completeObject(this.#server, request, options);
   }
 
   /**

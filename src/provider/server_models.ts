@@ -171,7 +171,8 @@ export class ServerModels {
   }
 }
 
-function partialOf(response: Arrived["response"]): PartialAnswer | undefined {
+/** What an answer consists of; of embeddings nothing. */
+export function partialOf(response: Arrived["response"]): PartialAnswer | undefined {
   if (response === undefined || "embeddings" in response) return undefined;
   if ("text" in response) return { content: response.text, toolCalls: [] };
   const { content, reasoning, toolCalls } = response;

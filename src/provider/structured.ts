@@ -1,0 +1,302 @@
+/**
+ * Typed objects: an answer in JSON, validated by the schema that asked for it.
+ *
+ * @module
+ */
+
+import { CHAT_PATH, requestCompletion } from "../api/chat.ts";
+import { checkCompletionRequest } from "../api/chat_checks.ts";
+import { encodeCompletionRequest } from "../api/chat_request.ts";
+import { isStandardSchema } from "../api/json_schema.ts";
+import { ParseError } from "../core/errors.ts";
+import { quote } from "../core/fields.ts";
+import { checkCallOptions, checkNumber, isRecord, type Refuse } from "../core/request_checks.ts";
+import type { JsonSchema, SchemaIssue, SchemaOutput, StandardSchema } from "../core/schema.ts";
+import { checkBySchema, describeIssue } from "../core/schema_check.ts";
+import type { CallOptions, CompletionRequest, CompletionResponse } from "../core/types.ts";
+import { createRedactor } from "../transport/redact.ts";
+import { untilAborted } from "../transport/timers.ts";
+import { partialOf, type ServerModels } from "./server_models.ts";
+
+/** What to complete as an object: a completion request with a schema. */
+export interface ObjectRequest<Schema extends StandardSchema | JsonSchema>
+  extends Omit<CompletionRequest, "schema"> {
+  /**
+   * What the answer must be: of zod 4, of ArkType, of Valibot through `toStandardJsonSchema`, of any other library that
+   * gives JSON Schema by Standard Schema; or plain JSON Schema, which is sent, but not validated against.
+   */
+  schema: Schema;
+  /**
+   * How often an answer that does not fit is sent back to the model, with what is wrong with it: 0 to 10. Each is
+   * one more request.
+   * @default {0}
+   */
+  maxRepairs?: number | undefined;
+}
+
+/** An answer that fits its schema. */
+export interface ObjectResponse<Value> {
+  /** What validating gave: the schema's output, defaults and transformations included. */
+  object: Value;
+  /** The answer it was in; after repairs the last one, with the usage of that one alone. */
+  response: CompletionResponse;
+}
+
+const ACTION = "complete an object";
+const MAX_REPAIRS = 10;
+/** What of the issues goes into a message. */
+const SHOWN_ISSUES = 3;
+const SHOWN_LENGTH = 200;
+/** What of the issues the model is told: more would only fill its context. */
+const TOLD_ISSUES = 20;
+
+/** As `LMStudioProvider.completeObject`. */
+export async function completeObject<Schema extends StandardSchema | JsonSchema>(
+  server: ServerModels,
+  input: ObjectRequest<Schema>,
+  options: CallOptions | undefined,
+): Promise<ObjectResponse<SchemaOutput<Schema>>> {
+  const startedAt = performance.now();
+  const refuse = server.refuse(ACTION);
+  const checked = checkCallOptions(options, refuse);
+  const { request, schema, maxRepairs } = checkObjectRequest(input, refuse);
+  const fields = await encodeCompletionRequest(request, refuse);
+  const model = request.model ?? await server.chatModel(ACTION, checked);
+  const action = `${ACTION} with model ${quote(model)}`;
+  const first: Record<string, unknown> = { model, ...fields };
+  let body = first;
+  for (let repairs = 0;; repairs++) {
+    const response = await requestCompletion(server.transport, body, action, checked, startedAt);
+    const rest = server.rest(checked, startedAt);
+    await server.checkAnswer(action, model, response.model, rest, { response });
+    const verdict = await untilAborted(judge(response, schema, request), checked.signal);
+    if (verdict.isObject) {
+      // The schema's own validation made it; plain JSON Schema promises nothing but `unknown`.
+      return { object: verdict.value as SchemaOutput<Schema>, response };
+    }
+    if (repairs < maxRepairs && verdict.isRepairable) {
+      body = repairBody(first, response, verdict.issues);
+      continue;
+    }
+    const { apiToken, headers } = server.config;
+    const secrets = [apiToken, ...Object.values({ ...headers, ...checked.headers })];
+    const redact = createRedactor(secrets.filter((secret) => secret !== undefined), first);
+    throw toError(`Cannot ${action}: `, verdict, response, repairs, {
+      redact,
+      service: server.service,
+      endpoint: server.config.baseUrl + CHAT_PATH,
+    });
+  }
+}
+
+function checkObjectRequest(
+  input: unknown,
+  refuse: Refuse,
+): { request: CompletionRequest; schema: StandardSchema | JsonSchema; maxRepairs: number } {
+  const { maxRepairs, ...fields }: Record<string, unknown> = isRecord(input) ? input : {};
+  const given = checkCompletionRequest(input, refuse, ["maxRepairs"]);
+  const { schema, extraBody } = given;
+  if (schema === undefined) {
+    throw refuse(
+      "schema is missing",
+      "invalid_request",
+      "Say what the object is by `schema`: of zod 4, ArkType or Valibot, or plain JSON Schema; `complete()` gives text.",
+    );
+  }
+  if (extraBody?.response_format !== undefined) {
+    throw refuse('extraBody may not set "response_format" here: schema does');
+  }
+  checkNumber("maxRepairs", maxRepairs, {
+    form: `a whole number from 0 to ${MAX_REPAIRS}`,
+    accepts: (n) => Number.isInteger(n) && n >= 0 && n <= MAX_REPAIRS,
+  }, refuse);
+  return {
+    request: fields as unknown as CompletionRequest,
+    schema,
+    maxRepairs: typeof maxRepairs === "number" ? maxRepairs : 0,
+  };
+}
+
+// --- Judging an answer ------------------------------------------------------------------------
+
+type Verdict = { readonly isObject: true; readonly value: unknown } | Failure;
+
+interface Failure {
+  readonly isObject: false;
+  /** Completes "Cannot …: ". */
+  readonly state: string;
+  readonly hint: string;
+  readonly issues: readonly SchemaIssue[];
+  /** Whether telling the model can help. */
+  readonly isRepairable: boolean;
+  /** Whether the issues say more than the state. */
+  readonly showIssues?: boolean;
+  readonly cause?: unknown;
+}
+
+const TRY_REPAIRS =
+  "`maxRepairs` sends the answer back to the model with its issues; `partial.content` has the answer.";
+
+async function judge(
+  response: CompletionResponse,
+  schema: StandardSchema | JsonSchema,
+  request: CompletionRequest,
+): Promise<Verdict> {
+  if (response.toolCalls.length > 0) return toolsCalled(response);
+  const parsed = parseAnswer(response);
+  if (parsed === undefined) return noJson(response, request);
+  // A number may have been cut; whatever else has its end is whole.
+  if (response.finishReason === "length" && typeof parsed.value === "number") {
+    return cut(response, request);
+  }
+  if (!isStandardSchema(schema)) return { isObject: true, value: parsed.value };
+  const verdict = await checkBySchema(schema, parsed.value);
+  if (verdict.kind === "valid") return { isObject: true, value: verdict.value };
+  const shared = { isObject: false, isRepairable: true, hint: TRY_REPAIRS } as const;
+  if (verdict.kind === "invalid") {
+    const state = "the answer does not fit the schema";
+    return { ...shared, state, issues: verdict.issues, showIssues: true };
+  }
+  const { error } = verdict;
+  const name = error instanceof Error ? error.name : typeof error;
+  return {
+    ...shared,
+    // Not its message: it is the user's own, and may have anything in it.
+    state: `validating the answer threw ${name}`,
+    hint: "See `cause`: a transformation of the schema may not take what the schema lets through.",
+    issues: [{ message: `validating threw ${name}` }],
+    cause: error,
+  };
+}
+
+function toolsCalled({ toolCalls }: CompletionResponse): Failure {
+  const names = [...new Set(toolCalls.map(({ name }) => quote(name)))].slice(0, SHOWN_ISSUES);
+  const state = `the model called ${names.join(", ")} instead of answering`;
+  return {
+    isObject: false,
+    state,
+    hint: 'Let the tools run first, by `runTools`, or leave them out, or set `toolChoice: "none"`.',
+    issues: [{ message: state }],
+    isRepairable: false,
+  };
+}
+
+function noJson(response: CompletionResponse, request: CompletionRequest): Failure {
+  if (response.finishReason === "length") return cut(response, request);
+  const isEmpty = response.content.trim() === "";
+  const state = isEmpty
+    ? response.reasoning === undefined
+      ? "the answer is empty"
+      : "the model thought, but said nothing"
+    : "the answer is not JSON";
+  return {
+    isObject: false,
+    state,
+    hint: isEmpty && response.reasoning !== undefined
+      ? 'Set `reasoning: "off"`, or take a model that does not think.'
+      : TRY_REPAIRS,
+    issues: [{
+      message: isEmpty ? "there is no answer" : "the answer is not JSON, or not JSON alone",
+    }],
+    isRepairable: true,
+  };
+}
+
+function cut({ reasoning }: CompletionResponse, { maxTokens }: CompletionRequest): Failure {
+  const isLimited = maxTokens !== undefined && maxTokens !== -1;
+  const limit = isLimited ? `maxTokens (${maxTokens})` : "the context length";
+  const state = `the answer was cut at ${limit} before the JSON was complete`;
+  const remedy = isLimited
+    ? "Raise `maxTokens`"
+    : "Shorten the input, load the model with a larger context length, or set `maxTokens` against endless answers";
+  return {
+    isObject: false,
+    state,
+    hint: `${remedy}${reasoning === undefined ? "" : "; what the model thinks counts, too"}.`,
+    issues: [{ message: state }],
+    // The same limit would cut the next one.
+    isRepairable: false,
+  };
+}
+
+/** The JSON of an answer, alone or as the one fenced block that is all of it. */
+function parseAnswer({ content, reasoning }: CompletionResponse): { value: unknown } | undefined {
+  const text = content.trim();
+  if (text !== "") return parseJson(text) ?? parseJson(withoutFence(text) ?? "");
+  // LM Studio 0.4.7 and later let some models that think write the object where their thoughts should be.
+  const found = parseJson((reasoning ?? "").trim());
+  return typeof found?.value === "object" && found.value !== null ? found : undefined;
+}
+
+function parseJson(text: string): { value: unknown } | undefined {
+  try {
+    return { value: JSON.parse(text) };
+  } catch {
+    return undefined;
+  }
+}
+
+function withoutFence(text: string): string | undefined {
+  const fence = /^`{3,}/.exec(text)?.[0];
+  if (fence === undefined || text.length < 2 * fence.length || !text.endsWith(fence)) {
+    return undefined;
+  }
+  return text.slice(fence.length, -fence.length).replace(/^[a-z0-9]+(?=\s)/i, "");
+}
+
+// --- What becomes of it -----------------------------------------------------------------------
+
+/** The request with the answer and its issues behind. Only the last answer: contexts are small. */
+function repairBody(
+  first: Record<string, unknown>,
+  { content, reasoning = "" }: CompletionResponse,
+  issues: readonly SchemaIssue[],
+): Record<string, unknown> {
+  const lines = issues.slice(0, TOLD_ISSUES).map((issue) => `- ${describeIssue(issue)}`);
+  const more = issues.length - lines.length;
+  if (more > 0) lines.push(`- and ${more} more`);
+  const request = [
+    "Your answer cannot be used:",
+    ...lines,
+    "Answer again with the whole object, corrected, as JSON and nothing else.",
+  ].join("\n");
+  const answer = content.trim() === "" ? reasoning : content;
+  return {
+    ...first,
+    messages: [
+      ...(Array.isArray(first.messages) ? first.messages : []),
+      // Some chat templates refuse an empty one.
+      ...(answer.trim() === "" ? [] : [{ role: "assistant", content: answer }]),
+      { role: "user", content: request },
+    ],
+  };
+}
+
+function toError(
+  start: string,
+  { state, hint, issues, showIssues, cause }: Failure,
+  response: CompletionResponse,
+  repairs: number,
+  { redact, ...context }: {
+    redact: (text: string) => string;
+    service: string;
+    endpoint: string;
+  },
+): ParseError {
+  const shown = issues.slice(0, SHOWN_ISSUES).map(describeIssue).join("; ");
+  const more = issues.length > SHOWN_ISSUES ? `; and ${issues.length - SHOWN_ISSUES} more` : "";
+  const details = showIssues ? `: ${redact(shown).slice(0, SHOWN_LENGTH)}${more}` : "";
+  const after = repairs === 0 ? "" : `, after ${repairs} repair${repairs === 1 ? "" : "s"}`;
+  return new ParseError(`${start}${state}${after}${details}`, {
+    ...context,
+    code: "malformed_response",
+    attempts: repairs + 1,
+    hint,
+    issues,
+    finishReason: response.finishReason,
+    response,
+    partial: partialOf(response),
+    bodySnippet: redact(response.content).slice(0, SHOWN_LENGTH),
+    cause,
+  });
+}
