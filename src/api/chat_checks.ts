@@ -135,7 +135,9 @@ function checkContent(content: unknown, path: string, refuse: Refuse): void {
       checkName(`${partPath}.mediaType`, part.mediaType, refuse);
       if (!isImage(part.image)) {
         throw refuse(
-          `${partPath}.image is ${describeType(part.image)}, not bytes, a Blob or a data: URL`,
+          `${partPath}.image is ${
+            describeType(part.image)
+          }, not bytes, a Blob, a data: URL or an address`,
           "unsupported_content",
         );
       }

@@ -6,21 +6,25 @@
  */
 
 import type { Refuse } from "../core/request_checks.ts";
-import type { AssistantMessage, Message, Tool, ToolCall } from "../core/messages.ts";
+import type { AssistantMessage, ContentPart, Message, Tool, ToolCall } from "../core/messages.ts";
 import type { CompletionRequest } from "../core/types.ts";
 import { describe } from "../core/value_checks.ts";
-import { encodeImage } from "./images.ts";
+import { encodeImages, type FetchImage, type PlacedImage } from "./images.ts";
 import { toJsonSchema } from "./json_schema.ts";
 import { encodeSampling, withExtraBody } from "./sampling.ts";
 
-/** The body for a checked request, but for the model: what cannot be written is refused before one is looked for. */
+/**
+ * The body for a checked request, but for the model: what cannot be written is refused before one is looked for.
+ * Images behind addresses are fetched when all else has been written.
+ */
 export async function encodeCompletionRequest(
   request: CompletionRequest,
   refuse: Refuse,
+  fetchImage: FetchImage,
 ): Promise<Record<string, unknown>> {
   const { schema, schemaName, toolChoice, reasoning } = request;
   const body: Record<string, unknown> = {
-    messages: await encodeMessages(request.messages, refuse),
+    messages: undefined,
     ...encodeSampling(request),
     // "off" is refused by the server, "none" is its word; "on" is what it does anyway.
     reasoning_effort: reasoning === "off" ? "none" : reasoning === "on" ? undefined : reasoning,
@@ -42,49 +46,62 @@ export async function encodeCompletionRequest(
       },
     };
   }
+  body.messages = await encodeMessages(request.messages, refuse, fetchImage);
   return withExtraBody(body, request.extraBody);
 }
 
 async function encodeMessages(
-  messages: CompletionRequest["messages"],
+  given: CompletionRequest["messages"],
   refuse: Refuse,
+  fetchImage: FetchImage,
 ): Promise<Record<string, unknown>[]> {
+  const messages = typeof given === "string" ? [given] : given;
+  const images = imagesOf(messages);
+  const urls = await encodeImages(images, refuse, fetchImage);
+  const urlOf = new Map(images.map(({ part }, index) => [part, urls[index] ?? ""]));
   const encoded: Record<string, unknown>[] = [];
   let texts: string[] = [];
   const flush = (): void => {
     if (texts.length > 0) encoded.push({ role: "user", content: texts.join("\n\n") });
     texts = [];
   };
-  for (const [index, message] of (typeof messages === "string" ? [messages] : messages).entries()) {
+  for (const message of messages) {
     if (typeof message === "string") {
       texts.push(message);
       continue;
     }
     flush();
-    encoded.push(await encodeMessage(message, `messages[${index}]`, refuse));
+    encoded.push(encodeMessage(message, urlOf));
   }
   flush();
   return encoded;
 }
 
-async function encodeMessage(
+function imagesOf(messages: readonly (string | Message)[]): PlacedImage[] {
+  return messages.flatMap((message, at) => {
+    if (typeof message === "string" || typeof message.content === "string") return [];
+    return (message.content ?? []).flatMap((part, index) =>
+      part.type === "image" ? [{ part, path: `messages[${at}].content[${index}].image` }] : []
+    );
+  });
+}
+
+function encodeMessage(
   message: Message,
-  path: string,
-  refuse: Refuse,
-): Promise<Record<string, unknown>> {
+  urlOf: ReadonlyMap<ContentPart, string>,
+): Record<string, unknown> {
   if (message.role === "assistant") return encodeAssistantMessage(message);
   if (message.role === "tool") {
     return { role: "tool", tool_call_id: message.toolCallId, content: message.content };
   }
   const { role, content, name } = message;
   if (typeof content === "string") return { role, content, name };
-  const parts = content.map(async (part, index) =>
-    part.type === "text" ? { type: "text", text: part.text } : {
-      type: "image_url",
-      image_url: { url: await encodeImage(part, `${path}.content[${index}].image`, refuse) },
-    }
+  const parts = content.map((part) =>
+    part.type === "text"
+      ? { type: "text", text: part.text }
+      : { type: "image_url", image_url: { url: urlOf.get(part) } }
   );
-  return { role, content: await Promise.all(parts), name };
+  return { role, content: parts, name };
 }
 
 function encodeAssistantMessage(message: AssistantMessage): Record<string, unknown> {

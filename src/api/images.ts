@@ -1,71 +1,200 @@
 /**
  * Images as LM Studio takes them: PNG or JPEG in a `data:` URL. It refuses addresses, and WebP with the
- * same misleading words, so both are refused here with better ones.
+ * same misleading words; so addresses are fetched here, and other formats refused with better words.
  *
  * @module
  */
 
 import type { Refuse } from "../core/request_checks.ts";
 import type { ImagePart } from "../core/messages.ts";
+import { detectFormat } from "./image_formats.ts";
 
-const HINT = "Convert the image to PNG or JPEG and pass its bytes.";
+/** Fetches the image behind an http(s) address; `signal` says that another image of the request has failed. */
+export type FetchImage = (url: URL, path: string, signal: AbortSignal) => Promise<Uint8Array>;
 
-const SIGNATURES: readonly {
-  readonly format: string;
-  readonly at: number;
-  readonly bytes: readonly number[];
-}[] = [
-  { format: "image/png", at: 0, bytes: [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a] },
-  { format: "image/jpeg", at: 0, bytes: [0xff, 0xd8, 0xff] },
-  { format: "GIF", at: 0, bytes: [0x47, 0x49, 0x46, 0x38] },
-  { format: "WebP", at: 8, bytes: [0x57, 0x45, 0x42, 0x50] },
-  { format: "AVIF", at: 4, bytes: [0x66, 0x74, 0x79, 0x70, 0x61, 0x76, 0x69] },
-  { format: "HEIC", at: 4, bytes: [0x66, 0x74, 0x79, 0x70, 0x68, 0x65, 0x69] },
-  { format: "TIFF", at: 0, bytes: [0x49, 0x49, 0x2a, 0x00] },
-  { format: "TIFF", at: 0, bytes: [0x4d, 0x4d, 0x00, 0x2a] },
-  { format: "BMP", at: 0, bytes: [0x42, 0x4d] },
-];
-
-/** The `data:` URL of an image part. @param path where the part stands, for errors. */
-export async function encodeImage(part: ImagePart, path: string, refuse: Refuse): Promise<string> {
-  const bytes = await readImage(part.image, path, refuse);
-  const format = SIGNATURES.find(({ at, bytes: signature }) =>
-    signature.every((byte, index) => bytes[at + index] === byte)
-  )?.format;
-  if (format === undefined || !format.startsWith("image/")) {
-    const found = format ?? (bytes.byteLength === 0 ? "empty" : "of an unknown format");
-    throw refuse(`${path} is ${found}, not PNG or JPEG`, "unsupported_content", HINT);
-  }
-  const declared = part.mediaType?.toLowerCase().replace("image/jpg", "image/jpeg");
-  if (declared !== undefined && declared !== format) {
-    throw refuse(`${path} is ${format}, not ${declared}`, "unsupported_content", HINT);
-  }
-  return `data:${format};base64,${toBase64(bytes)}`;
+/** An image, and where in the request it stands, for errors. */
+export interface PlacedImage {
+  readonly part: ImagePart;
+  /** Such as `messages[0].content[1].image`. */
+  readonly path: string;
 }
 
+const CONVERT = "Convert the image to PNG or JPEG and pass its bytes.";
+const PASS_BYTES =
+  'Read the file and pass its bytes: `image: await Deno.readFile("cat.png")`; on Node and Bun with `readFile` of "node:fs/promises".';
+const PASS_DATA =
+  "Pass the bytes of the image, a Blob, a data: URL in base64, or an http(s) address.";
+const AT_A_TIME = 4;
+
+/**
+ * The `data:` URLs of images, in their order. Nothing is fetched before all that can be refused without has been,
+ * and each address once.
+ */
+export async function encodeImages(
+  images: readonly PlacedImage[],
+  refuse: Refuse,
+  fetchImage: FetchImage,
+): Promise<string[]> {
+  const read: (Uint8Array | URL)[] = [];
+  for (const { part, path } of images) {
+    const content = await readImage(part.image, path, refuse);
+    if (!(content instanceof URL)) checkFormat(content, part, path, refuse);
+    read.push(content);
+  }
+  const fetched = await fetchAll(read, images, fetchImage);
+  return images.map(({ part, path }, index) => {
+    const content = read[index];
+    const bytes = content instanceof URL ? fetched.get(content.href) : content;
+    if (bytes === undefined) throw refuse(`${path} is missing`, "unsupported_content");
+    return `data:${checkFormat(bytes, part, path, refuse)};base64,${toBase64(bytes)}`;
+  });
+}
+
+/** The `data:` URL of one image; of several in a request, see `encodeImages`. */
+export async function encodeImage(
+  part: ImagePart,
+  path: string,
+  refuse: Refuse,
+  fetchImage: FetchImage,
+): Promise<string> {
+  const [url = ""] = await encodeImages([{ part, path }], refuse, fetchImage);
+  return url;
+}
+
+async function fetchAll(
+  read: readonly (Uint8Array | URL)[],
+  images: readonly PlacedImage[],
+  fetchImage: FetchImage,
+): Promise<Map<string, Uint8Array>> {
+  const waiting = new Map<string, { url: URL; path: string }>();
+  for (const [index, url] of read.entries()) {
+    const path = images[index]?.path ?? "";
+    if (url instanceof URL && !waiting.has(url.href)) waiting.set(url.href, { url, path });
+  }
+  const fetched = new Map<string, Uint8Array>();
+  const failed = new AbortController();
+  const work = async (): Promise<void> => {
+    for (const [href, { url, path }] of waiting) {
+      waiting.delete(href);
+      fetched.set(href, await fetchImage(url, path, failed.signal));
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: AT_A_TIME }, work));
+  } catch (error) {
+    // What the others would bring is of no use any more.
+    waiting.clear();
+    failed.abort(error);
+    throw error;
+  }
+  return fetched;
+}
+
+/** The media type by the bytes. @throws {InvalidRequestError} neither PNG nor JPEG, or not what was declared. */
+function checkFormat(
+  bytes: Uint8Array,
+  { mediaType }: ImagePart,
+  path: string,
+  refuse: Refuse,
+): string {
+  const { type, name } = detectFormat(bytes);
+  if (type === undefined) {
+    const hint = name === "an HTML page"
+      ? "Use the address of the image itself, not of a page that shows it."
+      : CONVERT;
+    throw refuse(`${path} is ${name}, not PNG or JPEG`, "unsupported_content", hint);
+  }
+  const declared = mediaType?.toLowerCase().replace("image/jpg", "image/jpeg");
+  if (declared !== undefined && declared !== type) {
+    throw refuse(
+      `${path} is ${type}, not ${declared}`,
+      "unsupported_content",
+      "Correct `mediaType`, or leave it out: the format is read from the bytes.",
+    );
+  }
+  return type;
+}
+
+// --- Reading ----------------------------------------------------------------------------------
+
+/** The bytes, or where to fetch them. */
 async function readImage(
   image: ImagePart["image"],
   path: string,
   refuse: Refuse,
-): Promise<Uint8Array> {
+): Promise<Uint8Array | URL> {
   if (image instanceof Uint8Array) return image;
-  if (image instanceof Blob) return new Uint8Array(await image.arrayBuffer());
-  const url = String(image);
-  const data = /^data:[^,]*;base64,/i.exec(url);
-  if (data !== null) {
-    try {
-      return Uint8Array.from(atob(url.slice(data[0].length)), (char) => char.charCodeAt(0));
-    } catch {
-      throw refuse(`${path} is a data: URL whose base64 cannot be read`, "unsupported_content");
-    }
+  if (image instanceof Blob) return await readBlob(image, path, refuse);
+  const text = String(image).trim();
+  if (/^data:/i.test(text)) return readDataUrl(text, path, refuse);
+  if (/^https?:/i.test(text)) return readAddress(text, path, refuse);
+  // What was meant for the model may stand here by mistake, and a path may be private: neither is said.
+  const scheme = /^[a-z][a-z0-9+.-]+:/i.exec(text)?.[0].toLowerCase();
+  if (scheme === "blob:") {
+    throw refuse(`${path} is a blob: address, not image data`, "unsupported_content", PASS_DATA);
   }
-  // The address may be private: only its scheme is said.
-  const scheme = /^[a-z][a-z0-9+.-]*:/i.exec(url)?.[0] ?? "text";
-  throw refuse(
-    `${path} is ${scheme === "text" ? scheme : `a ${scheme} address`}, not image data`,
-    "unsupported_content",
-    "Pass the bytes of the image, a Blob, or a data: URL in base64: the server does not fetch addresses.",
-  );
+  if (scheme !== undefined && scheme !== "file:") {
+    throw refuse(
+      `${path} is a ${scheme} address, not image data`,
+      "unsupported_content",
+      PASS_DATA,
+    );
+  }
+  if (/^[A-Za-z0-9+/\s]{64,}={0,2}$/.test(text)) {
+    throw refuse(
+      `${path} is base64 without a data: URL around it, not image data`,
+      "unsupported_content",
+      "Put `data:image/png;base64,` (or `data:image/jpeg;base64,`) in front of it.",
+    );
+  }
+  const what = scheme === undefined ? "text, perhaps the path of a file" : "a file: address";
+  throw refuse(`${path} is ${what}, not image data`, "unsupported_content", PASS_BYTES);
+}
+
+async function readBlob(blob: Blob, path: string, refuse: Refuse): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await blob.arrayBuffer());
+  } catch {
+    // The file of a page's `File` may be gone or changed.
+    throw refuse(`${path} is a Blob that cannot be read`, "unsupported_content", PASS_DATA);
+  }
+}
+
+function readDataUrl(text: string, path: string, refuse: Refuse): Uint8Array {
+  const comma = text.indexOf(",");
+  const head = comma === -1 ? "" : text.slice(0, comma);
+  if (!/;\s*base64\s*$/i.test(head)) {
+    const what = /^data:image\/svg/i.test(text)
+      ? "SVG in a data: URL"
+      : "a data: URL without base64";
+    throw refuse(`${path} is ${what}, not image data`, "unsupported_content", CONVERT);
+  }
+  try {
+    const base64 = text.slice(comma + 1);
+    const plain = base64.includes("%") ? decodeURIComponent(base64) : base64;
+    return Uint8Array.from(atob(plain), (char) => char.charCodeAt(0));
+  } catch {
+    throw refuse(`${path} is a data: URL whose base64 cannot be read`, "unsupported_content");
+  }
+}
+
+function readAddress(text: string, path: string, refuse: Refuse): URL {
+  let url: URL | undefined;
+  try {
+    url = new URL(text);
+  } catch {
+    throw refuse(`${path} is no address that can be read`, "unsupported_content", PASS_DATA);
+  }
+  if (url.username !== "" || url.password !== "") {
+    throw refuse(
+      `${path} is an address with credentials in it`,
+      "unsupported_content",
+      "Get the image yourself and pass its bytes.",
+    );
+  }
+  // The same file, and nothing that is sent.
+  url.hash = "";
+  return url;
 }
 
 // `Uint8Array.toBase64` is missing on Node 20; one `String.fromCharCode` call for all overflows the stack.

@@ -81,7 +81,10 @@ export interface TextPart {
 export interface ImagePart {
   /** Discriminates `ContentPart`. */
   type: "image";
-  /** The bytes, a `Blob`, or a `data:` URL in base64. The format is read from the bytes. */
+  /**
+   * The bytes, a `Blob`, a `data:` URL in base64, or an http(s) address, which is fetched from where the program runs:
+   * without headers of yours, 20 MiB and 30 s at most. The format is read from the bytes.
+   */
   image: string | URL | Uint8Array | Blob;
   /** Such as `image/png`; compared with the bytes when given. */
   mediaType?: string | undefined;

@@ -64,7 +64,12 @@ export class Engine {
     const server = this.#server;
     const label = { action: "stream a completion", service: server.service };
     const open = async (signal: AbortSignal): Promise<ChatStream> => {
-      const { request, checked, fields } = await this.#encode(label.action, input, options);
+      const { request, checked, fields } = await this.#encode(
+        label.action,
+        input,
+        options,
+        signal,
+      );
       const own: CallOptions = { ...checked, signal };
       const model = request.model ?? await server.chatModel(label.action, own);
       const action = `${label.action} with model ${quote(model)}`;
@@ -121,6 +126,7 @@ export class Engine {
     action: string,
     input: unknown,
     options: unknown,
+    streamSignal?: AbortSignal,
   ): Promise<{
     request: CompletionRequest;
     checked: CallOptions;
@@ -129,7 +135,11 @@ export class Engine {
     const refuse = this.#server.refuse(action);
     const checked = checkCallOptions(options, refuse);
     const request = checkCompletionRequest(input, refuse);
-    const fields = await encodeCompletionRequest(request, refuse);
+    const fetchImage = streamSignal === undefined
+      ? this.#server.imageFetcher(action, checked)
+      // `timeoutMs` is not for streams.
+      : this.#server.imageFetcher(action, { signal: streamSignal }, Infinity);
+    const fields = await encodeCompletionRequest(request, refuse, fetchImage);
     return { request, checked, fields };
   }
 

@@ -292,8 +292,9 @@ export class FallbackProvider implements ModelProvider {
   #judge(member: Member, error: unknown, options: CallOptions | undefined): Failure {
     options?.signal?.throwIfAborted();
     if (!isProviderError(error)) throw error;
-    if (GONE_CODES.has(error.code)) this.#pause(member);
+    // Also where another host, that of an image, was not there: the same for every provider.
     if (!error.retriable && !MODEL_CODES.has(error.code)) throw error;
+    if (GONE_CODES.has(error.code)) this.#pause(member);
     return { member, error };
   }
 

@@ -310,6 +310,8 @@ export class LocalProvider implements ModelProvider {
   ): Promise<ServiceInfo> {
     signal?.throwIfAborted();
     if (failed === undefined || !isProviderError(error) || !GONE_CODES.has(error.code)) throw error;
+    // It was not the server, but another host: that of an image.
+    if (!error.retriable) throw error;
     let others: ServiceInfo[];
     try {
       others = (await this.#services(signal, true))

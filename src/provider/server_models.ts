@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { FetchImage } from "../api/images.ts";
 import { type Listing, ModelLister } from "../api/models.ts";
 import type { ModelSubstitution, OnModelSubstituted, ResolvedConfig } from "../core/config.ts";
 import { isProviderError, ModelNotAvailableError } from "../core/errors.ts";
@@ -12,6 +13,7 @@ import { quote } from "../core/fields.ts";
 import { findModel, isSameListedModel, isSameModel } from "../core/model_names.ts";
 import { refusal, type Refuse } from "../core/request_checks.ts";
 import type { CallOptions, ModelInfo, PartialAnswer } from "../core/types.ts";
+import { fetchFile } from "../transport/fetch_file.ts";
 import { untilAborted } from "../transport/timers.ts";
 import { Transport } from "../transport/transport.ts";
 import { ModelCache } from "./model_cache.ts";
@@ -62,6 +64,18 @@ export class ServerModels {
   /** Makes the errors of one kind of call; `action` completes "Cannot …". */
   refuse(action: string): Refuse {
     return refusal(action, this.service);
+  }
+
+  /** Fetches the images of one call. @param timeoutMs what is left of its time, where that is limited. */
+  imageFetcher(
+    action: string,
+    options: CallOptions,
+    timeoutMs: number | undefined = options.timeoutMs ?? this.config.timeoutMs,
+  ): FetchImage {
+    const { signal } = options;
+    const { fetch } = this.config;
+    const errand = { fetch, action, refuse: this.refuse(action), signal, timeoutMs };
+    return (url, path, failed) => fetchFile(url, path, errand, failed);
   }
 
   /** What the server has now. The array is the caller's. */

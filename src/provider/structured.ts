@@ -60,7 +60,8 @@ export async function completeObject<Schema extends StandardSchema | JsonSchema>
   const refuse = server.refuse(ACTION);
   const checked = checkCallOptions(options, refuse);
   const { request, schema, maxRepairs } = checkObjectRequest(input, refuse);
-  const fields = await encodeCompletionRequest(request, refuse);
+  const fetchImage = server.imageFetcher(ACTION, checked);
+  const fields = await encodeCompletionRequest(request, refuse, fetchImage);
   const model = request.model ?? await server.chatModel(ACTION, checked);
   const action = `${ACTION} with model ${quote(model)}`;
   const first: Record<string, unknown> = { model, ...fields };

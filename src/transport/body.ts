@@ -14,9 +14,8 @@ export interface BodyLimits {
   readonly signal: AbortSignal;
 }
 
-/** What could be read of a body. */
-export interface BodyText {
-  readonly text: string;
+/** How reading a body ended. */
+export interface BodyEnd {
   /** `stopped`: by the time limit or the signal. */
   readonly end: "whole" | "too-large" | "failed" | "stopped";
   readonly bytes: number;
@@ -24,13 +23,45 @@ export interface BodyText {
   readonly failure?: unknown;
 }
 
+/** What could be read of a body. */
+export interface BodyText extends BodyEnd {
+  readonly text: string;
+}
+
 /** Reads text. Does not reject: a body that breaks off gives what had arrived. */
 export async function readBody(response: Response, limits: BodyLimits): Promise<BodyText> {
-  const reader = response.body?.getReader();
-  if (reader === undefined) return { text: "", end: "whole", bytes: 0 };
   // Deno 2.9 drops a byte order mark at the start of every piece, not only of the text.
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  const pieces: string[] = [];
+  const texts: string[] = [];
+  const end = await readPieces(response, limits, (piece) => {
+    texts.push(decoder.decode(piece, { stream: true }));
+  });
+  return { ...end, text: (texts.join("") + decoder.decode()).replace(/^\uFEFF/, "") };
+}
+
+/** Reads bytes. Does not reject, as `readBody`. */
+export async function readBytes(
+  response: Response,
+  limits: BodyLimits,
+): Promise<BodyEnd & { readonly content: Uint8Array }> {
+  const pieces: Uint8Array[] = [];
+  const end = await readPieces(response, limits, (piece) => void pieces.push(piece));
+  const content = new Uint8Array(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    content.set(piece, at);
+    at += piece.byteLength;
+  }
+  return { ...end, content };
+}
+
+async function readPieces(
+  response: Response,
+  limits: BodyLimits,
+  onPiece: (piece: Uint8Array) => void,
+): Promise<BodyEnd> {
+  const reader = response.body?.getReader();
+  if (reader === undefined) return { end: "whole", bytes: 0 };
   let bytes = 0;
   let isStopped = false;
   // Cancelling settles a pending read also where a user's own `fetch` does not heed its signal.
@@ -41,8 +72,7 @@ export async function readBody(response: Response, limits: BodyLimits): Promise<
   const stopTimer = startTimer(limits.timeoutMs, stop);
   limits.signal.addEventListener("abort", stop);
   if (limits.signal.aborted) stop();
-  const result = (end: BodyText["end"], failure?: unknown): BodyText => ({
-    text: (pieces.join("") + decoder.decode()).replace(/^\uFEFF/, ""),
+  const result = (end: BodyEnd["end"], failure?: unknown): BodyEnd => ({
     end: isStopped ? "stopped" : end,
     bytes,
     failure,
@@ -53,8 +83,7 @@ export async function readBody(response: Response, limits: BodyLimits): Promise<
       if (done) return result("whole");
       bytes += value.byteLength;
       const surplus = bytes - limits.maxBytes;
-      const kept = surplus > 0 ? value.subarray(0, value.byteLength - surplus) : value;
-      pieces.push(decoder.decode(kept, { stream: true }));
+      onPiece(surplus > 0 ? value.subarray(0, value.byteLength - surplus) : value);
       if (surplus > 0) return result("too-large");
     }
   } catch (failure) {
@@ -65,6 +94,15 @@ export async function readBody(response: Response, limits: BodyLimits): Promise<
     // Without this the server goes on writing. Not awaited: a body that never settles must not hold us.
     reader.cancel().catch(() => {});
   }
+}
+
+/** Whether this is a response whose body can be read; a user's own `fetch` may give anything. */
+export function isReadable(response: unknown): boolean {
+  if (typeof response !== "object" || response === null) return false;
+  const { status, headers, body, bodyUsed } = response as Partial<Response>;
+  return typeof status === "number" && typeof headers?.get === "function" && bodyUsed !== true &&
+    (body === undefined || body === null ||
+      (typeof body.getReader === "function" && !body.locked));
 }
 
 /** Lets go of a body that nobody wants. */

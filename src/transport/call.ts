@@ -20,7 +20,7 @@ import type { CallOptions, CallStatus, PartialAnswer } from "../core/types.ts";
 import { acceptsConnections } from "../platform/connection_probe.ts";
 import { withoutFetchCaps } from "../platform/node_fetch.ts";
 import { isBrowser, isDeno, isLocalNetworkDenied } from "../platform/runtime.ts";
-import { discardBody, readBody } from "./body.ts";
+import { discardBody, isReadable, readBody } from "./body.ts";
 import { type ErrorContext, errorFromResponse } from "./error_mapping.ts";
 import { explainFailedSend } from "./fetch_failure.ts";
 import { proxyHint } from "./proxy_hint.ts";
@@ -410,15 +410,6 @@ export class Call {
       this.context(),
     );
   }
-}
-
-/** Whether this is a response whose body can be read; a user's own `fetch` may give anything. */
-function isReadable(response: unknown): boolean {
-  if (typeof response !== "object" || response === null) return false;
-  const { status, headers, body, bodyUsed } = response as Partial<Response>;
-  return typeof status === "number" && typeof headers?.get === "function" && bodyUsed !== true &&
-    (body === undefined || body === null ||
-      (typeof body.getReader === "function" && !body.locked));
 }
 
 const MAY_HAVE_RUN =

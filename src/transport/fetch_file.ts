@@ -1,0 +1,223 @@
+/**
+ * A file from somebody else's server, such as the image behind an address: bounded in size and time, and asked for
+ * without anything of ours: no token, no configured header, no cookie.
+ *
+ * @module
+ */
+
+import { NetworkError, TimeoutError } from "../core/errors.ts";
+import type { Refuse } from "../core/request_checks.ts";
+import { isBrowser } from "../platform/runtime.ts";
+import { discardBody, isReadable, readBytes } from "./body.ts";
+import { explainFailedSend } from "./fetch_failure.ts";
+import { startTimer, untilAborted } from "./timers.ts";
+
+/** For whom a file is fetched, and how long that may take. */
+export interface FileErrand {
+  readonly fetch?: typeof globalThis.fetch | undefined;
+  /** Completes "Cannot …" in errors. */
+  readonly action: string;
+  readonly refuse: Refuse;
+  /** The caller's. */
+  readonly signal?: AbortSignal | undefined;
+  /** What is left of the call's time; a file has 30 s at most. */
+  readonly timeoutMs?: number | undefined;
+}
+
+const MAX_BYTES = 20 * 1024 * 1024;
+const MAX_MS = 30_000;
+const MAX_REDIRECTS = 5;
+const LONGEST_PATH = 100;
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+const GET_IT_YOURSELF = "Get the image yourself and pass its bytes.";
+
+/**
+ * The bytes behind an http(s) address.
+ *
+ * @param path what the address was given as, for errors.
+ * @param signal ends this file alone: another one that belongs to it has failed.
+ * @throws {InvalidRequestError} code `unsupported_content`: what answers is no file, too large, or leads elsewhere.
+ * @throws {NetworkError} nothing answers. Not retriable: another model server would not change it.
+ * @throws {TimeoutError} code `timeout_total`.
+ */
+export async function fetchFile(
+  url: URL,
+  path: string,
+  errand: FileErrand,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const controller = new AbortController();
+  const timeoutMs = Math.max(1, Math.min(MAX_MS, errand.timeoutMs ?? Infinity));
+  const stopTimer = startTimer(timeoutMs, () => {
+    controller.abort(
+      new TimeoutError(
+        `Cannot ${errand.action}: ${path} did not come from ${show(url)} within ${timeoutMs} ms`,
+        {
+          ...contextOf(url),
+          code: "timeout_total",
+          phase: "total",
+          timeoutMs,
+          hint: GET_IT_YOURSELF,
+        },
+      ),
+    );
+  });
+  const stops = [errand.signal, signal].map((source) => {
+    const onAbort = (): void => controller.abort(source?.reason);
+    source?.addEventListener("abort", onAbort);
+    if (source?.aborted === true) onAbort();
+    return () => source?.removeEventListener("abort", onAbort);
+  });
+  try {
+    return await new FileFetch(path, errand, controller.signal).get(
+      checkAddress(url, path, errand),
+    );
+  } finally {
+    stopTimer();
+    for (const stop of stops) stop();
+    controller.abort();
+  }
+}
+
+class FileFetch {
+  readonly #path: string;
+  readonly #errand: FileErrand;
+  readonly #signal: AbortSignal;
+
+  constructor(path: string, errand: FileErrand, signal: AbortSignal) {
+    this.#path = path;
+    this.#errand = errand;
+    this.#signal = signal;
+  }
+
+  async get(url: URL): Promise<Uint8Array> {
+    let at = url;
+    for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+      const response = await this.#send(at);
+      const location = REDIRECTS.has(response.status) ? response.headers.get("location") : null;
+      if (location === null) return await this.#read(response, at);
+      discardBody(response);
+      at = this.#resolve(location, at);
+    }
+    throw this.#refuse(`${show(url)} redirects more than ${MAX_REDIRECTS} times`);
+  }
+
+  async #send(url: URL): Promise<Response> {
+    this.#signal.throwIfAborted();
+    const send = this.#errand.fetch ?? globalThis.fetch;
+    // One of the user's own may give anything, no promise included, and throw at once.
+    const pending = (async () =>
+      await send(url.href, {
+        // Servers that have several formats choose by it.
+        headers: { accept: "image/png, image/jpeg, */*;q=0.1" },
+        credentials: "omit",
+        referrerPolicy: "no-referrer",
+        // Browsers do not show where a redirect leads, and follow none to what is not http(s).
+        redirect: isBrowser() ? "follow" : "manual",
+        signal: this.#signal,
+      }))();
+    let response: Response;
+    try {
+      response = await untilAborted(pending, this.#signal);
+    } catch (cause) {
+      pending.then(discardBody).catch(() => {});
+      this.#signal.throwIfAborted();
+      throw this.#unreachable(url, cause);
+    }
+    if (isReadable(response)) return response;
+    throw this.#refuse(`\`fetch\` gave nothing that can be read for ${show(url)}`);
+  }
+
+  async #read(response: Response, url: URL): Promise<Uint8Array> {
+    const { status } = response;
+    if (!response.ok) {
+      discardBody(response);
+      throw this.#refuse(
+        `${show(url)} answered ${status}`,
+        status === 401 || status === 403
+          ? `The address is asked for without any header of yours. ${GET_IT_YOURSELF}`
+          : `Check the address. ${GET_IT_YOURSELF}`,
+      );
+    }
+    const tooLarge = () =>
+      this.#refuse(
+        `${show(url)} is larger than ${MAX_BYTES / 1024 / 1024} MiB`,
+        `Make the image smaller: models scale it down anyway.`,
+      );
+    if (Number(response.headers.get("content-length")) > MAX_BYTES) {
+      discardBody(response);
+      throw tooLarge();
+    }
+    const { content, end, failure } = await readBytes(response, {
+      maxBytes: MAX_BYTES,
+      timeoutMs: Infinity,
+      signal: this.#signal,
+    });
+    this.#signal.throwIfAborted();
+    if (end === "too-large") throw tooLarge();
+    if (end !== "whole") throw this.#networkError(url, "connection_reset", "broke off", failure);
+    return content;
+  }
+
+  #resolve(location: string, from: URL): URL {
+    let target: URL;
+    try {
+      target = new URL(location, from);
+    } catch {
+      throw this.#refuse(`${show(from)} redirects to what is no address`);
+    }
+    if (!/^https?:$/.test(target.protocol)) {
+      throw this.#refuse(`${show(from)} redirects to a ${target.protocol} address`);
+    }
+    return checkAddress(target, this.#path, this.#errand);
+  }
+
+  #unreachable(url: URL, cause: unknown): NetworkError {
+    if (isBrowser()) {
+      const state = "cannot be reached, or does not let this page read it (CORS)";
+      return this.#networkError(url, "connection_refused", state, cause);
+    }
+    const { code, state, hint } = explainFailedSend(cause, url.href);
+    return code === "permission_denied"
+      ? this.#networkError(url, code, `: ${state}`, cause, hint)
+      : this.#networkError(url, code, `: ${state}`, cause);
+  }
+
+  #networkError(
+    url: URL,
+    code: "connection_refused" | "connection_reset" | "permission_denied",
+    state: string,
+    cause: unknown,
+    hint = `Check the address. ${GET_IT_YOURSELF}`,
+  ): NetworkError {
+    const said = state.startsWith(":") ? state : ` ${state}`;
+    return new NetworkError(
+      `Cannot ${this.#errand.action}: ${this.#path} cannot be fetched: ${show(url)}${said}`,
+      { ...contextOf(url), code, hint, retriable: false, cause },
+    );
+  }
+
+  #refuse(state: string, hint: string = GET_IT_YOURSELF): Error {
+    const { refuse } = this.#errand;
+    return refuse(`${this.#path} cannot be fetched: ${state}`, "unsupported_content", hint);
+  }
+}
+
+/** Refuses an address with credentials: they are somebody's secret, and `fetch` refuses them too. */
+export function checkAddress(url: URL, path: string, { refuse }: Pick<FileErrand, "refuse">): URL {
+  if (url.username === "" && url.password === "") return url;
+  throw refuse(
+    `${path} is an address with credentials in it`,
+    "unsupported_content",
+    GET_IT_YOURSELF,
+  );
+}
+
+/** Host and path: a query may be a key. */
+function show({ host, pathname }: URL): string {
+  return host + (pathname.length > LONGEST_PATH ? `${pathname.slice(0, LONGEST_PATH)}…` : pathname);
+}
+
+function contextOf(url: URL): { service: string; endpoint: string } {
+  return { service: url.host, endpoint: url.origin + url.pathname };
+}
