@@ -1,6 +1,11 @@
 /** `<think>…</think>` at the start of an answer, whole and cut anywhere. */
 import { assert, assertEquals } from "@std/assert";
-import { type SplitText, splitThinking, ThinkSplitter } from "../src/api/think_splitter.ts";
+import {
+  splitAsStreamed,
+  type SplitText,
+  splitThinking,
+  ThinkSplitter,
+} from "../src/api/think_splitter.ts";
 
 const CASES:
   readonly (readonly [hazard: string, text: string, reasoning: string, content: string])[] = [
@@ -47,8 +52,8 @@ const CASES:
     ["a second block", "<think>a</think><think>b</think>c", "a", "<think>b</think>c"],
     ["an opening tag inside", "<think>a <think> b</think>c", "a <think> b", "c"],
     ["a closing tag later", "<think>a</think>b</think>c", "a", "b</think>c"],
-    ["a closing tag alone", "Hm.</think>Hello.", "", "Hm.</think>Hello."],
-    ["a closing tag first", "</think>Hello.", "", "</think>Hello."],
+    ["closing tags alone", "a</think>b</think>c", "", "a</think>b</think>c"],
+    ["a closing tag, and an opening one behind", "a</think>b<think>", "", "a</think>b<think>"],
     [
       "tag beginnings inside",
       "<think>a < b </ c </t d </thin e</think>f",
@@ -59,6 +64,38 @@ const CASES:
     ["a closing tag begun and begun again", "<think>a</thi</think>b", "a</thi", "b"],
     ["more than one byte a character", "<think>日本 😀</think>é😀", "日本 😀", "é😀"],
   ];
+
+/** Whole answers whose opening tag was in the prompt; a stream has given out its beginning by then. */
+const LONE:
+  readonly (readonly [hazard: string, text: string, reasoning: string, content: string])[] = [
+    ["as templates have it", "Hm.\n</think>\n\nHello.", "Hm.", "Hello."],
+    ["no white space at all", "Hm.</think>Hello.", "Hm.", "Hello."],
+    ["white space of all kinds", "\n Hm. \r\n\t</think> \u00a0\nHello. ", "Hm.", "Hello. "],
+    ["at the end of its line", "Hm. </think>\nHello.", "Hm.", "Hello."],
+    ["on the line of the answer", "Hm.\n</think> Hello.", "Hm.", "Hello."],
+    ["nothing thought", "</think>Hello.", "", "Hello."],
+    ["nothing answered", "Hm.\n</think>", "Hm.", ""],
+    [
+      "quotes and code among the thoughts",
+      '`a` "b"\n```\nc\n```\n</think>d',
+      '`a` "b"\n```\nc\n```',
+      "d",
+    ],
+    ["an unpaired apostrophe before", "That's it'</think>Hello.", "That's it'", "Hello."],
+    ["code in the answer", "Hm.\n</think>\n`a`\n```\nb\n```", "Hm.", "`a`\n```\nb\n```"],
+  ];
+
+/** A closing tag that is spoken of. */
+const MENTIONED: readonly string[] = [
+  "The tag </think> ends it.",
+  "Use `</think>` for that.",
+  "Use `a </think>\nb` for that.",
+  'Stop at "</think>".',
+  "Stop at \u201c</think>\u201d.",
+  "Like so:\n```html\nHm.\n</think>\nHello.\n```\n",
+  "Like so:\n```html\nHm.\n</think>\nHello.",
+  "a</think>b</think>c",
+];
 
 function join(pieces: readonly SplitText[]): SplitText {
   return {
@@ -76,6 +113,7 @@ for (const [hazard, text, reasoning, content] of CASES) {
   Deno.test(`think: ${hazard}`, () => {
     const expected = { content, reasoning };
     assertEquals(splitThinking(text), expected);
+    assertEquals(splitAsStreamed(text), expected);
     assertEquals(feed([text]), expected);
     assertEquals(feed([...text]), expected, "by characters");
     assertEquals(feed(text.split("")), expected, "by code units");
@@ -95,6 +133,18 @@ for (const [hazard, text, reasoning, content] of CASES) {
     }
   });
 }
+
+for (const [hazard, text, reasoning, content] of LONE) {
+  Deno.test(`think: without its opening tag: ${hazard}`, () => {
+    assertEquals(splitThinking(text), { reasoning, content });
+    assertEquals(splitAsStreamed(text), { reasoning: "", content: text });
+    assertEquals(feed([...text]), { reasoning: "", content: text });
+  });
+}
+
+Deno.test("think: a closing tag that is spoken of stays in the answer", () => {
+  for (const text of MENTIONED) assertEquals(splitThinking(text), { reasoning: "", content: text });
+});
 
 Deno.test("think: what is certain is given out at once", () => {
   const splitter = new ThinkSplitter();
@@ -141,6 +191,16 @@ Deno.test("think: a model that writes nothing but line ends does not slow us dow
     time(before, 1_000);
     // Sixteen times the text: 16 × as long when linear, 256 × when every piece looks at all before it.
     const [short, long] = [time(before, 10_000), time(before, 160_000)];
-    assert(long < 64 * Math.max(short, 1), `${before}: ${short} ms, then ${long} ms`);
+    assert(long < 64 * Math.max(short, 4), `${before}: ${short} ms, then ${long} ms`);
+  }
+  for (const unit of ["\n", " ", "`", "```\n", "x "]) {
+    const whole = (length: number): number => {
+      const startedAt = performance.now();
+      splitThinking(`${unit.repeat(length)}</think>${unit.repeat(length)}`);
+      return performance.now() - startedAt;
+    };
+    whole(1_000);
+    const [short, long] = [whole(10_000), whole(160_000)];
+    assert(long < 64 * Math.max(short, 4), `${JSON.stringify(unit)}: ${short} ms, then ${long} ms`);
   }
 });

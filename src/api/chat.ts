@@ -14,7 +14,7 @@ import {
   type Transport,
   type TransportRequest,
 } from "../transport/transport.ts";
-import { splitThinking } from "./think_splitter.ts";
+import { splitAsStreamed, splitThinking } from "./think_splitter.ts";
 import { ToolCallAssembler } from "./tool_call_assembler.ts";
 import { decodeStats, decodeUsage, measureStats } from "./usage.ts";
 import { firstChoice, textOf } from "./wire_choice.ts";
@@ -105,7 +105,9 @@ export function decodeCompletion(
   }
   const { message } = choice;
   const ownReasoning = reasoningOf(message);
-  const split = splitThinking(textOf(message.content));
+  const text = textOf(message.content);
+  // What has its reasoning in a field of its own has no tag left out.
+  const split = ownReasoning === "" ? splitThinking(text) : splitAsStreamed(text);
   const assembler = new ToolCallAssembler();
   assembler.feedWhole(message.tool_calls);
   const usage = decodeUsage(value.usage);

@@ -109,13 +109,49 @@ export class ThinkSplitter {
   }
 }
 
-/** Splits a whole text, as it would be split had it been streamed. */
+/**
+ * Splits a whole text as it would be split had it been streamed; but where templates put the opening tag into the
+ * prompt, only the closing one comes, and then all before it is reasoning. A stream cannot know that in time.
+ */
 export function splitThinking(text: string): SplitText {
+  const close = findLoneClose(text);
+  if (close !== -1) {
+    return {
+      content: text.slice(close + CLOSE.length).trimStart(),
+      reasoning: text.slice(0, close).trim(),
+    };
+  }
+  return splitAsStreamed(text);
+}
+
+/** Splits a whole text, exactly as it would be split had it been streamed. */
+export function splitAsStreamed(text: string): SplitText {
   const splitter = new ThinkSplitter();
   const start = splitter.feed(text);
   const end = splitter.end();
   return { content: start.content + end.content, reasoning: start.reasoning + end.reasoning };
 }
+
+/**
+ * Where the one closing tag of a text is that has no opening tag; -1 also where it is rather spoken of than meant:
+ * in quotes, in code, or between words.
+ */
+function findLoneClose(text: string): number {
+  const at = text.indexOf(CLOSE);
+  if (at === -1 || at !== text.lastIndexOf(CLOSE) || text.includes("<think")) return -1;
+  const before = text.slice(0, at);
+  const after = text.slice(at + CLOSE.length);
+  if (/["'`\u2018\u201c\u00ab]$/.test(before) && /^["'`\u2019\u201d\u00bb]/.test(after)) return -1;
+  const line = before.slice(before.lastIndexOf("\n") + 1);
+  // An odd number: a code span, or a block, is still open.
+  if (line.split("`").length % 2 === 0) return -1;
+  if (before.split(/^ {0,3}```/m).length % 2 === 0) return -1;
+  const isBetweenWords = /\S[ \t]+$/.test(line.slice(-SPACE_LOOKED_AT)) && /^[ \t]+\S/.test(after);
+  return isBetweenWords ? -1 : at;
+}
+
+/** More blanks than this between two words are none of a sentence. */
+const SPACE_LOOKED_AT = 16;
 
 const NOTHING: SplitText = { content: "", reasoning: "" };
 
