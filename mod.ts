@@ -36,9 +36,21 @@ export type {
   Tool,
   ToolCall,
   ToolCallDelta,
+  ToolContext,
   ToolMessage,
   UserMessage,
 } from "./src/core/messages.ts";
+export { tool } from "./src/core/tool_definition.ts";
+export type { ToolArguments, ToolDefinition } from "./src/core/tool_definition.ts";
+export { fromMcpTool } from "./src/core/mcp_tool.ts";
+export type { McpTool, McpToolResult } from "./src/core/mcp_tool.ts";
+export type {
+  RunToolsRequest,
+  RunToolsResult,
+  ToolDecision,
+  ToolEvent,
+  ToolStream,
+} from "./src/core/tool_loop.ts";
 export type {
   CallOptions,
   CallStatus,

@@ -4,13 +4,20 @@
  * @module
  */
 
-import { checkFields, checkName, isRecord, type Refuse } from "../core/request_checks.ts";
+import {
+  checkCallback,
+  checkFields,
+  checkName,
+  isRecord,
+  type Refuse,
+} from "../core/request_checks.ts";
 import type { ContentPart, Message } from "../core/messages.ts";
 import type { CompletionRequest } from "../core/types.ts";
 import { describe, describeType } from "../core/value_checks.ts";
 import { checkExtraBody, checkSampling, SAMPLING_FIELDS } from "./sampling.ts";
 
-const REQUEST_FIELDS: ReadonlySet<string> = new Set(
+/** The fields of a completion request. */
+export const REQUEST_FIELDS: ReadonlySet<string> = new Set(
   [
     "model",
     "messages",
@@ -35,7 +42,7 @@ const PART_FIELDS: Readonly<Record<ContentPart["type"], ReadonlySet<string>>> = 
   text: new Set(["type", "text"]),
   image: new Set(["type", "image", "mediaType"]),
 };
-const TOOL_FIELDS: ReadonlySet<string> = new Set(["name", "description", "parameters"]);
+const TOOL_FIELDS: ReadonlySet<string> = new Set(["name", "description", "parameters", "execute"]);
 const TOOL_CALL_FIELDS: ReadonlySet<string> = new Set(["id", "name", "arguments"]);
 const REASONING: ReadonlySet<unknown> = new Set(["off", "on", "low", "medium", "high"]);
 
@@ -180,6 +187,7 @@ function checkTools(tools: unknown, choice: unknown, refuse: Refuse): void {
     if (tool.description !== undefined && typeof tool.description !== "string") {
       throw refuse(`${path}.description is ${describe(tool.description)}, not text`);
     }
+    checkCallback(`${path}.execute`, tool.execute, refuse);
   }
   if (choice === undefined || choice === "auto" || choice === "none") return;
   const name = isRecord(choice) ? choice.name : undefined;

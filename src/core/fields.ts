@@ -33,12 +33,19 @@ const ALIASES: ReadonlyMap<string, string> = new Map(Object.entries({
   inputs: "input",
   functions: "tools",
   inputschema: "parameters",
+  maxsteps: "maxRounds",
+  maxturns: "maxRounds",
+  maxiterations: "maxRounds",
+  paralleltoolcalls: "parallel",
+  handler: "execute",
+  run: "execute",
 }));
 
 /** Names that have a better answer than another name. */
 const REMARKS: ReadonlyMap<string, string> = new Map(Object.entries({
   stream: "use streamCompletion() to stream",
   n: "LM Studio gives one answer per request",
+  signal: "it is an option of the call, the last argument",
 }));
 
 /** The first own field with a value that is not in `known`, described: `unknown field "max_tokens" (did you mean "maxTokens"?)`. */

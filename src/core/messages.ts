@@ -98,6 +98,23 @@ export interface Tool {
   description?: string | undefined;
   /** Shape of the arguments: an object. @default {no arguments} */
   parameters?: JsonSchema | StandardSchema | undefined;
+  /**
+   * What `runTools` and `streamTools` run when the model calls it; sent nowhere. Its result is told to the model:
+   * text as it is, all else as JSON. What it throws is told, too. `tool()` gives `args` the type of the schema.
+   *
+   * @param args what the schema gives for the model's arguments; for plain JSON Schema the decoded arguments, unchecked.
+   */
+  execute?(args: Record<string, unknown>, context: ToolContext): unknown;
+}
+
+/** What a tool is told beside its arguments. */
+export interface ToolContext {
+  /** Id of the call. */
+  readonly toolCallId: string;
+  /** Aborted when nobody waits for the result any more. */
+  readonly signal?: AbortSignal | undefined;
+  /** The conversation, up to and with the message that has this call. */
+  readonly messages: readonly Message[];
 }
 
 /** A call the model asked for. */

@@ -8,6 +8,7 @@ import { requestCompletion } from "../api/chat.ts";
 import { checkCompletionRequest } from "../api/chat_checks.ts";
 import { encodeCompletionRequest } from "../api/chat_request.ts";
 import { ChatStream } from "../api/chat_stream.ts";
+import type { FetchImage } from "../api/images.ts";
 import { quote } from "../core/fields.ts";
 import { checkCallOptions, checkName } from "../core/request_checks.ts";
 import type {
@@ -23,6 +24,18 @@ import type {
 import { LazyCompletionStream } from "./completion_stream.ts";
 import { checkEmbeddingRequest, embedInBatches } from "./embedding.ts";
 import type { ServerModels } from "./server_models.ts";
+
+/** A completion request, ready to be sent. */
+export interface PreparedCompletion {
+  /** The model that is asked. */
+  readonly model: string;
+  readonly body: Record<string, unknown>;
+  /** Completes "Cannot …". */
+  readonly action: string;
+  readonly options: CallOptions;
+  /** When the call began. */
+  readonly startedAt: number;
+}
 
 /** Everything a provider does, but its name. */
 export class Engine {
@@ -44,16 +57,7 @@ export class Engine {
     input: string | CompletionRequest,
     options: CallOptions | undefined,
   ): Promise<CompletionResponse> {
-    const startedAt = performance.now();
-    const server = this.#server;
-    const { request, checked, fields } = await this.#encode("complete", input, options);
-    const model = request.model ?? await server.chatModel("complete", checked);
-    const action = `complete with model ${quote(model)}`;
-    const body = { model, ...fields };
-    const response = await requestCompletion(server.transport, body, action, checked, startedAt);
-    const rest = server.rest(checked, startedAt);
-    await server.checkAnswer(action, model, response.model, rest, { response });
-    return response;
+    return await this.answer(await this.prepare("complete", input, options));
   }
 
   /** As `ModelProvider.streamCompletion`. */
@@ -61,26 +65,65 @@ export class Engine {
     input: string | CompletionRequest,
     options: CallOptions | undefined,
   ): CompletionStream {
-    const server = this.#server;
-    const label = { action: "stream a completion", service: server.service };
+    const action = "stream a completion";
+    const { service } = this.#server;
     const open = async (signal: AbortSignal): Promise<ChatStream> => {
-      const { request, checked, fields } = await this.#encode(
-        label.action,
-        input,
-        options,
-        signal,
-      );
-      const own: CallOptions = { ...checked, signal };
-      const model = request.model ?? await server.chatModel(label.action, own);
-      const action = `${label.action} with model ${quote(model)}`;
-      return new ChatStream(server.transport, {
-        body: { model, ...fields },
-        action,
-        options: own,
-        onModel: (answered, arrived) => server.checkAnswer(action, model, answered, own, arrived),
-      });
+      // `timeoutMs` is not for streams.
+      const fetchImage = this.#server.imageFetcher(action, { signal }, Infinity);
+      return this.openStream(await this.prepare(action, input, options, { signal, fetchImage }));
     };
-    return new LazyCompletionStream(open, options?.signal, label);
+    return new LazyCompletionStream(open, options?.signal, { action, service });
+  }
+
+  /**
+   * Checks and writes a request, and chooses its model. Everything that can be refused is, before anything is sent.
+   *
+   * @param action completes "Cannot …".
+   * @param own in place of the caller's signal, and of fetching images within `timeoutMs`.
+   */
+  async prepare(
+    action: string,
+    input: unknown,
+    options: unknown,
+    own: { readonly signal?: AbortSignal; readonly fetchImage?: FetchImage } = {},
+  ): Promise<PreparedCompletion> {
+    const startedAt = performance.now();
+    const server = this.#server;
+    const refuse = server.refuse(action);
+    const checked = checkCallOptions(options, refuse);
+    const request = checkCompletionRequest(input, refuse);
+    const called = own.signal === undefined ? checked : { ...checked, signal: own.signal };
+    const fetchImage = own.fetchImage ?? server.imageFetcher(action, called);
+    const fields = await encodeCompletionRequest(request, refuse, fetchImage);
+    const model = request.model ?? await server.chatModel(action, called);
+    return {
+      model,
+      body: { model, ...fields },
+      action: `${action} with model ${quote(model)}`,
+      options: called,
+      startedAt,
+    };
+  }
+
+  /** The whole answer to a request. */
+  async answer(prepared: PreparedCompletion): Promise<CompletionResponse> {
+    const { model, body, action, options, startedAt } = prepared;
+    const server = this.#server;
+    const response = await requestCompletion(server.transport, body, action, options, startedAt);
+    const rest = server.rest(options, startedAt);
+    await server.checkAnswer(action, model, response.model, rest, { response });
+    return response;
+  }
+
+  /** The answer to a request as it is generated. Nothing is sent before its first pull. */
+  openStream({ model, body, action, options }: PreparedCompletion): ChatStream {
+    const server = this.#server;
+    return new ChatStream(server.transport, {
+      body,
+      action,
+      options,
+      onModel: (answered, arrived) => server.checkAnswer(action, model, answered, options, arrived),
+    });
   }
 
   /** As `ModelProvider.embed`. */
@@ -119,28 +162,6 @@ export class Engine {
   ): Promise<ModelCapabilities | undefined> {
     const found = await this.#find(model, options, "look up a model's capabilities");
     return found === undefined ? undefined : { ...found.capabilities };
-  }
-
-  /** Everything that can be refused is, before anything is sent. */
-  async #encode(
-    action: string,
-    input: unknown,
-    options: unknown,
-    streamSignal?: AbortSignal,
-  ): Promise<{
-    request: CompletionRequest;
-    checked: CallOptions;
-    fields: Record<string, unknown>;
-  }> {
-    const refuse = this.#server.refuse(action);
-    const checked = checkCallOptions(options, refuse);
-    const request = checkCompletionRequest(input, refuse);
-    const fetchImage = streamSignal === undefined
-      ? this.#server.imageFetcher(action, checked)
-      // `timeoutMs` is not for streams.
-      : this.#server.imageFetcher(action, { signal: streamSignal }, Infinity);
-    const fields = await encodeCompletionRequest(request, refuse, fetchImage);
-    return { request, checked, fields };
   }
 
   async #find(

@@ -18,12 +18,14 @@ import type {
 } from "../core/types.ts";
 import type { JsonSchema, SchemaOutput, StandardSchema } from "../core/schema.ts";
 import type { TextCompletionRequest, TextCompletionResponse } from "../core/text_completions.ts";
+import type { RunToolsRequest, RunToolsResult, ToolStream } from "../core/tool_loop.ts";
 import { resolveWithSources } from "../platform/resolve_config.ts";
 import { LM_STUDIO } from "./dialects.ts";
 import { Engine } from "./engine.ts";
 import { ServerModels } from "./server_models.ts";
 import { checkDiscovery, finderFor } from "./server_search.ts";
 import { completeObject, type ObjectRequest, type ObjectResponse } from "./structured.ts";
+import { runTools, streamTools } from "./tools.ts";
 import { TextCompletions } from "./text_completion.ts";
 
 /**
@@ -230,6 +232,55 @@ export class LMStudioProvider implements ModelProvider {
     options?: CallOptions,
   ): Promise<ObjectResponse<SchemaOutput<Schema>>> {
     return completeObject(this.#server, request, options);
+  }
+
+  /**
+   * Runs the tools that the model calls, and lets it go on, until it calls none: `response` is its last answer,
+   * `messages` the whole conversation. Arguments are checked by the tool's schema; a call that fails or is not
+   * valid is told to the model. `timeoutMs` is for each answer; tools have no limit but `signal`.
+   *
+   * @throws {ApiError} code `tool_loop_limit`: it still calls tools after `maxRounds` answers.
+   * @throws as `complete()`; and what `onToolCall` throws.
+   * @see https://lmstudio.ai/docs/developer/openai-compat/tools
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider, tool } from "jsr:@patinox/lmstudio";
+   *
+   * const now = tool({ name: "now", execute: () => new Date().toISOString() });
+   * const { response } = await new LMStudioProvider().runTools({
+   *   messages: "What time is it?",
+   *   tools: [now],
+   * });
+   * console.log(response.content);
+   * ```
+   */
+  runTools(request: RunToolsRequest, options?: CallOptions): Promise<RunToolsResult> {
+    return runTools(this.#engine, this.#server, request, options);
+  }
+
+  /**
+   * As `runTools`, while it happens: pieces of the answers, calls, and their results as they finish. Returns at
+   * once; nothing is sent before the first pull. Leaving the loop stops the model and aborts the tools.
+   *
+   * @throws at the first pull, as `runTools()`; later as `streamCompletion()`, with `partial`.
+   * @see https://lmstudio.ai/docs/developer/openai-compat/tools
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider, tool } from "jsr:@patinox/lmstudio";
+   *
+   * const now = tool({ name: "now", execute: () => new Date().toISOString() });
+   * const stream = new LMStudioProvider().streamTools({ messages: "What time is it?", tools: [now] });
+   * for await (const event of stream) {
+   *   if (event.type === "chunk") console.log(event.chunk.content);
+   *   else if (event.type === "result") console.log(event.call.name, event.result);
+   * }
+   * console.log((await stream.result()).rounds);
+   * ```
+   */
+  streamTools(request: RunToolsRequest, options?: CallOptions): ToolStream {
+    return streamTools(this.#engine, this.#server, request, options);
   }
 
   /**

@@ -1,0 +1,124 @@
+/**
+ * Tools of an MCP server, as tools of a request. Written after the protocol's types, so that no MCP package is
+ * needed.
+ *
+ * @see https://modelcontextprotocol.io/specification/2025-06-18/server/tools
+ * @module
+ */
+
+import type { Tool, ToolContext } from "./messages.ts";
+import { isRecord } from "./request_checks.ts";
+import type { JsonSchema } from "./schema.ts";
+
+/** A tool as an MCP server lists it, and how to call it. */
+export interface McpTool {
+  /** The tool's name. */
+  name: string;
+  /** What it is for. */
+  description?: string | undefined;
+  /** JSON Schema of its arguments. @default {no arguments} */
+  inputSchema?: JsonSchema | undefined;
+  /** Calls it, such as by `client.callTool` of the MCP SDK. */
+  call(
+    args: Record<string, unknown>,
+    context: ToolContext,
+  ): McpToolResult | Promise<McpToolResult>;
+}
+
+/** What an MCP server answers to `tools/call`. */
+export interface McpToolResult {
+  /** Texts, images, sounds and resources. */
+  readonly content?: unknown;
+  /** The same as JSON; used where there is no content. */
+  readonly structuredContent?: unknown;
+  /** Whether the tool failed; `content` then says how. */
+  readonly isError?: boolean | undefined;
+  /** The result in the protocol's first version. */
+  readonly toolResult?: unknown;
+}
+
+/**
+ * A tool of an MCP server as one of a request. The texts of its result are told to the model, joined by line
+ * ends; what is no text is only named, with its kind and size. A result with `isError` is told as an error.
+ *
+ * @see https://lmstudio.ai/docs/developer/openai-compat/tools
+ *
+ * @example
+ * ```ts
+ * import { fromMcpTool, LMStudioProvider } from "jsr:@patinox/lmstudio";
+ *
+ * // With the MCP SDK: `(await client.listTools()).tools`, and `client.callTool` for the call.
+ * const listed = [{ name: "now", inputSchema: { type: "object" } }];
+ * const tools = listed.map((entry) =>
+ *   fromMcpTool({
+ *     ...entry,
+ *     call: () => ({ content: [{ type: "text", text: new Date().toISOString() }] }),
+ *   })
+ * );
+ * const { response } = await new LMStudioProvider().runTools({ messages: "What time is it?", tools });
+ * console.log(response.content);
+ * ```
+ */
+export function fromMcpTool(tool: McpTool): Tool {
+  const { name, description, inputSchema } = tool;
+  return {
+    name,
+    description,
+    parameters: inputSchema,
+    execute: async (args, context) => {
+      const result: unknown = await tool.call(args, context);
+      const described = describeResult(result);
+      if (isRecord(result) && result.isError === true) throw new Error(failureText(described));
+      return described;
+    },
+  };
+}
+
+function describeResult(result: unknown): unknown {
+  // Not as the protocol has it: told as any other tool's result.
+  if (!isRecord(result)) return result;
+  const { content, structuredContent, toolResult } = result;
+  const parts = Array.isArray(content) ? content : [];
+  if (parts.length > 0) return parts.map(describePart).join("\n");
+  return structuredContent ?? toolResult ?? "";
+}
+
+function failureText(described: unknown): string {
+  if (described === "") return "the tool failed";
+  return typeof described === "string" ? described : JSON.stringify(described);
+}
+
+/** The text of a part, or what stands where the model cannot see it. */
+function describePart(part: unknown): string {
+  if (!isRecord(part)) return notShown("a part without a type");
+  const { type } = part;
+  if (type === "text" && typeof part.text === "string") return part.text;
+  if (type === "image" || type === "audio") {
+    return notShown(kindAndSize(type, part.mimeType, bytesOf(part.data)));
+  }
+  if (type === "resource_link") return `[resource ${words(part.name, part.uri, part.description)}]`;
+  if (type === "resource" && isRecord(part.resource)) {
+    const { uri, mimeType, text, blob } = part.resource;
+    if (typeof text === "string") return `[resource ${words(uri)}]\n${text}`;
+    return notShown(`${kindAndSize("resource", mimeType, bytesOf(blob))}, ${words(uri)}`);
+  }
+  return notShown(typeof type === "string" ? `a part of type ${type}` : "a part without a type");
+}
+
+function notShown(what: string): string {
+  return `[not shown: ${what}]`;
+}
+
+function kindAndSize(kind: string, mimeType: unknown, bytes: number): string {
+  return `${kind}, ${words(mimeType) || "of an unknown type"}, ${bytes} bytes`;
+}
+
+/** Of base64. */
+function bytesOf(data: unknown): number {
+  if (typeof data !== "string") return 0;
+  return Math.floor(data.replace(/=+$/, "").length * 3 / 4);
+}
+
+function words(...values: unknown[]): string {
+  return values.filter((value) => typeof value === "string" && value !== "").join(" ");
+}

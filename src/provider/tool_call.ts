@@ -1,0 +1,187 @@
+/**
+ * One call of a tool: from what the model wrote to what the model is told. Whatever is wrong with it is told
+ * to the model, which can do better; only what `onToolCall` throws ends the loop.
+ *
+ * @module
+ */
+
+import { isStandardSchema } from "../api/json_schema.ts";
+import { quote } from "../core/fields.ts";
+import type { Tool, ToolCall, ToolContext } from "../core/messages.ts";
+import { checkFields, isRecord, type Refuse } from "../core/request_checks.ts";
+import type { SchemaIssue } from "../core/schema.ts";
+import type { RunToolsRequest } from "../core/tool_loop.ts";
+import { describe } from "../core/value_checks.ts";
+
+/** What the model is told of a call. */
+export interface CallOutcome {
+  readonly result: string;
+  readonly isError: boolean;
+}
+
+const DECISION_FIELDS: ReadonlySet<string> = new Set(["deny", "arguments"]);
+const DECISION_HINT =
+  'Return nothing from onToolCall to let the call run, `{ deny: "why not" }`, or `{ arguments: "{…}" }`.';
+/** A model mends the first ones; a hundred of them only cost context. */
+const MOST_ISSUES = 10;
+
+/**
+ * The tool that is meant. LM Studio shows the model names in snake_case (0.3.23), so `get_weather` may be
+ * `getWeather`, if no other can be meant.
+ */
+export function findTool(tools: readonly Tool[], name: string): Tool | undefined {
+  const exact = tools.find((tool) => tool.name === name);
+  if (exact !== undefined) return exact;
+  const folded = fold(name);
+  const similar = folded === "" ? [] : tools.filter((tool) => fold(tool.name) === folded);
+  return similar.length === 1 ? similar[0] : undefined;
+}
+
+function fold(name: string): string {
+  return name.toLowerCase().replaceAll(/[^\p{L}\p{N}]/gu, "");
+}
+
+/** Asks whether a call may run, and with which arguments; gives the call as it is to run, or why not. */
+export async function decideCall(
+  call: ToolCall,
+  onToolCall: RunToolsRequest["onToolCall"],
+  refuseCall: Refuse,
+): Promise<ToolCall | CallOutcome> {
+  const refuse: Refuse = (state) => refuseCall(state, "invalid_request", DECISION_HINT);
+  const decision: unknown = await onToolCall?.({ ...call });
+  if (decision === undefined || decision === null) return call;
+  // `false` from JavaScript is meant as a no, and must not pass as nothing.
+  if (!isRecord(decision)) {
+    const shown = typeof decision === "string" ? "text" : describe(decision);
+    throw refuse(`onToolCall gave ${shown}`);
+  }
+  checkFields(decision, DECISION_FIELDS, "field", refuse, "what onToolCall gave");
+  const { deny, arguments: text } = decision;
+  if (deny !== undefined) {
+    if (typeof deny !== "string") throw refuse(`deny is ${describe(deny)}, not text`);
+    return { result: deny === "" ? "The call was denied." : deny, isError: true };
+  }
+  if (text === undefined) return call;
+  if (typeof text !== "string") {
+    throw refuse(`arguments of onToolCall are ${describe(text)}, not JSON text`);
+  }
+  return { ...call, arguments: text };
+}
+
+/** Runs a call. Never rejects. @param isCut whether the answer ended at its limit, perhaps within the arguments. */
+export async function runCall(
+  call: ToolCall,
+  tool: Tool,
+  context: ToolContext,
+  isCut: boolean,
+): Promise<CallOutcome> {
+  try {
+    const args = await readArguments(call, tool, isCut);
+    return { result: toText(await tool.execute?.(args, context)), isError: false };
+  } catch (error) {
+    return failed(reasonOf(error));
+  }
+}
+
+/** What the model is told where it calls what is not there. */
+export function unknownTool(name: string, tools: readonly Tool[]): CallOutcome {
+  const known = tools.map((tool) => quote(tool.name)).join(", ");
+  return failed(`there is no tool ${quote(name)}; the tools are ${known || "none"}`);
+}
+
+function failed(reason: string): CallOutcome {
+  return { result: `Error: ${reason}`, isError: true };
+}
+
+/** What the schema makes of the arguments. */
+async function readArguments(
+  call: ToolCall,
+  tool: Tool,
+  isCut: boolean,
+): Promise<Record<string, unknown>> {
+  const parsed = parseArguments(call.arguments, isCut);
+  const { parameters } = tool;
+  if (!isStandardSchema(parameters)) return parsed;
+  const { validate } = parameters["~standard"];
+  if (typeof validate !== "function") return parsed;
+  const result = await parameters["~standard"].validate(parsed);
+  if (result.issues !== undefined) throw new Error(describeIssues(result.issues));
+  // The schema's output, whatever it is: `tool()` has typed `execute` by it.
+  return result.value as Record<string, unknown>;
+}
+
+function parseArguments(text: string, isCut: boolean): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text.trim() === "" ? "{}" : text);
+  } catch (error) {
+    if (isCut) {
+      throw new Error("the answer reached its token limit within the arguments; send less");
+    }
+    const problem = error instanceof Error ? ` (${error.message})` : "";
+    throw new Error(`the arguments are not valid JSON${problem}; send a JSON object`);
+  }
+  if (isRecord(value)) return value;
+  throw new Error(
+    `the arguments are ${typeof value === "string" ? "text" : describe(value)}; send a JSON object`,
+  );
+}
+
+/** Whether this is an object in JSON: what engines can read in a history. */
+export function isObjectText(text: string): boolean {
+  try {
+    return isRecord(JSON.parse(text));
+  } catch {
+    return false;
+  }
+}
+
+function describeIssues(issues: readonly SchemaIssue[]): string {
+  const shown = issues.slice(0, MOST_ISSUES).map(({ message, path = [] }) => {
+    const place = pathText(path);
+    return place === "" ? message : `${place}: ${message}`;
+  });
+  const left = issues.length - shown.length;
+  return `the arguments are not valid: ${shown.join("; ")}${left > 0 ? `; and ${left} more` : ""}`;
+}
+
+/** Such as `days[0].name`. */
+function pathText(path: NonNullable<SchemaIssue["path"]>): string {
+  return path.map((step) => typeof step === "object" ? step.key : step)
+    .reduce<string>(
+      (text, key) =>
+        typeof key === "number"
+          ? `${text}[${key}]`
+          : text === ""
+          ? String(key)
+          : `${text}.${String(key)}`,
+      "",
+    );
+}
+
+function toText(value: unknown): string {
+  if (typeof value === "string") return value;
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(value);
+  } catch {
+    // A cycle or a BigInt: the runtime's words for it say more of our side than of the model's.
+    throw new Error("the tool's result cannot be written as JSON");
+  }
+  // Nothing, a function or a symbol: there is a result all the same.
+  return text ?? "null";
+}
+
+/** What was thrown, in its own words: no stack, no cause. */
+function reasonOf(error: unknown): string {
+  try {
+    if (typeof error === "string" && error !== "") return error;
+    if (error instanceof Error || isRecord(error)) {
+      const { message } = error;
+      if (typeof message === "string" && message !== "") return message;
+    }
+  } catch {
+    // A getter that throws: nothing more to tell.
+  }
+  return "the tool failed";
+}

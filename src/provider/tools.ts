@@ -1,0 +1,396 @@
+/**
+ * The tool loop: answers of the model and runs of its tools in turn, until an answer asks for none. `runTools`
+ * and `streamTools` are the same loop, with whole answers and with streamed ones.
+ *
+ * @module
+ */
+
+import type { FetchImage } from "../api/images.ts";
+import { checkCompletionRequest, REQUEST_FIELDS } from "../api/chat_checks.ts";
+import type { ChatStream } from "../api/chat_stream.ts";
+import { ApiError, isProviderError } from "../core/errors.ts";
+import type { Message, Tool, ToolCall } from "../core/messages.ts";
+import {
+  checkCallback,
+  checkCallOptions,
+  checkFields,
+  checkNumber,
+  isRecord,
+  type Refuse,
+} from "../core/request_checks.ts";
+import type { RunToolsRequest, RunToolsResult, ToolEvent, ToolStream } from "../core/tool_loop.ts";
+import type {
+  CallOptions,
+  CompletionRequest,
+  CompletionResponse,
+  PartialAnswer,
+  StreamingChunk,
+  Usage,
+} from "../core/types.ts";
+import { describe, describeType } from "../core/value_checks.ts";
+import { untilAborted } from "../transport/timers.ts";
+import type { Engine, PreparedCompletion } from "./engine.ts";
+import { type ItemSource, LazyStream } from "./lazy_stream.ts";
+import type { ServerModels } from "./server_models.ts";
+import { addUsage, CallIds, repairAnswer, toMessages } from "./tool_answer.ts";
+import { type CallOutcome, decideCall, findTool, runCall, unknownTool } from "./tool_call.ts";
+
+const ACTION = "run tools";
+const DEFAULT_MAX_ROUNDS = 8;
+const OWN_FIELDS = ["maxRounds", "onToolCall", "parallel"] satisfies (keyof RunToolsRequest)[];
+const FIELDS: ReadonlySet<string> = new Set([...REQUEST_FIELDS, ...OWN_FIELDS]);
+const ROUNDS_RULE = {
+  form: "a whole number above 0",
+  accepts: (n: number) => Number.isInteger(n) && n > 0,
+};
+
+/** As `LMStudioProvider.runTools`. */
+export async function runTools(
+  engine: Engine,
+  server: ServerModels,
+  request: RunToolsRequest,
+  options: CallOptions | undefined,
+): Promise<RunToolsResult> {
+  const loop = new ToolLoop(engine, server, { request, options, streamSignal: undefined });
+  while (await loop.next() !== undefined);
+  return loop.response();
+}
+
+/** As `LMStudioProvider.streamTools`. */
+export function streamTools(
+  engine: Engine,
+  server: ServerModels,
+  request: RunToolsRequest,
+  options: CallOptions | undefined,
+): ToolStream {
+  let loop: ToolLoop | undefined;
+  return new LazyToolStream({
+    open: (streamSignal) => {
+      loop = new ToolLoop(engine, server, { request, options, streamSignal });
+      return Promise.resolve(loop);
+    },
+    callerSignal: options?.signal,
+    label: { action: ACTION, service: server.service },
+    isFinal: () => loop?.isOver === true,
+  });
+}
+
+class LazyToolStream extends LazyStream<ToolEvent, RunToolsResult> implements ToolStream {
+  result(): Promise<RunToolsResult> {
+    return this.response();
+  }
+}
+
+/** What the loop is started with, as it was given, so not checked. */
+interface LoopInput {
+  readonly request: unknown;
+  readonly options: unknown;
+  /** Of the stream that the events are for; without one there are whole answers and no chunks. */
+  readonly streamSignal: AbortSignal | undefined;
+}
+
+/** The request in its parts. */
+interface LoopSetup {
+  readonly completion: CompletionRequest;
+  readonly tools: readonly Tool[];
+  readonly options: CallOptions;
+  readonly maxRounds: number;
+  readonly isParallel: boolean;
+  readonly onToolCall: RunToolsRequest["onToolCall"];
+}
+
+/** A call, and the tool it is for, if there is one. */
+interface PlannedCall {
+  readonly call: ToolCall;
+  readonly tool: Tool | undefined;
+}
+
+/** An answer, and its last chunk, which is given out when it is known whether the answer is the last. */
+interface Answer {
+  readonly response: CompletionResponse;
+  readonly finalChunk: StreamingChunk | undefined;
+}
+
+class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
+  readonly #engine: Engine;
+  readonly #server: ServerModels;
+  readonly #refuse: Refuse;
+  readonly #input: LoopInput;
+  readonly #events: AsyncGenerator<ToolEvent, void, undefined>;
+  /** Aborted by the caller, by leaving, and by a failure: what still runs then is for nobody. */
+  readonly #controller = new AbortController();
+  #stream: ChatStream | undefined;
+  #lastAnswer: CompletionResponse | undefined;
+  #result: RunToolsResult | undefined;
+
+  constructor(engine: Engine, server: ServerModels, input: LoopInput) {
+    this.#engine = engine;
+    this.#server = server;
+    this.#refuse = server.refuse(ACTION);
+    this.#input = input;
+    this.#events = this.#run();
+  }
+
+  /** Whether the model needs no more tools: nothing comes after the event given last. */
+  get isOver(): boolean {
+    return this.#result !== undefined;
+  }
+
+  async next(): Promise<ToolEvent | undefined> {
+    const { done, value } = await this.#events.next();
+    return done === true ? undefined : value;
+  }
+
+  take(): undefined {
+    return undefined;
+  }
+
+  partial(): PartialAnswer | undefined {
+    const partial = this.#stream?.partial();
+    if (partial !== undefined || this.#lastAnswer === undefined) return partial;
+    const { content, reasoning, toolCalls } = this.#lastAnswer;
+    return { content, ...(reasoning === undefined ? {} : { reasoning }), toolCalls };
+  }
+
+  response(): RunToolsResult {
+    if (this.#result === undefined) throw new TypeError("The tool loop is not over");
+    return this.#result;
+  }
+
+  close(): void {
+    if (!this.isOver) this.#abort(new DOMException("The stream is over", "AbortError"));
+    // Whatever it waits for has ended with the signal.
+    this.#events.return().catch(() => {});
+  }
+
+  #abort(reason: unknown): void {
+    this.#stream?.close();
+    this.#controller.abort(reason);
+  }
+
+  async *#run(): AsyncGenerator<ToolEvent, void, undefined> {
+    const setup = this.#check();
+    const signal = this.#input.streamSignal ?? setup.options.signal;
+    signal?.throwIfAborted();
+    const onAbort = (): void => this.#controller.abort(signal?.reason);
+    signal?.addEventListener("abort", onAbort);
+    try {
+      yield* this.#converse(setup);
+    } catch (error) {
+      this.#abort(error);
+      throw error;
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+      this.#stream?.close();
+    }
+  }
+
+  /** Refuses what cannot be run, but for what the engine refuses. */
+  #check(): LoopSetup {
+    const refuse = this.#refuse;
+    const { request, options } = this.#input;
+    const checked = checkCallOptions(options, refuse);
+    if (!isRecord(request)) {
+      throw refuse(`the request is ${describeType(request)}, not an object`);
+    }
+    checkFields(request, FIELDS, "field", refuse);
+    const { maxRounds, onToolCall, parallel, ...rest } = request;
+    checkNumber("maxRounds", maxRounds, ROUNDS_RULE, refuse);
+    checkCallback("onToolCall", onToolCall, refuse);
+    if (parallel !== undefined && typeof parallel !== "boolean") {
+      throw refuse(`parallel is ${describe(parallel)}, not true or false`);
+    }
+    const completion = checkCompletionRequest(rest, refuse);
+    // What the caller does to the list later must not change a loop that is under way.
+    const tools = [...completion.tools ?? []];
+    return {
+      completion: completion.tools === undefined ? completion : { ...completion, tools },
+      tools,
+      options: checked,
+      maxRounds: typeof maxRounds === "number" ? maxRounds : DEFAULT_MAX_ROUNDS,
+      isParallel: parallel !== false,
+      onToolCall: onToolCall as RunToolsRequest["onToolCall"],
+    };
+  }
+
+  async *#converse(setup: LoopSetup): AsyncGenerator<ToolEvent, void, undefined> {
+    const { maxRounds } = setup;
+    const messages = toMessages(setup.completion.messages);
+    const ids = new CallIds(messages);
+    const { signal } = this.#controller;
+    const fetchImage = fetchOnce(this.#server.imageFetcher(ACTION, { ...setup.options, signal }));
+    let completion = setup.completion;
+    let usage: Usage | undefined;
+    for (let round = 1;; round++) {
+      const request = { ...completion, messages };
+      const prepared = await this.#attempt(() =>
+        this.#engine.prepare(ACTION, request, setup.options, { signal, fetchImage })
+      );
+      const answer = yield* this.#answer(prepared, round);
+      const response = repairAnswer(answer.response, ids);
+      this.#lastAnswer = response;
+      messages.push(response.message);
+      usage = addUsage(usage, response.usage);
+      const calls = planCalls(response, setup);
+      if (calls.length === 0) {
+        this.#result = { response, messages, rounds: round, ...(usage ? { usage } : {}) };
+      }
+      const chunk = answer.finalChunk;
+      if (chunk !== undefined) yield { type: "chunk", round, chunk };
+      if (this.isOver) return;
+      if (round === maxRounds) throw this.#limitError(prepared.action, maxRounds);
+      messages.push(...yield* this.#runCalls(calls, messages, round, setup));
+      completion = {
+        ...completion,
+        // What was chosen for the first round is asked to the end, whatever is loaded meanwhile.
+        model: prepared.model,
+        toolChoice: laterChoice(completion.toolChoice),
+      };
+    }
+  }
+
+  async *#answer(
+    prepared: PreparedCompletion,
+    round: number,
+  ): AsyncGenerator<ToolEvent, Answer, undefined> {
+    if (this.#input.streamSignal === undefined) {
+      const response = await this.#attempt(() => this.#engine.answer(prepared));
+      return { response, finalChunk: undefined };
+    }
+    const stream = this.#engine.openStream(prepared);
+    this.#stream = stream;
+    while (true) {
+      const chunk = await this.#attempt(() => stream.next());
+      if (chunk === undefined || chunk.isFinal) {
+        this.#stream = undefined;
+        return { response: stream.response(), finalChunk: chunk };
+      }
+      yield { type: "chunk", round, chunk };
+    }
+  }
+
+  /** Asks the server; what had arrived before a failure is not lost with it. */
+  async #attempt<T>(ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask();
+    } catch (error) {
+      const partial = this.partial();
+      const isOwn = isProviderError(error) && error !== this.#controller.signal.reason;
+      if (isOwn && error.partial === undefined && partial !== undefined) {
+        Object.defineProperty(error, "partial", { value: partial, configurable: true });
+      }
+      throw error;
+    }
+  }
+
+  /** Runs the calls of an answer, and gives the messages that answer them, in the order of the calls. */
+  async *#runCalls(
+    calls: readonly PlannedCall[],
+    messages: readonly Message[],
+    round: number,
+    setup: LoopSetup,
+  ): AsyncGenerator<ToolEvent, Message[], undefined> {
+    const isCut = this.#lastAnswer?.finishReason === "length";
+    const results = new Map<PlannedCall, string>();
+    for (const group of setup.isParallel ? [calls] : calls.map((call) => [call])) {
+      for (const { call } of group) yield { type: "call", round, call: { ...call } };
+      const running = this.#start(group, messages, isCut, setup);
+      while (running.size > 0) {
+        const race = Promise.race(running.values());
+        const { planned, call, outcome } = await untilAborted(race, this.#controller.signal);
+        running.delete(planned);
+        results.set(planned, outcome.result);
+        yield { type: "result", round, call: { ...call }, ...outcome };
+      }
+    }
+    return calls.map((planned): Message => ({
+      role: "tool",
+      toolCallId: planned.call.id,
+      content: results.get(planned) ?? "",
+    }));
+  }
+
+  /** Starts calls that run together. People are asked one thing at a time: `onToolCall` about one after the other. */
+  #start(
+    group: readonly PlannedCall[],
+    messages: readonly Message[],
+    isCut: boolean,
+    { tools, onToolCall }: LoopSetup,
+  ): Map<PlannedCall, Promise<FinishedCall>> {
+    const { signal } = this.#controller;
+    const running = new Map<PlannedCall, Promise<FinishedCall>>();
+    let asked: Promise<unknown> = Promise.resolve();
+    for (const planned of group) {
+      const { call, tool } = planned;
+      const decided = asked.then(() => {
+        signal.throwIfAborted();
+        return tool === undefined
+          ? unknownTool(call.name, tools)
+          : decideCall(call, onToolCall, this.#refuse);
+      });
+      const finished = decided.then(async (decision): Promise<FinishedCall> => {
+        // The question may have taken long.
+        signal.throwIfAborted();
+        if (tool === undefined || "result" in decision) {
+          return { planned, call, outcome: decision as CallOutcome };
+        }
+        const context = { toolCallId: call.id, signal, messages: [...messages] };
+        return { planned, call: decision, outcome: await runCall(decision, tool, context, isCut) };
+      });
+      // Nobody waits for it after an abort.
+      finished.catch(() => {});
+      asked = decided;
+      running.set(planned, finished);
+    }
+    return running;
+  }
+
+  #limitError(action: string, maxRounds: number): ApiError {
+    const answers = maxRounds === 1 ? "1 answer" : `${maxRounds} answers`;
+    return new ApiError(
+      `Cannot ${action}: after ${answers}, which is maxRounds, the model still calls tools`,
+      {
+        code: "tool_loop_limit",
+        service: this.#server.service,
+        endpoint: this.#server.config.baseUrl,
+        partial: this.partial(),
+      },
+    );
+  }
+}
+
+interface FinishedCall {
+  readonly planned: PlannedCall;
+  /** As it was run. */
+  readonly call: ToolCall;
+  readonly outcome: CallOutcome;
+}
+
+/** The calls to run; none where the caller is to run one: the others of that answer wait for it. */
+function planCalls(
+  { toolCalls }: CompletionResponse,
+  { tools, completion }: LoopSetup,
+): PlannedCall[] {
+  if (completion.toolChoice === "none") return [];
+  const calls = toolCalls.map((call): PlannedCall => {
+    const tool = findTool(tools, call.name);
+    return { tool, call: tool === undefined ? call : { ...call, name: tool.name } };
+  });
+  const isForCaller = calls.some(({ tool }) => tool !== undefined && tool.execute === undefined);
+  return isForCaller ? [] : calls;
+}
+
+/** Asked again, the model could never stop calling. */
+function laterChoice(choice: CompletionRequest["toolChoice"]): CompletionRequest["toolChoice"] {
+  return choice === undefined || choice === "none" ? choice : "auto";
+}
+
+/** Every round sends the whole conversation: what was fetched for the first is not fetched again. */
+function fetchOnce(fetchImage: FetchImage): FetchImage {
+  const fetched = new Map<string, Uint8Array>();
+  return async (url, path, failed) => {
+    const bytes = fetched.get(url.href) ?? await fetchImage(url, path, failed);
+    fetched.set(url.href, bytes);
+    return bytes;
+  };
+}
