@@ -25,6 +25,18 @@ export type {
   ResolvedConfig,
 } from "./src/core/config.ts";
 
+export type { LMStudioModels } from "./src/provider/models.ts";
+export type {
+  DownloadOptions,
+  DownloadProgress,
+  DownloadStatus,
+  EnsureLoadedOptions,
+  LoadConfig,
+  LoadedModel,
+  LoadOptions,
+  ModelLease,
+} from "./src/core/model_management.ts";
+
 export type {
   AssistantMessage,
   ContentPart,

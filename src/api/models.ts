@@ -29,6 +29,8 @@ export const LMSTUDIO_LISTINGS: readonly Listing[] = [
 ];
 
 const LISTING_TIMEOUT_MS = 30_000;
+/** A server may be updated while we run; until this long after, it is taken for the old one. */
+const REMEMBERED_MS = 30_000;
 /** Servers that tell no context length: what the framework assumes. */
 const DEFAULT_MAX_TOKENS = 4096;
 
@@ -38,6 +40,7 @@ export class ModelLister {
   readonly #listings: readonly Listing[];
   readonly #provider: string;
   #remembered: Listing | undefined;
+  #rememberedAt = 0;
 
   constructor(transport: Transport, listings: readonly Listing[], provider: string) {
     this.#transport = transport;
@@ -47,13 +50,14 @@ export class ModelLister {
 
   /** Asks the server. On to the next listing at an unknown route, a 404 or another shape, at nothing else. */
   async list(options: CallOptions): Promise<ModelInfo[]> {
-    const remembered = this.#remembered;
+    const remembered = this.lacksNewest ? this.#remembered : undefined;
     const others = this.#listings.filter((listing) => listing !== remembered);
     const startedAt = performance.now();
     let last: unknown;
     for (const listing of remembered === undefined ? others : [remembered, ...others]) {
       try {
         const models = await this.#ask(listing, options, startedAt);
+        if (listing !== remembered) this.#rememberedAt = performance.now();
         this.#remembered = listing;
         return models;
       } catch (error) {
@@ -62,6 +66,12 @@ export class ModelLister {
       }
     }
     throw noListing(last);
+  }
+
+  /** Whether the listing that tells most was found to be missing, not long ago. */
+  get lacksNewest(): boolean {
+    return this.#remembered !== undefined && this.#remembered !== this.#listings[0] &&
+      performance.now() - this.#rememberedAt <= REMEMBERED_MS;
   }
 
   async #ask(listing: Listing, options: CallOptions, startedAt: number): Promise<ModelInfo[]> {
@@ -228,7 +238,8 @@ function toModelInfo(
   return withoutUndefined({ ...fields, capabilities }) as ModelInfo;
 }
 
-function withoutUndefined<T extends object>(
+/** A copy without what is `undefined`. */
+export function withoutUndefined<T extends object>(
   fields: T,
 ): { [K in keyof T]: Exclude<T[K], undefined> } {
   // A loop: `Object.fromEntries` takes six times as long, which a listing of hundreds shows.

@@ -95,7 +95,7 @@ function fold(name: string): string {
 }
 
 /** How many letters to add, drop, replace or swap with their neighbour. */
-function editDistance(a: string, b: string): number {
+export function editDistance(a: string, b: string): number {
   if (a.length > LONGEST_COMPARED || b.length > LONGEST_COMPARED) return Infinity;
   let beforePrevious: number[] = [];
   let previous = Array.from({ length: b.length + 1 }, (_, index) => index);

@@ -22,6 +22,7 @@ import type { RunToolsRequest, RunToolsResult, ToolStream } from "../core/tool_l
 import { resolveWithSources } from "../platform/resolve_config.ts";
 import { LM_STUDIO } from "./dialects.ts";
 import { Engine } from "./engine.ts";
+import { LMStudioModels } from "./models.ts";
 import { ServerModels } from "./server_models.ts";
 import { checkDiscovery, finderFor } from "./server_search.ts";
 import { completeObject, type ObjectRequest, type ObjectResponse } from "./structured.ts";
@@ -47,6 +48,8 @@ import { TextCompletions } from "./text_completion.ts";
 export class LMStudioProvider implements ModelProvider {
   /** `"lmstudio"`. */
   readonly name = "lmstudio" as const;
+  /** Finding, loading, unloading and downloading models. */
+  readonly models: LMStudioModels;
   readonly #server: ServerModels;
   readonly #engine: Engine;
   readonly #texts: TextCompletions;
@@ -63,6 +66,7 @@ export class LMStudioProvider implements ModelProvider {
     this.#server = new ServerModels(config, LM_STUDIO, options.env);
     this.#engine = new Engine(this.#server);
     this.#texts = new TextCompletions(this.#server);
+    this.models = new LMStudioModels(this.#server);
     this.#entries = entries;
   }
 

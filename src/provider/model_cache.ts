@@ -19,6 +19,8 @@ export class ModelCache {
   readonly #list: (options: CallOptions) => Promise<ModelInfo[]>;
   #models: readonly ModelInfo[] | undefined;
   #listedAt = 0;
+  /** How often it was dropped. */
+  #drops = 0;
   /** By the options they were asked with: a limit of one caller, or its headers, are not another's. */
   readonly #rounds = new Map<string, Round>();
 
@@ -42,7 +44,7 @@ export class ModelCache {
     options.signal?.throwIfAborted();
     const { signal, onStatus: _, ...rest } = options;
     // A limit runs from each caller's own beginning: who comes later must not get what is left of another's.
-    if (rest.timeoutMs !== undefined) return await this.#ask(options);
+    if (rest.timeoutMs !== undefined) return await this.ask(options);
     const key = keyOf(rest);
     const round = this.#rounds.get(key) ?? this.#begin(key, rest);
     round.waiting++;
@@ -51,33 +53,41 @@ export class ModelCache {
     } finally {
       round.waiting--;
       // Nobody waits any more: one caller's abort must not fail the others, the last one's ends it.
-      if (round.waiting === 0 && this.#rounds.get(key) === round) {
-        this.#rounds.delete(key);
+      if (round.waiting === 0) {
+        if (this.#rounds.get(key) === round) this.#rounds.delete(key);
         round.controller.abort();
       }
     }
   }
 
-  /** Keeps a listing that was asked for anyway. */
-  put(models: readonly ModelInfo[]): void {
-    this.#models = models;
-    this.#listedAt = performance.now();
+  /** A new listing that is shared with nobody. */
+  async ask(options: CallOptions): Promise<ModelInfo[]> {
+    const drops = this.#drops;
+    const models = await this.#list(options);
+    // Asked before the models changed, it may say what was.
+    if (drops === this.#drops) {
+      this.#models = models;
+      this.#listedAt = performance.now();
+    }
+    return models;
+  }
+
+  /** Forgets the listing, and what listings under way will say: the server's models have changed. */
+  drop(): void {
+    this.#models = undefined;
+    // Who waits for one goes on waiting; who comes now begins another.
+    this.#rounds.clear();
+    this.#drops++;
   }
 
   #begin(key: string, options: CallOptions): Round {
     const controller = new AbortController();
-    const models = this.#ask({ ...options, signal: controller.signal });
+    const models = this.ask({ ...options, signal: controller.signal });
     // Every waiter may have left by the time it fails.
     models.catch(() => {});
     const round: Round = { models, controller, waiting: 0 };
     this.#rounds.set(key, round);
     return round;
-  }
-
-  async #ask(options: CallOptions): Promise<ModelInfo[]> {
-    const models = await this.#list(options);
-    this.put(models);
-    return models;
   }
 }
 

@@ -6,6 +6,7 @@
  */
 
 import { ModelNotAvailableError } from "../core/errors.ts";
+import { withoutCopies } from "../core/model_names.ts";
 import type { ModelInfo } from "../core/types.ts";
 
 const LONGEST_NAME = 80;
@@ -26,7 +27,9 @@ export interface ChoiceContext {
 export function chooseChatModel(models: readonly ModelInfo[], context: ChoiceContext): string {
   const candidates = models.filter((model) => model.type === "llm");
   const isStateKnown = candidates.some((model) => model.loaded !== undefined);
-  const eligible = isStateKnown ? candidates.filter((model) => model.loaded === true) : candidates;
+  const eligible = withoutCopies(
+    isStateKnown ? candidates.filter((model) => model.loaded === true) : candidates,
+  );
   const [only] = eligible;
   if (only !== undefined && eligible.length === 1) return nameToAsk(only);
   const state = eligible.length > 1
@@ -53,14 +56,16 @@ export function chooseEmbeddingModel(
 ): string {
   const candidates = models.filter((model) => model.type === "embedding");
   const loaded = candidates.filter((model) => model.loaded === true);
-  const eligible = loaded.length > 0 ? loaded : candidates;
+  const eligible = withoutCopies(loaded.length > 0 ? loaded : candidates);
   const [only] = eligible;
   if (only !== undefined && eligible.length === 1) return nameToAsk(only);
   const state = candidates.length === 0
     ? "no model was named and the server lists no embedding model"
     : `no model was named and the server has several for embeddings (${names(eligible)})`;
   const hint = candidates.length === 0
-    ? "Download one, such as `lms get nomic-embed-text-v1.5`."
+    ? context.service === "LM Studio"
+      ? "Download one, such as `lms get nomic-embed-text-v1.5`."
+      : "Add one to the server, or name a model in the request."
     : "Name one of them as `model` in the request, or as `embeddingModel` in the provider's options.";
   throw noModel(state, eligible, hint, context);
 }
@@ -87,8 +92,13 @@ function noModel(
 }
 
 function names(models: readonly ModelInfo[]): string {
+  return shownNames(models.map(({ id }) => id));
+}
+
+/** Ids of models in an error message, not more than anybody reads. */
+export function shownNames(ids: readonly string[], most = 10): string {
   // The server's words: of any length, with any characters.
-  const shown = models.slice(0, 10)
-    .map(({ id }) => id.replace(/\p{C}/gu, "").slice(0, LONGEST_NAME)).join(", ");
-  return models.length > 10 ? `${shown} and ${models.length - 10} more` : shown;
+  const shown = ids.slice(0, most)
+    .map((id) => id.replace(/\p{C}/gu, "").slice(0, LONGEST_NAME)).join(", ");
+  return ids.length > most ? `${shown} and ${ids.length - most} more` : shown;
 }

@@ -80,10 +80,24 @@ export class ServerModels {
 
   /** What the server has now. The array is the caller's. */
   async list(options: CallOptions): Promise<ModelInfo[]> {
-    const models = await this.#lister.list(options);
-    this.#cache.put(models);
+    const models = await this.#cache.ask(options);
     // The cache must not change when the caller sorts or edits what it got.
     return structuredClone(models);
+  }
+
+  /** What the server has now, asked for together with whoever asks at the same time. Not to be changed. */
+  async listTogether(options: CallOptions): Promise<readonly ModelInfo[]> {
+    return await this.#cache.refresh(options);
+  }
+
+  /** The models have changed: nothing that was listed before counts any more. */
+  forget(): void {
+    this.#cache.drop();
+  }
+
+  /** Whether the last listing, not long ago, showed a server without the routes of the newest API. */
+  get lacksNewestApi(): boolean {
+    return this.#lister.lacksNewest;
   }
 
   /** The model of this name, under any spelling; `undefined` where there is none or the server cannot say. */

@@ -4,6 +4,7 @@ import { describeUnknownField, nearestName, quote } from "../core/fields.ts";
 import { describe } from "../core/value_checks.ts";
 import type {
   FakeAnswer,
+  FakeDownload,
   FakeFault,
   FakeLMStudioOptions,
   FakeModel,
@@ -22,6 +23,9 @@ const OPTIONS: Fields<FakeLMStudioOptions> = {
   version: true,
   jit: true,
   jitLoadMs: true,
+  loadMs: true,
+  autoEvict: true,
+  downloads: true,
   firstTokenMs: true,
   tokenMs: true,
   streamHeaders: true,
@@ -63,6 +67,14 @@ const ANSWER: Fields<FakeAnswer> = {
   model: true,
 };
 
+const DOWNLOAD: Fields<FakeDownload> = {
+  model: true,
+  sizeBytes: true,
+  progress: true,
+  error: true,
+  bytesPerSecond: true,
+};
+
 const TOOL_CALL: Fields<FakeToolCall> = { name: true, arguments: true, id: true };
 
 const FAULT: Fields<FakeFault> = { path: true, skip: true, times: true, fault: true };
@@ -86,7 +98,7 @@ export function checkFakeOptions(options: FakeLMStudioOptions): void {
   if (!isObject(options)) throw unusable(`the options are ${describe(options)}, not an object`);
   const unknown = describeUnknownField(options, new Set(Object.keys(OPTIONS)), "option");
   if (unknown !== undefined) throw unusable(unknown);
-  const { models, replies, faults } = options;
+  const { models, replies, faults, downloads } = options;
   for (const [path, model] of entriesOf("models", models)) {
     if (typeof model === "string") continue;
     const { id } = checkFields(path, model, MODEL);
@@ -94,6 +106,10 @@ export function checkFakeOptions(options: FakeLMStudioOptions): void {
   }
   if (typeof replies !== "function") {
     for (const [path, reply] of entriesOf("replies", replies)) checkReply(path, reply);
+  }
+  for (const [path, download] of entriesOf("downloads", downloads)) {
+    const { model } = checkFields(path, download, DOWNLOAD);
+    if (typeof model !== "string") throw unusable(`${path}.model is ${describe(model)}, not text`);
   }
   for (const [path, entry] of entriesOf("faults", faults)) {
     checkFaultKind(`${path}.fault`, checkFields(path, entry, FAULT).fault);

@@ -7,6 +7,7 @@ import { embeddingRoutes } from "./fake_embeddings.ts";
 import { Exchange } from "./fake_exchange.ts";
 import { answerInstead, brokenConnection, FaultList, placeOf, spoil } from "./fake_faults.ts";
 import { listen } from "./fake_listener.ts";
+import { managementRoutes } from "./fake_management.ts";
 import { ModelStore } from "./fake_models.ts";
 import type { FakeLMStudio, FakeLMStudioOptions, RecordedRequest } from "./fake_options.ts";
 import {
@@ -101,6 +102,7 @@ class FakeServer {
       jit: options.jit ?? true,
       jitLoadMs: options.jitLoadMs ?? 0,
       substitution: options.substitution ?? true,
+      autoEvict: (options.autoEvict ?? true) && isSince(version, "0.3.9"),
     });
     const { reasoningField = "reasoning_content" } = options;
     const chat = { version, firstTokenMs, tokenMs, reasoningField };
@@ -110,6 +112,7 @@ class FakeServer {
       ...chatRoutes(models, script, ids, chat),
       ...completionRoutes(models, script, ids, chat),
       ...embeddingRoutes(models),
+      ...managementRoutes(models, ids, options),
     ];
   }
 

@@ -50,6 +50,8 @@ export interface Instance {
   readonly id: string;
   readonly model: StoredModel;
   readonly contextLength: number;
+  /** The rest of how it was loaded, in the words of the wire. */
+  readonly config: JsonObject;
   /** Loaded by a request, so that the next such load throws it out. */
   readonly jit: boolean;
   /** Set when it is thrown out; whoever generates with it has to stop. */
@@ -86,6 +88,14 @@ export interface ModelStoreOptions {
   readonly jit: boolean;
   readonly jitLoadMs: number;
   readonly substitution: boolean;
+  /** Whether a load by a request throws out what was loaded so before. */
+  readonly autoEvict: boolean;
+}
+
+/** How a copy is to be loaded, in the words of the wire. */
+export interface FakeLoadConfig {
+  readonly context_length?: number;
+  readonly [name: string]: unknown;
 }
 
 /** Knows the models and their copies in memory. */
@@ -116,8 +126,7 @@ export class ModelStore {
     signal: AbortSignal,
   ): Promise<Instance> {
     const instance = this.#instances.find((instance) => instance.id === name);
-    const model = instance?.model ??
-      this.#models.find((model) => model.id === name || model.variant === name);
+    const model = instance?.model ?? this.find(name);
     if (model !== undefined && model.type !== type) {
       throw refuseModel(404, `Failed to load model "${name}". Error: Model is not ${type}.`);
     }
@@ -218,13 +227,46 @@ export class ModelStore {
     }
     const [loadedMeanwhile] = this.#of(model);
     if (loadedMeanwhile !== undefined) return loadedMeanwhile;
-    for (const instance of this.#instances) instance.unloaded = instance.jit;
-    this.#instances = this.#instances.filter((instance) => !instance.unloaded);
+    if (this.#options.autoEvict) this.#remove((instance) => instance.jit);
     return this.#add(model, model.id, true);
   }
 
-  #add(model: StoredModel, id: string, jit: boolean): Instance {
-    const instance = { id, model, contextLength: model.contextLength, jit, unloaded: false };
+  /** The downloaded model of this key, or of this variant's. */
+  find(name: unknown): StoredModel | undefined {
+    return this.#models.find((model) => model.id === name || model.variant === name);
+  }
+
+  /** One more copy in memory, which nothing throws out. */
+  add(model: StoredModel, config: FakeLoadConfig): Instance {
+    let id = model.id;
+    for (let copy = 2; this.#instances.some((instance) => instance.id === id); copy++) {
+      id = `${model.id}:${copy}`;
+    }
+    return this.#add(model, id, false, config);
+  }
+
+  /** Throws a copy out; whether it was there. */
+  remove(id: unknown): boolean {
+    return this.#remove((instance) => instance.id === id);
+  }
+
+  /** A model has been downloaded. */
+  addModel(given: FakeModel): void {
+    this.#models.push(fillIn(given));
+  }
+
+  #remove(isMeant: (instance: Instance) => boolean): boolean {
+    const before = this.#instances;
+    this.#instances = before.filter((instance) => !isMeant(instance));
+    for (const instance of before) instance.unloaded ||= isMeant(instance);
+    return this.#instances.length < before.length;
+  }
+
+  #add(model: StoredModel, id: string, jit: boolean, given: FakeLoadConfig = {}): Instance {
+    const { context_length = model.contextLength, ...config } = given;
+    // Assumed: nobody was seen to ask for more than a model has.
+    const contextLength = Math.min(context_length, model.maxContextLength);
+    const instance = { id, model, contextLength, config, jit, unloaded: false };
     this.#instances.push(instance);
     return instance;
   }
@@ -271,17 +313,6 @@ function encodeOpenAIModel(id: string): JsonObject {
 
 function encodeV1(model: StoredModel, instances: readonly Instance[]): JsonObject {
   const isLLM = model.type === "llm";
-  const config = (instance: Instance) =>
-    isLLM
-      ? {
-        context_length: instance.contextLength,
-        eval_batch_size: 512,
-        parallel: 4,
-        flash_attention: true,
-        ...(model.numExperts === undefined ? {} : { num_experts: model.numExperts }),
-        offload_kv_cache_to_gpu: true,
-      }
-      : { context_length: instance.contextLength };
   return {
     type: model.type,
     publisher: model.publisher,
@@ -291,7 +322,10 @@ function encodeV1(model: StoredModel, instances: readonly Instance[]): JsonObjec
     quantization: { name: model.quantization, bits_per_weight: model.bitsPerWeight },
     size_bytes: model.sizeBytes,
     params_string: model.params,
-    loaded_instances: instances.map((instance) => ({ id: instance.id, config: config(instance) })),
+    loaded_instances: instances.map((instance) => ({
+      id: instance.id,
+      config: encodeConfig(instance, { parallel: 4 }),
+    })),
     max_context_length: model.maxContextLength,
     format: model.format,
     ...(isLLM
@@ -308,6 +342,23 @@ function encodeV1(model: StoredModel, instances: readonly Instance[]): JsonObjec
         selected_variant: model.variant,
       }
       : {}),
+  };
+}
+
+/** How a copy is loaded; of an embedding model there is only the context. */
+export function encodeConfig(
+  { model, contextLength, config }: Instance,
+  more: JsonObject = {},
+): JsonObject {
+  if (model.type === "embedding") return { context_length: contextLength };
+  return {
+    context_length: contextLength,
+    eval_batch_size: 512,
+    ...more,
+    flash_attention: true,
+    ...(model.numExperts === undefined ? {} : { num_experts: model.numExperts }),
+    offload_kv_cache_to_gpu: true,
+    ...config,
   };
 }
 

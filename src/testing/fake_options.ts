@@ -26,6 +26,18 @@ export interface FakeLMStudioOptions {
   jit?: boolean | undefined;
   /** Milliseconds of silence while a model is loaded by a request. @default {0} */
   jitLoadMs?: number | undefined;
+  /** Milliseconds that `POST /api/v1/models/load` takes. @default {0} */
+  loadMs?: number | undefined;
+  /**
+   * Whether loading a model by a request throws out the one that was loaded so before, even in the middle of an
+   * answer. Before 0.3.9 never. @default {true}
+   */
+  autoEvict?: boolean | undefined;
+  /**
+   * What can be downloaded, and how that goes; anything else is not there.
+   * @default {`ibm/granite-4-micro`, which takes four looks}
+   */
+  downloads?: readonly FakeDownload[] | undefined;
   /** Milliseconds until the first token. @default {0} */
   firstTokenMs?: number | undefined;
   /** Milliseconds between tokens; an answer that is not streamed waits for all of them. @default {0} */
@@ -87,6 +99,24 @@ export interface FakeModel {
   dimensions?: number | undefined;
   /** Loading it fails with this message. @default {it loads} */
   loadError?: string | undefined;
+}
+
+/** A model that can be downloaded, and what each look at its download shows. */
+export interface FakeDownload {
+  /** What is asked for: a name of the catalogue, or a link to Hugging Face. */
+  model: string;
+  /** Size in the end. @default {2279145003} */
+  sizeBytes?: number | undefined;
+  /**
+   * What the answers show, one after the other, the start's first; the last one stays. A number is the share that
+   * is there, 1 is completed; a pause and a failure keep the share before them.
+   * @default {[0, 0.25, 0.5, 0.75, 1]}
+   */
+  progress?: readonly (number | "paused" | "failed")[] | undefined;
+  /** Why it fails, in the field `error`. @default {nothing is said} */
+  error?: string | undefined;
+  /** Speed to report. @default {7834710.74} */
+  bytesPerSecond?: number | undefined;
 }
 
 /** What the model says: its text, or more than that. */

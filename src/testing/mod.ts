@@ -15,6 +15,7 @@ export type {
   EmptyStreamFault,
   ErrorFrameFault,
   FakeAnswer,
+  FakeDownload,
   FakeFault,
   FakeListener,
   FakeListenOptions,

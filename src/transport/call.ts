@@ -59,6 +59,8 @@ export interface TransportRequest {
   readonly model?: string | undefined;
   /** First version of the server that has the route, where not every version in use does. */
   readonly since?: string | undefined;
+  /** Whether a 2xx body is the answer although it has a field `error`: of a job that failed it tells why. */
+  readonly isAnswer?: ((value: unknown) => boolean) | undefined;
   /** What had arrived of the answer, for errors. */
   readonly partial?: (() => PartialAnswer | undefined) | undefined;
 }

@@ -86,7 +86,7 @@ export class Transport {
         const start = body.text.slice(0, 32 * SNIPPET_LENGTH);
         throw errorFromUndecodable({ status, bodyText: start }, state, context);
       }
-      const value = decodeJson(status, body.text, context);
+      const value = decodeJson(status, body.text, context, request.isAnswer);
       return { value, elapsedMs: performance.now() - startedAt, context };
     } finally {
       call.finish();
@@ -103,7 +103,12 @@ export class Transport {
 }
 
 /** Decodes a 2xx body. @throws what the body says, or that it says nothing readable. */
-export function decodeJson(status: number, text: string, context: ErrorContext): unknown {
+export function decodeJson(
+  status: number,
+  text: string,
+  context: ErrorContext,
+  isAnswer?: TransportRequest["isAnswer"],
+): unknown {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -111,7 +116,7 @@ export function decodeJson(status: number, text: string, context: ErrorContext):
     // The parser's own message quotes the body, so it is not passed on as the cause.
     throw errorFromUndecodable({ status, bodyText: text }, "the answer is not JSON", context);
   }
-  const wire = readWireError(value);
+  const wire = isAnswer?.(value) === true ? undefined : readWireError(value);
   if (wire !== undefined) throw errorFromWire(wire, status, context);
   return value;
 }

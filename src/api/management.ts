@@ -1,0 +1,254 @@
+/**
+ * Loading, unloading and downloading: `POST /api/v1/models/load`, `/unload` and `/download`, and
+ * `GET /api/v1/models/download/status/{job}`, all since 0.4.0.
+ *
+ * @see https://lmstudio.ai/docs/developer/rest/load
+ * @see https://lmstudio.ai/docs/developer/rest/unload
+ * @see https://lmstudio.ai/docs/developer/rest/download
+ * @see https://lmstudio.ai/docs/developer/rest/download-status
+ * @module
+ */
+
+import { ApiError, isProviderError } from "../core/errors.ts";
+import type {
+  DownloadOptions,
+  DownloadProgress,
+  LoadConfig,
+  LoadedModel,
+  LoadOptions,
+} from "../core/model_management.ts";
+import { isRecord } from "../core/request_checks.ts";
+import type { CallOptions, ModelInfo } from "../core/types.ts";
+import type { ErrorContext } from "../transport/error_mapping.ts";
+import { malformedResponse, type Transport } from "../transport/transport.ts";
+import { withoutUndefined } from "./models.ts";
+
+/** First version with these routes. */
+export const MANAGEMENT_SINCE = "0.4.0";
+
+const STATUS_TIMEOUT_MS = 30_000;
+const LONGEST_REASON = 200;
+
+/** A job as it is. */
+export interface DownloadJob {
+  readonly progress: DownloadProgress;
+  /** Of a job that failed: what to throw. */
+  readonly failure?: ApiError | undefined;
+}
+
+/** Loads a model, whether or not it is in memory already. No limit: that may take minutes. */
+export async function requestLoad(
+  transport: Transport,
+  model: { readonly name: string; readonly type: ModelInfo["type"] },
+  load: LoadOptions,
+  action: string,
+  options: CallOptions,
+): Promise<LoadedModel> {
+  const { value, elapsedMs, context } = await transport.json(
+    {
+      method: "POST",
+      path: "/api/v1/models/load",
+      // The server refuses keys it does not know: no others than these, and none that was not given.
+      body: {
+        model: model.name,
+        ...withoutUndefined({
+          context_length: load.contextLength,
+          eval_batch_size: load.evalBatchSize,
+          flash_attention: load.flashAttention,
+          num_experts: load.numExperts,
+          offload_kv_cache_to_gpu: load.offloadKvCacheToGpu,
+        }),
+        // Else nobody knows whether it got the context that was asked for.
+        echo_load_config: true,
+      },
+      policy: "stateful",
+      action,
+      model: model.name,
+      since: MANAGEMENT_SINCE,
+    },
+    options,
+    Infinity,
+  );
+  const { parseLoaded } = await import("./management_schemas.ts");
+  const loaded = parseLoaded(value);
+  if (loaded === undefined) throw malformedResponse("the answer names no instance", value, context);
+  const { instance_id, type, load_time_seconds, load_config } = loaded;
+  const config: LoadConfig | undefined = load_config && withoutUndefined({
+    contextLength: load_config.context_length,
+    evalBatchSize: load_config.eval_batch_size,
+    flashAttention: load_config.flash_attention,
+    numExperts: load_config.num_experts,
+    offloadKvCacheToGpu: load_config.offload_kv_cache_to_gpu,
+  });
+  return {
+    instanceId: instance_id,
+    type: type ?? model.type,
+    loadTimeSeconds: load_time_seconds ?? elapsedMs / 1000,
+    ...(config === undefined ? {} : { config }),
+  };
+}
+
+/** Unloads one copy; one that is not there any more counts as unloaded. */
+export async function requestUnload(
+  transport: Transport,
+  instanceId: string,
+  action: string,
+  options: CallOptions,
+): Promise<void> {
+  try {
+    await transport.json(
+      {
+        method: "POST",
+        path: "/api/v1/models/unload",
+        body: { instance_id: instanceId },
+        // Twice is as good as once: the second finds it gone.
+        policy: "read",
+        action,
+        model: instanceId,
+        since: MANAGEMENT_SINCE,
+      },
+      options,
+      STATUS_TIMEOUT_MS,
+    );
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
+}
+
+/** Starts a download. @param model a name of the catalogue, or a link to Hugging Face. */
+export async function requestDownload(
+  transport: Transport,
+  model: string,
+  { quantization }: DownloadOptions,
+  action: string,
+  options: CallOptions,
+): Promise<DownloadJob> {
+  const { value, context } = await transport.json(
+    {
+      method: "POST",
+      path: "/api/v1/models/download",
+      body: { model, ...withoutUndefined({ quantization }) },
+      policy: "stateful",
+      action,
+      model,
+      since: MANAGEMENT_SINCE,
+      isAnswer: isJob,
+    },
+    options,
+    STATUS_TIMEOUT_MS,
+  );
+  const job = await decodeJob(value, context);
+  if (job === undefined) throw malformedResponse("the answer has no status", value, context);
+  const { jobId, status } = job.progress;
+  const isOver = isFinal(status) || status === "failed";
+  if (jobId === undefined && !isOver) {
+    throw malformedResponse("the answer names no job", value, context);
+  }
+  return job;
+}
+
+/** How a download does. */
+export async function requestDownloadStatus(
+  transport: Transport,
+  jobId: string,
+  action: string,
+  options: CallOptions,
+): Promise<DownloadJob> {
+  try {
+    const { value, context } = await transport.json(
+      {
+        method: "GET",
+        path: `/api/v1/models/download/status/${encodeURIComponent(jobId)}`,
+        policy: "read",
+        action,
+        since: MANAGEMENT_SINCE,
+        isAnswer: isJob,
+      },
+      options,
+      STATUS_TIMEOUT_MS,
+    );
+    const job = await decodeJob(value, context);
+    if (job === undefined) throw malformedResponse("the answer has no status", value, context);
+    return { ...job, progress: { jobId, ...job.progress } };
+  } catch (error) {
+    throw asJobNotFound(error, action);
+  }
+}
+
+/** Whether a download is well over in this state. */
+export function isFinal(status: DownloadProgress["status"]): boolean {
+  return status === "completed" || status === "already_downloaded";
+}
+
+/** A job that failed may say why in a field `error`, and is an answer all the same. */
+function isJob(value: unknown): boolean {
+  return isRecord(value) && typeof value.status === "string";
+}
+
+async function decodeJob(value: unknown, context: ErrorContext): Promise<DownloadJob | undefined> {
+  const { parseJob } = await import("./management_schemas.ts");
+  const job = parseJob(value);
+  if (job === undefined) return undefined;
+  const progress = withoutUndefined({
+    jobId: job.job_id,
+    status: job.status,
+    downloadedBytes: job.downloaded_bytes,
+    totalBytes: job.total_size_bytes,
+    bytesPerSecond: job.bytes_per_second,
+    estimatedCompletion: job.estimated_completion,
+  });
+  return { progress, failure: job.status === "failed" ? failureOf(value, context) : undefined };
+}
+
+/** Why a job failed. Which field tells is documented nowhere. */
+function failureOf(value: unknown, context: ErrorContext): ApiError {
+  const { error, message, reason, error_message, failure_reason }: Record<string, unknown> =
+    isRecord(value) ? value : {};
+  const said = [isRecord(error) ? error.message : error, message, reason, error_message]
+    .concat(failure_reason)
+    .find((text): text is string => typeof text === "string" && text.trim() !== "");
+  const shown = said === undefined ? "the download failed" : onOneLine(context.redact(said));
+  return new ApiError(`Cannot ${context.action}: ${shown}`, {
+    ...context,
+    code: "server_error",
+    hint:
+      "Start the download again: LM Studio goes on where it stopped. See that there is space on the disk and " +
+      "that the machine reaches huggingface.co; the server's log (`lms log stream`) tells more.",
+  });
+}
+
+function onOneLine(text: string): string {
+  const line = text.replace(/[\s\p{Cc}\p{Cf}]+/gu, " ").trim();
+  return line.length <= LONGEST_REASON ? line : `${line.slice(0, LONGEST_REASON - 1)}…`;
+}
+
+/** What is said of an instance that is not in memory, under whichever status. */
+function isGone(error: unknown): boolean {
+  if (!isProviderError(error)) return false;
+  switch (error.code) {
+    case "model_not_found":
+    case "model_not_loaded":
+    case "model_unloaded":
+      return true;
+    case "unsupported_by_server":
+    case "unexpected_endpoint":
+    case "not_lm_studio":
+      return false;
+    default:
+      return error.status === 404;
+  }
+}
+
+/** The words for an unknown job are documented nowhere; the status says enough. */
+function asJobNotFound(error: unknown, action: string): unknown {
+  if (!isProviderError(error) || error.status !== 404) return error;
+  if (error.kind !== "invalid-request" && error.kind !== "model-not-available") return error;
+  const { service, endpoint, attempts, status } = error;
+  return new ApiError(`Cannot ${action}: the server knows no such job`, {
+    code: "job_not_found",
+    service,
+    endpoint,
+    attempts,
+    status,
+  });
+}

@@ -1,0 +1,256 @@
+/**
+ * Downloads, followed by looking at them again and again: the server gives no stream of it.
+ *
+ * @module
+ */
+
+import {
+  type DownloadJob,
+  isFinal,
+  requestDownload,
+  requestDownloadStatus,
+} from "../api/management.ts";
+import { type AnyProviderError, isProviderError } from "../core/errors.ts";
+import { quote } from "../core/fields.ts";
+import type {
+  DownloadOptions,
+  DownloadProgress,
+  DownloadStatus,
+} from "../core/model_management.ts";
+import {
+  checkCallOptions,
+  checkFields,
+  checkName,
+  checkNumber,
+  isRecord,
+  type Refuse,
+} from "../core/request_checks.ts";
+import type { CallOptions, EventStream } from "../core/types.ts";
+import { describe } from "../core/value_checks.ts";
+import { sleep } from "../transport/timers.ts";
+import { type ItemSource, LazyStream } from "./lazy_stream.ts";
+import type { ManagementSupport } from "./management_support.ts";
+import type { ServerModels } from "./server_models.ts";
+
+const DEFAULT_POLL_MS = 1000;
+/** Lost one after the other, each sent again by the transport's own rules before it counts as lost. */
+const MAX_LOST_POLLS = 10;
+const MAX_RETRY_AFTER_MS = 60_000;
+
+/** A server, and what it is known to have. */
+export interface ManagedServer {
+  readonly server: ServerModels;
+  readonly support: ManagementSupport;
+}
+
+type FollowOptions = CallOptions & Pick<DownloadOptions, "pollIntervalMs">;
+
+/** Starts a download and follows it. Nothing is sent before the first pull. */
+export function followDownload(
+  managed: ManagedServer,
+  model: string,
+  input: DownloadOptions | undefined,
+  callOptions: CallOptions | undefined,
+): EventStream<DownloadProgress, DownloadProgress> {
+  const { server, support } = managed;
+  const label = { action: "download a model", service: server.service };
+  // deno-lint-ignore require-await -- what is refused is a rejection
+  const open = async (signal: AbortSignal): Promise<DownloadSource> => {
+    const refuse = server.refuse(label.action);
+    const { onStatus, ...options } = checkCallOptions(callOptions, refuse);
+    checkModel(model, refuse);
+    const { pollIntervalMs, ...download } = checkDownloadOptions(input, refuse);
+    const action = `download model ${quote(model)}`;
+    support.check(action);
+    const own: CallOptions = { ...options, signal };
+    const start = (): Promise<DownloadJob> =>
+      support.learn(
+        requestDownload(server.transport, model, download, action, { ...own, onStatus }),
+      );
+    return new DownloadSource(managed, action, pollIntervalMs, own, start);
+  };
+  return stream(open, callOptions, label);
+}
+
+/** Follows a download that was started before, or asks once how it does. */
+export function followJob(
+  managed: ManagedServer,
+  jobId: string,
+  input: FollowOptions | undefined,
+): DownloadStatus {
+  const { server, support } = managed;
+  const label = { action: "follow a download", service: server.service };
+  const check = () => {
+    const refuse = server.refuse(label.action);
+    // What is no object is for the check of the options to refuse.
+    const { pollIntervalMs, ...rest } = isRecord(input) ? input as FollowOptions : {};
+    const { onStatus: _, ...options } = checkCallOptions(isRecord(input) ? rest : input, refuse);
+    checkPollInterval(pollIntervalMs, refuse);
+    checkName("jobId", jobId ?? null, refuse);
+    const action = `follow download ${quote(jobId)}`;
+    support.check(action);
+    return { action, options, pollIntervalMs };
+  };
+  const look = async (): Promise<DownloadProgress> => {
+    const { action, options } = check();
+    const { progress } = await support.learn(
+      requestDownloadStatus(server.transport, jobId, action, options),
+    );
+    if (isFinal(progress.status)) server.forget();
+    return progress;
+  };
+  // deno-lint-ignore require-await -- what is refused is a rejection
+  const open = async (signal: AbortSignal): Promise<DownloadSource> => {
+    const { action, options, pollIntervalMs } = check();
+    return new DownloadSource(managed, action, pollIntervalMs, { ...options, signal }, jobId);
+  };
+  return {
+    [Symbol.asyncIterator]: () => stream(open, input, label)[Symbol.asyncIterator](),
+    then: (onFulfilled, onRejected) => look().then(onFulfilled, onRejected),
+  };
+}
+
+function stream(
+  open: (signal: AbortSignal) => Promise<DownloadSource>,
+  options: CallOptions | undefined,
+  label: { readonly action: string; readonly service: string },
+): EventStream<DownloadProgress, DownloadProgress> {
+  return new LazyStream({
+    open,
+    callerSignal: options?.signal,
+    label,
+    isFinal: ({ status }: DownloadProgress) => isFinal(status),
+  });
+}
+
+/** One download, looked at whenever the next item is asked for, but not more often than it should be. */
+class DownloadSource implements ItemSource<DownloadProgress, DownloadProgress> {
+  readonly #managed: ManagedServer;
+  readonly #action: string;
+  readonly #pollIntervalMs: number;
+  /** With the signal that ends the waiting. */
+  readonly #options: CallOptions;
+  #start: (() => Promise<DownloadJob>) | undefined;
+  #jobId: string | undefined;
+  #last: DownloadProgress | undefined;
+  #failure: AnyProviderError | undefined;
+  #lookedAt = -Infinity;
+
+  /** @param from how to start the download, or the id of one that was started. */
+  constructor(
+    managed: ManagedServer,
+    action: string,
+    pollIntervalMs: number = DEFAULT_POLL_MS,
+    options: CallOptions,
+    from: string | (() => Promise<DownloadJob>),
+  ) {
+    this.#managed = managed;
+    this.#action = action;
+    this.#pollIntervalMs = pollIntervalMs;
+    this.#options = options;
+    if (typeof from === "string") this.#jobId = from;
+    else this.#start = from;
+  }
+
+  async next(): Promise<DownloadProgress | undefined> {
+    if (this.#failure !== undefined) throw this.#failure;
+    const { progress, failure } = await this.#look();
+    this.#failure = failure;
+    this.#jobId = progress.jobId ?? this.#jobId;
+    const known = this.#last?.totalBytes;
+    // The size does not change; not every answer has it.
+    this.#last = known === undefined ? progress : { totalBytes: known, ...progress };
+    if (isFinal(progress.status)) this.#managed.server.forget();
+    return this.#last;
+  }
+
+  take(): undefined {
+    return undefined;
+  }
+
+  partial(): undefined {
+    return undefined;
+  }
+
+  /** How it ended. */
+  response(): DownloadProgress {
+    return this.#last ?? { status: "completed" };
+  }
+
+  /** Nothing is open between two looks; the signal ends the one under way. */
+  close(): void {}
+
+  async #look(): Promise<DownloadJob> {
+    const start = this.#start;
+    if (start === undefined) return await this.#poll();
+    const job = await start();
+    this.#start = undefined;
+    this.#lookedAt = performance.now();
+    return job;
+  }
+
+  async #poll(): Promise<DownloadJob> {
+    const { server, support } = this.#managed;
+    const { signal = new AbortController().signal } = this.#options;
+    let pauseMs = this.#pollIntervalMs;
+    for (let lost = 0;; lost++) {
+      const waitMs = pauseMs - (performance.now() - this.#lookedAt);
+      if (waitMs > 0) await sleep(waitMs, signal);
+      try {
+        const asked = requestDownloadStatus(
+          server.transport,
+          this.#jobId ?? "",
+          this.#action,
+          this.#options,
+        );
+        return await support.learn(asked);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!isLost(error) || lost >= MAX_LOST_POLLS) throw error;
+        pauseMs = Math.max(
+          this.#pollIntervalMs,
+          Math.min(error.retryAfterMs ?? 0, MAX_RETRY_AFTER_MS),
+        );
+      } finally {
+        this.#lookedAt = performance.now();
+      }
+    }
+  }
+}
+
+/** Whether an error tells about this look alone, and nothing about the download. */
+function isLost(error: unknown): error is AnyProviderError {
+  return isProviderError(error) && (error.retriable || error.code === "malformed_response");
+}
+
+function checkModel(model: unknown, refuse: Refuse): void {
+  checkName("model", model ?? null, refuse);
+  // An address with a password would be shown in errors, here and at the server.
+  if (typeof model === "string" && /^[a-z]+:\/\/[^/?#]*@/i.test(model.trim())) {
+    throw refuse("the address of the model has credentials in it");
+  }
+}
+
+const DOWNLOAD_OPTIONS: ReadonlySet<string> = new Set<keyof DownloadOptions>([
+  "quantization",
+  "pollIntervalMs",
+]);
+
+function checkDownloadOptions(options: unknown, refuse: Refuse): DownloadOptions {
+  if (options === undefined) return {};
+  if (!isRecord(options)) {
+    throw refuse(`the download's options are ${describe(options)}, not an object`);
+  }
+  checkFields(options, DOWNLOAD_OPTIONS, "option", refuse);
+  checkName("quantization", options.quantization, refuse);
+  checkPollInterval(options.pollIntervalMs, refuse);
+  return options;
+}
+
+function checkPollInterval(value: unknown, refuse: Refuse): void {
+  const rule = {
+    form: "a number of milliseconds above 0",
+    accepts: (ms: number) => ms > 0 && ms < Infinity,
+  };
+  checkNumber("pollIntervalMs", value, rule, refuse);
+}

@@ -1,0 +1,255 @@
+/**
+ * Models that must be in memory: found there, or loaded once for all who ask at the same time, and unloaded
+ * when the last who asked for that lets go. LM Studio's own load makes a second copy each time.
+ *
+ * @module
+ */
+
+import { requestLoad, requestUnload } from "../api/management.ts";
+import { quote } from "../core/fields.ts";
+import type { EnsureLoadedOptions, LoadedModel, ModelLease } from "../core/model_management.ts";
+import { copiesOf, nameToLoad } from "../core/model_names.ts";
+import type { CallOptions, LoadedInstance, ModelInfo } from "../core/types.ts";
+import { untilAborted } from "../transport/timers.ts";
+import type { LoadWait } from "./load_wait.ts";
+import type { ManagementSupport } from "./management_support.ts";
+import type { ServerModels } from "./server_models.ts";
+
+/** A load under way, and how many wait for it. */
+interface RunningLoad {
+  readonly model: string;
+  readonly asked: EnsureLoadedOptions;
+  readonly outcome: Promise<Held>;
+  readonly controller: AbortController;
+  waiting: number;
+}
+
+/** A copy that was loaded here. */
+interface Held {
+  readonly loaded: LoadedModel;
+  /** Those who waited for it and are about to hold it count as well. */
+  readonly load: RunningLoad;
+  holders: number;
+  /** Somebody holds it who did not ask to have it unloaded. */
+  keep: boolean;
+}
+
+/** What `ensure` is asked for. */
+export interface Wanted {
+  /** As the caller wrote it. */
+  readonly name: string;
+  readonly load: EnsureLoadedOptions;
+  /** Completes "Cannot …" in errors. */
+  readonly action: string;
+  /** Asks the server what it has, and picks what the name means. */
+  readonly find: () => Promise<ModelInfo>;
+}
+
+/** The loads of one server that were asked for here. */
+export class ModelLoads {
+  readonly #server: ServerModels;
+  readonly #support: ManagementSupport;
+  /** By model: copies of one model are loaded one after the other, so that nobody overlooks another's. */
+  readonly #running = new Map<string, RunningLoad>();
+  /** By instance. */
+  readonly #held = new Map<string, Held>();
+  /** By instance: those being unloaded. */
+  readonly #leaving = new Map<string, Promise<void>>();
+  /** Loads and unloads that have ended: a listing that was asked for before the last one may be wrong. */
+  #changes = 0;
+
+  constructor(server: ServerModels, support: ManagementSupport) {
+    this.#server = server;
+    this.#support = support;
+  }
+
+  /** A copy in memory that will do, loaded if there is none. */
+  async ensure(wanted: Wanted, wait: LoadWait): Promise<ModelLease> {
+    while (true) {
+      const before = this.#changes;
+      const model = await wanted.find();
+      wait.signal.throwIfAborted();
+      const running = this.#running.get(model.id);
+      if (running !== undefined) {
+        const held = await this.#join(running, wanted, wait);
+        if (held === undefined) continue;
+        if (isEnough(held.loaded.config?.contextLength, model, wanted.load)) {
+          return this.#leaseOf(held, wanted.load, wait);
+        }
+        await this.#release(held, wait.options);
+        continue;
+      }
+      if (before !== this.#changes) continue;
+      const found = this.#findLoaded(model, wanted);
+      if (found !== undefined) {
+        const leaving = this.#leaving.get(found.id);
+        if (leaving === undefined) {
+          const held = this.#held.get(found.id);
+          if (held !== undefined) held.holders++;
+          return this.#lease(found, true, held, wanted.load, wait);
+        }
+        await untilAborted(leaving.catch(() => {}), wait.signal);
+        continue;
+      }
+      this.#support.check(wanted.action);
+      const held = await this.#wait(this.#begin(model, wanted, wait), wait);
+      return this.#leaseOf(held, wanted.load, wait);
+    }
+  }
+
+  /** Loads one more copy. */
+  async load(
+    model: Pick<ModelInfo, "id" | "type">,
+    wanted: Pick<Wanted, "load" | "action">,
+    options: CallOptions,
+  ): Promise<LoadedModel> {
+    const { transport } = this.#server;
+    const target = { name: model.id, type: model.type };
+    try {
+      return await this.#support.learn(
+        requestLoad(transport, target, wanted.load, wanted.action, options),
+      );
+    } finally {
+      this.#changed();
+    }
+  }
+
+  /** Unloads a copy, whoever holds it. */
+  async unload(instanceId: string, action: string, options: CallOptions): Promise<void> {
+    this.#held.delete(instanceId);
+    const { transport } = this.#server;
+    const leaving = this.#support.learn(
+      requestUnload(transport, instanceId, action, options),
+    );
+    this.#leaving.set(instanceId, leaving);
+    try {
+      await leaving;
+    } finally {
+      if (this.#leaving.get(instanceId) === leaving) this.#leaving.delete(instanceId);
+      this.#changed();
+    }
+  }
+
+  #changed(): void {
+    this.#changes++;
+    this.#server.forget();
+  }
+
+  /** The copy that will do: the one that is named, else the one under the model's own name, else any. */
+  #findLoaded(model: ModelInfo, { name, load }: Wanted): LoadedInstance | undefined {
+    const copies = loadedCopies(model, name).filter(({ id, contextLength }) => {
+      if (isEnough(contextLength, model, load)) return true;
+      // Loaded with as much as this and given less: another copy would get no more.
+      const { loaded, load: own } = this.#held.get(id) ?? {};
+      return loaded?.config?.contextLength === contextLength &&
+        (own?.asked.contextLength ?? 0) >= (load.contextLength ?? 0);
+    });
+    return copies.find(({ id }) => id === name) ?? copies.find(({ id }) => id === model.id) ??
+      copies[0];
+  }
+
+  /** Waits for another's load: what it gave, or `undefined` where it failed in a way that need not be ours. */
+  async #join(running: RunningLoad, wanted: Wanted, wait: LoadWait): Promise<Held | undefined> {
+    try {
+      return await this.#wait(running, wait);
+    } catch (error) {
+      wait.signal.throwIfAborted();
+      if (isSameLoad(running.asked, wanted.load)) throw error;
+      return undefined;
+    }
+  }
+
+  /** Whoever gets the copy holds it from that moment on, so that nobody unloads it in between. */
+  async #wait(running: RunningLoad, wait: LoadWait): Promise<Held> {
+    running.waiting++;
+    wait.loading();
+    try {
+      const held = await untilAborted(running.outcome, wait.signal);
+      held.holders++;
+      return held;
+    } finally {
+      running.waiting--;
+      // One caller's leaving must not fail the others; the last one's ends the request.
+      if (running.waiting === 0) running.controller.abort(wait.signal.reason);
+    }
+  }
+
+  #begin(model: ModelInfo, { name, load, action }: Wanted, { options }: LoadWait): RunningLoad {
+    const controller = new AbortController();
+    const target = { id: nameToLoad(model, name), type: model.type };
+    // The limits of the callers are their own; the load itself has none.
+    const rest = { ...options, signal: controller.signal, timeoutMs: Infinity };
+    const onEnd = (): void => this.#forgetRunning(running);
+    const outcome = this.load(target, { load, action }, rest).then((loaded) => {
+      const held: Held = { loaded, load: running, holders: 0, keep: false };
+      this.#held.set(loaded.instanceId, held);
+      return held;
+    }).finally(onEnd);
+    // Every waiter may have left by the time it fails.
+    outcome.catch(() => {});
+    controller.signal.addEventListener("abort", onEnd);
+    const running: RunningLoad = { model: model.id, asked: load, outcome, controller, waiting: 0 };
+    this.#running.set(model.id, running);
+    return running;
+  }
+
+  #forgetRunning(running: RunningLoad): void {
+    if (this.#running.get(running.model) === running) this.#running.delete(running.model);
+  }
+
+  #leaseOf(held: Held, load: EnsureLoadedOptions, wait: LoadWait): ModelLease {
+    const { instanceId: id, config } = held.loaded;
+    return this.#lease({ id, contextLength: config?.contextLength }, false, held, load, wait);
+  }
+
+  /** @param held the copy, held already, where it was loaded here. */
+  #lease(
+    { id, contextLength }: { readonly id: string; readonly contextLength?: number | undefined },
+    alreadyLoaded: boolean,
+    held: Held | undefined,
+    { unloadOnDispose = false }: EnsureLoadedOptions,
+    { options: { signal: _, ...options } }: LoadWait,
+  ): ModelLease {
+    if (held !== undefined && !unloadOnDispose) held.keep = true;
+    let disposal: Promise<void> | undefined;
+    return {
+      instanceId: id,
+      alreadyLoaded,
+      ...(contextLength === undefined ? {} : { contextLength }),
+      [Symbol.asyncDispose]: () =>
+        disposal ??= held === undefined ? Promise.resolve() : this.#release(held, options),
+    };
+  }
+
+  async #release(held: Held, options: CallOptions): Promise<void> {
+    held.holders--;
+    if (held.keep || held.holders > 0 || held.load.waiting > 0) return;
+    const { instanceId } = held.loaded;
+    // Unloaded by somebody in the meantime: a copy of this name is another one.
+    if (this.#held.get(instanceId) !== held) return;
+    await this.unload(instanceId, `unload model ${quote(instanceId)}`, options);
+  }
+}
+
+/** The copies in memory, as far as the server tells: older ones only say that there is one. */
+export function loadedCopies(model: ModelInfo, name: string): readonly LoadedInstance[] {
+  if (model.instances !== undefined) return copiesOf(model, name);
+  if (model.loaded !== true) return [];
+  const { id, loadedContextLength: contextLength } = model;
+  return [contextLength === undefined ? { id } : { id, contextLength }];
+}
+
+/** Unknown counts as enough, else a copy more would be loaded at every call. More than a model has, nobody gets. */
+function isEnough(
+  contextLength: number | undefined,
+  { maxContextLength = Infinity }: ModelInfo,
+  { contextLength: asked = 0 }: EnsureLoadedOptions,
+): boolean {
+  return contextLength === undefined || contextLength >= Math.min(asked, maxContextLength);
+}
+
+function isSameLoad(a: EnsureLoadedOptions, b: EnsureLoadedOptions): boolean {
+  return a.contextLength === b.contextLength && a.evalBatchSize === b.evalBatchSize &&
+    a.flashAttention === b.flashAttention && a.numExperts === b.numExperts &&
+    a.offloadKvCacheToGpu === b.offloadKvCacheToGpu;
+}
