@@ -25,12 +25,12 @@ export type {
   ResolvedConfig,
 } from "./src/core/config.ts";
 
-export type { LMStudioModels } from "./src/provider/models.ts";
 export type {
   DownloadOptions,
   DownloadProgress,
   DownloadStatus,
   EnsureLoadedOptions,
+  LMStudioModels,
   LoadConfig,
   LoadedModel,
   LoadOptions,

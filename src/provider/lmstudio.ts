@@ -5,6 +5,7 @@
  */
 
 import type { ConfigEntry, LMStudioProviderOptions } from "../core/config.ts";
+import type { LMStudioModels } from "../core/model_management.ts";
 import type {
   CallOptions,
   CompletionRequest,
@@ -22,7 +23,7 @@ import type { RunToolsRequest, RunToolsResult, ToolStream } from "../core/tool_l
 import { resolveWithSources } from "../platform/resolve_config.ts";
 import { LM_STUDIO } from "./dialects.ts";
 import { Engine } from "./engine.ts";
-import { LMStudioModels } from "./models.ts";
+import { ModelManager } from "./models.ts";
 import { ServerModels } from "./server_models.ts";
 import { checkDiscovery, finderFor } from "./server_search.ts";
 import { completeObject, type ObjectRequest, type ObjectResponse } from "./structured.ts";
@@ -66,7 +67,7 @@ export class LMStudioProvider implements ModelProvider {
     this.#server = new ServerModels(config, LM_STUDIO, options.env);
     this.#engine = new Engine(this.#server);
     this.#texts = new TextCompletions(this.#server);
-    this.models = new LMStudioModels(this.#server);
+    this.models = new ModelManager(this.#server);
     this.#entries = entries;
   }
 
