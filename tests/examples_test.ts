@@ -29,8 +29,12 @@ async function runExample(name: string, baseUrl: string, ...args: string[]) {
 }
 
 async function runOnFake(name: string, ...args: string[]) {
+  return await runOnReplies(["Because of the air."], name, ...args);
+}
+
+async function runOnReplies(replies: readonly string[], name: string, ...args: string[]) {
   // Slow enough for a speed to be measured.
-  const fake = createFakeLMStudio({ replies: ["Because of the air."], tokenMs: 6 });
+  const fake = createFakeLMStudio({ replies, tokenMs: 6 });
   await using server = await fake.listen();
   return { ...await runExample(name, server.url, ...args), requests: fake.requests };
 }
@@ -60,6 +64,24 @@ Deno.test("examples/embeddings.ts: the note that is meant comes first", async ()
   assertMatch(text, /^How do I get my money back\? \(.*\)\n0\.\d{3} Refunds: /);
 });
 
+Deno.test("examples/objects.ts: an order that is wrong at first, and then is not", async () => {
+  const items = [{ name: "apple", quantity: 2, price: 0.4 }];
+  const { code, text, errors, requests } = await runOnReplies([
+    JSON.stringify({ customer: "Ada", items: [{ ...items[0], quantity: "two" }] }),
+    JSON.stringify({ customer: "Ada", items }),
+  ], "objects");
+  assertEquals({ code, errors }, { code: 0, errors: "" });
+  assertMatch(text, /^For Ada \(\S+\):\n2 × apple = 0\.80\n$/);
+  assertStringIncludes(JSON.stringify(requests.at(-1)?.body), "- items[0].quantity: ");
+});
+
+Deno.test("examples/vision.ts: the picture is shown to a model that sees", async () => {
+  const { code, text, errors, requests } = await runOnFake("vision");
+  assertEquals({ code, errors }, { code: 0, errors: "" });
+  assertMatch(text, /^\S+: Because of the air\.\n$/);
+  assertStringIncludes(JSON.stringify(requests.at(-1)?.body), '"url":"data:image/png;base64,iVBOR');
+});
+
 Deno.test("examples/errors.ts: every failure is told and explained", async () => {
   const { code, text, errors } = await runOnFake("errors");
   assertEquals({ code, errors }, { code: 0, errors: "" });
@@ -69,7 +91,7 @@ Deno.test("examples/errors.ts: every failure is told and explained", async () =>
   assertStringIncludes(text, `"max_tokens" (did you mean "maxTokens"?)`);
 });
 
-for (const name of ["stream", "text", "embeddings"]) {
+for (const name of ["stream", "text", "embeddings", "objects", "vision"]) {
   Deno.test(`examples/${name}.ts: without a server one sentence says what to do`, async () => {
     const { code, text, errors } = await runExample(name, `http://127.0.0.1:${closedPort()}`);
     assertEquals({ code, text }, { code: 1, text: "" });

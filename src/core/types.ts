@@ -118,7 +118,10 @@ export interface CompletionResponse {
   message: AssistantMessage;
   /** The text, without reasoning; `""` when there is none. */
   content: string;
-  /** What the model thought, where it shows it. */
+  /**
+   * What the model thought, where it shows it: in either of the server's fields, or between `<think>` tags before the
+   * text. Where only the closing tag came, since the opening one was in the prompt, a stream cannot tell in time.
+   */
   reasoning?: string;
   /** Empty when the model asked for none. */
   toolCalls: ToolCall[];
