@@ -95,6 +95,7 @@ const MENTIONED: readonly string[] = [
   "Like so:\n```html\nHm.\n</think>\nHello.\n```\n",
   "Like so:\n```html\nHm.\n</think>\nHello.",
   "a</think>b</think>c",
+  '{"text": "Hm.</think>Hello."}',
 ];
 
 function join(pieces: readonly SplitText[]): SplitText {

@@ -134,7 +134,7 @@ export function splitAsStreamed(text: string): SplitText {
 
 /**
  * Where the one closing tag of a text is that has no opening tag; -1 also where it is rather spoken of than meant:
- * in quotes, in code, or between words.
+ * in quotes, in code, in JSON, or between words.
  */
 function findLoneClose(text: string): number {
   const at = text.indexOf(CLOSE);
@@ -147,7 +147,17 @@ function findLoneClose(text: string): number {
   if (line.split("`").length % 2 === 0) return -1;
   if (before.split(/^ {0,3}```/m).length % 2 === 0) return -1;
   const isBetweenWords = /\S[ \t]+$/.test(line.slice(-SPACE_LOOKED_AT)) && /^[ \t]+\S/.test(after);
-  return isBetweenWords ? -1 : at;
+  return isBetweenWords || isJson(text) ? -1 : at;
+}
+
+/** An answer in JSON may have the tag in a text of its own. */
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** More blanks than this between two words are none of a sentence. */
