@@ -476,8 +476,8 @@ for (const place of ["before the headers", "in the body"]) {
         const error = await failed;
         assertInstanceOf(error, TimeoutError);
         assertEquals(
-          [error.code, error.phase, error.timeoutMs, error.service, error.endpoint],
-          ["timeout_total", "total", expected, "example.com", "https://example.com/a"],
+          [error.code, error.retriable, error.timeoutMs, error.service, error.endpoint],
+          ["timeout_total", false, expected, "example.com", "https://example.com/a"],
         );
         assertStringIncludes(
           error.message,

@@ -88,6 +88,8 @@ const LONE:
 /** A closing tag that is spoken of. */
 const MENTIONED: readonly string[] = [
   "The tag </think> ends it.",
+  "End it with </think>, always.",
+  "End it (</think>) always.",
   "Use `</think>` for that.",
   "Use `a </think>\nb` for that.",
   'Stop at "</think>".',

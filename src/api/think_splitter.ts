@@ -134,20 +134,22 @@ export function splitAsStreamed(text: string): SplitText {
 
 /**
  * Where the one closing tag of a text is that has no opening tag; -1 also where it is rather spoken of than meant:
- * in quotes, in code, in JSON, or between words.
+ * in quotes, in code, in JSON, or among the words of a line.
  */
 function findLoneClose(text: string): number {
   const at = text.indexOf(CLOSE);
   if (at === -1 || at !== text.lastIndexOf(CLOSE) || text.includes("<think")) return -1;
   const before = text.slice(0, at);
   const after = text.slice(at + CLOSE.length);
-  if (/["'`\u2018\u201c\u00ab]$/.test(before) && /^["'`\u2019\u201d\u00bb]/.test(after)) return -1;
+  if (/["'`([\u2018\u201c\u00ab]$/.test(before) && /^["'`)\]\u2019\u201d\u00bb]/.test(after)) {
+    return -1;
+  }
   const line = before.slice(before.lastIndexOf("\n") + 1);
   // An odd number: a code span, or a block, is still open.
   if (line.split("`").length % 2 === 0) return -1;
   if (before.split(/^ {0,3}```/m).length % 2 === 0) return -1;
-  const isBetweenWords = /\S[ \t]+$/.test(line.slice(-SPACE_LOOKED_AT)) && /^[ \t]+\S/.test(after);
-  return isBetweenWords || isJson(text) ? -1 : at;
+  const isAmongWords = /\S[ \t]+$/.test(line.slice(-SPACE_LOOKED_AT)) && /^[ \t]*\S/.test(after);
+  return isAmongWords || isJson(text) ? -1 : at;
 }
 
 /** An answer in JSON may have the tag in a text of its own. */

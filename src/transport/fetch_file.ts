@@ -37,7 +37,7 @@ const GET_IT_YOURSELF = "Get the image yourself and pass its bytes.";
  * @param path what the address was given as, for errors.
  * @param signal ends this file alone: another one that belongs to it has failed.
  * @throws {InvalidRequestError} code `unsupported_content`: what answers is no file, too large, or leads elsewhere.
- * @throws {NetworkError} nothing answers. Not retriable: another model server would not change it.
+ * @throws {NetworkError} nothing answers. Not retriable, as the next: another model server would not change it.
  * @throws {TimeoutError} code `timeout_total`.
  */
 export async function fetchFile(
@@ -57,6 +57,7 @@ export async function fetchFile(
           code: "timeout_total",
           phase: "total",
           timeoutMs,
+          retriable: false,
           hint: GET_IT_YOURSELF,
         },
       ),
