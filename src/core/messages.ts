@@ -104,7 +104,10 @@ export interface Tool {
    *
    * @param args what the schema gives for the model's arguments; for plain JSON Schema the decoded arguments, unchecked.
    */
-  execute?(args: Record<string, unknown>, context: ToolContext): unknown;
+  // A method's parameters are compared both ways: a function that wants certain arguments is one, too.
+  execute?:
+    | { run(args: Record<string, unknown>, context: ToolContext): unknown }["run"]
+    | undefined;
 }
 
 /** What a tool is told beside its arguments. */

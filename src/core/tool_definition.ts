@@ -22,7 +22,7 @@ export interface ToolDefinition<Parameters extends JsonSchema | StandardSchema |
   /** Shape of the arguments: an object. @default {no arguments} */
   parameters?: Parameters;
   /** What is run when the model calls it; see `Tool`. */
-  execute?(args: ToolArguments<Parameters>, context: ToolContext): unknown;
+  execute?: ((args: ToolArguments<Parameters>, context: ToolContext) => unknown) | undefined;
 }
 
 /**
