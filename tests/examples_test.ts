@@ -91,6 +91,31 @@ Deno.test("examples/errors.ts: every failure is told and explained", async () =>
   assertStringIncludes(text, `"max_tokens" (did you mean "maxTokens"?)`);
 });
 
+Deno.test("examples/models.ts: what is there, and a model loaded, asked and unloaded", async () => {
+  const { code, text, errors, requests } = await runOnFake("models", "GPT-OSS-20b", "8192");
+  assertEquals({ code, errors }, { code: 0, errors: "" });
+  assertMatch(text, /^google\/gemma-4-26b-a4b llm 18\.0 GB loaded\n/);
+  assertStringIncludes(
+    text,
+    "loading GPT-OSS-20b, 0 s\nopenai/gpt-oss-20b loaded 8192\nBecause of",
+  );
+  assertEquals(requests.at(-1)?.path, "/api/v1/models/unload");
+});
+
+Deno.test("examples/download.ts: plain lines where there is no terminal", async () => {
+  const fake = createFakeLMStudio({ downloads: [{ model: "a/b", progress: [0.5, 1] }] });
+  await using server = await fake.listen();
+  const { code, text, errors } = await runExample("download", server.url, "a/b");
+  assertEquals({ code, errors }, { code: 0, errors: "" });
+  assertMatch(
+    text,
+    /^downloading, 1\.14 of 2\.28 GB, 7\.8 MB\/s, until .*\ncompleted, 2\.28 of 2\.28 GB\n$/,
+  );
+  const missing = await runExample("download", server.url, "nobody/has-this");
+  assertEquals(missing.code, 1);
+  assertStringIncludes(missing.errors, 'Cannot download model "nobody/has-this"');
+});
+
 for (const name of ["stream", "text", "embeddings", "objects", "vision"]) {
   Deno.test(`examples/${name}.ts: without a server one sentence says what to do`, async () => {
     const { code, text, errors } = await runExample(name, `http://127.0.0.1:${closedPort()}`);

@@ -86,9 +86,11 @@ export class ModelManager implements LMStudioModels {
     checkName("nameOrInstance", nameOrInstance ?? null, refuse);
     const action = `unload model ${quote(nameOrInstance)}`;
     this.#managed.support.check(action);
-    const models = await this.#server.list(checked);
+    const models = await this.#listIfAny(checked);
     this.#managed.support.check(action);
-    const ids = this.#copiesToUnload(models, nameOrInstance, action);
+    const ids = models === undefined
+      ? [nameOrInstance]
+      : this.#copiesToUnload(models, nameOrInstance, action);
     for (const id of ids) {
       await this.#loads.unload(id, action, this.#server.rest(checked, startedAt));
     }
@@ -151,23 +153,27 @@ export class ModelManager implements LMStudioModels {
     });
   }
 
-  /** The name to load. Where the server gives no list at all, it decides what the name means. */
   async #findToLoad(
     name: string,
     action: string,
     options: CallOptions,
   ): Promise<Pick<ModelInfo, "id" | "type">> {
-    let models: readonly ModelInfo[];
-    try {
-      models = await this.#server.list(options);
-    } catch (error) {
-      if (!isProviderError(error) || !NO_LISTING.has(error.code)) throw error;
-      return { id: name, type: "llm" };
-    }
+    const models = await this.#listIfAny(options);
     // Before the name is looked at: an older server may not list what it has.
     this.#managed.support.check(action);
+    if (models === undefined) return { id: name, type: "llm" };
     const model = this.#pick(models, name, action);
     return { id: nameToLoad(model, name), type: model.type };
+  }
+
+  /** `undefined` where the server gives no list at all: then it decides what a name means. */
+  async #listIfAny(options: CallOptions): Promise<readonly ModelInfo[] | undefined> {
+    try {
+      return await this.#server.list(options);
+    } catch (error) {
+      if (!isProviderError(error) || !NO_LISTING.has(error.code)) throw error;
+      return undefined;
+    }
   }
 
   #copiesToUnload(models: readonly ModelInfo[], name: string, action: string): string[] {

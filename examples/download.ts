@@ -1,0 +1,51 @@
+/**
+ * Downloads a model, with a bar on a terminal and plain lines elsewhere:
+ *
+ *     deno run --allow-net --allow-env examples/download.ts ibm/granite-4-micro
+ *
+ * Ctrl+C ends the waiting, not the download. In your own project import from "jsr:@patinox/lmstudio" instead of
+ * "../mod.ts".
+ */
+import process from "node:process";
+import { type DownloadProgress, isProviderError, LMStudioProvider } from "../mod.ts";
+
+const BAR_WIDTH = 30;
+const [model = "ibm/granite-4-micro"] = process.argv.slice(2);
+
+const lmstudio = new LMStudioProvider();
+try {
+  // A terminal is redrawn, so it may be looked at more often than what keeps every line.
+  const pollIntervalMs = process.stdout.isTTY ? 500 : 2000;
+  for await (const progress of lmstudio.models.download(model, { pollIntervalMs })) {
+    if (process.stdout.isTTY) process.stdout.write(`\r\x1b[K${bar(progress)} ${line(progress)}`);
+    else console.log(line(progress));
+  }
+  if (process.stdout.isTTY) console.log();
+} catch (error) {
+  if (!isProviderError(error)) throw error;
+  console.error(`\n${error.message}`);
+  process.exitCode = 1;
+}
+
+function bar({ downloadedBytes = 0, totalBytes = Infinity, status }: DownloadProgress): string {
+  const isThere = status === "already_downloaded" || status === "completed";
+  const full = Math.round(BAR_WIDTH * (isThere ? 1 : downloadedBytes / totalBytes));
+  return `[${"#".repeat(full)}${" ".repeat(BAR_WIDTH - full)}]`;
+}
+
+function line(progress: DownloadProgress): string {
+  const { status, downloadedBytes, totalBytes, bytesPerSecond, estimatedCompletion } = progress;
+  const parts: string[] = [status];
+  if (downloadedBytes !== undefined && totalBytes !== undefined) {
+    parts.push(`${gigabytes(downloadedBytes)} of ${gigabytes(totalBytes)} GB`);
+  }
+  if (bytesPerSecond !== undefined) parts.push(`${(bytesPerSecond / 1e6).toFixed(1)} MB/s`);
+  if (estimatedCompletion !== undefined) {
+    parts.push(`until ${new Date(estimatedCompletion).toLocaleTimeString()}`);
+  }
+  return parts.join(", ");
+}
+
+function gigabytes(bytes: number): string {
+  return (bytes / 1e9).toFixed(2);
+}

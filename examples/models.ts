@@ -1,0 +1,41 @@
+/**
+ * What is there, and a model that is loaded for as long as it is needed:
+ *
+ *     deno run --allow-net --allow-env examples/models.ts
+ *     deno run --allow-net --allow-env examples/models.ts qwen3-8b 8192
+ *
+ * The second loads the model, if it is not in memory already, with room for 8192 tokens, and unloads it again.
+ * In your own project import from "jsr:@patinox/lmstudio" instead of "../mod.ts".
+ */
+import process from "node:process";
+import { isProviderError, LMStudioProvider } from "../mod.ts";
+
+const [name, contextLength] = process.argv.slice(2);
+
+const lmstudio = new LMStudioProvider();
+try {
+  for (const { id, type, loaded, sizeBytes = 0 } of await lmstudio.listModels()) {
+    console.log(id, type, `${(sizeBytes / 1e9).toFixed(1)} GB`, loaded ? "loaded" : "");
+  }
+  if (name !== undefined) await ask(name, contextLength);
+} catch (error) {
+  if (!isProviderError(error)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}
+
+async function ask(name: string, contextLength?: string): Promise<void> {
+  const startedAt = performance.now();
+  await using lease = await lmstudio.models.ensureLoaded(name, {
+    contextLength: contextLength === undefined ? undefined : Number(contextLength),
+    unloadOnDispose: true,
+  }, {
+    onStatus: ({ phase }) => {
+      const seconds = Math.round((performance.now() - startedAt) / 1000);
+      if (phase === "loading") console.log(`loading ${name}, ${seconds} s`);
+    },
+  });
+  console.log(lease.instanceId, lease.alreadyLoaded ? "was there" : "loaded", lease.contextLength);
+  const { content } = await lmstudio.complete({ model: lease.instanceId, messages: "Say hello." });
+  console.log(content);
+}
