@@ -605,6 +605,16 @@ Deno.test("lease: who asks while the last one lets go gets a copy that stays", a
   assertEquals(await instancesOf(lmstudio, QWEN), [second.instanceId]);
 });
 
+Deno.test("lease: one that was disposed while others still waited leaves the model to them", async () => {
+  const { fake, lmstudio } = open({ models: [{ id: QWEN, loaded: false }], loadMs: 5 });
+  const use = async () => {
+    await using lease = await lmstudio.models.ensureLoaded(QWEN, { unloadOnDispose: true });
+    assertEquals(lease.alreadyLoaded, false);
+  };
+  await Promise.all([use(), use(), use()]);
+  assertEquals([sent(fake, LOAD).length, sent(fake, UNLOAD).length], [1, 1]);
+});
+
 Deno.test("lease: a model that is gone already is no error, another failure is", async () => {
   const { lmstudio } = open({ models: [{ id: QWEN, loaded: false }] });
   const other = { unloadOnDispose: true };
@@ -754,6 +764,26 @@ Deno.test("versions: an unexpected endpoint, under 200 or 404, is an old server"
     // The second was known from the first.
     assertEquals(server.on(LOAD).length + server.on(UNLOAD).length, 1);
   }
+});
+
+Deno.test("versions: an older server that lists only what is loaded is too old, not without the model", async () => {
+  const { lmstudio } = open({
+    version: "0.3.29",
+    jit: false,
+    models: [{ id: GPT, loaded: false }],
+  });
+  const error = await failure(lmstudio.models.ensureLoaded(GPT));
+  assertEquals((error as ApiError).code, "unsupported_by_server");
+});
+
+Deno.test("versions: a newest listing that cannot be read is no old server", async () => {
+  await using server = serveStub({
+    [V1]: json({ models: [{ key: 5 }] }),
+    "GET /api/v0/models": { body: v0([GPT]) },
+    [LOAD]: fixtureAnswer("answers/load.json"),
+  });
+  const { models } = new LMStudioProvider({ baseUrl: server.url, env: {} });
+  assertEquals((await models.load(GPT)).instanceId, GPT);
 });
 
 Deno.test("versions: a server that is updated while we run is found out", async () => {

@@ -182,7 +182,7 @@ export function isFinal(status: DownloadProgress["status"]): boolean {
 
 /** A job that failed may say why in a field `error`, and is an answer all the same. */
 function isJob(value: unknown): boolean {
-  return isRecord(value) && typeof value.status === "string";
+  return isRecord(value) && value.status === "failed";
 }
 
 async function decodeJob(value: unknown, context: ErrorContext): Promise<DownloadJob | undefined> {

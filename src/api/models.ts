@@ -41,6 +41,8 @@ export class ModelLister {
   readonly #provider: string;
   #remembered: Listing | undefined;
   #rememberedAt = 0;
+  /** The first listing has no route, which tells more than that its answer could not be read. */
+  #lacksFirst = false;
 
   constructor(transport: Transport, listings: readonly Listing[], provider: string) {
     this.#transport = transport;
@@ -50,7 +52,8 @@ export class ModelLister {
 
   /** Asks the server. On to the next listing at an unknown route, a 404 or another shape, at nothing else. */
   async list(options: CallOptions): Promise<ModelInfo[]> {
-    const remembered = this.lacksNewest ? this.#remembered : undefined;
+    const isRecent = performance.now() - this.#rememberedAt <= REMEMBERED_MS;
+    const remembered = isRecent ? this.#remembered : undefined;
     const others = this.#listings.filter((listing) => listing !== remembered);
     const startedAt = performance.now();
     let last: unknown;
@@ -62,6 +65,7 @@ export class ModelLister {
         return models;
       } catch (error) {
         if (!isAbsence(error)) throw error;
+        if (listing === this.#listings[0]) this.#lacksFirst = isUnknownRoute(error);
         last = error;
       }
     }
@@ -71,7 +75,7 @@ export class ModelLister {
   /** Whether the listing that tells most was found to be missing, not long ago. */
   get lacksNewest(): boolean {
     return this.#remembered !== undefined && this.#remembered !== this.#listings[0] &&
-      performance.now() - this.#rememberedAt <= REMEMBERED_MS;
+      this.#lacksFirst && performance.now() - this.#rememberedAt <= REMEMBERED_MS;
   }
 
   async #ask(listing: Listing, options: CallOptions, startedAt: number): Promise<ModelInfo[]> {
@@ -102,6 +106,12 @@ function isAbsence(error: unknown): boolean {
     default:
       return status === 404 || status === 405;
   }
+}
+
+/** Whether the server says that it has no such route. */
+function isUnknownRoute(error: unknown): boolean {
+  return isProviderError(error) &&
+    (error.code === "unexpected_endpoint" || error.status === 404 || error.status === 405);
 }
 
 /** No listing at all: what the last one said tells why, except where it only said 404. */

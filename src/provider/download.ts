@@ -225,10 +225,16 @@ function isLost(error: unknown): error is AnyProviderError {
 
 function checkModel(model: unknown, refuse: Refuse): void {
   checkName("model", model ?? null, refuse);
-  // An address with a password would be shown in errors, here and at the server.
-  if (typeof model === "string" && /^[a-z]+:\/\/[^/?#]*@/i.test(model.trim())) {
-    throw refuse("the address of the model has credentials in it");
-  }
+  if (typeof model !== "string" || !/^\s*[a-z]+:\/\//i.test(model)) return;
+  // Passwords and tokens stand there, and would be shown in errors, here and at the server.
+  const problem = /:\/\/[^/?#]*@/.test(model)
+    ? "credentials"
+    : /[?#]/.test(model)
+    ? "a query or a fragment"
+    : undefined;
+  if (problem === undefined) return;
+  const hint = "Give the address of the repository alone, such as https://huggingface.co/a/b-GGUF.";
+  throw refuse(`the address of the model has ${problem} in it`, "invalid_request", hint);
 }
 
 const DOWNLOAD_OPTIONS: ReadonlySet<string> = new Set<keyof DownloadOptions>([

@@ -106,9 +106,12 @@ export class ModelLoads {
     const { transport } = this.#server;
     const target = { name: model.id, type: model.type };
     try {
-      return await this.#support.learn(
+      const loaded = await this.#support.learn(
         requestLoad(transport, target, wanted.load, wanted.action, options),
       );
+      // One of this name that was held before must have gone.
+      this.#held.delete(loaded.instanceId);
+      return loaded;
     } finally {
       this.#changed();
     }

@@ -108,8 +108,12 @@ export class ModelManager implements LMStudioModels {
     const asked = checkLoad(load, ENSURE_OPTIONS, refuse);
     const action = `load model ${quote(name)}`;
     return await waitForLoad(checked, this.#limit(action, checked), (wait) => {
-      const find = async (): Promise<ModelInfo> =>
-        this.#pick(await this.#server.listTogether(wait.options), name, action);
+      const find = async (): Promise<ModelInfo> => {
+        const models = await this.#server.listTogether(wait.options);
+        // An older server may list only what is loaded: that it is too old says more than that it has none.
+        if (fittingModels(models, name).length === 0) this.#managed.support.check(action);
+        return this.#pick(models, name, action);
+      };
       return this.#loads.ensure({ name, load: asked, action, find }, wait);
     });
   }

@@ -75,7 +75,8 @@ export function managementRoutes(
       since: SINCE,
       handle(call) {
         const { model } = fieldsOf(decodeBody(call), "model", { quantization: "string" });
-        if (models.find(model) !== undefined) return jsonAnswer({ status: "already_downloaded" });
+        const key = keyOf(String(model));
+        if (models.find(key) !== undefined) return jsonAnswer({ status: "already_downloaded" });
         const known = [...jobs.values()].find((job) => job.of.model === model && job.isRunning);
         const of = downloads.find((download) => download.model === model);
         if (of === undefined) throw notFound(model);
