@@ -85,6 +85,22 @@ export type {
 } from "./src/core/types.ts";
 export type { TextCompletionRequest, TextCompletionResponse } from "./src/core/text_completions.ts";
 export type {
+  ChatErrorInfo,
+  ChatEvent,
+  ChatInputPart,
+  ChatIntegration,
+  ChatMcpServer,
+  ChatOutputItem,
+  ChatPlugin,
+  ChatRequest,
+  ChatResponse,
+  ChatTextPart,
+  ChatToolFailure,
+  ChatToolProvider,
+  NativeChat,
+  OtherChatKind,
+} from "./src/core/native_chat.ts";
+export type {
   JsonSchema,
   SchemaIssue,
   SchemaOutput,

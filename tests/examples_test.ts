@@ -58,6 +58,21 @@ Deno.test("examples/text.ts: the text and what follows it", async () => {
   assertEquals((body as { prompt: unknown }).prompt, "The sky is blue.");
 });
 
+Deno.test("examples/chat.ts: the second turn goes on from the first", async () => {
+  const { code, text, errors, requests } = await runOnFake("chat", "Why?", "Really?");
+  assertEquals(code, 0, errors);
+  assertMatch(
+    text,
+    /^Because of the air\.\n\(1 tokens read, .*\n\n[^]+\n\(\d+ tokens read, .*\n\n$/,
+  );
+  assertMatch(errors, /^(\[processing.*\]\n)+$/);
+  const [first, second] = requests.filter(({ method }) => method === "POST").map(({ body }) =>
+    body as { input: string; previous_response_id?: string }
+  );
+  assertEquals([first?.input, second?.input], ["Why?", "Really?"]);
+  assertMatch(second?.previous_response_id ?? "", /^resp_/);
+});
+
 Deno.test("examples/embeddings.ts: the note that is meant comes first", async () => {
   const { code, text, errors } = await runOnFake("embeddings");
   assertEquals({ code, errors }, { code: 0, errors: "" });
@@ -116,7 +131,7 @@ Deno.test("examples/download.ts: plain lines where there is no terminal", async 
   assertStringIncludes(missing.errors, 'Cannot download model "nobody/has-this"');
 });
 
-for (const name of ["stream", "text", "embeddings", "objects", "vision"]) {
+for (const name of ["stream", "chat", "text", "embeddings", "objects", "vision"]) {
   Deno.test(`examples/${name}.ts: without a server one sentence says what to do`, async () => {
     const { code, text, errors } = await runExample(name, `http://127.0.0.1:${closedPort()}`);
     assertEquals({ code, text }, { code: 1, text: "" });

@@ -24,6 +24,21 @@ export function decodeUsage(wire: unknown): Usage | undefined {
   };
 }
 
+/** The tokens that the native chat counts in its `stats`; `undefined` where there are none. */
+export function decodeChatUsage(stats: unknown): Usage | undefined {
+  if (!isRecord(stats)) return undefined;
+  const promptTokens = numberOf(stats.input_tokens);
+  const completionTokens = numberOf(stats.total_output_tokens);
+  if (promptTokens === undefined && completionTokens === undefined) return undefined;
+  const reasoningTokens = numberOf(stats.reasoning_output_tokens);
+  return {
+    promptTokens: promptTokens ?? 0,
+    completionTokens: completionTokens ?? 0,
+    totalTokens: (promptTokens ?? 0) + (completionTokens ?? 0),
+    ...(reasoningTokens === undefined ? {} : { reasoningTokens }),
+  };
+}
+
 /** The `stats` of an answer; `undefined` where there are none: most versions send `{}`. */
 export function decodeStats(wire: unknown): GenerationStats | undefined {
   if (!isRecord(wire)) return undefined;
@@ -36,8 +51,9 @@ export function decodeStats(wire: unknown): GenerationStats | undefined {
   });
   const stats = known<Omit<GenerationStats, "source">>({
     tokensPerSecond: numberOf(wire.tokens_per_second),
-    timeToFirstTokenMs: milliseconds(wire.time_to_first_token),
+    timeToFirstTokenMs: milliseconds(wire.time_to_first_token ?? wire.time_to_first_token_seconds),
     generationMs: milliseconds(wire.generation_time),
+    modelLoadMs: milliseconds(wire.model_load_time_seconds),
     stopReason: textOf(wire.stop_reason),
     draft: Object.keys(draft).length === 0 ? undefined : draft,
   });

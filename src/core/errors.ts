@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { ChatResponse } from "./native_chat.ts";
 import type { TextCompletionResponse } from "./text_completions.ts";
 import type {
   CompletionResponse,
@@ -124,6 +125,8 @@ export class ApiError extends ProviderError {
   }
   /** Which class of failure. */
   override readonly kind = "api" as const;
+  /** LM Studio's own chat: the `chat.end` that came with the failure, with what was generated until then. */
+  declare readonly response?: ChatResponse;
 }
 
 /** No connection came about, or it broke. */
@@ -190,6 +193,8 @@ export class InvalidRequestError extends ProviderError {
   }
   /** Which class of failure. */
   override readonly kind = "invalid-request" as const;
+  /** LM Studio's own chat: the `chat.end` that came with the failure, with what was generated until then. */
+  declare readonly response?: ChatResponse;
   /** Code `context_overflow`: tokens of the request, where the server tells. */
   declare readonly promptTokens?: number;
   /** Code `context_overflow`: tokens the loaded model can hold, where the server tells. */
@@ -373,6 +378,14 @@ export function isProviderError<K extends ErrorKind = ErrorKind>(
 ): value is Extract<AnyProviderError, { kind: K }> {
   if (typeof value !== "object" || value === null || !(BRAND in value)) return false;
   return kind === undefined || (value as unknown as ProviderError).kind === kind;
+}
+
+/** Adds the answer that came with a failure, where that can have left anything of one. */
+export function withResponse(error: AnyProviderError, response: ChatResponse): AnyProviderError {
+  if (error.kind === "api" || error.kind === "invalid-request") {
+    hideIfKnown<ApiError | InvalidRequestError, "response">(error, "response", response);
+  }
+  return error;
 }
 
 function joinSentences(message: string, hint: string): string {

@@ -17,6 +17,7 @@ import type {
   ModelInfo,
   ModelProvider,
 } from "../core/types.ts";
+import type { NativeChat } from "../core/native_chat.ts";
 import type { JsonSchema, SchemaOutput, StandardSchema } from "../core/schema.ts";
 import type { TextCompletionRequest, TextCompletionResponse } from "../core/text_completions.ts";
 import type { RunToolsRequest, RunToolsResult, ToolStream } from "../core/tool_loop.ts";
@@ -24,6 +25,7 @@ import { resolveWithSources } from "../platform/resolve_config.ts";
 import { LM_STUDIO } from "./dialects.ts";
 import { Engine } from "./engine.ts";
 import { ModelManager } from "./models.ts";
+import { ServerChat } from "./native_chat.ts";
 import { ServerModels } from "./server_models.ts";
 import { checkDiscovery, finderFor } from "./server_search.ts";
 import { completeObject, type ObjectRequest, type ObjectResponse } from "./structured.ts";
@@ -49,6 +51,21 @@ import { TextCompletions } from "./text_completion.ts";
 export class LMStudioProvider implements ModelProvider {
   /** `"lmstudio"`. */
   readonly name = "lmstudio" as const;
+  /**
+   * LM Studio's own chat, `POST /api/v1/chat` (0.4.0): the server keeps the conversation, runs the tools of
+   * plugins and MCP servers, and tells how loading and reading the prompt get on.
+   *
+   * @see https://lmstudio.ai/docs/developer/rest/chat
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const { content, responseId } = await new LMStudioProvider().chat.send({ input: "Hello!" });
+   * console.log(content, responseId);
+   * ```
+   */
+  readonly chat: NativeChat;
   /** Finding, loading, unloading and downloading models. */
   readonly models: LMStudioModels;
   readonly #server: ServerModels;
@@ -68,6 +85,7 @@ export class LMStudioProvider implements ModelProvider {
     this.#engine = new Engine(this.#server);
     this.#texts = new TextCompletions(this.#server);
     this.models = new ModelManager(this.#server);
+    this.chat = new ServerChat(this.#server);
     this.#entries = entries;
   }
 

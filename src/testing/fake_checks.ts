@@ -9,6 +9,7 @@ import type {
   FakeLMStudioOptions,
   FakeModel,
   FakeToolCall,
+  FakeToolRun,
   FaultKind,
 } from "./fake_options.ts";
 import { isObject } from "./fake_wire.ts";
@@ -26,6 +27,7 @@ const OPTIONS: Fields<FakeLMStudioOptions> = {
   loadMs: true,
   autoEvict: true,
   downloads: true,
+  integrations: true,
   firstTokenMs: true,
   tokenMs: true,
   streamHeaders: true,
@@ -62,6 +64,7 @@ const ANSWER: Fields<FakeAnswer> = {
   content: true,
   reasoning: true,
   toolCalls: true,
+  toolRuns: true,
   finishReason: true,
   usage: true,
   model: true,
@@ -75,6 +78,13 @@ const DOWNLOAD: Fields<FakeDownload> = {
   bytesPerSecond: true,
 };
 
+const TOOL_RUN: Fields<FakeToolRun> = {
+  tool: true,
+  arguments: true,
+  output: true,
+  failure: true,
+};
+
 const TOOL_CALL: Fields<FakeToolCall> = { name: true, arguments: true, id: true };
 
 const FAULT: Fields<FakeFault> = { path: true, skip: true, times: true, fault: true };
@@ -84,7 +94,13 @@ const FAULT_KINDS: { [Type in FaultKind["type"]]: Fields<Extract<FaultKind, { ty
   stall: { type: true, at: true, afterTokens: true },
   cut: { type: true, at: true, afterTokens: true, clean: true },
   delay: { type: true, ms: true },
-  "error-frame": { type: true, message: true, afterTokens: true },
+  "error-frame": {
+    type: true,
+    message: true,
+    afterTokens: true,
+    errorType: true,
+    withEnd: true,
+  },
   respond: { type: true, status: true, body: true, headers: true },
   "bad-json": { type: true, afterTokens: true },
   html: { type: true, status: true },
@@ -119,7 +135,8 @@ export function checkFakeOptions(options: FakeLMStudioOptions): void {
 function checkReply(path: string, reply: unknown): void {
   // A list may have gaps, for which the default answer is given.
   if (typeof reply === "string" || reply === undefined) return;
-  const { toolCalls } = checkFields(path, reply, ANSWER);
+  const { toolCalls, toolRuns } = checkFields(path, reply, ANSWER);
+  for (const [at, run] of entriesOf(`${path}.toolRuns`, toolRuns)) checkFields(at, run, TOOL_RUN);
   for (const [at, call] of entriesOf(`${path}.toolCalls`, toolCalls)) {
     checkFields(at, call, TOOL_CALL);
   }

@@ -1,7 +1,14 @@
 /** What goes wrong: which fault hits a request, and what it makes of the answer. */
 
 import type { FakeFault, FaultKind, FaultPlace } from "./fake_options.ts";
-import { type Answer, type BodyAnswer, type Frame, jsonAnswer, stall } from "./fake_wire.ts";
+import {
+  type Answer,
+  type BodyAnswer,
+  type Frame,
+  jsonAnswer,
+  stall,
+  type StreamAnswer,
+} from "./fake_wire.ts";
 
 /** A piece of a body on its way out. */
 export interface Piece {
@@ -136,7 +143,7 @@ async function* bodyPieces(
 
 async function* streamPieces(
   frames: AsyncGenerator<Frame, void, undefined>,
-  errorFrame: (message: string) => string,
+  errorFrame: StreamAnswer["errorFrame"],
   fault: FaultKind | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<Piece, void, undefined> {
@@ -151,7 +158,8 @@ async function* streamPieces(
     }
     for await (const { kind, text } of frames) {
       // An answer of fewer tokens is hit where they end.
-      if (place === "body" && (tokens >= afterTokens || kind !== "token")) {
+      const isBefore = kind === "token" || kind === "start" || kind === "mark";
+      if (place === "body" && (tokens >= afterTokens || !isBefore)) {
         yield* breakFrame(fault, errorFrame, signal);
         return;
       }
@@ -171,12 +179,12 @@ async function* streamPieces(
 /** What comes in place of the next frame. */
 async function* breakFrame(
   fault: FaultKind | undefined,
-  errorFrame: (message: string) => string,
+  errorFrame: StreamAnswer["errorFrame"],
   signal: AbortSignal,
 ): AsyncGenerator<Piece, void, undefined> {
   switch (fault?.type) {
     case "error-frame":
-      yield { text: errorFrame(fault.message), isLast: true };
+      yield { text: errorFrame(fault.message, fault), isLast: true };
       return;
     case "bad-json":
       yield {

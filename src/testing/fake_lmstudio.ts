@@ -9,6 +9,7 @@ import { answerInstead, brokenConnection, FaultList, placeOf, spoil } from "./fa
 import { listen } from "./fake_listener.ts";
 import { managementRoutes } from "./fake_management.ts";
 import { ModelStore } from "./fake_models.ts";
+import { nativeChatRoutes } from "./fake_native_chat.ts";
 import type { FakeLMStudio, FakeLMStudioOptions, RecordedRequest } from "./fake_options.ts";
 import {
   type Answer,
@@ -111,6 +112,13 @@ class FakeServer {
       ...models.routes(),
       ...chatRoutes(models, script, ids, chat),
       ...completionRoutes(models, script, ids, chat),
+      ...nativeChatRoutes(models, script, ids, {
+        firstTokenMs,
+        tokenMs,
+        jit: options.jit ?? true,
+        jitLoadMs: options.jitLoadMs ?? 0,
+        integrations: options.integrations ?? true,
+      }),
       ...embeddingRoutes(models),
       ...managementRoutes(models, ids, options),
     ];

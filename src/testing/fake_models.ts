@@ -144,6 +144,20 @@ export class ModelStore {
     throw this.#unknownModel(String(name), type);
   }
 
+  /** The model of this name, and its copy that would answer; nothing is loaded, and nothing substituted. */
+  lookUp(name: unknown): { model: StoredModel; instance: Instance | undefined } | undefined {
+    const named = this.#instances.find((instance) => instance.id === name);
+    const model = named?.model ??
+      this.#models.find((model) => model.id === name || model.variant === name);
+    if (model === undefined) return undefined;
+    return { model, instance: named ?? this.#of(model)[0] };
+  }
+
+  /** Loads a model as a request for it does, with JIT on. */
+  async loadOnRequest(model: StoredModel, signal: AbortSignal): Promise<Instance> {
+    return await this.#load(model, signal);
+  }
+
   /** The routes that list models. */
   routes(): Route[] {
     return [

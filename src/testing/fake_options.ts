@@ -51,6 +51,8 @@ export interface FakeLMStudioOptions {
   reasoningField?: "reasoning_content" | "reasoning" | "think-tags" | undefined;
   /** Whether the one loaded model answers, with 200, for a model nobody has. @default {true} */
   substitution?: boolean | undefined;
+  /** Whether the native chat may use plugins and MCP servers; else it answers 403. @default {true} */
+  integrations?: boolean | undefined;
   /** Whether answers carry CORS headers and preflights are answered. @default {false} */
   cors?: boolean | undefined;
   /** What goes wrong, and when. */
@@ -128,8 +130,10 @@ export interface FakeAnswer {
   content?: string | readonly string[] | undefined;
   /** What it thinks before. @default {nothing} */
   reasoning?: string | readonly string[] | undefined;
-  /** The tools it wants called. @default {none} */
+  /** The tools it wants called. The native chat has none. @default {none} */
   toolCalls?: readonly FakeToolCall[] | undefined;
+  /** Native chat: the tools of `integrations` that the server runs before the text. @default {none} */
+  toolRuns?: readonly FakeToolRun[] | undefined;
   /** Why it stops. @default {"length" at the request's limit, "tool_calls" after calls, else "stop"} */
   finishReason?: string | undefined;
   /** Numbers to report in place of the counted ones. */
@@ -146,6 +150,18 @@ export interface FakeToolCall {
   arguments?: unknown;
   /** Id of the call. @default {nine digits} */
   id?: string | undefined;
+}
+
+/** A tool that the server runs itself, in the native chat. */
+export interface FakeToolRun {
+  /** Name of the tool. */
+  tool: string;
+  /** What the model gives it. @default {{}} */
+  arguments?: Readonly<Record<string, unknown>> | undefined;
+  /** What the tool gives. @default {"[]"} */
+  output?: string | undefined;
+  /** The call is invalid, for this reason: no such tool, or wrong arguments. @default {it runs} */
+  failure?: { type: "invalid_name" | "invalid_arguments"; reason: string } | undefined;
 }
 
 /** Decides the answer by the request's body; `undefined` gives the default answer. */
@@ -181,9 +197,10 @@ export type FaultKind =
 
 /**
  * Where in an answer a fault happens: before its headers, in its body, after the chunk with the finish
- * reason, or at its end. A body that is not streamed has only the first two.
+ * reason, or at its end. A body that is not streamed has only the first two. Streams of the native chat have
+ * `start` as well, after `chat.start`; their `finish` is the end of the message.
  */
-export type FaultPlace = "headers" | "body" | "finish" | "end";
+export type FaultPlace = "headers" | "start" | "body" | "finish" | "end";
 
 /** No connection comes about. Over `listen` the connection is closed without a word. */
 export interface RefuseFault {
@@ -229,6 +246,10 @@ export interface ErrorFrameFault {
   message: string;
   /** Tokens sent before. @default {0} */
   afterTokens?: number | undefined;
+  /** Native chat: the `type` of the error. @default {"internal_error"} */
+  errorType?: string | undefined;
+  /** Native chat: whether `chat.end` follows, with what was generated. @default {true} */
+  withEnd?: boolean | undefined;
 }
 
 /** Any answer, in place of the right one. */

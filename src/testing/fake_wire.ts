@@ -1,5 +1,7 @@
 /** How LM Studio's answers look on the wire, whatever their content: JSON, errors, frames, headers. */
 
+import type { ErrorFrameFault } from "./fake_options.ts";
+
 /** A JSON object. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -43,13 +45,13 @@ export interface StreamAnswer {
   readonly kind: "stream";
   readonly frames: AsyncGenerator<Frame, void, undefined>;
   /** How this family of routes writes an error into a stream. */
-  readonly errorFrame: (message: string) => string;
+  readonly errorFrame: (message: string, fault?: ErrorFrameFault) => string;
 }
 
 /** One event, as text. */
 export interface Frame {
-  /** `end` is the last one. */
-  readonly kind: "token" | "finish" | "other" | "end";
+  /** `end` is the last one; `start` the first, and `mark` what stands around tokens, where a route has these. */
+  readonly kind: "start" | "mark" | "token" | "finish" | "other" | "end";
   readonly text: string;
 }
 
@@ -160,6 +162,11 @@ export class IdSource {
   /** Lower-case letters and digits. */
   alphanumeric(length: number): string {
     return this.#pick("abcdefghijklmnopqrstuvwxyz0123456789", length);
+  }
+
+  /** Hexadecimal digits. */
+  hex(length: number): string {
+    return this.#pick("0123456789abcdef", length);
   }
 
   /** Digits. */

@@ -25,6 +25,7 @@ export type {
   FakeReply,
   FakeReplyFunction,
   FakeToolCall,
+  FakeToolRun,
   FaultKind,
   FaultPlace,
   HtmlFault,

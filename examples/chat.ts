@@ -1,0 +1,38 @@
+/**
+ * LM Studio's own chat (0.4.0 and later): two turns of a conversation that the server keeps, with its progress:
+ *
+ *     deno run --allow-net --allow-env examples/chat.ts "Name a planet." "And its moons?"
+ *
+ * In your own project import from "jsr:@patinox/lmstudio" instead of "../mod.ts".
+ */
+import process from "node:process";
+import { type CallStatus, isProviderError, LMStudioProvider } from "../mod.ts";
+
+const [first = "Name a planet.", second = "And its moons?"] = process.argv.slice(2);
+
+const { chat } = new LMStudioProvider();
+
+function onStatus({ phase, progress }: CallStatus): void {
+  if (phase === "loading" || phase === "processing") {
+    console.error(`[${phase} ${progress === undefined ? "" : `${Math.round(100 * progress)} %`}]`);
+  }
+}
+
+async function ask(input: string, previousResponseId?: string): Promise<string | undefined> {
+  const stream = chat.stream({ input, previousResponseId }, { onStatus });
+  for await (const event of stream) {
+    if (event.type === "message.delta") process.stdout.write(event.content);
+    if (event.type === "tool_call.success") console.log(`[${event.tool}: ${event.output}]`);
+  }
+  const { responseId, usage, stats } = await stream.response();
+  console.log(`\n(${usage?.promptTokens} tokens read, ${stats.tokensPerSecond?.toFixed(1)}/s)\n`);
+  return responseId;
+}
+
+try {
+  await ask(second, await ask(first));
+} catch (error) {
+  if (!isProviderError(error)) throw error;
+  console.error(`\n${error.message}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,101 @@
+/**
+ * `POST /api/v1/chat`: one whole answer of LM Studio's own chat.
+ *
+ * @see https://lmstudio.ai/docs/developer/rest/chat
+ * @module
+ */
+
+import type { ChatResponse } from "../core/native_chat.ts";
+import type { SchemaIssue } from "../core/schema.ts";
+import type { CallOptions, GenerationStats, Usage } from "../core/types.ts";
+import {
+  malformedResponse,
+  type Transport,
+  type TransportRequest,
+} from "../transport/transport.ts";
+import { decodeChatItem } from "./native_chat_fields.ts";
+import { textOfOutput } from "./native_chat_transcript.ts";
+import { decodeChatUsage, decodeStats, measureStats } from "./usage.ts";
+
+/** What every request of this route is. */
+export function chatRequest(
+  body: Record<string, unknown>,
+  action: string,
+): TransportRequest {
+  return {
+    method: "POST",
+    path: "/api/v1/chat",
+    body,
+    // The server keeps the conversation and runs tools: what is sent twice may have happened twice.
+    policy: "stateful",
+    since: "0.4.0",
+    action,
+    model: typeof body.model === "string" ? body.model : undefined,
+  };
+}
+
+/**
+ * Asks for one answer.
+ *
+ * @param body as `encodeChatRequest` gives it, with the model.
+ * @param startedAt when the call began that this request is part of.
+ */
+export async function requestChat(
+  transport: Transport,
+  body: Record<string, unknown>,
+  action: string,
+  options: CallOptions,
+  startedAt: number,
+): Promise<ChatResponse> {
+  const sentAt = performance.now();
+  const request = chatRequest(body, action);
+  const { value, context } = await transport.json(request, options, Infinity, startedAt);
+  const elapsedMs = performance.now() - sentAt;
+  const decoded = await decodeChatAnswer(value, {
+    modelInstanceId: request.model ?? "",
+    measure: (usage) => measureStats(usage, elapsedMs),
+  });
+  if ("issues" in decoded) {
+    throw malformedResponse("the answer has no output", value, context, decoded.issues);
+  }
+  return decoded.response;
+}
+
+/** What is known of an answer beside its body. */
+export interface AroundChatAnswer {
+  /** Where the answer does not say. */
+  readonly modelInstanceId: string;
+  /** Where the answer does not say how fast it came. */
+  readonly measure: (usage: Usage | undefined) => GenerationStats;
+  /** Told by an event, where the answer does not say. */
+  readonly modelLoadMs?: number | undefined;
+}
+
+/** Decodes a whole answer. */
+export async function decodeChatAnswer(
+  value: unknown,
+  around: AroundChatAnswer,
+): Promise<
+  { readonly response: ChatResponse } | { readonly issues: readonly SchemaIssue[] }
+> {
+  const { parseChatAnswer } = await import("./native_chat_schemas.ts");
+  const parsed = parseChatAnswer(value);
+  if ("issues" in parsed) return parsed;
+  const { answer } = parsed;
+  const output = answer.output.map(decodeChatItem);
+  const reasoning = textOfOutput(output, "reasoning");
+  const usage = decodeChatUsage(answer.stats);
+  const stats = decodeStats(answer.stats) ?? around.measure(usage);
+  const { modelLoadMs = around.modelLoadMs } = stats;
+  const response: ChatResponse = {
+    ...(answer.response_id === undefined ? {} : { responseId: answer.response_id }),
+    modelInstanceId: answer.model_instance_id ?? around.modelInstanceId,
+    content: textOfOutput(output, "message"),
+    ...(reasoning === "" ? {} : { reasoning }),
+    output,
+    ...(usage === undefined ? {} : { usage }),
+    stats: { ...stats, ...(modelLoadMs === undefined ? {} : { modelLoadMs }) },
+    raw: value,
+  };
+  return { response };
+}

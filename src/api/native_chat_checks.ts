@@ -1,0 +1,178 @@
+/**
+ * Refuses requests of the native chat that the server would refuse: its schema is strict, and its words do not
+ * say what is meant.
+ *
+ * @module
+ */
+
+import type { ChatIntegration, ChatRequest } from "../core/native_chat.ts";
+import {
+  checkFields,
+  checkName,
+  checkNumber,
+  isRecord,
+  type NumberRule,
+  type Refuse,
+} from "../core/request_checks.ts";
+import { checkHeaders, describe, describeType } from "../core/value_checks.ts";
+
+const COUNT: NumberRule = {
+  form: "a whole number above 0",
+  accepts: (n) => Number.isInteger(n) && n > 0,
+};
+const SHARE: NumberRule = { form: "a number from 0 to 1", accepts: (n) => n >= 0 && n <= 1 };
+const NUMBER_RULES: Readonly<Partial<Record<keyof ChatRequest, NumberRule>>> = {
+  temperature: { form: "a number of 0 or more", accepts: (n) => n >= 0 && Number.isFinite(n) },
+  topP: SHARE,
+  topK: { form: "a whole number of 0 or more", accepts: (n) => Number.isInteger(n) && n >= 0 },
+  minP: SHARE,
+  repeatPenalty: { form: "a number above 0", accepts: (n) => n > 0 && Number.isFinite(n) },
+  maxTokens: {
+    form: "a whole number above 0, or -1 for no limit",
+    accepts: (n) => n === -1 || COUNT.accepts(n),
+  },
+  contextLength: COUNT,
+};
+const REQUEST_FIELDS: ReadonlySet<string> = new Set(
+  [
+    "model",
+    "input",
+    "systemPrompt",
+    "previousResponseId",
+    "store",
+    "integrations",
+    "contextLength",
+    "reasoning",
+    "temperature",
+    "topP",
+    "topK",
+    "minP",
+    "repeatPenalty",
+    "maxTokens",
+  ] satisfies (keyof ChatRequest)[],
+);
+/** What people know from the other routes, and this one does not have. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  stream: "use chat.stream() to stream",
+  messages: "give what the user says as `input`; `previousResponseId` goes on from an answer",
+  system: 'did you mean "systemPrompt"?',
+  tools: "tools come from `integrations`; complete() takes your own",
+  schema: "completeObject() takes it",
+  stop: "this route does not have it; complete() does",
+  extraBody: "this route refuses what it does not know",
+};
+const PART_FIELDS = {
+  text: new Set(["type", "content"]),
+  image: new Set(["type", "image", "mediaType"]),
+} as const;
+const INTEGRATION_FIELDS = {
+  plugin: new Set(["type", "id", "allowedTools"]),
+  ephemeral_mcp: new Set(["type", "serverLabel", "serverUrl", "allowedTools", "headers"]),
+} as const satisfies Record<Exclude<ChatIntegration, string>["type"], ReadonlySet<string>>;
+const REASONING: ReadonlySet<unknown> = new Set(["off", "low", "medium", "high", "on"]);
+
+/** Refuses a request that cannot be sent. */
+export function checkChatRequest(request: unknown, refuse: Refuse): ChatRequest {
+  if (!isRecord(request)) {
+    throw refuse(`the request is ${describeType(request)}, not an object with \`input\``);
+  }
+  for (const [name, advice] of Object.entries(ELSEWHERE)) {
+    if (request[name] !== undefined) throw refuse(`unknown field "${name}" (${advice})`);
+  }
+  checkFields(request, REQUEST_FIELDS, "field", refuse);
+  checkName("model", request.model, refuse);
+  checkInput(request.input, refuse);
+  checkName("previousResponseId", request.previousResponseId, refuse);
+  for (const [name, rule] of Object.entries(NUMBER_RULES)) {
+    checkNumber(name, request[name], rule, refuse);
+  }
+  const { systemPrompt, store, reasoning } = request;
+  if (systemPrompt !== undefined && typeof systemPrompt !== "string") {
+    throw refuse(`systemPrompt is ${describe(systemPrompt)}, not text`);
+  }
+  if (store !== undefined && typeof store !== "boolean") {
+    throw refuse(`store is ${describe(store)}, not true or false`);
+  }
+  if (reasoning !== undefined && !REASONING.has(reasoning)) {
+    throw refuse(`reasoning is ${describe(reasoning)}, not "off", "low", "medium", "high" or "on"`);
+  }
+  checkIntegrations(request.integrations, refuse);
+  return request as unknown as ChatRequest;
+}
+
+function checkInput(input: unknown, refuse: Refuse): void {
+  if (typeof input !== "string" && !Array.isArray(input)) {
+    throw refuse(`input is ${describe(input)}, not text or an array of parts`);
+  }
+  if (input.length === 0) throw refuse("input cannot be empty");
+  if (typeof input === "string") return;
+  for (const [index, part] of input.entries()) {
+    const path = `input[${index}]`;
+    if (!isRecord(part)) throw refuse(`${path} is ${describeType(part)}, not an object`);
+    const { type, content, image, mediaType } = part;
+    if (type !== "text" && type !== "image") {
+      throw refuse(`${path}.type is ${describe(type)}, not "text" or "image"`);
+    }
+    checkFields(part, PART_FIELDS[type], "field", refuse, path);
+    if (type === "text") {
+      if (typeof content !== "string") {
+        throw refuse(`${path}.content is ${describe(content)}, not text`);
+      }
+      if (content === "") throw refuse(`${path}.content cannot be empty`);
+      continue;
+    }
+    checkName(`${path}.mediaType`, mediaType, refuse);
+    const isImage = typeof image === "string" || image instanceof Uint8Array ||
+      image instanceof Blob || image instanceof URL;
+    if (!isImage) {
+      throw refuse(
+        `${path}.image is ${describeType(image)}, not bytes, a Blob, a data: URL or an address`,
+        "unsupported_content",
+      );
+    }
+  }
+}
+
+function checkIntegrations(integrations: unknown, refuse: Refuse): void {
+  if (integrations === undefined) return;
+  if (!Array.isArray(integrations)) {
+    throw refuse(`integrations is ${describe(integrations)}, not an array`);
+  }
+  for (const [index, integration] of integrations.entries()) {
+    checkIntegration(integration, `integrations[${index}]`, refuse);
+  }
+}
+
+function checkIntegration(integration: unknown, path: string, refuse: Refuse): void {
+  if (typeof integration === "string") return checkName(path, integration, refuse);
+  if (!isRecord(integration)) {
+    throw refuse(`${path} is ${describe(integration)}, not a plugin's id or an object`);
+  }
+  const { type, id, serverLabel, serverUrl, allowedTools, headers } = integration;
+  if (type !== "plugin" && type !== "ephemeral_mcp") {
+    throw refuse(`${path}.type is ${describe(type)}, not "plugin" or "ephemeral_mcp"`);
+  }
+  checkFields(integration, INTEGRATION_FIELDS[type], "field", refuse, path);
+  if (allowedTools !== undefined) {
+    const isList = Array.isArray(allowedTools) &&
+      allowedTools.every((name) => typeof name === "string" && name.trim() !== "");
+    if (!isList) throw refuse(`${path}.allowedTools is not an array of tools' names`);
+  }
+  if (type === "plugin") return checkName(`${path}.id`, id ?? "", refuse);
+  checkName(`${path}.serverLabel`, serverLabel ?? "", refuse);
+  // Addresses of MCP servers may have a key in them: it is not said.
+  if (typeof serverUrl !== "string" || !isWebAddress(serverUrl)) {
+    throw refuse(`${path}.serverUrl is not an http or https address`);
+  }
+  if (headers === undefined) return;
+  const checked = checkHeaders(headers);
+  if ("problem" in checked) throw refuse(`${path}.headers ${checked.problem}`);
+}
+
+function isWebAddress(text: string): boolean {
+  try {
+    return /^https?:$/.test(new URL(text).protocol);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,310 @@
+/**
+ * `POST /api/v1/chat` with `stream: true`: the events of one answer. Ends with `chat.end`, not with the body:
+ * some servers leave the connection open.
+ *
+ * @see https://lmstudio.ai/docs/developer/rest/streaming-events
+ * @module
+ */
+
+import {
+  type AnyProviderError,
+  isProviderError,
+  StreamError,
+  withResponse,
+} from "../core/errors.ts";
+import type { ChatEvent, ChatResponse } from "../core/native_chat.ts";
+import { isRecord } from "../core/request_checks.ts";
+import type { CallOptions, CallStatus, PartialAnswer } from "../core/types.ts";
+import { errorFromWire, readWireError, type WireError } from "../transport/error_mapping.ts";
+import type { EventReader } from "../transport/event_reader.ts";
+import type { SseEvent } from "../transport/sse.ts";
+import { decodeJson, type Transport } from "../transport/transport.ts";
+import { chatRequest, decodeChatAnswer } from "./native_chat.ts";
+import { decodeChatEvent } from "./native_chat_fields.ts";
+import { callsOfOutput, ChatTranscript } from "./native_chat_transcript.ts";
+import { measureStats } from "./usage.ts";
+
+/** What a streamed chat is asked with. */
+export interface NativeChatStreamRequest {
+  /** As `encodeChatRequest` gives it, with the model. */
+  readonly body: Record<string, unknown>;
+  readonly action: string;
+  readonly options: CallOptions;
+  /** Told that the server loads a model, and that it has. */
+  readonly onModelLoad: () => void;
+}
+
+/** One streamed chat: `next()` until it gives `undefined`, then `response()`. */
+export class NativeChatStream {
+  readonly #reader: EventReader;
+  readonly #options: CallOptions;
+  readonly #onModelLoad: () => void;
+  readonly #transcript = new ChatTranscript();
+  readonly #startedAt = performance.now();
+  /** Decoded, not yet given out. */
+  #queue: ChatEvent[] = [];
+  #queueAt = 0;
+  /** Comes after the events before it. */
+  #failure: { readonly error: unknown } | undefined;
+  #isOver = false;
+  /** What an `error` event said; the answer may follow. */
+  #wireError: WireError | undefined;
+  #isEmpty = true;
+  #phase: CallStatus["phase"] = "waiting";
+  #firstTokenAt: number | undefined;
+  #modelInstanceId: string;
+  #modelLoadMs: number | undefined;
+  #answer: ChatResponse | undefined;
+  #finalEvent: ChatEvent | undefined;
+
+  constructor(transport: Transport, request: NativeChatStreamRequest) {
+    const { body, action, options, onModelLoad } = request;
+    this.#options = options;
+    this.#onModelLoad = onModelLoad;
+    this.#modelInstanceId = typeof body.model === "string" ? body.model : "";
+    this.#reader = transport.events({
+      ...chatRequest({ ...body, stream: true }, action),
+      partial: () => this.partial(),
+    }, options);
+  }
+
+  /** The next event; `undefined` after the final one. */
+  async next(): Promise<ChatEvent | undefined> {
+    while (this.#queueAt === this.#queue.length) {
+      if (this.#failure !== undefined) throw this.#failure.error;
+      if (this.#isOver) return undefined;
+      this.#queue = [];
+      this.#queueAt = 0;
+      await this.#fill();
+    }
+    return this.#queue[this.#queueAt++];
+  }
+
+  /** An event that is there already. */
+  take(): ChatEvent | undefined {
+    return this.#queueAt < this.#queue.length ? this.#queue[this.#queueAt++] : undefined;
+  }
+
+  /** Whether the answer is whole, and well, with this event. */
+  isFinal(event: ChatEvent): boolean {
+    return event === this.#finalEvent;
+  }
+
+  /** Stops the server and lets go of the connection. Idempotent. */
+  close(): void {
+    this.#reader.close();
+  }
+
+  /** What has arrived, if anything has. */
+  partial(): PartialAnswer | undefined {
+    if (this.#answer === undefined) return this.#transcript.partial();
+    const { content, reasoning, output } = this.#answer;
+    const toolCalls = callsOfOutput(output);
+    if (content === "" && reasoning === undefined && toolCalls.length === 0) {
+      return this.#transcript.partial();
+    }
+    return { content, ...(reasoning === undefined ? {} : { reasoning }), toolCalls };
+  }
+
+  /** The whole answer, once `next()` has given `undefined`. */
+  response(): ChatResponse {
+    if (this.#answer === undefined) throw this.#brokenOff();
+    return this.#answer;
+  }
+
+  async #fill(): Promise<void> {
+    try {
+      const pending = this.#reader.pull();
+      // Needed at the end: loaded while the server is at work, it costs nobody time.
+      if (this.#isEmpty) import("./native_chat_schemas.ts").catch(() => {});
+      const pull = await pending;
+      if (pull.kind === "text") await this.#takeWholeAnswer(pull.status, pull.text);
+      else if (pull.kind === "events") await this.#takeEvents(pull.events);
+      else await this.#takeEnd(pull.unfinished);
+    } catch (error) {
+      this.#fail(error);
+    }
+    if (this.#isOver) this.close();
+  }
+
+  #fail(error: unknown): void {
+    const isAborted = this.#options.signal?.aborted === true;
+    // What broke after the server had said what is wrong says less.
+    const isLess = this.#wireError !== undefined && !isAborted && isProviderError(error);
+    this.#failure = { error: isLess ? this.#serverError(this.#wireError) : error };
+    this.#isOver = true;
+  }
+
+  async #takeEvents(events: readonly SseEvent[]): Promise<void> {
+    for (const event of events) {
+      const end = this.#takeEvent(event);
+      if (end !== undefined) return await this.#takeAnswer(end.result);
+    }
+  }
+
+  /** Gives the frame of `chat.end`. */
+  #takeEvent(event: SseEvent): Record<string, unknown> | undefined {
+    const data = event.data.trim();
+    if (data === "") return undefined;
+    if (data === "[DONE]") throw this.#brokenOff();
+    const frame = parseFrame(data);
+    const type = isRecord(frame) && typeof frame.type === "string" ? frame.type : event.event;
+    // One without a kind is of a server that fails before it knows what is asked for.
+    if (type === "error" || (type === "" && readWireError(frame) !== undefined)) {
+      this.#takeError(frame, data);
+      return undefined;
+    }
+    if (!isRecord(frame)) {
+      throw this.#malformed(`an event that is ${frame === undefined ? "not JSON" : "no object"}`);
+    }
+    if (type === "") throw this.#malformed("an event without a type");
+    this.#isEmpty = false;
+    if (type === "chat.end") return frame;
+    const decoded = decodeChatEvent(type, frame);
+    this.#heed(decoded);
+    this.#transcript.take(decoded);
+    this.#queue.push(decoded);
+    return undefined;
+  }
+
+  /** What an event means for the timers, for `onStatus` and for the answer. */
+  #heed(event: ChatEvent): void {
+    switch (event.type) {
+      case "chat.start":
+        this.#modelInstanceId = event.modelInstanceId || this.#modelInstanceId;
+        break;
+      case "model_load.start":
+        this.#onModelLoad();
+        this.#tell("loading");
+        break;
+      case "model_load.progress":
+        this.#tell("loading", event.progress);
+        break;
+      case "model_load.end":
+        this.#onModelLoad();
+        this.#modelLoadMs = event.loadTimeSeconds * 1000;
+        break;
+      case "prompt_processing.start":
+        this.#tell("processing");
+        break;
+      case "prompt_processing.progress":
+        this.#tell("processing", event.progress);
+        break;
+      case "message.delta":
+      case "reasoning.delta":
+        if (event.content !== "") this.#markToken();
+        break;
+      case "tool_call.start":
+      case "tool_call.arguments":
+      case "tool_call.success":
+      case "tool_call.failure":
+        this.#markToken();
+        break;
+    }
+  }
+
+  #tell(phase: CallStatus["phase"], progress?: number): void {
+    this.#phase = phase;
+    this.#reader.status(progress === undefined ? { phase } : { phase, progress });
+  }
+
+  #markToken(): void {
+    if (this.#firstTokenAt === undefined) {
+      this.#firstTokenAt = performance.now();
+      this.#reader.markFirstToken();
+    }
+    // After a tool the prompt is processed again.
+    if (this.#phase !== "generating") this.#tell("generating");
+  }
+
+  #takeError(frame: unknown, data: string): void {
+    const wire = readWireError(frame) ??
+      { message: isRecord(frame) && typeof frame.message === "string" ? frame.message : data };
+    const { type = "unknown", message, code, param } = wire;
+    this.#isEmpty = false;
+    this.#queue.push({
+      type: "error",
+      error: {
+        type,
+        // MCP servers echo what they do not like: the headers of the request.
+        message: this.#reader.context.redact(message),
+        ...(code === undefined ? {} : { code }),
+        ...(param === undefined ? {} : { param }),
+      },
+    });
+    // The first says what went wrong; what else fails by it does not put off the end.
+    if (this.#wireError !== undefined) return;
+    this.#wireError = wire;
+    this.#reader.markFirstToken();
+    this.#reader.markFinish();
+  }
+
+  async #takeEnd(unfinished: SseEvent | undefined): Promise<void> {
+    const frame = parseFrame(unfinished?.data ?? "");
+    // JSON that is whole was not cut, whatever is missing behind it.
+    if (isRecord(frame) && frame.type === "chat.end") return await this.#takeAnswer(frame.result);
+    throw this.#brokenOff();
+  }
+
+  /** A server that does not stream answers with the whole; it may be an error under 200. */
+  async #takeWholeAnswer(status: number, text: string): Promise<void> {
+    const value = decodeJson(status, text, this.#reader.context);
+    this.#markToken();
+    await this.#takeAnswer(value);
+  }
+
+  async #takeAnswer(result: unknown): Promise<void> {
+    // At once: the connection may stay open for as long as we do.
+    this.close();
+    this.#isOver = true;
+    const finishedAt = performance.now();
+    const firstTokenAt = this.#firstTokenAt ?? finishedAt;
+    const decoded = await decodeChatAnswer(result, {
+      modelInstanceId: this.#modelInstanceId,
+      modelLoadMs: this.#modelLoadMs,
+      measure: (usage) => ({
+        ...measureStats(usage, finishedAt - firstTokenAt),
+        timeToFirstTokenMs: firstTokenAt - this.#startedAt,
+      }),
+    });
+    if ("issues" in decoded) throw this.#malformed("a `chat.end` without an answer");
+    this.#answer = decoded.response;
+    const event: ChatEvent = { type: "chat.end", result: decoded.response };
+    this.#queue.push(event);
+    if (this.#wireError === undefined) this.#finalEvent = event;
+    else this.#failure = { error: this.#serverError(this.#wireError) };
+  }
+
+  /** What the server said, with the answer where that had come. */
+  #serverError(wire: WireError | undefined): AnyProviderError {
+    const error = errorFromWire(wire ?? { message: "" }, undefined, this.#reader.context);
+    return this.#answer === undefined ? error : withResponse(error, this.#answer);
+  }
+
+  #brokenOff(): StreamError {
+    return this.#error(
+      this.#isEmpty
+        ? "the stream was empty"
+        : "the stream broke off: it ended without its `chat.end`",
+      "stream_truncated",
+    );
+  }
+
+  #malformed(what: string): StreamError {
+    return this.#error(`the stream has ${what}`, "malformed_stream");
+  }
+
+  #error(state: string, code: "stream_truncated" | "malformed_stream"): StreamError {
+    const { context } = this.#reader;
+    return new StreamError(`Cannot ${context.action}: ${state}`, { ...context, code });
+  }
+}
+
+/** The JSON of an event; `undefined` when it is none. */
+function parseFrame(data: string): unknown {
+  try {
+    return JSON.parse(data);
+  } catch {
+    return undefined;
+  }
+}

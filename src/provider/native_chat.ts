@@ -1,0 +1,84 @@
+/**
+ * LM Studio's own chat, over one server.
+ *
+ * @module
+ */
+
+import { requestChat } from "../api/native_chat.ts";
+import { checkChatRequest } from "../api/native_chat_checks.ts";
+import { encodeChatRequest } from "../api/native_chat_request.ts";
+import { NativeChatStream } from "../api/native_chat_stream.ts";
+import { quote } from "../core/fields.ts";
+import type { ChatEvent, ChatRequest, ChatResponse, NativeChat } from "../core/native_chat.ts";
+import { checkCallOptions } from "../core/request_checks.ts";
+import type { CallOptions, EventStream } from "../core/types.ts";
+import { LazyStream } from "./lazy_stream.ts";
+import type { ServerModels } from "./server_models.ts";
+
+/** `LMStudioProvider.chat`. */
+export class ServerChat implements NativeChat {
+  readonly #server: ServerModels;
+
+  constructor(server: ServerModels) {
+    this.#server = server;
+  }
+
+  async send(request: ChatRequest, options?: CallOptions): Promise<ChatResponse> {
+    const startedAt = performance.now();
+    const server = this.#server;
+    const { checked, body, action } = await this.#encode("chat", request, options);
+    const answer = await requestChat(server.transport, body, action, checked, startedAt);
+    if (answer.stats.modelLoadMs !== undefined) server.forget();
+    return answer;
+  }
+
+  stream(request: ChatRequest, options?: CallOptions): EventStream<ChatEvent, ChatResponse> {
+    const server = this.#server;
+    const label = { action: "stream a chat", service: server.service };
+    let source: NativeChatStream | undefined;
+    return new LazyStream<ChatEvent, ChatResponse>({
+      open: async (signal) => {
+        const { checked, body, action } = await this.#encode(
+          label.action,
+          request,
+          options,
+          signal,
+        );
+        source = new NativeChatStream(server.transport, {
+          body,
+          action,
+          options: checked,
+          onModelLoad: () => server.forget(),
+        });
+        return source;
+      },
+      callerSignal: options?.signal,
+      label,
+      isFinal: (event) => source?.isFinal(event) === true,
+    });
+  }
+
+  /** Everything that can be refused is, before anything is sent; the model is looked for last. */
+  async #encode(
+    verb: string,
+    input: unknown,
+    options: unknown,
+    signal?: AbortSignal,
+  ): Promise<{ checked: CallOptions; body: Record<string, unknown>; action: string }> {
+    const refuse = this.#server.refuse(verb);
+    const checked = checkCallOptions(options, refuse);
+    const request = checkChatRequest(input, refuse);
+    const own = signal === undefined ? checked : { ...checked, signal };
+    const fetchImage = signal === undefined
+      ? this.#server.imageFetcher(verb, own)
+      // `timeoutMs` is not for streams.
+      : this.#server.imageFetcher(verb, own, Infinity);
+    const fields = await encodeChatRequest(request, refuse, fetchImage);
+    const model = request.model ?? await this.#server.chatModel(verb, own);
+    return {
+      checked: own,
+      body: { model, ...fields },
+      action: `${verb} with model ${quote(model)}`,
+    };
+  }
+}
