@@ -48,7 +48,6 @@ import {
   type StubAnswer,
   type StubServer,
 } from "./support/stub_server.ts";
-import { LISTING } from "./support/wire.ts";
 
 const CHAT = "POST /api/v1/chat";
 const MODEL = "openai/gpt-oss-20b";
@@ -776,6 +775,39 @@ Deno.test("first token: progress does not end that timer, a tool call does", asy
   }
 });
 
+Deno.test("broken: cut after any event and within any, it is an error with what had come", async () => {
+  const text = fixture("streams/native_conversation.sse");
+  const ends = [...text.matchAll(/\n\n/g)].map(({ index }) => index + 2).slice(0, -1);
+  const whole = await streamOf(events(text)).response();
+  for (const end of ends.flatMap((end) => [end, end + 9, end + 30])) {
+    const seen = await readAll(streamOf(events(text.slice(0, end))));
+    assertInstanceOf(seen.error, StreamError);
+    assertEquals(seen.error.code, "stream_truncated");
+    const { content = "", reasoning = "", toolCalls = [] } = seen.error.partial ?? {};
+    assert(whole.content.startsWith(content) && whole.reasoning?.startsWith(reasoning));
+    const came = (type: string) => seen.types.filter((other) => other === type).length;
+    assertEquals(toolCalls.length, came("tool_call.start"));
+    assertEquals(content !== "", came("message.delta") > 0);
+  }
+});
+
+Deno.test("leaving: an abort at any event is thrown, and lets go of the connection", async () => {
+  const pieces = fixture("streams/native_conversation.sse").split(/(?<=\n\n)/);
+  for (let count = 1; count < pieces.length; count++) {
+    const controller = new AbortController();
+    const reason = new Error(`after ${count}`);
+    let given = 0;
+    const answer = events(pieces.slice(0, count), "hang");
+    const { chat } = answering(answer);
+    const stream = chat.stream({ input: "Hi" }, { signal: controller.signal });
+    const error = await assertRejects(async () => {
+      for await (const _ of stream) if (++given === count) controller.abort(reason);
+    });
+    assertStrictEquals(error, reason);
+    assertEquals(given, count);
+  }
+});
+
 // --- Errors of the server ---------------------------------------------------------------------
 
 const SAID: [type: string, code: string][] = [
@@ -904,11 +936,12 @@ Deno.test("secrets: header values of integrations are in no error and no error e
     integrations: [{
       type: "ephemeral_mcp",
       serverLabel: "x",
-      serverUrl: "https://x.dev",
+      serverUrl: "https://someone:pass-sesame@x.dev/mcp?api_key=url-sesame-1234",
       headers,
     }],
   };
-  const message = "401 for 'Bearer mcp-sesame-4711' (mcp-sesame-4711, key-sesame-0815): " +
+  const message = "401 for 'Bearer mcp-sesame-4711' (mcp-sesame-4711, key-sesame-0815) of " +
+    "https://someone:pass-sesame@x.dev/mcp?api_key=url-sesame-1234: " +
     "What is in my private repository?";
   const bodies: StubAnswer[] = [
     json({ error: { type: "mcp_connection_error", message } }, 400),
@@ -1215,6 +1248,7 @@ Deno.test("fake: an error with and without the end, a cut after chat.start", asy
   const grammar = await readAll(chat.stream({ input: "Hi" }));
   assertEquals(grammar.types, ["chat.start"]);
   assertInstanceOf(grammar.error, StreamError);
+  assertStringIncludes(grammar.error.hint, "lms log stream");
   const broken = await failure(chat.stream({ input: "Hi" }).response());
   assertEquals([broken.code, broken.partial?.content], ["connection_reset", "One"]);
 });

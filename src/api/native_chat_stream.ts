@@ -182,7 +182,7 @@ export class NativeChatStream {
         break;
       case "model_load.end":
         this.#onModelLoad();
-        this.#modelLoadMs = event.loadTimeSeconds * 1000;
+        if (event.loadTimeSeconds > 0) this.#modelLoadMs = event.loadTimeSeconds * 1000;
         break;
       case "prompt_processing.start":
         this.#tell("processing");
@@ -287,6 +287,7 @@ export class NativeChatStream {
         ? "the stream was empty"
         : "the stream broke off: it ended without its `chat.end`",
       "stream_truncated",
+      CUT_HINT,
     );
   }
 
@@ -294,11 +295,19 @@ export class NativeChatStream {
     return this.#error(`the stream has ${what}`, "malformed_stream");
   }
 
-  #error(state: string, code: "stream_truncated" | "malformed_stream"): StreamError {
+  #error(
+    state: string,
+    code: "stream_truncated" | "malformed_stream",
+    hint?: string,
+  ): StreamError {
     const { context } = this.#reader;
-    return new StreamError(`Cannot ${context.action}: ${state}`, { ...context, code });
+    return new StreamError(`Cannot ${context.action}: ${state}`, { ...context, code, hint });
   }
 }
+
+/** A schema that is no grammar, for one, ends a stream without a word. */
+const CUT_HINT =
+  "LM Studio's server log (`lms log stream`) says why. `partial` has what had arrived; tools may have run.";
 
 /** The JSON of an event; `undefined` when it is none. */
 function parseFrame(data: string): unknown {

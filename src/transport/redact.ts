@@ -61,7 +61,7 @@ export function createRedactor(
   let hidden: readonly string[] | undefined;
   const mask = (text: string, shownLength: number): string => {
     prompts ??= readPrompts(collectPrompts(body));
-    hidden ??= [...secrets, ...collectIntegrationHeaders(body)].flatMap(withoutScheme);
+    hidden ??= [...secrets, ...collectIntegrationSecrets(body)].flatMap(withoutScheme);
     // All are looked for in the text as it came: a mask in an echo would leave short pieces beside it.
     const marks = new Uint8Array(text.length);
     for (const secret of hidden) markSecret(text, secret, marks);
@@ -313,11 +313,29 @@ function collectPrompts(body: unknown): string[] {
   return prompts;
 }
 
-/** Values of the headers that a native chat hands on to MCP servers. */
-function collectIntegrationHeaders(body: unknown): string[] {
+/** What a native chat hands on to MCP servers: values of headers, and what in their addresses may be a key. */
+function collectIntegrationSecrets(body: unknown): string[] {
   const { integrations } = (body ?? {}) as { readonly integrations?: unknown };
   if (!Array.isArray(integrations)) return [];
-  return (integrations as readonly ({ readonly headers?: unknown } | null)[])
-    .flatMap((integration) => Object.values(integration?.headers ?? {}))
+  return (integrations as readonly (Integration | null)[])
+    .flatMap((integration) => [
+      ...Object.values(integration?.headers ?? {}),
+      ...secretsOfAddress(integration?.server_url),
+    ])
     .filter((value) => typeof value === "string");
+}
+
+interface Integration {
+  readonly headers?: unknown;
+  readonly server_url?: unknown;
+}
+
+function secretsOfAddress(address: unknown): string[] {
+  if (typeof address !== "string") return [];
+  try {
+    const { username, password, searchParams } = new URL(address);
+    return [username, password, ...searchParams.values()].filter((part) => part !== "");
+  } catch {
+    return [];
+  }
 }
