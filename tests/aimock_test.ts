@@ -22,6 +22,7 @@ import {
   ParseError,
   RateLimitedError,
   StreamError,
+  tool,
 } from "../mod.ts";
 
 const SERVER = "npm:@copilotkit/aimock@1.43.0/llmock";
@@ -37,6 +38,21 @@ const FIXTURES = [
   {
     match: { userMessage: "weather" },
     response: { toolCalls: [{ id: "call_1", name: "get_weather", arguments: { city: "Oslo" } }] },
+  },
+  // Two calls; it says more only when the failure of the second has come back as its answer.
+  {
+    match: { userMessage: "umbrella", toolResultContains: "Error: the clock is broken" },
+    response: { content: "Take one.", usage: { prompt_tokens: 30, completion_tokens: 3 } },
+  },
+  {
+    match: { userMessage: "umbrella", hasToolResult: false },
+    response: {
+      toolCalls: [
+        { id: "call_1", name: "get_weather", arguments: { city: "Oslo" } },
+        { id: "call_2", name: "get_time", arguments: {} },
+      ],
+      usage: { prompt_tokens: 20, completion_tokens: 9 },
+    },
   },
   {
     match: { userMessage: "breaks off" },
@@ -166,6 +182,45 @@ Deno.test("aimock: stream and answer have the same tool call", async () => {
   for (const { toolCalls, finishReason } of [whole, streamed]) {
     assertEquals(toolCalls, [call]);
     assertEquals(finishReason, "tool_calls");
+  }
+});
+
+Deno.test("aimock: tools are run, two at a time, one of them fails, whole and streamed", async () => {
+  const request = {
+    ...ask("umbrella"),
+    tools: [
+      tool({
+        name: "get_weather",
+        parameters: { type: "object", properties: { city: { type: "string" } } },
+        execute: ({ city }) => ({ city, sky: "rain" }),
+      }),
+      tool({
+        name: "get_time",
+        execute: () => {
+          throw new Error("the clock is broken");
+        },
+      }),
+    ],
+  };
+  const whole = await lmstudio.runTools(request);
+  const stream = lmstudio.streamTools(request);
+  const seen: string[] = [];
+  let text = "";
+  for await (const event of stream) {
+    if (event.type === "chunk") text += event.chunk.content;
+    else seen.push(`${event.type} ${event.call.id}`);
+  }
+  assertEquals(text, "Take one.");
+  assertEquals(seen.slice(0, 2), ["call call_1", "call call_2"]);
+  assertEquals(seen.slice(2).sort(), ["result call_1", "result call_2"]);
+  for (const { response, messages, rounds, usage } of [whole, await stream.result()]) {
+    assertEquals([response.content, response.finishReason, rounds], ["Take one.", "stop", 2]);
+    assertEquals(messages.slice(2), [
+      { role: "tool", toolCallId: "call_1", content: '{"city":"Oslo","sky":"rain"}' },
+      { role: "tool", toolCallId: "call_2", content: "Error: the clock is broken" },
+      { role: "assistant", content: "Take one." },
+    ]);
+    assertEquals(usage, { promptTokens: 50, completionTokens: 12, totalTokens: 62 });
   }
 });
 

@@ -236,11 +236,13 @@ Deno.test("request: an answer's message can be sent back as it is", async () => 
   assertEquals(await messagesOf([thinking]), [{ role: "assistant", content: "Four, as 1 < 2." }]);
 });
 
-Deno.test("request: arguments that are no JSON go back as {}, which engines need", async () => {
+Deno.test("request: arguments that are no object in JSON go back as {}, which engines need", async () => {
   const toolCalls = [
     { id: "1", name: "a", arguments: '{"cut' },
     { id: "2", name: "b", arguments: "" },
     { id: "3", name: "c", arguments: '{ "x": 1 }' },
+    { id: "4", name: "d", arguments: "[1]" },
+    { id: "5", name: "e", arguments: "null" },
   ];
   const [message] = await messagesOf([{ role: "assistant", toolCalls }]) as {
     tool_calls: { function: { arguments: string } }[];
@@ -249,6 +251,8 @@ Deno.test("request: arguments that are no JSON go back as {}, which engines need
     "{}",
     "{}",
     '{ "x": 1 }',
+    "{}",
+    "{}",
   ]);
 });
 
@@ -732,6 +736,13 @@ Deno.test("answer: tool calls, and what builds get wrong in them", async () => {
     { id: "call_0", name: "get_weather", arguments: '{"city":"Oslo","days":2}' },
     { id: "call_1", name: "get_weather", arguments: '{"city":"Rome"}' },
   ]);
+});
+
+Deno.test("answer: a call that the server could not read is text", async () => {
+  const response = await decode(fixtureAnswer("answers/tool_call_as_text.json"));
+  assertEquals([response.toolCalls, response.finishReason], [[], "stop"]);
+  assertEquals(response.message, { role: "assistant", content: response.content });
+  assertStringIncludes(response.content, '"name": "get_current_weather"');
 });
 
 Deno.test("answer: an empty list of calls is none", async () => {

@@ -131,7 +131,18 @@ Deno.test("examples/download.ts: plain lines where there is no terminal", async 
   assertStringIncludes(missing.errors, 'Cannot download model "nobody/has-this"');
 });
 
-for (const name of ["stream", "chat", "text", "embeddings", "objects", "vision"]) {
+Deno.test("examples/tools.ts: the calls, their results and the answer", async () => {
+  const toolCalls = [{ name: "weather", arguments: { city: "Oslo" } }, { name: "now" }];
+  const fake = createFakeLMStudio({ replies: [{ toolCalls }, "Take one."] });
+  await using server = await fake.listen();
+  const { code, text, errors } = await runExample("tools", server.url, "Umbrella?");
+  assertEquals({ code, errors }, { code: 0, errors: "" });
+  assertMatch(text, /^> weather {"city":"Oslo"}\n> now {}\n(?:< .+\n){2}Take one\.\n\n2 answers, /);
+  assertStringIncludes(text, '\n< weather {"city":"Oslo","days":1,"sky":"rain"}\n');
+  assertMatch(text, /\n< now \d{4}-\d\d-\d\dT/);
+});
+
+for (const name of ["stream", "chat", "text", "embeddings", "objects", "vision", "tools"]) {
   Deno.test(`examples/${name}.ts: without a server one sentence says what to do`, async () => {
     const { code, text, errors } = await runExample(name, `http://127.0.0.1:${closedPort()}`);
     assertEquals({ code, text }, { code: 1, text: "" });

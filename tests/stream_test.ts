@@ -137,7 +137,10 @@ function isSettled(promise: Promise<unknown>): () => boolean {
 interface Expected {
   content?: string;
   reasoning?: string;
+  /** As their pieces tell. */
   toolCalls?: ToolCall[];
+  /** Ids of the whole calls, where the pieces have none. */
+  ids?: string[];
   finishReason?: string;
   model?: string;
   usage?: [prompt: number, completion: number, total: number, reasoning: number];
@@ -149,6 +152,10 @@ const WEATHER = (id: string, city: string): ToolCall => ({
   name: "get_current_weather",
   arguments: `{"location":"${city}"}`,
 });
+const TWO_CALLS: Expected = {
+  toolCalls: [WEATHER("814890118", "Oslo"), WEATHER("263712589", "Rome")],
+  finishReason: "tool_calls",
+};
 const CRASH: Expected = { content: "Waves crash", usage: [12, 5, 17, 0] };
 const BROKEN: Partial = { content: "Waves crash", reasoning: "Let me", toolCalls: [] };
 
@@ -186,6 +193,35 @@ const STREAMS: Record<string, Expected> = {
   "tool_calls_empty_id.sse": {
     toolCalls: [{ id: "365174485", name: "get_time", arguments: "{}" }],
     finishReason: "tool_calls",
+  },
+  "tool_calls_empty_list.sse": {
+    content: "Let me look.",
+    toolCalls: [WEATHER("814890118", "Oslo")],
+    finishReason: "tool_calls",
+  },
+  "tool_calls_whole.sse": TWO_CALLS,
+  "tool_calls_name_repeated.sse": {
+    toolCalls: [WEATHER("814890118", "Oslo")],
+    finishReason: "tool_calls",
+  },
+  "tool_calls_no_id.sse": {
+    toolCalls: [WEATHER("", "Oslo"), WEATHER("", "Rome")],
+    ids: ["call_0", "call_1"],
+    finishReason: "tool_calls",
+  },
+  "tool_calls_late_name.sse": {
+    toolCalls: [WEATHER("814890118", "Oslo")],
+    finishReason: "tool_calls",
+  },
+  "tool_calls_index_gaps.sse": TWO_CALLS,
+  "tool_calls_one_index.sse": TWO_CALLS,
+  "tool_calls_cut.sse": {
+    toolCalls: [{ ...WEATHER("814890118", ""), arguments: '{"location":"Os' }],
+    finishReason: "length",
+  },
+  "tool_call_as_text.sse": {
+    content:
+      '<tool_call>\n{"name": "get_current_weather", "arguments": {"location": "Oslo"}\n</tool_call>',
   },
   "comments.sse": CRASH,
   "crlf.sse": CRASH,
@@ -298,12 +334,13 @@ async function check(stream: CompletionStream, expected: Expected): Promise<void
   const response = await stream.response();
   assertEquals(response.content, content);
   assertEquals(response.reasoning ?? "", reasoning);
-  assertEquals(response.toolCalls, toolCalls);
+  const whole = toolCalls.map((call, index) => ({ ...call, id: expected.ids?.[index] ?? call.id }));
+  assertEquals(response.toolCalls, whole);
   assertEquals(response.message, {
     role: "assistant",
     content,
     ...(reasoning === "" ? {} : { reasoning }),
-    ...(toolCalls.length === 0 ? {} : { toolCalls }),
+    ...(whole.length === 0 ? {} : { toolCalls: whole }),
   });
   assertEquals([response.model, response.finishReason], [final!.model, final!.finishReason]);
   assertEquals([response.usage, response.stats], [final!.usage, stats]);

@@ -39,7 +39,16 @@ import {
   type FakeReply,
   type FakeToolCall,
 } from "../src/testing/mod.ts";
-import { gate } from "./support/stub_server.ts";
+import {
+  cut,
+  events,
+  fetchOf,
+  fixture,
+  fixtureAnswer,
+  fixtureNames,
+  gate,
+  serveStub,
+} from "./support/stub_server.ts";
 
 const MODEL = "qwen/qwen3-8b";
 const ASK = "What is the weather?";
@@ -667,6 +676,80 @@ bothWays(
     assertEquals(sent.flatMap(({ tool_call_id }) => tool_call_id ?? []), asked);
   },
 );
+
+Deno.test("defects: with every one that is known the tools are run, and the conversation ends", async (t) => {
+  const rain = "It rains.";
+  const limited = "Error: the answer reached its token limit within the arguments; send less";
+  const streams: Record<string, string[]> = {
+    "tool_calls.sse": ["San Francisco"],
+    "tool_calls_0_3_14.sse": ["San Francisco"],
+    "tool_calls_cut.sse": [limited],
+    "tool_calls_empty_id.sse": [
+      'Error: there is no tool "get_time"; the tools are "get_current_weather"',
+    ],
+    "tool_calls_empty_list.sse": ["Oslo"],
+    "tool_calls_index_gaps.sse": ["Oslo", "Rome"],
+    "tool_calls_late_name.sse": ["Oslo"],
+    "tool_calls_name_repeated.sse": ["Oslo"],
+    "tool_calls_no_id.sse": ["Oslo", "Rome"],
+    "tool_calls_one_index.sse": ["Oslo", "Rome"],
+    "tool_calls_parallel.sse": ["Oslo", "Rome"],
+    "tool_calls_whole.sse": ["Oslo", "Rome"],
+  };
+  const names = fixtureNames("streams", ".sse").filter((name) => name.startsWith("tool_calls"));
+  assertEquals(Object.keys(streams).sort(), names);
+  const weather = tool({
+    name: "get_current_weather",
+    parameters: z.object({ location: z.string() }),
+    execute: ({ location }) => location,
+  });
+  for (const [name, expected] of Object.entries(streams)) {
+    await t.step(name, async () => {
+      const bytes = cut(fixture(`streams/${name}`), 1);
+      const last = { content: rain, finishReason: "stop" };
+      const bodies: WireBody[] = [];
+      const after = createFakeLMStudio({ models: [MODEL], replies: [last] });
+      const fetch: typeof globalThis.fetch = async (input, init) => {
+        bodies.push(JSON.parse(String(init?.body)));
+        return await (bodies.length === 1 ? fetchOf(events(bytes)) : after.fetch)(
+          input as string,
+          init,
+        );
+      };
+      const lmstudio = new LMStudioProvider({ fetch, env: {}, model: MODEL });
+      const stream = lmstudio.streamTools({ messages: ASK, tools: [weather] });
+      const { response, messages } = await stream.result();
+      assertEquals(response.content, rain);
+      assertEquals(told(messages), expected);
+      const [, sent] = bodies;
+      const calls = sent!.messages.flatMap(({ tool_calls = [] }) => tool_calls);
+      assertEquals(calls.length, expected.length);
+      assert(calls.every((call) => call.id !== "" && call.function.name !== ""));
+      for (const call of calls) JSON.parse(call.function.arguments);
+      const answered = sent!.messages.flatMap(({ tool_call_id }) => tool_call_id ?? []);
+      assertEquals(answered, calls.map(({ id }) => id));
+      assert(sent!.messages.every(({ content }) => typeof content === "string"));
+    });
+  }
+});
+
+Deno.test("defects: in a whole answer, too", async () => {
+  const texts: string[][] = [];
+  for (const name of ["tool_calls_object.json", "tool_calls_stop.json"]) {
+    const answers = [fixtureAnswer(`answers/${name}`), fixtureAnswer("answers/chat.json")];
+    await using server = serveStub({ "POST /v1/chat/completions": () => answers.shift()! });
+    const lmstudio = new LMStudioProvider({
+      baseUrl: server.url,
+      env: {},
+      model: MODEL,
+      onModelSubstituted: "ignore",
+    });
+    const look: Tool = { name: "get_weather", execute: ({ city }) => city };
+    texts.push(told((await lmstudio.runTools({ messages: ASK, tools: [look] })).messages));
+  }
+  assertEquals(texts[0], ["Oslo", "Rome"]);
+  assertEquals(texts[1]?.length, 1);
+});
 
 // --- Approval ---------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Refuse } from "../core/request_checks.ts";
+import { isRecord, type Refuse } from "../core/request_checks.ts";
 import type { AssistantMessage, ContentPart, Message, Tool, ToolCall } from "../core/messages.ts";
 import type { CompletionRequest } from "../core/types.ts";
 import { describe } from "../core/value_checks.ts";
@@ -118,15 +118,16 @@ function encodeToolCall(call: ToolCall): Record<string, unknown> {
   return {
     id: call.id,
     type: "function",
-    // Engines refuse a history whose arguments do not parse, such as those of a truncated answer.
-    function: { name: call.name, arguments: isJson(call.arguments) ? call.arguments : "{}" },
+    // Engines refuse a history whose arguments do not parse, such as those of a truncated answer, and chat
+    // templates one whose arguments are no object.
+    function: { name: call.name, arguments: isObjectText(call.arguments) ? call.arguments : "{}" },
   };
 }
 
-function isJson(text: string): boolean {
+/** Whether this is an object in JSON. */
+export function isObjectText(text: string): boolean {
   try {
-    JSON.parse(text);
-    return true;
+    return isRecord(JSON.parse(text));
   } catch {
     return false;
   }

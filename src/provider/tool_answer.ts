@@ -4,9 +4,9 @@
  * @module
  */
 
+import { isObjectText } from "../api/chat_request.ts";
 import type { AssistantMessage, Message, ToolCall } from "../core/messages.ts";
 import type { CompletionRequest, CompletionResponse, Usage } from "../core/types.ts";
-import { isObjectText } from "./tool_call.ts";
 
 /** Some chat templates take only ids of nine letters or digits, which LM Studio's own are. */
 const FIRST_OWN_ID = 100_000_000;

@@ -127,15 +127,6 @@ function parseArguments(text: string, isCut: boolean): Record<string, unknown> {
   );
 }
 
-/** Whether this is an object in JSON: what engines can read in a history. */
-export function isObjectText(text: string): boolean {
-  try {
-    return isRecord(JSON.parse(text));
-  } catch {
-    return false;
-  }
-}
-
 function describeIssues(issues: readonly SchemaIssue[]): string {
   const shown = issues.slice(0, MOST_ISSUES).map(({ message, path = [] }) => {
     const place = pathText(path);
