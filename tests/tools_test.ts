@@ -751,6 +751,18 @@ Deno.test("defects: in a whole answer, too", async () => {
   assertEquals(texts[1]?.length, 1);
 });
 
+bothWays("versions: every one that has tools", async (run) => {
+  for (const version of ["0.3.6", "0.3.14", "0.3.16", "0.3.25", "0.4.25"]) {
+    const { lmstudio } = scripted(
+      [calls({ name: "weather", arguments: { city: "Oslo" } }, { name: "broken" }), "Done."],
+      { version },
+    );
+    const { response, messages } = await run(lmstudio, { messages: ASK, tools: [weather, broken] });
+    assertEquals(told(messages), ["Oslo: rain for 1 days", "Error: no such sensor"], version);
+    assertEquals(response.content, "Done.", version);
+  }
+});
+
 // --- Approval ---------------------------------------------------------------------------------
 
 bothWays("onToolCall: approves, denies and changes", async (run) => {

@@ -99,12 +99,11 @@ export interface Tool {
   /** Shape of the arguments: an object. @default {no arguments} */
   parameters?: JsonSchema | StandardSchema | undefined;
   /**
-   * What `runTools` and `streamTools` run when the model calls it; sent nowhere. Its result is told to the model:
-   * text as it is, all else as JSON. What it throws is told, too. `tool()` gives `args` the type of the schema.
-   *
-   * @param args what the schema gives for the model's arguments; for plain JSON Schema the decoded arguments, unchecked.
+   * What `runTools` and `streamTools` run when the model calls it; sent nowhere. `args` is what the schema gives;
+   * for plain JSON Schema the decoded arguments, unchecked. The model is told the result, text as it is and all
+   * else as JSON, and what is thrown. `tool()` types `args` by the schema.
    */
-  // A method's parameters are compared both ways: a function that wants certain arguments is one, too.
+  // Taken from a method, whose parameters may be narrower than these: a tool knows the shape of its arguments.
   execute?:
     | { run(args: Record<string, unknown>, context: ToolContext): unknown }["run"]
     | undefined;

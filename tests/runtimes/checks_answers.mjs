@@ -1,5 +1,5 @@
 /** What users came for, over HTTP and through an injected `fetch`, against the fake LM Studio. */
-import { LMStudioProvider } from "@patinox/lmstudio";
+import { LMStudioProvider, tool } from "@patinox/lmstudio";
 import { createFakeLMStudio } from "@patinox/lmstudio/testing";
 import assert from "node:assert/strict";
 import {
@@ -50,6 +50,21 @@ await check("a stream gives each token when it is written", async () => {
     assert.deepEqual(texts, ["one", "two", "three"]);
     assert.ok(written[0] < written[1] && written[1] < written[2], written.join());
   });
+});
+
+await check("tools are run, whole and streamed", async () => {
+  for (const way of ["runTools", "streamTools"]) {
+    const toolCalls = [{ name: "add", arguments: { a: 1, b: 2 } }, { name: "fail" }];
+    const provider = providerOf({ fetch: fakeOf({ replies: [{ toolCalls }, "Three."] }).fetch });
+    const tools = [
+      tool({ name: "add", execute: ({ a, b }) => a + b }),
+      tool({ name: "fail", execute: () => Promise.reject(new Error("no")) }),
+    ];
+    const started = provider[way]({ messages: "1 + 2?", tools });
+    const { response, messages } = await (way === "runTools" ? started : started.result());
+    assert.equal(response.content, "Three.");
+    assert.deepEqual(messages.slice(2, 4).map(({ content }) => content), ["3", "Error: no"]);
+  }
 });
 
 /** Ways to leave a stream after two tokens; what is thrown then, if anything. */
