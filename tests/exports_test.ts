@@ -103,6 +103,37 @@ const EXPORTS: Record<string, Names> = {
       "ResolvedConfig",
       "RunToolsRequest",
       "RunToolsResult",
+      "ResponsesAnnotationEvent",
+      "ResponsesAnswer",
+      "ResponsesApi",
+      "ResponsesArgumentsDeltaEvent",
+      "ResponsesArgumentsEvent",
+      "ResponsesDeltaEvent",
+      "ResponsesEndEvent",
+      "ResponsesErrorEvent",
+      "ResponsesEvent",
+      "ResponsesEventBase",
+      "ResponsesFunctionCall",
+      "ResponsesFunctionCallOutput",
+      "ResponsesInputItem",
+      "ResponsesItemEvent",
+      "ResponsesItemReference",
+      "ResponsesMcpEvent",
+      "ResponsesMcpTool",
+      "ResponsesMessage",
+      "ResponsesOutputItem",
+      "ResponsesPart",
+      "ResponsesPartEvent",
+      "ResponsesRefusalEvent",
+      "ResponsesRequest",
+      "ResponsesSnapshot",
+      "ResponsesStartEvent",
+      "ResponsesSummaryDeltaEvent",
+      "ResponsesSummaryPartEvent",
+      "ResponsesSummaryTextEvent",
+      "ResponsesTextEvent",
+      "ResponsesUnknownEvent",
+      "ResponsesUnknownType",
       "SchemaIssue",
       "SchemaOutput",
       "ServiceCandidate",
@@ -189,8 +220,9 @@ async function documented(file: string): Promise<Names> {
   if (!success) throw new Error(new TextDecoder().decode(stderr));
   const { nodes } = JSON.parse(new TextDecoder().decode(stdout)) as DenoDoc;
   const symbols = Object.values(nodes).flatMap(({ symbols = [] }) => symbols);
+  // The one enum is declared for the type checker, and no value.
   const isType = ({ declarations }: typeof symbols[number]) =>
-    declarations.every(({ kind }) => kind === "interface" || kind === "typeAlias");
+    declarations.every(({ kind }) => ["interface", "typeAlias", "enum"].includes(kind));
   return {
     values: symbols.filter((symbol) => !isType(symbol)).map(({ name }) => name).sort(),
     types: symbols.filter(isType).map(({ name }) => name).sort(),

@@ -30,6 +30,7 @@ import {
   type ProviderError,
   resolveConfig,
   type ResolvedConfig,
+  type ResponsesAnswer,
   type StandardSchema,
   type StreamingChunk,
   type TextCompletionRequest,
@@ -563,7 +564,11 @@ Deno.test("types: isProviderError narrows, by kind if one is named", () => {
       assertType<
         IsExact<
           typeof any.response,
-          CompletionResponse | EmbeddingResponse | TextCompletionResponse | undefined
+          | CompletionResponse
+          | EmbeddingResponse
+          | ResponsesAnswer
+          | TextCompletionResponse
+          | undefined
         >
       >(true);
     }

@@ -44,7 +44,8 @@ const PART_FIELDS: Readonly<Record<ContentPart["type"], ReadonlySet<string>>> = 
 };
 const TOOL_FIELDS: ReadonlySet<string> = new Set(["name", "description", "parameters", "execute"]);
 const TOOL_CALL_FIELDS: ReadonlySet<string> = new Set(["id", "name", "arguments"]);
-const REASONING: ReadonlySet<unknown> = new Set(["off", "on", "low", "medium", "high"]);
+/** The settings of reasoning. */
+export const REASONING: ReadonlySet<unknown> = new Set(["off", "on", "low", "medium", "high"]);
 
 /**
  * Refuses a request that cannot be sent, and returns it as an object.
@@ -128,26 +129,30 @@ function checkContent(content: unknown, path: string, refuse: Refuse): void {
   }
   if (content.length === 0) throw refuse(`${path} cannot be empty`);
   for (const [index, part] of content.entries()) {
-    const partPath = `${path}[${index}]`;
-    if (!isRecord(part)) throw refuse(`${partPath} is ${describeType(part)}, not an object`);
-    const { type } = part;
-    if (type !== "text" && type !== "image") {
-      throw refuse(`${partPath}.type is ${describe(type)}, not "text" or "image"`);
-    }
-    checkFields(part, PART_FIELDS[type], "field", refuse, partPath);
-    if (type === "text" && typeof part.text !== "string") {
-      throw refuse(`${partPath}.text is ${describeType(part.text)}, not text`);
-    }
-    if (type === "image") {
-      checkName(`${partPath}.mediaType`, part.mediaType, refuse);
-      if (!isImage(part.image)) {
-        throw refuse(
-          `${partPath}.image is ${
-            describeType(part.image)
-          }, not bytes, a Blob, a data: URL or an address`,
-          "unsupported_content",
-        );
-      }
+    checkContentPart(part, `${path}[${index}]`, refuse);
+  }
+}
+
+/** Refuses what is neither text nor an image of a message. */
+export function checkContentPart(part: unknown, path: string, refuse: Refuse): void {
+  if (!isRecord(part)) throw refuse(`${path} is ${describeType(part)}, not an object`);
+  const { type } = part;
+  if (type !== "text" && type !== "image") {
+    throw refuse(`${path}.type is ${describe(type)}, not "text" or "image"`);
+  }
+  checkFields(part, PART_FIELDS[type], "field", refuse, path);
+  if (type === "text" && typeof part.text !== "string") {
+    throw refuse(`${path}.text is ${describeType(part.text)}, not text`);
+  }
+  if (type === "image") {
+    checkName(`${path}.mediaType`, part.mediaType, refuse);
+    if (!isImage(part.image)) {
+      throw refuse(
+        `${path}.image is ${
+          describeType(part.image)
+        }, not bytes, a Blob, a data: URL or an address`,
+        "unsupported_content",
+      );
     }
   }
 }
@@ -178,17 +183,30 @@ function checkTools(tools: unknown, choice: unknown, refuse: Refuse): void {
   }
   const names = new Set<unknown>();
   for (const [index, tool] of (tools ?? []).entries()) {
-    const path = `tools[${index}]`;
-    if (!isRecord(tool)) throw refuse(`${path} is ${describe(tool)}, not an object`);
-    checkFields(tool, TOOL_FIELDS, "field", refuse, path);
-    checkName(`${path}.name`, tool.name ?? "", refuse);
-    if (names.has(tool.name)) throw refuse(`${path}.name is ${describe(tool.name)}, used twice`);
-    names.add(tool.name);
-    if (tool.description !== undefined && typeof tool.description !== "string") {
-      throw refuse(`${path}.description is ${describe(tool.description)}, not text`);
-    }
-    checkCallback(`${path}.execute`, tool.execute, refuse);
+    checkTool(tool, `tools[${index}]`, names, refuse);
   }
+  checkToolChoice(choice, names, refuse);
+}
+
+/** Refuses what is no function, or has the name of one of `names`, to which its own is added. */
+export function checkTool(tool: unknown, path: string, names: Set<unknown>, refuse: Refuse): void {
+  if (!isRecord(tool)) throw refuse(`${path} is ${describe(tool)}, not an object`);
+  checkFields(tool, TOOL_FIELDS, "field", refuse, path);
+  checkName(`${path}.name`, tool.name ?? "", refuse);
+  if (names.has(tool.name)) throw refuse(`${path}.name is ${describe(tool.name)}, used twice`);
+  names.add(tool.name);
+  if (tool.description !== undefined && typeof tool.description !== "string") {
+    throw refuse(`${path}.description is ${describe(tool.description)}, not text`);
+  }
+  checkCallback(`${path}.execute`, tool.execute, refuse);
+}
+
+/** Refuses what is no choice among functions of these names. */
+export function checkToolChoice(
+  choice: unknown,
+  names: ReadonlySet<unknown>,
+  refuse: Refuse,
+): void {
   if (choice === undefined || choice === "auto" || choice === "none") return;
   const name = isRecord(choice) ? choice.name : undefined;
   if (choice !== "required" && typeof name !== "string") {

@@ -133,7 +133,8 @@ export function isObjectText(text: string): boolean {
   }
 }
 
-interface WireTool {
+/** A function as the chat route takes it. */
+export interface WireTool {
   readonly type: "function";
   readonly function: {
     readonly name: string;
@@ -142,7 +143,8 @@ interface WireTool {
   };
 }
 
-function encodeTool(tool: Tool, refuse: Refuse): WireTool {
+/** A function on the wire. */
+export function encodeTool(tool: Tool, refuse: Refuse): WireTool {
   const name = `parameters of tool "${tool.name}"`;
   const schema = toJsonSchema(tool.parameters ?? {}, name, "invalid_tool_schema", refuse);
   if (schema.type !== undefined && schema.type !== "object") {

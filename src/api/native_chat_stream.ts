@@ -22,7 +22,7 @@ import { decodeJson, type Transport } from "../transport/transport.ts";
 import { chatRequest, decodeChatAnswer } from "./native_chat.ts";
 import { decodeChatEvent } from "./native_chat_fields.ts";
 import { callsOfOutput, ChatTranscript } from "./native_chat_transcript.ts";
-import { measureStats } from "./usage.ts";
+import { measureStreamStats } from "./usage.ts";
 
 /** What a streamed chat is asked with. */
 export interface NativeChatStreamRequest {
@@ -262,10 +262,8 @@ export class NativeChatStream {
     const decoded = await decodeChatAnswer(result, {
       modelInstanceId: this.#modelInstanceId,
       modelLoadMs: this.#modelLoadMs,
-      measure: (usage) => ({
-        ...measureStats(usage, finishedAt - firstTokenAt),
-        timeToFirstTokenMs: firstTokenAt - this.#startedAt,
-      }),
+      measure: (usage) =>
+        measureStreamStats(usage, finishedAt - firstTokenAt, firstTokenAt - this.#startedAt),
     });
     if ("issues" in decoded) throw this.#malformed("a `chat.end` without an answer");
     this.#answer = decoded.response;

@@ -15,7 +15,10 @@ import {
 import type { TextCompletionRequest } from "../core/text_completions.ts";
 import { describe } from "../core/value_checks.ts";
 
-const NUMBER_RULES = {
+type NumberSetting = Exclude<keyof Sampling, "stop" | "logitBias" | "draftModel">;
+
+/** What those settings that are numbers must be. */
+export const SAMPLING_RULES: Readonly<Record<NumberSetting, NumberRule>> = {
   temperature: { form: "a number of 0 or more", accepts: (n) => n >= 0 && Number.isFinite(n) },
   topP: { form: "a number from 0 to 1", accepts: (n) => n >= 0 && n <= 1 },
   topK: { form: "a whole number of 0 or more", accepts: (n) => Number.isInteger(n) && n >= 0 },
@@ -29,7 +32,7 @@ const NUMBER_RULES = {
   frequencyPenalty: { form: "a number", accepts: Number.isFinite },
   repeatPenalty: { form: "a number above 0", accepts: (n) => n > 0 && Number.isFinite(n) },
   ttlSeconds: { form: "a whole number above 0", accepts: (n) => Number.isInteger(n) && n > 0 },
-} satisfies Partial<Record<keyof Sampling, NumberRule>>;
+};
 
 /** The settings that chat and text completions share. */
 export type Sampling = Omit<
@@ -39,7 +42,7 @@ export type Sampling = Omit<
 
 /** Their names. */
 export const SAMPLING_FIELDS: readonly (keyof Sampling)[] = [
-  ...Object.keys(NUMBER_RULES) as (keyof typeof NUMBER_RULES)[],
+  ...Object.keys(SAMPLING_RULES) as NumberSetting[],
   "stop",
   "logitBias",
   "draftModel",
@@ -47,7 +50,7 @@ export const SAMPLING_FIELDS: readonly (keyof Sampling)[] = [
 
 /** Refuses settings that cannot be sent. */
 export function checkSampling(request: Readonly<Record<string, unknown>>, refuse: Refuse): void {
-  for (const [name, rule] of Object.entries(NUMBER_RULES)) {
+  for (const [name, rule] of Object.entries(SAMPLING_RULES)) {
     checkNumber(name, request[name], rule, refuse);
   }
   checkStop(request.stop, refuse);

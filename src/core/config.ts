@@ -8,6 +8,7 @@
 import { ConfigurationError } from "./errors.ts";
 import { describeUnknownField } from "./fields.ts";
 import { isRecord } from "./request_checks.ts";
+import type { ResponsesAnswer } from "./responses.ts";
 import type { ServiceDiscoveryOptions, ServiceFinder } from "./services.ts";
 import type { TextCompletionResponse } from "./text_completions.ts";
 import type { CompletionResponse, EmbeddingResponse } from "./types.ts";
@@ -31,7 +32,7 @@ export interface ModelSubstitution {
   /** The model that answered. */
   answered: string;
   /** The whole answer; of a stream, absent. */
-  response?: CompletionResponse | EmbeddingResponse | TextCompletionResponse;
+  response?: CompletionResponse | EmbeddingResponse | ResponsesAnswer | TextCompletionResponse;
 }
 
 /** What to do when another model answers than the one that was asked. */

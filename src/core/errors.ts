@@ -6,6 +6,7 @@
  */
 
 import type { ChatResponse } from "./native_chat.ts";
+import type { ResponsesAnswer } from "./responses.ts";
 import type { TextCompletionResponse } from "./text_completions.ts";
 import type {
   CompletionResponse,
@@ -168,7 +169,11 @@ export class ModelNotAvailableError extends ProviderError {
   /** Models that could be asked instead. */
   declare readonly available?: readonly string[];
   /** Code `model_substituted`: the other model's answer. */
-  declare readonly response?: CompletionResponse | EmbeddingResponse | TextCompletionResponse;
+  declare readonly response?:
+    | CompletionResponse
+    | EmbeddingResponse
+    | ResponsesAnswer
+    | TextCompletionResponse;
 
   /** Adds the model to a `ProviderError`. */
   constructor(
@@ -176,7 +181,12 @@ export class ModelNotAvailableError extends ProviderError {
     options: ProviderErrorOptions & {
       model?: string | undefined;
       available?: readonly string[] | undefined;
-      response?: CompletionResponse | EmbeddingResponse | TextCompletionResponse | undefined;
+      response?:
+        | CompletionResponse
+        | EmbeddingResponse
+        | ResponsesAnswer
+        | TextCompletionResponse
+        | undefined;
     },
   ) {
     super(message, options);

@@ -9,7 +9,7 @@ const LONGEST_SHOWN = 80;
 const LONGEST_COMPARED = 100;
 
 /** Names other libraries use for ours, once `_`, `-` and case are gone. */
-const ALIASES: ReadonlyMap<string, string> = new Map(Object.entries({
+const ALIASES: ReadonlyMap<string, string | readonly string[]> = new Map(Object.entries({
   apikey: "apiToken",
   token: "apiToken",
   bearertoken: "apiToken",
@@ -24,7 +24,10 @@ const ALIASES: ReadonlyMap<string, string> = new Map(Object.entries({
   numpredict: "maxTokens",
   stopsequences: "stop",
   prompt: "messages",
-  messages: "prompt",
+  messages: ["prompt", "input"],
+  system: "instructions",
+  systemprompt: "instructions",
+  maxtokens: "maxOutputTokens",
   responseformat: "schema",
   reasoningeffort: "reasoning",
   ttl: "ttlSeconds",
@@ -79,8 +82,8 @@ export function nearestName(name: string, known: Iterable<string>): string | und
   const folded = fold(name);
   const same = names.find((candidate) => fold(candidate) === folded);
   if (same !== undefined) return same;
-  const alias = ALIASES.get(folded);
-  if (alias !== undefined && names.includes(alias)) return alias;
+  const alias = [ALIASES.get(folded) ?? []].flat().find((name) => names.includes(name));
+  if (alias !== undefined) return alias;
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(folded.length / 3)) + 1;
   for (const candidate of names) {

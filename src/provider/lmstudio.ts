@@ -18,6 +18,7 @@ import type {
   ModelProvider,
 } from "../core/types.ts";
 import type { NativeChat } from "../core/native_chat.ts";
+import type { ResponsesApi } from "../core/responses.ts";
 import type { JsonSchema, SchemaOutput, StandardSchema } from "../core/schema.ts";
 import type { TextCompletionRequest, TextCompletionResponse } from "../core/text_completions.ts";
 import type { RunToolsRequest, RunToolsResult, ToolStream } from "../core/tool_loop.ts";
@@ -26,6 +27,7 @@ import { LM_STUDIO } from "./dialects.ts";
 import { Engine } from "./engine.ts";
 import { ModelManager } from "./models.ts";
 import { ServerChat } from "./native_chat.ts";
+import { Responses } from "./responses.ts";
 import { ServerModels } from "./server_models.ts";
 import { checkDiscovery, finderFor } from "./server_search.ts";
 import { completeObject, type ObjectRequest, type ObjectResponse } from "./structured.ts";
@@ -66,6 +68,24 @@ export class LMStudioProvider implements ModelProvider {
    * ```
    */
   readonly chat: NativeChat;
+  /**
+   * Answers that the server remembers, by `POST /v1/responses` (0.3.29 and later).
+   *
+   * @see https://lmstudio.ai/docs/developer/openai-compat/responses
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const { responses } = new LMStudioProvider();
+   * const first = await responses.create({ input: "Name a prime below 50." });
+   * const stream = responses.stream({ input: "Double it.", previousResponseId: first.id });
+   * for await (const event of stream) {
+   *   if (event.type === "response.output_text.delta") console.log(event.delta);
+   * }
+   * ```
+   */
+  readonly responses: ResponsesApi;
   /** Finding, loading, unloading and downloading models. */
   readonly models: LMStudioModels;
   readonly #server: ServerModels;
@@ -86,6 +106,7 @@ export class LMStudioProvider implements ModelProvider {
     this.#texts = new TextCompletions(this.#server);
     this.models = new ModelManager(this.#server);
     this.chat = new ServerChat(this.#server);
+    this.responses = new Responses(this.#server);
     this.#entries = entries;
   }
 

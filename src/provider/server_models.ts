@@ -202,6 +202,10 @@ export class ServerModels {
 /** What an answer consists of; of embeddings nothing. */
 export function partialOf(response: Arrived["response"]): PartialAnswer | undefined {
   if (response === undefined || "embeddings" in response) return undefined;
+  if ("output" in response) {
+    const { text, reasoning, toolCalls } = response;
+    return { content: text, ...(reasoning === undefined ? {} : { reasoning }), toolCalls };
+  }
   if ("text" in response) return { content: response.text, toolCalls: [] };
   const { content, reasoning, toolCalls } = response;
   return { content, ...(reasoning === undefined ? {} : { reasoning }), toolCalls };

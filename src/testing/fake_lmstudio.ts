@@ -11,6 +11,7 @@ import { managementRoutes } from "./fake_management.ts";
 import { ModelStore } from "./fake_models.ts";
 import { nativeChatRoutes } from "./fake_native_chat.ts";
 import type { FakeLMStudio, FakeLMStudioOptions, RecordedRequest } from "./fake_options.ts";
+import { responsesRoutes } from "./fake_responses.ts";
 import {
   type Answer,
   type Call,
@@ -120,6 +121,7 @@ class FakeServer {
         integrations: options.integrations ?? true,
       }),
       ...embeddingRoutes(models),
+      ...responsesRoutes(models, script, ids, { firstTokenMs, tokenMs }),
       ...managementRoutes(models, ids, options),
     ];
   }

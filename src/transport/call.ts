@@ -63,6 +63,8 @@ export interface TransportRequest {
   readonly isAnswer?: ((value: unknown) => boolean) | undefined;
   /** What had arrived of the answer, for errors. */
   readonly partial?: (() => PartialAnswer | undefined) | undefined;
+  /** The same, of a whole answer that says that it failed. */
+  readonly partialOf?: ((value: unknown) => PartialAnswer | undefined) | undefined;
 }
 
 /** The one timer that limits a call until its response is there. */

@@ -50,7 +50,7 @@ const NAME_FIELDS: ReadonlySet<string> = new Set([
 /**
  * A function that masks secrets, and echoes of the prompts in `body`, in any text.
  *
- * @param secrets tokens and header values; those in the `integrations` of `body` are added.
+ * @param secrets tokens and header values; those in the `integrations` and `tools` of `body` are added.
  */
 export function createRedactor(
   secrets: readonly string[],
@@ -313,11 +313,15 @@ function collectPrompts(body: unknown): string[] {
   return prompts;
 }
 
-/** What a native chat hands on to MCP servers: values of headers, and what in their addresses may be a key. */
+/**
+ * What the server is to hand on to MCP servers, of a native chat and of responses: values of headers, and what in
+ * their addresses may be a key.
+ */
 function collectIntegrationSecrets(body: unknown): string[] {
-  const { integrations } = (body ?? {}) as { readonly integrations?: unknown };
-  if (!Array.isArray(integrations)) return [];
-  return (integrations as readonly (Integration | null)[])
+  const { integrations, tools } = (body ?? {}) as { readonly [field: string]: unknown };
+  const servers = [integrations, tools].filter(Array.isArray)
+    .flat() as readonly (Integration | null)[];
+  return servers
     .flatMap((integration) => [
       ...Object.values(integration?.headers ?? {}),
       ...secretsOfAddress(integration?.server_url),

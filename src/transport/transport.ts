@@ -86,7 +86,7 @@ export class Transport {
         const start = body.text.slice(0, 32 * SNIPPET_LENGTH);
         throw errorFromUndecodable({ status, bodyText: start }, state, context);
       }
-      const value = decodeJson(status, body.text, context, request.isAnswer);
+      const value = decodeJson(status, body.text, context, request);
       return { value, elapsedMs: performance.now() - startedAt, context };
     } finally {
       call.finish();
@@ -107,7 +107,7 @@ export function decodeJson(
   status: number,
   text: string,
   context: ErrorContext,
-  isAnswer?: TransportRequest["isAnswer"],
+  { isAnswer, partialOf }: Pick<TransportRequest, "isAnswer" | "partialOf"> = {},
 ): unknown {
   let value: unknown;
   try {
@@ -117,8 +117,9 @@ export function decodeJson(
     throw errorFromUndecodable({ status, bodyText: text }, "the answer is not JSON", context);
   }
   const wire = isAnswer?.(value) === true ? undefined : readWireError(value);
-  if (wire !== undefined) throw errorFromWire(wire, status, context);
-  return value;
+  if (wire === undefined) return value;
+  const partial = context.partial ?? partialOf?.(value);
+  throw errorFromWire(wire, status, partial === undefined ? context : { ...context, partial });
 }
 
 /** An error for JSON that is not the answer that was expected. @param hint where the address is not to blame. */

@@ -1,0 +1,67 @@
+/**
+ * A conversation that the server remembers, with a tool:
+ *
+ *     deno run --allow-net --allow-env examples/responses.ts
+ *
+ * In your own project import from "jsr:@patinox/lmstudio" instead of "../mod.ts".
+ */
+import { isProviderError, LMStudioProvider, type ResponsesFunctionCallOutput } from "../mod.ts";
+
+const ROOMS: Readonly<Record<string, number>> = { kitchen: 21.5, cellar: 12 };
+const tools = [{
+  name: "read_thermometer",
+  description: "Temperature of a room in degrees Celsius.",
+  parameters: {
+    type: "object",
+    properties: { room: { type: "string", enum: Object.keys(ROOMS) } },
+    required: ["room"],
+  },
+}];
+
+/** What the model wrote need not be JSON, nor name a room. */
+function readThermometer(text: string): string {
+  try {
+    const { room } = JSON.parse(text);
+    return String(ROOMS[room] ?? `There is no room ${room}.`);
+  } catch {
+    return "The arguments are not JSON.";
+  }
+}
+
+const { responses } = new LMStudioProvider();
+
+try {
+  let answer = await responses.create({ input: "How warm is the kitchen?", tools });
+  while (answer.toolCalls.length > 0) {
+    const outputs = answer.toolCalls.map(({ id, arguments: text }): ResponsesFunctionCallOutput => {
+      const output = readThermometer(text);
+      console.log(`[${text} → ${output}]`);
+      return { type: "function_call_output", callId: id, output };
+    });
+    // The server has the question and the calls: only what is new is sent.
+    answer = await responses.create({ input: outputs, previousResponseId: answer.id, tools });
+  }
+  console.log(answer.text);
+
+  const stream = responses.stream({
+    input: "Say that as a haiku.",
+    previousResponseId: answer.id,
+  });
+  const encoder = new TextEncoder();
+  for await (const event of stream) {
+    switch (event.type) {
+      case "response.output_text.delta":
+        await Deno.stdout.write(encoder.encode(event.delta));
+        break;
+      case "response.incomplete":
+        console.log(" (cut at a limit)");
+        break;
+    }
+  }
+  const { model, usage } = await stream.response();
+  console.log(`\n\n${model}: ${usage?.totalTokens} tokens`);
+} catch (error) {
+  if (!isProviderError(error)) throw error;
+  console.error(error.message);
+  Deno.exit(1);
+}

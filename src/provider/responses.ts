@@ -1,0 +1,88 @@
+/**
+ * `LMStudioProvider.responses`.
+ *
+ * @module
+ */
+
+import { requestResponse } from "../api/responses.ts";
+import { checkResponsesRequest, encodeResponsesRequest } from "../api/responses_request.ts";
+import { ResponsesStream } from "../api/responses_stream.ts";
+import { quote } from "../core/fields.ts";
+import { checkCallOptions } from "../core/request_checks.ts";
+import type { ResponsesAnswer, ResponsesApi, ResponsesRequest } from "../core/responses.ts";
+import type { ResponsesEvent } from "../core/responses_events.ts";
+import type { CallOptions, EventStream } from "../core/types.ts";
+import { LazyStream } from "./lazy_stream.ts";
+import type { ServerModels } from "./server_models.ts";
+
+/** The route `/v1/responses` of one server. */
+export class Responses implements ResponsesApi {
+  readonly #server: ServerModels;
+
+  constructor(server: ServerModels) {
+    this.#server = server;
+  }
+
+  async create(request: ResponsesRequest, options?: CallOptions): Promise<ResponsesAnswer> {
+    const startedAt = performance.now();
+    const server = this.#server;
+    const { checked, fields, ...asked } = await this.#encode("create a response", request, options);
+    const model = asked.model ?? await server.chatModel("create a response", checked);
+    const action = `create a response with model ${quote(model)}`;
+    const body = { model, ...fields };
+    const response = await requestResponse(server.transport, body, action, checked, startedAt);
+    const rest = server.rest(checked, startedAt);
+    await server.checkAnswer(action, model, response.model, rest, { response });
+    return response;
+  }
+
+  stream(
+    request: ResponsesRequest,
+    options?: CallOptions,
+  ): EventStream<ResponsesEvent, ResponsesAnswer> {
+    const server = this.#server;
+    const label = { action: "stream a response", service: server.service };
+    const open = async (signal: AbortSignal): Promise<ResponsesStream> => {
+      const { checked, fields, ...asked } = await this.#encode(
+        label.action,
+        request,
+        options,
+        signal,
+      );
+      const own: CallOptions = { ...checked, signal };
+      const model = asked.model ?? await server.chatModel(label.action, own);
+      const action = `${label.action} with model ${quote(model)}`;
+      return new ResponsesStream(server.transport, {
+        body: { model, ...fields },
+        action,
+        options: own,
+        onModel: (answered, arrived) => server.checkAnswer(action, model, answered, own, arrived),
+      });
+    };
+    return new LazyStream({
+      open,
+      callerSignal: options?.signal,
+      label,
+      // After `response.failed` comes the error.
+      isFinal: ({ type }) => type === "response.completed" || type === "response.incomplete",
+    });
+  }
+
+  /** Everything that can be refused is, before anything is sent. */
+  async #encode(
+    action: string,
+    input: unknown,
+    options: unknown,
+    signal?: AbortSignal,
+  ): Promise<{ model: string | undefined; checked: CallOptions; fields: Record<string, unknown> }> {
+    const refuse = this.#server.refuse(action);
+    const checked = checkCallOptions(options, refuse);
+    const request = checkResponsesRequest(input, refuse);
+    const fetchImage = signal === undefined
+      ? this.#server.imageFetcher(action, checked)
+      // `timeoutMs` is not for streams.
+      : this.#server.imageFetcher(action, { signal }, Infinity);
+    const fields = await encodeResponsesRequest(request, refuse, fetchImage);
+    return { model: request.model, checked, fields };
+  }
+}

@@ -1,0 +1,289 @@
+/**
+ * `POST /v1/responses` of the fake (0.3.29 on): one response, whole or streamed, and the memory of those before
+ * it. Nobody has published a whole stream of LM Studio's; order and fields are those that OpenAI documents.
+ */
+
+import { piecesOf, type Script } from "./fake_chat.ts";
+import type { Instance, ModelStore } from "./fake_models.ts";
+import type { FakeAnswer } from "./fake_options.ts";
+import { checkResponsesInput, countTokens, hasImages } from "./fake_responses_request.ts";
+import {
+  type Answer,
+  type Call,
+  decodeBody,
+  encodeFrame,
+  type Frame,
+  type IdSource,
+  isObject,
+  jsonAnswer,
+  type JsonObject,
+  parseJson,
+  Refusal,
+  type Route,
+  sleep,
+} from "./fake_wire.ts";
+
+/** How the route behaves. */
+export interface ResponsesOptions {
+  readonly firstTokenMs: number;
+  readonly tokenMs: number;
+}
+
+/** An item of the output, with the pieces its text comes in. */
+interface Item {
+  readonly type: "reasoning" | "message" | "function_call";
+  readonly id: string;
+  readonly pieces: readonly string[];
+  /** Of a call. */
+  readonly call?: { readonly id: string; readonly name: string };
+}
+
+/** A response that is worked out and only has to be written. */
+interface Generation {
+  readonly items: readonly Item[];
+  /** The response, but for output, status and usage. */
+  readonly head: JsonObject;
+  readonly isLimited: boolean;
+  readonly usage: JsonObject;
+}
+
+/** The route for responses. */
+export function responsesRoutes(
+  models: ModelStore,
+  script: Script,
+  ids: IdSource,
+  options: ResponsesOptions,
+): Route[] {
+  /** Tokens of each stored conversation, by the id of its last response. */
+  const stored = new Map<string, number>();
+  const handle = async (call: Call): Promise<Answer> => {
+    const body = decodeBody(call);
+    checkResponsesInput(body);
+    const previous = body.previous_response_id;
+    const history = typeof previous === "string" ? stored.get(previous) : 0;
+    if (history === undefined) throw unknownPrevious(String(previous));
+    const instance = await acquire(models, body.model, call.signal);
+    if (hasImages(body) && !instance.model.vision) {
+      throw refuseWith(400, "Model does not support images. Please use a model that does.");
+    }
+    const promptTokens = history + countTokens(body);
+    if (promptTokens > instance.contextLength) throw overflow();
+    const answer = await script.next(body);
+    const generation = generate(answer, body, instance, promptTokens, ids);
+    const { id } = generation.head;
+    const store = (): void => {
+      if (body.store !== false) stored.set(String(id), promptTokens + countPieces(generation));
+    };
+    if (body.stream === true) {
+      return {
+        kind: "stream",
+        frames: framesOf(generation, instance, options, call.signal, store),
+        errorFrame: (message) => errorFrame(message),
+      };
+    }
+    await sleep(options.firstTokenMs, call.signal);
+    await sleep(options.tokenMs * Math.max(0, countPieces(generation) - 1), call.signal);
+    if (instance.unloaded) throw refuseWith(400, "Model unloaded by user or API request.");
+    store();
+    return jsonAnswer(encodeResponse(generation));
+  };
+  return [{ method: "POST", path: "/v1/responses", since: "0.3.29", handle }];
+}
+
+/** Here every error is an object, without the code that chat gives it. */
+async function acquire(
+  models: ModelStore,
+  name: unknown,
+  signal: AbortSignal,
+): Promise<Instance> {
+  try {
+    return await models.acquire(name, "llm", signal);
+  } catch (error) {
+    const body = error instanceof Refusal ? parseJson(error.answer.text) : undefined;
+    if (!(error instanceof Refusal) || !isObject(body) || typeof body.error !== "string") {
+      throw error;
+    }
+    throw refuseWith(error.answer.status, body.error, { param: "model" });
+  }
+}
+
+function refuseWith(
+  status: number,
+  message: string,
+  { type = "invalid_request_error", param = null, code = null }: {
+    type?: string;
+    param?: string | null;
+    code?: string | null;
+  } = {},
+): Refusal {
+  return new Refusal(status, { error: { message, type, param, code } });
+}
+
+function unknownPrevious(id: string): Refusal {
+  const message =
+    `Prediction history node with id '${id}' not found while attempting to build chat history chain`;
+  const code = "previous_response_not_found";
+  return refuseWith(400, message, { param: "previous_response_id", code });
+}
+
+function overflow(): Refusal {
+  const message =
+    "Engine protocol predict stream returned an error: Context size has been exceeded.";
+  return refuseWith(500, message, { type: "internal_error", code: "unknown" });
+}
+
+function generate(
+  answer: FakeAnswer,
+  body: JsonObject,
+  instance: Instance,
+  promptTokens: number,
+  ids: IdSource,
+): Generation {
+  const limit = typeof body.max_output_tokens === "number" ? body.max_output_tokens : Infinity;
+  let left = limit;
+  let isLimited = answer.finishReason === "length";
+  const items: Item[] = [];
+  const add = (type: Item["type"], prefix: string, all: readonly string[], more = {}): void => {
+    const pieces = all.slice(0, left);
+    if (pieces.length < all.length) isLimited = true;
+    left -= pieces.length;
+    const isCut = pieces.length === 0 && all.length > 0;
+    if (!isCut) items.push({ type, id: `${prefix}_${ids.alphanumeric(20)}`, pieces, ...more });
+  };
+  const reasoning = piecesOf(answer.reasoning);
+  const content = piecesOf(answer.content);
+  const calls = answer.toolCalls ?? [];
+  if (reasoning.length > 0) add("reasoning", "rs", reasoning);
+  if (content.length > 0 || calls.length === 0) add("message", "msg", content);
+  for (const { id = ids.digits(9), name, arguments: value = {} } of calls) {
+    const text = typeof value === "string" ? value : JSON.stringify(value);
+    add("function_call", "fc", text.match(/\w+|\W+/g) ?? [], { call: { id, name } });
+  }
+  const count = (some: readonly Item[]): number =>
+    some.reduce((sum, { pieces }) => sum + pieces.length, 0);
+  const input = answer.usage?.promptTokens ?? promptTokens;
+  const output = answer.usage?.completionTokens ?? count(items);
+  const thought = count(items.filter(({ type }) => type === "reasoning"));
+  return {
+    items,
+    isLimited,
+    head: {
+      id: `resp_${ids.hex(48)}`,
+      object: "response",
+      created_at: Math.floor(Date.now() / 1_000),
+      model: answer.model ?? instance.id,
+      previous_response_id: body.previous_response_id ?? null,
+      instructions: body.instructions ?? null,
+      max_output_tokens: body.max_output_tokens ?? null,
+      store: body.store !== false,
+    },
+    usage: {
+      input_tokens: input,
+      input_tokens_details: { cached_tokens: 0 },
+      output_tokens: output,
+      output_tokens_details: { reasoning_tokens: answer.usage?.reasoningTokens ?? thought },
+      total_tokens: answer.usage?.totalTokens ?? input + output,
+    },
+  };
+}
+
+function countPieces({ items }: Generation): number {
+  return items.reduce((sum, { pieces }) => sum + pieces.length, 0);
+}
+
+function encodeResponse({ head, items, isLimited, usage }: Generation): JsonObject {
+  return {
+    ...head,
+    status: isLimited ? "incomplete" : "completed",
+    error: null,
+    incomplete_details: isLimited ? { reason: "max_output_tokens" } : null,
+    output: items.map((item) => encodeItem(item, item.pieces.join(""), "completed")),
+    usage,
+  };
+}
+
+function encodeItem({ type, id, call }: Item, text: string, status: string): JsonObject {
+  switch (type) {
+    case "reasoning":
+      return { id, type, summary: [], content: text === "" ? [] : [encodePart(type, text)] };
+    case "message": {
+      const isBegun = text !== "" || status === "completed";
+      const content = isBegun ? [encodePart(type, text)] : [];
+      return { id, type, status, role: "assistant", content };
+    }
+    case "function_call":
+      return { id, type, status, call_id: call?.id, name: call?.name, arguments: text };
+  }
+}
+
+function encodePart(type: "reasoning" | "message", text: string): JsonObject {
+  return type === "reasoning"
+    ? { type: "reasoning_text", text }
+    : { type: "output_text", text, annotations: [], logprobs: [] };
+}
+
+async function* framesOf(
+  generation: Generation,
+  instance: Instance,
+  options: ResponsesOptions,
+  signal: AbortSignal,
+  store: () => void,
+): AsyncGenerator<Frame, void, undefined> {
+  let sequence = 0;
+  const frame = (kind: Frame["kind"], type: string, fields: JsonObject): Frame => {
+    const event = { type, sequence_number: sequence++, ...fields };
+    return { kind, text: encodeFrame(event, type) };
+  };
+  const begun = { ...generation.head, status: "in_progress", output: [], usage: null };
+  yield frame("mark", "response.created", { response: begun });
+  yield frame("mark", "response.in_progress", { response: begun });
+  await sleep(options.firstTokenMs, signal);
+  let isFirst = true;
+  for (const [output_index, item] of generation.items.entries()) {
+    const { id: item_id, type, pieces } = item;
+    const text = pieces.join("");
+    const of = type === "function_call"
+      ? { item_id, output_index }
+      : { item_id, output_index, content_index: 0 };
+    const added = encodeItem(item, "", "in_progress");
+    yield frame("mark", "response.output_item.added", { output_index, item: added });
+    if (type !== "function_call") {
+      const part = encodePart(type, "");
+      yield frame("mark", "response.content_part.added", { ...of, part });
+    }
+    for (const delta of pieces) {
+      if (!isFirst) await sleep(options.tokenMs, signal);
+      isFirst = false;
+      if (instance.unloaded) {
+        const text = errorFrame("Model unloaded by user or API request.", sequence++);
+        return yield { kind: "end", text };
+      }
+      yield frame("token", `response.${DELTAS[type]}.delta`, { ...of, delta });
+    }
+    const whole = type === "function_call" ? { arguments: text } : { text };
+    yield frame("mark", `response.${DELTAS[type]}.done`, { ...of, ...whole });
+    if (type !== "function_call") {
+      const part = encodePart(type, text);
+      yield frame("mark", "response.content_part.done", { ...of, part });
+    }
+    const done = encodeItem(item, text, "completed");
+    yield frame("mark", "response.output_item.done", { output_index, item: done });
+  }
+  store();
+  const end = generation.isLimited ? "response.incomplete" : "response.completed";
+  yield frame("end", end, { response: encodeResponse(generation) });
+}
+
+const DELTAS: Readonly<Record<Item["type"], string>> = {
+  reasoning: "reasoning_text",
+  message: "output_text",
+  function_call: "function_call_arguments",
+};
+
+/** No such frame of LM Studio's was seen; this is OpenAI's. */
+function errorFrame(message: string, sequence_number = 0): string {
+  return encodeFrame(
+    { type: "error", code: null, message, param: null, sequence_number },
+    "error",
+  );
+}
