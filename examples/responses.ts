@@ -5,6 +5,7 @@
  *
  * In your own project import from "jsr:@patinox/lmstudio" instead of "../mod.ts".
  */
+import process from "node:process";
 import { isProviderError, LMStudioProvider, type ResponsesFunctionCallOutput } from "../mod.ts";
 
 const ROOMS: Readonly<Record<string, number>> = { kitchen: 21.5, cellar: 12 };
@@ -47,14 +48,13 @@ try {
     input: "Say that as a haiku.",
     previousResponseId: answer.id,
   });
-  const encoder = new TextEncoder();
   for await (const event of stream) {
     switch (event.type) {
       case "response.output_text.delta":
-        await Deno.stdout.write(encoder.encode(event.delta));
+        process.stdout.write(event.delta);
         break;
       case "response.incomplete":
-        console.log(" (cut at a limit)");
+        process.stdout.write(" (cut at a limit)");
         break;
     }
   }
@@ -63,5 +63,5 @@ try {
 } catch (error) {
   if (!isProviderError(error)) throw error;
   console.error(error.message);
-  Deno.exit(1);
+  process.exitCode = 1;
 }

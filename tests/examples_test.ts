@@ -142,7 +142,30 @@ Deno.test("examples/tools.ts: the calls, their results and the answer", async ()
   assertMatch(text, /\n< now \d{4}-\d\d-\d\dT/);
 });
 
-for (const name of ["stream", "chat", "text", "embeddings", "objects", "vision", "tools"]) {
+Deno.test("examples/responses.ts: a tool is asked, and the conversation goes on from there", async () => {
+  const toolCalls = [{ name: "read_thermometer", arguments: { room: "kitchen" } }];
+  const replies = [{ toolCalls }, "It has 21.5 °C.", "Warm air at the stove"];
+  const fake = createFakeLMStudio({ replies });
+  await using server = await fake.listen();
+  const { code, text, errors } = await runExample("responses", server.url);
+  assertEquals({ code, errors }, { code: 0, errors: "" });
+  assertMatch(
+    text,
+    /^\[\{"room":"kitchen"\} → 21\.5\]\nIt has 21\.5 °C\.\nWarm air at the stove\n\n\S+: \d+ tokens\n$/,
+  );
+  const bodies = fake.requests.flatMap(({ method, body }) =>
+    method === "POST" ? [body as Record<string, unknown>] : []
+  );
+  assertEquals(bodies.map((body) => typeof body.previous_response_id), [
+    "undefined",
+    "string",
+    "string",
+  ]);
+});
+
+for (
+  const name of ["stream", "chat", "text", "embeddings", "objects", "vision", "tools", "responses"]
+) {
   Deno.test(`examples/${name}.ts: without a server one sentence says what to do`, async () => {
     const { code, text, errors } = await runExample(name, `http://127.0.0.1:${closedPort()}`);
     assertEquals({ code, text }, { code: 1, text: "" });
