@@ -109,6 +109,12 @@ const COMPLETED = frame({
   response: { id: "r", status: "completed", model: MODEL },
 });
 
+const TOOLS_LISTED = frame({
+  type: "response.output_item.done",
+  output_index: 0,
+  item: { id: "mcpl_1", type: "mcp_list_tools", tools: [] },
+});
+
 function say(delta: string): string {
   return frame({ type: "response.output_text.delta", output_index: 0, content_index: 0, delta });
 }
@@ -231,6 +237,7 @@ Deno.test("responses: messages, images, calls and their results as items", async
   const { input } = await sent({
     input: [
       "Hello",
+      "there",
       { role: "developer", content: "Be brief." },
       { role: "user", content: [{ type: "text", text: "What?" }, { type: "image", image: PNG }] },
       { type: "message", role: "assistant", content: [{ type: "text", text: "A dot." }] },
@@ -240,7 +247,7 @@ Deno.test("responses: messages, images, calls and their results as items", async
     ],
   });
   assertEquals(input, [
-    { type: "message", role: "user", content: "Hello" },
+    { type: "message", role: "user", content: "Hello\n\nthere" },
     { type: "message", role: "developer", content: "Be brief." },
     {
       type: "message",
@@ -635,6 +642,14 @@ Deno.test("responses.stream: ends that are none, and frames that are no events",
     ["an error of another type", frame({ type: "x", error: "Model unloaded." }), "model_unloaded"],
     ["an empty error", frame({ type: "error" }), "server_error"],
     ["failed without words", frame({ type: "response.failed" }), "server_error"],
+    [
+      "completed, but failed",
+      frame({
+        type: "response.completed",
+        response: { status: "failed", error: "No models loaded" },
+      }),
+      "no_model_loaded",
+    ],
     ["a type that is a number", frame({ type: 7 }), "malformed_stream"],
   ];
   for (const [name, body, code, partial] of cases) {
@@ -786,11 +801,18 @@ Deno.test("responses.stream: only a token ends the wait for the first one; statu
     });
     await pass(0);
     puppet.last.respond();
-    for (const text of [CREATED, frame({ type: "response.in_progress", response: {} }), say("")]) {
-      await pass(200);
+    for (
+      const text of [
+        CREATED,
+        frame({ type: "response.in_progress", response: {} }),
+        TOOLS_LISTED,
+        say(""),
+      ]
+    ) {
+      await pass(150);
       puppet.last.send(text);
     }
-    await pass(200);
+    await pass(150);
     assertEquals(statuses, ["waiting"]);
     puppet.last.send(frame({ type: "response.function_call_arguments.delta", delta: "{" }));
     await pass(40);

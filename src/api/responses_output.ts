@@ -170,7 +170,9 @@ export class OutputAssembler {
     slot.item = { ...item };
     slot.isGiven = true;
     // A call begins with its item; a message that begins is still empty.
-    return item.type.endsWith("_call") || event.type === "response.output_item.done";
+    if (item.type.endsWith("_call")) return true;
+    const { text, reasoning } = readItem(item);
+    return text !== "" || reasoning !== "";
   }
 
   #slot(event: Readonly<Record<string, unknown>>, type: string): Slot {

@@ -39,7 +39,10 @@ export interface ResponsesApi {
 export interface ResponsesRequest {
   /** Model id. @default {the configured model, else the one that is loaded} */
   model?: string | undefined;
-  /** A text is a user message; items of an earlier answer's `output` may be given back as they came. */
+  /**
+   * A text is a user message; neighbouring texts are one, joined by a blank line. Items of an earlier answer's `output` may be given back as they
+   * came.
+   */
   input: string | readonly (string | ResponsesInputItem)[];
   /** What the model is told before the input. Not carried over from the previous answer. */
   instructions?: string | undefined;

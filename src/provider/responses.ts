@@ -63,8 +63,7 @@ export class Responses implements ResponsesApi {
       open,
       callerSignal: options?.signal,
       label,
-      // After `response.failed` comes the error.
-      isFinal: ({ type }) => type === "response.completed" || type === "response.incomplete",
+      isFinal: isAnswer,
     });
   }
 
@@ -85,4 +84,12 @@ export class Responses implements ResponsesApi {
     const fields = await encodeResponsesRequest(request, refuse, fetchImage);
     return { model: request.model, checked, fields };
   }
+}
+
+/** Whether the answer is whole with this event: after one that failed comes the error. */
+function isAnswer(event: ResponsesEvent): boolean {
+  if (event.type !== "response.completed" && event.type !== "response.incomplete") return false;
+  // Typed as what is documented; what came may lack it.
+  const response: { readonly status?: unknown } | undefined = event.response;
+  return response?.status !== "failed";
 }
