@@ -151,7 +151,14 @@ Deno.test("docs/configuration.md: every method has its timers", async () => {
   );
   const methods = Object.getOwnPropertyNames(mod.LMStudioProvider.prototype)
     .filter((name) => !["constructor", "explainConfig"].includes(name));
-  assertEquals(rows.flatMap(([method]) => named(method)).sort(), methods.sort());
+  // Such as `responses.create`.
+  const members = Object.entries(new mod.LMStudioProvider({ env: {} }))
+    .filter(([, member]) => typeof member === "object")
+    .flatMap(([name, member]) =>
+      Object.getOwnPropertyNames(Object.getPrototypeOf(member))
+        .filter((method) => method !== "constructor").map((method) => `${name}.${method}`)
+    );
+  assertEquals(rows.flatMap(([method]) => named(method)).sort(), [...methods, ...members].sort());
 });
 
 Deno.test("README.md: every method is there", async () => {
