@@ -23,20 +23,34 @@ Deno.test("zod: without it chats work, and what needs it says so", async () => {
     const answer = (path) => path.endsWith("/models")
       ? { models: [{ type: "llm", key: "m", loaded_instances: [{ id: "m", config: {} }] }] }
       : { model: "m", choices: [{ message: { content: "Hi." } }] };
-    const fetch = (url) => Promise.resolve(Response.json(answer(new URL(url).pathname)));
+    const paths = [];
+    const fetch = (url) => paths.push(new URL(url).pathname) && Promise.resolve(Response.json(answer(new URL(url).pathname)));
     const lmstudio = new LMStudioProvider({ env: {}, fetch });
     console.log((await lmstudio.complete({ model: "m", messages: "Hi" })).content);
     for (const call of [
       () => lmstudio.listModels(),
       () => lmstudio.complete("Hi"),
       () => lmstudio.supportsModel("m"),
+      () => lmstudio.chat.send({ model: "m", input: "Hi" }),
+      () => lmstudio.chat.stream({ model: "m", input: "Hi" }).response(),
+      () => lmstudio.models.downloadStatus("job_1").then((status) => status),
     ]) {
       const { name, kind, message } = await call().then((value) => ({ message: value }), (error) => error);
       console.log(name, kind, message.split(".")[0]);
     }
+    // What is done once must not be done in vain.
+    console.log(paths.includes("/api/v1/chat"));
   `;
   const { output, errors } = await runScript(script, [`--import-map=data:application/json,${map}`]);
-  const failed =
-    "UnknownProviderError unknown Cannot list models: zod, which reads the answer, did not load";
-  assertEquals([output, errors], [["Hi.", failed, failed, failed].join("\n"), ""]);
+  const failed = (action: string) =>
+    `UnknownProviderError unknown Cannot ${action}: zod, which reads the answer, did not load`;
+  const actions = [
+    "list models",
+    "list models",
+    "list models",
+    "chat",
+    "stream a chat",
+    'follow download "job_1"',
+  ];
+  assertEquals([output, errors], [["Hi.", ...actions.map(failed), "false"].join("\n"), ""]);
 });

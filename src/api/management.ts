@@ -21,6 +21,7 @@ import { isRecord } from "../core/request_checks.ts";
 import type { CallOptions, ModelInfo } from "../core/types.ts";
 import type { ErrorContext } from "../transport/error_mapping.ts";
 import { malformedResponse, type Transport } from "../transport/transport.ts";
+import { importSchemas } from "./schema_import.ts";
 import { withoutUndefined } from "./models.ts";
 
 /** First version with these routes. */
@@ -44,6 +45,8 @@ export async function requestLoad(
   action: string,
   options: CallOptions,
 ): Promise<LoadedModel> {
+  // Before anything is sent: an answer that cannot be read would leave a model that nobody knows of.
+  const { parseLoaded } = await importManagementSchemas(action);
   const { value, elapsedMs, context } = await transport.json(
     {
       method: "POST",
@@ -69,7 +72,6 @@ export async function requestLoad(
     options,
     Infinity,
   );
-  const { parseLoaded } = await import("./management_schemas.ts");
   const loaded = parseLoaded(value);
   if (loaded === undefined) throw malformedResponse("the answer names no instance", value, context);
   const { instance_id, type, load_time_seconds, load_config } = loaded;
@@ -123,6 +125,7 @@ export async function requestDownload(
   action: string,
   options: CallOptions,
 ): Promise<DownloadJob> {
+  await importManagementSchemas(action);
   const { value, context } = await transport.json(
     {
       method: "POST",
@@ -175,6 +178,12 @@ export async function requestDownloadStatus(
   }
 }
 
+function importManagementSchemas(
+  action: string,
+): Promise<typeof import("./management_schemas.ts")> {
+  return importSchemas(() => import("./management_schemas.ts"), action);
+}
+
 /** Whether a download is well over in this state. */
 export function isFinal(status: DownloadProgress["status"]): boolean {
   return status === "completed" || status === "already_downloaded";
@@ -186,7 +195,7 @@ function isJob(value: unknown): boolean {
 }
 
 async function decodeJob(value: unknown, context: ErrorContext): Promise<DownloadJob | undefined> {
-  const { parseJob } = await import("./management_schemas.ts");
+  const { parseJob } = await importManagementSchemas(context.action);
   const job = parseJob(value);
   if (job === undefined) return undefined;
   const progress = withoutUndefined({

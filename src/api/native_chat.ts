@@ -14,6 +14,7 @@ import {
   type TransportRequest,
 } from "../transport/transport.ts";
 import { decodeChatItem } from "./native_chat_fields.ts";
+import { importSchemas } from "./schema_import.ts";
 import { textOfOutput } from "./native_chat_transcript.ts";
 import { decodeChatUsage, decodeStats, measureStats } from "./usage.ts";
 
@@ -71,6 +72,16 @@ export interface AroundChatAnswer {
   readonly modelLoadMs?: number | undefined;
 }
 
+/**
+ * What reads whole answers. To be called before anything is sent, too: an answer that cannot be read would be lost
+ * with the tools that were run for it.
+ */
+export function importChatSchemas(
+  action: string,
+): Promise<typeof import("./native_chat_schemas.ts")> {
+  return importSchemas(() => import("./native_chat_schemas.ts"), action);
+}
+
 /** Decodes a whole answer. */
 export async function decodeChatAnswer(
   value: unknown,
@@ -78,7 +89,7 @@ export async function decodeChatAnswer(
 ): Promise<
   { readonly response: ChatResponse } | { readonly issues: readonly SchemaIssue[] }
 > {
-  const { parseChatAnswer } = await import("./native_chat_schemas.ts");
+  const { parseChatAnswer } = await importChatSchemas("read the answer of a chat");
   const parsed = parseChatAnswer(value);
   if ("issues" in parsed) return parsed;
   const { answer } = parsed;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { requestChat } from "../api/native_chat.ts";
+import { importChatSchemas, requestChat } from "../api/native_chat.ts";
 import { checkChatRequest } from "../api/native_chat_checks.ts";
 import { encodeChatRequest } from "../api/native_chat_request.ts";
 import { NativeChatStream } from "../api/native_chat_stream.ts";
@@ -74,6 +74,7 @@ export class ServerChat implements NativeChat {
       // `timeoutMs` is not for streams.
       : this.#server.imageFetcher(verb, own, Infinity);
     const fields = await encodeChatRequest(request, refuse, fetchImage);
+    await importChatSchemas(verb);
     const model = request.model ?? await this.#server.chatModel(verb, own);
     return {
       checked: own,

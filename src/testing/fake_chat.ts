@@ -166,7 +166,9 @@ function tokensOf(
     for (const text of reasoning) tokens.push({ kind: "reasoning", text });
   }
   tokens.push(...inContent(content));
-  for (const [index, call] of (answer.toolCalls ?? []).entries()) {
+  // Before 0.3.6 the model is not told of tools.
+  const calls = isSince(options.version, "0.3.6") ? answer.toolCalls ?? [] : [];
+  for (const [index, call] of calls.entries()) {
     const head = { id: call.id ?? ids.digits(9), name: call.name };
     const { arguments: value = {} } = call;
     const text = typeof value === "string" ? value : JSON.stringify(value);
