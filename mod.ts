@@ -181,6 +181,7 @@ export type {
 export { createDefaultProvider } from "./src/provider/default_provider.ts";
 export { FallbackProvider } from "./src/provider/fallback.ts";
 export { LocalProvider } from "./src/provider/local.ts";
+export type { OpenAIClientOptions } from "./src/provider/openai_clients.ts";
 export { OpenAICompatibleProvider } from "./src/provider/openai_compatible.ts";
 export type { OpenAICompatibleProviderOptions } from "./src/provider/openai_compatible.ts";
 export type { ObjectRequest, ObjectResponse } from "./src/provider/structured.ts";

@@ -73,6 +73,13 @@ Deno.test("examples/chat.ts: the second turn goes on from the first", async () =
   assertMatch(second?.previous_response_id ?? "", /^resp_/);
 });
 
+Deno.test("examples/openai_client.ts: an answer by another client", async () => {
+  const { code, text, errors, requests } = await runOnFake("openai_client", "Why?");
+  assertEquals({ code, text, errors }, { code: 0, text: "Because of the air.\n", errors: "" });
+  const request = requests.find(({ path }) => path === "/v1/chat/completions");
+  assertMatch(request?.headers["user-agent"] ?? "", /^OpenAI\//);
+});
+
 Deno.test("examples/embeddings.ts: the note that is meant comes first", async () => {
   const { code, text, errors } = await runOnFake("embeddings");
   assertEquals({ code, errors }, { code: 0, errors: "" });
@@ -164,7 +171,17 @@ Deno.test("examples/responses.ts: a tool is asked, and the conversation goes on 
 });
 
 for (
-  const name of ["stream", "chat", "text", "embeddings", "objects", "vision", "tools", "responses"]
+  const name of [
+    "stream",
+    "chat",
+    "text",
+    "embeddings",
+    "objects",
+    "vision",
+    "tools",
+    "responses",
+    "openai_client",
+  ]
 ) {
   Deno.test(`examples/${name}.ts: without a server one sentence says what to do`, async () => {
     const { code, text, errors } = await runExample(name, `http://127.0.0.1:${closedPort()}`);

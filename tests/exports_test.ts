@@ -96,6 +96,7 @@ const EXPORTS: Record<string, Names> = {
       "ObjectResponse",
       "NativeChat",
       "OnModelSubstituted",
+      "OpenAIClientOptions",
       "OpenAICompatibleProviderOptions",
       "OtherChatKind",
       "PartialAnswer",

@@ -28,6 +28,7 @@ import { Engine } from "./engine.ts";
 import { ModelManager } from "./models.ts";
 import { ServerChat } from "./native_chat.ts";
 import { Responses } from "./responses.ts";
+import { type OpenAIClientOptions, openAIClientOptions } from "./openai_clients.ts";
 import { ServerModels } from "./server_models.ts";
 import { checkDiscovery, finderFor } from "./server_search.ts";
 import { completeObject, type ObjectRequest, type ObjectResponse } from "./structured.ts";
@@ -382,6 +383,26 @@ export class LMStudioProvider implements ModelProvider {
     options?: CallOptions,
   ): Promise<ModelCapabilities | undefined> {
     return this.#engine.modelCapabilities(model, options);
+  }
+
+  /**
+   * What an OpenAI-style client needs to talk to this server: `new OpenAI(provider.toOpenAI())`. Its requests
+   * carry this provider's token, headers and timers, and what LM Studio reports under 200 becomes a 400 that
+   * such clients raise.
+   *
+   * @see https://lmstudio.ai/docs/developer/openai-compat
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const { baseURL, fetch } = new LMStudioProvider().toOpenAI();
+   * const answer = await fetch(`${baseURL}/models`);
+   * console.log(answer.status, await answer.json());
+   * ```
+   */
+  toOpenAI(): OpenAIClientOptions {
+    return openAIClientOptions(this.#server);
   }
 
   /**

@@ -56,7 +56,8 @@ function embed(text: string, dimensions: number): number[] {
   const length = Math.hypot(...vector);
   // Features that cancel each other out would leave nothing to normalise.
   if (length === 0) vector[0] = 1;
-  return length === 0 ? vector : vector.map((value) => value / length);
+  // What an engine gives is float32, also where it is written with more digits.
+  return length === 0 ? vector : vector.map((value) => Math.fround(value / length));
 }
 
 function isTexts(value: unknown): value is string[] {

@@ -96,6 +96,11 @@ async function readPieces(
   }
 }
 
+/** Lets go of a body that nobody wants. */
+export function discardBody(response: Response): void {
+  response.body?.cancel().catch(() => {});
+}
+
 /** Whether this is a response whose body can be read; a user's own `fetch` may give anything. */
 export function isReadable(response: unknown): boolean {
   if (typeof response !== "object" || response === null) return false;
@@ -103,9 +108,4 @@ export function isReadable(response: unknown): boolean {
   return typeof status === "number" && typeof headers?.get === "function" && bodyUsed !== true &&
     (body === undefined || body === null ||
       (typeof body.getReader === "function" && !body.locked));
-}
-
-/** Lets go of a body that nobody wants. */
-export function discardBody(response: Response): void {
-  response.body?.cancel().catch(() => {});
 }

@@ -4,8 +4,6 @@
  * @module
  */
 
-import { isLoopback } from "../core/base_url.ts";
-import type { KnownCode } from "../core/error_codes.ts";
 import {
   type AnyProviderError,
   isProviderError,
@@ -17,15 +15,15 @@ import {
 } from "../core/errors.ts";
 import { backoffMs, type FailedAttempt, type RetryPolicy, shouldRetry } from "../core/retry.ts";
 import type { CallOptions, CallStatus, PartialAnswer } from "../core/types.ts";
-import { acceptsConnections } from "../platform/connection_probe.ts";
 import { withoutFetchCaps } from "../platform/node_fetch.ts";
-import { isBrowser, isDeno, isLocalNetworkDenied } from "../platform/runtime.ts";
-import { discardBody, isReadable, readBody } from "./body.ts";
+import { isBrowser, isDeno } from "../platform/runtime.ts";
+import { isReadable, readBody } from "./body.ts";
 import { type ErrorContext, errorFromResponse } from "./error_mapping.ts";
 import { explainFailedSend } from "./fetch_failure.ts";
 import { proxyHint } from "./proxy_hint.ts";
+import { explainInBrowser, fetchFrom, isReachable } from "./reachability.ts";
 import { createRedactor } from "./redact.ts";
-import { sleep, startTimer, untilAborted } from "./timers.ts";
+import { sleep, startTimer } from "./timers.ts";
 
 /** What is the same for every call to one server. */
 export interface ServerSettings {
@@ -46,12 +44,25 @@ export interface ServerSettings {
   readonly onErrorBody?: ((status: number, bodyText: string) => void) | undefined;
 }
 
+/** A request that another client wrote: sent as it is, and its answer is given back under every status. */
+export interface ForeignRequest {
+  /** All of them, the provider's included. */
+  readonly headers: Headers;
+  readonly body: BodyInit | undefined;
+  /** Whatever else the client gave, such as a `dispatcher`; neither method, headers nor body. */
+  readonly init: RequestInit;
+}
+
 /** What is sent. */
 export interface TransportRequest {
-  readonly method: "GET" | "POST";
+  readonly method: string;
   /** Path below the base URL, such as `/v1/models`. */
   readonly path: string;
+  /** Sent behind the path, but in no error: it may hold a key. */
+  readonly query?: string | undefined;
   readonly body?: Readonly<Record<string, unknown>> | undefined;
+  /** Sent in place of `body`, which then only says what an echo would be. */
+  readonly foreign?: ForeignRequest | undefined;
   readonly policy: RetryPolicy;
   /** Completes "Cannot …" in errors. */
   readonly action: string;
@@ -243,7 +254,8 @@ export class Call {
     return backoffMs(this.attempts, error.retryAfterMs, Math.random);
   }
 
-  async #attempt(body: string | undefined): Promise<Response> {
+  async #attempt(body: BodyInit | undefined): Promise<Response> {
+    const { query = "", foreign } = this.#request;
     const controller = new AbortController();
     this.#attemptController = controller;
     const headersCame = new AbortController();
@@ -251,7 +263,12 @@ export class Call {
     const stopProbe = startTimer(connectMs, () => void this.#probe(connectMs, headersCame.signal));
     let response: Response;
     try {
-      response = await this.#fetch(this.endpoint, this.#init(body), controller.signal);
+      response = await fetchFrom(
+        this.#server,
+        this.endpoint + query,
+        this.#init(body),
+        controller.signal,
+      );
     } catch (error) {
       controller.signal.throwIfAborted();
       throw await this.#explainFailure(error);
@@ -262,31 +279,13 @@ export class Call {
     if (!isReadable(response)) throw this.#unusableError();
     this.#origin.usedBefore = true;
     this.#status = response.status === 0 ? undefined : response.status;
-    if (!response.ok) throw await this.#errorOf(response);
+    const isGivenBack = foreign !== undefined && response.status >= 400;
+    if (!response.ok && !isGivenBack) throw await this.#errorOf(response);
     this.answer = "headers";
     return response;
   }
 
-  /** The runtime's `fetch`, or the user's, which may not heed the signal. */
-  async #fetch(url: string, init: RequestInit, signal: AbortSignal): Promise<Response> {
-    // One of the user's own may give anything, no promise included.
-    const pending = Promise.resolve(this.#fetchFunction()(url, { ...init, signal }));
-    try {
-      return await untilAborted(pending, signal);
-    } catch (error) {
-      // An answer that comes all the same would keep the server writing.
-      pending.then(discardBody).catch(() => {});
-      throw error;
-    }
-  }
-
-  /** Looked up at each use, so that a mock put in place later is used. */
-  #fetchFunction(): typeof globalThis.fetch {
-    // Called as a plain function: browsers refuse `fetch` with another `this`.
-    return this.#server.fetch ?? globalThis.fetch;
-  }
-
-  #init(body: string | undefined): RequestInit {
+  #headers(body: BodyInit | undefined): Headers {
     const headers = new Headers({ accept: "application/json, text/event-stream" });
     if (body !== undefined) headers.set("content-type", "application/json");
     if (this.#server.apiToken !== undefined) {
@@ -295,21 +294,28 @@ export class Call {
     for (const own of [this.#server.headers, this.#options.headers ?? {}]) {
       for (const [name, value] of Object.entries(own)) headers.set(name, value);
     }
+    return headers;
+  }
+
+  #init(body: BodyInit | undefined): RequestInit {
+    const { method, policy, foreign } = this.#request;
     const isOwnFetch = this.#server.fetch !== undefined;
     // Deno sends a request again by itself when a reused connection closes before any answer; what it
     // reads from a stream it cannot send twice.
-    const isStream = this.#request.policy === "stateful" && isDeno() && !isOwnFetch;
+    const isStream = typeof body === "string" && policy === "stateful" && isDeno() && !isOwnFetch;
     return {
-      method: this.#request.method,
-      headers,
+      ...(isOwnFetch ? {} : withoutFetchCaps()),
+      ...foreign?.init,
+      method,
+      headers: foreign?.headers ?? this.#headers(body),
       // Followed, a redirect would carry token and headers to another origin.
       redirect: "manual",
       ...(body === undefined ? {} : { body: isStream ? new Blob([body]).stream() : body }),
-      ...(isOwnFetch ? {} : withoutFetchCaps()),
     };
   }
 
-  #encodeBody(): string | undefined {
+  #encodeBody(): BodyInit | undefined {
+    if (this.#request.foreign !== undefined) return this.#request.foreign.body;
     if (this.#request.body === undefined) return undefined;
     try {
       return JSON.stringify(this.#request.body);
@@ -323,38 +329,9 @@ export class Call {
 
   /** No header has come in time: gives the attempt up if the server does not even take a connection. */
   async #probe(timeoutMs: number, headersCame: AbortSignal): Promise<void> {
-    // A user's own `fetch` may reach the server by ways of its own, so only it can tell.
-    const accepted = this.#server.fetch === undefined
-      ? await acceptsConnections(this.endpoint, timeoutMs, headersCame)
-      : undefined;
-    if (accepted === true) return;
-    // `fetch` may also go through a proxy, where no connection from here can: not to a server on this machine.
-    const mayBeThere = accepted === undefined || !isLoopback(this.endpoint);
-    if (mayBeThere && await this.#answersGreeting(timeoutMs, headersCame, {})) return;
+    if (await isReachable(this.#server, this.endpoint, timeoutMs, headersCame)) return;
     if (!headersCame.aborted) {
       this.#attemptController.abort(this.timeoutError("connect", timeoutMs));
-    }
-  }
-
-  async #answersGreeting(
-    timeoutMs: number,
-    signal: AbortSignal,
-    init: RequestInit,
-  ): Promise<boolean> {
-    if (signal.aborted) return false;
-    const controller = new AbortController();
-    const abort = (): void => controller.abort();
-    signal.addEventListener("abort", abort);
-    const stopTimer = startTimer(timeoutMs, abort);
-    const url = `${this.#server.baseUrl}/lmstudio-greeting`;
-    try {
-      discardBody(await this.#fetch(url, { redirect: "manual", ...init }, controller.signal));
-      return true;
-    } catch {
-      return false;
-    } finally {
-      stopTimer();
-      signal.removeEventListener("abort", abort);
     }
   }
 
@@ -370,7 +347,10 @@ export class Call {
 
   async #explainFailure(cause: unknown): Promise<AnyProviderError> {
     const explained = explainFailedSend(cause, this.endpoint);
-    const { code, state, hint } = isBrowser() ? await this.#explainInBrowser() : explained;
+    const timeoutMs = this.#options.connectTimeoutMs ?? this.#server.connectTimeoutMs;
+    const { code, state, hint } = isBrowser()
+      ? await explainInBrowser(this.#server, timeoutMs, this.signal)
+      : explained;
     this.#isBroken = explained.isBroken === true;
     const mayHaveRun = code === "connection_reset" && this.#request.policy === "stateful";
     return new NetworkError(`Cannot ${this.#request.action}: ${state}`, {
@@ -379,27 +359,6 @@ export class Call {
       hint: mayHaveRun ? MAY_HAVE_RUN : hint,
       cause,
     });
-  }
-
-  /** To a page every failure looks the same; a request without CORS tells whether anything answers. */
-  async #explainInBrowser(): Promise<{ code: KnownCode; state: string; hint?: string }> {
-    const { baseUrl, service } = this.#server;
-    const timeoutMs = this.#options.connectTimeoutMs ?? this.#server.connectTimeoutMs;
-    if (
-      await this.#answersGreeting(timeoutMs, this.signal, { mode: "no-cors", redirect: "follow" })
-    ) {
-      const state = `${service} is there, but does not let this page call it`;
-      return { code: "blocked_by_browser", state };
-    }
-    if (await isLocalNetworkDenied()) {
-      return {
-        code: "blocked_by_browser",
-        state: "this page may not reach the local network",
-        hint:
-          "Allow it for this site in the browser's settings, and start the server with `lms server start --cors`.",
-      };
-    }
-    return { code: "connection_refused", state: `${baseUrl} cannot be reached` };
   }
 
   async #errorOf(response: Response): Promise<AnyProviderError> {

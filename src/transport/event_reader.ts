@@ -140,16 +140,18 @@ export class EventReader {
     const { firstTokenTimeoutMs } = this.#timeouts;
     try {
       const limit = { phase: "first-token", ms: firstTokenTimeoutMs, startedAt } as const;
-      await this.#call.send(limit, (response) => {
-        this.#status = response.status;
-        const type = response.headers.get("content-type") ?? "";
-        this.#isEventStream = /^\s*text\/event-stream\b/i.test(type);
-        this.#reader = response.body?.getReader();
-      });
+      await this.#call.send(limit, (response) => this.adopt(response, startedAt));
     } catch (error) {
       if (this.#isClosed) return;
       throw error;
     }
+  }
+
+  /** Reads this response of the call, which was sent at `startedAt`, by `performance.now()`. */
+  adopt(response: Response, startedAt: number): void {
+    this.#status = response.status;
+    this.#isEventStream = isEventStream(response);
+    this.#reader = response.body?.getReader();
     this.#remainingMs -= performance.now() - startedAt;
   }
 
@@ -227,6 +229,11 @@ export class EventReader {
     }
     return { kind: "text", status: this.#status, text: text.replace(/^\uFEFF/, "") };
   }
+}
+
+/** Whether a response says that it is a stream of events. */
+export function isEventStream({ headers }: Response): boolean {
+  return /^\s*text\/event-stream\b/i.test(headers.get("content-type") ?? "");
 }
 
 const END: Pull = { kind: "end", unfinished: undefined };

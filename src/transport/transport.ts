@@ -23,6 +23,7 @@ import {
   readWireError,
 } from "./error_mapping.ts";
 import { EventReader } from "./event_reader.ts";
+import { forward } from "./forward.ts";
 
 export type { ServerSettings, TransportRequest } from "./call.ts";
 
@@ -99,6 +100,19 @@ export class Transport {
       firstTokenTimeoutMs: options.firstTokenTimeoutMs ?? this.server.firstTokenTimeoutMs,
       idleTimeoutMs: options.idleTimeoutMs ?? this.server.idleTimeoutMs,
     });
+  }
+
+  /**
+   * As `fetch`, for a client that only knows of that: see `forward()`.
+   *
+   * @param ownKeys what clients have as their keys from us.
+   */
+  forward(
+    ownKeys: readonly string[],
+    input: RequestInfo | URL,
+    init?: RequestInit,
+  ): Promise<Response> {
+    return forward(this.server, this.#origin, ownKeys, input, init);
   }
 }
 

@@ -1,0 +1,273 @@
+/**
+ * Requests that another client wrote, on the same way to the server as ours: its timers, headers and words for
+ * what goes wrong. Nothing is sent twice, since such clients do that themselves.
+ *
+ * @module
+ */
+
+import { InvalidRequestError } from "../core/errors.ts";
+import type { RetryPolicy } from "../core/retry.ts";
+import { readBody } from "./body.ts";
+import { Call, type CallLimit, type OriginState, type ServerSettings } from "./call.ts";
+import { errorFromUndecodable, readWireError } from "./error_mapping.ts";
+import { isRecord, parseJson } from "./error_wording.ts";
+import { EventReader, isEventStream } from "./event_reader.ts";
+import { bytesBody, eventsBody } from "./forwarded_body.ts";
+import { withBase64Vectors } from "./forwarded_vectors.ts";
+
+/** As much as `Transport.json()` takes. */
+const MAX_BODY_BYTES = 256 * 1024 * 1024;
+const SNIPPET_LENGTH = 6400;
+const READ_TIMEOUT_MS = 30_000;
+/** An error whose body does not end is told with what had come. */
+const ERROR_BODY_MS = 5000;
+/** A second one of these would change something twice. */
+const STATEFUL_PATHS = /\/(?:responses|api\/v1\/(?:chat|models\/\w+))$/;
+
+/** What is known of another client's request. */
+interface Forwarded {
+  readonly call: Call;
+  /** The JSON that is sent, where it is an object. */
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly path: string;
+  readonly isRead: boolean;
+}
+
+/**
+ * Sends what a client gives its `fetch`, and answers as `fetch` does, but for this: an error under 200 has the
+ * status 400, and whatever else would look like success and is none rejects, or breaks the body.
+ *
+ * @param ownKeys what clients have as their keys from us: they stand for whatever the provider sends.
+ * @throws {InvalidRequestError} the address is not below the server's, whose token must not get there.
+ * @throws {NetworkError} no answer came.
+ * @throws {TimeoutError} it did not come in time.
+ */
+export async function forward(
+  server: ServerSettings,
+  origin: OriginState,
+  ownKeys: readonly string[],
+  input: RequestInfo | URL,
+  init: RequestInit = {},
+): Promise<Response> {
+  const request = await prepare(server, origin, ownKeys, input, init);
+  const { call, fields, isRead } = request;
+  const startedAt = performance.now();
+  const limit: CallLimit = fields.stream === true
+    ? { phase: "first-token", ms: server.firstTokenTimeoutMs, startedAt }
+    : {
+      phase: "total",
+      ms: server.timeoutMs ?? (isRead ? READ_TIMEOUT_MS : Infinity),
+      startedAt,
+    };
+  try {
+    const received = await call.send(limit, async (response) => {
+      // Kept: a body that is read here is read in the limit of the call.
+      return { response, answer: await wholeAnswer(response, request) };
+    });
+    const { response, answer } = received;
+    if (answer !== undefined) {
+      call.finish();
+      return answer;
+    }
+    if (response.status >= 400) return bytesAnswer(response, call, ERROR_BODY_MS);
+    if (fields.stream !== true && !isEventStream(response)) {
+      return bytesAnswer(response, call, server.idleTimeoutMs);
+    }
+    return await streamAnswer(response, request, server, startedAt);
+  } catch (error) {
+    call.finish();
+    throw error;
+  }
+}
+
+// --- The request ------------------------------------------------------------------------------
+
+async function prepare(
+  server: ServerSettings,
+  origin: OriginState,
+  ownKeys: readonly string[],
+  input: RequestInfo | URL,
+  init: RequestInit,
+): Promise<Forwarded> {
+  // Also a `Request` that is not of this runtime's class.
+  const given: Partial<Request> = typeof input === "string" || input instanceof URL ? {} : input;
+  const url = new URL(given.url ?? String(input));
+  const path = pathBelow(server.baseUrl, url);
+  const { method: initMethod, headers: initHeaders, body: initBody, signal, ...rest } = init;
+  const method = (initMethod ?? given.method ?? "GET").toUpperCase();
+  const action = `send ${method} ${url.pathname}`;
+  if (path === undefined) {
+    throw new InvalidRequestError(
+      `Cannot ${action}: ${url.origin} is not the server at ${server.baseUrl}`,
+      {
+        code: "invalid_request",
+        service: server.service,
+        endpoint: url.origin + url.pathname,
+        hint:
+          "Give the client the `baseURL` that came with this `fetch`, whose token is for that server alone.",
+      },
+    );
+  }
+  const headers = new Headers(initHeaders ?? given.headers);
+  const body = initBody ?? await bodyOf(given);
+  addHeaders(headers, server, ownKeys);
+  const fields = fieldsOf(body);
+  const isRead = method === "GET" || method === "HEAD";
+  const policy: RetryPolicy = isRead
+    ? "read"
+    : STATEFUL_PATHS.test(path)
+    ? "stateful"
+    : "stateless";
+  const authorization = headers.get("authorization");
+  const call = new Call(server, {
+    method,
+    path,
+    query: url.search,
+    body: fields,
+    foreign: { headers, body, init: { ...duplexOf(body), ...credentialsOf(given), ...rest } },
+    policy,
+    action,
+    model: typeof fields.model === "string" ? fields.model : undefined,
+  }, {
+    signal: signal ?? given.signal ?? undefined,
+    maxRetries: 0,
+    // Only so that it is shown nowhere.
+    headers: authorization === null ? {} : { authorization },
+  }, origin);
+  return { call, fields, path, isRead };
+}
+
+/** The path below a base URL; `undefined` elsewhere: another path of that host may be another server. */
+function pathBelow(baseUrl: string, { origin, pathname }: URL): string | undefined {
+  const place = origin + pathname;
+  return place.startsWith(`${baseUrl}/`) ? place.slice(baseUrl.length) : undefined;
+}
+
+/** The body of a `Request` is a stream: read, it can be looked at, and sent with its length. */
+async function bodyOf(given: Partial<Request>): Promise<BodyInit | undefined> {
+  if (given.body === undefined || given.body === null) return undefined;
+  return await given.arrayBuffer?.();
+}
+
+/** The client's own headers win, except for a key that it only has from us. */
+function addHeaders(headers: Headers, server: ServerSettings, ownKeys: readonly string[]): void {
+  const isOwn = ownKeys.some((key) => headers.get("authorization") === `Bearer ${key}`);
+  if (isOwn) headers.delete("authorization");
+  for (const [name, value] of Object.entries(server.headers)) {
+    if (!headers.has(name)) headers.set(name, value);
+  }
+  if (server.apiToken !== undefined && !headers.has("authorization")) {
+    headers.set("authorization", `Bearer ${server.apiToken}`);
+  }
+}
+
+function fieldsOf(body: BodyInit | undefined): Readonly<Record<string, unknown>> {
+  const isBytes = body instanceof ArrayBuffer || ArrayBuffer.isView(body);
+  const text = isBytes ? new TextDecoder().decode(body) : body;
+  const fields = typeof text === "string" ? parseJson(text) : undefined;
+  return isRecord(fields) ? fields : {};
+}
+
+/** Runtimes that read a body while they send it want to be told so. */
+function duplexOf(body: BodyInit | undefined): { duplex?: "half" } {
+  const isStreamed = typeof body === "object" && !(body instanceof Blob) &&
+    (body instanceof ReadableStream || Symbol.asyncIterator in body);
+  return isStreamed ? { duplex: "half" } : {};
+}
+
+function credentialsOf({ credentials }: Partial<Request>): RequestInit {
+  return credentials === undefined ? {} : { credentials };
+}
+
+// --- The answer -------------------------------------------------------------------------------
+
+/** The answer, where it has to be read whole before it can be given. */
+async function wholeAnswer(
+  response: Response,
+  { call, fields, path }: Forwarded,
+): Promise<Response | undefined> {
+  if (response.body === null || response.body === undefined) return copy(response, null);
+  if (!response.ok || fields.stream === true || isEventStream(response) || !isText(response)) {
+    return undefined;
+  }
+  const { text, end, failure } = await readBody(response, {
+    maxBytes: MAX_BODY_BYTES,
+    timeoutMs: Infinity,
+    signal: call.signal,
+  });
+  call.signal.throwIfAborted();
+  if (end === "failed") throw call.resetError(failure);
+  if (end === "too-large") {
+    const bodyText = text.slice(0, SNIPPET_LENGTH);
+    const state = `the answer is larger than ${MAX_BODY_BYTES} bytes`;
+    throw errorFromUndecodable({ status: response.status, bodyText }, state, call.context());
+  }
+  const value = parseJson(text);
+  if (readWireError(value) !== undefined) return copy(response, text, 400);
+  if (fields.encoding_format === "base64" && path.endsWith("/embeddings")) {
+    const changed = withBase64Vectors(value);
+    if (changed !== undefined) return changedCopy(response, JSON.stringify(changed));
+  }
+  return copy(response, text);
+}
+
+/** Whether a body may be JSON. */
+function isText({ headers }: Response): boolean {
+  const type = headers.get("content-type");
+  return type === null || /^\s*text\/|json/i.test(type);
+}
+
+function bytesAnswer(response: Response, call: Call, idleTimeoutMs: number): Response {
+  return copy(response, bytesBody(response, call, idleTimeoutMs));
+}
+
+async function streamAnswer(
+  response: Response,
+  { call, fields, path }: Forwarded,
+  server: ServerSettings,
+  startedAt: number,
+): Promise<Response> {
+  const reader = new EventReader(call, server);
+  reader.adopt(response, startedAt);
+  const isChat = /\/(?:chat\/)?completions$/.test(path);
+  const stream = {
+    reader,
+    isChat,
+    // Of several answers the first may be finished long before the others.
+    isSingle: isChat && (fields.n === undefined || fields.n === null || fields.n === 1),
+  };
+  if (isEventStream(response)) return copy(response, eventsBody(stream));
+  // It may be a stream all the same. If not, the client would wait for events and find none.
+  const first = await reader.pull();
+  if (first.kind !== "text") return copy(response, eventsBody(stream, first));
+  const { context } = reader;
+  reader.close();
+  if (readWireError(parseJson(first.text)) !== undefined) return copy(response, first.text, 400);
+  const { message, kind, code } = errorFromUndecodable(
+    { status: first.status, bodyText: first.text },
+    "the answer is not a stream",
+    context,
+  );
+  // Not thrown: clients send again what was rejected.
+  return changedCopy(response, JSON.stringify({ error: { message, type: kind, code } }), 400);
+}
+
+/** The same answer with another body or status. */
+function copy(
+  response: Response,
+  body: BodyInit | null,
+  status: number = response.status,
+  headers: Headers = response.headers,
+): Response {
+  const statusText = status === response.status ? response.statusText : "Bad Request";
+  const same = new Response(body, { status, statusText, headers });
+  Object.defineProperty(same, "url", { value: response.url });
+  return same;
+}
+
+function changedCopy(response: Response, json: string, status?: number): Response {
+  const headers = new Headers(response.headers);
+  for (const name of ["content-length", "content-encoding", "etag"]) headers.delete(name);
+  headers.set("content-type", "application/json; charset=utf-8");
+  return copy(response, json, status, headers);
+}

@@ -1,0 +1,187 @@
+/**
+ * Bodies of answers on their way to another client: bytes as they come, with the timers that run only while that
+ * client waits, and with errors where it would take an end for the end.
+ *
+ * @module
+ */
+
+import { StreamError } from "../core/errors.ts";
+import type { Call } from "./call.ts";
+import { errorFromUndecodable } from "./error_mapping.ts";
+import { isRecord, parseJson } from "./error_wording.ts";
+import type { EventReader, Pull } from "./event_reader.ts";
+import type { SseEvent } from "./sse.ts";
+import { startTimer, untilAborted } from "./timers.ts";
+
+/** Nothing is read before it is asked for: timers would run against the client's own pauses. */
+const ON_DEMAND = { highWaterMark: 0 };
+
+/** The body as it is. Ends the call with itself. */
+export function bytesBody(
+  response: Response,
+  call: Call,
+  idleTimeoutMs: number,
+): ReadableStream<Uint8Array> {
+  const reader = response.body?.getReader();
+  // A user's own `fetch` may not tie the body to the signal.
+  call.signal.addEventListener("abort", () => void reader?.cancel().catch(() => {}));
+  const onTime = (): void => call.abort(call.timeoutError("idle", idleTimeoutMs));
+  return new ReadableStream({
+    async pull(controller) {
+      const stopTimer = startTimer(idleTimeoutMs, onTime);
+      try {
+        const read = reader?.read().catch((cause: unknown) => {
+          throw call.signal.aborted ? call.signal.reason : call.resetError(cause);
+        });
+        const result = await untilAborted(Promise.resolve(read), call.signal);
+        if (result?.value !== undefined) return controller.enqueue(result.value);
+        controller.close();
+        call.finish();
+      } catch (error) {
+        call.finish();
+        throw error;
+      } finally {
+        stopTimer();
+      }
+    },
+    cancel: () => call.finish(),
+  }, ON_DEMAND);
+}
+
+/** A stream on its way to another client. */
+export interface ForwardedStream {
+  readonly reader: EventReader;
+  /** Whether it is one of completions, whose end can be told from a cut. */
+  readonly isChat: boolean;
+  /** Whether it is over with the first finish reason. */
+  readonly isSingle: boolean;
+}
+
+/**
+ * The events as they come, whole and each on its own lines; comments, which only keep a connection open, are left
+ * out. Ends the call with itself.
+ *
+ * @param first what was pulled already.
+ */
+export function eventsBody(stream: ForwardedStream, first?: Pull): ReadableStream<Uint8Array> {
+  const { reader } = stream;
+  const watch = new Watch(stream);
+  const encoder = new TextEncoder();
+  let pulled = first;
+  return new ReadableStream({
+    async pull(controller) {
+      try {
+        let text = "";
+        while (text === "" && !watch.isDone) {
+          const pull = pulled ?? await reader.pull();
+          pulled = undefined;
+          text = watch.take(pull);
+        }
+        if (text !== "") controller.enqueue(encoder.encode(text));
+        if (!watch.isDone) return;
+        controller.close();
+        reader.close();
+      } catch (error) {
+        reader.close();
+        throw error;
+      }
+    },
+    cancel: () => reader.close(),
+  }, ON_DEMAND);
+}
+
+/** What of a stream has to be known: whether the model has begun, and whether it has come to an end. */
+class Watch {
+  isDone = false;
+  readonly #stream: ForwardedStream;
+  #hasToken = false;
+  #isEmpty = true;
+  #hasEnd = false;
+
+  constructor(stream: ForwardedStream) {
+    this.#stream = stream;
+  }
+
+  /** What to write. @throws {StreamError} the stream broke off. */
+  take(pull: Pull): string {
+    const { reader } = this.#stream;
+    if (pull.kind === "events") return this.#takeEvents(pull.events);
+    if (pull.kind === "text") {
+      const response = { status: pull.status, bodyText: pull.text };
+      throw errorFromUndecodable(response, "the answer is not a stream", reader.context);
+    }
+    this.isDone = true;
+    const { unfinished } = pull;
+    if (unfinished !== undefined && isDoneMark(unfinished)) return written(unfinished);
+    if (this.#stream.isChat && !this.#hasEnd) {
+      const { context } = reader;
+      const state = this.#isEmpty ? "the stream was empty" : "the stream broke off";
+      throw new StreamError(`Cannot ${context.action}: ${state}`, {
+        ...context,
+        code: "stream_truncated",
+      });
+    }
+    return "";
+  }
+
+  #takeEvents(events: readonly SseEvent[]): string {
+    let text = "";
+    for (const event of events) {
+      if (event.data === "" && event.event === "") continue;
+      text += written(event);
+      this.isDone = isDoneMark(event);
+      // What comes after it is nobody's.
+      if (this.isDone) break;
+      this.#look(event);
+    }
+    return text;
+  }
+
+  #look({ event, data }: SseEvent): void {
+    const { reader, isChat, isSingle } = this.#stream;
+    this.#isEmpty = false;
+    if (!this.#hasToken && isToken(parseJson(data))) {
+      this.#hasToken = true;
+      reader.markFirstToken();
+    }
+    if (!isChat || this.#hasEnd) return;
+    // Inside of a text the quotes would have a backslash before them.
+    if (/"finish_reason"\s*:\s*"/.test(data)) {
+      this.#hasEnd = true;
+      if (isSingle) reader.markFinish();
+    } else if (event === "error" || /"error"\s*:\s*["{]/.test(data)) {
+      // The client raises it.
+      this.#hasEnd = true;
+    }
+  }
+}
+
+function isDoneMark({ data }: SseEvent): boolean {
+  return data.length < 32 && data.trim() === "[DONE]";
+}
+
+function written({ event, data }: SseEvent): string {
+  const name = event === "" ? "" : `event: ${event}\n`;
+  return `${name}data: ${data.replaceAll("\n", "\ndata: ")}\n\n`;
+}
+
+/** Whether the model has begun: before, it may load and read the prompt for minutes. */
+function isToken(value: unknown): boolean {
+  if (!isRecord(value)) return true;
+  if (Array.isArray(value.choices)) return value.choices.some(isTokenChoice);
+  // Events of `/v1/responses` and its like, which tell of the answer before there is one.
+  return typeof value.type !== "string" ||
+    !/(?:created|queued|in_progress|added|start|started|ping|progress)$/.test(value.type);
+}
+
+function isTokenChoice(choice: unknown): boolean {
+  if (!isRecord(choice)) return false;
+  const { delta, text, finish_reason: finishReason } = choice;
+  if (typeof finishReason === "string" || isFilled(text)) return true;
+  return isRecord(delta) &&
+    [delta.content, delta.reasoning, delta.reasoning_content, delta.tool_calls].some(isFilled);
+}
+
+function isFilled(value: unknown): boolean {
+  return (typeof value === "string" || Array.isArray(value)) && value.length > 0;
+}
