@@ -142,6 +142,7 @@ Deno.test("forward: who the client is, the provider says, unless the client has 
   };
   const placeholder = "Bearer lm-studio";
   assertEquals(await authorization({}, placeholder), null);
+  assertEquals(await authorization({}, "bearer  lm-studio"), null);
   assertEquals(await authorization({}), null);
   assertEquals(await authorization({ apiToken: TOKEN }), `Bearer ${TOKEN}`);
   assertEquals(await authorization({ apiToken: TOKEN }, `Bearer ${TOKEN}`), `Bearer ${TOKEN}`);
@@ -330,6 +331,7 @@ Deno.test("forward: a stream that breaks off breaks, unless its finish reason ha
     ["", "close", "stream_truncated"],
     [": nothing\n\n", "close", "stream_truncated"],
     [token("Hi"), "break", "connection_reset"],
+    [event({ content: "a" }, ""), "close", "stream_truncated"],
     [event({}, "stop"), "close", undefined],
     [event({}, "stop"), "break", undefined],
     [token("Hi") + "data: [DONE]", "close", undefined],

@@ -24,6 +24,9 @@ const ERROR_BODY_MS = 5000;
 /** A second one of these would change something twice. */
 const STATEFUL_PATHS = /\/(?:responses|api\/v1\/(?:chat|models\/\w+))$/;
 
+/** Statuses with which a `Response` cannot be made with a body, not even an empty one. */
+const NO_BODY: ReadonlySet<number> = new Set([204, 205]);
+
 /** What is known of another client's request. */
 interface Forwarded {
   readonly call: Call;
@@ -47,9 +50,9 @@ export async function forward(
   origin: OriginState,
   ownKeys: readonly string[],
   input: RequestInfo | URL,
-  init: RequestInit = {},
+  init: RequestInit | null = {},
 ): Promise<Response> {
-  const request = await prepare(server, origin, ownKeys, input, init);
+  const request = await prepare(server, origin, ownKeys, input, init ?? {});
   const { call, fields, isRead } = request;
   const startedAt = performance.now();
   const limit: CallLimit = fields.stream === true
@@ -151,8 +154,8 @@ async function bodyOf(given: Partial<Request>): Promise<BodyInit | undefined> {
 
 /** The client's own headers win, except for a key that it only has from us. */
 function addHeaders(headers: Headers, server: ServerSettings, ownKeys: readonly string[]): void {
-  const isOwn = ownKeys.some((key) => headers.get("authorization") === `Bearer ${key}`);
-  if (isOwn) headers.delete("authorization");
+  const [, key] = /^bearer +(.*)$/i.exec(headers.get("authorization") ?? "") ?? [];
+  if (key !== undefined && ownKeys.includes(key)) headers.delete("authorization");
   for (const [name, value] of Object.entries(server.headers)) {
     if (!headers.has(name)) headers.set(name, value);
   }
@@ -186,7 +189,7 @@ async function wholeAnswer(
   response: Response,
   { call, fields, path }: Forwarded,
 ): Promise<Response | undefined> {
-  if (response.body === null || response.body === undefined) return copy(response, null);
+  if (!response.body || NO_BODY.has(response.status)) return copy(response, null);
   if (!response.ok || fields.stream === true || isEventStream(response) || !isText(response)) {
     return undefined;
   }

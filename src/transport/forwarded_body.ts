@@ -119,6 +119,8 @@ class Watch {
       throw new StreamError(`Cannot ${context.action}: ${state}`, {
         ...context,
         code: "stream_truncated",
+        // What had arrived is with the client.
+        hint: "Send the request again.",
       });
     }
     return "";
@@ -146,7 +148,7 @@ class Watch {
     }
     if (!isChat || this.#hasEnd) return;
     // Inside of a text the quotes would have a backslash before them.
-    if (/"finish_reason"\s*:\s*"/.test(data)) {
+    if (/"finish_reason"\s*:\s*"[^"]/.test(data)) {
       this.#hasEnd = true;
       if (isSingle) reader.markFinish();
     } else if (event === "error" || /"error"\s*:\s*["{]/.test(data)) {
@@ -177,7 +179,7 @@ function isToken(value: unknown): boolean {
 function isTokenChoice(choice: unknown): boolean {
   if (!isRecord(choice)) return false;
   const { delta, text, finish_reason: finishReason } = choice;
-  if (typeof finishReason === "string" || isFilled(text)) return true;
+  if (isFilled(finishReason) || isFilled(text)) return true;
   return isRecord(delta) &&
     [delta.content, delta.reasoning, delta.reasoning_content, delta.tool_calls].some(isFilled);
 }
