@@ -214,6 +214,29 @@ Deno.test("monitor: a server that is always slow is degraded", async () => {
   }
 });
 
+Deno.test("monitor: where a check may take no time, none is slow: a busy machine degrades no server", async () => {
+  const fake = createFakeLMStudio();
+  const now = performance.now.bind(performance);
+  let passed = 0;
+  performance.now = () => now() + passed;
+  try {
+    await inScene(async (scene) => {
+      await using _monitor = scene.watch({ intervalMs: 20, maxFailures: 1 });
+      await scene.settle();
+      for (let round = 0; round < 6; round++) await scene.pass(20);
+      assert(scene.discovery.serviceInfo("lmstudio")!.metrics.averageResponseMs > 9);
+      assertEquals(scene.statuses, ["available"]);
+    }, {
+      fetch: (input, init) => {
+        if (String(input).endsWith("/lmstudio-greeting")) passed += 9;
+        return fake.fetch(input, init);
+      },
+    });
+  } finally {
+    performance.now = now;
+  }
+});
+
 Deno.test("monitor: an address that may be either type is one server", async () => {
   await using atOllama = serveOllama();
   const discovery = new ServiceDiscovery({

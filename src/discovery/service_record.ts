@@ -18,6 +18,8 @@ const WINDOW = 20;
 const FEWEST_TO_JUDGE_SPEED = 3;
 /** Slower than this share of the time a check may take is slow. */
 const SLOW_SHARE = 0.75;
+/** Below this nothing is slow: where checks may take a few milliseconds only, a busy machine takes them all. */
+const NEVER_SLOW_MS = 250;
 
 /** One server, keyed by type and endpoint. */
 export class ServiceRecord implements ServiceCandidate {
@@ -96,6 +98,6 @@ export class ServiceRecord implements ServiceCandidate {
 
   #isSlow(limitMs: number): boolean {
     return this.#times().length >= FEWEST_TO_JUDGE_SPEED &&
-      this.#averageMs() > SLOW_SHARE * limitMs;
+      this.#averageMs() > Math.max(NEVER_SLOW_MS, SLOW_SHARE * limitMs);
   }
 }
