@@ -207,6 +207,22 @@ Deno.test("local: nothing is there", async () => {
   assertEquals(await local.modelCapabilities("m"), undefined);
 });
 
+Deno.test("local: a model that a server may have, but does not tell, is told as that", async () => {
+  await using secured = await createFakeLMStudio({ models: ["a/m"], apiToken: TOKEN }).listen();
+  await using atOllama = serveOllama({ models: ["b:latest"] });
+  const local = over([lmstudio(secured.url), ollama(atOllama.url)]);
+  const error = await assertRejects(
+    () => local.complete({ model: "a/m", messages: "Hi" }),
+    ModelNotAvailableError,
+  );
+  assertEquals([error.code, error.available], ["model_not_found", ["b:latest"]]);
+  const told = `none of the servers that tell (Ollama at ${atOllama.url}) has the model "a/m"`;
+  assertStringIncludes(error.message, told);
+  assertStringIncludes(error.message, `LM Studio at ${secured.url} does not tell (unauthorized)`);
+  assertInstanceOf(error.cause, AuthenticationError);
+  assertStringIncludes(error.hint, error.cause.hint);
+});
+
 Deno.test("local: a model nobody has", async () => {
   await using server = await createFakeLMStudio({ models: ["a"] }).listen();
   await using atOllama = serveOllama({ models: ["b:latest"] });

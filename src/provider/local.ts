@@ -7,7 +7,7 @@
 import { checkCompletionRequest } from "../api/chat_checks.ts";
 import type { LMStudioProviderOptions, ResolvedConfig } from "../core/config.ts";
 import { isServiceType } from "../core/discovery_options.ts";
-import { isProviderError, ModelNotAvailableError } from "../core/errors.ts";
+import { isProviderError } from "../core/errors.ts";
 import { findModel, isSameModel } from "../core/model_names.ts";
 import { checkCallOptions, checkName, refusal, type Refuse } from "../core/request_checks.ts";
 import type { ServiceFinder, ServiceInfo, ServiceType } from "../core/services.ts";
@@ -29,6 +29,7 @@ import { LazyCompletionStream } from "./completion_stream.ts";
 import { DIALECTS } from "./dialects.ts";
 import { checkEmbeddingRequest } from "./embedding.ts";
 import { Engine } from "./engine.ts";
+import { modelNotFound, type Silence } from "./model_not_found.ts";
 import { ServerModels } from "./server_models.ts";
 import { FailoverStream } from "./failover_stream.ts";
 import {
@@ -286,20 +287,10 @@ export class LocalProvider implements ModelProvider {
   async #route(errand: Errand): Promise<ServiceInfo> {
     const { model, signal } = errand;
     if (model === undefined) return await this.#preferred(signal);
-    const place = await this.#placeOf(errand, model);
+    const silent: Silence[] = [];
+    const place = await this.#placeOf(errand, model, silent);
     if (place !== undefined) return place.service;
-    const services = await this.#services(signal);
-    throw new ModelNotAvailableError(
-      `Cannot ${errand.action}: none of the servers (${names(services)}) has the model "${model}"`,
-      {
-        code: "model_not_found",
-        model,
-        available: [...new Set(services.flatMap(({ models }) => models))],
-        hint:
-          "Use an id that `listModels()` gives, or download the model with `lms get <model>` or " +
-          "`ollama pull <model>`.",
-      },
-    );
+    throw modelNotFound(errand.action, model, await this.#services(signal), silent);
   }
 
   /** Another server that can do the same, after this one failed; rethrows the failure where there is none. */
@@ -326,11 +317,16 @@ export class LocalProvider implements ModelProvider {
   }
 
   /** Where a model is: as discovery knows, then as the servers themselves say, then on servers that are new. */
-  async #placeOf({ signal }: Errand, model: string): Promise<Place | undefined> {
+  async #placeOf(
+    { signal }: Errand,
+    model: string,
+    silent: Silence[] = [],
+  ): Promise<Place | undefined> {
     const preferred = findPlace([await this.#preferred(signal)], model);
     if (preferred !== undefined) return preferred;
     const services = await this.#services(signal);
-    const known = findPlace(services, model) ?? await this.#askAll(services, model, signal);
+    const known = findPlace(services, model) ??
+      await this.#askAll(services, model, signal, silent);
     if (known !== undefined) return known;
     const endpoints = new Set(services.map(({ endpoint }) => endpoint));
     const all = await this.#services(signal, true);
@@ -342,8 +338,9 @@ export class LocalProvider implements ModelProvider {
     services: readonly ServiceInfo[],
     model: string,
     signal: AbortSignal | undefined,
+    silent: Silence[],
   ): Promise<Place | undefined> {
-    const listings = await this.#listAll(services, { signal });
+    const listings = await this.#listAll(services, { signal }, silent);
     for (const [index, service] of services.entries()) {
       const models = listings[index] ?? [];
       const id = service.type === "lmstudio"
@@ -355,7 +352,11 @@ export class LocalProvider implements ModelProvider {
   }
 
   /** The listing of each server, empty for one that fails. @throws what the first said, if all fail. */
-  async #listAll(services: readonly ServiceInfo[], options: CallOptions): Promise<ModelInfo[][]> {
+  async #listAll(
+    services: readonly ServiceInfo[],
+    options: CallOptions,
+    silent: Silence[] = [],
+  ): Promise<ModelInfo[][]> {
     const results = await Promise.allSettled(
       services.map((service) => this.#engineOf(service).listModels(options)),
     );
@@ -363,6 +364,10 @@ export class LocalProvider implements ModelProvider {
     const [first] = results;
     if (first?.status === "rejected" && results.every(({ status }) => status === "rejected")) {
       throw first.reason;
+    }
+    for (const [index, service] of services.entries()) {
+      const result = results[index];
+      if (result?.status === "rejected") silent.push({ service, error: result.reason });
     }
     return results.map((result) => result.status === "fulfilled" ? result.value : []);
   }
@@ -423,10 +428,4 @@ function isSameAt(type: ServiceType, a: string, b: string): boolean {
 function withTag(name: string): string {
   const folded = name.trim().toLowerCase();
   return /:[^/]*$/.test(folded) ? folded : `${folded}:latest`;
-}
-
-function names(services: readonly ServiceInfo[]): string {
-  return services.map(({ type, endpoint }) => `${DIALECTS[type].service} at ${endpoint}`).join(
-    ", ",
-  );
 }

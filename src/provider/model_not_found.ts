@@ -1,0 +1,56 @@
+/**
+ * The error for a model that no server has, or none that tells.
+ *
+ * @module
+ */
+
+import { isProviderError, ModelNotAvailableError } from "../core/errors.ts";
+import type { ServiceInfo } from "../core/services.ts";
+import { DIALECTS } from "./dialects.ts";
+
+/** A server that did not list its models. */
+export interface Silence {
+  readonly service: ServiceInfo;
+  readonly error: unknown;
+}
+
+/**
+ * None of the servers has this model.
+ *
+ * @param silent those that may have it all the same, but do not tell.
+ */
+export function modelNotFound(
+  action: string,
+  model: string,
+  services: readonly ServiceInfo[],
+  silent: readonly Silence[],
+): ModelNotAvailableError {
+  const speaking = services.filter(({ endpoint }) =>
+    silent.every(({ service }) => service.endpoint !== endpoint)
+  );
+  const tell = silent.length === 0 ? "" : " that tell";
+  const rest = silent.map(({ service, error }) =>
+    `; ${names([service])} does not tell${isProviderError(error) ? ` (${error.code})` : ""}`
+  );
+  const first = silent.map(({ error }) => error).find((error) => isProviderError(error));
+  const hint =
+    "Use an id that `listModels()` gives, or download the model with `lms get <model>` or " +
+    "`ollama pull <model>`.";
+  return new ModelNotAvailableError(
+    `Cannot ${action}: none of the servers${tell} (${names(speaking)}) has the model "${model}"` +
+      rest.join(""),
+    {
+      code: "model_not_found",
+      model,
+      available: [...new Set(services.flatMap(({ models }) => models))],
+      hint: first === undefined ? hint : `${first.hint} ${hint}`,
+      cause: first,
+    },
+  );
+}
+
+function names(services: readonly ServiceInfo[]): string {
+  return services.map(({ type, endpoint }) => `${DIALECTS[type].service} at ${endpoint}`).join(
+    ", ",
+  );
+}
