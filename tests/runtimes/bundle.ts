@@ -6,10 +6,10 @@ import { fail, type Outcome, run } from "./command.ts";
 const ENTRY = "browser_entry";
 const HERE = fileURLToPath(new URL("./", import.meta.url));
 /**
- * In kB (1000 bytes) for what is loaded at the start. Room for half as much again as when it was last
+ * In kB (1000 bytes) for what is loaded at the start. Room for a fifth more than when it was last
  * looked at; raise it knowingly.
  */
-const LIMITS_KB: Record<keyof Sizes, number> = { raw: 330, minified: 165, gzip: 58 };
+const LIMITS_KB: Record<keyof Sizes, number> = { raw: 480, minified: 235, gzip: 80 };
 
 interface Sizes {
   raw: number;
