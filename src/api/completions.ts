@@ -85,7 +85,7 @@ export async function requestText(
 }
 
 /** Decodes a whole answer. */
-export function decodeText(
+function decodeText(
   value: unknown,
   elapsedMs: number,
   context: ErrorContext,

@@ -44,7 +44,7 @@ export async function requestEmbeddings(
 }
 
 /** Decodes an answer with `count` vectors. */
-export function decodeEmbeddings(
+function decodeEmbeddings(
   value: unknown,
   count: number,
   context: ErrorContext,

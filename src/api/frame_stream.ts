@@ -19,7 +19,7 @@ import { type ErrorContext, errorFromWire, readWireError } from "../transport/er
 import type { EventReader } from "../transport/event_reader.ts";
 import type { SseEvent } from "../transport/sse.ts";
 import { decodeJson, type Transport } from "../transport/transport.ts";
-import { firstChoice, textOf } from "./wire_choice.ts";
+import { firstChoice, parseFrame, textOf } from "./wire_choice.ts";
 import { decodeStats, decodeUsage, measureStreamStats } from "./usage.ts";
 
 /** What a streamed answer is asked with. */
@@ -326,13 +326,4 @@ function askForUsage(own: unknown): unknown {
   if (own === undefined) return { include_usage: true };
   if (!isRecord(own) || own.include_usage !== undefined) return own;
   return { ...own, include_usage: true };
-}
-
-/** The JSON of an event; `undefined` when it is none. */
-function parseFrame(data: string): unknown {
-  try {
-    return JSON.parse(data);
-  } catch {
-    return undefined;
-  }
 }

@@ -50,17 +50,6 @@ export async function encodeImages(
   });
 }
 
-/** The `data:` URL of one image; of several in a request, see `encodeImages`. */
-export async function encodeImage(
-  part: ImagePart,
-  path: string,
-  refuse: Refuse,
-  fetchImage: FetchImage,
-): Promise<string> {
-  const [url = ""] = await encodeImages([{ part, path }], refuse, fetchImage);
-  return url;
-}
-
 async function fetchAll(
   read: readonly (Uint8Array | URL)[],
   images: readonly PlacedImage[],

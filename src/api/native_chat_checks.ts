@@ -15,23 +15,19 @@ import {
   type Refuse,
 } from "../core/request_checks.ts";
 import { checkHeaders, describe, describeType } from "../core/value_checks.ts";
+import { SAMPLING_RULES } from "./sampling.ts";
 
-const COUNT: NumberRule = {
-  form: "a whole number above 0",
-  accepts: (n) => Number.isInteger(n) && n > 0,
-};
-const SHARE: NumberRule = { form: "a number from 0 to 1", accepts: (n) => n >= 0 && n <= 1 };
 const NUMBER_RULES: Readonly<Partial<Record<keyof ChatRequest, NumberRule>>> = {
-  temperature: { form: "a number of 0 or more", accepts: (n) => n >= 0 && Number.isFinite(n) },
-  topP: SHARE,
-  topK: { form: "a whole number of 0 or more", accepts: (n) => Number.isInteger(n) && n >= 0 },
-  minP: SHARE,
-  repeatPenalty: { form: "a number above 0", accepts: (n) => n > 0 && Number.isFinite(n) },
-  maxTokens: {
-    form: "a whole number above 0, or -1 for no limit",
-    accepts: (n) => n === -1 || COUNT.accepts(n),
+  temperature: SAMPLING_RULES.temperature,
+  topP: SAMPLING_RULES.topP,
+  topK: SAMPLING_RULES.topK,
+  minP: SAMPLING_RULES.minP,
+  repeatPenalty: SAMPLING_RULES.repeatPenalty,
+  maxTokens: SAMPLING_RULES.maxTokens,
+  contextLength: {
+    form: "a whole number above 0",
+    accepts: (n) => Number.isInteger(n) && n > 0,
   },
-  contextLength: COUNT,
 };
 const REQUEST_FIELDS: ReadonlySet<string> = new Set(
   [

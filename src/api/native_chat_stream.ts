@@ -23,6 +23,7 @@ import { chatRequest, decodeChatAnswer } from "./native_chat.ts";
 import { decodeChatEvent } from "./native_chat_fields.ts";
 import { callsOfOutput, ChatTranscript } from "./native_chat_transcript.ts";
 import { measureStreamStats } from "./usage.ts";
+import { parseFrame } from "./wire_choice.ts";
 
 /** What a streamed chat is asked with. */
 export interface NativeChatStreamRequest {
@@ -306,12 +307,3 @@ export class NativeChatStream {
 /** A schema that is no grammar, for one, ends a stream without a word. */
 const CUT_HINT =
   "LM Studio's server log (`lms log stream`) says why. `partial` has what had arrived; tools may have run.";
-
-/** The JSON of an event; `undefined` when it is none. */
-function parseFrame(data: string): unknown {
-  try {
-    return JSON.parse(data);
-  } catch {
-    return undefined;
-  }
-}

@@ -12,7 +12,7 @@ import type { PartialAnswer } from "../core/types.ts";
 const BETWEEN = "\n\n";
 
 /** The texts of one kind, as one. */
-export function joinTexts(texts: readonly string[]): string {
+function joinTexts(texts: readonly string[]): string {
   return texts.filter((text) => text !== "").join(BETWEEN);
 }
 

@@ -15,7 +15,7 @@ import { errorFromWire, readWireError, type WireError } from "../transport/error
 import type { EventReader } from "../transport/event_reader.ts";
 import type { SseEvent } from "../transport/sse.ts";
 import { decodeJson, type Transport, type TransportRequest } from "../transport/transport.ts";
-import { textOf } from "./wire_choice.ts";
+import { parseFrame, textOf } from "./wire_choice.ts";
 import {
   decodeResponse,
   decodeResponsesUsage,
@@ -287,13 +287,4 @@ function answerStatus(status: unknown): string {
 /** An `error` event whose fields stand beside its type. */
 function wireErrorOf({ message, code, param }: Frame): WireError {
   return readWireError({ error: { message, code, param } }) ?? { message: "" };
-}
-
-/** The JSON of an event; `undefined` when it is none. */
-function parseFrame(data: string): unknown {
-  try {
-    return JSON.parse(data);
-  } catch {
-    return undefined;
-  }
 }

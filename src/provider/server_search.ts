@@ -81,7 +81,7 @@ export function isAddressGiven(options: LMStudioProviderOptions): boolean {
 }
 
 /** Whether a value looks for servers, whoever wrote it. */
-export function isFinder(value: unknown): value is ServiceFinder {
+function isFinder(value: unknown): value is ServiceFinder {
   if (typeof value !== "object" || value === null) return false;
   const { discover, find } = value as Partial<ServiceFinder>;
   return typeof discover === "function" && typeof find === "function";

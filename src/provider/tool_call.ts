@@ -10,6 +10,7 @@ import { quote } from "../core/fields.ts";
 import type { Tool, ToolCall, ToolContext } from "../core/messages.ts";
 import { checkFields, isRecord, type Refuse } from "../core/request_checks.ts";
 import type { SchemaIssue } from "../core/schema.ts";
+import { checkBySchema, describeIssue } from "../core/schema_check.ts";
 import type { RunToolsRequest } from "../core/tool_loop.ts";
 import { describe } from "../core/value_checks.ts";
 
@@ -102,12 +103,11 @@ async function readArguments(
   const parsed = parseArguments(call.arguments, isCut);
   const { parameters } = tool;
   if (!isStandardSchema(parameters)) return parsed;
-  const { validate } = parameters["~standard"];
-  if (typeof validate !== "function") return parsed;
-  const result = await parameters["~standard"].validate(parsed);
-  if (result.issues !== undefined) throw new Error(describeIssues(result.issues));
+  const verdict = await checkBySchema(parameters, parsed);
+  if (verdict.kind === "thrown") throw verdict.error;
+  if (verdict.kind === "invalid") throw new Error(describeIssues(verdict.issues));
   // The schema's output, whatever it is: `tool()` has typed `execute` by it.
-  return result.value as Record<string, unknown>;
+  return verdict.value as Record<string, unknown>;
 }
 
 function parseArguments(text: string, isCut: boolean): Record<string, unknown> {
@@ -128,26 +128,9 @@ function parseArguments(text: string, isCut: boolean): Record<string, unknown> {
 }
 
 function describeIssues(issues: readonly SchemaIssue[]): string {
-  const shown = issues.slice(0, MOST_ISSUES).map(({ message, path = [] }) => {
-    const place = pathText(path);
-    return place === "" ? message : `${place}: ${message}`;
-  });
+  const shown = issues.slice(0, MOST_ISSUES).map(describeIssue);
   const left = issues.length - shown.length;
   return `the arguments are not valid: ${shown.join("; ")}${left > 0 ? `; and ${left} more` : ""}`;
-}
-
-/** Such as `days[0].name`. */
-function pathText(path: NonNullable<SchemaIssue["path"]>): string {
-  return path.map((step) => typeof step === "object" ? step.key : step)
-    .reduce<string>(
-      (text, key) =>
-        typeof key === "number"
-          ? `${text}[${key}]`
-          : text === ""
-          ? String(key)
-          : `${text}.${String(key)}`,
-      "",
-    );
 }
 
 function toText(value: unknown): string {

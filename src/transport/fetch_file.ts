@@ -205,7 +205,7 @@ class FileFetch {
 }
 
 /** Refuses an address with credentials: they are somebody's secret, and `fetch` refuses them too. */
-export function checkAddress(url: URL, path: string, { refuse }: Pick<FileErrand, "refuse">): URL {
+function checkAddress(url: URL, path: string, { refuse }: Pick<FileErrand, "refuse">): URL {
   if (url.username === "" && url.password === "") return url;
   throw refuse(
     `${path} is an address with credentials in it`,
