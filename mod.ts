@@ -1,6 +1,7 @@
 /**
- * LM Studio for TypeScript: list the models on your machine, complete, stream and embed, with errors that
- * say what to do. Works in Deno, Bun, Node (20 and later) and the browser.
+ * LM Studio for TypeScript: find the server and its models, load them, let them answer, whole or streamed, with
+ * tools, images and typed objects, and embed, with errors that say what to do. Works in Deno, Bun, Node (20 and
+ * later) and the browser.
  *
  * @example
  * ```ts

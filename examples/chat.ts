@@ -25,7 +25,8 @@ async function ask(input: string, previousResponseId?: string): Promise<string |
     if (event.type === "tool_call.success") console.log(`[${event.tool}: ${event.output}]`);
   }
   const { responseId, usage, stats } = await stream.response();
-  console.log(`\n(${usage?.promptTokens} tokens read, ${stats.tokensPerSecond?.toFixed(1)}/s)\n`);
+  const speed = stats.tokensPerSecond?.toFixed(1) ?? "?";
+  console.log(`\n(${usage?.promptTokens ?? "?"} tokens read, ${speed}/s)\n`);
   return responseId;
 }
 

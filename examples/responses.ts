@@ -59,7 +59,7 @@ try {
     }
   }
   const { model, usage } = await stream.response();
-  console.log(`\n\n${model}: ${usage?.totalTokens} tokens`);
+  console.log(`\n\n${model}: ${usage?.totalTokens ?? "?"} tokens`);
 } catch (error) {
   if (!isProviderError(error)) throw error;
   console.error(error.message);

@@ -9,7 +9,7 @@
  */
 import { readFile } from "node:fs/promises";
 import process from "node:process";
-import { isProviderError, LMStudioProvider } from "../mod.ts";
+import { LMStudioProvider } from "../mod.ts";
 
 const PICTURE =
   "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAIAAACQkWg2AAAAGklEQVR42mO4oKCAFSk4XMCKGEY1jGoYvhoAXNggEEwbtvwAAAAASUVORK5CYII=";
@@ -35,7 +35,7 @@ try {
   });
   console.log(`${model.id}: ${content}`);
 } catch (error) {
-  if (!isProviderError(error) && !(error instanceof Error)) throw error;
+  if (!(error instanceof Error)) throw error;
   console.error(error.message);
   process.exitCode = 1;
 }

@@ -40,31 +40,64 @@ export type OnModelSubstituted = "throw" | "ignore" | ((info: ModelSubstitution)
 
 /** The options of `new LMStudioProvider()`. Each wins over the environment, which wins over files. */
 export interface LMStudioProviderOptions {
-  /** Address of the server, in any usual form. @default {"http://127.0.0.1:1234"} */
+  /**
+   * Address of the server, in any usual form.
+   * @default {"http://127.0.0.1:1234"}
+   */
   baseUrl?: string | undefined;
-  /** API token, where the server wants one. @default {none} */
+  /**
+   * API token, where the server wants one.
+   * @default {none}
+   */
   apiToken?: string | undefined;
-  /** Model of completions that name none. @default {the one that is loaded} */
+  /**
+   * Model of completions that name none.
+   * @default {the one that is loaded}
+   */
   model?: string | undefined;
-  /** Model of embeddings that name none. @default {the one that is loaded, else the only one} */
+  /**
+   * Model of embeddings that name none.
+   * @default {the one that is loaded, else the only one}
+   */
   embeddingModel?: string | undefined;
-  /** Milliseconds for a whole call that is not a stream. @default {30000 for listings; none for generation} */
+  /**
+   * Milliseconds for a whole call that is not a stream.
+   * @default {30000 for listings; none for generation}
+   */
   timeoutMs?: number | undefined;
-  /** Milliseconds until the server must have accepted a connection. @default {5000} */
+  /**
+   * Milliseconds until the server must have accepted a connection.
+   * @default {5000}
+   */
   connectTimeoutMs?: number | undefined;
-  /** Streams: milliseconds until the first token. @default {600000} */
+  /**
+   * Streams: milliseconds until the first token.
+   * @default {600000}
+   */
   firstTokenTimeoutMs?: number | undefined;
-  /** Streams: milliseconds of silence allowed after the first token. @default {120000} */
+  /**
+   * Streams: milliseconds of silence allowed after the first token.
+   * @default {120000}
+   */
   idleTimeoutMs?: number | undefined;
-  /** How often a failed request may be sent again, 0 to 10. @default {2} */
+  /**
+   * How often a failed request may be sent again, 0 to 10.
+   * @default {2}
+   */
   maxRetries?: number | undefined;
-  /** Milliseconds `supportsModel` and `modelCapabilities` believe a listing. @default {30000} */
+  /**
+   * Milliseconds `supportsModel` and `modelCapabilities` believe a listing.
+   * @default {30000}
+   */
   modelCacheTtlMs?: number | undefined;
   /** Headers of every request. Values never appear in errors. */
   headers?: Readonly<Record<string, string>> | undefined;
   /** Used instead of the global `fetch`. On Node it must bring its own long time-outs. */
   fetch?: typeof globalThis.fetch | undefined;
-  /** What to do when the server lets another model answer. @default {"throw"} */
+  /**
+   * What to do when the server lets another model answer.
+   * @default {"throw"}
+   */
   onModelSubstituted?: OnModelSubstituted | undefined;
   /** How servers are looked for, or what looks for them: a `ServiceDiscovery`. A constructor looks for none. */
   discovery?: ServiceDiscoveryOptions | ServiceFinder | undefined;
@@ -129,7 +162,10 @@ export interface ConfigInputs {
     | { readonly name: string; readonly values: Readonly<Record<string, string | undefined>> }
     | undefined;
   readonly file?: { readonly name: string; readonly text: string } | undefined;
-  /** Name for people, for errors. @default {"LM Studio"} */
+  /**
+   * Name for people, for errors.
+   * @default {"LM Studio"}
+   */
   readonly service?: string;
   /** Variables that set a value where those every provider reads do not. */
   readonly moreVariables?: Readonly<Partial<Record<keyof ResolvedConfig, readonly string[]>>>;

@@ -16,7 +16,10 @@ export interface McpTool {
   name: string;
   /** What it is for. */
   description?: string | undefined;
-  /** JSON Schema of its arguments. @default {no arguments} */
+  /**
+   * JSON Schema of its arguments.
+   * @default {no arguments}
+   */
   inputSchema?: JsonSchema | undefined;
   /** Calls it, such as by `client.callTool` of the MCP SDK. */
   call(

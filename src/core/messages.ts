@@ -96,7 +96,10 @@ export interface Tool {
   name: string;
   /** Tells the model what it is for. */
   description?: string | undefined;
-  /** Shape of the arguments: an object. @default {no arguments} */
+  /**
+   * Shape of the arguments: an object.
+   * @default {no arguments}
+   */
   parameters?: JsonSchema | StandardSchema | undefined;
   /**
    * What `runTools` and `streamTools` run when the model calls it; sent nowhere. `args` is what the schema gives;

@@ -71,9 +71,15 @@ export interface ModelLease extends AsyncDisposable {
 
 /** What to download, and how often to look. */
 export interface DownloadOptions {
-  /** Such as `Q4_K_M`. LM Studio takes it for Hugging Face links only. @default {LM Studio's choice for this machine} */
+  /**
+   * Such as `Q4_K_M`. LM Studio takes it for Hugging Face links only.
+   * @default {LM Studio's choice for this machine}
+   */
   quantization?: string | undefined;
-  /** Milliseconds between two looks at the download. @default {1000} */
+  /**
+   * Milliseconds between two looks at the download.
+   * @default {1000}
+   */
   pollIntervalMs?: number | undefined;
 }
 

@@ -45,8 +45,8 @@ export interface NativeChat {
    * the loop stops the server. The last event is `chat.end`, with the answer that `response()` gives.
    *
    * An `error` event is given out like the others; so is the `chat.end` that follows it, within 2 s. Then the
-   * stream throws the error, with that answer as `response` of an `ApiError` or `InvalidRequestError`. While a tool runs the server may be silent:
-   * `idleTimeoutMs` bounds that, too.
+   * stream throws the error, with that answer as `response` of an `ApiError` or `InvalidRequestError`. While a
+   * tool runs the server may be silent: `idleTimeoutMs` bounds that, too.
    *
    * @throws at the first pull, as `send()`; later {StreamError} (code `stream_truncated`: the stream ended
    * without `chat.end`), {TimeoutError} or {NetworkError} with `partial`, what had arrived.
@@ -84,7 +84,10 @@ export interface NativeChat {
 
 /** What to ask in LM Studio's own chat. Only `input` is needed. */
 export interface ChatRequest {
-  /** Model id. @default {the configured model, else the one that is loaded} */
+  /**
+   * Model id.
+   * @default {the configured model, else the one that is loaded}
+   */
   model?: string | undefined;
   /** What the user says: text, or parts with images. Texts without an image are joined by a blank line. */
   input: string | readonly ChatInputPart[];
@@ -92,15 +95,27 @@ export interface ChatRequest {
   systemPrompt?: string | undefined;
   /** `responseId` of the answer to go on from. Several requests may go on from one answer. */
   previousResponseId?: string | undefined;
-  /** Whether the server keeps the conversation; without it there is no `responseId`. @default {true} */
+  /**
+   * Whether the server keeps the conversation; without it there is no `responseId`.
+   * @default {true}
+   */
   store?: boolean | undefined;
-  /** Plugins and MCP servers whose tools the model may use; the server runs them. @default {none} */
+  /**
+   * Plugins and MCP servers whose tools the model may use; the server runs them.
+   * @default {none}
+   */
   integrations?: readonly ChatIntegration[] | undefined;
-  /** Tokens of context. More than the default is recommended with `integrations`. @default {the model's} */
+  /**
+   * Tokens of context. More than the default is recommended with `integrations`.
+   * @default {the model's}
+   */
   contextLength?: number | undefined;
   /** How much a reasoning model may think; a setting that the model does not have is an error. */
   reasoning?: "off" | "low" | "medium" | "high" | "on" | undefined;
-  /** Randomness, 0 or more: 0 always takes the likeliest token. @default {the model's own} */
+  /**
+   * Randomness, 0 or more: 0 always takes the likeliest token.
+   * @default {the model's own}
+   */
   temperature?: number | undefined;
   /** Nucleus sampling: keep the likeliest tokens that make up this share, 0 to 1. */
   topP?: number | undefined;
@@ -110,7 +125,10 @@ export interface ChatRequest {
   minP?: number | undefined;
   /** Penalty for repeating tokens; 1 is none. */
   repeatPenalty?: number | undefined;
-  /** Tokens to generate at most: a positive integer, or -1 for no limit. @default {no limit} */
+  /**
+   * Tokens to generate at most: a positive integer, or -1 for no limit.
+   * @default {no limit}
+   */
   maxTokens?: number | undefined;
 }
 
@@ -134,7 +152,10 @@ export interface ChatPlugin {
   type: "plugin";
   /** Such as `"mcp/playwright"`. */
   id: string;
-  /** Names of the tools the model may use. @default {all} */
+  /**
+   * Names of the tools the model may use.
+   * @default {all}
+   */
   allowedTools?: readonly string[] | undefined;
 }
 
@@ -146,7 +167,10 @@ export interface ChatMcpServer {
   serverLabel: string;
   /** Its address, http or https. */
   serverUrl: string;
-  /** Names of the tools the model may use. @default {all} */
+  /**
+   * Names of the tools the model may use.
+   * @default {all}
+   */
   allowedTools?: readonly string[] | undefined;
   /** Headers for it. Values never appear in errors. */
   headers?: Readonly<Record<string, string>> | undefined;
@@ -213,7 +237,9 @@ export interface ChatToolFailure {
 
 /**
  * One event of a streamed chat, discriminated by `type`, which is as the server sends it; the other fields are
- * in camelCase. Progress is 0 to 1. Kinds of later versions come through at run time: see `OtherChatKind`.
+ * in camelCase. `progress` is 0 to 1, `content` the piece that has come, `modelInstanceId` the copy of the model,
+ * `providerInfo` whose tool it is, `result` what `send()` gives. Kinds of later versions come through at run
+ * time: see `OtherChatKind`.
  *
  * @see https://lmstudio.ai/docs/developer/rest/streaming-events
  */

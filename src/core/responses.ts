@@ -20,6 +20,17 @@ export interface ResponsesApi {
    * @throws {ModelNotAvailableError} no model, an unknown one, or another one answered.
    * @throws {ApiError} code `unsupported_by_server` before 0.3.29; the answer has the status `failed`.
    * @throws {NetworkError} the server cannot be reached.
+   * @see https://lmstudio.ai/docs/developer/openai-compat/responses
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const { responses } = new LMStudioProvider();
+   * const first = await responses.create({ input: "Name a prime below 50." });
+   * const next = await responses.create({ input: "Double it.", previousResponseId: first.id });
+   * console.log(next.text, next.usage?.totalTokens);
+   * ```
    */
   create(request: ResponsesRequest, options?: CallOptions): Promise<ResponsesAnswer>;
   /**
@@ -28,6 +39,18 @@ export interface ResponsesApi {
    *
    * @throws at the first pull, as `create()`; after an `error` or `response.failed` event, what it says; later
    * {StreamError}, {TimeoutError} or {NetworkError} with `partial`, what had arrived.
+   * @see https://lmstudio.ai/docs/developer/openai-compat/responses
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const stream = new LMStudioProvider().responses.stream({ input: "Write a haiku." });
+   * for await (const event of stream) {
+   *   if (event.type === "response.output_text.delta") console.log(event.delta);
+   * }
+   * console.log((await stream.response()).usage?.totalTokens);
+   * ```
    */
   stream(
     request: ResponsesRequest,
@@ -37,28 +60,43 @@ export interface ResponsesApi {
 
 /** What to answer, and how. Only `input` is needed. The route has no structured output: use `complete()`. */
 export interface ResponsesRequest {
-  /** Model id. @default {the configured model, else the one that is loaded} */
+  /**
+   * Model id.
+   * @default {the configured model, else the one that is loaded}
+   */
   model?: string | undefined;
   /**
-   * A text is a user message; neighbouring texts are one, joined by a blank line. Items of an earlier answer's `output` may be given back as they
-   * came.
+   * A text is a user message; neighbouring texts are one, joined by a blank line. Items of an earlier answer's
+   * `output` may be given back as they came.
    */
   input: string | readonly (string | ResponsesInputItem)[];
   /** What the model is told before the input. Not carried over from the previous answer. */
   instructions?: string | undefined;
   /** `id` of a stored answer to go on from. */
   previousResponseId?: string | undefined;
-  /** Whether the server keeps the answer, for `previousResponseId`. @default {the server does} */
+  /**
+   * Whether the server keeps the answer, for `previousResponseId`.
+   * @default {the server does}
+   */
   store?: boolean | undefined;
   /** Functions the model may call, and MCP servers whose tools LM Studio calls by itself. */
   tools?: readonly (Tool | ResponsesMcpTool)[] | undefined;
-  /** `{ name }` asks for that one function. @default {"auto"} */
+  /**
+   * `{ name }` asks for that one function.
+   * @default {"auto"}
+   */
   toolChoice?: "auto" | "none" | "required" | { readonly name: string } | undefined;
   /** How much a reasoning model may think. The route has no words for `off` and `on`: they leave it to the server. */
   reasoning?: "off" | "on" | "low" | "medium" | "high" | undefined;
-  /** Tokens to generate at most, reasoning included: a positive integer, or -1 for no limit. @default {no limit} */
+  /**
+   * Tokens to generate at most, reasoning included: a positive integer, or -1 for no limit.
+   * @default {no limit}
+   */
   maxOutputTokens?: number | undefined;
-  /** Randomness, 0 or more: 0 always takes the likeliest token. @default {the model's own} */
+  /**
+   * Randomness, 0 or more: 0 always takes the likeliest token.
+   * @default {the model's own}
+   */
   temperature?: number | undefined;
   /** Nucleus sampling: keep the likeliest tokens that make up this share, 0 to 1. */
   topP?: number | undefined;
@@ -122,7 +160,10 @@ export interface ResponsesMcpTool {
   serverLabel: string;
   /** Its address, `http:` or `https:`. */
   serverUrl: string;
-  /** The tools that may be used. @default {all} */
+  /**
+   * The tools that may be used.
+   * @default {all}
+   */
   allowedTools?: readonly string[] | undefined;
   /** Sent to the MCP server. Values never appear in errors. */
   headers?: Readonly<Record<string, string>> | undefined;

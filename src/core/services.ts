@@ -52,19 +52,34 @@ export interface ServiceCandidate {
 
 /** When a server counts as down. */
 export interface HealthCheckOptions {
-  /** Milliseconds between two checks, above 0 and up to an hour. @default {30000} */
+  /**
+   * Milliseconds between two checks, above 0 and up to an hour.
+   * @default {30000}
+   */
   intervalMs?: number | undefined;
-  /** Milliseconds a check may take, less than `intervalMs`. @default {5000, or half of intervalMs if that is less} */
+  /**
+   * Milliseconds a check may take, less than `intervalMs`.
+   * @default {5000, or half of intervalMs if that is less}
+   */
   timeoutMs?: number | undefined;
-  /** Failures in a row that make a server `unavailable`, 1 to 10. @default {3} */
+  /**
+   * Failures in a row that make a server `unavailable`, 1 to 10.
+   * @default {3}
+   */
   maxFailures?: number | undefined;
 }
 
 /** The options of `new ServiceDiscovery()`. */
 export interface ServiceDiscoveryOptions {
-  /** Where to look. @default {the configured address, LM Studio's own settings, 127.0.0.1:1234, Ollama} */
+  /**
+   * Where to look.
+   * @default {the configured address, LM Studio's own settings, 127.0.0.1:1234, Ollama}
+   */
   candidates?: readonly ServiceCandidate[] | undefined;
-  /** Milliseconds for all requests to one candidate together, 1 to 60000. @default {5000} */
+  /**
+   * Milliseconds for all requests to one candidate together, 1 to 60000.
+   * @default {5000}
+   */
   timeoutMs?: number | undefined;
   /** When a server counts as down. */
   healthCheck?: HealthCheckOptions | undefined;
@@ -76,7 +91,10 @@ export interface ServiceDiscoveryOptions {
 
 /** Options of `discover()`. */
 export interface DiscoverOptions {
-  /** Look again, whatever is known. @default {false} */
+  /**
+   * Look again, whatever is known.
+   * @default {false}
+   */
   force?: boolean | undefined;
   /** Aborting it ends the wait, which rejects with `signal.reason`. */
   signal?: AbortSignal | undefined;
@@ -84,9 +102,15 @@ export interface DiscoverOptions {
 
 /** Options of `monitor()`; what is absent is as in `healthCheck`. */
 export interface MonitorOptions {
-  /** Milliseconds between two checks, above 0 and up to an hour. @default {30000} */
+  /**
+   * Milliseconds between two checks, above 0 and up to an hour.
+   * @default {30000}
+   */
   intervalMs?: number | undefined;
-  /** Failures in a row that make a server `unavailable`, 1 to 10. @default {3} */
+  /**
+   * Failures in a row that make a server `unavailable`, 1 to 10.
+   * @default {3}
+   */
   maxFailures?: number | undefined;
 }
 

@@ -19,7 +19,10 @@ export interface ToolDefinition<Parameters extends JsonSchema | StandardSchema |
   name: string;
   /** Tells the model what it is for. */
   description?: string | undefined;
-  /** Shape of the arguments: an object. @default {no arguments} */
+  /**
+   * Shape of the arguments: an object.
+   * @default {no arguments}
+   */
   parameters?: Parameters;
   /** What is run when the model calls it; see `Tool`. */
   execute?: ((args: ToolArguments<Parameters>, context: ToolContext) => unknown) | undefined;

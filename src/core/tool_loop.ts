@@ -25,7 +25,10 @@ export interface RunToolsRequest extends CompletionRequest {
       call: ToolCall,
     ) => ToolDecision | undefined | void | Promise<ToolDecision | undefined | void>)
     | undefined;
-  /** Whether the calls of one answer run at the same time. @default {true} */
+  /**
+   * Whether the calls of one answer run at the same time.
+   * @default {true}
+   */
   parallel?: boolean | undefined;
 }
 
@@ -88,7 +91,19 @@ export type ToolEvent =
  * comes after its `call` event is asked for. It has one consumer: iterate it, or take `result()`.
  */
 export interface ToolStream extends AsyncIterable<ToolEvent>, AsyncDisposable {
-  /** Drains what is left and gives what `runTools` gives. */
+  /**
+   * Drains what is left and gives what `runTools` gives.
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider, tool } from "jsr:@patinox/lmstudio";
+   *
+   * const now = tool({ name: "now", execute: () => new Date().toISOString() });
+   * const stream = new LMStudioProvider().streamTools({ messages: "What time is it?", tools: [now] });
+   * const { response, rounds } = await stream.result();
+   * console.log(response.content, rounds);
+   * ```
+   */
   result(): Promise<RunToolsResult>;
   /** Stops the model and aborts the tools. Idempotent; leaving a `for await` loop does the same. */
   cancel(reason?: unknown): Promise<void>;

@@ -37,18 +37,30 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
   /** Headers of this call; they win over the provider's. Values never appear in errors. */
   headers?: Readonly<Record<string, string>> | undefined;
-  /** How often a failed request may be sent again, 0 to 10. @default {2} */
+  /**
+   * How often a failed request may be sent again, 0 to 10.
+   * @default {2}
+   */
   maxRetries?: number | undefined;
   /**
    * Milliseconds for the whole call, all attempts included; `Infinity` is no limit. Streams do not use it.
-   * @default {30000} for listings, status and probes; none for generation, embeddings and load.
+   * @default {30000 for listings, status and probes; none for generation, embeddings and load}
    */
   timeoutMs?: number | undefined;
-  /** Milliseconds until the server must have accepted a connection. @default {5000} */
+  /**
+   * Milliseconds until the server must have accepted a connection.
+   * @default {5000}
+   */
   connectTimeoutMs?: number | undefined;
-  /** Streams: milliseconds until the first token. @default {600000} */
+  /**
+   * Streams: milliseconds until the first token.
+   * @default {600000}
+   */
   firstTokenTimeoutMs?: number | undefined;
-  /** Streams: milliseconds of silence allowed after the first token. @default {120000} */
+  /**
+   * Streams: milliseconds of silence allowed after the first token.
+   * @default {120000}
+   */
   idleTimeoutMs?: number | undefined;
   /** Told what the server is doing during silent minutes. What it throws ends the call. */
   onStatus?: ((status: CallStatus) => void) | undefined;
@@ -64,11 +76,17 @@ export interface CallStatus {
 
 /** What to complete, and how. Only `messages` is needed. */
 export interface CompletionRequest {
-  /** Model id. @default {the configured model, else the one that is loaded} */
+  /**
+   * Model id.
+   * @default {the configured model, else the one that is loaded}
+   */
   model?: string | undefined;
   /** A string is a user message; neighbouring strings are one message, joined by a blank line. */
   messages: string | readonly (string | Message)[];
-  /** Randomness, 0 or more: 0 always takes the likeliest token. @default {the model's own} */
+  /**
+   * Randomness, 0 or more: 0 always takes the likeliest token.
+   * @default {the model's own}
+   */
   temperature?: number | undefined;
   /** Nucleus sampling: keep the likeliest tokens that make up this share, 0 to 1. */
   topP?: number | undefined;
@@ -76,7 +94,10 @@ export interface CompletionRequest {
   topK?: number | undefined;
   /** Drop tokens less likely than this share of the likeliest, 0 to 1. Whether `/v1` honours it is not documented. */
   minP?: number | undefined;
-  /** Tokens to generate at most: a positive integer, or -1 for no limit. @default {no limit} */
+  /**
+   * Tokens to generate at most: a positive integer, or -1 for no limit.
+   * @default {no limit}
+   */
   maxTokens?: number | undefined;
   /** Text (or texts) that end the answer. */
   stop?: string | readonly string[] | undefined;
@@ -92,11 +113,17 @@ export interface CompletionRequest {
   logitBias?: Readonly<Record<string, number>> | undefined;
   /** Tools the model may call. */
   tools?: readonly Tool[] | undefined;
-  /** `{ name }` asks for that one tool. @default {"auto"} */
+  /**
+   * `{ name }` asks for that one tool.
+   * @default {"auto"}
+   */
   toolChoice?: "auto" | "none" | "required" | { readonly name: string } | undefined;
   /** Ask for JSON of this shape. */
   schema?: StandardSchema | JsonSchema | undefined;
-  /** Name of the schema on the wire. @default {"response"} */
+  /**
+   * Name of the schema on the wire.
+   * @default {"response"}
+   */
   schemaName?: string | undefined;
   /** How much a reasoning model may think. */
   reasoning?: "off" | "on" | "low" | "medium" | "high" | undefined;
@@ -160,11 +187,45 @@ export interface StreamingChunk {
 
 /** An answer while it is generated, as items of one kind. It has one consumer. */
 export interface EventStream<Item, Answer> extends AsyncIterable<Item>, AsyncDisposable {
-  /** Drains what is left and gives the whole answer. */
+  /**
+   * Drains what is left and gives the whole answer.
+   *
+   * @throws what the stream throws; after `cancel()` its reason, else a {StreamError} with `partial`.
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const stream = new LMStudioProvider().streamCompletion("Hello!");
+   * for await (const { content } of stream) console.log(content);
+   * console.log((await stream.response()).finishReason);
+   * ```
+   */
   response(): Promise<Answer>;
-  /** Stops the generation. Idempotent; leaving a `for await` loop does the same. */
+  /**
+   * Stops the generation. Idempotent; leaving a `for await` loop does the same.
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const stream = new LMStudioProvider().streamCompletion("Count to a thousand.");
+   * setTimeout(() => stream.cancel(), 50);
+   * for await (const text of stream.textStream) console.log(text); // Ends quietly.
+   * ```
+   */
   cancel(reason?: unknown): Promise<void>;
-  /** The items as a web stream. */
+  /**
+   * The items as a web stream; cancelling it stops the generation.
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const stream = new LMStudioProvider().streamCompletion("Hello!").toReadableStream();
+   * await stream.pipeTo(new WritableStream({ write: ({ content }) => console.log(content) }));
+   * ```
+   */
   toReadableStream(): ReadableStream<Item>;
 }
 
@@ -176,22 +237,39 @@ export interface CompletionStream<Answer = CompletionResponse>
   extends EventStream<StreamingChunk, Answer> {
   /** The text alone, piece by piece. */
   readonly textStream: AsyncIterable<string>;
-  /** The text as UTF-8 bytes, for `new Response(…)`. */
+  /**
+   * The text as UTF-8 bytes, for `new Response(…)`.
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const stream = new LMStudioProvider().streamCompletion("Hello!");
+   * console.log(await new Response(stream.toTextStream()).text());
+   * ```
+   */
   toTextStream(): ReadableStream<Uint8Array>;
 }
 
 /** What to embed. */
 export interface EmbeddingRequest {
-  /** Model id. @default {`embeddingModel` of the configuration, else the loaded embedding model, else the only one} */
+  /**
+   * Model id.
+   * @default {`embeddingModel` of the configuration, else the loaded embedding model, else the only one}
+   */
   model?: string | undefined;
   /** One text or several; none may be empty. */
   input: string | readonly string[];
   /**
    * Texts per request at most. Fewer go into one where they are together longer than 1 048 576 characters (UTF-16
-   * units, as `length` counts); a single text that is longer is sent alone. @default {64}
+   * units, as `length` counts); a single text that is longer is sent alone.
+   * @default {64}
    */
   batchSize?: number | undefined;
-  /** Requests at a time; engines have crashed under parallel embedding. @default {1} */
+  /**
+   * Requests at a time; engines have crashed under parallel embedding.
+   * @default {1}
+   */
   concurrency?: number | undefined;
   /**
    * Called after each batch, with the number of texts that have their vector; it only grows, whichever batch is

@@ -36,7 +36,8 @@ import { runTools, streamTools } from "./tools.ts";
 import { TextCompletions } from "./text_completion.ts";
 
 /**
- * Models on an LM Studio server: list, complete, stream, embed.
+ * Models on an LM Studio server: they answer, whole or streamed, with tools, images and typed objects, and embed;
+ * `chat`, `responses` and `models` have what LM Studio itself adds.
  *
  * A provider is cheap, holds no connection and no timer, and may be used for many calls at a time. Every
  * method rejects with an error of `AnyProviderError`, or with the caller's own `signal.reason`.
@@ -87,7 +88,19 @@ export class LMStudioProvider implements ModelProvider {
    * ```
    */
   readonly responses: ResponsesApi;
-  /** Finding, loading, unloading and downloading models. */
+  /**
+   * Finding, loading, unloading and downloading models: by `/api/v1/models` (0.4.0 and later), `get` with any.
+   *
+   * @see https://lmstudio.ai/docs/developer/rest
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const { instanceId } = await new LMStudioProvider().models.ensureLoaded("gpt-oss-20b");
+   * console.log(instanceId);
+   * ```
+   */
   readonly models: LMStudioModels;
   readonly #server: ServerModels;
   readonly #engine: Engine;

@@ -37,7 +37,10 @@ export interface OpenAICompatibleProviderOptions extends
   > {
   /** Short name of the provider, such as `"vllm"`; `ModelInfo.provider` has it too. */
   name: string;
-  /** Name of the service for people, in errors. @default {the name} */
+  /**
+   * Name of the service for people, in errors.
+   * @default {the name}
+   */
   service?: string | undefined;
   /** Root of the server, with or without `/v1`. */
   baseUrl: string;

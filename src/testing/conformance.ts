@@ -24,7 +24,10 @@ export interface ConformanceOptions {
    * @default {run them one after another and reject with all failures}
    */
   test?: ((name: string, run: () => Promise<void>) => unknown) | undefined;
-  /** Which situations to test. @default {both, or `working` alone where the factory takes no argument} */
+  /**
+   * Which situations to test.
+   * @default {both, or `working` alone where the factory takes no argument}
+   */
   situations?: readonly ("working" | "unreachable")[] | undefined;
 }
 
