@@ -4,18 +4,29 @@
  * Uses the LM Studio that is configured, else the one on this machine; where none answers, a fake one.
  */
 import process from "node:process";
+import * as z from "zod";
 import {
   type AnyProviderError,
   isProviderError,
   LMStudioProvider,
   type ModelInfo,
+  tool,
 } from "../mod.ts";
-import { createFakeLMStudio, type FakeListener } from "../src/testing/mod.ts";
+import { createFakeLMStudio, type FakeListener, type FakeReply } from "../src/testing/mod.ts";
 
 const PROMPT = "In two sentences: why run a language model on your own machine?";
 const FAKE_ANSWER =
   "Because what you write stays with you: no account, no bill, and it works on a train. It is also " +
   "yours to choose, so the model that answers today is still there tomorrow.";
+const TOOL_PROMPT = "What day is it today? Ask the clock, and answer in one sentence.";
+const OBJECT_PROMPT = "Ada Lovelace, born in London in 1815, wrote the first program.";
+/** What the fake answers, in the order in which it is asked. */
+const FAKE_REPLIES: readonly FakeReply[] = [
+  FAKE_ANSWER,
+  { toolCalls: [{ name: "clock" }] },
+  "It is the day that the clock says.",
+  '{"name":"Ada Lovelace","born":1815}',
+];
 const SENTENCES = [
   "The cat sleeps on the sofa.",
   "A cat is sleeping on the old sofa.",
@@ -40,6 +51,8 @@ async function demo(): Promise<void> {
   try {
     await part("Models", () => showModels(models));
     await part("A streamed answer", () => streamAnswer(provider, models));
+    await part("A tool", () => callTool(provider, models));
+    await part("A typed object", () => readObject(provider, models));
     await part("Embeddings", () => compareSentences(provider, models));
     await part("An error", () => showError(provider));
   } finally {
@@ -86,7 +99,7 @@ function isAbsence({ code }: AnyProviderError): boolean {
 
 async function startFake(): Promise<Server> {
   const fake = await createFakeLMStudio({
-    replies: [FAKE_ANSWER],
+    replies: FAKE_REPLIES,
     firstTokenMs: 400,
     tokenMs: 40,
   }).listen();
@@ -157,6 +170,37 @@ async function streamAnswer(
         `${(timeToFirstTokenMs / 1000).toFixed(2)} s (${source})\n`,
     );
   }
+}
+
+async function callTool(provider: LMStudioProvider, models: readonly ModelInfo[]): Promise<void> {
+  print(`> ${TOOL_PROMPT}\n`);
+  const clock = tool({
+    name: "clock",
+    description: "Date and time",
+    execute: () => {
+      const now = new Date().toString();
+      print(`clock  ${now}\n`);
+      return now;
+    },
+  });
+  const { response } = await provider.runTools({
+    model: firstLoaded(provider, models),
+    messages: TOOL_PROMPT,
+    tools: [clock],
+    maxTokens: 2_000,
+  }, PATIENCE);
+  print(`${response.content}\n`);
+}
+
+async function readObject(provider: LMStudioProvider, models: readonly ModelInfo[]): Promise<void> {
+  print(`> ${OBJECT_PROMPT}\n`);
+  const { object } = await provider.completeObject({
+    model: firstLoaded(provider, models),
+    messages: OBJECT_PROMPT,
+    schema: z.object({ name: z.string(), born: z.number().int() }),
+    maxTokens: 2_000,
+  }, PATIENCE);
+  print(`name   ${object.name}\nborn   ${object.born}\n`);
 }
 
 /** With several loaded the provider would ask which one: a tour takes the first. */

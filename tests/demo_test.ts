@@ -14,7 +14,14 @@ import { closedPort } from "./support/raw_server.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const LIMIT_MS = 60_000;
-const HEADINGS = ["Models", "A streamed answer", "Embeddings", "An error"];
+const HEADINGS = [
+  "Models",
+  "A streamed answer",
+  "A tool",
+  "A typed object",
+  "Embeddings",
+  "An error",
+];
 const MODELS = [{ id: "qwen/qwen3-8b", params: "8B" }, "text-embedding-nomic-embed-text-v1.5"];
 
 interface Run {
@@ -83,6 +90,11 @@ Deno.test("demo: without LM Studio it says so, shows every part on a fake and en
   assertMatch(partOf(run, "A streamed answer"), /usage {2}\d+ tokens in, \d+ tokens out\n/);
   assertMatch(partOf(run, "A streamed answer"), /speed {2}\d+\.\d tokens\/s, the first after \d\./);
   assertMatch(
+    partOf(run, "A tool"),
+    /> What day .*\nclock {2}.*20\d\d.*\nIt is the day that the clock says\.$/,
+  );
+  assertMatch(partOf(run, "A typed object"), /> Ada .*\nname {3}Ada Lovelace\nborn {3}1815$/);
+  assertMatch(
     partOf(run, "An error"),
     /code {5}model_substituted, .*\nmessage .*\nhint {5}Ask for/,
   );
@@ -113,13 +125,15 @@ Deno.test("demo: a server that answers is the one that is used", async () => {
   assertStringIncludes(partOf(run, "Models"), "qwen/qwen3-8b");
   assertStringIncludes(partOf(run, "A streamed answer"), "Privacy, and no bill.");
   const calls = run.requests.map(({ method, path }) => `${method} ${path}`);
-  assertEquals(calls.slice(0, 3), [
+  assertEquals(calls.slice(0, 5), [
     "GET /api/v1/models",
-    "POST /v1/chat/completions",
+    ...HEADINGS.slice(1, 4).map(() => "POST /v1/chat/completions"),
     "POST /v1/embeddings",
   ]);
   const models = run.requests.map(({ body }) => (body as { model?: string } | undefined)?.model);
-  assertEquals(models.slice(1, 4), [
+  assertEquals(models.slice(1, 6), [
+    "qwen/qwen3-8b",
+    "qwen/qwen3-8b",
     "qwen/qwen3-8b",
     "text-embedding-nomic-embed-text-v1.5",
     "nobody/has-this-model",

@@ -180,6 +180,8 @@ for (
     "vision",
     "tools",
     "responses",
+    "models",
+    "download",
     "openai_client",
   ]
 ) {
@@ -188,7 +190,7 @@ for (
     assertEquals({ code, text }, { code: 1, text: "" });
     assertMatch(
       errors,
-      /^\n?Cannot list models: .* refused the connection\. Start the server .*\n$/,
+      /^\n?Cannot (?:list models|download model \S+): .* refused the connection\. Start the server .*\n$/,
     );
   });
 }
