@@ -14,8 +14,9 @@ const [name, contextLength] = process.argv.slice(2);
 
 const lmstudio = new LMStudioProvider();
 try {
-  for (const { id, type, loaded, sizeBytes = 0 } of await lmstudio.listModels()) {
-    console.log(id, type, `${(sizeBytes / 1e9).toFixed(1)} GB`, loaded ? "loaded" : "");
+  for (const { id, type, loaded, sizeBytes } of await lmstudio.listModels()) {
+    const size = sizeBytes === undefined ? "?" : (sizeBytes / 1e9).toFixed(1);
+    console.log(id, type, `${size} GB`, loaded ? "loaded" : "");
   }
   if (name !== undefined) await ask(name, contextLength);
 } catch (error) {
