@@ -274,3 +274,17 @@ Deno.test("commands in the documents are tasks", async () => {
   assert(commands.length >= 6);
   for (const [, task = ""] of commands) assert(Object.hasOwn(tasks, task), task);
 });
+
+Deno.test("fixtures: every file is in the table of its folder", async () => {
+  const missing: string[] = [];
+  const visit = async (folder: string, table: string): Promise<void> => {
+    for await (const { name, isDirectory } of Deno.readDir(new URL(folder, ROOT))) {
+      if (isDirectory) await visit(`${folder}${name}/`, table);
+      else if (name !== "SOURCES.md" && !table.includes(`\`${name}\``)) missing.push(folder + name);
+    }
+  };
+  for await (const { name, isDirectory } of Deno.readDir(new URL("fixtures/", ROOT))) {
+    if (isDirectory) await visit(`fixtures/${name}/`, await read(`fixtures/${name}/SOURCES.md`));
+  }
+  assertEquals(missing, []);
+});
