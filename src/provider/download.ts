@@ -29,7 +29,7 @@ import type { CallOptions, EventStream } from "../core/types.ts";
 import { describe } from "../core/value_checks.ts";
 import { sleep } from "../transport/timers.ts";
 import { type ItemSource, LazyStream } from "./lazy_stream.ts";
-import type { ManagementSupport } from "./management_support.ts";
+import { checkManagement } from "./management_support.ts";
 import type { ServerModels } from "./server_models.ts";
 
 const DEFAULT_POLL_MS = 1000;
@@ -37,22 +37,15 @@ const DEFAULT_POLL_MS = 1000;
 const MAX_LOST_POLLS = 10;
 const MAX_RETRY_AFTER_MS = 60_000;
 
-/** A server, and what it is known to have. */
-export interface ManagedServer {
-  readonly server: ServerModels;
-  readonly support: ManagementSupport;
-}
-
 type FollowOptions = CallOptions & Pick<DownloadOptions, "pollIntervalMs">;
 
 /** Starts a download and follows it. Nothing is sent before the first pull. */
 export function followDownload(
-  managed: ManagedServer,
+  server: ServerModels,
   model: string,
   input: DownloadOptions | undefined,
   callOptions: CallOptions | undefined,
 ): EventStream<DownloadProgress, DownloadProgress> {
-  const { server, support } = managed;
   const label = { action: "download a model", service: server.service };
   // deno-lint-ignore require-await -- what is refused is a rejection
   const open = async (signal: AbortSignal): Promise<DownloadSource> => {
@@ -61,24 +54,21 @@ export function followDownload(
     checkModel(model, refuse);
     const { pollIntervalMs, ...download } = checkDownloadOptions(input, refuse);
     const action = `download model ${quote(model)}`;
-    support.check(action);
+    checkManagement(server, action);
     const own: CallOptions = { ...options, signal };
     const start = (): Promise<DownloadJob> =>
-      support.learn(
-        requestDownload(server.transport, model, download, action, { ...own, onStatus }),
-      );
-    return new DownloadSource(managed, action, pollIntervalMs, own, start);
+      requestDownload(server.transport, model, download, action, { ...own, onStatus });
+    return new DownloadSource(server, action, pollIntervalMs, own, start);
   };
   return stream(open, callOptions, label);
 }
 
 /** Follows a download that was started before, or asks once how it does. */
 export function followJob(
-  managed: ManagedServer,
+  server: ServerModels,
   jobId: string,
   input: FollowOptions | undefined,
 ): DownloadStatus {
-  const { server, support } = managed;
   const label = { action: "follow a download", service: server.service };
   const check = () => {
     const refuse = server.refuse(label.action);
@@ -88,21 +78,19 @@ export function followJob(
     checkPollInterval(pollIntervalMs, refuse);
     checkName("jobId", jobId ?? null, refuse);
     const action = `follow download ${quote(jobId)}`;
-    support.check(action);
+    checkManagement(server, action);
     return { action, options, pollIntervalMs };
   };
   const look = async (): Promise<DownloadProgress> => {
     const { action, options } = check();
-    const { progress } = await support.learn(
-      requestDownloadStatus(server.transport, jobId, action, options),
-    );
+    const { progress } = await requestDownloadStatus(server.transport, jobId, action, options);
     if (isFinal(progress.status)) server.forget();
     return progress;
   };
   // deno-lint-ignore require-await -- what is refused is a rejection
   const open = async (signal: AbortSignal): Promise<DownloadSource> => {
     const { action, options, pollIntervalMs } = check();
-    return new DownloadSource(managed, action, pollIntervalMs, { ...options, signal }, jobId);
+    return new DownloadSource(server, action, pollIntervalMs, { ...options, signal }, jobId);
   };
   return {
     [Symbol.asyncIterator]: () => stream(open, input, label)[Symbol.asyncIterator](),
@@ -125,7 +113,7 @@ function stream(
 
 /** One download, looked at whenever the next item is asked for, but not more often than it should be. */
 class DownloadSource implements ItemSource<DownloadProgress, DownloadProgress> {
-  readonly #managed: ManagedServer;
+  readonly #server: ServerModels;
   readonly #action: string;
   readonly #pollIntervalMs: number;
   /** With the signal that ends the waiting. */
@@ -138,13 +126,13 @@ class DownloadSource implements ItemSource<DownloadProgress, DownloadProgress> {
 
   /** @param from how to start the download, or the id of one that was started. */
   constructor(
-    managed: ManagedServer,
+    server: ServerModels,
     action: string,
     pollIntervalMs: number = DEFAULT_POLL_MS,
     options: CallOptions,
     from: string | (() => Promise<DownloadJob>),
   ) {
-    this.#managed = managed;
+    this.#server = server;
     this.#action = action;
     this.#pollIntervalMs = pollIntervalMs;
     this.#options = options;
@@ -160,7 +148,7 @@ class DownloadSource implements ItemSource<DownloadProgress, DownloadProgress> {
     const known = this.#last?.totalBytes;
     // The size does not change; not every answer has it.
     this.#last = known === undefined ? progress : { totalBytes: known, ...progress };
-    if (isFinal(progress.status)) this.#managed.server.forget();
+    if (isFinal(progress.status)) this.#server.forget();
     return this.#last;
   }
 
@@ -190,20 +178,18 @@ class DownloadSource implements ItemSource<DownloadProgress, DownloadProgress> {
   }
 
   async #poll(): Promise<DownloadJob> {
-    const { server, support } = this.#managed;
     const { signal = new AbortController().signal } = this.#options;
     let pauseMs = this.#pollIntervalMs;
     for (let lost = 0;; lost++) {
       const waitMs = pauseMs - (performance.now() - this.#lookedAt);
       if (waitMs > 0) await sleep(waitMs, signal);
       try {
-        const asked = requestDownloadStatus(
-          server.transport,
+        return await requestDownloadStatus(
+          this.#server.transport,
           this.#jobId ?? "",
           this.#action,
           this.#options,
         );
-        return await support.learn(asked);
       } catch (error) {
         signal.throwIfAborted();
         if (!isLost(error) || lost >= MAX_LOST_POLLS) throw error;

@@ -12,7 +12,7 @@ import { copiesOf, nameToLoad } from "../core/model_names.ts";
 import type { CallOptions, LoadedInstance, ModelInfo } from "../core/types.ts";
 import { untilAborted } from "../transport/timers.ts";
 import type { LoadWait } from "./load_wait.ts";
-import type { ManagementSupport } from "./management_support.ts";
+import { checkManagement } from "./management_support.ts";
 import type { ServerModels } from "./server_models.ts";
 
 /** A load under way, and how many wait for it. */
@@ -48,7 +48,6 @@ export interface Wanted {
 /** The loads of one server that were asked for here. */
 export class ModelLoads {
   readonly #server: ServerModels;
-  readonly #support: ManagementSupport;
   /** By model: copies of one model are loaded one after the other, so that nobody overlooks another's. */
   readonly #running = new Map<string, RunningLoad>();
   /** By instance. */
@@ -58,9 +57,8 @@ export class ModelLoads {
   /** Loads and unloads that have ended: a listing that was asked for before the last one may be wrong. */
   #changes = 0;
 
-  constructor(server: ServerModels, support: ManagementSupport) {
+  constructor(server: ServerModels) {
     this.#server = server;
-    this.#support = support;
   }
 
   /** A copy in memory that will do, loaded if there is none. */
@@ -91,7 +89,7 @@ export class ModelLoads {
         await untilAborted(leaving.catch(() => {}), wait.signal);
         continue;
       }
-      this.#support.check(wanted.action);
+      checkManagement(this.#server, wanted.action);
       const held = await this.#wait(this.#begin(model, wanted, wait), wait);
       return this.#leaseOf(held, wanted.load, wait);
     }
@@ -106,9 +104,7 @@ export class ModelLoads {
     const { transport } = this.#server;
     const target = { name: model.id, type: model.type };
     try {
-      const loaded = await this.#support.learn(
-        requestLoad(transport, target, wanted.load, wanted.action, options),
-      );
+      const loaded = await requestLoad(transport, target, wanted.load, wanted.action, options);
       // One of this name that was held before must have gone.
       this.#held.delete(loaded.instanceId);
       return loaded;
@@ -121,9 +117,7 @@ export class ModelLoads {
   async unload(instanceId: string, action: string, options: CallOptions): Promise<void> {
     this.#held.delete(instanceId);
     const { transport } = this.#server;
-    const leaving = this.#support.learn(
-      requestUnload(transport, instanceId, action, options),
-    );
+    const leaving = requestUnload(transport, instanceId, action, options);
     this.#leaving.set(instanceId, leaving);
     try {
       await leaving;

@@ -33,9 +33,9 @@ import {
 } from "../core/request_checks.ts";
 import type { CallOptions, EventStream, ModelInfo } from "../core/types.ts";
 import { describe } from "../core/value_checks.ts";
-import { followDownload, followJob, type ManagedServer } from "./download.ts";
+import { followDownload, followJob } from "./download.ts";
 import { waitForLoad, type WaitLimit } from "./load_wait.ts";
-import { ManagementSupport } from "./management_support.ts";
+import { checkManagement } from "./management_support.ts";
 import { shownNames } from "./model_choice.ts";
 import { loadedCopies, ModelLoads } from "./model_loads.ts";
 import type { ServerModels } from "./server_models.ts";
@@ -46,14 +46,11 @@ const MAX_AVAILABLE = 200;
 /** Behind `LMStudioProvider.models`. */
 export class ModelManager implements LMStudioModels {
   readonly #server: ServerModels;
-  readonly #managed: ManagedServer;
   readonly #loads: ModelLoads;
 
   constructor(server: ServerModels) {
     this.#server = server;
-    const support = new ManagementSupport(server);
-    this.#managed = { server, support };
-    this.#loads = new ModelLoads(server, support);
+    this.#loads = new ModelLoads(server);
   }
 
   async get(name: string, options?: CallOptions): Promise<ModelInfo> {
@@ -69,10 +66,10 @@ export class ModelManager implements LMStudioModels {
     checkName("name", name ?? null, refuse);
     const asked = checkLoad(load, LOAD_OPTIONS, refuse);
     const action = `load model ${quote(name)}`;
-    this.#managed.support.check(action);
+    checkManagement(this.#server, action);
     return await waitForLoad(checked, this.#limit(action, checked), async (wait) => {
       const found = await this.#findToLoad(name, action, wait.options);
-      this.#managed.support.check(action);
+      checkManagement(this.#server, action);
       wait.loading();
       const rest = { ...wait.options, timeoutMs: Infinity };
       return await this.#loads.load(found, { load: asked, action }, rest);
@@ -85,9 +82,9 @@ export class ModelManager implements LMStudioModels {
     const checked = checkCallOptions(options, refuse);
     checkName("nameOrInstance", nameOrInstance ?? null, refuse);
     const action = `unload model ${quote(nameOrInstance)}`;
-    this.#managed.support.check(action);
+    checkManagement(this.#server, action);
     const models = await this.#listIfAny(checked);
-    this.#managed.support.check(action);
+    checkManagement(this.#server, action);
     const ids = models === undefined
       ? [nameOrInstance]
       : this.#copiesToUnload(models, nameOrInstance, action);
@@ -111,7 +108,7 @@ export class ModelManager implements LMStudioModels {
       const find = async (): Promise<ModelInfo> => {
         const models = await this.#server.listTogether(wait.options);
         // An older server may list only what is loaded: that it is too old says more than that it has none.
-        if (fittingModels(models, name).length === 0) this.#managed.support.check(action);
+        if (fittingModels(models, name).length === 0) checkManagement(this.#server, action);
         return this.#pick(models, name, action);
       };
       return this.#loads.ensure({ name, load: asked, action, find }, wait);
@@ -123,14 +120,14 @@ export class ModelManager implements LMStudioModels {
     download?: DownloadOptions,
     options?: CallOptions,
   ): EventStream<DownloadProgress, DownloadProgress> {
-    return followDownload(this.#managed, model, download, options);
+    return followDownload(this.#server, model, download, options);
   }
 
   downloadStatus(
     jobId: string,
     options?: CallOptions & Pick<DownloadOptions, "pollIntervalMs">,
   ): DownloadStatus {
-    return followJob(this.#managed, jobId, options);
+    return followJob(this.#server, jobId, options);
   }
 
   /** The model that is meant. */
@@ -164,7 +161,7 @@ export class ModelManager implements LMStudioModels {
   ): Promise<Pick<ModelInfo, "id" | "type">> {
     const models = await this.#listIfAny(options);
     // Before the name is looked at: an older server may not list what it has.
-    this.#managed.support.check(action);
+    checkManagement(this.#server, action);
     if (models === undefined) return { id: name, type: "llm" };
     const model = this.#pick(models, name, action);
     return { id: nameToLoad(model, name), type: model.type };

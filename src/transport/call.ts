@@ -18,7 +18,7 @@ import type { CallOptions, CallStatus, PartialAnswer } from "../core/types.ts";
 import { withoutFetchCaps } from "../platform/node_fetch.ts";
 import { isBrowser, isDeno } from "../platform/runtime.ts";
 import { isReadable, readBody } from "./body.ts";
-import { type ErrorContext, errorFromResponse } from "./error_mapping.ts";
+import { type ErrorContext, errorFromResponse, errorFromWire } from "./error_mapping.ts";
 import { explainFailedSend } from "./fetch_failure.ts";
 import { proxyHint } from "./proxy_hint.ts";
 import { explainInBrowser, fetchFrom, isReachable } from "./reachability.ts";
@@ -90,10 +90,18 @@ const ERROR_BODY_BYTES = 64 * 1024;
 /** An error whose body does not end is told with what had come. */
 const ERROR_BODY_MS = 5000;
 
-/** Whether an origin has answered before: only then can its connection be a pooled one. */
+/** What is known of an origin. */
 export interface OriginState {
+  /** Whether it has answered before: only then can its connection be a pooled one. */
   usedBefore: boolean;
+  /**
+   * Routes of newer versions that it was found not to have, and until when that counts, by `performance.now()`: an
+   * old server is not asked in vain each time, but it may be updated while we run.
+   */
+  readonly missingRoutes: Map<string, number>;
 }
+
+const MISSING_ROUTE_MS = 30_000;
 
 /** One call to a server. `finish()` must be called when it is over. */
 export class Call {
@@ -160,6 +168,7 @@ export class Call {
   async send<T>(limit: CallLimit, accept: (response: Response) => T | Promise<T>): Promise<T> {
     this.signal.throwIfAborted();
     const body = this.#encodeBody();
+    this.#refuseMissingRoute();
     const remainingMs = (): number => limit.ms - (performance.now() - limit.startedAt);
     this.#stopLimit = startTimer(
       remainingMs(),
@@ -212,6 +221,7 @@ export class Call {
       status: this.#status,
       model: this.#request.model,
       since: this.#request.since,
+      onMissingRoute: () => this.#rememberMissingRoute(),
       redact: this.#redact,
       partial: this.#request.partial?.(),
       // Every answer has a context, few become an error: the environment is read only for those.
@@ -244,6 +254,26 @@ export class Call {
         cause,
       },
     );
+  }
+
+  get #route(): string {
+    return `${this.#request.method} ${this.#request.path}`;
+  }
+
+  #rememberMissingRoute(): void {
+    const { missingRoutes } = this.#origin;
+    const now = performance.now();
+    // Some paths have an id in them.
+    for (const [route, until] of missingRoutes) if (until <= now) missingRoutes.delete(route);
+    missingRoutes.set(this.#route, now + MISSING_ROUTE_MS);
+  }
+
+  /** @throws what the server said when it was asked for this route. */
+  #refuseMissingRoute(): void {
+    const until = this.#origin.missingRoutes.get(this.#route) ?? -Infinity;
+    if (performance.now() >= until) return;
+    const message = `Unexpected endpoint or method. (${this.#route})`;
+    throw errorFromWire({ message }, undefined, { ...this.context(), onMissingRoute: undefined });
   }
 
   #delayBeforeRetry(error: unknown, attempt: FailedAttempt): number | undefined {

@@ -47,6 +47,8 @@ export interface ErrorContext {
   readonly model?: string | undefined;
   /** First version of the server that has the route: an older one is told as such. */
   readonly since?: string | undefined;
+  /** Told that the server does not have the route, where only newer versions do. */
+  readonly onMissingRoute?: (() => void) | undefined;
   /** Removes secrets and prompt text from text that a server sent. */
   readonly redact: (text: string) => string;
   /** Only where the address is loopback: what to do when a proxy answers in the server's place. */
@@ -196,8 +198,9 @@ function errorFromMeaning(
 }
 
 /** Where only newer versions have the route, a server that does not know it is old, or not the one it is taken for. */
-function forRoute(meaning: Meaning, { service, since }: ErrorContext): Meaning {
+function forRoute(meaning: Meaning, { service, since, onMissingRoute }: ErrorContext): Meaning {
   if (meaning.code !== "unexpected_endpoint" || since === undefined) return meaning;
+  onMissingRoute?.();
   return {
     ...meaning,
     code: "unsupported_by_server",

@@ -44,7 +44,7 @@ export interface JsonAnswer {
 /** The way to one server. */
 export class Transport {
   readonly server: ServerSettings;
-  readonly #origin: OriginState = { usedBefore: false };
+  readonly #origin: OriginState = { usedBefore: false, missingRoutes: new Map() };
   readonly #maxBodyBytes: number;
 
   /** @param maxBodyBytes bounds the body of an answer that is no stream. */

@@ -100,7 +100,10 @@ export interface StubServer extends AsyncDisposable {
 }
 
 /** Starts to listen. Routes that are not given answer as LM Studio does: with 200. */
-export function serveStub(routes: StubRoutes): StubServer {
+export function serveStub(
+  routes: StubRoutes,
+  otherwise: (request: StubRequest) => StubAnswer = unexpectedEndpoint,
+): StubServer {
   const requests: StubRequest[] = [];
   const controller = new AbortController();
   const options = { hostname: "127.0.0.1", port: 0, signal: controller.signal, onListen() {} };
@@ -108,7 +111,7 @@ export function serveStub(routes: StubRoutes): StubServer {
     const request = new StubRequest(incoming, await incoming.text());
     requests.push(request);
     const route = routes[`${request.method} ${request.path}`];
-    if (route === undefined) return request.respond(unexpectedEndpoint(request));
+    if (route === undefined) return request.respond(otherwise(request));
     return request.respond(typeof route === "function" ? await route(request) : route);
   });
   return {

@@ -1,0 +1,92 @@
+/** Servers that are too old for a route: told by one error, remembered for a while, and found out when updated. */
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { type AnyProviderError, isProviderError, LMStudioProvider } from "../mod.ts";
+import { createFakeLMStudio } from "../src/testing/mod.ts";
+import { inFakeTime } from "./support/puppet.ts";
+import { json, serveStub, unexpectedEndpoint } from "./support/stub_server.ts";
+
+const MODEL = "qwen/qwen3-8b";
+const REQUEST = { model: MODEL, input: "Hi" };
+
+/** Routes that not every version has: what asks for them, and since when they are there. */
+const NEWER: [name: string, since: string, ask: (lmstudio: LMStudioProvider) => unknown][] = [
+  ["chat.send", "0.4.0", ({ chat }) => chat.send(REQUEST)],
+  ["chat.stream", "0.4.0", ({ chat }) => chat.stream(REQUEST).response()],
+  ["responses.create", "0.3.29", ({ responses }) => responses.create(REQUEST)],
+  ["responses.stream", "0.3.29", ({ responses }) => responses.stream(REQUEST).response()],
+  ["models.load", "0.4.0", ({ models }) => models.load(MODEL)],
+  ["models.unload", "0.4.0", ({ models }) => models.unload(MODEL)],
+  ["models.download", "0.4.0", ({ models }) => models.download(MODEL).response()],
+  ["models.downloadStatus", "0.4.0", ({ models }) => models.downloadStatus("job_1")],
+];
+
+const V1 = { models: [{ key: MODEL, type: "llm", loaded_instances: [{ id: MODEL }] }] };
+
+async function failure(call: unknown): Promise<AnyProviderError> {
+  const error = await Promise.resolve(call).then(() => undefined, (error: unknown) => error);
+  assert(isProviderError(error), String(error));
+  return error;
+}
+
+for (const status of [200, 404]) {
+  for (const [name, since, ask] of NEWER) {
+    Deno.test(`${name}: a server without the route, under ${status}, is asked once`, async () => {
+      await using server = serveStub({ "GET /api/v1/models": json(V1) }, (request) => ({
+        ...unexpectedEndpoint(request),
+        status,
+      }));
+      const lmstudio = new LMStudioProvider({ baseUrl: server.url, env: {} });
+      const asked = () => server.requests.filter(({ path }) => path !== "/api/v1/models").length;
+      const first = await failure(ask(lmstudio));
+      assertEquals([first.code, first.attempts, asked()], ["unsupported_by_server", 1, 1]);
+      assertStringIncludes(first.hint, since);
+      const second = await failure(ask(lmstudio));
+      assertEquals([second.code, second.attempts, asked()], ["unsupported_by_server", 0, 1]);
+      assertEquals(
+        [second.message, second.hint, second.endpoint],
+        [first.message, first.hint, first.endpoint],
+      );
+    });
+  }
+}
+
+Deno.test("a route that is missing says nothing about others, nor about another provider's server", async () => {
+  await using server = serveStub({});
+  const lmstudio = new LMStudioProvider({ baseUrl: server.url, env: {} });
+  for (const ask of [NEWER[0]![2], NEWER[2]![2]]) {
+    assertEquals((await failure(ask(lmstudio))).attempts, 1);
+  }
+  const other = new LMStudioProvider({ baseUrl: server.url, env: {} });
+  assertEquals((await failure(other.chat.send(REQUEST))).attempts, 1);
+});
+
+Deno.test("what a server does not implement is no missing route", async () => {
+  const error = { error: { type: "not_implemented", message: "Not yet" } };
+  await using server = serveStub({ "POST /api/v1/chat": json(error, 400) });
+  const { chat } = new LMStudioProvider({ baseUrl: server.url, env: {} });
+  for (const attempts of [1, 1]) {
+    const { code, ...rest } = await failure(chat.send(REQUEST));
+    assertEquals([code, rest.attempts], ["unsupported_by_server", attempts]);
+  }
+});
+
+Deno.test("a server that is updated while we run is found out, half a minute later", async () => {
+  await inFakeTime(async (pass) => {
+    let fake = createFakeLMStudio({ version: "0.3.16" });
+    const lmstudio = new LMStudioProvider({
+      env: {},
+      fetch: (input, init) => fake.fetch(input, init),
+    });
+    const model = "qwen/qwen3-8b";
+    await failure(lmstudio.chat.send({ model, input: "Hi" }));
+    await failure(lmstudio.responses.stream({ model, input: "Hi" }).response());
+    fake = createFakeLMStudio({ models: [model] });
+    await pass(29_000);
+    await failure(lmstudio.chat.send({ model, input: "Hi" }));
+    assertEquals(fake.requests, []);
+    await pass(2_000);
+    assert((await lmstudio.chat.send({ model, input: "Hi" })).content !== "");
+    assert((await lmstudio.responses.create({ model, input: "Hi" })).text !== "");
+  });
+});
