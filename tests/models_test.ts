@@ -651,12 +651,26 @@ Deno.test("unload: all copies of a name, or the one copy that is named", async (
   assertEquals(await run(`${QWEN}:3`), [[], [QWEN, `${QWEN}:2`, "mine"]]);
 });
 
-Deno.test("unload: nothing loaded is nothing to unload, an unknown name is an error", async () => {
-  const { fake, lmstudio } = open({ models: [{ id: QWEN, loaded: false }] });
+Deno.test("unload: nothing loaded is nothing to unload, a name of two publishers is an error", async () => {
+  const others = ["a/twin", "b/twin"].map((id) => ({ id, loaded: false }));
+  const { fake, lmstudio } = open({ models: [{ id: QWEN, loaded: false }, ...others] });
   assertEquals(await lmstudio.models.unload("qwen3-8b"), []);
-  const error = await unavailable(lmstudio.models.unload("nobody/has-this"));
-  assertEquals([error.code, error.available], ["model_not_found", [QWEN]]);
+  const error = await unavailable(lmstudio.models.unload("twin"));
+  assertEquals([error.code, error.available], ["model_not_found", ["a/twin", "b/twin"]]);
   assertEquals(sent(fake, UNLOAD).length, 0);
+});
+
+Deno.test("unload: what is not listed is asked of the server, and gone where it does not know it", async () => {
+  const { fake, lmstudio } = open({ models: [QWEN] });
+  assertEquals(await lmstudio.models.unload("my-alias"), []);
+  assertEquals(sent(fake, UNLOAD), [{ instance_id: "my-alias" }]);
+  // Some builds list no copies of what is loaded.
+  await using server = serveStub({
+    [V1]: json({ models: [{ key: QWEN, type: "llm", loaded_instances: [] }] }),
+    [UNLOAD]: json({ instance_id: "my-alias" }),
+  });
+  const { models } = new LMStudioProvider({ baseUrl: server.url, env: {} });
+  assertEquals(await models.unload("my-alias"), ["my-alias"]);
 });
 
 Deno.test("unload: a copy that has gone in between counts as unloaded", async () => {

@@ -90,13 +90,13 @@ export async function requestLoad(
   };
 }
 
-/** Unloads one copy; one that is not there any more counts as unloaded. */
+/** Unloads one copy; that it is not there, or not any more, is no error. Gives whether it was. */
 export async function requestUnload(
   transport: Transport,
   instanceId: string,
   action: string,
   options: CallOptions,
-): Promise<void> {
+): Promise<boolean> {
   try {
     await transport.json(
       {
@@ -112,8 +112,10 @@ export async function requestUnload(
       options,
       STATUS_TIMEOUT_MS,
     );
+    return true;
   } catch (error) {
     if (!isGone(error)) throw error;
+    return false;
   }
 }
 

@@ -169,8 +169,8 @@ export interface LMStudioModels {
    *
    * @param nameOrInstance the name of a model, for all its copies, or the id of one copy, such as
    * `qwen/qwen3-8b:2`.
-   * @returns the ids of the copies that are gone now; `[]` where none was loaded.
-   * @throws {ModelNotAvailableError} code `model_not_found`: nothing has this name.
+   * @returns the ids of the copies that are gone now; `[]` where none was loaded, or nothing has this name.
+   * @throws {ModelNotAvailableError} code `model_not_found`: the name fits models of two publishers.
    * @throws {ApiError} code `unsupported_by_server`: LM Studio is older than 0.4.0.
    * @see https://lmstudio.ai/docs/developer/rest/unload
    *

@@ -53,7 +53,7 @@ export class ModelLoads {
   /** By instance. */
   readonly #held = new Map<string, Held>();
   /** By instance: those being unloaded. */
-  readonly #leaving = new Map<string, Promise<void>>();
+  readonly #leaving = new Map<string, Promise<unknown>>();
   /** Loads and unloads that have ended: a listing that was asked for before the last one may be wrong. */
   #changes = 0;
 
@@ -113,14 +113,14 @@ export class ModelLoads {
     }
   }
 
-  /** Unloads a copy, whoever holds it. */
-  async unload(instanceId: string, action: string, options: CallOptions): Promise<void> {
+  /** Unloads a copy, whoever holds it. Gives whether it was there. */
+  async unload(instanceId: string, action: string, options: CallOptions): Promise<boolean> {
     this.#held.delete(instanceId);
     const { transport } = this.#server;
     const leaving = requestUnload(transport, instanceId, action, options);
     this.#leaving.set(instanceId, leaving);
     try {
-      await leaving;
+      return await leaving;
     } finally {
       if (this.#leaving.get(instanceId) === leaving) this.#leaving.delete(instanceId);
       this.#changed();

@@ -85,13 +85,16 @@ export class ModelManager implements LMStudioModels {
     checkManagement(this.#server, action);
     const models = await this.#listIfAny(checked);
     checkManagement(this.#server, action);
-    const ids = models === undefined
-      ? [nameOrInstance]
-      : this.#copiesToUnload(models, nameOrInstance, action);
-    for (const id of ids) {
-      await this.#loads.unload(id, action, this.#server.rest(checked, startedAt));
+    const listed = models && this.#copiesToUnload(models, nameOrInstance, action);
+    const unloaded: string[] = [];
+    // What is not listed may be in memory all the same: the server knows.
+    for (const id of listed ?? [nameOrInstance]) {
+      const rest = this.#server.rest(checked, startedAt);
+      const wasThere = await this.#loads.unload(id, action, rest);
+      // One that was listed has gone in between.
+      if (wasThere || listed !== undefined) unloaded.push(id);
     }
-    return ids;
+    return unloaded;
   }
 
   async ensureLoaded(
@@ -177,7 +180,13 @@ export class ModelManager implements LMStudioModels {
     }
   }
 
-  #copiesToUnload(models: readonly ModelInfo[], name: string, action: string): string[] {
+  /** `undefined` where the name is of nothing that is listed. */
+  #copiesToUnload(
+    models: readonly ModelInfo[],
+    name: string,
+    action: string,
+  ): string[] | undefined {
+    if (fittingModels(models, name).length === 0) return undefined;
     const all = models.flatMap((model) => loadedCopies(model, model.id).map(({ id }) => id));
     if (!models.some(({ id }) => id === name)) {
       const folded = name.trim().toLowerCase();
