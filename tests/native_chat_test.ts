@@ -951,6 +951,9 @@ Deno.test("secrets: header values of integrations are in no error and no error e
     { body: `{"output": "${message}` },
     events(START + event("error", { error: { type: "mcp_connection_error", message } }) + end("")),
     events(START + event("error", { error: { type: "internal_error", message } })),
+    events(
+      START + event("error", { error: { type: message, message, code: message, param: message } }),
+    ),
     events(`event: error\ndata: ${message}\n\n`),
     events(START + `data: ${message}\n\n`),
   ];

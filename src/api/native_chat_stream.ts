@@ -223,14 +223,15 @@ export class NativeChatStream {
       { message: isRecord(frame) && typeof frame.message === "string" ? frame.message : data };
     const { type = "unknown", message, code, param } = wire;
     this.#isEmpty = false;
+    // MCP servers echo what they do not like: the headers of the request.
+    const { redact } = this.#reader.context;
     this.#queue.push({
       type: "error",
       error: {
-        type,
-        // MCP servers echo what they do not like: the headers of the request.
-        message: this.#reader.context.redact(message),
-        ...(code === undefined ? {} : { code }),
-        ...(param === undefined ? {} : { param }),
+        type: ERROR_TYPES.has(type) ? type : redact(type),
+        message: redact(message),
+        ...(code === undefined ? {} : { code: redact(code) }),
+        ...(param === undefined ? {} : { param: redact(param) }),
       },
     });
     // The first says what went wrong; what else fails by it does not put off the end.
@@ -303,6 +304,19 @@ export class NativeChatStream {
     return new StreamError(`Cannot ${context.action}: ${state}`, { ...context, code, hint });
   }
 }
+
+/** As documented. Programs tell errors by them, so none is masked where a prompt has the same word in it. */
+const ERROR_TYPES: ReadonlySet<string> = new Set([
+  "invalid_request",
+  "unknown",
+  "mcp_connection_error",
+  "plugin_connection_error",
+  "not_implemented",
+  "model_not_found",
+  "model_load_failed",
+  "job_not_found",
+  "internal_error",
+]);
 
 /** A schema that is no grammar, for one, ends a stream without a word. */
 const CUT_HINT =
