@@ -165,6 +165,10 @@ Deno.test("versions: which routes there are", async () => {
   assertEquals(await old.json(), {
     error: "Unexpected endpoint or method. (GET /api/v1/models)",
   });
+  // A line of releases stands for its last one.
+  assertEquals(await isKnown("0.3", "/api/v1/models"), false);
+  assertEquals(await isKnown("0.3", "/api/v0/models"), true);
+  assertEquals(await isKnown("0.4", "/api/v1/models"), true);
   assertThrows(() => createFakeLMStudio({ version: "newest" }), TypeError, '"newest"');
 });
 

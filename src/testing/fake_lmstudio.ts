@@ -26,6 +26,8 @@ import {
 } from "./fake_wire.ts";
 
 const DEFAULT_VERSION = "0.4.25";
+/** Of `0.3`, which stands for the last release that begins so. */
+const LAST_OF_LINE = ".999";
 const MAX_REDIRECTS = 20;
 
 /**
@@ -80,15 +82,16 @@ class FakeServer {
 
   constructor(options: FakeLMStudioOptions) {
     checkFakeOptions(options);
-    const { version = DEFAULT_VERSION, firstTokenMs = 0, tokenMs = 0, apiToken } = options;
-    if (!/^\d+\.\d+\.\d+$/.test(version)) {
+    const { version: release = DEFAULT_VERSION, firstTokenMs = 0, tokenMs = 0, apiToken } = options;
+    if (!/^\d+\.\d+(\.\d+)?$/.test(release)) {
       throw new TypeError(
-        `Cannot create the fake: version is ${JSON.stringify(version)}, not x.y.z`,
+        `Cannot create the fake: version is ${JSON.stringify(release)}, not x.y.z`,
       );
     }
+    const version = /\..*\./.test(release) ? release : release + LAST_OF_LINE;
     if (apiToken !== undefined && !isSince(version, "0.4.0")) {
       throw new TypeError(
-        `Cannot create the fake: version ${version} has no API tokens, 0.4.0 has`,
+        `Cannot create the fake: version ${release} has no API tokens, 0.4.0 has`,
       );
     }
     this.#version = version;

@@ -18,7 +18,8 @@ export interface FakeLMStudioOptions {
   /** Requests without this token get 401, as with authentication on. @default {no authentication} */
   apiToken?: string | undefined;
   /**
-   * The LM Studio release to be: decides which routes exist and how errors are worded.
+   * The LM Studio release to be: decides which routes exist and how errors are worded. `"0.3"` is the last that
+   * begins so.
    * @default {"0.4.25"}
    */
   version?: string | undefined;
