@@ -17,7 +17,7 @@ try {
   // A terminal is redrawn, so it may be looked at more often than what keeps every line.
   const pollIntervalMs = process.stdout.isTTY ? 500 : 2000;
   for await (const progress of lmstudio.models.download(model, { pollIntervalMs })) {
-    if (process.stdout.isTTY) process.stdout.write(`\r\x1b[K${bar(progress)} ${line(progress)}`);
+    if (process.stdout.isTTY) process.stdout.write(`\r\x1b[K${drawn(progress)}`);
     else console.log(line(progress));
   }
   if (process.stdout.isTTY) console.log();
@@ -27,10 +27,20 @@ try {
   process.exitCode = 1;
 }
 
-function bar({ downloadedBytes = 0, totalBytes = Infinity, status }: DownloadProgress): string {
+/** One line of the terminal: what went on to a second one could not be drawn over. */
+function drawn(progress: DownloadProgress): string {
+  // Some terminals say that they have none.
+  const columns = process.stdout.columns || 80;
+  const text = line(progress);
+  const width = Math.max(0, Math.min(BAR_WIDTH, columns - text.length - 4));
+  return `${bar(progress, width)} ${text}`.slice(0, columns - 1);
+}
+
+function bar(progress: DownloadProgress, width: number): string {
+  const { status, downloadedBytes = 0, totalBytes = Infinity } = progress;
   const isThere = status === "already_downloaded" || status === "completed";
-  const full = Math.round(BAR_WIDTH * (isThere ? 1 : downloadedBytes / totalBytes));
-  return `[${"#".repeat(full)}${" ".repeat(BAR_WIDTH - full)}]`;
+  const full = Math.round(width * (isThere ? 1 : Math.min(1, downloadedBytes / totalBytes)));
+  return `[${"#".repeat(full)}${" ".repeat(width - full)}]`;
 }
 
 function line(progress: DownloadProgress): string {

@@ -1,6 +1,6 @@
 /** The programs of `examples/`, each with the permissions its head names, with and without a server. */
 
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { CONFIG_VARIABLES } from "../src/core/config.ts";
 import { createFakeLMStudio } from "../src/testing/mod.ts";
 import { closedPort } from "./support/raw_server.ts";
@@ -8,6 +8,15 @@ import { closedPort } from "./support/raw_server.ts";
 const ROOT = new URL("../", import.meta.url);
 
 async function runExample(name: string, baseUrl: string, ...args: string[]) {
+  return await runExampleWith([], name, baseUrl, ...args);
+}
+
+async function runExampleWith(
+  flags: readonly string[],
+  name: string,
+  baseUrl: string,
+  ...args: string[]
+) {
   const none = Object.fromEntries(CONFIG_VARIABLES.map((name) => [name, ""]));
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
@@ -16,6 +25,7 @@ async function runExample(name: string, baseUrl: string, ...args: string[]) {
       "--no-prompt",
       "--allow-net",
       "--allow-env",
+      ...flags,
       `examples/${name}.ts`,
       ...args,
     ],
@@ -136,6 +146,37 @@ Deno.test("examples/download.ts: plain lines where there is no terminal", async 
   const missing = await runExample("download", server.url, "nobody/has-this");
   assertEquals(missing.code, 1);
   assertStringIncludes(missing.errors, 'Cannot download model "nobody/has-this"');
+});
+
+Deno.test("examples/download.ts: a bar on a terminal, drawn over itself and no wider", async () => {
+  // Whatever kind the output is, the program takes it for a terminal.
+  const terminal = (columns: number) =>
+    "--preload=data:text/javascript," + encodeURIComponent(
+      `import process from "node:process"; process.stdout.isTTY = true; process.stdout.columns = ${columns};`,
+    );
+  const download = { model: "a/b", sizeBytes: 2e9, bytesPerSecond: 1e9 };
+  for (
+    const [columns, half] of [[120, /^\[#{15} {15}\] downloading, 1\.00 of/], [
+      60,
+      /ing, 1\.00 of/,
+    ]] as const
+  ) {
+    const fake = createFakeLMStudio({ downloads: [{ ...download, progress: [0.5, "paused", 1] }] });
+    await using server = await fake.listen();
+    const { code, text, errors } = await runExampleWith(
+      [terminal(columns)],
+      "download",
+      server.url,
+      "a/b",
+    );
+    assertEquals({ code, errors }, { code: 0, errors: "" });
+    const [before, ...drawn] = text.replace(/\n$/, "").split("\r\x1b[K");
+    assertEquals([before, drawn.length], ["", 3]);
+    for (const line of drawn) assert(line.length < columns && !line.includes("\n"), line);
+    assertMatch(drawn[0] ?? "", half);
+    assertMatch(drawn[1] ?? "", /paused, 1\.00 of/);
+    assertMatch(drawn[2] ?? "", /^\[#+\] completed, 2\.00 of 2/);
+  }
 });
 
 Deno.test("examples/tools.ts: the calls, their results and the answer", async () => {
