@@ -42,6 +42,8 @@ const SCRIPT: Record<string, Seen> = {
   },
   "`complete()`": async (lmstudio) =>
     (await lmstudio.complete({ model: LLM, messages: "Hello" })).content === ANSWER.content,
+  "`complete()`: loads the model it names": async (lmstudio) =>
+    (await lmstudio.complete({ model: IDLE, messages: "Hello" })).model === IDLE,
   "`complete()`: reasoning kept apart": async (lmstudio) =>
     (await lmstudio.complete({ model: LLM, messages: "Hello" })).reasoning === ANSWER.reasoning,
   "`streamCompletion()`": async (lmstudio) => {
@@ -102,10 +104,11 @@ const SCRIPT: Record<string, Seen> = {
   },
 };
 
-/** The table, by what and version. */
+/** The first table, by what and version. */
 async function readTable(): Promise<Record<string, Record<string, string>>> {
   const text = await Deno.readTextFile(new URL("../docs/compatibility.md", import.meta.url));
-  const [head = [], , ...rows] = text.split("\n").filter((line) => line.startsWith("|"))
+  const [, versions = ""] = text.split("\n## ");
+  const [head = [], , ...rows] = versions.split("\n").filter((line) => line.startsWith("|"))
     .map((line) => line.slice(1, -1).split("|").map((cell) => cell.trim()));
   assertEquals(head, ["what", ...VERSIONS, "known from"]);
   return Object.fromEntries(
