@@ -4,7 +4,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { type AnyProviderError, isProviderError, LMStudioProvider } from "../mod.ts";
 import { createFakeLMStudio } from "../src/testing/mod.ts";
 import { inFakeTime } from "./support/puppet.ts";
-import { json, serveStub, unexpectedEndpoint } from "./support/stub_server.ts";
+import { events, json, serveStub, unexpectedEndpoint } from "./support/stub_server.ts";
 
 const MODEL = "qwen/qwen3-8b";
 const REQUEST = { model: MODEL, input: "Hi" };
@@ -59,6 +59,17 @@ Deno.test("a route that is missing says nothing about others, nor about another 
   }
   const other = new LMStudioProvider({ baseUrl: server.url, env: {} });
   assertEquals((await failure(other.chat.send(REQUEST))).attempts, 1);
+});
+
+Deno.test("what a tool says of its own server is no missing route", async () => {
+  const error = { type: "error", message: "Unexpected endpoint or method. (POST /mcp)" };
+  const stream = events(`data: ${JSON.stringify(error)}\n\n`);
+  await using server = serveStub({ "POST /v1/responses": stream, "POST /api/v1/chat": stream });
+  const { chat, responses } = new LMStudioProvider({ baseUrl: server.url, env: {} });
+  for (const attempts of [1, 1]) {
+    assertEquals((await failure(chat.stream(REQUEST).response())).attempts, attempts);
+    assertEquals((await failure(responses.stream(REQUEST).response())).attempts, attempts);
+  }
 });
 
 Deno.test("what a server does not implement is no missing route", async () => {

@@ -177,7 +177,7 @@ function errorFromMeaning(
   context: ErrorContext,
 ): AnyProviderError {
   const { status, retryAfterMs, body } = answer;
-  const meaning = forRoute(interpret(wire, status), context);
+  const meaning = forRoute(interpret(wire, status), answer, context);
   const said = shorten(forPeople(meaning.texts), context);
   // Words that decided speak for themselves; any others need to be told from what the server did.
   const isKnown = body === undefined || meaning.hint !== undefined ||
@@ -198,9 +198,14 @@ function errorFromMeaning(
 }
 
 /** Where only newer versions have the route, a server that does not know it is old, or not the one it is taken for. */
-function forRoute(meaning: Meaning, { service, since, onMissingRoute }: ErrorContext): Meaning {
+function forRoute(
+  meaning: Meaning,
+  { status }: Answer,
+  { service, since, onMissingRoute }: ErrorContext,
+): Meaning {
   if (meaning.code !== "unexpected_endpoint" || since === undefined) return meaning;
-  onMissingRoute?.();
+  // Where a stream has begun there is the route: a tool of it may have said that.
+  if (status !== undefined) onMissingRoute?.();
   return {
     ...meaning,
     code: "unsupported_by_server",
