@@ -718,6 +718,40 @@ Deno.test("auto-evict: an answer that another client's model throws out is an er
   assertEquals(error.partial?.content, "one");
 });
 
+Deno.test("auto-evict: no kind of answer is lost without a word", async () => {
+  const model = QWEN;
+  const kinds: ((lmstudio: LMStudioProvider) => Promise<unknown>)[] = [
+    (lmstudio) => lmstudio.complete({ model, messages: "Count." }),
+    (lmstudio) => lmstudio.streamCompletion({ model, messages: "Count." }).response(),
+    (lmstudio) => lmstudio.completeText({ model, prompt: "Count." }),
+    (lmstudio) => lmstudio.streamText({ model, prompt: "Count." }).response(),
+    (lmstudio) => lmstudio.chat.send({ model, input: "Count." }),
+    (lmstudio) => lmstudio.chat.stream({ model, input: "Count." }).response(),
+    (lmstudio) => lmstudio.responses.create({ model, input: "Count." }),
+    (lmstudio) => lmstudio.responses.stream({ model, input: "Count." }).response(),
+  ];
+  for (const ask of kinds) {
+    const started = Promise.withResolvers<void>();
+    const answers = ["Ready.", "one two three four five six", "Other."];
+    const { lmstudio, fake } = open({
+      models: [{ id: QWEN, loaded: false }, { id: GPT, loaded: false }],
+      replies: () => {
+        if (answers.length === 2) started.resolve();
+        return answers.shift();
+      },
+      tokenMs: 10,
+    });
+    await lmstudio.complete({ model, messages: "Load." });
+    const other = new LMStudioProvider({ fetch: fake.fetch, env: {} });
+    const [error] = await Promise.all([
+      failure(ask(lmstudio)),
+      started.promise.then(() => other.complete({ model: GPT, messages: "Hello." })),
+    ]);
+    assertInstanceOf(error, ApiError);
+    assertEquals([error.code, error.retriable], ["model_unloaded", true], ask.toString());
+  }
+});
+
 Deno.test("auto-evict: what was loaded explicitly stays", async () => {
   const { lmstudio } = open({
     models: [{ id: QWEN, loaded: false }, { id: GPT, loaded: false }],
