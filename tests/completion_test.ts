@@ -642,6 +642,23 @@ Deno.test("refusals: a request that JSON cannot hold", async () => {
     assertEquals(error.attempts, 0);
     await assertRejects(() => lmstudio.streamCompletion(request).response(), SerializationError);
   }
+  // Without a model the server would be asked what is loaded.
+  const unnamed = connect(server);
+  const extraBody = cyclic;
+  const request = { messages: MESSAGES, extraBody };
+  const error = await assertRejects(() => unnamed.complete(request), SerializationError);
+  assertEquals([error.code, error.attempts], ["serialization_failed", 0]);
+  for (
+    const call of [
+      () => unnamed.streamCompletion(request).response(),
+      () => unnamed.completeObject({ ...request, schema: { type: "object" } }),
+      () => unnamed.runTools(request),
+      () => unnamed.completeText({ prompt: "Hi", extraBody }),
+      () => unnamed.streamText({ prompt: "Hi", extraBody }).response(),
+      () => unnamed.responses.create({ input: "Hi", extraBody }),
+      () => unnamed.responses.stream({ input: "Hi", extraBody }).response(),
+    ]
+  ) await assertRejects<SerializationError>(call, SerializationError);
   assertEquals(server.requests.length, 0);
 });
 

@@ -95,7 +95,7 @@ export class Engine {
     const called = own.signal === undefined ? checked : { ...checked, signal: own.signal };
     const fetchImage = own.fetchImage ?? server.imageFetcher(action, called);
     const fields = await encodeCompletionRequest(request, refuse, fetchImage);
-    const model = request.model ?? await server.chatModel(action, called);
+    const model = request.model ?? await server.chatModel(action, called, fields);
     return {
       model,
       body: { model, ...fields },

@@ -75,7 +75,7 @@ export class ServerChat implements NativeChat {
       : this.#server.imageFetcher(verb, own, Infinity);
     const fields = await encodeChatRequest(request, refuse, fetchImage);
     await importChatSchemas(verb);
-    const model = request.model ?? await this.#server.chatModel(verb, own);
+    const model = request.model ?? await this.#server.chatModel(verb, own, fields);
     return {
       checked: own,
       body: { model, ...fields },

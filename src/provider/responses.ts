@@ -27,7 +27,7 @@ export class Responses implements ResponsesApi {
     const startedAt = performance.now();
     const server = this.#server;
     const { checked, fields, ...asked } = await this.#encode("create a response", request, options);
-    const model = asked.model ?? await server.chatModel("create a response", checked);
+    const model = asked.model ?? await server.chatModel("create a response", checked, fields);
     const action = `create a response with model ${quote(model)}`;
     const body = { model, ...fields };
     const response = await requestResponse(server.transport, body, action, checked, startedAt);
@@ -50,7 +50,7 @@ export class Responses implements ResponsesApi {
         signal,
       );
       const own: CallOptions = { ...checked, signal };
-      const model = asked.model ?? await server.chatModel(label.action, own);
+      const model = asked.model ?? await server.chatModel(label.action, own, fields);
       const action = `${label.action} with model ${quote(model)}`;
       return new ResponsesStream(server.transport, {
         body: { model, ...fields },

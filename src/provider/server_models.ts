@@ -8,7 +8,7 @@
 import type { FetchImage } from "../api/images.ts";
 import { type Listing, ModelLister } from "../api/models.ts";
 import type { ModelSubstitution, OnModelSubstituted, ResolvedConfig } from "../core/config.ts";
-import { isProviderError, ModelNotAvailableError } from "../core/errors.ts";
+import { isProviderError, ModelNotAvailableError, SerializationError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import { findModel, isSameListedModel, isSameModel } from "../core/model_names.ts";
 import { refusal, type Refuse } from "../core/request_checks.ts";
@@ -115,9 +115,18 @@ export class ServerModels {
     }
   }
 
-  /** The model for a call that names none: the configured one, else the one that is loaded. */
-  async chatModel(action: string, options: CallOptions): Promise<string> {
+  /**
+   * The model for a call that names none: the configured one, else the one that is loaded.
+   *
+   * @param fields what is to be sent: what cannot be written is refused before the server is asked what is loaded.
+   */
+  async chatModel(
+    action: string,
+    options: CallOptions,
+    fields: Readonly<Record<string, unknown>>,
+  ): Promise<string> {
     if (this.config.model !== undefined) return this.config.model;
+    this.#checkWritable(action, fields);
     const models = await this.#cache.get(CHOICE_MAX_AGE_MS, options);
     return chooseChatModel(models, this.#choiceContext(action));
   }
@@ -191,6 +200,20 @@ export class ServerModels {
       options.signal?.throwIfAborted();
       if (isProviderError(error)) return [];
       throw error;
+    }
+  }
+
+  #checkWritable(action: string, fields: Readonly<Record<string, unknown>>): void {
+    try {
+      JSON.stringify(fields);
+    } catch (cause) {
+      throw new SerializationError(`Cannot ${action}: the request cannot be written as JSON`, {
+        code: "serialization_failed",
+        service: this.service,
+        endpoint: this.config.baseUrl,
+        attempts: 0,
+        cause,
+      });
     }
   }
 

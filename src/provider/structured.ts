@@ -62,7 +62,7 @@ export async function completeObject<Schema extends StandardSchema | JsonSchema>
   const { request, schema, maxRepairs } = checkObjectRequest(input, refuse);
   const fetchImage = server.imageFetcher(ACTION, checked);
   const fields = await encodeCompletionRequest(request, refuse, fetchImage);
-  const model = request.model ?? await server.chatModel(ACTION, checked);
+  const model = request.model ?? await server.chatModel(ACTION, checked, fields);
   const action = `${ACTION} with model ${quote(model)}`;
   const first: Record<string, unknown> = { model, ...fields };
   let body = first;

@@ -33,7 +33,7 @@ export class TextCompletions {
     const startedAt = performance.now();
     const server = this.#server;
     const { request, checked, fields } = this.#encode("complete text", input, options);
-    const model = request.model ?? await server.chatModel("complete text", checked);
+    const model = request.model ?? await server.chatModel("complete text", checked, fields);
     const action = `complete text with model ${quote(model)}`;
     const body = { model, ...fields };
     const response = await requestText(server.transport, body, action, checked, startedAt);
@@ -52,7 +52,7 @@ export class TextCompletions {
     const open = async (signal: AbortSignal): Promise<TextStream> => {
       const { request, checked, fields } = this.#encode(label.action, input, options);
       const own: CallOptions = { ...checked, signal };
-      const model = request.model ?? await server.chatModel(label.action, own);
+      const model = request.model ?? await server.chatModel(label.action, own, fields);
       const action = `${label.action} with model ${quote(model)}`;
       return new TextStream(server.transport, {
         body: { model, ...fields },
