@@ -122,6 +122,15 @@ Deno.test("embed: the caller's texts are sent as they are", async () => {
   assertEquals(inputsOf(server.requests[0]!), [...input]);
 });
 
+Deno.test("embed: a list that is emptied after the call", async () => {
+  await using server = serveStub({ [EMBED]: vectors, [V1]: fixtureAnswer("listings/v1.json") });
+  const queue = texts(3);
+  const lmstudio = connect(server, { onModelSubstituted: "ignore" });
+  const answer = lmstudio.embed({ input: queue, batchSize: 2 });
+  queue.length = 0;
+  assertEquals((await answer).embeddings, texts(3).map(vectorOf));
+});
+
 Deno.test("embed: vectors in base64", async () => {
   const numbers = [0.5, -1.25, 3, 0];
   const { embeddings } = await embedding([

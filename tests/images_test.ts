@@ -10,6 +10,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import {
+  type ChatRequest,
   type CompletionRequest,
   FallbackProvider,
   type ImagePart,
@@ -18,6 +19,7 @@ import {
   LMStudioProvider,
   type LMStudioProviderOptions,
   NetworkError,
+  type ResponsesRequest,
   TimeoutError,
 } from "../mod.ts";
 import { createFakeLMStudio } from "../src/testing/mod.ts";
@@ -224,6 +226,26 @@ Deno.test("images: addresses are fetched, each once, and inlined in their places
   ));
   assertEquals(sent(), [PNG_URL, JPEG_URL, JPEG_URL, PNG_URL, JPEG_URL]);
   assertEquals(server.requests.map(({ path }) => path).sort(), ["/a.png?x=1", "/b"]);
+});
+
+Deno.test("images: what the caller adds while they are fetched is not sent", async () => {
+  await using server = serveStub(serve({ "/a": file(PNG) }));
+  const { lmstudio, fake } = connect();
+  const image = `${server.url}/a`;
+  const messages: unknown[] = [...ask(image).messages, "Go on."];
+  const items = [...messages];
+  const parts: unknown[] = [{ type: "image", image }, { type: "text", content: "What?" }];
+  const calls = [
+    lmstudio.complete({ messages } as CompletionRequest),
+    lmstudio.responses.create({ input: items } as ResponsesRequest),
+    lmstudio.chat.send({ input: parts } as ChatRequest),
+  ];
+  // Not checked: what is handed in is long on its way.
+  for (const list of [messages, items, parts]) list.push(null);
+  await Promise.all(calls);
+  const bodies = fake.requests.filter(({ method }) => method === "POST").map(({ body }) => body);
+  const sent = bodies as Record<"messages" | "input", unknown[] | undefined>[];
+  assertEquals(sent.map(({ messages, input }) => (messages ?? input)?.length), [2, 2, 2]);
 });
 
 Deno.test("images: streams and objects fetch them, too", async () => {

@@ -55,7 +55,8 @@ async function encodeMessages(
   refuse: Refuse,
   fetchImage: FetchImage,
 ): Promise<Record<string, unknown>[]> {
-  const messages = typeof given === "string" ? [given] : given;
+  // A copy: what the caller adds while images are fetched was not checked, and is for the next request.
+  const messages = typeof given === "string" ? [given] : [...given];
   const images = imagesOf(messages);
   const urls = await encodeImages(images, refuse, fetchImage);
   const urlOf = new Map(images.map(({ part }, index) => [part, urls[index] ?? ""]));

@@ -36,11 +36,13 @@ export async function encodeChatRequest(
 }
 
 async function encodeInput(
-  input: ChatRequest["input"],
+  given: ChatRequest["input"],
   refuse: Refuse,
   fetchImage: FetchImage,
 ): Promise<unknown> {
-  if (typeof input === "string") return input;
+  if (typeof given === "string") return given;
+  // What the caller adds while images are fetched is for the next request.
+  const input = [...given];
   // The documentation calls a text part "message" in its table and "text" in its example: without an image
   // there is no need to choose.
   const texts = input.map((part) => part.type === "text" ? part.content : undefined);

@@ -288,11 +288,13 @@ function encodeMcpTool(tool: ResponsesMcpTool): Record<string, unknown> {
 }
 
 async function encodeInput(
-  input: ResponsesRequest["input"],
+  given: ResponsesRequest["input"],
   refuse: Refuse,
   fetchImage: FetchImage,
 ): Promise<string | Record<string, unknown>[]> {
-  if (typeof input === "string") return input;
+  if (typeof given === "string") return given;
+  // As in chat: a copy.
+  const input = [...given];
   const images = imagesOf(input);
   const urls = await encodeImages(images, refuse, fetchImage);
   const urlOf = new Map(images.map(({ part }, index) => [part, urls[index] ?? ""]));

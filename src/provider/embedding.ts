@@ -37,7 +37,7 @@ const DEFAULT_BATCH_SIZE = 64;
 /** Whole books in one request would be one long silence, and lost together. */
 const MAX_BATCH_LENGTH = 1024 * 1024;
 
-/** Refuses a request that cannot be sent. */
+/** Refuses a request that cannot be sent, and returns a copy: callers empty a queue once it is handed in. */
 export function checkEmbeddingRequest(request: unknown, refuse: Refuse): EmbeddingRequest {
   if (!isRecord(request)) throw refuse(`the request is ${describeType(request)}, not an object`);
   checkFields(request, FIELDS, "field", refuse);
@@ -59,7 +59,10 @@ export function checkEmbeddingRequest(request: unknown, refuse: Refuse): Embeddi
       }
     }
   }
-  return request as unknown as EmbeddingRequest;
+  return {
+    ...request,
+    input: typeof input === "string" ? input : [...input],
+  } as unknown as EmbeddingRequest;
 }
 
 /** What is the same for every batch of a call. */
