@@ -197,6 +197,13 @@ const CATALOGUE: Record<string, Expected> = {
     contextLength: 4096,
   },
   "context_n_keep_bare.json": { by: [400], code: "context_overflow" },
+  "context_truncate.json": {
+    by: [400, "frame"],
+    code: "context_overflow",
+    promptTokens: 15028,
+    contextLength: 7424,
+    hint: "15028",
+  },
   "context_llama_server.json": {
     by: [400],
     code: "context_overflow",

@@ -134,7 +134,7 @@ const RULES: readonly Rule[] = [
   {
     code: "context_overflow",
     words:
-      /context (?:the )?overflows|initial prompt is greater than the context|not fit in (?:the )?context|context (?:size|length|window) (?:has been |was |is )?exceeded|exceeds? (?:the )?(?:model's )?(?:available |maximum |max )?context (?:size|length|window)|maximum context length is|context length is only \d|reached (?:the )?context length|mid-generation context overflow|larger than the (?:max(?:imum)? )?context size|exceed_context_size_error/,
+      /context (?:the )?overflows|cannot truncate prompt|initial prompt is greater than the context|not fit in (?:the )?context|context (?:size|length|window) (?:has been |was |is )?exceeded|exceeds? (?:the )?(?:model's )?(?:available |maximum |max )?context (?:size|length|window)|maximum context length is|context length is only \d|reached (?:the )?context length|mid-generation context overflow|larger than the (?:max(?:imum)? )?context size|exceed_context_size_error/,
   },
   {
     code: "context_overflow",
