@@ -506,6 +506,7 @@ const REFUSED: [fields: Record<string, unknown>, state: string, code?: string][]
     'unknown field "inputSchema" (did you mean "parameters"?)',
   ],
   [{ tools: [{ name: "a", parameters: "x" }] }, 'parameters of tool "a"', "invalid_tool_schema"],
+  [{ tools: [{ name: "a", parameters: null }] }, 'parameters of tool "a"', "invalid_tool_schema"],
   [
     { tools: [{ name: "a", parameters: { type: "string" } }] },
     'have type "string", not "object"',

@@ -147,7 +147,8 @@ export interface WireTool {
 /** A function on the wire. */
 export function encodeTool(tool: Tool, refuse: Refuse): WireTool {
   const name = `parameters of tool "${tool.name}"`;
-  const schema = toJsonSchema(tool.parameters ?? {}, name, "invalid_tool_schema", refuse);
+  const { parameters = {} } = tool;
+  const schema = toJsonSchema(parameters, name, "invalid_tool_schema", refuse);
   if (schema.type !== undefined && schema.type !== "object") {
     throw refuse(`${name} have type ${describe(schema.type)}, not "object"`, "invalid_tool_schema");
   }
