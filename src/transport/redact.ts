@@ -20,6 +20,7 @@ const LOOK_AHEAD = 256;
 const SECRET_PREFIX = 8;
 /** A body holds JSON as text, twice over at most. */
 const MAX_ESCAPES = 3;
+const LINE_BREAK = /^(?:\s|\\+[nrt])+/;
 
 const HASH_FACTOR = 0x01000193;
 /** `HASH_FACTOR` to the power of `ECHO_LENGTH - 1`, of 32 bits: what the oldest character counts by. */
@@ -208,13 +209,14 @@ function render(text: string, marks: Uint8Array): string {
 
 function markSecret(text: string, secret: string, marks: Uint8Array): void {
   if (secret === "") return;
-  const prefix = secret.slice(0, SECRET_PREFIX);
+  const isShort = secret.length < SECRET_PREFIX;
+  // Of a short one another case is another word.
+  const [where, what] = isShort ? [text, secret] : [foldCase(text), foldCase(secret)];
+  const prefix = what.slice(0, SECRET_PREFIX);
   let from = 0;
-  for (let at = text.indexOf(prefix); at !== -1; at = text.indexOf(prefix, from)) {
-    let length = prefix.length;
-    while (length < secret.length && text[at + length] === secret[length]) length++;
-    from = at + length;
-    if (secret.length < SECRET_PREFIX) {
+  for (let at = where.indexOf(prefix); at !== -1; at = where.indexOf(prefix, from)) {
+    from = endOfSecret(where, at + prefix.length, what.slice(prefix.length));
+    if (isShort) {
       if (isInsideWord(text, at, from)) continue;
     } else {
       // What goes on in the same word is the rest of it in another spelling, such as `%3A` for a colon.
@@ -222,6 +224,30 @@ function markSecret(text: string, secret: string, marks: Uint8Array): void {
     }
     marks.fill(1, at, from);
   }
+  // Some show the end of a key, so that its owner knows which it is.
+  if (what.length < 2 * SECRET_PREFIX) return;
+  const end = what.slice(-SECRET_PREFIX);
+  for (let at = where.indexOf(end); at !== -1; at = where.indexOf(end, at + 1)) {
+    marks.fill(1, at, at + end.length);
+  }
+}
+
+/** How far a secret goes on, lines that it is broken into included. */
+function endOfSecret(text: string, start: number, rest: string): number {
+  let end = start;
+  for (const character of rest) {
+    const [space = ""] = text[end] === character
+      ? []
+      : LINE_BREAK.exec(text.slice(end, end + 16)) ?? [];
+    if (text[end + space.length] !== character) break;
+    end += space.length + 1;
+  }
+  return end;
+}
+
+/** ASCII letters alone: of others some change their length. */
+function foldCase(text: string): string {
+  return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
 
 /** Whether a short text is but a part of another word. */
@@ -269,6 +295,7 @@ function markEchoes(
   const starts = new Map<number, number[]>();
   // By the low bits of the hash: most stretches of a prompt are not in the text, and this is cheaper to ask.
   const mayHave = new Uint8Array(2 ** 16);
+  const folded = foldCase(text);
   forEachStretch(text, (hash, start) => {
     mayHave[hash & 0xffff] = 1;
     const others = starts.get(hash);
@@ -279,8 +306,10 @@ function markEchoes(
     if (starts.size === 0) break;
     forEachStretch(prompt, (hash, at) => {
       if (mayHave[hash & 0xffff] === 0) return;
-      const stretch = prompt.slice(at, at + ECHO_LENGTH);
-      const found = starts.get(hash)?.filter((start) => text.startsWith(stretch, start)) ?? [];
+      const others = starts.get(hash);
+      if (others === undefined) return;
+      const stretch = foldCase(prompt.slice(at, at + ECHO_LENGTH));
+      const found = others.filter((start) => folded.startsWith(stretch, start));
       for (const start of found) marks.fill(1, from[start], ends[start + ECHO_LENGTH - 1]);
       // Once is enough: a line of dashes would be found at each of its places, in each of its places.
       if (found.length > 0) starts.delete(hash);
@@ -288,27 +317,38 @@ function markEchoes(
   }
 }
 
-/** Calls back with a hash of each stretch of `ECHO_LENGTH` characters, and where it starts. */
+/** Calls back with a hash of each stretch of `ECHO_LENGTH` characters, whatever its case, and where it starts. */
 function forEachStretch(text: string, callback: (hash: number, start: number) => void): void {
   let hash = 0;
   for (let at = 0; at < text.length; at++) {
-    const leaving = at < ECHO_LENGTH ? 0 : text.charCodeAt(at - ECHO_LENGTH);
-    hash = Math.imul(hash - Math.imul(leaving, OLDEST_FACTOR), HASH_FACTOR) + text.charCodeAt(at) |
+    const leaving = at < ECHO_LENGTH ? 0 : foldedCode(text, at - ECHO_LENGTH);
+    hash = Math.imul(hash - Math.imul(leaving, OLDEST_FACTOR), HASH_FACTOR) + foldedCode(text, at) |
       0;
     if (at >= ECHO_LENGTH - 1) callback(hash, at - ECHO_LENGTH + 1);
   }
 }
 
+function foldedCode(text: string, at: number): number {
+  const code = text.charCodeAt(at);
+  return code >= 65 && code <= 90 ? code + 32 : code;
+}
+
 function collectPrompts(body: unknown): string[] {
   const prompts: string[] = [];
-  const collect = (value: unknown): void => {
+  if (typeof body !== "object" || body === null) return prompts;
+  // Not by recursion: what another client sends may be nested without end.
+  const waiting: unknown[] = Object.entries(body)
+    .flatMap(([name, field]) => PROMPT_FIELDS.has(name) ? [field] : []);
+  for (
+    let value = waiting.pop();
+    waiting.length > 0 || value !== undefined;
+    value = waiting.pop()
+  ) {
     if (typeof value === "string") prompts.push(value);
-    else if (typeof value === "object" && value !== null) {
-      for (const [name, field] of Object.entries(value)) if (!NAME_FIELDS.has(name)) collect(field);
+    if (typeof value !== "object" || value === null) continue;
+    for (const [name, field] of Object.entries(value)) {
+      if (!NAME_FIELDS.has(name)) waiting.push(field);
     }
-  };
-  if (typeof body === "object" && body !== null) {
-    for (const [name, field] of Object.entries(body)) if (PROMPT_FIELDS.has(name)) collect(field);
   }
   return prompts;
 }
