@@ -3,7 +3,14 @@
  * spelling, on every route beside those of `secrets_test.ts`.
  */
 import { assert, assertEquals } from "@std/assert";
-import { type CallOptions, LMStudioProvider, ProviderError, type Tool } from "../mod.ts";
+import {
+  type CallOptions,
+  InvalidRequestError,
+  LMStudioProvider,
+  NetworkError,
+  ProviderError,
+  type Tool,
+} from "../mod.ts";
 import { rejection } from "./support/wire.ts";
 
 const TOKEN = "sk-lm-Abcd1234:QrStUvWxYz9876543210";
@@ -226,3 +233,141 @@ for (const [route, call] of Object.entries(CALLS)) {
     assert(failures > 20, String(failures));
   });
 }
+
+// --- Causes -----------------------------------------------------------------------------------
+
+/** What runtimes and libraries reject with, with all that they put into it. */
+function rejections(url: string, init: RequestInit): unknown[] {
+  const { headers, body } = init;
+  const told = `${[...new Headers(headers)].join("\n")}\n${body}`;
+  return [
+    new TypeError(`error sending request for url (${url}): client error (Connect)`),
+    Object.assign(new TypeError("fetch failed"), {
+      cause: Object.assign(new Error("Parse Error"), { code: "HPE_INVALID_CONSTANT", data: told }),
+    }),
+    new AggregateError([new Error(told), new Error("plain")], "all failed"),
+    Object.assign(new Error("Request failed"), { config: { headers, options: [{ body }] } }),
+    told,
+  ];
+}
+
+for (const [route, call] of Object.entries(CALLS)) {
+  if (route.startsWith("models.download")) continue;
+  Deno.test(`nothing of what was sent is in a cause of ${route}`, async () => {
+    let count = 1;
+    for (let at = 0; at < count; at++) {
+      const lmstudio = new LMStudioProvider({
+        apiToken: TOKEN,
+        headers: { "x-api-key": WORDS.header },
+        env: {},
+        maxRetries: 0,
+        fetch: (input, init = {}) => {
+          const all = rejections(String(input), init);
+          count = all.length;
+          return Promise.reject(all[at]);
+        },
+      });
+      const error = await rejection(call(lmstudio, {}));
+      assert(error instanceof NetworkError);
+      const text = printed(error).toLowerCase();
+      assertEquals(FORBIDDEN.filter((word) => text.includes(word)), []);
+    }
+  });
+}
+
+Deno.test("a cause without secrets is the runtime's own", async () => {
+  const cause = Object.assign(new TypeError("fetch failed"), {
+    cause: Object.assign(new Error("connect ECONNREFUSED 127.0.0.1:1"), { code: "ECONNREFUSED" }),
+  });
+  const lmstudio = new LMStudioProvider({
+    apiToken: TOKEN,
+    env: {},
+    maxRetries: 0,
+    fetch: () => Promise.reject(cause),
+  });
+  const error = await rejection(lmstudio.completeText(TEXT));
+  assert(error instanceof NetworkError && error.cause === cause);
+});
+
+Deno.test("a key in an image's address is in no cause", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  const lmstudio = new LMStudioProvider({ env: {}, maxRetries: 0 });
+  const image = `http://127.0.0.1:${port}/cat.png?key=${WORDS.query}`;
+  const error = await rejection(
+    lmstudio.complete({
+      model: "m",
+      messages: [{ role: "user", content: [{ type: "image", image }] }],
+    }),
+  );
+  assert(error instanceof NetworkError && error.cause instanceof Error);
+  assert(printed(error).includes("client error (Connect)"), printed(error));
+  assert(!printed(error).includes(WORDS.query));
+});
+
+// --- Other clients ----------------------------------------------------------------------------
+
+Deno.test("what another client gives in vain is refused without being said", async () => {
+  const base = "http://127.0.0.1:1234/v1";
+  const key = WORDS.query;
+  const tries: [string, RequestInit?][] = [
+    [`/v1/models?key=${key}`],
+    [`http://${key}:${key}@:99999/v1`],
+    [`http://${key}@example.com/v1/models?key=${key}#${key}`],
+    [`${base}/models`, { headers: { authorization: `Bearer ${key}\nx: y` } }],
+    [`${base}/models`, { headers: { [`x ${key}`]: "1" } }],
+    [`${base}/models`, { method: `GET ${key}` }],
+  ];
+  let requests = 0;
+  const fetch = () => {
+    requests++;
+    return Promise.reject(new Error("sent"));
+  };
+  const client = new LMStudioProvider({ env: {}, fetch, apiToken: TOKEN }).toOpenAI();
+  for (const [address, init] of tries) {
+    const error = await rejection(client.fetch(address, init));
+    assert(error instanceof InvalidRequestError, String(error));
+    assertEquals([error.attempts, error.retriable], [0, false]);
+    assert(error.message.startsWith("Cannot send "));
+    assert(!printed(error).includes(key), printed(error));
+  }
+  assertEquals(requests, 0);
+});
+
+Deno.test("keys in headers of another client and in its query are in no error", async () => {
+  const told: string[] = [];
+  const { baseURL, fetch } = new LMStudioProvider({
+    env: {},
+    apiToken: TOKEN,
+    fetch: (input, init) => {
+      const text = `${input} ${[...new Headers(init?.headers)].join(" ")} ${init?.body}`;
+      told.push(text);
+      return told.length === 1
+        ? Promise.reject(new TypeError(`error sending request for url (${input}): ${text}`))
+        : Promise.resolve(new Response(text, { headers: { "content-type": "text/plain" } }));
+    },
+  }).toOpenAI();
+  const init = {
+    method: "POST",
+    headers: { "x-goog-key": WORDS.header, cookie: `a=${WORDS.call}`, accept: "application/json" },
+    body: JSON.stringify({ model: "m", stream: true, messages: [{ content: SAY }] }),
+  };
+  const address = `${baseURL}/chat/completions?key=${WORDS.query}`;
+  const error = await rejection(fetch(address, init));
+  const answer = await (await fetch(address, init)).text();
+  assert(told.length === 2 && told.every((text) => text.includes(WORDS.query)));
+  for (const text of [printed(error), answer]) {
+    assertEquals(FORBIDDEN.filter((word) => text.toLowerCase().includes(word)), []);
+  }
+});
+
+Deno.test("a request of another client that is nested without end fails as any other", async () => {
+  const { baseURL, fetch } = new LMStudioProvider({
+    env: {},
+    fetch: () => Promise.reject(new TypeError("fetch failed")),
+  }).toOpenAI();
+  const body = `{"messages":${"[".repeat(100_000)}${"]".repeat(100_000)}}`;
+  const error = await rejection(fetch(`${baseURL}/chat/completions`, { method: "POST", body }));
+  assert(error instanceof NetworkError);
+});

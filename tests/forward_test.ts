@@ -177,7 +177,7 @@ Deno.test("forward: no other address is asked, so that no token gets there", asy
     assertStringIncludes(error.hint, "`baseURL`");
     assert(!JSON.stringify(error).includes(TOKEN));
   }
-  assertInstanceOf(await rejection(fetch("/v1/models")), TypeError);
+  assertInstanceOf(await rejection(fetch("/v1/models")), InvalidRequestError);
   assertEquals(puppet.calls.length, 0);
 });
 

@@ -22,7 +22,8 @@ import { type ErrorContext, errorFromResponse, errorFromWire } from "./error_map
 import { explainFailedSend } from "./fetch_failure.ts";
 import { proxyHint } from "./proxy_hint.ts";
 import { explainInBrowser, fetchFrom, isReachable } from "./reachability.ts";
-import { createRedactor } from "./redact.ts";
+import { createRedactor, secretsOfQuery } from "./redact.ts";
+import { safeCause } from "./safe_cause.ts";
 import { sleep, startTimer } from "./timers.ts";
 
 /** What is the same for every call to one server. */
@@ -135,7 +136,10 @@ export class Call {
     this.#request = request;
     this.#options = options;
     this.#origin = origin;
-    this.#redact = createRedactor(secretsOf(server, options), request.body);
+    this.#redact = createRedactor(
+      [...secretsOf(server, options), ...secretsOfQuery(request.query ?? "")],
+      request.body,
+    );
     const { signal } = options;
     const onAbort = (): void => this.abort(signal?.reason);
     signal?.addEventListener("abort", onAbort);
@@ -251,7 +255,7 @@ export class Call {
         ...this.context(),
         code: "connection_reset",
         hint: policy === "stateful" ? MAY_HAVE_RUN : undefined,
-        cause,
+        cause: safeCause(cause, this.#redact),
       },
     );
   }
@@ -352,7 +356,7 @@ export class Call {
     } catch (cause) {
       throw new SerializationError(
         `Cannot ${this.#request.action}: the request cannot be written as JSON`,
-        { ...this.context(), code: "serialization_failed", cause },
+        { ...this.context(), code: "serialization_failed", cause: safeCause(cause, this.#redact) },
       );
     }
   }
@@ -387,7 +391,7 @@ export class Call {
       ...this.context(),
       code,
       hint: mayHaveRun ? MAY_HAVE_RUN : hint,
-      cause,
+      cause: safeCause(cause, this.#redact),
     });
   }
 

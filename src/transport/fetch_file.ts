@@ -10,6 +10,8 @@ import type { Refuse } from "../core/request_checks.ts";
 import { isBrowser } from "../platform/runtime.ts";
 import { discardBody, isReadable, readBytes } from "./body.ts";
 import { explainFailedSend } from "./fetch_failure.ts";
+import { createRedactor, secretsOfQuery } from "./redact.ts";
+import { safeCause } from "./safe_cause.ts";
 import { startTimer, untilAborted } from "./timers.ts";
 
 /** For whom a file is fetched, and how long that may take. */
@@ -192,9 +194,11 @@ class FileFetch {
     hint = `Check the address. ${GET_IT_YOURSELF}`,
   ): NetworkError {
     const said = state.startsWith(":") ? state : ` ${state}`;
+    // Deno's words have the whole address.
+    const redact = createRedactor(secretsOfQuery(url.search), undefined);
     return new NetworkError(
       `Cannot ${this.#errand.action}: ${this.#path} cannot be fetched: ${show(url)}${said}`,
-      { ...contextOf(url), code, hint, retriable: false, cause },
+      { ...contextOf(url), code, hint, retriable: false, cause: safeCause(cause, redact) },
     );
   }
 

@@ -24,6 +24,13 @@ const ERROR_BODY_MS = 5000;
 /** A second one of these would change something twice. */
 const STATEFUL_PATHS = /\/(?:responses|api\/v1\/(?:chat|models\/\w+))$/;
 
+const LONGEST_PATH = 100;
+const USE_BASE_URL =
+  "Give the client the `baseURL` that came with this `fetch`, whose token is for that server alone.";
+/** Names of headers whose values are no secrets, but words. */
+const PLAIN_HEADERS =
+  /^(?:accept|content-|user-agent$|x-stainless-|host$|connection$|cache-control$)/;
+
 /** Statuses with which a `Response` cannot be made with a body, not even an empty one. */
 const NO_BODY: ReadonlySet<number> = new Set([204, 205]);
 
@@ -92,26 +99,46 @@ async function prepare(
   input: RequestInfo | URL,
   init: RequestInit,
 ): Promise<Forwarded> {
+  const { service, baseUrl } = server;
+  const refuse = (action: string, state: string, hint: string, endpoint?: string): Error =>
+    new InvalidRequestError(`Cannot ${action}: ${state}`, {
+      code: "invalid_request",
+      service,
+      endpoint,
+      attempts: 0,
+      hint,
+    });
   // Also a `Request` that is not of this runtime's class.
-  const given: Partial<Request> = typeof input === "string" || input instanceof URL ? {} : input;
-  const url = new URL(given.url ?? String(input));
-  const path = pathBelow(server.baseUrl, url);
+  const given: Partial<Request> =
+    typeof input === "object" && !(input instanceof URL) && input !== null ? input : {};
+  const url = parseAddress(given.url ?? String(input));
+  // The runtimes' own errors quote the address, with whatever key is in it, and values of headers.
+  if (url === undefined) throw refuse("send a request", "its address cannot be read", USE_BASE_URL);
+  const path = pathBelow(baseUrl, url);
   const { method: initMethod, headers: initHeaders, body: initBody, signal, ...rest } = init;
-  const method = (initMethod ?? given.method ?? "GET").toUpperCase();
-  const action = `send ${method} ${url.pathname}`;
-  if (path === undefined) {
-    throw new InvalidRequestError(
-      `Cannot ${action}: ${url.origin} is not the server at ${server.baseUrl}`,
-      {
-        code: "invalid_request",
-        service: server.service,
-        endpoint: url.origin + url.pathname,
-        hint:
-          "Give the client the `baseURL` that came with this `fetch`, whose token is for that server alone.",
-      },
+  const method = String(initMethod ?? given.method ?? "GET").toUpperCase();
+  const { pathname } = url;
+  const shownPath = pathname.length > LONGEST_PATH
+    ? `${pathname.slice(0, LONGEST_PATH)}…`
+    : pathname;
+  if (!/^[!#$%&'*+.^_`|~0-9A-Z-]{1,20}$/.test(method)) {
+    throw refuse(
+      `send a request to ${shownPath}`,
+      "its method is none of HTTP",
+      "Use GET or POST.",
     );
   }
-  const headers = new Headers(initHeaders ?? given.headers);
+  const action = `send ${method} ${shownPath}`;
+  if (path === undefined) {
+    const state = `${url.origin} is not the server at ${baseUrl}`;
+    throw refuse(action, state, USE_BASE_URL, url.origin + pathname);
+  }
+  const headers = parseHeaders(initHeaders ?? given.headers);
+  if (headers === undefined) {
+    const hint =
+      "Take line breaks and what is not Latin-1 out of the names and values of its headers.";
+    throw refuse(action, "it has a header that cannot be sent", hint, baseUrl + path);
+  }
   const body = initBody ?? await bodyOf(given);
   addHeaders(headers, server, ownKeys);
   const fields = fieldsOf(body);
@@ -121,7 +148,6 @@ async function prepare(
     : STATEFUL_PATHS.test(path)
     ? "stateful"
     : "stateless";
-  const authorization = headers.get("authorization");
   const call = new Call(server, {
     method,
     path,
@@ -134,10 +160,26 @@ async function prepare(
   }, {
     signal: signal ?? given.signal ?? undefined,
     maxRetries: 0,
-    // Only so that it is shown nowhere.
-    headers: authorization === null ? {} : { authorization },
+    // Only so that they are shown nowhere.
+    headers: Object.fromEntries([...headers].filter(([name]) => !PLAIN_HEADERS.test(name))),
   }, origin);
   return { call, fields, path, isRead };
+}
+
+function parseAddress(address: string): URL | undefined {
+  try {
+    return new URL(address);
+  } catch {
+    return undefined;
+  }
+}
+
+function parseHeaders(headers: HeadersInit | undefined): Headers | undefined {
+  try {
+    return new Headers(headers);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The path below a base URL; `undefined` elsewhere: another path of that host may be another server. */

@@ -374,6 +374,13 @@ interface Integration {
   readonly server_url?: unknown;
 }
 
+/** A query as a whole, and what in it may be a key: `20` and `asc` are words. */
+export function secretsOfQuery(query: string): string[] {
+  if (query.length < 2) return [];
+  const values = [...new URLSearchParams(query).values()];
+  return [query, ...values.filter((value) => value.length >= SECRET_PREFIX)];
+}
+
 function secretsOfAddress(address: unknown): string[] {
   if (typeof address !== "string") return [];
   try {
