@@ -1,6 +1,7 @@
 /** What callers do that is easily forgotten: late rejections, aborts just before leaving, odd names. */
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import {
+  isProviderError,
   LMStudioProvider,
   LocalProvider,
   ModelNotAvailableError,
@@ -173,5 +174,57 @@ Deno.test("the framework's model is of the environment: above a file, below LM S
     );
   } finally {
     await Deno.remove(file);
+  }
+});
+
+Deno.test("an answer that is nested without end is an answer or an error, also where JSON cannot be written", async () => {
+  const { stringify } = JSON;
+  const deep = `${'{"a":'.repeat(5000)}1${"}".repeat(5000)}`;
+  const call = `{"name":"look","arguments":${deep}}`;
+  const item = `{"type":"function_call","call_id":"1",${call.slice(1)}`;
+  const event = `{"type":"tool_call","tool":"look","arguments":${deep},"output":"x"}`;
+  const bodies = [
+    `{"model":"m","choices":[{"message":{"tool_calls":[{"id":"1","function":${call}}]}}]}`,
+    `{"model":"m","output":[${item}]}`,
+    `{"model_instance_id":"m","output":[${event},{"type":"message","content":${deep}}],"stats":{}}`,
+    `data: {"model":"m","choices":[{"delta":{"tool_calls":[{"index":0,"function":${call}}]}}]}\n\n`,
+    `data: {"type":"tool_call.arguments","tool":"look","arguments":${deep}}\n\n`,
+    `data: {"type":"response.output_item.done","item":${item}}\n\n`,
+    deep,
+  ];
+  // As Node 20 does.
+  const limited = (...args: Parameters<typeof stringify>): string => {
+    const text = stringify(...args);
+    if (text?.includes('{"a":'.repeat(3000))) {
+      throw new RangeError("Maximum call stack size exceeded");
+    }
+    return text;
+  };
+  for (const body of bodies) {
+    const type = body.startsWith("data") ? "text/event-stream" : "application/json";
+    const lmstudio = new LMStudioProvider({
+      env: {},
+      maxRetries: 0,
+      fetch: () => Promise.resolve(new Response(body, { headers: { "content-type": type } })),
+    });
+    const calls = [
+      () => lmstudio.complete({ model: "m", messages: "hi" }),
+      () => lmstudio.streamCompletion({ model: "m", messages: "hi" }).response(),
+      () => lmstudio.completeText({ model: "m", prompt: "hi" }),
+      () => lmstudio.responses.create({ model: "m", input: "hi" }),
+      () => lmstudio.responses.stream({ model: "m", input: "hi" }).response(),
+      () => lmstudio.chat.send({ model: "m", input: "hi" }),
+      () => lmstudio.chat.stream({ model: "m", input: "hi" }).response(),
+    ];
+    for (const call of calls) {
+      JSON.stringify = limited as typeof stringify;
+      try {
+        await call();
+      } catch (error) {
+        assert(isProviderError(error), String(error));
+      } finally {
+        JSON.stringify = stringify;
+      }
+    }
   }
 });

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { jsonText } from "../core/json_text.ts";
 import type { ChatEvent, ChatOutputItem } from "../core/native_chat.ts";
 import { isRecord } from "../core/request_checks.ts";
 
@@ -95,5 +96,5 @@ function promise(fields: Fields, promised: Promised): Fields {
 
 function textOf(value: unknown): string {
   if (typeof value === "string") return value;
-  return value === undefined || value === null ? "" : JSON.stringify(value);
+  return value === undefined || value === null ? "" : jsonText(value);
 }

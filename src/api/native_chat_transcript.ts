@@ -4,6 +4,7 @@
  * @module
  */
 
+import { jsonText } from "../core/json_text.ts";
 import type { ToolCall } from "../core/messages.ts";
 import type { ChatEvent, ChatOutputItem } from "../core/native_chat.ts";
 import type { PartialAnswer } from "../core/types.ts";
@@ -29,7 +30,7 @@ export function callsOfOutput(output: readonly ChatOutputItem[]): ToolCall[] {
   return output.filter((item) => item.type === "tool_call").map((item, index) => ({
     id: `call_${index}`,
     name: item.tool,
-    arguments: JSON.stringify(item.arguments),
+    arguments: jsonText(item.arguments),
   }));
 }
 
@@ -60,7 +61,7 @@ export class ChatTranscript {
         break;
       case "tool_call.arguments":
       case "tool_call.success":
-        this.#fill(event.tool, JSON.stringify(event.arguments));
+        this.#fill(event.tool, jsonText(event.arguments));
         if (event.type === "tool_call.success") this.#call = undefined;
         break;
       case "tool_call.failure":

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { jsonText } from "../core/json_text.ts";
 import type { ToolCall } from "../core/messages.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { ResponsesOutputItem } from "../core/responses_events.ts";
@@ -76,7 +77,7 @@ function summaryOf(summary: unknown): string {
 
 /** Some servers send the arguments as an object. */
 function argumentsOf(value: unknown): string {
-  return isRecord(value) ? JSON.stringify(value) : textOf(value);
+  return isRecord(value) ? jsonText(value) : textOf(value);
 }
 
 function joinParts(items: readonly ItemParts[]): OutputParts {

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { jsonText } from "../core/json_text.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { ToolCall, ToolCallDelta } from "../core/messages.ts";
 
@@ -86,5 +87,5 @@ export class ToolCallAssembler {
 /** Some servers send the arguments as an object. */
 function argumentsText(value: unknown): string {
   if (typeof value === "string") return value;
-  return isRecord(value) ? JSON.stringify(value) : "";
+  return isRecord(value) ? jsonText(value) : "";
 }

@@ -6,6 +6,7 @@
  */
 
 import { type AnyProviderError, ParseError } from "../core/errors.ts";
+import { jsonText } from "../core/json_text.ts";
 import type { SchemaIssue } from "../core/schema.ts";
 import type { CallOptions } from "../core/types.ts";
 import { readBody } from "./body.ts";
@@ -144,7 +145,7 @@ export function malformedResponse(
   issues?: readonly SchemaIssue[],
   hint?: string,
 ): AnyProviderError {
-  const text = JSON.stringify(value) ?? "";
+  const text = jsonText(value);
   return new ParseError(`Cannot ${context.action}: ${state}`, {
     ...context,
     code: "malformed_response",

@@ -1,0 +1,20 @@
+/**
+ * What a server sent, as JSON again.
+ *
+ * @module
+ */
+
+/** No JSON, so that nobody takes it for an empty object. */
+const TOO_DEEP = "(nested too deeply to be written)";
+
+/**
+ * The JSON of a value that was JSON; `""` for `undefined`. Runtimes read what is nested thousands of times, but not
+ * all of them can write it: Node 20 has no stack for it.
+ */
+export function jsonText(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? "";
+  } catch {
+    return TOO_DEEP;
+  }
+}
