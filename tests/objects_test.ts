@@ -347,6 +347,25 @@ Deno.test("objects: an error that is logged tells nothing of the answer, and no 
   assert(!Deno.inspect({ ...error }).includes("xxx"));
 });
 
+Deno.test("objects: what an issue quotes of the answer is not in the message", async () => {
+  // ArkType quotes the value.
+  const schema = type({
+    email: "string.email",
+    phone: "number < 5",
+    kind: "'a' | 'b'",
+    born: "string",
+  });
+  const content = '{"email":"ada at lovelace","phone":4915512345,"kind":"string","born":1815}';
+  const { error } = await failure([content], { schema });
+  for (const words of ["ada", "lovelace", "4915512345"]) {
+    assert(!`${Deno.inspect(error)}${JSON.stringify(error)}`.includes(words), error.message);
+  }
+  // What it has to be is still said, and the whole is there for the program.
+  assertStringIncludes(error.message, "born must be a string (was a number)");
+  assertEquals(error.issues?.length, 4);
+  assertStringIncludes(JSON.stringify(error.issues), "ada at lovelace");
+});
+
 Deno.test("objects: no prompt and no token is in the message", async () => {
   const secret = "The launch code is 4711-0815";
   const token = "sk-lm-abcdefgh12345678";

@@ -81,9 +81,11 @@ export async function completeObject<Schema extends StandardSchema | JsonSchema>
     }
     const { apiToken, headers } = server.config;
     const secrets = [apiToken, ...Object.values({ ...headers, ...checked.headers })];
-    const redact = createRedactor(secrets.filter((secret) => secret !== undefined), first);
+    const known = secrets.filter((secret) => secret !== undefined);
+    const redact = createRedactor(known, first);
     throw toError(`Cannot ${action}: `, verdict, response, repairs, {
       redact,
+      redactIssues: createRedactor(known, { ...first, prompt: quotedTexts(response) }),
       service: server.service,
       endpoint: server.config.baseUrl + CHAT_PATH,
     });
@@ -273,20 +275,39 @@ function repairBody(
   };
 }
 
+/** What of an answer the messages of issues may quote, as some libraries do. */
+function quotedTexts(response: CompletionResponse): string[] {
+  const texts: string[] = [];
+  const waiting: unknown[] = [parseAnswer(response)?.value];
+  while (waiting.length > 0) {
+    const value = waiting.pop();
+    if (typeof value === "string") texts.push(value);
+    // As a year is no secret, and a phone number is one.
+    if (typeof value === "number" && Math.abs(value) > 99_999) texts.push(String(value));
+    if (typeof value === "object" && value !== null) waiting.push(...Object.values(value));
+  }
+  return texts.filter((text) => !SCHEMA_WORDS.test(text));
+}
+
+/** Words of issues themselves, which an answer may have as well. */
+const SCHEMA_WORDS =
+  /^(?:string|number|boolean|object|array|null|undefined|integer|name|type|value|input|text)$/i;
+
 function toError(
   start: string,
   { state, hint, issues, showIssues, cause }: Failure,
   response: CompletionResponse,
   repairs: number,
-  { redact, ...context }: {
+  { redact, redactIssues, ...context }: {
     redact: (text: string) => string;
+    redactIssues: (text: string) => string;
     service: string;
     endpoint: string;
   },
 ): ParseError {
   const shown = issues.slice(0, SHOWN_ISSUES).map(describeIssue).join("; ");
   const more = issues.length > SHOWN_ISSUES ? `; and ${issues.length - SHOWN_ISSUES} more` : "";
-  const details = showIssues ? `: ${redact(shown).slice(0, SHOWN_LENGTH)}${more}` : "";
+  const details = showIssues ? `: ${redactIssues(shown).slice(0, SHOWN_LENGTH)}${more}` : "";
   const after = repairs === 0 ? "" : `, after ${repairs} repair${repairs === 1 ? "" : "s"}`;
   return new ParseError(`${start}${state}${after}${details}`, {
     ...context,
