@@ -199,6 +199,8 @@ Deno.test("download: what is not there is model_not_found", async () => {
   const error = await failure(models.download("nobody/has-this").response());
   assertInstanceOf(error, ModelNotAvailableError);
   assertEquals([error.code, error.model], ["model_not_found", "nobody/has-this"]);
+  assertStringIncludes(error.hint, "Hugging Face");
+  assert(!error.hint.includes("lms get"), "it was about to be got");
 });
 
 Deno.test("download: lost looks are repeated only so often", async () => {
@@ -315,6 +317,9 @@ Deno.test("download: what cannot be used is refused at the first pull, and nothi
     [models.download(MODEL, { pollIntervalMs: Infinity }), "pollIntervalMs is Infinity"],
     [models.download(MODEL, {}, wrong({ signal: 5 })), "signal is 5"],
     [models.downloadStatus(wrong(null)), "jobId is null"],
+    [models.downloadStatus(".."), 'jobId is "..", not the id of a download'],
+    [models.downloadStatus("."), 'jobId is "."'],
+    [models.downloadStatus("\ud800"), "not the id of a download"],
     [models.downloadStatus(JOB, wrong({ poll: 1 })), `unknown option "poll"`],
     [models.downloadStatus(JOB, wrong([])), "the options are an array"],
     [models.downloadStatus(JOB, { pollIntervalMs: -1 }), "pollIntervalMs is -1"],

@@ -28,6 +28,9 @@ import { withoutUndefined } from "./models.ts";
 export const MANAGEMENT_SINCE = "0.4.0";
 
 const STATUS_TIMEOUT_MS = 30_000;
+const NOT_IN_CATALOGUE =
+  "Give a name from https://lmstudio.ai/models, such as ibm/granite-4-micro, or the address of a repository on " +
+  "Hugging Face that has GGUF or MLX files.";
 const LONGEST_REASON = 200;
 
 /** A job as it is. */
@@ -137,6 +140,7 @@ export async function requestDownload(
       action,
       model,
       since: MANAGEMENT_SINCE,
+      notFoundHint: NOT_IN_CATALOGUE,
       isAnswer: isJob,
     },
     options,

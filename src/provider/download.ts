@@ -76,7 +76,7 @@ export function followJob(
     const { pollIntervalMs, ...rest } = isRecord(input) ? input as FollowOptions : {};
     const { onStatus: _, ...options } = checkCallOptions(isRecord(input) ? rest : input, refuse);
     checkPollInterval(pollIntervalMs, refuse);
-    checkName("jobId", jobId ?? null, refuse);
+    checkJobId(jobId, refuse);
     const action = `follow download ${quote(jobId)}`;
     checkManagement(server, action);
     return { action, options, pollIntervalMs };
@@ -221,6 +221,15 @@ function checkModel(model: unknown, refuse: Refuse): void {
   if (problem === undefined) return;
   const hint = "Give the address of the repository alone, such as https://huggingface.co/a/b-GGUF.";
   throw refuse(`the address of the model has ${problem} in it`, "invalid_request", hint);
+}
+
+function checkJobId(jobId: unknown, refuse: Refuse): void {
+  checkName("jobId", jobId ?? null, refuse);
+  // Dots alone would lead to another route; half a character cannot stand in an address.
+  if (/^\.{1,2}$|[\ud800-\udfff]/u.test(String(jobId))) {
+    const hint = "Give the `jobId` that a download told, such as job_493c7c9ded.";
+    throw refuse(`jobId is ${describe(jobId)}, not the id of a download`, "invalid_request", hint);
+  }
 }
 
 const DOWNLOAD_OPTIONS: ReadonlySet<string> = new Set<keyof DownloadOptions>([

@@ -71,6 +71,8 @@ export interface TransportRequest {
   readonly model?: string | undefined;
   /** First version of the server that has the route, where not every version in use does. */
   readonly since?: string | undefined;
+  /** What to do about `model_not_found`, where that is not to name another model of this server. */
+  readonly notFoundHint?: string | undefined;
   /** Whether a 2xx body is the answer although it has a field `error`: of a job that failed it tells why. */
   readonly isAnswer?: ((value: unknown) => boolean) | undefined;
   /** What had arrived of the answer, for errors. */
@@ -226,6 +228,7 @@ export class Call {
       model: this.#request.model,
       since: this.#request.since,
       onMissingRoute: () => this.#rememberMissingRoute(),
+      notFoundHint: this.#request.notFoundHint,
       redact: this.#redact,
       partial: this.#request.partial?.(),
       // Every answer has a context, few become an error: the environment is read only for those.

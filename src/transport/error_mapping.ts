@@ -49,6 +49,8 @@ export interface ErrorContext {
   readonly since?: string | undefined;
   /** Told that the server does not have the route, where only newer versions do. */
   readonly onMissingRoute?: (() => void) | undefined;
+  /** What to do about `model_not_found`, where the code's own hint does not help. */
+  readonly notFoundHint?: string | undefined;
   /** Removes secrets and prompt text from text that a server sent. */
   readonly redact: (text: string) => string;
   /** Only where the address is loopback: what to do when a proxy answers in the server's place. */
@@ -236,7 +238,8 @@ function hintFor(
   { status, retryAfterMs = 0, body }: Answer,
   context: ErrorContext,
 ): string | undefined {
-  const { service } = context;
+  const { service, notFoundHint } = context;
+  if (code === "model_not_found" && notFoundHint !== undefined) return notFoundHint;
   // Smaller than the context: the answer filled the rest, and the numbers would mislead.
   if (promptTokens !== undefined && contextLength !== undefined && promptTokens >= contextLength) {
     return "Shorten the input, or load the model with a context length of more than " +
