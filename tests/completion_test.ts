@@ -800,6 +800,12 @@ Deno.test("answer: usage, where the server tells", async () => {
     completionTokens: 4,
     totalTokens: 7,
   });
+  // What some servers write where they do not know.
+  assertEquals(await usage({ prompt_tokens: -1, completion_tokens: 4, total_tokens: -1 }), {
+    promptTokens: 0,
+    completionTokens: 4,
+    totalTokens: 4,
+  });
 });
 
 Deno.test("answer: stats of the server", async () => {

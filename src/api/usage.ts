@@ -98,8 +98,9 @@ function milliseconds(seconds: unknown): number | undefined {
   return value === undefined ? undefined : value * 1000;
 }
 
+/** Counts and times: some servers write -1 where they know none. */
 function numberOf(value: unknown): number | undefined {
-  return typeof value === "number" && Number.isFinite(value) ? value : undefined;
+  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : undefined;
 }
 
 function textOf(value: unknown): string | undefined {
