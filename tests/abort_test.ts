@@ -318,6 +318,20 @@ Deno.test("abort ends the wait for a body that is not tied to its signal", async
   }
 });
 
+Deno.test("aborted or left by its own `onStatus`, a call sends nothing", async () => {
+  const puppet = new Puppet();
+  const lmstudio = provider({ fetch: puppet.fetch });
+  for (const call of [CALLS.complete, CALLS.streamCompletion]) {
+    const controller = new Watched();
+    const onStatus = () => controller.abort("enough");
+    const rejected = rejection(call!(lmstudio, { signal: controller.signal, onStatus }));
+    assertEquals([await rejected, puppet.calls.length, controller.listeners], ["enough", 0, 0]);
+  }
+  const stream = lmstudio.streamCompletion("Hello", { onStatus: () => void stream.cancel() });
+  assertEquals(await Array.fromAsync(stream), []);
+  assertEquals(puppet.calls.length, 0);
+});
+
 Deno.test("a reader that is closed ends the wait for headers, quietly", async () => {
   const puppet = new Puppet();
   const reader = new Transport({

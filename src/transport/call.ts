@@ -181,6 +181,8 @@ export class Call {
       () => this.abort(this.timeoutError(limit.phase, limit.ms)),
     );
     this.status({ phase: "waiting" });
+    // Who is told may leave at once: what was sent then would run for nobody.
+    this.signal.throwIfAborted();
     while (true) {
       const sentAt = performance.now();
       const originUsedBefore = this.#origin.usedBefore;
