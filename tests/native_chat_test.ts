@@ -1042,6 +1042,16 @@ Deno.test("a server that does not stream: its answer is the one event", async ()
   assertEquals((await stream.response()).modelInstanceId, "ibm/granite-4-micro");
 });
 
+Deno.test("a server that does not stream: what is no answer is told as `send` tells it", async () => {
+  for (const body of ["{}", "[1]", "null", '"Hi"', '{"output":5}']) {
+    const { chat } = answering({ body });
+    const error = await failure(chat.stream({ input: "Hi" }).response());
+    const sent = await failure(chat.send({ input: "Hi" }));
+    assertEquals([error.kind, error.code], ["parse", "malformed_response"]);
+    assertEquals(error.message.replace("stream a chat", "chat"), sent.message);
+  }
+});
+
 // --- Leaving ----------------------------------------------------------------------------------
 
 Deno.test("leaving: a stream that nobody reads sends nothing", async () => {

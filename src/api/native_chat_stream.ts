@@ -14,11 +14,12 @@ import {
 } from "../core/errors.ts";
 import type { ChatEvent, ChatResponse } from "../core/native_chat.ts";
 import { isRecord } from "../core/request_checks.ts";
+import type { SchemaIssue } from "../core/schema.ts";
 import type { CallOptions, CallStatus, PartialAnswer } from "../core/types.ts";
 import { errorFromWire, readWireError, type WireError } from "../transport/error_mapping.ts";
 import type { EventReader } from "../transport/event_reader.ts";
 import type { SseEvent } from "../transport/sse.ts";
-import { decodeJson, type Transport } from "../transport/transport.ts";
+import { decodeJson, malformedResponse, type Transport } from "../transport/transport.ts";
 import { chatRequest, decodeChatAnswer } from "./native_chat.ts";
 import { decodeChatEvent } from "./native_chat_fields.ts";
 import { callsOfOutput, ChatTranscript } from "./native_chat_transcript.ts";
@@ -252,10 +253,18 @@ export class NativeChatStream {
   async #takeWholeAnswer(status: number, text: string): Promise<void> {
     const value = decodeJson(status, text, this.#reader.context);
     this.#markToken();
-    await this.#takeAnswer(value);
+    await this.#takeAnswer(
+      value,
+      (issues) =>
+        malformedResponse("the answer has no output", value, this.#reader.context, issues),
+    );
   }
 
-  async #takeAnswer(result: unknown): Promise<void> {
+  async #takeAnswer(
+    result: unknown,
+    errorOf: (issues: readonly SchemaIssue[]) => Error = () =>
+      this.#malformed("a `chat.end` without an answer"),
+  ): Promise<void> {
     // At once: the connection may stay open for as long as we do.
     this.close();
     this.#isOver = true;
@@ -267,7 +276,7 @@ export class NativeChatStream {
       measure: (usage) =>
         measureStreamStats(usage, finishedAt - firstTokenAt, firstTokenAt - this.#startedAt),
     });
-    if ("issues" in decoded) throw this.#malformed("a `chat.end` without an answer");
+    if ("issues" in decoded) throw errorOf(decoded.issues);
     this.#answer = decoded.response;
     const event: ChatEvent = { type: "chat.end", result: decoded.response };
     this.#queue.push(event);
