@@ -86,7 +86,7 @@ await check("a script ends by itself", () =>
     const nowhere = await withTcp(() => {}, (url) => url);
     const outcome = await runUserScript([url, nowhere]);
     const expected = { models: 2, content: "ok", vectors: 2, code: "connection_refused" };
-    assertFields(outcome, { ...expected, firstToken: "ok" });
+    assertFields(outcome, { ...expected, firstToken: "ok", left: 5, alreadyLoaded: true });
   }));
 
 /**
@@ -138,7 +138,8 @@ async function withFake(use) {
   const models = ["qwen/qwen3-8b", "text-embedding-nomic-embed-text-v1.5"];
   // Tokens for minutes: who leaves a stream must not wait for them.
   const replies = ({ stream }) => stream ? { content: Array(600).fill("ok") } : "ok";
-  const server = await createFakeLMStudio({ models, replies, tokenMs: 1 }).listen();
+  const downloads = [{ model: "ibm/granite-4-micro" }];
+  const server = await createFakeLMStudio({ models, replies, downloads, tokenMs: 1 }).listen();
   try {
     return await use(server.url);
   } finally {

@@ -16,6 +16,7 @@ for (const [specifier, names] of Object.entries(entries)) {
 
 // Imported only now: an entry that cannot be imported has been told by its name.
 await import("./checks_answers.mjs");
+await import("./checks_members.mjs");
 await import("./checks_failures.mjs");
 await import("./checks_timers.mjs");
 await import("./checks_setup.mjs");

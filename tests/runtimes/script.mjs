@@ -19,6 +19,22 @@ try {
   }
   outcome.vectors = (await lmstudio.embed({ input: ["sea", "ocean"] })).embeddings.length;
   lmstudio.streamCompletion("Never read");
+  const streams = [
+    lmstudio.streamText("Count"),
+    lmstudio.streamTools({ messages: "Count", tools: [] }),
+    lmstudio.responses.stream({ input: "Count" }),
+    lmstudio.chat.stream({ input: "Count" }),
+    lmstudio.models.download("ibm/granite-4-micro"),
+  ];
+  outcome.left = 0;
+  for (const stream of streams) {
+    for await (const _ of stream) {
+      outcome.left++;
+      break;
+    }
+  }
+  // Left loaded: there is nothing to let go of.
+  outcome.alreadyLoaded = (await lmstudio.models.ensureLoaded("qwen/qwen3-8b")).alreadyLoaded;
   await new LMStudioProvider({ baseUrl: nowhere, env: {}, maxRetries: 0 }).listModels();
 } catch (error) {
   if (!isProviderError(error)) throw error;
