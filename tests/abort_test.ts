@@ -318,6 +318,21 @@ Deno.test("abort ends the wait for a body that is not tied to its signal", async
   }
 });
 
+Deno.test("a hundred calls at once put one listener on their signal, and end with it", async () => {
+  const puppet = new Puppet();
+  const lmstudio = provider({ fetch: puppet.fetch });
+  const controller = new Watched();
+  const { signal } = controller;
+  const names = ["complete", "streamCompletion", "embed", "listModels"];
+  const calls = names.flatMap((name) =>
+    Array.from({ length: 25 }, () => rejection(CALLS[name]!(lmstudio, { signal })))
+  );
+  assertEquals(controller.listeners, 1);
+  controller.abort("enough");
+  assertEquals(new Set(await Promise.all(calls)), new Set(["enough"]));
+  assertEquals(controller.listeners, 0);
+});
+
 Deno.test("aborted or left by its own `onStatus`, a call sends nothing", async () => {
   const puppet = new Puppet();
   const lmstudio = provider({ fetch: puppet.fetch });

@@ -10,6 +10,7 @@ import { type AnyProviderError, ApiError, isProviderError, TimeoutError } from "
 import { isRecord } from "../core/request_checks.ts";
 import type { ServiceCandidate } from "../core/services.ts";
 import type { CallOptions } from "../core/types.ts";
+import { listenToAbort } from "../transport/abort_listeners.ts";
 import { startTimer } from "../transport/timers.ts";
 import { Transport, type TransportRequest } from "../transport/transport.ts";
 
@@ -50,7 +51,7 @@ export async function probeService(
   const controller = new AbortController();
   const { timeoutMs, signal } = settings;
   const onAbort = (): void => controller.abort(signal.reason);
-  signal.addEventListener("abort", onAbort);
+  const stopListening = listenToAbort(signal, onAbort);
   if (signal.aborted) onAbort();
   const stopTimer = startTimer(timeoutMs, () => controller.abort(noAnswer(target, timeoutMs)));
   try {
@@ -58,7 +59,7 @@ export async function probeService(
     return target.type === "lmstudio" ? await probe.askLMStudio() : await probe.askOllama();
   } finally {
     stopTimer();
-    signal.removeEventListener("abort", onAbort);
+    stopListening();
   }
 }
 

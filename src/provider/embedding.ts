@@ -18,6 +18,7 @@ import {
 } from "../core/request_checks.ts";
 import type { CallOptions, EmbeddingRequest, EmbeddingResponse, Usage } from "../core/types.ts";
 import { describe, describeType } from "../core/value_checks.ts";
+import { listenToAbort } from "../transport/abort_listeners.ts";
 import type { Transport } from "../transport/transport.ts";
 
 const FIELDS: ReadonlySet<string> = new Set(
@@ -92,7 +93,7 @@ export async function embedInBatches(
   const controller = new AbortController();
   const { signal } = options;
   const onAbort = (): void => controller.abort(signal?.reason);
-  signal?.addEventListener("abort", onAbort);
+  const stopListening = listenToAbort(signal, onAbort);
   if (signal?.aborted === true) onAbort();
   let nextBatch = 0;
   let done = 0;
@@ -124,7 +125,7 @@ export async function embedInBatches(
     await Promise.all(workers);
     controller.signal.throwIfAborted();
   } finally {
-    signal?.removeEventListener("abort", onAbort);
+    stopListening();
     // Nothing goes on behind the caller's back.
     await Promise.allSettled(workers);
   }

@@ -6,6 +6,7 @@
 
 import { InvalidRequestError, StreamError } from "../core/errors.ts";
 import type { EventStream, PartialAnswer } from "../core/types.ts";
+import { listenToAbort } from "../transport/abort_listeners.ts";
 
 /** Where the items come from, such as one streamed request. */
 export interface ItemSource<Item, Answer> {
@@ -171,8 +172,7 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
       // A user's own `fetch` may not heed the signal, and nobody may pull again. A pull sees to it itself.
       if (this.#pending === undefined) this.#source?.close();
     };
-    signal?.addEventListener("abort", onAbort);
-    this.#stopListening = () => signal?.removeEventListener("abort", onAbort);
+    this.#stopListening = listenToAbort(signal, onAbort);
     if (signal?.aborted === true) onAbort();
     this.#controller.signal.throwIfAborted();
     const source = await this.#open(this.#controller.signal);

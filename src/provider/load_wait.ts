@@ -5,6 +5,7 @@
  */
 
 import type { CallOptions } from "../core/types.ts";
+import { listenToAbort } from "../transport/abort_listeners.ts";
 import { startTimer, untilAborted } from "../transport/timers.ts";
 
 /** The load route tells no progress; a sign of life this often lets callers show the time that has passed. */
@@ -36,7 +37,7 @@ export async function waitForLoad<T>(
   const controller = new AbortController();
   const { signal } = controller;
   const onAbort = (): void => controller.abort(callerSignal?.reason);
-  callerSignal?.addEventListener("abort", onAbort);
+  const stopListening = listenToAbort(callerSignal, onAbort);
   const stopLimit = startTimer(limit.ms, () => controller.abort(limit.error()));
   let stopSigns: (() => void) | undefined;
   const tell = (phase: "waiting" | "loading"): void => {
@@ -62,7 +63,7 @@ export async function waitForLoad<T>(
   } finally {
     stopSigns?.();
     stopLimit();
-    callerSignal?.removeEventListener("abort", onAbort);
+    stopListening();
     // Whatever is still under way for this caller is for nobody.
     controller.abort(new DOMException("The call is over", "AbortError"));
   }

@@ -28,6 +28,7 @@ import type {
   Usage,
 } from "../core/types.ts";
 import { describe, describeType } from "../core/value_checks.ts";
+import { listenToAbort } from "../transport/abort_listeners.ts";
 import { untilAborted } from "../transport/timers.ts";
 import type { Engine, PreparedCompletion } from "./engine.ts";
 import { type ItemSource, LazyStream } from "./lazy_stream.ts";
@@ -173,14 +174,14 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
     const signal = this.#input.streamSignal ?? setup.options.signal;
     signal?.throwIfAborted();
     const onAbort = (): void => this.#controller.abort(signal?.reason);
-    signal?.addEventListener("abort", onAbort);
+    const stopListening = listenToAbort(signal, onAbort);
     try {
       yield* this.#converse(setup);
     } catch (error) {
       this.#abort(error);
       throw error;
     } finally {
-      signal?.removeEventListener("abort", onAbort);
+      stopListening();
       this.#stream?.close();
     }
   }

@@ -17,6 +17,7 @@ import { backoffMs, type FailedAttempt, type RetryPolicy, shouldRetry } from "..
 import type { CallOptions, CallStatus, PartialAnswer } from "../core/types.ts";
 import { withoutFetchCaps } from "../platform/node_fetch.ts";
 import { isBrowser, isDeno } from "../platform/runtime.ts";
+import { listenToAbort } from "./abort_listeners.ts";
 import { isReadable, readBody } from "./body.ts";
 import { type ErrorContext, errorFromResponse, errorFromWire } from "./error_mapping.ts";
 import { explainFailedSend } from "./fetch_failure.ts";
@@ -144,8 +145,7 @@ export class Call {
     );
     const { signal } = options;
     const onAbort = (): void => this.abort(signal?.reason);
-    signal?.addEventListener("abort", onAbort);
-    this.#stopListening = () => signal?.removeEventListener("abort", onAbort);
+    this.#stopListening = listenToAbort(signal, onAbort);
     if (signal?.aborted === true) onAbort();
   }
 

@@ -8,6 +8,7 @@
 import { NetworkError, TimeoutError } from "../core/errors.ts";
 import type { Refuse } from "../core/request_checks.ts";
 import { isBrowser } from "../platform/runtime.ts";
+import { listenToAbort } from "./abort_listeners.ts";
 import { discardBody, isReadable, readBytes } from "./body.ts";
 import { explainFailedSend } from "./fetch_failure.ts";
 import { createRedactor, secretsOfQuery } from "./redact.ts";
@@ -67,9 +68,9 @@ export async function fetchFile(
   });
   const stops = [errand.signal, signal].map((source) => {
     const onAbort = (): void => controller.abort(source?.reason);
-    source?.addEventListener("abort", onAbort);
+    const stop = listenToAbort(source, onAbort);
     if (source?.aborted === true) onAbort();
-    return () => source?.removeEventListener("abort", onAbort);
+    return stop;
   });
   try {
     return await new FileFetch(path, errand, controller.signal).get(

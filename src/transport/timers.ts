@@ -4,6 +4,8 @@
  * @module
  */
 
+import { listenToAbort } from "./abort_listeners.ts";
+
 /** Runtimes fire longer timers at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
@@ -22,16 +24,15 @@ export function startTimer(ms: number, onTime: () => void): () => void {
 export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   let stop = (): void => {};
-  let onAbort = (): void => {};
+  let stopListening = (): void => {};
   try {
     await new Promise<void>((resolve, reject) => {
       stop = startTimer(ms, resolve);
-      onAbort = () => reject(signal.reason);
-      signal.addEventListener("abort", onAbort);
+      stopListening = listenToAbort(signal, () => reject(signal.reason));
     });
   } finally {
     stop();
-    signal.removeEventListener("abort", onAbort);
+    stopListening();
   }
 }
 
@@ -41,15 +42,14 @@ export async function untilAborted<T>(
   signal: AbortSignal | undefined,
 ): Promise<T> {
   if (signal === undefined) return await promise;
-  let onAbort = (): void => {};
+  let stopListening = (): void => {};
   const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason);
-    signal.addEventListener("abort", onAbort);
-    if (signal.aborted) onAbort();
+    stopListening = listenToAbort(signal, () => reject(signal.reason));
+    if (signal.aborted) reject(signal.reason);
   });
   try {
     return await Promise.race([promise, aborted]);
   } finally {
-    signal.removeEventListener("abort", onAbort);
+    stopListening();
   }
 }
