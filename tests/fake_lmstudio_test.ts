@@ -8,6 +8,7 @@ import {
   assertLess,
   assertMatch,
   assertRejects,
+  assertStringIncludes,
   assertThrows,
 } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
@@ -1388,4 +1389,30 @@ Deno.test("listen: the bytes of a stream", async () => {
   assertMatch(first!, /^data: \{.*"content":"Grüezi".*\}\n\n$/);
   assertEquals(Number.parseInt(size!, 16), new TextEncoder().encode(first).length);
   assert(text.endsWith("data: [DONE]\n\n\r\n0\r\n\r\n"));
+});
+
+Deno.test("options: values that nobody would heed are refused by name", () => {
+  const wrong: [Record<string, unknown>, string][] = [
+    [{ jit: "yes" }, 'jit is "yes", not true or false'],
+    [{ tokenMs: "5" }, 'tokenMs is "5", not a number'],
+    [{ firstTokenMs: -1 }, "firstTokenMs is -1, not a number"],
+    [{ streamHeaders: "late" }, 'streamHeaders is "late", not one of "at-once"'],
+    [{ reasoningField: "thoughts" }, 'reasoningField is "thoughts", not one of'],
+    [{ apiToken: "" }, "apiToken is empty or no text"],
+    [{ models: [{ id: "m", loaded: "no" }] }, 'models[0].loaded is "no"'],
+    [{ faults: [{ fault: { type: "stall", at: "middle" } }] }, 'faults[0].fault.at is "middle"'],
+    [{ faults: [{ times: -1, fault: { type: "cut" } }] }, "faults[0].times is -1"],
+    [
+      { faults: [{ path: 5, fault: { type: "html" } }] },
+      "faults[0].path is 5, not text or a pattern",
+    ],
+    [{ faults: [{ fault: { type: "delay", ms: "1s" } }] }, 'faults[0].fault.ms is "1s"'],
+  ];
+  for (const [options, words] of wrong) {
+    const error = assertThrows(() => createFakeLMStudio(options), TypeError);
+    assertStringIncludes(error.message, `Cannot create the fake: ${words}`);
+  }
+  createFakeLMStudio({
+    faults: [{ path: /x/, times: Infinity, fault: { type: "stall", at: "end" } }],
+  });
 });

@@ -109,12 +109,37 @@ const FAULT_KINDS: { [Type in FaultKind["type"]]: Fields<Extract<FaultKind, { ty
   "rate-limit": { type: true, retryAfter: true },
 };
 
+/** Values of a type that nobody heeds would be another silent misspelling. */
+const FLAGS = [
+  "jit",
+  "autoEvict",
+  "integrations",
+  "substitution",
+  "cors",
+  "loaded",
+  "tools",
+  "vision",
+];
+const AMOUNTS = [
+  ...["jitLoadMs", "loadMs", "firstTokenMs", "tokenMs", "skip", "times", "afterTokens", "ms"],
+  ...["sizeBytes", "bytesPerSecond", "maxContextLength", "contextLength", "dimensions"],
+];
+const CHOICES: Readonly<Record<string, readonly string[]>> = {
+  streamHeaders: ["at-once", "at-first-token"],
+  reasoningField: ["reasoning_content", "reasoning", "think-tags"],
+  at: ["headers", "start", "body", "finish", "end"],
+};
+
 /** Throws a `TypeError` that names what is unknown and what is likely meant. */
 export function checkFakeOptions(options: FakeLMStudioOptions): void {
   if (!isObject(options)) throw unusable(`the options are ${describe(options)}, not an object`);
   const unknown = describeUnknownField(options, new Set(Object.keys(OPTIONS)), "option");
   if (unknown !== undefined) throw unusable(unknown);
-  const { models, replies, faults, downloads } = options;
+  checkValues("", { ...options });
+  const { models, replies, faults, downloads, apiToken } = options;
+  if (apiToken !== undefined && (typeof apiToken !== "string" || apiToken === "")) {
+    throw unusable("apiToken is empty or no text");
+  }
   for (const [path, model] of entriesOf("models", models)) {
     if (typeof model === "string") continue;
     const { id } = checkFields(path, model, MODEL);
@@ -128,7 +153,11 @@ export function checkFakeOptions(options: FakeLMStudioOptions): void {
     if (typeof model !== "string") throw unusable(`${path}.model is ${describe(model)}, not text`);
   }
   for (const [path, entry] of entriesOf("faults", faults)) {
-    checkFaultKind(`${path}.fault`, checkFields(path, entry, FAULT).fault);
+    const { fault, path: where } = checkFields(path, entry, FAULT);
+    if (where !== undefined && typeof where !== "string" && !(where instanceof RegExp)) {
+      throw unusable(`${path}.path is ${describe(where)}, not text or a pattern`);
+    }
+    checkFaultKind(`${path}.fault`, fault);
   }
 }
 
@@ -163,7 +192,23 @@ function checkFields(
   if (!isObject(value)) throw unusable(`${path} is ${describe(value)}, not an object`);
   const unknown = describeUnknownField(value, new Set(Object.keys(known)), "field");
   if (unknown !== undefined) throw unusable(`${path} has an ${unknown}`);
+  checkValues(`${path}.`, value);
   return value;
+}
+
+function checkValues(path: string, values: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(values)) {
+    if (value === undefined) continue;
+    const choices = Object.hasOwn(CHOICES, name) ? CHOICES[name] : undefined;
+    const form = FLAGS.includes(name) && typeof value !== "boolean"
+      ? "true or false"
+      : AMOUNTS.includes(name) && !(typeof value === "number" && value >= 0)
+      ? "a number, 0 or more"
+      : choices !== undefined && !choices.some((choice) => choice === value)
+      ? `one of ${choices.map(quote).join(", ")}`
+      : undefined;
+    if (form !== undefined) throw unusable(`${path}${name} is ${describe(value)}, not ${form}`);
+  }
 }
 
 /** The entries of a list, with their paths; of what is absent there are none. */
