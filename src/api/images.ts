@@ -90,6 +90,8 @@ function checkFormat(
   if (type === undefined) {
     const hint = name === "an HTML page"
       ? "Use the address of the image itself, not of a page that shows it."
+      : bytes.byteLength === 0
+      ? "See that the file was read, or the address gives, what it should."
       : CONVERT;
     throw refuse(`${path} is ${name}, not PNG or JPEG`, "unsupported_content", hint);
   }

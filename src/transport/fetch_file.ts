@@ -173,7 +173,10 @@ class FileFetch {
     if (!/^https?:$/.test(target.protocol)) {
       throw this.#refuse(`${show(from)} redirects to a ${target.protocol} address`);
     }
-    return checkAddress(target, this.#path, this.#errand);
+    if (hasCredentials(target)) {
+      throw this.#refuse(`${show(from)} redirects to an address with credentials in it`);
+    }
+    return target;
   }
 
   #unreachable(url: URL, cause: unknown): NetworkError {
@@ -211,12 +214,16 @@ class FileFetch {
 
 /** Refuses an address with credentials: they are somebody's secret, and `fetch` refuses them too. */
 function checkAddress(url: URL, path: string, { refuse }: Pick<FileErrand, "refuse">): URL {
-  if (url.username === "" && url.password === "") return url;
+  if (!hasCredentials(url)) return url;
   throw refuse(
     `${path} is an address with credentials in it`,
     "unsupported_content",
     GET_IT_YOURSELF,
   );
+}
+
+function hasCredentials({ username, password }: URL): boolean {
+  return username !== "" || password !== "";
 }
 
 /** Host and path: a query may be a key. */
