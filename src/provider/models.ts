@@ -146,7 +146,8 @@ export class ModelManager implements LMStudioModels {
       ? `it may be any of ${shownNames(near, SHOWN_NEAREST)}`
       : near.length === 0
       ? "the server has no models"
-      : `the server does not have it; the nearest are ${shownNames(near.slice(0, SHOWN_NEAREST))}`;
+      : `the server does not have it; the nearest ${near.length === 1 ? "is" : "are"} ` +
+        shownNames(near.slice(0, SHOWN_NEAREST));
     throw new ModelNotAvailableError(`Cannot ${action}: ${state}`, {
       code: "model_not_found",
       service,
