@@ -15,55 +15,15 @@
  * @module
  */
 
+// Providers
 export { LMStudioProvider } from "./src/provider/lmstudio.ts";
-export { resolveConfig } from "./src/platform/resolve_config.ts";
-export type {
-  ConfigEntry,
-  ConfigSource,
-  LMStudioProviderOptions,
-  ModelSubstitution,
-  OnModelSubstituted,
-  ResolvedConfig,
-} from "./src/core/config.ts";
+export { createDefaultProvider } from "./src/provider/default_provider.ts";
+export { LocalProvider } from "./src/provider/local.ts";
+export { FallbackProvider } from "./src/provider/fallback.ts";
+export { OpenAICompatibleProvider } from "./src/provider/openai_compatible.ts";
+export type { OpenAICompatibleProviderOptions } from "./src/provider/openai_compatible.ts";
 
-export type {
-  DownloadOptions,
-  DownloadProgress,
-  DownloadStatus,
-  EnsureLoadedOptions,
-  LMStudioModels,
-  LoadConfig,
-  LoadedModel,
-  LoadOptions,
-  ModelLease,
-} from "./src/core/model_management.ts";
-
-export type {
-  AssistantMessage,
-  ContentPart,
-  DeveloperMessage,
-  ImagePart,
-  Message,
-  SystemMessage,
-  TextPart,
-  Tool,
-  ToolCall,
-  ToolCallDelta,
-  ToolContext,
-  ToolMessage,
-  UserMessage,
-} from "./src/core/messages.ts";
-export { tool } from "./src/core/tool_definition.ts";
-export type { ToolArguments, ToolDefinition } from "./src/core/tool_definition.ts";
-export { fromMcpTool } from "./src/core/mcp_tool.ts";
-export type { McpTool, McpToolResult } from "./src/core/mcp_tool.ts";
-export type {
-  RunToolsRequest,
-  RunToolsResult,
-  ToolDecision,
-  ToolEvent,
-  ToolStream,
-} from "./src/core/tool_loop.ts";
+// The interface of every provider: requests, answers, streams, models
 export type {
   CallOptions,
   CallStatus,
@@ -84,23 +44,46 @@ export type {
   StreamingChunk,
   Usage,
 } from "./src/core/types.ts";
-export type { TextCompletionRequest, TextCompletionResponse } from "./src/core/text_completions.ts";
 export type {
-  ChatErrorInfo,
-  ChatEvent,
-  ChatInputPart,
-  ChatIntegration,
-  ChatMcpServer,
-  ChatOutputItem,
-  ChatPlugin,
-  ChatRequest,
-  ChatResponse,
-  ChatTextPart,
-  ChatToolFailure,
-  ChatToolProvider,
-  NativeChat,
-  OtherChatKind,
-} from "./src/core/native_chat.ts";
+  AssistantMessage,
+  ContentPart,
+  DeveloperMessage,
+  ImagePart,
+  Message,
+  SystemMessage,
+  TextPart,
+  Tool,
+  ToolCall,
+  ToolCallDelta,
+  ToolContext,
+  ToolMessage,
+  UserMessage,
+} from "./src/core/messages.ts";
+
+// Tools and typed objects
+export { tool } from "./src/core/tool_definition.ts";
+export type { ToolArguments, ToolDefinition } from "./src/core/tool_definition.ts";
+export { fromMcpTool } from "./src/core/mcp_tool.ts";
+export type { McpTool, McpToolResult } from "./src/core/mcp_tool.ts";
+export type {
+  RunToolsRequest,
+  RunToolsResult,
+  ToolDecision,
+  ToolEvent,
+  ToolStream,
+} from "./src/core/tool_loop.ts";
+export type { ObjectRequest, ObjectResponse } from "./src/provider/structured.ts";
+export type {
+  JsonSchema,
+  SchemaIssue,
+  SchemaOutput,
+  StandardSchema,
+  StandardSchemaProps,
+  StandardSchemaResult,
+} from "./src/core/schema.ts";
+
+// Beyond the interface: text completions, responses, LM Studio's own chat, models, other clients
+export type { TextCompletionRequest, TextCompletionResponse } from "./src/core/text_completions.ts";
 export type {
   ResponsesAnswer,
   ResponsesApi,
@@ -137,14 +120,62 @@ export type {
   ResponsesUnknownType,
 } from "./src/core/responses_events.ts";
 export type {
-  JsonSchema,
-  SchemaIssue,
-  SchemaOutput,
-  StandardSchema,
-  StandardSchemaProps,
-  StandardSchemaResult,
-} from "./src/core/schema.ts";
+  ChatApi,
+  ChatErrorInfo,
+  ChatEvent,
+  ChatInputPart,
+  ChatIntegration,
+  ChatMcpServer,
+  ChatOutputItem,
+  ChatPlugin,
+  ChatRequest,
+  ChatResponse,
+  ChatTextPart,
+  ChatToolFailure,
+  ChatToolProvider,
+  OtherChatKind,
+} from "./src/core/native_chat.ts";
+export type {
+  DownloadOptions,
+  DownloadProgress,
+  DownloadStatus,
+  EnsureLoadedOptions,
+  LoadConfig,
+  LoadedModel,
+  LoadOptions,
+  ModelLease,
+  ModelsApi,
+} from "./src/core/model_management.ts";
+export type { OpenAIClientOptions } from "./src/provider/openai_clients.ts";
 
+// Finding servers
+export { ServiceDiscovery } from "./src/discovery/discovery.ts";
+export type { ServiceMonitor } from "./src/discovery/monitor.ts";
+export type {
+  DiscoverOptions,
+  HealthCheckOptions,
+  MonitorOptions,
+  ServiceCandidate,
+  ServiceDiscoveryOptions,
+  ServiceFinder,
+  ServiceInfo,
+  ServiceMetrics,
+  ServiceStatus,
+  ServiceType,
+} from "./src/core/services.ts";
+
+// Configuration
+export { resolveConfig } from "./src/platform/resolve_config.ts";
+export type {
+  ConfigEntry,
+  ConfigSource,
+  LMStudioProviderOptions,
+  ModelSubstitution,
+  OnModelSubstituted,
+  ResolvedConfig,
+} from "./src/core/config.ts";
+
+// Errors
 export {
   AllProvidersFailedError,
   ApiError,
@@ -164,25 +195,3 @@ export {
 } from "./src/core/errors.ts";
 export type { AnyProviderError, ProviderErrorOptions, TimeoutPhase } from "./src/core/errors.ts";
 export type { ErrorCode, ErrorKind, KnownCode } from "./src/core/error_codes.ts";
-
-export { ServiceDiscovery } from "./src/discovery/discovery.ts";
-export type { ServiceMonitor } from "./src/discovery/monitor.ts";
-export type {
-  DiscoverOptions,
-  HealthCheckOptions,
-  MonitorOptions,
-  ServiceCandidate,
-  ServiceDiscoveryOptions,
-  ServiceFinder,
-  ServiceInfo,
-  ServiceMetrics,
-  ServiceStatus,
-  ServiceType,
-} from "./src/core/services.ts";
-export { createDefaultProvider } from "./src/provider/default_provider.ts";
-export { FallbackProvider } from "./src/provider/fallback.ts";
-export { LocalProvider } from "./src/provider/local.ts";
-export type { OpenAIClientOptions } from "./src/provider/openai_clients.ts";
-export { OpenAICompatibleProvider } from "./src/provider/openai_compatible.ts";
-export type { OpenAICompatibleProviderOptions } from "./src/provider/openai_compatible.ts";
-export type { ObjectRequest, ObjectResponse } from "./src/provider/structured.ts";

@@ -120,7 +120,7 @@ export interface DownloadStatus
  * `unsupported_by_server`. Nothing has to be loaded before it is used: by default LM Studio loads a model with
  * the first request for it.
  */
-export interface LMStudioModels {
+export interface ModelsApi {
   /**
    * The model of this name. Always asks the server, by the same routes as `listModels()`, so it works with
    * every version.

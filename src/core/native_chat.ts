@@ -14,7 +14,7 @@ import type { CallOptions, EventStream, GenerationStats, Usage } from "./types.t
  * It is stateful: each answer has a `responseId`, which `previousResponseId` of a later request goes on from.
  * A request is sent again only where no connection came about, since the server may have run tools meanwhile.
  */
-export interface NativeChat {
+export interface ChatApi {
   /**
    * One whole answer. No time limit by default: a model may load first, and tools may run.
    *

@@ -5,7 +5,7 @@
  */
 
 import type { ConfigEntry, LMStudioProviderOptions } from "../core/config.ts";
-import type { LMStudioModels } from "../core/model_management.ts";
+import type { ModelsApi } from "../core/model_management.ts";
 import type {
   CallOptions,
   CompletionRequest,
@@ -17,7 +17,7 @@ import type {
   ModelInfo,
   ModelProvider,
 } from "../core/types.ts";
-import type { NativeChat } from "../core/native_chat.ts";
+import type { ChatApi } from "../core/native_chat.ts";
 import type { ResponsesApi } from "../core/responses.ts";
 import type { JsonSchema, SchemaOutput, StandardSchema } from "../core/schema.ts";
 import type { TextCompletionRequest, TextCompletionResponse } from "../core/text_completions.ts";
@@ -69,7 +69,7 @@ export class LMStudioProvider implements ModelProvider {
    * console.log(content, responseId);
    * ```
    */
-  readonly chat: NativeChat;
+  readonly chat: ChatApi;
   /**
    * Answers that the server remembers, by `POST /v1/responses` (0.3.29 and later).
    *
@@ -101,7 +101,7 @@ export class LMStudioProvider implements ModelProvider {
    * console.log(instanceId);
    * ```
    */
-  readonly models: LMStudioModels;
+  readonly models: ModelsApi;
   readonly #server: ServerModels;
   readonly #engine: Engine;
   readonly #texts: TextCompletions;

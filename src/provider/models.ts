@@ -11,10 +11,10 @@ import type {
   DownloadProgress,
   DownloadStatus,
   EnsureLoadedOptions,
-  LMStudioModels,
   LoadedModel,
   LoadOptions,
   ModelLease,
+  ModelsApi,
 } from "../core/model_management.ts";
 import {
   fittingModels,
@@ -44,7 +44,7 @@ const SHOWN_NEAREST = 3;
 const MAX_AVAILABLE = 200;
 
 /** Behind `LMStudioProvider.models`. */
-export class ModelManager implements LMStudioModels {
+export class ModelManager implements ModelsApi {
   readonly #server: ServerModels;
   readonly #loads: ModelLoads;
 

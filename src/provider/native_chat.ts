@@ -9,14 +9,14 @@ import { checkChatRequest } from "../api/native_chat_checks.ts";
 import { encodeChatRequest } from "../api/native_chat_request.ts";
 import { NativeChatStream } from "../api/native_chat_stream.ts";
 import { quote } from "../core/fields.ts";
-import type { ChatEvent, ChatRequest, ChatResponse, NativeChat } from "../core/native_chat.ts";
+import type { ChatApi, ChatEvent, ChatRequest, ChatResponse } from "../core/native_chat.ts";
 import { checkCallOptions } from "../core/request_checks.ts";
 import type { CallOptions, EventStream } from "../core/types.ts";
 import { LazyStream } from "./lazy_stream.ts";
 import type { ServerModels } from "./server_models.ts";
 
 /** `LMStudioProvider.chat`. */
-export class ServerChat implements NativeChat {
+export class ServerChat implements ChatApi {
   readonly #server: ServerModels;
 
   constructor(server: ServerModels) {
