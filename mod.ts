@@ -117,7 +117,6 @@ export type {
   ResponsesSummaryTextEvent,
   ResponsesTextEvent,
   ResponsesUnknownEvent,
-  ResponsesUnknownType,
 } from "./src/core/responses_events.ts";
 export type {
   ChatApi,
@@ -133,7 +132,7 @@ export type {
   ChatTextPart,
   ChatToolFailure,
   ChatToolProvider,
-  OtherChatKind,
+  ChatUnknownKind,
 } from "./src/core/native_chat.ts";
 export type {
   DownloadOptions,

@@ -197,8 +197,7 @@ function create(context: Deno.lint.RuleContext): Deno.lint.LintVisitor {
   const refuse = (node: Node, message: string) => context.report({ node, message });
   return {
     TSAnyKeyword: (node) => refuse(node, "any"),
-    // A declared one is a type and leaves no code.
-    TSEnumDeclaration: (node) => node.declare ? undefined : refuse(node, "enum"),
+    TSEnumDeclaration: (node) => refuse(node, "enum"),
     ExportDefaultDeclaration: (node) => refuse(node, "default export"),
     VariableDeclaration(node) {
       if (node.kind.includes("using")) refuse(node, node.kind);
@@ -429,7 +428,6 @@ Deno.test("rules: what is not to be in a file is seen there", async (t) => {
     const text = `// console.log(any)
       const sample = "using a: any";
       const { fetch, navigator } = options;
-      declare enum Text { Any = "" }
       type Socket = { WebSocket?: unknown; any: number };
       const handle: AsyncDisposable | undefined = options.navigator;
       Object.values(record).map(f);

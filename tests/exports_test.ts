@@ -54,6 +54,7 @@ const EXPORTS: Record<string, Names> = {
       "ChatTextPart",
       "ChatToolFailure",
       "ChatToolProvider",
+      "ChatUnknownKind",
       "CompletionRequest",
       "CompletionResponse",
       "CompletionStream",
@@ -98,7 +99,6 @@ const EXPORTS: Record<string, Names> = {
       "OnModelSubstituted",
       "OpenAIClientOptions",
       "OpenAICompatibleProviderOptions",
-      "OtherChatKind",
       "PartialAnswer",
       "ProviderErrorOptions",
       "ResolvedConfig",
@@ -132,7 +132,6 @@ const EXPORTS: Record<string, Names> = {
       "ResponsesSummaryTextEvent",
       "ResponsesTextEvent",
       "ResponsesUnknownEvent",
-      "ResponsesUnknownType",
       "RunToolsRequest",
       "RunToolsResult",
       "SchemaIssue",
@@ -221,9 +220,8 @@ async function documented(file: string): Promise<Names> {
   if (!success) throw new Error(new TextDecoder().decode(stderr));
   const { nodes } = JSON.parse(new TextDecoder().decode(stdout)) as DenoDoc;
   const symbols = Object.values(nodes).flatMap(({ symbols = [] }) => symbols);
-  // The one enum is declared for the type checker, and no value.
   const isType = ({ declarations }: typeof symbols[number]) =>
-    declarations.every(({ kind }) => ["interface", "typeAlias", "enum"].includes(kind));
+    declarations.every(({ kind }) => ["interface", "typeAlias"].includes(kind));
   return {
     values: symbols.filter((symbol) => !isType(symbol)).map(({ name }) => name).sort(),
     types: symbols.filter(isType).map(({ name }) => name).sort(),

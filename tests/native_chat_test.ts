@@ -21,13 +21,13 @@ import {
   type ChatOutputItem,
   type ChatRequest,
   type ChatResponse,
+  type ChatUnknownKind,
   type EventStream,
   InvalidRequestError,
   isProviderError,
   LMStudioProvider,
   type LMStudioProviderOptions,
   ModelNotAvailableError,
-  type OtherChatKind,
   ParseError,
   type PartialAnswer,
   StreamError,
@@ -632,7 +632,7 @@ Deno.test("events: odd ones keep what their type promises", async () => {
   ]);
 });
 
-Deno.test("types: a switch tells the known kinds apart, the rest is OtherChatKind", () => {
+Deno.test("types: a switch tells the known kinds apart, the rest is ChatUnknownKind", () => {
   const read = (event: ChatEvent): string => {
     switch (event.type) {
       case "message.delta":
@@ -655,7 +655,7 @@ Deno.test("types: a switch tells the known kinds apart, the rest is OtherChatKin
       case "invalid_tool_call":
         return item.reason;
       default: {
-        const other: OtherChatKind = item;
+        const other: ChatUnknownKind = item;
         return other.anything;
       }
     }

@@ -54,7 +54,7 @@ export interface ChatApi {
    *
    * @example
    * ```ts
-   * import { LMStudioProvider, type OtherChatKind } from "jsr:@patinox/lmstudio";
+   * import { LMStudioProvider, type ChatUnknownKind } from "jsr:@patinox/lmstudio";
    *
    * const { chat } = new LMStudioProvider();
    * const onStatus = ({ phase, progress = 0 }: { phase: string; progress?: number }) =>
@@ -72,7 +72,7 @@ export interface ChatApi {
    *       break;
    *     default: {
    *       // Kinds of later versions come through, too.
-   *       const other: OtherChatKind = event;
+   *       const other: ChatUnknownKind = event;
    *       console.log(other.type);
    *     }
    *   }
@@ -186,7 +186,7 @@ export interface ChatResponse {
   content: string;
   /** What the model thought, joined likewise, where it shows it. */
   reasoning?: string;
-  /** Everything it wrote and did, in order. Kinds of later versions come through: see `OtherChatKind`. */
+  /** Everything it wrote and did, in order. Kinds of later versions come through: see `ChatUnknownKind`. */
   output: ChatOutputItem[];
   /** Tokens read (earlier turns and tool definitions included) and written, where the server tells. */
   usage?: Usage;
@@ -239,7 +239,7 @@ export interface ChatToolFailure {
  * One event of a streamed chat, discriminated by `type`, which is as the server sends it; the other fields are
  * in camelCase. `progress` is 0 to 1, `content` the piece that has come, `modelInstanceId` the copy of the model,
  * `providerInfo` whose tool it is, `result` what `send()` gives. Kinds of later versions come through at run
- * time: see `OtherChatKind`.
+ * time: see `ChatUnknownKind`.
  *
  * @see https://lmstudio.ai/docs/developer/rest/streaming-events
  */
@@ -293,7 +293,7 @@ export interface ChatErrorInfo {
  * `ChatOutputItem` leave it out, or no `switch` could tell the known ones apart; in its `default` branch assign
  * to this type.
  */
-export interface OtherChatKind {
+export interface ChatUnknownKind {
   /** As the server sends it. */
   type: string;
   /** In camelCase. */

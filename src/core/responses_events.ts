@@ -1,14 +1,14 @@
 /**
  * The events of a streamed response, as they are on the wire: the types that OpenAI documents for what LM
- * Studio can do, and an open one for all others.
+ * Studio can do. Others come through as they are.
  *
  * @see https://platform.openai.com/docs/api-reference/responses-streaming
  * @module
  */
 
 /**
- * One event, discriminated by `type`. A `switch` over the known types leaves `ResponsesUnknownEvent` for its
- * `default`; which of them LM Studio sends, and in which order, differs with version and model.
+ * One event, discriminated by `type`. Which of them LM Studio sends, and in which order, differs with version and
+ * model. Events of other types come through as well: keep a `default` branch, see `ResponsesUnknownEvent`.
  */
 export type ResponsesEvent =
   | ResponsesStartEvent
@@ -25,8 +25,7 @@ export type ResponsesEvent =
   | ResponsesArgumentsDeltaEvent
   | ResponsesArgumentsEvent
   | ResponsesMcpEvent
-  | ResponsesErrorEvent
-  | ResponsesUnknownEvent;
+  | ResponsesErrorEvent;
 
 /** What every event has. */
 export interface ResponsesEventBase {
@@ -267,20 +266,11 @@ export interface ResponsesErrorEvent extends ResponsesEventBase {
   readonly error?: unknown;
 }
 
-/** An event of a type that is not listed here, untouched. */
-export interface ResponsesUnknownEvent {
-  /** Some text: see `ResponsesUnknownType`. */
-  readonly type: ResponsesUnknownType;
-  /** Whatever the event has. */
-  readonly [field: string]: unknown;
-}
-
 /**
- * Any text but the known types, which TypeScript cannot say otherwise: with `string` in its place a `switch`
- * would narrow nothing, as every known type is a string too. It exists for the type checker alone; at run time
- * `type` is the text that came. Compare it as text: `String(event.type)`.
+ * An event of a type that is not listed here, which comes through untouched. The union `ResponsesEvent` leaves it
+ * out, or no `switch` could tell the known ones apart; in its `default` branch assign to this type.
  */
-export declare enum ResponsesUnknownType {
-  /** Stands for every text; there is no such value. */
-  Text = "",
+export interface ResponsesUnknownEvent extends ResponsesEventBase {
+  /** As the server sends it. Whatever else the event has is there as well. */
+  readonly type: string;
 }
