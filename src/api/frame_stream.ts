@@ -20,6 +20,7 @@ import type { EventReader } from "../transport/event_reader.ts";
 import type { SseEvent } from "../transport/sse.ts";
 import { decodeJson, type Transport } from "../transport/transport.ts";
 import { firstChoice, parseFrame, textOf } from "./wire_choice.ts";
+import { PulledItems } from "./pulled_items.ts";
 import { decodeStats, decodeUsage, measureStreamStats } from "./usage.ts";
 
 /** What a streamed answer is asked with. */
@@ -63,12 +64,7 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
   readonly #reader: EventReader;
   readonly #request: FrameStreamRequest<Answer>;
   readonly #startedAt = performance.now();
-  /** Decoded, not yet given out. */
-  #queue: StreamingChunk[] = [];
-  #queueAt = 0;
-  /** Comes after the chunks before it. */
-  #failure: { readonly error: unknown } | undefined;
-  #isOver = false;
+  readonly #items = new PulledItems<StreamingChunk>(() => this.#fill());
   #firstTokenAt: number | undefined;
   #finishedAt: number | undefined;
   #id = "";
@@ -116,20 +112,13 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
   protected abstract assemble(summary: StreamSummary): Answer;
 
   /** The next chunk; `undefined` after the final one. */
-  async next(): Promise<StreamingChunk | undefined> {
-    while (this.#queueAt === this.#queue.length) {
-      if (this.#failure !== undefined) throw this.#failure.error;
-      if (this.#isOver) return undefined;
-      this.#queue = [];
-      this.#queueAt = 0;
-      await this.#fill();
-    }
-    return this.#queue[this.#queueAt++];
+  next(): Promise<StreamingChunk | undefined> {
+    return this.#items.next();
   }
 
   /** A chunk that is there already: most tokens come several to a read, and waiting costs more than decoding. */
   take(): StreamingChunk | undefined {
-    return this.#queueAt < this.#queue.length ? this.#queue[this.#queueAt++] : undefined;
+    return this.#items.take();
   }
 
   /** Stops the server and lets go of the connection. Idempotent. */
@@ -175,7 +164,7 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
       this.#fail(error);
     }
     await this.#checkModel();
-    if (this.#isOver) this.close();
+    if (this.#items.isOver) this.close();
   }
 
   async #checkModel(): Promise<void> {
@@ -188,14 +177,13 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
       });
     } catch (error) {
       // Nothing of another model's answer is given out as this one's.
-      this.#queue = [];
+      this.#items.clear();
       this.#fail(error);
     }
   }
 
   #fail(error: unknown): void {
-    this.#failure = { error };
-    this.#isOver = true;
+    this.#items.fail(error);
   }
 
   #takeEvents(events: readonly SseEvent[]): void {
@@ -205,7 +193,7 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
       } catch (error) {
         return this.#fail(error);
       }
-      if (this.#isOver) return;
+      if (this.#items.isOver) return;
     }
   }
 
@@ -252,7 +240,7 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
   }
 
   #give(chunk: StreamingChunk | undefined): void {
-    if (chunk !== undefined) this.#queue.push(chunk);
+    if (chunk !== undefined) this.#items.push(chunk);
   }
 
   #takeDone(): void {
@@ -278,7 +266,7 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
     usage: Usage | undefined,
     stats: GenerationStats | undefined,
   ): void {
-    this.#queue.push({
+    this.#items.push({
       content: "",
       isFinal: true,
       model: this.#answeringModel(),
@@ -286,7 +274,7 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
       ...(usage === undefined ? {} : { usage }),
       ...(stats === undefined ? {} : { stats }),
     });
-    this.#isOver = true;
+    this.#items.finish();
   }
 
   /** A server that does not stream answers with the whole; it may be an error under 200. */

@@ -24,6 +24,7 @@ import { chatRequest, decodeChatAnswer } from "./native_chat.ts";
 import { decodeChatEvent } from "./native_chat_fields.ts";
 import { callsOfOutput, ChatTranscript } from "./native_chat_transcript.ts";
 import { measureStreamStats } from "./usage.ts";
+import { PulledItems } from "./pulled_items.ts";
 import { parseFrame } from "./wire_choice.ts";
 
 /** What a streamed chat is asked with. */
@@ -43,12 +44,7 @@ export class NativeChatStream {
   readonly #onModelLoad: () => void;
   readonly #transcript = new ChatTranscript();
   readonly #startedAt = performance.now();
-  /** Decoded, not yet given out. */
-  #queue: ChatEvent[] = [];
-  #queueAt = 0;
-  /** Comes after the events before it. */
-  #failure: { readonly error: unknown } | undefined;
-  #isOver = false;
+  readonly #items = new PulledItems<ChatEvent>(() => this.#fill());
   /** What an `error` event said; the answer may follow. */
   #wireError: WireError | undefined;
   #isEmpty = true;
@@ -71,20 +67,13 @@ export class NativeChatStream {
   }
 
   /** The next event; `undefined` after the final one. */
-  async next(): Promise<ChatEvent | undefined> {
-    while (this.#queueAt === this.#queue.length) {
-      if (this.#failure !== undefined) throw this.#failure.error;
-      if (this.#isOver) return undefined;
-      this.#queue = [];
-      this.#queueAt = 0;
-      await this.#fill();
-    }
-    return this.#queue[this.#queueAt++];
+  next(): Promise<ChatEvent | undefined> {
+    return this.#items.next();
   }
 
   /** An event that is there already. */
   take(): ChatEvent | undefined {
-    return this.#queueAt < this.#queue.length ? this.#queue[this.#queueAt++] : undefined;
+    return this.#items.take();
   }
 
   /** Whether the answer is whole, and well, with this event. */
@@ -116,25 +105,21 @@ export class NativeChatStream {
 
   async #fill(): Promise<void> {
     try {
-      const pending = this.#reader.pull();
-      // Needed at the end: loaded while the server is at work, it costs nobody time.
-      if (this.#isEmpty) import("./native_chat_schemas.ts").catch(() => {});
-      const pull = await pending;
+      const pull = await this.#reader.pull();
       if (pull.kind === "text") await this.#takeWholeAnswer(pull.status, pull.text);
       else if (pull.kind === "events") await this.#takeEvents(pull.events);
       else await this.#takeEnd(pull.unfinished);
     } catch (error) {
       this.#fail(error);
     }
-    if (this.#isOver) this.close();
+    if (this.#items.isOver) this.close();
   }
 
   #fail(error: unknown): void {
     const isAborted = this.#options.signal?.aborted === true;
     // What broke after the server had said what is wrong says less.
     const isLess = this.#wireError !== undefined && !isAborted && isProviderError(error);
-    this.#failure = { error: isLess ? this.#serverError(this.#wireError) : error };
-    this.#isOver = true;
+    this.#items.fail(isLess ? this.#serverError(this.#wireError) : error);
   }
 
   async #takeEvents(events: readonly SseEvent[]): Promise<void> {
@@ -165,7 +150,7 @@ export class NativeChatStream {
     const decoded = decodeChatEvent(type, frame);
     this.#heed(decoded);
     this.#transcript.take(decoded);
-    this.#queue.push(decoded);
+    this.#items.push(decoded);
     return undefined;
   }
 
@@ -226,7 +211,7 @@ export class NativeChatStream {
     this.#isEmpty = false;
     // MCP servers echo what they do not like: the headers of the request.
     const { redact } = this.#reader.context;
-    this.#queue.push({
+    this.#items.push({
       type: "error",
       error: {
         type: ERROR_TYPES.has(type) ? type : redact(type),
@@ -267,7 +252,7 @@ export class NativeChatStream {
   ): Promise<void> {
     // At once: the connection may stay open for as long as we do.
     this.close();
-    this.#isOver = true;
+    this.#items.finish();
     const finishedAt = performance.now();
     const firstTokenAt = this.#firstTokenAt ?? finishedAt;
     const decoded = await decodeChatAnswer(result, {
@@ -279,9 +264,9 @@ export class NativeChatStream {
     if ("issues" in decoded) throw errorOf(decoded.issues);
     this.#answer = decoded.response;
     const event: ChatEvent = { type: "chat.end", result: decoded.response };
-    this.#queue.push(event);
+    this.#items.push(event);
     if (this.#wireError === undefined) this.#finalEvent = event;
-    else this.#failure = { error: this.#serverError(this.#wireError) };
+    else this.#items.fail(this.#serverError(this.#wireError));
   }
 
   /** What the server said, with the answer where that had come. */

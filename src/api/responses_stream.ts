@@ -30,6 +30,7 @@ import {
   type OutputParts,
   readOutput,
 } from "./responses_output.ts";
+import { PulledItems } from "./pulled_items.ts";
 import { decodeStats, measureStreamStats } from "./usage.ts";
 
 /** What a streamed response is asked with. */
@@ -68,12 +69,7 @@ export class ResponsesStream {
   readonly #onModel: ResponsesStreamRequest["onModel"];
   readonly #output = new OutputAssembler();
   readonly #startedAt = performance.now();
-  /** Read, not yet given out. */
-  #queue: ResponsesEvent[] = [];
-  #queueAt = 0;
-  /** Comes after the events before it. */
-  #failure: { readonly error: unknown } | undefined;
-  #isOver = false;
+  readonly #items = new PulledItems<ResponsesEvent>(() => this.#fill());
   #isEmpty = true;
   #firstTokenAt: number | undefined;
   #finishedAt: number | undefined;
@@ -96,20 +92,13 @@ export class ResponsesStream {
   }
 
   /** The next event; `undefined` after the last one. */
-  async next(): Promise<ResponsesEvent | undefined> {
-    while (this.#queueAt === this.#queue.length) {
-      if (this.#failure !== undefined) throw this.#failure.error;
-      if (this.#isOver) return undefined;
-      this.#queue = [];
-      this.#queueAt = 0;
-      await this.#fill();
-    }
-    return this.#queue[this.#queueAt++];
+  next(): Promise<ResponsesEvent | undefined> {
+    return this.#items.next();
   }
 
   /** An event that is there already: most come several to a read, and waiting costs more than decoding. */
   take(): ResponsesEvent | undefined {
-    return this.#queueAt < this.#queue.length ? this.#queue[this.#queueAt++] : undefined;
+    return this.#items.take();
   }
 
   /** Stops the server and lets go of the connection. Idempotent. */
@@ -138,7 +127,7 @@ export class ResponsesStream {
       this.#fail(error);
     }
     await this.#checkModel();
-    if (!this.#isOver) return;
+    if (!this.#items.isOver) return;
     this.#finishedAt = performance.now();
     this.close();
   }
@@ -152,7 +141,7 @@ export class ResponsesStream {
       }
     } catch (error) {
       // Nothing of another model's answer is given out as this one's.
-      this.#queue = [];
+      this.#items.clear();
       this.#fail(error);
     }
   }
@@ -165,8 +154,7 @@ export class ResponsesStream {
   }
 
   #fail(error: unknown): void {
-    this.#failure = { error };
-    this.#isOver = true;
+    this.#items.fail(error);
   }
 
   #takeEvents(events: readonly SseEvent[]): void {
@@ -176,7 +164,7 @@ export class ResponsesStream {
       } catch (error) {
         return this.#fail(error);
       }
-      if (this.#isOver) return;
+      if (this.#items.isOver) return;
     }
   }
 
@@ -203,13 +191,13 @@ export class ResponsesStream {
     if (isRecord(frame.response)) this.#takeSnapshot(frame.response);
     if (this.#output.feed(frame) || END_TYPES.has(type)) this.#markFirstToken();
     // As it came: what it holds is the server's to say, and types only describe it.
-    this.#queue.push(frame as unknown as ResponsesEvent);
+    this.#items.push(frame as unknown as ResponsesEvent);
     if (isError) throw this.#errorOf(readWireError(frame) ?? wireErrorOf(frame));
     if (!END_TYPES.has(type)) return;
     if (type === "response.failed" || this.#snapshot.status === "failed") {
       throw this.#errorOf(readWireError(this.#snapshot) ?? readWireError(frame) ?? { message: "" });
     }
-    this.#isOver = true;
+    this.#items.finish();
   }
 
   #markFirstToken(): void {
@@ -221,7 +209,7 @@ export class ResponsesStream {
 
   #takeDone(): void {
     if (this.#isEmpty) throw this.#streamError("the stream was empty", "stream_truncated");
-    this.#isOver = true;
+    this.#items.finish();
   }
 
   #takeEnd(unfinished: SseEvent | undefined): void {
@@ -239,8 +227,8 @@ export class ResponsesStream {
     this.#whole = whole;
     this.#takeSnapshot(value as Frame);
     const type = whole.status === "incomplete" ? "response.incomplete" : "response.completed";
-    this.#queue.push({ type, response: { ...this.#snapshot, id: whole.id } });
-    this.#isOver = true;
+    this.#items.push({ type, response: { ...this.#snapshot, id: whole.id } });
+    this.#items.finish();
   }
 
   #toAnswer(): ResponsesAnswer {
