@@ -21,10 +21,10 @@ export interface McpTool {
    * @default {no arguments}
    */
   inputSchema?: JsonSchema | undefined;
-  /** Calls it, such as by `client.callTool` of the MCP SDK. */
+  /** Calls it, such as by `client.callTool` of the MCP SDK, whose options take the signal only if there is one. */
   call(
     args: Record<string, unknown>,
-    context: ToolContext,
+    context: ToolContext & { readonly signal: AbortSignal },
   ): McpToolResult | Promise<McpToolResult>;
 }
 
@@ -69,7 +69,8 @@ export function fromMcpTool(tool: McpTool): Tool {
     description,
     parameters: inputSchema,
     execute: async (args, context) => {
-      const result: unknown = await tool.call(args, context);
+      const signal = context.signal ?? new AbortController().signal;
+      const result: unknown = await tool.call(args, { ...context, signal });
       const described = describeResult(result);
       if (isRecord(result) && result.isError === true) throw new Error(failureText(described));
       return described;
