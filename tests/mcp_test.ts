@@ -166,6 +166,23 @@ Deno.test("mcp sdk: an abort reaches the tool in the server", async () => {
   await stopped.promise;
 });
 
+Deno.test("mcp sdk: an abort cancels no call that was answered before", async () => {
+  await using mcp = await connect(registerEveryKind);
+  const { lmstudio } = modelThatCalls({ name: "structured" }, { name: "image" });
+  const tools = await toolsOf(mcp.client);
+  const transport = mcp.client.transport!;
+  const send = transport.send.bind(transport);
+  const sent: string[] = [];
+  transport.send = (message, ...rest) => {
+    if ("method" in message) sent.push(message.method);
+    return send(message, ...rest);
+  };
+  const stream = lmstudio.streamTools({ messages: ASK, tools });
+  let results = 0;
+  for await (const event of stream) if (event.type === "result" && ++results === 2) break;
+  assertEquals(sent, ["tools/call", "tools/call"]);
+});
+
 Deno.test("mcp: run by hand, a tool has a signal as well", async () => {
   let seen: AbortSignal | undefined;
   const now = fromMcpTool({

@@ -1041,6 +1041,30 @@ bothWays("abort: at once, though a tool runs; it is told, and may fail later", a
   assertEquals(bodies().length, 1);
 });
 
+bothWays(
+  "abort: each call has a signal of its own, and is told only while it runs",
+  async (run) => {
+    const { lmstudio } = scripted([calls({ name: "t" }), calls({ name: "t" }, { name: "t" })]);
+    const controller = new AbortController();
+    const reason = new Error("enough");
+    const signals = new Set<AbortSignal | undefined>();
+    const t: Tool = {
+      name: "t",
+      execute: (_, { signal }) => {
+        if (signals.add(signal).size === 3) queueMicrotask(() => controller.abort(reason));
+        return signals.size === 1 ? "first" : new Promise(() => {});
+      },
+    };
+    const options = { signal: controller.signal };
+    assertStrictEquals(
+      await failure(run(lmstudio, { messages: ASK, tools: [t] }, options)),
+      reason,
+    );
+    // The first call was over by then.
+    assertEquals([...signals].map((signal) => signal?.reason), [undefined, reason, reason]);
+  },
+);
+
 bothWays("abort: while onToolCall is asked, nothing is run after it", async (run) => {
   const { lmstudio } = scripted([calls({ name: "t" }), "Done."]);
   const controller = new AbortController();

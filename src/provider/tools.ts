@@ -335,8 +335,14 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
         if (tool === undefined || "result" in decision) {
           return { planned, call, outcome: decision as CallOutcome };
         }
-        const context = { toolCallId: call.id, signal, messages: [...messages] };
-        return { planned, call: decision, outcome: await runCall(decision, tool, context, isCut) };
+        // Its own signal: at the eleventh tool that listens and does not stop, Node 20 warns of a leak, and those that
+        // are done would still be told of an abort. So does the MCP SDK, which then cancels calls that were answered.
+        const own = new AbortController();
+        const stopListening = listenToAbort(signal, () => own.abort(signal.reason));
+        const context = { toolCallId: call.id, signal: own.signal, messages: [...messages] };
+        const outcome = await runCall(decision, tool, context, isCut);
+        stopListening();
+        return { planned, call: decision, outcome };
       });
       // Nobody waits for it after an abort.
       finished.catch(() => {});

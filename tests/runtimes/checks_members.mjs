@@ -268,6 +268,16 @@ await check("tools that run are told of an abort, and not waited for", async () 
   });
 });
 
+await check("tools that listen to their signal, and do not stop, are no leak", async () => {
+  const toolCalls = Array.from({ length: 12 }, () => ({ name: "listen" }));
+  await withFake({ replies: [{ toolCalls }, "Done."] }, async (provider) => {
+    const execute = (_, { signal }) => signal.addEventListener("abort", () => {});
+    const tools = [{ name: "listen", execute }];
+    const { response } = await provider.runTools({ messages: "?", tools });
+    assert.equal(response.content, "Done.");
+  });
+});
+
 // Node 20 warns of a leak at the eleventh listener of a signal; `run.ts` takes what is said for a failure.
 await check(
   "many calls at once on one signal",
