@@ -562,6 +562,23 @@ const REFUSED: [fields: Record<string, unknown>, state: string, code?: string][]
   [{ messages: image(5) }, "messages[0].content[0].image is 5", "unsupported_content"],
 ];
 
+Deno.test("refusals: what people bring from elsewhere is told how to be given", async () => {
+  const lmstudio = new LMStudioProvider({
+    env: {},
+    fetch: () => Promise.reject(new Error("sent")),
+  });
+  const answer = { content: "Hi.", message: { role: "assistant", content: "Hi." } };
+  const cases: [fields: Record<string, unknown>, hint: string][] = [
+    [{ tools: [{ type: "function", function: { name: "a" } }] }, "without `function` around it"],
+    [{ messages: ["Hello", answer] }, "Give the `message` of an answer, not the answer."],
+  ];
+  for (const [fields, hint] of cases) {
+    const request = { messages: MESSAGES, ...fields } as unknown as CompletionRequest;
+    const error = await assertRejects(() => lmstudio.complete(request), InvalidRequestError);
+    assertStringIncludes(String(error.hint), hint);
+  }
+});
+
 Deno.test("refusals: what cannot be sent is refused by name, and nothing is sent", async (t) => {
   await using server = serveStub({ [CHAT]: json(ANSWER), [V1]: fixtureAnswer("listings/v1.json") });
   // Without a model: not even a listing may be asked for.

@@ -43,6 +43,10 @@ const PART_FIELDS: Readonly<Record<ContentPart["type"], ReadonlySet<string>>> = 
   image: new Set(["type", "image", "mediaType"]),
 };
 const TOOL_FIELDS: ReadonlySet<string> = new Set(["name", "description", "parameters", "execute"]);
+/** For those who come from OpenAI's client. */
+const FLAT_TOOL_HINT =
+  "Give a tool as `{ name, description, parameters, execute }`, without `function` around it.";
+const ANSWER_HINT = "Give the `message` of an answer, not the answer.";
 const TOOL_CALL_FIELDS: ReadonlySet<string> = new Set(["id", "name", "arguments"]);
 /** The settings of reasoning. */
 export const REASONING: ReadonlySet<unknown> = new Set(["off", "on", "low", "medium", "high"]);
@@ -102,6 +106,8 @@ function checkMessage(message: unknown, path: string, refuse: Refuse): void {
   if (typeof role !== "string" || !Object.hasOwn(MESSAGE_FIELDS, role)) {
     throw refuse(
       `${path}.role is ${describe(role)}, not "system", "developer", "user", "assistant" or "tool"`,
+      "invalid_request",
+      isRecord(message.message) ? ANSWER_HINT : undefined,
     );
   }
   checkFields(message, MESSAGE_FIELDS[role as Message["role"]], "field", refuse, path);
@@ -191,7 +197,10 @@ function checkTools(tools: unknown, choice: unknown, refuse: Refuse): void {
 /** Refuses what is no function, or has the name of one of `names`, to which its own is added. */
 export function checkTool(tool: unknown, path: string, names: Set<unknown>, refuse: Refuse): void {
   if (!isRecord(tool)) throw refuse(`${path} is ${describe(tool)}, not an object`);
-  checkFields(tool, TOOL_FIELDS, "field", refuse, path);
+  const refuseField: Refuse = isRecord(tool.function)
+    ? (state) => refuse(state, "invalid_request", FLAT_TOOL_HINT)
+    : refuse;
+  checkFields(tool, TOOL_FIELDS, "field", refuseField, path);
   checkName(`${path}.name`, tool.name ?? "", refuse);
   if (names.has(tool.name)) throw refuse(`${path}.name is ${describe(tool.name)}, used twice`);
   names.add(tool.name);
