@@ -514,6 +514,8 @@ Deno.test("objects: repairs end, and the last answer is what is told", async () 
     error.message,
     "the answer does not fit the schema, after 2 repairs: name: ",
   );
+  // It was repaired already.
+  assertEquals(error.hint.includes("maxRepairs"), false);
   // An empty answer is not repeated to the model.
   assertEquals(bodies[2]?.messages.map(({ role }) => role), ["user", "user"]);
 });

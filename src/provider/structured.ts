@@ -140,6 +140,9 @@ interface Failure {
 const TRY_REPAIRS =
   "`maxRepairs` sends the answer back to the model with its issues; `partial.content` has the answer.";
 
+const REPAIRED_IN_VAIN =
+  "Ask for less at a time, or take a larger model; `partial.content` has the last answer.";
+
 async function judge(
   response: CompletionResponse,
   schema: StandardSchema | JsonSchema,
@@ -313,7 +316,7 @@ function toError(
     ...context,
     code: "malformed_response",
     attempts: repairs + 1,
-    hint,
+    hint: repairs > 0 && hint === TRY_REPAIRS ? REPAIRED_IN_VAIN : hint,
     issues,
     finishReason: response.finishReason,
     response,
