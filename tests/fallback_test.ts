@@ -260,6 +260,23 @@ Deno.test("streams: what had arrived when it is cancelled has the reasoning and 
   assertEquals(partial?.toolCalls, [{ id: "1", name: "f", arguments: written }]);
 });
 
+Deno.test("streams: cancelled while they wait, their reason is the caller's", async () => {
+  const first = overFake({
+    replies: [{ content: ["One ", "two ", "three"] }],
+    faults: [{ path: /chat/, fault: { type: "stall", afterTokens: 1 } }],
+  });
+  const stream = new FallbackProvider([first.provider]).streamCompletion("Hi");
+  const iterator = stream[Symbol.asyncIterator]();
+  assertEquals((await iterator.next()).value?.content, "One ");
+  const waiting = iterator.next();
+  const response = rejection(stream.response());
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  const reason = new Error("enough");
+  await stream.cancel(reason);
+  assertEquals((await waiting).done, true);
+  assertStrictEquals(await response, reason);
+});
+
 Deno.test("streams: an abort before the first chunk is the caller's, not a failure", async () => {
   const stalled = overFake({
     faults: [{ path: /chat/, times: Infinity, fault: { type: "stall" } }],

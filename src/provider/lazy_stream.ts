@@ -148,6 +148,8 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
       const source = this.#source ?? await this.#start();
       this.#controller.signal.throwIfAborted();
       const item = await source.next();
+      // Left meanwhile: a source that has ended with it is no whole answer.
+      if (this.#isCancelled()) return DONE;
       if (item !== undefined) return this.#give(item);
       this.#end({ kind: "done" });
       return DONE;
