@@ -94,6 +94,15 @@ const DEFECTS: Record<string, [Parameters<typeof broken>[0], string]> = {
     }),
     "chunks and response() differ",
   ],
+  "disposal that stops nothing": [
+    (right) => ({
+      streamCompletion: (request) => ({
+        ...withChunks(right, (chunks) => chunks)(request),
+        [Symbol.asyncDispose]: () => Promise.resolve(),
+      }),
+    }),
+    "the iteration goes on after disposal",
+  ],
   "bad input let through": [
     (right) => ({
       complete: (_request, options) => right.complete("anything", options),

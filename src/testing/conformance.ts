@@ -224,6 +224,17 @@ const CASES: readonly Case[] = [
       "response() rejects with another reason",
     );
   }),
+  working("ends when it is disposed of", async (provider) => {
+    const stream = provider.streamCompletion({
+      model: await chatModel(provider),
+      messages: PROMPT,
+    });
+    const iterator = stream[Symbol.asyncIterator]();
+    await iterator.next();
+    await stream[Symbol.asyncDispose]();
+    check((await iterator.next()).done === true, "the iteration goes on after disposal");
+    await rejectsWith("stream", () => stream.response());
+  }),
   working("refuses bad input before sending", async (provider) => {
     const requests: unknown[] = [
       { model: "", messages: PROMPT },
