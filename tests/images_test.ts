@@ -540,6 +540,26 @@ for (const place of ["before the headers", "in the body"]) {
   });
 }
 
+Deno.test("images: `timeoutMs` is not for those of a stream", async () => {
+  for (const method of ["streamCompletion", "streamTools"] as const) {
+    await inFakeTime(async (pass) => {
+      const puppet = new Puppet();
+      const { lmstudio } = connect({}, puppet.fetch as typeof fetch);
+      const request = ask("https://example.com/a");
+      const stream = lmstudio[method](request, { timeoutMs: 100 });
+      const failed = rejection("result" in stream ? stream.result() : stream.response());
+      await pass(0);
+      await pass(29_000);
+      assert(!puppet.last.signal.aborted, method);
+      await pass(1000);
+      await pass(1);
+      const error = await failed;
+      assertInstanceOf(error, TimeoutError);
+      assertEquals(error.timeoutMs, 30_000);
+    });
+  }
+});
+
 Deno.test("images: an answer that comes after the abort is let go of", async () => {
   await inFakeTime(async (pass) => {
     const puppet = new Puppet();

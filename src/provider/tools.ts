@@ -219,7 +219,10 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
     const messages = toMessages(setup.completion.messages);
     const ids = new CallIds(messages);
     const { signal } = this.#controller;
-    const fetchImage = fetchOnce(this.#server.imageFetcher(ACTION, { ...setup.options, signal }));
+    // `timeoutMs` is not for streams.
+    const imageMs = this.#input.streamSignal === undefined ? undefined : Infinity;
+    const own = { ...setup.options, signal };
+    const fetchImage = fetchOnce(this.#server.imageFetcher(ACTION, own, imageMs));
     let completion = setup.completion;
     let usage: Usage | undefined;
     for (let round = 1;; round++) {
