@@ -94,20 +94,34 @@ export function chatRoutes(
       const answer = await script.next(body);
       const generation = generate(answer, body, instance, promptTokens, ids, options);
       if (body.stream === true) {
-        const withUsage = isObject(body.stream_options) &&
-          body.stream_options.include_usage === true && isSince(options.version, "0.3.18");
+        const withUsage = wantsUsage(body, options.version);
         return {
           kind: "stream",
           frames: framesOf(generation, instance, withUsage, options, call.signal),
           errorFrame: encodeErrorFrame,
         };
       }
-      await sleep(options.firstTokenMs, call.signal);
-      await sleep(options.tokenMs * Math.max(0, generation.tokens.length - 1), call.signal);
-      if (instance.unloaded) throw refuse(400, "Model unloaded by user or API request.");
+      await passWholeAnswer(generation.tokens.length, instance, options, call.signal);
       return jsonAnswer(encodeCompletion(generation, options));
     },
   }];
+}
+
+/** Whether a stream ends with usage. */
+export function wantsUsage({ stream_options: wanted }: JsonObject, version: string): boolean {
+  return isObject(wanted) && wanted.include_usage === true && isSince(version, "0.3.18");
+}
+
+/** The time of an answer that is not streamed; another model may throw this one out meanwhile. */
+export async function passWholeAnswer(
+  tokens: number,
+  instance: Instance,
+  { firstTokenMs, tokenMs }: ChatOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  await sleep(firstTokenMs, signal);
+  await sleep(tokenMs * Math.max(0, tokens - 1), signal);
+  if (instance.unloaded) throw refuse(400, "Model unloaded by user or API request.");
 }
 
 function generate(

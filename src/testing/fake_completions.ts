@@ -6,8 +6,10 @@ import {
   cutAtStop,
   encodeErrorFrame,
   numberOf,
+  passWholeAnswer,
   piecesOf,
   type Script,
+  wantsUsage,
 } from "./fake_chat.ts";
 import { countTokens } from "./fake_chat_request.ts";
 import type { Instance, ModelStore } from "./fake_models.ts";
@@ -17,7 +19,6 @@ import {
   encodeFrame,
   type Frame,
   type IdSource,
-  isObject,
   isSince,
   jsonAnswer,
   type JsonObject,
@@ -60,17 +61,14 @@ export function completionRoutes(
       const answer = await script.next(body);
       const text = goOn(answer, body, prompt, promptTokens, instance, ids);
       if (body.stream === true) {
-        const withUsage = isObject(body.stream_options) &&
-          body.stream_options.include_usage === true && isSince(options.version, "0.3.18");
+        const withUsage = wantsUsage(body, options.version);
         return {
           kind: "stream",
           frames: framesOf(text, instance, withUsage, options, call.signal),
           errorFrame: encodeErrorFrame,
         };
       }
-      await sleep(options.firstTokenMs, call.signal);
-      await sleep(options.tokenMs * Math.max(0, text.pieces.length - 1), call.signal);
-      if (instance.unloaded) throw refuse(400, "Model unloaded by user or API request.");
+      await passWholeAnswer(text.pieces.length, instance, options, call.signal);
       const { id, created, model, finishReason, usage } = text;
       return jsonAnswer({
         id,
