@@ -23,15 +23,10 @@ import type {
 } from "../core/types.ts";
 import { LazyCompletionStream } from "./completion_stream.ts";
 import { checkEmbeddingRequest, embedInBatches } from "./embedding.ts";
-import type { ServerModels } from "./server_models.ts";
+import type { AddressedRequest, ServerModels } from "./server_models.ts";
 
 /** A completion request, ready to be sent. */
-export interface PreparedCompletion {
-  /** The model that is asked. */
-  readonly model: string;
-  readonly body: Record<string, unknown>;
-  /** Completes "Cannot …". */
-  readonly action: string;
+export interface PreparedCompletion extends AddressedRequest {
   readonly options: CallOptions;
   /** When the call began. */
   readonly startedAt: number;
@@ -67,11 +62,8 @@ export class Engine {
   ): CompletionStream {
     const action = "stream a completion";
     const { service } = this.#server;
-    const open = async (signal: AbortSignal): Promise<ChatStream> => {
-      // `timeoutMs` is not for streams.
-      const fetchImage = this.#server.imageFetcher(action, { signal }, Infinity);
-      return this.openStream(await this.prepare(action, input, options, { signal, fetchImage }));
-    };
+    const open = async (signal: AbortSignal): Promise<ChatStream> =>
+      this.openStream(await this.prepare(action, input, options, { signal }));
     return new LazyCompletionStream(open, options?.signal, { action, service });
   }
 
@@ -79,7 +71,7 @@ export class Engine {
    * Checks and writes a request, and chooses its model. Everything that can be refused is, before anything is sent.
    *
    * @param action completes "Cannot …".
-   * @param own in place of the caller's signal, and of fetching images within `timeoutMs`.
+   * @param own `signal` is a stream's, in place of the caller's; `fetchImage` is for who fetches in a way of its own.
    */
   async prepare(
     action: string,
@@ -93,16 +85,10 @@ export class Engine {
     const checked = checkCallOptions(options, refuse);
     const request = checkCompletionRequest(input, refuse);
     const called = own.signal === undefined ? checked : { ...checked, signal: own.signal };
-    const fetchImage = own.fetchImage ?? server.imageFetcher(action, called);
+    const fetchImage = own.fetchImage ?? server.imageFetcher(action, checked, own.signal);
     const fields = await encodeCompletionRequest(request, refuse, fetchImage);
-    const model = request.model ?? await server.chatModel(action, called, fields);
-    return {
-      model,
-      body: { model, ...fields },
-      action: `${action} with model ${quote(model)}`,
-      options: called,
-      startedAt,
-    };
+    const addressed = await server.withModel(action, request.model, fields, called);
+    return { ...addressed, options: called, startedAt };
   }
 
   /** The whole answer to a request. */

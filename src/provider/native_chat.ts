@@ -8,7 +8,6 @@ import { importChatSchemas, requestChat } from "../api/native_chat.ts";
 import { checkChatRequest } from "../api/native_chat_checks.ts";
 import { encodeChatRequest } from "../api/native_chat_request.ts";
 import { NativeChatStream } from "../api/native_chat_stream.ts";
-import { quote } from "../core/fields.ts";
 import type { ChatApi, ChatEvent, ChatRequest, ChatResponse } from "../core/native_chat.ts";
 import { checkCallOptions } from "../core/request_checks.ts";
 import type { CallOptions, EventStream } from "../core/types.ts";
@@ -69,17 +68,10 @@ export class ServerChat implements ChatApi {
     const checked = checkCallOptions(options, refuse);
     const request = checkChatRequest(input, refuse);
     const own = signal === undefined ? checked : { ...checked, signal };
-    const fetchImage = signal === undefined
-      ? this.#server.imageFetcher(verb, own)
-      // `timeoutMs` is not for streams.
-      : this.#server.imageFetcher(verb, own, Infinity);
+    const fetchImage = this.#server.imageFetcher(verb, checked, signal);
     const fields = await encodeChatRequest(request, refuse, fetchImage);
     await importChatSchemas(verb);
-    const model = request.model ?? await this.#server.chatModel(verb, own, fields);
-    return {
-      checked: own,
-      body: { model, ...fields },
-      action: `${verb} with model ${quote(model)}`,
-    };
+    const { body, action } = await this.#server.withModel(verb, request.model, fields, own);
+    return { checked: own, body, action };
   }
 }

@@ -7,7 +7,6 @@
 import { requestResponse } from "../api/responses.ts";
 import { checkResponsesRequest, encodeResponsesRequest } from "../api/responses_request.ts";
 import { ResponsesStream } from "../api/responses_stream.ts";
-import { quote } from "../core/fields.ts";
 import { checkCallOptions } from "../core/request_checks.ts";
 import type { ResponsesAnswer, ResponsesApi, ResponsesRequest } from "../core/responses.ts";
 import type { ResponsesEvent } from "../core/responses_events.ts";
@@ -26,10 +25,9 @@ export class Responses implements ResponsesApi {
   async create(request: ResponsesRequest, options?: CallOptions): Promise<ResponsesAnswer> {
     const startedAt = performance.now();
     const server = this.#server;
-    const { checked, fields, ...asked } = await this.#encode("create a response", request, options);
-    const model = asked.model ?? await server.chatModel("create a response", checked, fields);
-    const action = `create a response with model ${quote(model)}`;
-    const body = { model, ...fields };
+    const verb = "create a response";
+    const { checked, fields, named } = await this.#encode(verb, request, options);
+    const { model, body, action } = await server.withModel(verb, named, fields, checked);
     const response = await requestResponse(server.transport, body, action, checked, startedAt);
     const rest = server.rest(checked, startedAt);
     await server.checkAnswer(action, model, response.model, rest, { response });
@@ -43,17 +41,12 @@ export class Responses implements ResponsesApi {
     const server = this.#server;
     const label = { action: "stream a response", service: server.service };
     const open = async (signal: AbortSignal): Promise<ResponsesStream> => {
-      const { checked, fields, ...asked } = await this.#encode(
-        label.action,
-        request,
-        options,
-        signal,
-      );
+      const verb = label.action;
+      const { checked, fields, named } = await this.#encode(verb, request, options, signal);
       const own: CallOptions = { ...checked, signal };
-      const model = asked.model ?? await server.chatModel(label.action, own, fields);
-      const action = `${label.action} with model ${quote(model)}`;
+      const { model, body, action } = await server.withModel(verb, named, fields, own);
       return new ResponsesStream(server.transport, {
-        body: { model, ...fields },
+        body,
         action,
         options: own,
         onModel: (answered, arrived) => server.checkAnswer(action, model, answered, own, arrived),
@@ -73,16 +66,13 @@ export class Responses implements ResponsesApi {
     input: unknown,
     options: unknown,
     signal?: AbortSignal,
-  ): Promise<{ model: string | undefined; checked: CallOptions; fields: Record<string, unknown> }> {
+  ): Promise<{ named: string | undefined; checked: CallOptions; fields: Record<string, unknown> }> {
     const refuse = this.#server.refuse(action);
     const checked = checkCallOptions(options, refuse);
     const request = checkResponsesRequest(input, refuse);
-    const fetchImage = signal === undefined
-      ? this.#server.imageFetcher(action, checked)
-      // `timeoutMs` is not for streams.
-      : this.#server.imageFetcher(action, { signal }, Infinity);
+    const fetchImage = this.#server.imageFetcher(action, checked, signal);
     const fields = await encodeResponsesRequest(request, refuse, fetchImage);
-    return { model: request.model, checked, fields };
+    return { named: request.model, checked, fields };
   }
 }
 

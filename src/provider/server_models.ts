@@ -30,6 +30,14 @@ export interface Dialect {
   readonly substitutesModels: boolean;
 }
 
+/** A request that says which model is to answer. */
+export interface AddressedRequest {
+  readonly model: string;
+  readonly body: Record<string, unknown>;
+  /** Completes "Cannot …". */
+  readonly action: string;
+}
+
 /** What had come when the answering model became known. */
 export interface Arrived {
   readonly response?: ModelSubstitution["response"] | undefined;
@@ -66,13 +74,13 @@ export class ServerModels {
     return refusal(action, this.service);
   }
 
-  /** Fetches the images of one call. @param timeoutMs what is left of its time, where that is limited. */
-  imageFetcher(
-    action: string,
-    options: CallOptions,
-    timeoutMs: number | undefined = options.timeoutMs ?? this.config.timeoutMs,
-  ): FetchImage {
-    const { signal } = options;
+  /** Fetches the images of one call. @param streamSignal of a stream, in place of the caller's. */
+  imageFetcher(action: string, options: CallOptions, streamSignal?: AbortSignal): FetchImage {
+    const signal = streamSignal ?? options.signal;
+    // `timeoutMs` is not for streams.
+    const timeoutMs = streamSignal === undefined
+      ? options.timeoutMs ?? this.config.timeoutMs
+      : Infinity;
     const { fetch } = this.config;
     const errand = { fetch, action, refuse: this.refuse(action), signal, timeoutMs };
     return (url, path, failed) => fetchFile(url, path, errand, failed);
@@ -115,20 +123,15 @@ export class ServerModels {
     }
   }
 
-  /**
-   * The model for a call that names none: the configured one, else the one that is loaded.
-   *
-   * @param fields what is to be sent: what cannot be written is refused before the server is asked what is loaded.
-   */
-  async chatModel(
+  /** A request with the model it is for: the one that is named, else the configured one, else the one that is loaded. */
+  async withModel(
     action: string,
-    options: CallOptions,
+    named: string | undefined,
     fields: Readonly<Record<string, unknown>>,
-  ): Promise<string> {
-    if (this.config.model !== undefined) return this.config.model;
-    this.#checkWritable(action, fields);
-    const models = await this.#cache.get(CHOICE_MAX_AGE_MS, options);
-    return chooseChatModel(models, this.#choiceContext(action));
+    options: CallOptions,
+  ): Promise<AddressedRequest> {
+    const model = named ?? await this.#chatModel(action, options, fields);
+    return { model, body: { model, ...fields }, action: `${action} with model ${quote(model)}` };
   }
 
   /** The model for embeddings that name none. */
@@ -215,6 +218,22 @@ export class ServerModels {
         cause,
       });
     }
+  }
+
+  /**
+   * The model for a call that names none: the configured one, else the one that is loaded.
+   *
+   * @param fields what is to be sent: what cannot be written is refused before the server is asked what is loaded.
+   */
+  async #chatModel(
+    action: string,
+    options: CallOptions,
+    fields: Readonly<Record<string, unknown>>,
+  ): Promise<string> {
+    if (this.config.model !== undefined) return this.config.model;
+    this.#checkWritable(action, fields);
+    const models = await this.#cache.get(CHOICE_MAX_AGE_MS, options);
+    return chooseChatModel(models, this.#choiceContext(action));
   }
 
   #choiceContext(action: string): { action: string; service: string; endpoint: string } {

@@ -62,9 +62,12 @@ export async function completeObject<Schema extends StandardSchema | JsonSchema>
   const { request, schema, maxRepairs } = checkObjectRequest(input, refuse);
   const fetchImage = server.imageFetcher(ACTION, checked);
   const fields = await encodeCompletionRequest(request, refuse, fetchImage);
-  const model = request.model ?? await server.chatModel(ACTION, checked, fields);
-  const action = `${ACTION} with model ${quote(model)}`;
-  const first: Record<string, unknown> = { model, ...fields };
+  const { model, body: first, action } = await server.withModel(
+    ACTION,
+    request.model,
+    fields,
+    checked,
+  );
   let body = first;
   for (let repairs = 0;; repairs++) {
     const response = await requestCompletion(server.transport, body, action, checked, startedAt);

@@ -10,7 +10,6 @@ import {
   requestText,
   TextStream,
 } from "../api/completions.ts";
-import { quote } from "../core/fields.ts";
 import { checkCallOptions } from "../core/request_checks.ts";
 import type { TextCompletionRequest, TextCompletionResponse } from "../core/text_completions.ts";
 import type { CallOptions, CompletionStream } from "../core/types.ts";
@@ -32,10 +31,9 @@ export class TextCompletions {
   ): Promise<TextCompletionResponse> {
     const startedAt = performance.now();
     const server = this.#server;
-    const { request, checked, fields } = this.#encode("complete text", input, options);
-    const model = request.model ?? await server.chatModel("complete text", checked, fields);
-    const action = `complete text with model ${quote(model)}`;
-    const body = { model, ...fields };
+    const verb = "complete text";
+    const { request, checked, fields } = this.#encode(verb, input, options);
+    const { model, body, action } = await server.withModel(verb, request.model, fields, checked);
     const response = await requestText(server.transport, body, action, checked, startedAt);
     const rest = server.rest(checked, startedAt);
     await server.checkAnswer(action, model, response.model, rest, { response });
@@ -50,12 +48,12 @@ export class TextCompletions {
     const server = this.#server;
     const label = { action: "stream text", service: server.service };
     const open = async (signal: AbortSignal): Promise<TextStream> => {
-      const { request, checked, fields } = this.#encode(label.action, input, options);
+      const verb = label.action;
+      const { request, checked, fields } = this.#encode(verb, input, options);
       const own: CallOptions = { ...checked, signal };
-      const model = request.model ?? await server.chatModel(label.action, own, fields);
-      const action = `${label.action} with model ${quote(model)}`;
+      const { model, body, action } = await server.withModel(verb, request.model, fields, own);
       return new TextStream(server.transport, {
-        body: { model, ...fields },
+        body,
         action,
         options: own,
         onModel: (answered, arrived) => server.checkAnswer(action, model, answered, own, arrived),

@@ -219,10 +219,9 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
     const messages = toMessages(setup.completion.messages);
     const ids = new CallIds(messages);
     const { signal } = this.#controller;
-    // `timeoutMs` is not for streams.
-    const imageMs = this.#input.streamSignal === undefined ? undefined : Infinity;
     const own = { ...setup.options, signal };
-    const fetchImage = fetchOnce(this.#server.imageFetcher(ACTION, own, imageMs));
+    const streamSignal = this.#input.streamSignal === undefined ? undefined : signal;
+    const fetchImage = fetchOnce(this.#server.imageFetcher(ACTION, own, streamSignal));
     let completion = setup.completion;
     let usage: Usage | undefined;
     for (let round = 1;; round++) {
