@@ -150,22 +150,20 @@ export function checkContentPart(part: unknown, path: string, refuse: Refuse): v
   if (type === "text" && typeof part.text !== "string") {
     throw refuse(`${path}.text is ${describeType(part.text)}, not text`);
   }
-  if (type === "image") {
-    checkName(`${path}.mediaType`, part.mediaType, refuse);
-    if (!isImage(part.image)) {
-      throw refuse(
-        `${path}.image is ${
-          describeType(part.image)
-        }, not bytes, a Blob, a data: URL or an address`,
-        "unsupported_content",
-      );
-    }
-  }
+  if (type === "image") checkImage(part, path, refuse);
 }
 
-function isImage(image: unknown): boolean {
-  return typeof image === "string" || image instanceof Uint8Array || image instanceof Blob ||
-    image instanceof URL;
+/** Refuses a part whose image is none. */
+export function checkImage(part: Record<string, unknown>, path: string, refuse: Refuse): void {
+  const { image, mediaType } = part;
+  checkName(`${path}.mediaType`, mediaType, refuse);
+  const isImage = typeof image === "string" || image instanceof Uint8Array ||
+    image instanceof Blob || image instanceof URL;
+  if (isImage) return;
+  throw refuse(
+    `${path}.image is ${describeType(image)}, not bytes, a Blob, a data: URL or an address`,
+    "unsupported_content",
+  );
 }
 
 function checkToolCalls(calls: unknown, path: string, refuse: Refuse): void {

@@ -6,6 +6,7 @@
  */
 
 import { StreamError } from "../core/errors.ts";
+import { parseJson } from "../core/json_text.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type {
   CallOptions,
@@ -19,7 +20,7 @@ import { type ErrorContext, errorFromWire, readWireError } from "../transport/er
 import type { EventReader } from "../transport/event_reader.ts";
 import type { SseEvent } from "../transport/sse.ts";
 import { decodeJson, type Transport } from "../transport/transport.ts";
-import { firstChoice, parseFrame, textOf } from "./wire_choice.ts";
+import { firstChoice, textOf } from "./wire_choice.ts";
 import { PulledItems } from "./pulled_items.ts";
 import { decodeStats, decodeUsage, measureStreamStats } from "./usage.ts";
 
@@ -161,7 +162,7 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
       else if (pull.kind === "events") this.#takeEvents(pull.events);
       else this.#takeEnd(pull.unfinished);
     } catch (error) {
-      this.#fail(error);
+      this.#items.fail(error);
     }
     await this.#checkModel();
     if (this.#items.isOver) this.close();
@@ -178,12 +179,8 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
     } catch (error) {
       // Nothing of another model's answer is given out as this one's.
       this.#items.clear();
-      this.#fail(error);
+      this.#items.fail(error);
     }
-  }
-
-  #fail(error: unknown): void {
-    this.#items.fail(error);
   }
 
   #takeEvents(events: readonly SseEvent[]): void {
@@ -191,7 +188,7 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
       try {
         this.#takeEvent(event);
       } catch (error) {
-        return this.#fail(error);
+        return this.#items.fail(error);
       }
       if (this.#items.isOver) return;
     }
@@ -201,7 +198,7 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
     const { data } = event;
     if (data === "" || data.trim() === "") return;
     if (data.length < 32 && data.trim() === "[DONE]") return this.#takeDone();
-    const frame = parseFrame(data);
+    const frame = parseJson(data);
     if (event.event === "error" || (isRecord(frame) && frame.error !== undefined)) {
       this.#takeErrorFrame(event, frame);
     }

@@ -10,6 +10,7 @@
  */
 
 import { ApiError, isProviderError } from "../core/errors.ts";
+import { withoutUndefined } from "../core/fields.ts";
 import type {
   DownloadOptions,
   DownloadProgress,
@@ -22,7 +23,6 @@ import type { CallOptions, ModelInfo } from "../core/types.ts";
 import type { ErrorContext } from "../transport/error_mapping.ts";
 import { malformedResponse, type Transport } from "../transport/transport.ts";
 import { importSchemas } from "./schema_import.ts";
-import { withoutUndefined } from "./models.ts";
 
 /** First version with these routes. */
 export const MANAGEMENT_SINCE = "0.4.0";

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { withoutUndefined } from "../core/fields.ts";
 import { ApiError, isProviderError } from "../core/errors.ts";
 import type { CallOptions, LoadedInstance, ModelCapabilities, ModelInfo } from "../core/types.ts";
 import type { ErrorContext } from "../transport/error_mapping.ts";
@@ -246,16 +247,6 @@ function toModelInfo(
     ...known,
   };
   return withoutUndefined({ ...fields, capabilities }) as ModelInfo;
-}
-
-/** A copy without what is `undefined`. */
-export function withoutUndefined<T extends object>(
-  fields: T,
-): { [K in keyof T]: Exclude<T[K], undefined> } {
-  // A loop: `Object.fromEntries` takes six times as long, which a listing of hundreds shows.
-  const known: Partial<T> = {};
-  for (const key in fields) if (fields[key] !== undefined) known[key] = fields[key];
-  return known as { [K in keyof T]: Exclude<T[K], undefined> };
 }
 
 /** Some builds list a model several times: once is enough, with the copies and variants of all. */

@@ -15,6 +15,7 @@ import {
   type Refuse,
 } from "../core/request_checks.ts";
 import { checkHeaders, describe, describeType } from "../core/value_checks.ts";
+import { checkImage, REASONING } from "./chat_checks.ts";
 import { SAMPLING_RULES } from "./sampling.ts";
 
 const NUMBER_RULES: Readonly<Partial<Record<keyof ChatRequest, NumberRule>>> = {
@@ -65,7 +66,6 @@ const INTEGRATION_FIELDS = {
   plugin: new Set(["type", "id", "allowedTools"]),
   ephemeral_mcp: new Set(["type", "serverLabel", "serverUrl", "allowedTools", "headers"]),
 } as const satisfies Record<Exclude<ChatIntegration, string>["type"], ReadonlySet<string>>;
-const REASONING: ReadonlySet<unknown> = new Set(["off", "low", "medium", "high", "on"]);
 
 /** Refuses a request that cannot be sent. */
 export function checkChatRequest(request: unknown, refuse: Refuse): ChatRequest {
@@ -105,7 +105,7 @@ function checkInput(input: unknown, refuse: Refuse): void {
   for (const [index, part] of input.entries()) {
     const path = `input[${index}]`;
     if (!isRecord(part)) throw refuse(`${path} is ${describeType(part)}, not an object`);
-    const { type, content, image, mediaType } = part;
+    const { type, content } = part;
     if (type !== "text" && type !== "image") {
       throw refuse(`${path}.type is ${describe(type)}, not "text" or "image"`);
     }
@@ -117,15 +117,7 @@ function checkInput(input: unknown, refuse: Refuse): void {
       if (content === "") throw refuse(`${path}.content cannot be empty`);
       continue;
     }
-    checkName(`${path}.mediaType`, mediaType, refuse);
-    const isImage = typeof image === "string" || image instanceof Uint8Array ||
-      image instanceof Blob || image instanceof URL;
-    if (!isImage) {
-      throw refuse(
-        `${path}.image is ${describeType(image)}, not bytes, a Blob, a data: URL or an address`,
-        "unsupported_content",
-      );
-    }
+    checkImage(part, path, refuse);
   }
 }
 

@@ -13,6 +13,7 @@ import {
   withResponse,
 } from "../core/errors.ts";
 import type { ChatEvent, ChatResponse } from "../core/native_chat.ts";
+import { parseJson } from "../core/json_text.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { SchemaIssue } from "../core/schema.ts";
 import type { CallOptions, CallStatus, PartialAnswer } from "../core/types.ts";
@@ -25,7 +26,6 @@ import { decodeChatEvent } from "./native_chat_fields.ts";
 import { callsOfOutput, ChatTranscript } from "./native_chat_transcript.ts";
 import { measureStreamStats } from "./usage.ts";
 import { PulledItems } from "./pulled_items.ts";
-import { parseFrame } from "./wire_choice.ts";
 
 /** What a streamed chat is asked with. */
 export interface NativeChatStreamRequest {
@@ -134,7 +134,7 @@ export class NativeChatStream {
     const data = event.data.trim();
     if (data === "") return undefined;
     if (data === "[DONE]") throw this.#brokenOff();
-    const frame = parseFrame(data);
+    const frame = parseJson(data);
     const type = isRecord(frame) && typeof frame.type === "string" ? frame.type : event.event;
     // One without a kind is of a server that fails before it knows what is asked for.
     if (type === "error" || (type === "" && readWireError(frame) !== undefined)) {
@@ -228,7 +228,7 @@ export class NativeChatStream {
   }
 
   async #takeEnd(unfinished: SseEvent | undefined): Promise<void> {
-    const frame = parseFrame(unfinished?.data ?? "");
+    const frame = parseJson(unfinished?.data ?? "");
     // JSON that is whole was not cut, whatever is missing behind it.
     if (isRecord(frame) && frame.type === "chat.end") return await this.#takeAnswer(frame.result);
     throw this.#brokenOff();

@@ -7,6 +7,7 @@
  */
 
 import { StreamError } from "../core/errors.ts";
+import { parseJson } from "../core/json_text.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { ResponsesAnswer } from "../core/responses.ts";
 import type { ResponsesEvent } from "../core/responses_events.ts";
@@ -15,7 +16,7 @@ import { errorFromWire, readWireError, type WireError } from "../transport/error
 import type { EventReader } from "../transport/event_reader.ts";
 import type { SseEvent } from "../transport/sse.ts";
 import { decodeJson, type Transport, type TransportRequest } from "../transport/transport.ts";
-import { parseFrame, textOf } from "./wire_choice.ts";
+import { textOf } from "./wire_choice.ts";
 import {
   decodeResponse,
   decodeResponsesUsage,
@@ -124,7 +125,7 @@ export class ResponsesStream {
       else if (pull.kind === "events") this.#takeEvents(pull.events);
       else this.#takeEnd(pull.unfinished);
     } catch (error) {
-      this.#fail(error);
+      this.#items.fail(error);
     }
     await this.#checkModel();
     if (!this.#items.isOver) return;
@@ -142,7 +143,7 @@ export class ResponsesStream {
     } catch (error) {
       // Nothing of another model's answer is given out as this one's.
       this.#items.clear();
-      this.#fail(error);
+      this.#items.fail(error);
     }
   }
 
@@ -153,16 +154,12 @@ export class ResponsesStream {
     if (model !== "" && model !== this.#models.at(-1)) this.#models.push(model);
   }
 
-  #fail(error: unknown): void {
-    this.#items.fail(error);
-  }
-
   #takeEvents(events: readonly SseEvent[]): void {
     for (const event of events) {
       try {
         this.#takeEvent(event);
       } catch (error) {
-        return this.#fail(error);
+        return this.#items.fail(error);
       }
       if (this.#items.isOver) return;
     }
@@ -171,7 +168,7 @@ export class ResponsesStream {
   #takeEvent({ event: name, data }: SseEvent): void {
     if (data.trim() === "") return;
     if (data.length < 32 && data.trim() === "[DONE]") return this.#takeDone();
-    const frame = parseFrame(data);
+    const frame = parseJson(data);
     if (!isRecord(frame)) {
       // Whatever an `error` event holds, it is no part of the answer.
       if (name === "error") throw this.#errorOf({ message: data });

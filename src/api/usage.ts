@@ -4,6 +4,7 @@
  * @module
  */
 
+import { withoutUndefined } from "../core/fields.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { DraftStats, GenerationStats, Usage } from "../core/types.ts";
 
@@ -42,14 +43,14 @@ export function decodeChatUsage(stats: unknown): Usage | undefined {
 /** The `stats` of an answer; `undefined` where there are none: most versions send `{}`. */
 export function decodeStats(wire: unknown): GenerationStats | undefined {
   if (!isRecord(wire)) return undefined;
-  const draft = known<DraftStats>({
+  const draft: DraftStats = withoutUndefined({
     model: textOf(wire.draft_model),
     totalTokens: numberOf(wire.total_draft_tokens_count),
     acceptedTokens: numberOf(wire.accepted_draft_tokens_count),
     rejectedTokens: numberOf(wire.rejected_draft_tokens_count),
     ignoredTokens: numberOf(wire.ignored_draft_tokens_count),
   });
-  const stats = known<Omit<GenerationStats, "source">>({
+  const stats: Omit<GenerationStats, "source"> = withoutUndefined({
     tokensPerSecond: numberOf(wire.tokens_per_second),
     timeToFirstTokenMs: milliseconds(wire.time_to_first_token ?? wire.time_to_first_token_seconds),
     generationMs: milliseconds(wire.generation_time),
@@ -85,12 +86,6 @@ export function measureStreamStats(
   const isSpeed = tokensPerSecond !== undefined && generationMs >= SHORTEST_GENERATION_MS &&
     tokensPerSecond <= HIGHEST_TOKENS_PER_SECOND;
   return { ...(isSpeed ? { tokensPerSecond } : {}), timeToFirstTokenMs, ...rest };
-}
-
-function known<T extends object>(fields: { [K in keyof T]: T[K] | undefined }): T {
-  return Object.fromEntries(
-    Object.entries(fields).filter(([, value]) => value !== undefined),
-  ) as T;
 }
 
 function milliseconds(seconds: unknown): number | undefined {

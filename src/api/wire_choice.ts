@@ -1,5 +1,5 @@
 /**
- * What answers of several routes have in common: events that are JSON, a list of choices, and text in them.
+ * What answers of several routes have in common: a list of choices, and text in them.
  *
  * @module
  */
@@ -21,13 +21,4 @@ export function textOf(value: unknown): string {
   return value.map((part) => isRecord(part) && typeof part.text === "string" ? part.text : "").join(
     "",
   );
-}
-
-/** The JSON of an event; `undefined` when it is none. */
-export function parseFrame(data: string): unknown {
-  try {
-    return JSON.parse(data);
-  } catch {
-    return undefined;
-  }
 }

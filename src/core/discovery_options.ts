@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isRecord } from "./request_checks.ts";
 import { normalizeBaseUrl } from "./base_url.ts";
 import { ConfigurationError } from "./errors.ts";
 import { describeUnknownField } from "./fields.ts";
@@ -77,7 +78,7 @@ export function resolveDiscoveryOptions(options: ServiceDiscoveryOptions): Disco
     );
   }
   resolveHealthCheck(healthCheck);
-  if (env !== undefined && !isObject(env)) {
+  if (env !== undefined && !isRecord(env)) {
     throw discoveryError(`env is ${describe(env)}, not an object of variables`);
   }
   if (fetch !== undefined && typeof fetch !== "function") {
@@ -146,20 +147,16 @@ export function normalizeEndpoint(type: ServiceType, value: unknown, name = "end
 
 /** Refuses options that are no object or that nobody reads. */
 export function checkOptions(name: string, value: unknown, known: readonly string[]): void {
-  if (!isObject(value)) throw discoveryError(`${name} is ${describe(value)}, not an object`);
+  if (!isRecord(value)) throw discoveryError(`${name} is ${describe(value)}, not an object`);
   const unknown = describeUnknownField(value, new Set(known), "option");
   if (unknown !== undefined) throw discoveryError(unknown);
 }
 
 function checkCandidate(value: unknown, index: number): ServiceCandidate {
   const name = `candidates[${index}]`;
-  if (!isObject(value)) throw discoveryError(`${name} is ${describe(value)}, not an object`);
+  if (!isRecord(value)) throw discoveryError(`${name} is ${describe(value)}, not an object`);
   const unknown = describeUnknownField(value, new Set(["type", "endpoint"]), "field");
   if (unknown !== undefined) throw discoveryError(`${name} has an ${unknown}`);
   const type = checkServiceType(value.type, `the type of ${name}`);
   return { type, endpoint: normalizeEndpoint(type, value.endpoint, `the endpoint of ${name}`) };
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

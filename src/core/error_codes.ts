@@ -284,3 +284,9 @@ export function defaultHint(code: KnownCode, service: string | undefined): strin
   const other = service === undefined || service === "LM Studio" ? undefined : OTHER_HINTS[code];
   return other ?? ERROR_CODES[code].hint;
 }
+
+/** What to do where only newer versions of a server have a route. @param since the first of them. */
+export function tooOldHint(service: string, since: string): string {
+  return `Update ${service}: version ${since} is the first with this route. If yours is not older, ` +
+    "check the base URL.";
+}

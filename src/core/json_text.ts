@@ -1,5 +1,5 @@
 /**
- * What a server sent, as JSON again.
+ * JSON that a server sent: read, and written again.
  *
  * @module
  */
@@ -16,5 +16,14 @@ export function jsonText(value: unknown): string {
     return JSON.stringify(value) ?? "";
   } catch {
     return TOO_DEEP;
+  }
+}
+
+/** The value of a JSON text; undefined when it is none. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }

@@ -5,6 +5,7 @@
  */
 
 import { MANAGEMENT_SINCE } from "../api/management.ts";
+import { tooOldHint } from "../core/error_codes.ts";
 import { ApiError } from "../core/errors.ts";
 import type { ServerModels } from "./server_models.ts";
 
@@ -17,8 +18,6 @@ export function checkManagement(server: ServerModels, action: string): void {
     service,
     endpoint: config.baseUrl,
     attempts: 0,
-    hint:
-      `Update ${service}: version ${MANAGEMENT_SINCE} is the first with this route. If yours is not older, ` +
-      "check the base URL.",
+    hint: tooOldHint(service, MANAGEMENT_SINCE),
   });
 }

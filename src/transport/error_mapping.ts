@@ -5,7 +5,9 @@
  * @module
  */
 
-import { defaultHint, ERROR_CODES } from "../core/error_codes.ts";
+import { parseJson } from "../core/json_text.ts";
+import { isRecord } from "../core/request_checks.ts";
+import { defaultHint, ERROR_CODES, tooOldHint } from "../core/error_codes.ts";
 import {
   type AnyProviderError,
   ApiError,
@@ -20,9 +22,7 @@ import { parseRetryAfter } from "../core/retry.ts";
 import type { PartialAnswer } from "../core/types.ts";
 import {
   interpret,
-  isRecord,
   type Meaning,
-  parseJson,
   readRecord,
   readWireError,
   salvageWireError,
@@ -211,9 +211,7 @@ function forRoute(
   return {
     ...meaning,
     code: "unsupported_by_server",
-    hint:
-      `Update ${service}: version ${since} is the first with this route. If yours is not older, ` +
-      "check the base URL.",
+    hint: tooOldHint(service, since),
   };
 }
 

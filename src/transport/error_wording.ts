@@ -8,6 +8,8 @@
  */
 
 import type { KnownCode } from "../core/error_codes.ts";
+import { parseJson } from "../core/json_text.ts";
+import { isRecord } from "../core/request_checks.ts";
 import { readContextNumbers } from "./context_numbers.ts";
 
 /** An error as it was on the wire, in whichever shape. */
@@ -400,15 +402,6 @@ function salvageField(text: string, name: string): string | undefined {
 
 // --- Values -----------------------------------------------------------------------------------
 
-/** The value of a JSON text; undefined when it is none. */
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
 /** The text that a piece of a JSON string stands for, one level of it. */
 export function unescapeJson(text: string): string {
   return text.replace(
@@ -418,10 +411,6 @@ export function unescapeJson(text: string): string {
         ? String.fromCharCode(parseInt(hex, 16))
         : { n: "\n", r: "\r", t: "\t" }[character] ?? character,
   );
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isKey(value: unknown): value is string | number {

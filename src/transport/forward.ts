@@ -5,12 +5,13 @@
  * @module
  */
 
+import { parseJson } from "../core/json_text.ts";
+import { isRecord } from "../core/request_checks.ts";
 import { InvalidRequestError } from "../core/errors.ts";
 import type { RetryPolicy } from "../core/retry.ts";
 import { readBody } from "./body.ts";
 import { Call, type CallLimit, type OriginState, type ServerSettings } from "./call.ts";
 import { errorFromUndecodable, readWireError } from "./error_mapping.ts";
-import { isRecord, parseJson } from "./error_wording.ts";
 import { EventReader, isEventStream } from "./event_reader.ts";
 import { bytesBody, eventsBody } from "./forwarded_body.ts";
 import { withBase64Vectors } from "./forwarded_vectors.ts";

@@ -5,10 +5,11 @@
  * @module
  */
 
+import { parseJson } from "../core/json_text.ts";
+import { isRecord } from "../core/request_checks.ts";
 import { StreamError } from "../core/errors.ts";
 import type { Call } from "./call.ts";
 import { errorFromUndecodable } from "./error_mapping.ts";
-import { isRecord, parseJson } from "./error_wording.ts";
 import type { EventReader, Pull } from "./event_reader.ts";
 import type { SseEvent } from "./sse.ts";
 import { startTimer, untilAborted } from "./timers.ts";

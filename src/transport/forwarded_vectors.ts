@@ -6,7 +6,7 @@
  * @module
  */
 
-import { isRecord } from "./error_wording.ts";
+import { isRecord } from "../core/request_checks.ts";
 
 const BYTES_PER_CALL = 8192;
 
