@@ -68,7 +68,7 @@ export function createRedactor(
     for (const secret of hidden) markSecret(text, secret, marks);
     const spelled = spell(text);
     markWords(text, spelled, prompts, marks);
-    markEchoes(spelled, prompts.plain, marks);
+    markEchoes(spelled, prompts.folded, marks);
     return render(text.slice(0, shownLength), marks);
   };
   return (text) => {
@@ -152,7 +152,8 @@ function spell(text: string): Spelled {
 
 /** What is looked for of the prompts, all in plain spelling. */
 interface Prompts {
-  readonly plain: readonly string[];
+  /** Without case: folded once, and not again for each text that is masked. */
+  readonly folded: readonly string[];
   /** Whole prompts that are too short for an echo of a part. */
   readonly words: ReadonlySet<string>;
   /** Whole lines of prompts, as short. */
@@ -178,7 +179,11 @@ function readPrompts(prompts: readonly string[]): Prompts {
       if (isShort(word)) lines.add(word);
     }
   }
-  return { plain, words: new Set(plain.map((text) => text.trim()).filter(isShort)), lines };
+  return {
+    folded: plain.map(foldCase),
+    words: new Set(plain.map((text) => text.trim()).filter(isShort)),
+    lines,
+  };
 }
 
 function unescapePercent(text: string): string {
@@ -296,7 +301,7 @@ function markEchoes(
   // By the low bits of the hash: most stretches of a prompt are not in the text, and this is cheaper to ask.
   const mayHave = new Uint8Array(2 ** 16);
   const folded = foldCase(text);
-  forEachStretch(text, (hash, start) => {
+  forEachStretch(folded, (hash, start) => {
     mayHave[hash & 0xffff] = 1;
     const others = starts.get(hash);
     if (others === undefined) starts.set(hash, [start]);
@@ -308,7 +313,7 @@ function markEchoes(
       if (mayHave[hash & 0xffff] === 0) return;
       const others = starts.get(hash);
       if (others === undefined) return;
-      const stretch = foldCase(prompt.slice(at, at + ECHO_LENGTH));
+      const stretch = prompt.slice(at, at + ECHO_LENGTH);
       const found = others.filter((start) => folded.startsWith(stretch, start));
       for (const start of found) marks.fill(1, from[start], ends[start + ECHO_LENGTH - 1]);
       // Once is enough: a line of dashes would be found at each of its places, in each of its places.
@@ -317,20 +322,15 @@ function markEchoes(
   }
 }
 
-/** Calls back with a hash of each stretch of `ECHO_LENGTH` characters, whatever its case, and where it starts. */
+/** Calls back with a hash of each stretch of `ECHO_LENGTH` characters, and where it starts. */
 function forEachStretch(text: string, callback: (hash: number, start: number) => void): void {
   let hash = 0;
   for (let at = 0; at < text.length; at++) {
-    const leaving = at < ECHO_LENGTH ? 0 : foldedCode(text, at - ECHO_LENGTH);
-    hash = Math.imul(hash - Math.imul(leaving, OLDEST_FACTOR), HASH_FACTOR) + foldedCode(text, at) |
+    const leaving = at < ECHO_LENGTH ? 0 : text.charCodeAt(at - ECHO_LENGTH);
+    hash = Math.imul(hash - Math.imul(leaving, OLDEST_FACTOR), HASH_FACTOR) + text.charCodeAt(at) |
       0;
     if (at >= ECHO_LENGTH - 1) callback(hash, at - ECHO_LENGTH + 1);
   }
-}
-
-function foldedCode(text: string, at: number): number {
-  const code = text.charCodeAt(at);
-  return code >= 65 && code <= 90 ? code + 32 : code;
 }
 
 function collectPrompts(body: unknown): string[] {
