@@ -8,7 +8,7 @@ import { SERVICE_NAMES } from "../core/discovery_options.ts";
 import { type AnyProviderError, isProviderError, NetworkError } from "../core/errors.ts";
 import type { ServiceCandidate, ServiceType } from "../core/services.ts";
 import { proxyHint } from "../transport/proxy_hint.ts";
-import { actionOf } from "./probes.ts";
+import { actionOf, STRANGE_CODES } from "./probes.ts";
 
 /** A candidate that was tried in vain. */
 export interface FailedCandidate {
@@ -23,9 +23,6 @@ const START: Readonly<Record<ServiceType | "any", string>> = {
   any: "Start LM Studio's with `lms server start` or Ollama's with `ollama serve`, or give its " +
     "address in LMSTUDIO_BASE_URL or OLLAMA_HOST.",
 };
-
-/** Something answers, but it is something else. */
-const STRANGE_CODES: ReadonlySet<string> = new Set(["not_lm_studio", "unexpected_endpoint"]);
 
 /** No server of this type, or of any. `cause` has the error of each candidate. */
 export function serviceNotFound(

@@ -10,6 +10,7 @@ import { builtinModule } from "./runtime.ts";
 
 interface FileSystem {
   statSync(path: string): { isDirectory(): boolean };
+  readdirSync(path: string): string[];
 }
 
 interface DenoPermissions {
@@ -33,6 +34,16 @@ export function isFolder(path: string): boolean {
     return builtinModule<FileSystem>("node:fs")?.statSync(path).isDirectory() ?? false;
   } catch {
     return false;
+  }
+}
+
+/** The names in a folder, in their order; none where it may not be read. */
+export function listFolder(path: string): string[] {
+  if (!mayRead(path)) return [];
+  try {
+    return builtinModule<FileSystem>("node:fs")?.readdirSync(path).sort() ?? [];
+  } catch {
+    return [];
   }
 }
 

@@ -60,11 +60,13 @@ export class ServerModels {
     config: ResolvedConfig,
     dialect: Dialect,
     env: Readonly<Record<string, string | undefined>> | undefined,
+    unauthorizedHint?: string,
   ) {
     this.config = config;
     this.service = dialect.service;
     this.#dialect = dialect;
-    this.transport = new Transport({ ...config, service: dialect.service, env });
+    const { service } = dialect;
+    this.transport = new Transport({ ...config, service, env, unauthorizedHint });
     this.#lister = new ModelLister(this.transport, dialect.listings, dialect.provider);
     this.#cache = new ModelCache((options) => this.#lister.list(options));
   }

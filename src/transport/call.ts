@@ -42,6 +42,8 @@ export interface ServerSettings {
   readonly maxRetries: number;
   /** Replaces the process's environment, for hints about proxies. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+  /** What to do about `unauthorized`, where the code's own hint does not help. */
+  readonly unauthorizedHint?: string | undefined;
   /** Shown the body of each answer that is an error, as it came. */
   readonly onErrorBody?: ((status: number, bodyText: string) => void) | undefined;
 }
@@ -220,7 +222,7 @@ export class Call {
 
   /** What every error of this call says. */
   context(): ErrorContext {
-    const { baseUrl, service, env } = this.#server;
+    const { baseUrl, service, env, unauthorizedHint } = this.#server;
     return {
       action: this.#request.action,
       service,
@@ -231,6 +233,7 @@ export class Call {
       since: this.#request.since,
       onMissingRoute: () => this.#rememberMissingRoute(),
       notFoundHint: this.#request.notFoundHint,
+      unauthorizedHint,
       redact: this.#redact,
       partial: this.#request.partial?.(),
       // Every answer has a context, few become an error: the environment is read only for those.
