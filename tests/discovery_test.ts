@@ -392,6 +392,16 @@ const OLLAMA_HOSTS: Record<string, string | undefined> = {
   "::1": "http://[::1]:11434",
   "[::]:8080": "http://[::1]:8080",
   ' "nas:8080" ': "http://nas:8080",
+  "“nas”": "http://nas:11434",
+  "nas/api": "http://nas:11434",
+  "http://nas:11434/api/tags": "http://nas:11434",
+  "http://nas:11434/v1/chat/completions": "http://nas:11434",
+  "nas/models": "http://nas:11434",
+  "https://nas/ollama/api/": "https://nas/ollama",
+  "http://http://nas": undefined,
+  "${OLLAMA}": undefined,
+  "*:11434": undefined,
+  "undefined": undefined,
   "ftp://nas": undefined,
   "nas:port": undefined,
   "nas:99999": undefined,
@@ -404,6 +414,22 @@ for (const [text, endpoint] of Object.entries(OLLAMA_HOSTS)) {
     assertEquals(parseOllamaHost(text), endpoint);
   });
 }
+
+Deno.test("candidates: LOCAL_ENDPOINT is read as a base URL is, and refused as one is", async () => {
+  for (
+    const written of ['"10.0.0.9"', "http://10.0.0.9:1234/api", "10.0.0.9/v1/chat/completions"]
+  ) {
+    const asked = await candidatesOf({ env: { LOCAL_ENDPOINT: written } });
+    assertEquals(asked[0], "http://10.0.0.9:1234 lmstudio-greeting");
+  }
+  for (const written of ["http://http://nas", "$NAS", "null", "*:1234"]) {
+    const error = assertThrows(
+      () => new ServiceDiscovery({ env: { LOCAL_ENDPOINT: written } }),
+      ConfigurationError,
+    );
+    assertStringIncludes(error.message, "variable LOCAL_ENDPOINT ");
+  }
+});
 
 Deno.test("candidates: an unreadable OLLAMA_HOST gives way", async () => {
   const asked = await candidatesOf({ env: { OLLAMA_HOST: "a b", OLLAMA_ENDPOINT: "nas" } });

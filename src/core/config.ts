@@ -8,6 +8,7 @@
 import { ConfigurationError } from "./errors.ts";
 import { describeUnknownField } from "./fields.ts";
 import { isRecord } from "./request_checks.ts";
+import { unquote } from "./quotes.ts";
 import type { ResponsesAnswer } from "./responses.ts";
 import { freezeWithoutSecrets, mask, SECRET_KEYS } from "./secret_settings.ts";
 import type { ServiceDiscoveryOptions, ServiceFinder } from "./services.ts";
@@ -369,7 +370,7 @@ function findVariable(
       ? `variable ${variable}`
       : `variable ${variable} of ${fileName}`;
     if (typeof written !== "string") throw configurationError(`${name} is not text`);
-    const text = written.trim();
+    const text = unquote(written);
     if (text === "") continue;
     return {
       source,

@@ -6,6 +6,7 @@
 
 import { normalizeBaseUrl } from "../core/base_url.ts";
 import { discoveryError, normalizeEndpoint } from "../core/discovery_options.ts";
+import { unquote } from "../core/quotes.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { ServiceCandidate, ServiceInfo, ServiceType } from "../core/services.ts";
 import { isFolder, listFolder, readIfPermitted } from "../platform/permitted_files.ts";
@@ -88,7 +89,7 @@ export function readPreference(env: Environment): ServiceType | undefined {
 
 /** A variable's text; empty means absent. */
 export function readVariable(env: Environment, name: string): string | undefined {
-  return env[name]?.trim() || undefined;
+  return unquote(env[name] ?? "") || undefined;
 }
 
 /** Available before degraded before the rest; then the preferred type; then in their order. */
@@ -138,7 +139,7 @@ function ollamaEndpoint(env: Environment): string | undefined {
  * @see https://github.com/ollama/ollama/blob/main/envconfig/config.go
  */
 export function parseOllamaHost(text: string): string | undefined {
-  const host = text.trim().replace(/^["']+|["']+$/g, "").trim();
+  const host = unquote(text.trim().replace(/^["']+|["']+$/g, ""));
   if (host === "") return undefined;
   const result = normalizeBaseUrl(host.replace(/^(\w+:\/\/)?(?=:\d)/, "$1127.0.0.1"), OLLAMA_PORT);
   return result.problem === undefined ? toThisMachine(result.url) : undefined;
