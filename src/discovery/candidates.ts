@@ -29,6 +29,11 @@ const OLLAMA_DEFAULT: ServiceCandidate = { type: "ollama", endpoint: "http://127
 const OLLAMA_PORT = 11434;
 const TYPES: readonly ServiceType[] = ["lmstudio", "ollama"];
 
+/** The addresses that LM Studio's own files name, and its usual one. */
+export function localCandidates(env: Environment): string[] {
+  return [...lmstudioOfThisUser(env), LMSTUDIO_DEFAULT].map(({ endpoint }) => endpoint);
+}
+
 /** Lists the candidates anew at each call: LM Studio's port may change while we run. */
 export type CandidateSource = () => ServiceCandidate[];
 

@@ -5,6 +5,7 @@
  */
 
 import { SERVICE_NAMES } from "../core/discovery_options.ts";
+import { defaultHint, isKnownCode } from "../core/error_codes.ts";
 import { type AnyProviderError, isProviderError, NetworkError } from "../core/errors.ts";
 import type { ServiceCandidate, ServiceType } from "../core/services.ts";
 import { proxyHint } from "../transport/proxy_hint.ts";
@@ -64,6 +65,8 @@ function hintFor(
   const hints = isAutomatic
     ? [start]
     : [start, "LOCAL_AUTO_DISCOVER=false: only configured addresses are tried."];
+  const likely = failures.map(({ error }) => likelyCause(error)).find((hint) => hint !== "");
+  if (likely !== undefined) hints.push(likely);
   const strangers = failures.filter(({ error }) =>
     isProviderError(error) && STRANGE_CODES.has(error.code)
   );
@@ -74,6 +77,12 @@ function hintFor(
   const proxy = failures.map(({ candidate }) => proxyHint(candidate.endpoint, env))
     .find((hint) => hint?.startsWith("HTTP_PROXY"));
   return [...hints, ...(proxy === undefined ? [] : [proxy])].join(" ");
+}
+
+/** What the error of a candidate knows of its cause, beside what is said of all of them. */
+function likelyCause(error: unknown): string {
+  if (!isProviderError(error, "network") || !isKnownCode(error.code)) return "";
+  return error.hint.replace(defaultHint(error.code, error.service), "").trim();
 }
 
 function allowAll(failures: readonly FailedCandidate[]): string {

@@ -220,7 +220,9 @@ function noAnswer(target: ServiceCandidate, timeoutMs: number): TimeoutError {
       timeoutMs,
       service: SERVICE_NAMES[target.type],
       endpoint: target.endpoint,
-      hint: "Check the address, and that nothing between here and there swallows the connection.",
+      hint: `Check the address, that it is ${
+        SERVICE_NAMES[target.type]
+      } that listens there, and that nothing in between swallows the connection.`,
     },
   );
 }
