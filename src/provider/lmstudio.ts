@@ -125,7 +125,8 @@ export class LMStudioProvider implements ModelProvider {
 
   /**
    * A provider for the LM Studio that is found: at the configured address, the one in LM Studio's own settings,
-   * or 127.0.0.1:1234, in this order.
+   * or 127.0.0.1:1234, in this order. Token and headers go to the configured address only or, where none is
+   * configured, to a server on this machine.
    *
    * @param options as for the constructor; `discovery` says how to look.
    * @throws {NetworkError} code `service_not_found`, with what was tried and why each failed; or
