@@ -7,6 +7,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { bundleForBrowsers } from "./bundle.ts";
 import { fail, must, type Outcome, run } from "./command.ts";
+import { pack } from "./pack.ts";
 
 const HERE = fileURLToPath(new URL("./", import.meta.url));
 const ROOT = new URL("../../", import.meta.url);
@@ -122,7 +123,7 @@ async function readNames(): Promise<Record<string, string[]>> {
 
 async function installPackage(entries: string[]): Promise<void> {
   const tarball = `${project}/package.tgz`;
-  await must([DENO, "pack", "--allow-dirty", "--output", tarball], { cwd: fileURLToPath(ROOT) });
+  await pack(tarball);
   const manifest = JSON.stringify({ private: true, type: "module" });
   await Deno.writeTextFile(`${project}/package.json`, manifest);
   await must(["npm", "install", "--no-audit", "--no-fund", tarball, ...DEV_PACKAGES], {
