@@ -1,5 +1,5 @@
 /** The AI SDK's provider for OpenAI-style servers on what `toOpenAI()` gives. */
-import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import { createOpenAICompatible } from "npm:@ai-sdk/openai-compatible@^3.0.92";
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { LMStudioProvider } from "../mod.ts";
 import { createFakeLMStudio } from "../src/testing/mod.ts";
