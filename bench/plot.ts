@@ -29,7 +29,7 @@ export function drawPlot(standings: readonly Standing[]): string {
 <title id="title">What @patinox/lmstudio takes of each bar</title>
 <rect width="${WIDTH}" height="${height}" fill="#fff"/>
 <text x="12" y="22" font-size="15" font-weight="bold">What @patinox/lmstudio takes of each bar</text>
-<text x="12" y="40" fill="#555">Less is better. Thin lines: 95 % interval of the median.</text>
+<text x="12" y="40" fill="#555">Less is better. Thin lines: interval of the median.</text>
 ${parts.join("\n")}
 ${bar}
 </svg>

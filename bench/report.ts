@@ -79,7 +79,9 @@ function formatConditions({ command, date, versions, runtimes, rounds }: Results
     ...runtimes.map(({ name, version }) => `${name.replace(/\d+$/, "")} ${version}`),
     ...Object.entries(versions).map(([name, version]) => `${name} ${version}`),
   ];
-  return `Measured on ${date} by \`${command}\`, ${rounds} rounds: ${names.join(", ")}.`;
+  return `Measured on ${date} by \`${command}\`, ${rounds} round${rounds === 1 ? "" : "s"}: ${
+    names.join(", ")
+  }.`;
 }
 
 function formatBars(results: Results, rows: readonly Row[]): string {

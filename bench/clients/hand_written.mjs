@@ -45,7 +45,3 @@ export function embeddings(url) {
 export function listing(url) {
   return async () => (await (await fetch(`${url}/v1/models`)).json()).data.length;
 }
-
-export function fullListing(url) {
-  return async () => (await (await fetch(`${url}/api/v1/models`)).json()).models.length;
-}
