@@ -2,10 +2,17 @@
  * The AI SDK on what `toOpenAI()` gives: its provider for OpenAI-style servers, with each setting that
  * docs/openai-clients.md gives it and without, and its provider for OpenAI, which does not do.
  */
-import { createOpenAI } from "@ai-sdk/openai";
-import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import { createOpenAI } from "npm:@ai-sdk/openai@^4.0.118";
+import { createOpenAICompatible } from "npm:@ai-sdk/openai-compatible@^3.0.92";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { generateText, type LanguageModel, Output, stepCountIs, streamText, tool } from "ai";
+import {
+  generateText,
+  type LanguageModel,
+  Output,
+  stepCountIs,
+  streamText,
+  tool,
+} from "npm:ai@^7.0.173";
 import * as z from "zod";
 import { LMStudioProvider } from "../mod.ts";
 import { createFakeLMStudio, type FakeLMStudioOptions } from "../src/testing/mod.ts";

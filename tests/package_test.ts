@@ -102,3 +102,11 @@ Deno.test("every entry of deno.json is a file that is published", async () => {
     assert((await Deno.stat(new URL(path, ROOT))).isFile, path);
   }
 });
+
+Deno.test("deno.json imports no package from npm but zod: Deno would download it with the demo", async () => {
+  const { imports } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
+  const packages = Object.entries<string>(imports).filter(([, target]) =>
+    target.startsWith("npm:")
+  );
+  assertEquals(packages.map(([name]) => name), ["zod"]);
+});
