@@ -32,6 +32,7 @@ const OPTIONS: Fields<FakeLMStudioOptions> = {
   tokenMs: true,
   streamHeaders: true,
   reasoningField: true,
+  callArguments: true,
   substitution: true,
   cors: true,
   faults: true,
@@ -127,6 +128,7 @@ const AMOUNTS = [
 const CHOICES: Readonly<Record<string, readonly string[]>> = {
   streamHeaders: ["at-once", "at-first-token"],
   reasoningField: ["reasoning_content", "reasoning", "think-tags"],
+  callArguments: ["everywhere", "done-only", "deltas-only"],
   at: ["headers", "start", "body", "finish", "end"],
 };
 

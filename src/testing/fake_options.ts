@@ -50,6 +50,13 @@ export interface FakeLMStudioOptions {
   streamHeaders?: "at-once" | "at-first-token" | undefined;
   /** Where reasoning is put. Before 0.3.9 always `"think-tags"`. @default {"reasoning_content"} */
   reasoningField?: "reasoning_content" | "reasoning" | "think-tags" | undefined;
+  /**
+   * Where a streamed response tells a call's arguments. `"done-only"`: in `function_call_arguments.done`, and every item
+   * says `{}`. `"deltas-only"`: in deltas, and what comes after them says nothing. Both were seen with other versions
+   * and models.
+   * @default {"everywhere": in `function_call_arguments.done` and in the items, without deltas}
+   */
+  callArguments?: "everywhere" | "done-only" | "deltas-only" | undefined;
   /** Whether the one loaded model answers, with 200, for a model nobody has. @default {true} */
   substitution?: boolean | undefined;
   /** Whether the native chat may use plugins and MCP servers; else it answers 403. @default {true} */
@@ -149,7 +156,7 @@ export interface FakeToolCall {
   name: string;
   /** JSON text as it is, or a value to be written as JSON. @default {{}} */
   arguments?: unknown;
-  /** Id of the call. @default {nine digits} */
+  /** Id of the call. @default {nine digits; in responses `call_` and sixteen} */
   id?: string | undefined;
 }
 
