@@ -321,6 +321,71 @@ const CATALOGUE: Record<string, Expected> = {
   },
   "images_unsupported.json": { by: [400], code: "unsupported_content" },
   "images_url.json": { by: [400], code: "unsupported_content", hint: "PNG or JPEG" },
+  "images_add_on.json": {
+    by: [400, 200, 500, "frame"],
+    code: "unsupported_content",
+    hint: "sees images",
+  },
+  "images_invalid.json": {
+    by: [400, 200, "frame"],
+    code: "unsupported_content",
+    hint: "PNG or JPEG",
+  },
+  "schema_type.json": {
+    by: [400, 200, 500, "frame"],
+    code: "unsupported_response_format",
+    hint: "grammar",
+  },
+  "schema_conversion.json": {
+    by: [400, 200, "frame"],
+    code: "unsupported_response_format",
+    state: "JSON schema conversion failed: Unrecognized schema: true",
+    hint: "a tool's parameters",
+  },
+  "schema_ref.json": {
+    by: [400, 500, "frame"],
+    code: "unsupported_response_format",
+    state: "unsupported $ref #",
+  },
+  "schema_pattern.json": { by: [400, 200, "frame"], code: "unsupported_response_format" },
+  "engine_mlx_stop.json": { by: [400, 200, 500, "frame"], code: "server_error" },
+  "engine_mlx_index.json": { by: [400, 200, "frame"], code: "server_error" },
+  "engine_prediction_error.json": { by: [400, 200, "frame"], code: "server_error" },
+  "load_cancelled.json": {
+    by: [400, 404, 200, "frame"],
+    code: "model_unloaded",
+    hint: "Send the request again",
+  },
+  "unloaded_in_queue.json": { by: [400, 200, "frame"], code: "model_unloaded" },
+  "model_cannot_find.json": { by: [400, 404, 200, "frame"], code: "model_not_found" },
+  "model_does_not_exist.json": { by: [400, 404, 200, "frame"], code: "model_not_found" },
+  "mcp_not_public.json": {
+    by: [400, 500, 200, "frame"],
+    code: "invalid_request",
+    state: "non-public address",
+    hint: "mcp.json",
+  },
+  "mcp_server_url.json": {
+    by: [400, 200, "frame"],
+    code: "invalid_request",
+    state: "tools: Tool for MCP server 'files'",
+    hint: "fromMcpTool()",
+  },
+  "plugin_not_found.json": {
+    by: [400, 500, 200, "frame"],
+    code: "invalid_request",
+    hint: "mcp/<name>",
+  },
+  "download_quantization.json": {
+    by: [400, 501, 200, "frame"],
+    code: "unsupported_by_server",
+    hint: "Leave `quantization` out",
+  },
+  "param_named.json": {
+    by: [400, 200, "frame"],
+    code: "invalid_request",
+    state: "top_p: Expected number, received string",
+  },
   "embeddings_input.json": { by: [400], code: "invalid_request", hint: "input" },
   "embeddings_empty.json": { by: [400, 500], code: "invalid_request", hint: "empty" },
 
@@ -500,6 +565,122 @@ Deno.test("case, quotes, numbers, line breaks and cuts do not change the meaning
   for (const [code, texts] of same) {
     for (const text of texts) assertEquals(fromText(text, 400).code, code, text);
   }
+});
+
+Deno.test("wordings of one kind have one meaning, whatever engine, version or case they come from", async (t) => {
+  const kinds: [KnownCode, hint: string, string[]][] = [
+    ["unsupported_content", "sees images", [
+      "This model does not support image inputs",
+      "Images are not supported by the loaded model",
+      "image input is not supported - hint: if this is unexpected, you may need to provide the mmproj",
+      "ValueError: VISION ADD-ON IS NOT LOADED, but images were provided",
+      "The vision adapter was not found for this model",
+      "qwen3 is not a vision model",
+    ]],
+    ["unsupported_content", "PNG or JPEG", [
+      "Invalid image detected at index 12",
+      "Error in iterating prediction stream: UnidentifiedImageError: cannot identify image file",
+      "Failed to decode the image",
+      "Corrupted image",
+    ]],
+    ["unsupported_response_format", "grammar", [
+      "JSON Schema Conversion failed: Unrecognized schema: {}",
+      'ValueError: "type" must be a string',
+      "pattern must start with \`^\` and end with \`$\`",
+      "Error in iterating prediction stream: NotImplementedError: Unsupported JSON schema",
+      "Failed to convert JSON schema to a grammar",
+      "Invalid schema for response_format 'answer'",
+    ]],
+    ["server_error", "Try again", [
+      "Error in iterating prediction stream: RuntimeError: [metal::malloc] failed",
+      "ERROR IN ITERATING PREDICTION STREAM: AssertionError: ",
+      "Received prediction-error: null",
+    ]],
+    ["model_unloaded", "Send the request again", [
+      "Failed to load model. Error: Operation cancelled.",
+      'Error: Failed to load "qwen/qwen3-8b": the load was canceled',
+      "Model loading was cancelled",
+      "Loading of qwen/qwen3-8b has been canceled",
+    ]],
+    ["model_not_found", "listModels()", [
+      "cannot find model 'x/y'",
+      "Could not find the model \`x/y\`",
+      "The model \`x/y\` does not exist",
+      "Model with id x/y doesn't exist.",
+      "No such model: x",
+    ]],
+    ["invalid_request", "mcp.json", [
+      "URL resolves to a non-public address.",
+      "Unable to connect to remote MCP server 'a'. We only allow public addresses.",
+      "Tool for MCP server 'x' requires a non-empty \"server_url\" field",
+    ]],
+    ["invalid_request", "mcp/<name>", [
+      "Cannot find plugin 'mcp/files'",
+      "Invalid plugin identifier: files",
+      "Plugin with identifier 'a/b' is not installed",
+      "The plugin 'a/b' does not exist",
+    ]],
+    ["invalid_tool_schema", "parameters", ["Invalid schema for function 'get_weather'"]],
+  ];
+  for (const [code, hint, texts] of kinds) {
+    for (const text of texts) {
+      await t.step(text, () => {
+        for (const status of [400, 500, 200, undefined]) {
+          const error = fromText(text, status);
+          assertEquals(error.code, code);
+          assertStringIncludes(error.hint, hint);
+          assertEquals(error.retriable, RETRIABLE.includes(code));
+        }
+      });
+    }
+  }
+});
+
+Deno.test("words that only resemble those mean what they say", () => {
+  const cases: [string, KnownCode][] = [
+    ["Failed to load model. Error: exit code 1", "model_load_failed"],
+    ["Could not connect to plugin 'mcp/files'.", "invalid_request"],
+    ["Cannot find model of instance reference abc", "model_unloaded"],
+    [
+      "Error in iterating prediction stream: ValueError: The number of tokens exceeds the context length",
+      "context_overflow",
+    ],
+  ];
+  for (const [text, code] of cases) assertEquals(fromText(text, 400).code, code, text);
+  // What a tool server said to a plugin is not what LM Studio says.
+  const quoted = { type: "mcp_connection_error", message: "MCP server 'a' said: model not found" };
+  assertEquals(errorFromWire(quoted, 400, context()).code, "server_error");
+});
+
+Deno.test("a schema that is refused is that of the tools where the request has no other", () => {
+  const text = "JSON schema conversion failed: Unrecognized schema: true";
+  for (const message of [text, "Failed to initialize samplers: failed to parse grammar"]) {
+    const error = errorFromWire({ message }, 400, context({ hasToolSchemasAlone: true }));
+    assertEquals([error.code, error.retriable], ["invalid_tool_schema", false]);
+    assertStringIncludes(error.hint, "a tool's parameters");
+  }
+});
+
+Deno.test("the field that a server names is in the message, once", () => {
+  const cases: [error: Record<string, unknown>, state: string][] = [
+    [{ message: "Required", param: "input" }, "input: Required"],
+    [{ message: "Invalid 'input': it is empty", param: "input" }, "Invalid 'input': it is empty"],
+    [{ message: "No.", param: "tools.3.name" }, "tools.3.name: No."],
+    [{ message: "No.", param: null }, "No."],
+    [{ message: "No.", param: "x".repeat(500) }, "No."],
+    [{ message: "No.", param: 7 }, "7: No."],
+    [{ message: "No.", param: "\u001b[31m\u202esampler" }, "[31m sampler: No."],
+  ];
+  for (const [error, state] of cases) {
+    const wire = readWireError({ error });
+    assert(wire !== undefined);
+    for (const status of [400, 200, undefined]) {
+      const shown = stateOf(errorFromWire(wire, status, context()));
+      assertEquals(shown.slice(0, state.length), state);
+    }
+  }
+  const secret = readWireError({ error: { message: "No.", param: "sk-lm-abcd1234:efgh" } });
+  assert(!errorFromWire(secret!, 400, context()).message.includes("efgh"));
 });
 
 Deno.test("a nested type decides although the words are unknown", () => {

@@ -232,6 +232,7 @@ export class Call {
       onMissingRoute: () => this.#rememberMissingRoute(),
       notFoundHint: this.#request.notFoundHint,
       unauthorizedHint,
+      hasToolSchemasAlone: hasToolSchemasAlone(this.#request.body),
       redact: this.#redact,
       partial: this.#request.partial?.(),
       // Every answer has a context, few become an error: the environment is read only for those.
@@ -435,6 +436,10 @@ export class Call {
 
 const MAY_HAVE_RUN =
   "The call may have run on the server all the same: look before you send it again.";
+
+function hasToolSchemasAlone(body: TransportRequest["body"]): boolean {
+  return Array.isArray(body?.tools) && body.tools.length > 0 && body.response_format === undefined;
+}
 
 function secretsOf(server: ServerSettings, options: CallOptions): string[] {
   const headers = [...Object.values(server.headers), ...Object.values(options.headers ?? {})];

@@ -53,6 +53,8 @@ export interface ErrorContext {
   readonly notFoundHint?: string | undefined;
   /** The same of `unauthorized`. */
   readonly unauthorizedHint?: string | undefined;
+  /** Whether the only schemas in the request are those of its tools: an engine does not say which it refuses. */
+  readonly hasToolSchemasAlone?: boolean | undefined;
   /** Removes secrets and prompt text from text that a server sent. */
   readonly redact: (text: string) => string;
   /** Only where the address is loopback: what to do when a proxy answers in the server's place. */
@@ -181,8 +183,8 @@ function errorFromMeaning(
   context: ErrorContext,
 ): AnyProviderError {
   const { status, retryAfterMs, body } = answer;
-  const meaning = forRoute(interpret(wire, status), answer, context);
-  const said = shorten(forPeople(meaning.texts), context);
+  const meaning = forTools(forRoute(interpret(wire, status), answer, context), context);
+  const said = shorten(withParam(forPeople(meaning.texts), meaning.param), context);
   // Words that decided speak for themselves; any others need to be told from what the server did.
   const isKnown = body === undefined || meaning.hint !== undefined ||
     meaning.code !== interpret({ message: "" }, status).code;
@@ -215,6 +217,20 @@ function forRoute(
     code: "unsupported_by_server",
     hint: tooOldHint(service, since),
   };
+}
+
+function forTools(meaning: Meaning, { hasToolSchemasAlone }: ErrorContext): Meaning {
+  return meaning.code === "unsupported_response_format" && hasToolSchemasAlone === true
+    ? { ...meaning, code: "invalid_tool_schema" }
+    : meaning;
+}
+
+/** "Invalid input" alone tells nobody what is meant. */
+function withParam(text: string, param: string | undefined): string {
+  const isTold = param === undefined || text.toLowerCase().includes(param.toLowerCase());
+  return isTold || text.trim() === "" || param.length > MAX_SHOWN_CHARS / 2
+    ? text
+    : `${param}: ${text}`;
 }
 
 function wordlessState(
