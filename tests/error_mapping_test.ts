@@ -26,7 +26,12 @@ const FIXTURES = new URL("../fixtures/errors/", import.meta.url);
 const ENDPOINT = "http://127.0.0.1:1234/v1/chat/completions";
 const MODEL = "qwen/qwen3-8b";
 const PROXY_HINT = "Set NO_PROXY=127.0.0.1,localhost.";
-const RETRIABLE: readonly KnownCode[] = ["server_error", "model_unloaded", "rate_limited"];
+const RETRIABLE: readonly KnownCode[] = [
+  "server_error",
+  "model_unloaded",
+  "model_loading",
+  "rate_limited",
+];
 
 const CLASSES = {
   api: ApiError,
@@ -45,6 +50,7 @@ const KINDS: Partial<Record<KnownCode, keyof typeof CLASSES>> = {
   not_lm_studio: "api",
   unsupported_by_server: "api",
   job_not_found: "api",
+  model_loading: "api",
   unauthorized: "authentication",
   forbidden: "authentication",
   rate_limited: "rate-limited",
@@ -432,7 +438,34 @@ const CATALOGUE: Record<string, Expected> = {
   },
 
   "proxy_502.html": { by: [502], code: "server_error", state: "the server answered 502 Bad" },
-  "proxy_403.html": { by: [403], code: "forbidden", state: "the server answered 403 Forbidden" },
+  "proxy_403.html": {
+    by: [403],
+    code: "forbidden",
+    state: "the server answered 403 Forbidden",
+    hint: "such as a proxy or firewall",
+  },
+  "loading_llama_server.json": {
+    by: [503, 500, 200, "frame"],
+    code: "model_loading",
+    hint: "Wait",
+  },
+  "loading_ollama_busy.json": { by: [503, 500, "frame"], code: "model_loading", hint: "Wait" },
+  "loading_unavailable.json": { by: [503], code: "model_loading", state: "Not yet." },
+  "nginx_413.html": { by: [413], code: "invalid_request", hint: "client_max_body_size" },
+  "nginx_401.html": { by: [401], code: "unauthorized", hint: "Something between here and" },
+  "cloudflare_522.html": {
+    by: [520, 521, 522, 523, 524, 525, 526, 527],
+    code: "server_error",
+    state: "with an HTML page",
+    hint: "Something between here and",
+  },
+  "cloudflare_524.txt": {
+    by: [520, 521, 522, 523, 524, 525, 526, 527],
+    code: "server_error",
+    state: "error code: 524",
+    hint: "Something between here and",
+  },
+  "express_413.html": { by: [413], code: "invalid_request", hint: "Send less at once" },
   "express_404.html": {
     by: [404],
     code: "invalid_request",
@@ -591,6 +624,14 @@ Deno.test("wordings of one kind have one meaning, whatever engine, version or ca
       "Failed to convert JSON schema to a grammar",
       "Invalid schema for response_format 'answer'",
     ]],
+    ["model_loading", "Wait", [
+      "Loading the model, 40 %",
+      "unexpected server status: llm server loading model",
+      "Model qwen/qwen3-8b is still loading",
+      "The model 'x' is being loaded",
+      "Model is not ready",
+      "Server is busy",
+    ]],
     ["server_error", "Try again", [
       "Error in iterating prediction stream: RuntimeError: [metal::malloc] failed",
       "ERROR IN ITERATING PREDICTION STREAM: AssertionError: ",
@@ -639,6 +680,9 @@ Deno.test("wordings of one kind have one meaning, whatever engine, version or ca
 Deno.test("words that only resemble those mean what they say", () => {
   const cases: [string, KnownCode][] = [
     ["Failed to load model. Error: exit code 1", "model_load_failed"],
+    ["Error loading model: not a GGUF file", "model_load_failed"],
+    ["Loading model failed", "model_load_failed"],
+    ["model loading failed", "model_load_failed"],
     ["Could not connect to plugin 'mcp/files'.", "invalid_request"],
     ["Cannot find model of instance reference abc", "model_unloaded"],
     [
@@ -923,8 +967,47 @@ Deno.test("the proxy hint is for gateway failures and foreign bodies, not for th
     assertStringIncludes(respond(status, "<html>", { proxyHint }).hint, PROXY_HINT);
   }
   assert(!respond(503, '{"error":"No models loaded."}', { proxyHint }).hint.includes("NO_PROXY"));
-  assert(!respond(400, '{"error":"odd"}', { proxyHint }).hint.includes("NO_PROXY"));
+  // Only the server has its errors in this shape.
+  for (const status of [400, 407, 502, 503, 504, 522]) {
+    for (const body of ['{"error":"odd"}', '{"error":{"message":"odd","type":"odd"}}']) {
+      for (const overrides of [{ proxyHint }, {}]) {
+        const { hint } = respond(status, body, overrides);
+        assert(!/NO_PROXY|[Bb]etween here and/.test(hint), hint);
+      }
+    }
+  }
   assert(!respond(500, "", { proxyHint }).hint.includes("NO_PROXY"));
+});
+
+Deno.test("what comes from something between is told as that", () => {
+  const challenge = (scheme: string) => ({ "www-authenticate": `${scheme} realm="lab"` });
+  for (const scheme of ["Basic", "basic", "Digest", "Negotiate", "NTLM"]) {
+    for (const body of ["", "Unauthorized", "<html>401</html>", '{"detail":"no"}']) {
+      const error = respond(401, body, {}, challenge(scheme));
+      assertEquals([error.code, error.kind], ["unauthorized", "authentication"]);
+      assertStringIncludes(error.hint, "wants a sign-in of its own");
+      assert(!error.hint.includes("LM_API_TOKEN"));
+      const own = { proxyHint: PROXY_HINT, unauthorizedHint: "Give the token." };
+      assertStringIncludes(respond(401, body, own, challenge(scheme)).hint, "sign-in of its own");
+      assertStringIncludes(respond(401, body, own, challenge(scheme)).hint, PROXY_HINT);
+    }
+  }
+  // Its own refusal, and one that asks for a token.
+  for (
+    const [body, headers] of [
+      ['{"error":{"message":"no","code":"invalid_api_key"}}', challenge("Basic")],
+      ["", challenge("Bearer")],
+      ["", {}],
+    ] as const
+  ) assertStringIncludes(respond(401, body, {}, headers).hint, "LM_API_TOKEN");
+
+  for (const status of [500, 501, 508, 529]) {
+    assertStringIncludes(respond(status, "<html>").hint, "Something between here and", `${status}`);
+  }
+  assertStringIncludes(respond(407, "").hint, "A proxy between here and the server");
+  assertStringIncludes(respond(413, "").hint, "Send less at once");
+  assertStringIncludes(respond(403, '{"error":"no"}').hint, "API token");
+  assertStringIncludes(respond(429, "<html>").hint, "Wait");
 });
 
 Deno.test("partial and attempts are passed on", () => {

@@ -108,6 +108,7 @@ const FAULT_KINDS: { [Type in FaultKind["type"]]: Fields<Extract<FaultKind, { ty
   redirect: { type: true, location: true, status: true },
   "empty-stream": { type: true },
   "rate-limit": { type: true, retryAfter: true },
+  loading: { type: true, words: true, retryAfter: true },
 };
 
 /** Values of a type that nobody heeds would be another silent misspelling. */

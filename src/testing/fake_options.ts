@@ -201,7 +201,8 @@ export type FaultKind =
   | HtmlFault
   | RedirectFault
   | EmptyStreamFault
-  | RateLimitFault;
+  | RateLimitFault
+  | LoadingFault;
 
 /**
  * Where in an answer a fault happens: before its headers, in its body, after the chunk with the finish
@@ -309,6 +310,16 @@ export interface RateLimitFault {
   /** Which fault it is. */
   type: "rate-limit";
   /** Value of `Retry-After`: seconds or a date. @default {1} */
+  retryAfter?: number | string | undefined;
+}
+
+/** 503 with the words of a server that has no model ready yet: LM Studio loads in silence, others say so. */
+export interface LoadingFault {
+  /** Which fault it is. */
+  type: "loading";
+  /** Whose words: llama.cpp's "Loading model", or Ollama's "server busy". @default {"llama.cpp"} */
+  words?: "llama.cpp" | "ollama" | undefined;
+  /** Value of `Retry-After`: seconds or a date. @default {no such header} */
   retryAfter?: number | string | undefined;
 }
 

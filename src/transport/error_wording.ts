@@ -171,7 +171,12 @@ const RULES: readonly Rule[] = [
   {
     code: "model_load_failed",
     words:
-      /failed to load (?:the )?model|error loading (?:the )?model|model load(?:ing)? (?:was |has )?(?:failed|aborted|stopped)|exited before becoming healthy/,
+      /failed to load (?:the )?model|error loading (?:the )?model|(?:model load(?:ing)?|load(?:ing)? (?:the )?model) (?:was |has )?(?:failed|aborted|stopped)|exited before becoming healthy/,
+  },
+  {
+    code: "model_loading",
+    words:
+      /(?:^|\n)\W{0,4}(?:still )?loading (?:the )?model\b(?!.{0,100}\b(?:fail|abort|error))|llm server loading model|\bmodel (?:'[^'\n]{1,300}' |\S{1,300} )?is (?:still |currently |already |now )?(?:loading|being loaded)|\bmodel (?:'[^'\n]{1,300}' |\S{1,300} )?is not (?:yet )?ready|server (?:is )?(?:currently )?busy|maximum pending requests/,
   },
   {
     code: "invalid_request",
@@ -314,6 +319,7 @@ function classify(
   if (rule !== undefined) return rule;
   // Accompanies failed loads and wrong types too, whose words are above.
   if (identifiers.includes("model_not_found")) return { code: "model_not_found" };
+  if (identifiers.includes("unavailable_error")) return { code: "model_loading" };
   if (status === 403) return { code: "forbidden" };
   if (status === 429) return { code: "rate_limited" };
   // From the inside out: LM Studio calls whatever its engine refused an internal error.
