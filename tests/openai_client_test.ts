@@ -7,7 +7,7 @@ import OpenAI, {
   APIUserAbortError,
   AuthenticationError,
   BadRequestError,
-} from "openai";
+} from "npm:openai@^7.57.0";
 import {
   LMStudioProvider,
   type LMStudioProviderOptions,
