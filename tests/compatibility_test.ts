@@ -35,7 +35,7 @@ const SCRIPT: Record<string, Seen> = {
       models.find(({ id }) => id === IDLE)?.loaded === false;
   },
   "`listModels()`: trained for tools": async (lmstudio) =>
-    (await lmstudio.modelCapabilities(LLM))?.supportsTools === true,
+    (await lmstudio.modelCapabilities(LLM))?.trainedForTools === true,
   "`listModels()`: sizes, instances": async (lmstudio) => {
     const model = (await lmstudio.listModels()).find(({ id }) => id === LLM);
     return model?.sizeBytes !== undefined && model.instances?.length === 1;

@@ -675,3 +675,105 @@ Deno.test("embed: near texts have near vectors, through the fake", async () => {
   const dot = (a: number[], b: number[]) => a.reduce((sum, x, index) => sum + x * b[index]!, 0);
   assert(dot(cat!, mat!) > dot(cat!, tax!));
 });
+
+Deno.test("substitution: a name that is not listed is told the nearest", async () => {
+  const embedders = [MODEL, "text-embedding-bge-m3", "text-embedding-qwen3-0.6b"];
+  const fake = createFakeLMStudio({
+    models: [...embedders.map((id, index) => ({ id, loaded: index === 0 })), "qwen/qwen3-8b"],
+  });
+  const lmstudio = new LMStudioProvider({ fetch: fake.fetch, env: {} });
+  for (
+    const [name, nearest] of [
+      ["text-embedding-bge-m4", "text-embedding-bge-m3"],
+      ["qwen3-0.6b-embed", "text-embedding-qwen3-0.6b"],
+      ["nomic-embed-txt-v1.5", MODEL],
+    ] as const
+  ) {
+    const error = await failure(lmstudio.embed({ model: name, input: "sea" }));
+    assertInstanceOf(error, ModelNotAvailableError);
+    assertEquals([error.code, error.model], ["model_substituted", name]);
+    assertStringIncludes(error.message, `answered instead; the server does not have "${name}"`);
+    const [, near = ""] = error.message.split("the nearest are ");
+    assert(near.split(",").slice(0, 2).some((id) => id.trim() === nearest), error.message);
+    assert(!near.includes("qwen/qwen3-8b"), "a language model is no remedy");
+  }
+});
+
+// --- Models of another type than they are -----------------------------------------------------
+
+const QWEN = "qwen/qwen3-embedding-4b";
+const LLM_LISTING = json({
+  models: [{ key: QWEN, type: "llm", loaded_instances: [] }, { key: MODEL, type: "embedding" }],
+});
+
+Deno.test("embed: a model that LM Studio takes for a language model is told, with where to change that", async (t) => {
+  const refusals: Record<string, StubAnswer> = {
+    "no models loaded": fixtureAnswer("errors/no_models_string.json", 400),
+    "no models loaded, in its older words": fixtureAnswer("errors/no_models_object.json", 404),
+    "an unknown name": fixtureAnswer("errors/model_invalid_identifier.json", 400),
+    "the wrong type": fixtureAnswer("errors/wrong_type_not_embedding.json", 404),
+  };
+  for (const [name, answer] of Object.entries(refusals)) {
+    await t.step(name, async () => {
+      await using server = serveStub({ [EMBED]: answer, [V1]: LLM_LISTING });
+      const model = "Qwen3-Embedding-4B";
+      const error = await failure(connect(server).embed({ model, input: "sea" }));
+      assertInstanceOf(error, ModelNotAvailableError);
+      assertEquals([error.code, error.model, error.retriable], ["wrong_model_type", model, false]);
+      assertStringIncludes(
+        error.message,
+        `Cannot embed with model "${model}": the server takes it for a language model`,
+      );
+      for (const part of ["Override Domain Type", "Text Embedding", "My Models"]) {
+        assertStringIncludes(error.hint, part);
+      }
+      assert(isProviderError(error.cause), "what the server said is the cause");
+    });
+  }
+  await t.step("another answers in its place", async () => {
+    const answer = { model: MODEL, data: [{ index: 0, embedding: [1, 2] }] };
+    await using server = serveStub({ [EMBED]: json(answer), [V1]: LLM_LISTING });
+    const error = await failure(connect(server).embed({ model: QWEN, input: "sea" }));
+    assertInstanceOf(error, ModelNotAvailableError);
+    assertEquals(error.code, "model_substituted");
+    assertStringIncludes(error.message, "takes it for a language model");
+    assertStringIncludes(error.hint, "Override Domain Type");
+  });
+});
+
+Deno.test("embed: no model loaded stays that where the type is right, unknown or not told", async () => {
+  const refusal = fixtureAnswer("errors/no_models_string.json", 400);
+  const cases: [model: string, listings: Record<string, StubAnswer>][] = [
+    [MODEL, { [V1]: LLM_LISTING }],
+    ["nobody/has-this", { [V1]: LLM_LISTING }],
+    // This listing tells no types: what looks like a language model may be none.
+    [QWEN.replace("embedding", "vectors"), {
+      [OPENAI]: json({ data: [{ id: "qwen/qwen3-vectors-4b" }] }),
+    }],
+    [QWEN, { [V1]: json({ error: "Channel Error" }, 500) }],
+  ];
+  for (const [model, listings] of cases) {
+    await using server = serveStub({ [EMBED]: refusal, ...listings });
+    const error = await failure(connect(server).embed({ model, input: "sea" }));
+    assert(isProviderError(error), String(error));
+    assertEquals(error.code, "no_model_loaded", model);
+  }
+});
+
+Deno.test("embed: the look at the listing ends with the caller's abort", async () => {
+  const arrived = gate();
+  await using server = serveStub({
+    [EMBED]: fixtureAnswer("errors/no_models_string.json", 400),
+    [V1]: () => {
+      arrived.open();
+      return { end: "hang" };
+    },
+  });
+  const controller = new AbortController();
+  const { signal } = controller;
+  const pending = failure(connect(server).embed({ model: QWEN, input: "sea" }, { signal }));
+  await arrived.opened;
+  const reason = new Error("enough");
+  controller.abort(reason);
+  assertStrictEquals(await pending, reason);
+});

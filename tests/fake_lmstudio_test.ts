@@ -353,6 +353,61 @@ Deno.test("several instances of a model, and of an embedding model", async () =>
 
 const UNLOADED: readonly FakeModel[] = [{ id: MODEL, loaded: false }, { id: "b", loaded: false }];
 
+Deno.test("copies with contexts of their own; odd entries; variants", async () => {
+  const { get } = open({
+    models: [{
+      id: MODEL,
+      instances: [{ id: "large", contextLength: 32_768 }, MODEL],
+      variants: [`${MODEL}@q8_0`, `${MODEL}@q4_k_m`],
+    }, "unsloth/m@4bit"],
+    oddEntries: [null, { key: "no-type" }],
+  });
+  const { models } = await (await get("/api/v1/models")).json();
+  const [none, typeless, model, other] = models;
+  assertEquals([none, typeless], [null, { key: "no-type" }]);
+  assertEquals(
+    model.loaded_instances.map((copy: Json) => [copy.id, (copy.config as Json).context_length]),
+    [["large", 32_768], [MODEL, 4096]],
+  );
+  assertEquals(model.variants, [`${MODEL}@q8_0`, `${MODEL}@q4_k_m`]);
+  assertEquals(model.selected_variant, `${MODEL}@q8_0`);
+  assertEquals([other.key, other.variants], ["unsloth/m@4bit", ["unsloth/m@4bit"]]);
+  for (const path of ["/api/v0/models", "/v1/models"]) {
+    const { data } = await (await get(path)).json();
+    assertEquals(data.slice(0, 2), [null, { key: "no-type" }], path);
+    assertEquals(data.length, 4);
+  }
+});
+
+Deno.test("JIT off: each copy is listed with its own context", async () => {
+  const { get } = open({
+    jit: false,
+    models: [{ id: MODEL, instances: [{ id: "large", contextLength: 32_768 }, MODEL] }],
+  });
+  const { data } = await (await get("/api/v0/models")).json();
+  assertEquals(
+    data.map((entry: Json) => [entry.id, entry.loaded_context_length]),
+    [["large", 32_768], [MODEL, 4096]],
+  );
+});
+
+Deno.test("listings of llama.cpp's router and of vLLM", async () => {
+  const models = [{ id: MODEL, contextLength: 8192 }, { id: "idle", loaded: false }];
+  const listOf = async (listing: "llama.cpp" | "vllm") => {
+    const { get } = open({ models, listing });
+    for (const path of ["/api/v1/models", "/api/v0/models"]) {
+      assertStringIncludes(await (await get(path)).text(), "Unexpected endpoint");
+    }
+    return (await (await get("/v1/models")).json()).data as Json[];
+  };
+  const [loaded, idle] = await listOf("llama.cpp");
+  assertEquals((loaded?.status as Json).value, "loaded");
+  assertEquals([(loaded?.meta as Json).n_ctx, (loaded?.meta as Json).n_ctx_train], [8192, 131_072]);
+  assertEquals([(idle?.status as Json).value, "meta" in idle!], ["unloaded", false]);
+  const served = await listOf("vllm");
+  assertEquals(served.map(({ id, max_model_len }) => [id, max_model_len]), [[MODEL, 8192]]);
+});
+
 Deno.test("JIT: the first request loads, the next load throws it out", async () => {
   const door = open({ models: UNLOADED });
   const loaded = async () => {

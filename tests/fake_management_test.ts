@@ -55,6 +55,29 @@ Deno.test("load: one more copy each time, whose settings are told when asked for
   assertEquals(model?.loaded_instances[1]?.config, { ...load_config, parallel: 4 });
 });
 
+Deno.test("load: a copy gets the context that fits, and is told that it got what it asked for", async () => {
+  const { post, get } = open({ models: [{ id: QWEN, loaded: false, fittingContextLength: 8192 }] });
+  const load = async (context_length?: number) => {
+    const body = { model: QWEN, context_length, echo_load_config: true };
+    const [, { load_config }] = await post(LOAD, body);
+    return (load_config as Json).context_length;
+  };
+  assertEquals([await load(), await load(6000), await load(65_536)], [4096, 6000, 65_536]);
+  const [, { models }] = await get("/api/v1/models");
+  const [{ loaded_instances }] = models as [{ loaded_instances: { config: Json }[] }];
+  assertEquals(loaded_instances.map(({ config }) => config.context_length), [4096, 6000, 8192]);
+});
+
+Deno.test("load: the selected variant is loaded, another one is refused", async () => {
+  const variants = [`${QWEN}@q8_0`, `${QWEN}@q4_k_m`];
+  const { post, loaded } = open({ models: [{ id: QWEN, loaded: false, variants }] });
+  const [status, { error }] = await post(LOAD, { model: variants[1] });
+  assertEquals([status, (error as Json).type], [404, "model_not_found"]);
+  assertMatch(String((error as Json).message), /not found in downloaded models/);
+  assertEquals((await post(LOAD, { model: variants[0] }))[0], 200);
+  assertEquals(await loaded(), [QWEN]);
+});
+
 Deno.test("load: keys the server does not know, missing ones and wrong types are refused", async () => {
   const { post } = open({ models: [QWEN] });
   const refused = async (body: unknown, path = LOAD) => {

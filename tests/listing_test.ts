@@ -19,6 +19,7 @@ import {
   type LMStudioProviderOptions,
   type ModelInfo,
   NetworkError,
+  OpenAICompatibleProvider,
   TimeoutError,
 } from "../mod.ts";
 import { withClock } from "./support/clock.ts";
@@ -87,6 +88,7 @@ Deno.test("listing /api/v1/models: everything it tells", async () => {
         ...CAPABILITIES,
         maxTokens: 4096,
         supportsTools: true,
+        trainedForTools: true,
         supportsVision: true,
         supportsReasoning: true,
       },
@@ -99,7 +101,9 @@ Deno.test("listing /api/v1/models: everything it tells", async () => {
       format: "gguf",
       params: "26B-A4B",
       sizeBytes: 17_990_911_801,
+      reasoning: { options: ["off", "on"], default: "on" },
       variants: [`${GEMMA}@q4_k_m`],
+      selectedVariant: `${GEMMA}@q4_k_m`,
       instances: [{
         id: GEMMA,
         contextLength: 4096,
@@ -141,7 +145,12 @@ Deno.test("listing /api/v1/models: null is absent", async () => {
       name: "Mystery 7B",
       provider: "lmstudio",
       type: "llm",
-      capabilities: { ...CAPABILITIES, maxTokens: 8192 },
+      capabilities: {
+        ...CAPABILITIES,
+        maxTokens: 8192,
+        supportsTools: true,
+        trainedForTools: false,
+      },
       loaded: false,
       maxContextLength: 8192,
       publisher: "lmstudio-community",
@@ -153,7 +162,7 @@ Deno.test("listing /api/v1/models: null is absent", async () => {
       name: "Half Known",
       provider: "lmstudio",
       type: "llm",
-      capabilities: { ...CAPABILITIES, supportsTools: true },
+      capabilities: { ...CAPABILITIES, supportsTools: true, trainedForTools: true },
       loaded: false,
       maxContextLength: 4096,
       publisher: "lmstudio-community",
@@ -204,7 +213,12 @@ Deno.test("listing /api/v0/models: state, types, contexts", async () => {
       name: "meta-llama-3.1-8b-instruct",
       provider: "lmstudio",
       type: "llm",
-      capabilities: { ...CAPABILITIES, maxTokens: 4096, supportsTools: true },
+      capabilities: {
+        ...CAPABILITIES,
+        maxTokens: 4096,
+        supportsTools: true,
+        trainedForTools: true,
+      },
       loaded: true,
       maxContextLength: 131_072,
       loadedContextLength: 4096,
@@ -218,7 +232,12 @@ Deno.test("listing /api/v0/models: state, types, contexts", async () => {
       name: "qwen2-vl-7b-instruct",
       provider: "lmstudio",
       type: "llm",
-      capabilities: { ...CAPABILITIES, maxTokens: 32_768, supportsVision: true },
+      capabilities: {
+        ...CAPABILITIES,
+        maxTokens: 32_768,
+        supportsTools: true,
+        supportsVision: true,
+      },
       loaded: false,
       maxContextLength: 32_768,
       publisher: "mlx-community",
@@ -298,6 +317,227 @@ Deno.test("listing: maxTokens is the loaded context, else the maximum, else 4096
     4096,
     2048,
   ]);
+});
+
+// --- The copy that answers --------------------------------------------------------------------
+
+interface Copy {
+  readonly id: string;
+  readonly config?: { readonly context_length?: number };
+}
+
+function copy(id: string, context_length?: number): Copy {
+  return context_length === undefined ? { id } : { id, config: { context_length } };
+}
+
+async function contextOf(...loaded: Copy[][]): Promise<(number | undefined)[]> {
+  const entry = { type: "llm", key: "a/m", max_context_length: 40_000 };
+  const models = loaded.map((loaded_instances) => ({ ...entry, loaded_instances }));
+  const [model] = await listOf({ [V1]: json({ models }) });
+  return [model?.loadedContextLength, model?.capabilities.maxTokens];
+}
+
+Deno.test("listing: of several copies the context is that of the one under the model's own id", async () => {
+  const [model] = await listOf({ [V1]: fixtureAnswer("listings/v1_two_contexts.json") });
+  assertEquals([model?.loadedContextLength, model?.capabilities.maxTokens], [8192, 8192]);
+  for (
+    const copies of [
+      [copy("a/m", 4096), copy("large", 32_000)],
+      [copy("large", 32_000), copy("a/m", 4096)],
+      [copy("small", 1024), copy("a/m:2", 2048), copy("a/m", 4096)],
+    ]
+  ) {
+    assertEquals(await contextOf(copies), [4096, 4096], JSON.stringify(copies));
+  }
+  // Which one answers is known, what it has is not: another's context would be a guess.
+  assertEquals(await contextOf([copy("large", 32_000), copy("a/m")]), [undefined, 40_000]);
+});
+
+Deno.test("listing: of equal copies the smallest context counts", async () => {
+  assertEquals(await contextOf([copy("x", 8192), copy("y", 2048), copy("z", 4096)]), [2048, 2048]);
+  assertEquals(await contextOf([copy("x"), copy("a/m:2", 2048)]), [2048, 2048]);
+  assertEquals(await contextOf([copy("a/m", 8192), copy("a/m", 4096)]), [4096, 4096]);
+  // Told in several entries: the same.
+  assertEquals(await contextOf([copy("x", 8192)], [copy("y", 2048)]), [2048, 2048]);
+  assertEquals(await contextOf([copy("large", 32_000)], [], [copy("a/m", 4096)]), [4096, 4096]);
+  assertEquals(await contextOf([copy("a/m", 4096)], [copy("a/m", 2048)]), [2048, 2048]);
+});
+
+Deno.test("modelCapabilities: the context is that of the copy that is asked for", async () => {
+  await using server = serveStub({ [V1]: fixtureAnswer("listings/v1_two_contexts.json") });
+  const lmstudio = connect(server);
+  const maxTokens = async (name: string) => (await lmstudio.modelCapabilities(name))?.maxTokens;
+  for (const name of [GEMMA, "gemma-4-26b-a4b", "Google/Gemma-4-26B-A4B", `${GEMMA}@q4_k_m`]) {
+    assertEquals(await maxTokens(name), 8192, name);
+  }
+  for (const name of ["gemma-large", "GEMMA-Large", " gemma-large "]) {
+    assertEquals(await maxTokens(name), 131_072, name);
+  }
+  const model = await lmstudio.models.get("gemma-large");
+  assertEquals([model.id, model.loadedContextLength], [GEMMA, 131_072]);
+  assertEquals((await lmstudio.models.get(GEMMA)).loadedContextLength, 8192);
+});
+
+// --- What is odd ------------------------------------------------------------------------------
+
+Deno.test("listing: an odd entry is left out, the others are read", async () => {
+  const models = await listOf({ [V1]: fixtureAnswer("listings/v1_odd.json") });
+  assertEquals(models.map(({ id }) => id), ["qwen/qwen3-8b", NOMIC]);
+  const [{ raw, ...qwen }] = models as [ModelInfo];
+  assertEquals(qwen, {
+    id: "qwen/qwen3-8b",
+    name: "Qwen3 8B",
+    provider: "lmstudio",
+    type: "llm",
+    capabilities: {
+      ...CAPABILITIES,
+      maxTokens: 8192,
+      supportsTools: true,
+      trainedForTools: true,
+      supportsReasoning: true,
+    },
+    loaded: true,
+    loadedContextLength: 8192,
+    publisher: "qwen",
+    format: "gguf",
+    reasoning: { options: ["off", "on"] },
+    variants: ["qwen/qwen3-8b@q4_k_m"],
+    instances: [{ id: "qwen/qwen3-8b", contextLength: 8192 }],
+  });
+  assertEquals(raw, JSON.parse(fixture("listings/v1_odd.json")).models[4]);
+
+  const odd = [null, 5, "m", [], {}, { id: "" }, { id: 5, type: "llm", state: "loaded" }];
+  const v0 = { id: "m", type: "llm", state: "loaded" };
+  assertEquals(
+    (await listOf({ [V0]: json({ data: [...odd, { id: "x", type: "llm" }, v0] }) }))
+      .map(({ id }) => id),
+    ["m"],
+  );
+  assertEquals(
+    (await listOf({ [OPENAI]: json({ data: [...odd, { id: "m" }] }) })).map(({ id }) => id),
+    ["m"],
+  );
+});
+
+Deno.test("listing: where every entry is odd it is not this listing", async () => {
+  const odd = [null, { key: "m" }, { type: "llm" }, { key: "", type: "llm" }];
+  for (const entries of [odd, ...odd.map((entry) => [entry])]) {
+    const models = await listOf({
+      [V1]: json({ models: entries }),
+      [V0]: fixtureAnswer("listings/v0.json"),
+    });
+    assertEquals(models.length, 3, JSON.stringify(entries));
+  }
+});
+
+Deno.test("listing: one model 20 000 times takes no time, and has a bounded number of copies", async () => {
+  const entry = (index: number) => ({
+    type: "llm",
+    key: "m",
+    loaded_instances: [{ id: `m:${index}`, config: { context_length: 50_000 - index } }],
+    variants: [`m@${index}`],
+  });
+  const models = Array.from({ length: 20_000 }, (_, index) => entry(index));
+  const copies = models.flatMap(({ loaded_instances }) => loaded_instances);
+  for (const listed of [models, [{ ...models[0], loaded_instances: copies }]]) {
+    const startedAt = performance.now();
+    const [model, ...others] = await listOf({ [V1]: json({ models: listed }) });
+    assert(performance.now() - startedAt < 2000);
+    assertEquals([model?.id, others.length, model?.instances?.length], ["m", 0, 1000]);
+    assert(model?.variants !== undefined && model.variants.length <= 1000);
+  }
+});
+
+// --- Reasoning and tools ----------------------------------------------------------------------
+
+Deno.test("listing: reasoning settings and their default, variants and the selected one", async () => {
+  const [model] = await listOf({ [V1]: fixtureAnswer("listings/v1_variants.json") });
+  assertEquals(model?.reasoning, { options: ["off", "low", "high"], default: "low" });
+  assertEquals(model?.variants, ["qwen/qwen3-8b@q4_k_m", "qwen/qwen3-8b@q8_0"]);
+  assertEquals(model?.selectedVariant, "qwen/qwen3-8b@q8_0");
+  const told = async (reasoning: unknown) => {
+    const entry = { key: "m", type: "llm", capabilities: { reasoning } };
+    const [model] = await listOf({ [V1]: json({ models: [entry] }) });
+    return [model?.capabilities.supportsReasoning, model?.reasoning];
+  };
+  const options = ["low", "high"];
+  assertEquals(await told({ allowed_options: options }), [true, { options }]);
+  assertEquals(await told({ allowed_options: null, default: "on" }), [true, undefined]);
+  assertEquals(await told({}), [true, undefined]);
+  for (const none of [null, undefined, false]) assertEquals(await told(none), [false, undefined]);
+});
+
+Deno.test("listing: LM Studio gives tools to every language model; whether it was trained for them is told apart", async () => {
+  const told = async (type: string, capabilities: unknown) => {
+    const [model] = await listOf({ [V1]: json({ models: [{ key: "m", type, capabilities }] }) });
+    return [model?.capabilities.supportsTools, model?.capabilities.trainedForTools];
+  };
+  assertEquals(await told("llm", { trained_for_tool_use: true }), [true, true]);
+  assertEquals(await told("llm", { trained_for_tool_use: false }), [true, false]);
+  for (const nothing of [undefined, null, {}, { trained_for_tool_use: null }]) {
+    assertEquals(await told("llm", nothing), [true, undefined]);
+  }
+  assertEquals(await told("embedding", undefined), [false, undefined]);
+  const v0 = { id: "m", type: "vlm", state: "loaded" };
+  const old = async (entry: object) => {
+    const [model] = await listOf({ [V0]: json({ data: [entry] }) });
+    return [model?.capabilities.supportsTools, model?.capabilities.trainedForTools];
+  };
+  assertEquals(await old({ ...v0, capabilities: ["tool_use"] }), [true, true]);
+  assertEquals(await old({ ...v0, capabilities: [] }), [true, false]);
+  assertEquals(await old(v0), [true, undefined]);
+  assertEquals(await old({ ...v0, type: "embeddings" }), [false, undefined]);
+});
+
+// --- Other servers' /v1/models ----------------------------------------------------------------
+
+Deno.test("listing /v1/models of other servers: what is loaded, and the context where they tell it", async () => {
+  const contexts = (models: readonly ModelInfo[]) =>
+    models.map(({ loaded, loadedContextLength, maxContextLength, capabilities }) => [
+      loaded,
+      loadedContextLength,
+      maxContextLength,
+      capabilities.maxTokens,
+    ]);
+  const list = async (answer: StubAnswer) => {
+    await using server = serveStub({ [OPENAI]: answer });
+    const provider = new OpenAICompatibleProvider({ name: "other", baseUrl: server.url, env: {} });
+    return contexts(await provider.listModels());
+  };
+  assertEquals(await list(fixtureAnswer("listings/llama_cpp_router.json")), [
+    [true, 16_384, 131_072, 16_384],
+    [false, undefined, undefined, 4096],
+  ]);
+  assertEquals(await list(fixtureAnswer("listings/vllm.json")), [
+    [undefined, undefined, 40_960, 40_960],
+  ]);
+  const one = async (fields: object) => (await list(json({ data: [{ id: "m", ...fields }] })))[0];
+  assertEquals(await one({ context_length: 8192 }), [undefined, undefined, 8192, 8192]);
+  assertEquals(await one({ context_window: 8192 }), [undefined, undefined, 8192, 8192]);
+  // llama.cpp with one model: no status, since it is loaded whenever it answers.
+  const meta = { n_ctx: 2048, n_ctx_train: 8192 };
+  assertEquals(await one({ meta }), [undefined, 2048, 8192, 2048]);
+  assertEquals(await one({ meta: { n_ctx_train: 8192 } }), [undefined, undefined, 8192, 8192]);
+  assertEquals(await one({ meta, status: { value: "loading" } }), [false, undefined, 8192, 8192]);
+  // What is of another type is not what it looks like.
+  for (
+    const odd of [
+      { max_model_len: "40960" },
+      { max_model_len: 0, context_length: null },
+      { meta: "n_ctx", status: "loaded" },
+      { meta: { n_ctx: -1 }, status: { value: 200 } },
+    ]
+  ) {
+    assertEquals(await one(odd), [undefined, undefined, undefined, 4096], JSON.stringify(odd));
+  }
+});
+
+Deno.test("get: a context that nobody told is told by neither field", async () => {
+  await using server = serveStub({ [OPENAI]: fixtureAnswer("listings/openai.json") });
+  const model = await connect(server).models.get("qwen2.5-vl-7b");
+  assertEquals("loadedContextLength" in model || "maxContextLength" in model, false);
+  // The framework's capabilities must have a number.
+  assertEquals(model.capabilities.maxTokens, 4096);
 });
 
 // --- Which listing is asked -------------------------------------------------------------------

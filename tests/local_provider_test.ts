@@ -116,6 +116,24 @@ Deno.test("local: a model goes to the server that has it, under any spelling", a
   assertEquals((await local.modelCapabilities("nomic-embed-text"))?.supportsEmbeddings, true);
 });
 
+Deno.test("local: capabilities are those of the copy that is named", async () => {
+  await using server = await createFakeLMStudio({
+    models: [{
+      id: "qwen/qwen3-8b",
+      instances: [{ id: "large", contextLength: 32_768 }, "qwen/qwen3-8b", {
+        id: "qwen/qwen3-8b:2",
+        contextLength: 2048,
+      }],
+    }],
+  }).listen();
+  const local = over([lmstudio(server.url)]);
+  const maxTokens = async (name: string) => (await local.modelCapabilities(name))?.maxTokens;
+  assertEquals(await maxTokens("qwen/qwen3-8b"), 4096);
+  assertEquals(await maxTokens("Qwen3-8B"), 4096);
+  assertEquals(await maxTokens("large"), 32_768);
+  assertEquals(await maxTokens("qwen/qwen3-8b:2"), 2048);
+});
+
 Deno.test("local: the listing is that of all servers, each model with its provider", async () => {
   await using first = await createFakeLMStudio({ models: ["a", "llama3.2:latest"] }).listen();
   await using atOllama = serveOllama({ models: ["llama3.2:latest", "b:latest"] });

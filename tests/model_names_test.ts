@@ -1,7 +1,14 @@
 /** When two names mean the same model (§2 of the design), and which of a listing a name means. */
 import { assert, assertEquals, assertFalse } from "@std/assert";
 import type { ModelInfo } from "../mod.ts";
-import { findModel, isSameListedModel, isSameModel } from "../src/core/model_names.ts";
+import {
+  answeringCopy,
+  findModel,
+  isSameListedModel,
+  isSameModel,
+  nameToLoad,
+  nearestNames,
+} from "../src/core/model_names.ts";
 
 const SAME: Readonly<Record<string, readonly (readonly [string, string])[]>> = {
   "as they are": [["qwen/qwen3-8b", "qwen/qwen3-8b"], ["m", "m"]],
@@ -250,6 +257,84 @@ Deno.test("isSameListedModel: holds for what isSameModel holds for, whatever is 
   for (const models of [[], [model("other")], [model("m")]]) {
     for (const [a, b] of Object.values(SAME).flat()) {
       assert(isSameListedModel(models, a, b), `${a} and ${b}`);
+    }
+  }
+});
+
+Deno.test("answeringCopy: the one that is named, else the one under the model's id, else the smallest", () => {
+  const qwen = model("qwen/qwen3-8b", {
+    instances: [
+      { id: "large", contextLength: 32_000 },
+      { id: "qwen/qwen3-8b:2", contextLength: 2048 },
+      { id: "qwen/qwen3-8b", contextLength: 8192 },
+    ],
+  });
+  const answering = (name?: string) => answeringCopy(qwen, name)?.id;
+  assertEquals(answering(), "qwen/qwen3-8b");
+  for (const name of ["qwen/qwen3-8b", "QWEN3-8B", "qwen3-8b@q4_k_m"]) {
+    assertEquals(answering(name), "qwen/qwen3-8b", name);
+  }
+  assertEquals(answering("Large"), "large");
+  assertEquals(answering("qwen/qwen3-8b:2"), "qwen/qwen3-8b:2");
+
+  const copies = [
+    { id: "a@q4", contextLength: 4096 },
+    { id: "b@q8", contextLength: 1024 },
+    { id: "c", contextLength: 2048 },
+  ];
+  const aliased = model("m", { instances: copies });
+  assertEquals(answeringCopy(aliased)?.id, "b@q8");
+  assertEquals(
+    answeringCopy(aliased, "m@q4")?.id,
+    "c",
+    "a copy of another variant does not answer",
+  );
+  assertEquals(answeringCopy(model("m", { instances: [] })), undefined);
+  assertEquals(answeringCopy(model("m")), undefined);
+});
+
+Deno.test("nameToLoad: as it is listed; a variant where it is not the selected one", () => {
+  const variants = ["a/m@q4_k_m", "a/m@q8_0"];
+  const several = model("a/m", { variants, selectedVariant: "a/m@q8_0" });
+  const unselected = model("a/m", { variants });
+  const single = model("a/m", { variants: ["a/m@4bit"] });
+  const aliased = model("a/m", { ...instances("mine@home") });
+  const cases: [ModelInfo, string, string][] = [
+    [several, "m", "a/m"],
+    [several, "M@Q8_0", "a/m"],
+    [several, "m@q4_k_m", "a/m@q4_k_m"],
+    [several, "m@q2", "a/m@q2"],
+    [unselected, "m@q8_0", "a/m@q8_0"],
+    [single, "m@4bit", "a/m"],
+    [single, "m@4bit:2", "a/m"],
+    [aliased, "mine@home", "a/m"],
+    [model("a/m@q4_k_m"), "a/m@q4_k_m", "a/m@q4_k_m"],
+    [model("a/m@q4_k_m"), "m", "a/m@q4_k_m"],
+    [model("A/M@Q4_K_M"), "m@q4_k_m", "A/M@Q4_K_M"],
+    [model("host@home/m"), "host@home/m", "host@home/m"],
+  ];
+  for (const [listed, name, expected] of cases) assertEquals(nameToLoad(listed, name), expected);
+});
+
+Deno.test("nearestNames: fewest edits first, a part of a name before all others", () => {
+  const known = ["qwen/qwen3-14b", "qwen/qwen3-8b", "google/gemma-3-4b", "openai/gpt-oss-20b"];
+  assertEquals(nearestNames(known, "qwen3-8x", 2), ["qwen/qwen3-8b", "qwen/qwen3-14b"]);
+  assertEquals(nearestNames(known, "gemma", 1), ["google/gemma-3-4b"]);
+  assertEquals(nearestNames(known, "gpt-ooss-20b", 1), ["openai/gpt-oss-20b"]);
+  assertEquals(nearestNames(known, "x", 9).length, 4);
+  assertEquals(nearestNames([], "x", 3), []);
+});
+
+Deno.test("nearestNames: of 20 000 in a moment, the very nearest among them, however long they are", () => {
+  for (const filling of ["", "-instruct-2507-gguf", "x".repeat(90)]) {
+    const known = Array.from({ length: 20_000 }, (_, index) => `a/model-${index}${filling}`);
+    for (const index of [0, 777, 12_345, 19_999]) {
+      const right = `model-${index}${filling}`;
+      const written = right.replace("mod", "mdo") + "x";
+      const startedAt = performance.now();
+      const [first] = nearestNames(known, written, 3);
+      assert(performance.now() - startedAt < 500);
+      assertEquals(first, `a/${right}`, written);
     }
   }
 });

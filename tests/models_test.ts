@@ -123,6 +123,59 @@ Deno.test("get: a short name of two publishers is the loaded one, else an error 
   }
 });
 
+Deno.test("get: an ambiguous name is told what is missing, the publisher, the variant or both", async () => {
+  const missing = async (name: string, ...ids: string[]) => {
+    const { lmstudio } = open({ models: ids.map((id) => ({ id, loaded: false })) });
+    const { code, hint, available } = await unavailable(lmstudio.models.get(name));
+    assertEquals([code, available], ["model_not_found", ids]);
+    return [hint.includes("publisher"), hint.includes("variant")];
+  };
+  assertEquals(await missing("m-7b", "a/m-7b", "b/m-7b"), [true, false]);
+  assertEquals(await missing("m-7b", "a/m-7b@q4_k_m", "a/m-7b@q8_0"), [false, true]);
+  assertEquals(await missing("a/m-7b", "a/m-7b@q4_k_m", "a/m-7b@q8_0"), [false, true]);
+  assertEquals(await missing("m-7b", "m-7b@4bit", "m-7b@8bit"), [false, true]);
+  assertEquals(await missing("m-7b", "a/m-7b@q4_k_m", "b/m-7b@q8_0"), [true, true]);
+  assertEquals(await missing("m-7b@q4", "a/m-7b@q4", "b/m-7b@q4", "b/m-7b"), [true, true]);
+  assertEquals(await missing("M-7B", "m-7b", "m-7B"), [false, false]);
+});
+
+Deno.test("get: the copy that is named tells its context, and what copies are called is near, too", async () => {
+  const { lmstudio: { models } } = open({
+    models: [
+      { id: QWEN, instances: [{ id: "long-chats", contextLength: 32_768 }, QWEN] },
+      { id: GPT, instances: [{ id: `${GPT}:2`, contextLength: 9000 }] },
+    ],
+  });
+  const contextOf = async (name: string) => (await models.get(name)).loadedContextLength;
+  assertEquals([await contextOf(QWEN), await contextOf("long-chats")], [4096, 32_768]);
+  assertEquals([await contextOf(GPT), await contextOf("gpt-oss-20b:2")], [9000, 9000]);
+  const error = await unavailable(models.get("long-chat s"));
+  assertStringIncludes(error.message, "the nearest are long-chats,");
+});
+
+Deno.test("get: the nearest of 20 000 names comes at once", async () => {
+  const key = (index: number) => `publisher-${index % 100}/some-model-${index}-instruct-gguf`;
+  const ids = Array.from({ length: 20_000 }, (_, index) => key(index));
+  await using server = serveStub({
+    [V1]: json({ models: ids.map((key) => ({ key, type: "llm", loaded_instances: [] })) }),
+  });
+  const { models } = new LMStudioProvider({ baseUrl: server.url, env: {} });
+  await models.get(ids[7]!);
+  for (
+    const [name, nearest] of [
+      ["some-modle-12345-instruct-gguf", ids[12_345]!],
+      ["sme-model-777-instruct-guf", ids[777]!],
+      [`${"x".repeat(99)}`, undefined],
+    ] as const
+  ) {
+    const startedAt = performance.now();
+    const error = await unavailable(models.get(name));
+    assert(performance.now() - startedAt < 1000, name);
+    assertEquals(error.available?.length, 200);
+    if (nearest !== undefined) assertEquals(error.available?.[0], nearest);
+  }
+});
+
 Deno.test("get: works with every version", async () => {
   for (const version of ["0.3.5", "0.3.16", "0.3.29", "0.4.0", "0.4.20"]) {
     const { lmstudio } = open({ version, models: [QWEN] });
@@ -229,12 +282,53 @@ Deno.test("load: the settings under their names on the wire, and no key the serv
   });
 });
 
-Deno.test("load: one more copy each time, and a variant that is named", async () => {
+Deno.test("load: one more copy each time, and the selected variant by the model's own id", async () => {
   const { fake, lmstudio } = open({ models: [QWEN] });
   assertEquals((await lmstudio.models.load(QWEN)).instanceId, `${QWEN}:2`);
   assertEquals((await lmstudio.models.load("qwen3-8b@Q4_K_M")).instanceId, `${QWEN}:3`);
   const [, second] = sent(fake, LOAD) as { model: string }[];
-  assertEquals(second?.model, `${QWEN}@q4_k_m`);
+  assertEquals(second?.model, QWEN);
+});
+
+Deno.test("load: a listed id is sent as it is listed, with its @ too", async () => {
+  const ids = ["unsloth/qwen3-8b_gguf@q4_k_m", "mlx-community/gemma-3@4bit", "GPT-oss-20b@MXFP4"];
+  const { fake, lmstudio } = open({ models: ids.map((id) => ({ id, loaded: false })) });
+  const names = [...ids, "Qwen3-8B_GGUF@Q4_K_M", "qwen3-8b_gguf", "gemma-3", "gpt-oss-20b@mxfp4"];
+  for (const name of names) await lmstudio.models.load(name);
+  assertEquals(
+    (sent(fake, LOAD) as { model: string }[]).map(({ model }) => model),
+    [...ids, ids[0], ids[0], ids[1], ids[2]],
+  );
+  for (const name of [...ids, "gemma-3@4BIT"]) {
+    const { alreadyLoaded } = await lmstudio.models.ensureLoaded(name);
+    assertEquals(alreadyLoaded, true, name);
+    assert(await lmstudio.supportsModel(name), name);
+  }
+  await lmstudio.models.unload("gemma-3@4bit");
+  assertEquals((await lmstudio.models.ensureLoaded("gemma-3@4bit")).instanceId, ids[1]);
+  const body = sent(fake, LOAD).at(-1) as { model: string };
+  assertEquals(body.model, ids[1]);
+});
+
+Deno.test("load: of several variants the selected one; another is chosen in LM Studio", async () => {
+  const variants = [`${QWEN}@q8_0`, `${QWEN}@q4_k_m`, `${QWEN}@6bit`];
+  const { fake, lmstudio: { models } } = open({ models: [{ id: QWEN, loaded: false, variants }] });
+  assertEquals((await models.load("qwen3-8b@Q8_0")).instanceId, QWEN);
+  for (const [name, word] of [["qwen3-8b@Q4_K_M", "choose this"], [`${QWEN}@q2_k`, "download"]]) {
+    const error = await unavailable(models.load(name!));
+    assertEquals(error.code, "model_not_found");
+    for (const part of ["LM Studio", `now "${QWEN}@q8_0"`, "My Models", word!, `"${QWEN}"`]) {
+      assertStringIncludes(error.hint, part);
+    }
+  }
+  const bodies = sent(fake, LOAD) as { model: string }[];
+  assertEquals(
+    bodies.map(({ model }) => model),
+    [QWEN, `${QWEN}@q4_k_m`, `${QWEN}@q2_k`],
+  );
+  await models.unload(QWEN);
+  const error = await unavailable(models.ensureLoaded(`${QWEN}@6bit`));
+  assertStringIncludes(error.hint, "choose this");
 });
 
 Deno.test("load: another variant is not loaded in the place of one that is not there", async () => {
@@ -528,6 +622,104 @@ Deno.test("ensureLoaded: less context than asked is told, and not loaded for aga
   assertEquals(server.on(LOAD).length, 1);
 });
 
+/** Loads that give less than was asked, and say that they gave it. */
+const AUTO_FIT = { id: QWEN, loaded: false, maxContextLength: 131_072, fittingContextLength: 8192 };
+
+Deno.test("auto-fit: the lease tells the context of the listing, and another copy is not loaded for more", async () => {
+  const { fake, lmstudio: { models } } = open({ models: [AUTO_FIT] });
+  const first = await models.ensureLoaded(QWEN, { contextLength: 65_536 });
+  assertEquals(
+    [first.instanceId, first.alreadyLoaded, first.contextLength],
+    [QWEN, false, 8192],
+  );
+  for (const contextLength of [65_536, 32_768, 131_072, 500_000, 8192, 4096, undefined]) {
+    const lease = await models.ensureLoaded("qwen3-8b", { contextLength });
+    assertEquals([lease.instanceId, lease.alreadyLoaded, lease.contextLength], [QWEN, true, 8192]);
+  }
+  assertEquals(sent(fake, LOAD).length, 1);
+});
+
+Deno.test("auto-fit: four runs of a program leave one copy", async () => {
+  const { fake } = open({ models: [AUTO_FIT] });
+  const loaded: unknown[] = [];
+  for (let run = 0; run < 4; run++) {
+    const { models } = new LMStudioProvider({ fetch: fake.fetch, env: {} });
+    const lease = await models.ensureLoaded(QWEN, { contextLength: 65_536 });
+    loaded.push([lease.instanceId, lease.alreadyLoaded, lease.contextLength]);
+    const { instances = [] } = await models.get(QWEN);
+    assertEquals(instances.map(({ id }) => id), [QWEN], `run ${run}`);
+    await models.ensureLoaded(QWEN, { contextLength: 65_536 });
+  }
+  const there = [QWEN, true, 8192];
+  assertEquals(loaded, [[QWEN, false, 8192], there, there, there]);
+  // Each run finds out once that it gets no more.
+  assertEquals([sent(fake, LOAD).length, sent(fake, UNLOAD).length], [4, 3]);
+});
+
+Deno.test("auto-fit: a copy that got more than what is there stays, and one under another id will do as well", async () => {
+  const more = open({ models: [{ ...AUTO_FIT, instances: [{ id: QWEN, contextLength: 2048 }] }] });
+  const lease = await more.lmstudio.models.ensureLoaded(QWEN, { contextLength: 65_536 });
+  assertEquals([lease.instanceId, lease.contextLength], [`${QWEN}:2`, 8192]);
+  assertEquals(await instancesOf(more.lmstudio, QWEN), [QWEN, `${QWEN}:2`]);
+
+  const alias = open({
+    models: [{ ...AUTO_FIT, instances: [{ id: "mine", contextLength: 8192 }] }],
+  });
+  const other = await alias.lmstudio.models.ensureLoaded(QWEN, { contextLength: 16_384 });
+  assertEquals(
+    [other.instanceId, other.alreadyLoaded, other.contextLength],
+    ["mine", true, 8192],
+  );
+  assertEquals(await instancesOf(alias.lmstudio, QWEN), ["mine"]);
+});
+
+Deno.test("auto-fit: all who wait share the one load, and none of them unloads what was there", async () => {
+  const { fake, lmstudio } = open({
+    models: [{ ...AUTO_FIT, instances: [{ id: QWEN, contextLength: 8192 }] }],
+    loadMs: 3,
+  });
+  const take = (contextLength: number) =>
+    lmstudio.models.ensureLoaded(QWEN, { contextLength, unloadOnDispose: true });
+  const leases = await Promise.all([take(65_536), take(32_768), take(65_536), take(9000)]);
+  for (const lease of leases) {
+    assertEquals([lease.instanceId, lease.alreadyLoaded], [QWEN, true]);
+    await lease[Symbol.asyncDispose]();
+  }
+  assertEquals(sent(fake, LOAD).length, 1);
+  assertEquals(sent(fake, UNLOAD), [{ instance_id: `${QWEN}:2` }]);
+  assertEquals(await instancesOf(lmstudio, QWEN), [QWEN]);
+});
+
+Deno.test("auto-fit: a copy that cannot be unloaded again is the one to use", async () => {
+  const { lmstudio } = open({
+    models: [{ ...AUTO_FIT, instances: [{ id: QWEN, contextLength: 8192 }] }],
+    faults: [{ path: "/api/v1/models/unload", fault: { type: "respond", status: 500 } }],
+  });
+  const lease = await lmstudio.models.ensureLoaded(QWEN, { contextLength: 65_536 });
+  assertEquals([lease.instanceId, lease.contextLength], [`${QWEN}:2`, 8192]);
+});
+
+Deno.test("auto-fit: two programs that load at the same time do not unload each other's copy", async () => {
+  const fake = createFakeLMStudio({ models: [AUTO_FIT], loadMs: 5 });
+  const leases = await Promise.all(
+    [1, 2].map(() =>
+      new LMStudioProvider({ fetch: fake.fetch, env: {} }).models
+        .ensureLoaded(QWEN, { contextLength: 65_536 })
+    ),
+  );
+  const there = await instancesOf(new LMStudioProvider({ fetch: fake.fetch, env: {} }), QWEN);
+  for (const { instanceId } of leases) assert(there.includes(instanceId), instanceId);
+});
+
+Deno.test("ensureLoaded: where the listing fails after the load, the load's own answer counts", async () => {
+  const { lmstudio } = open({
+    models: [{ id: QWEN, loaded: false }],
+    faults: [{ path: "/api/v1/models", skip: 1, fault: { type: "respond", status: 500 } }],
+  });
+  const lease = await lmstudio.models.ensureLoaded(QWEN, { contextLength: 6000 });
+  assertEquals([lease.instanceId, lease.contextLength], [QWEN, 6000]);
+});
+
 Deno.test("ensureLoaded: a copy whose context is not known counts, and says nothing of it", async () => {
   await using server = serveStub({
     [V1]: json({ models: [{ key: QWEN, type: "llm", loaded_instances: [{ id: QWEN }] }] }),
@@ -660,9 +852,36 @@ Deno.test("unload: nothing loaded is nothing to unload, a name of two publishers
   assertEquals(sent(fake, UNLOAD).length, 0);
 });
 
-Deno.test("unload: what is not listed is asked of the server, and gone where it does not know it", async () => {
+Deno.test("unload: a name that nothing has is an error with the nearest", async () => {
+  const { fake, lmstudio } = open({
+    models: [{ id: QWEN, instances: ["my-alias"] }, { id: GPT, loaded: false }],
+  });
+  for (
+    const [name, nearest] of [
+      ["qwen3-8x", QWEN],
+      ["my-alais", "my-alias"],
+      ["gpt-oss-20", GPT],
+      ["nobody/has-this", undefined],
+    ] as const
+  ) {
+    const error = await unavailable(lmstudio.models.unload(name));
+    assertEquals([error.code, error.model], ["model_not_found", name]);
+    assertStringIncludes(
+      error.message,
+      `Cannot unload model "${name}": the server does not have it; the nearest are `,
+    );
+    assertEquals(error.available?.length, 3);
+    if (nearest !== undefined) assertEquals(error.available?.[0], nearest);
+    assertStringIncludes(error.hint, "listModels()");
+  }
+  assertEquals(await instancesOf(lmstudio, QWEN), ["my-alias"]);
+  assertEquals(sent(fake, UNLOAD).length, 4, "the server may know what it does not list");
+});
+
+Deno.test("unload: what is not listed is asked of the server", async () => {
   const { fake, lmstudio } = open({ models: [QWEN] });
-  assertEquals(await lmstudio.models.unload("my-alias"), []);
+  const unknown = await unavailable(lmstudio.models.unload("my-alias"));
+  assertEquals([unknown.code, unknown.available], ["model_not_found", [QWEN]]);
   assertEquals(sent(fake, UNLOAD), [{ instance_id: "my-alias" }]);
   // Some builds list no copies of what is loaded.
   await using server = serveStub({

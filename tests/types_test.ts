@@ -263,6 +263,7 @@ Deno.test("types: fields of what comes out", () => {
     IsExact<ModelCapabilities, {
       maxTokens: number;
       supportsTools: boolean;
+      trainedForTools?: boolean;
       supportsVision: boolean;
       supportsStreaming: boolean;
       supportsEmbeddings: boolean;
@@ -311,7 +312,9 @@ Deno.test("types: fields of what comes out", () => {
       format?: string;
       params?: string;
       sizeBytes?: number;
+      reasoning?: { options: string[]; default?: string };
       variants?: string[];
+      selectedVariant?: string;
       instances?: LoadedInstance[];
       raw: unknown;
     }>

@@ -43,7 +43,11 @@ export interface DownloadJob {
 /** Loads a model, whether or not it is in memory already. No limit: that may take minutes. */
 export async function requestLoad(
   transport: Transport,
-  model: { readonly name: string; readonly type: ModelInfo["type"] },
+  model: {
+    readonly name: string;
+    readonly type: ModelInfo["type"];
+    readonly notFoundHint?: string | undefined;
+  },
   load: LoadOptions,
   action: string,
   options: CallOptions,
@@ -71,6 +75,7 @@ export async function requestLoad(
       action,
       model: model.name,
       since: MANAGEMENT_SINCE,
+      notFoundHint: model.notFoundHint,
     },
     options,
     Infinity,

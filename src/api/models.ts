@@ -8,12 +8,12 @@
  * @module
  */
 
-import { withoutUndefined } from "../core/fields.ts";
 import { ApiError, isProviderError } from "../core/errors.ts";
+import { answeringCopy, maxTokensOf } from "../core/model_names.ts";
 import type { CallOptions, LoadedInstance, ModelCapabilities, ModelInfo } from "../core/types.ts";
 import type { ErrorContext } from "../transport/error_mapping.ts";
 import type { Transport } from "../transport/transport.ts";
-import type { V0Entry, V1Entry } from "./listing_schemas.ts";
+import type { OpenAIEntry, V0Entry, V1Entry } from "./listing_schemas.ts";
 import { importSchemas } from "./schema_import.ts";
 
 /** A listing's route, and what it must look like: unknown routes answer 200 too. */
@@ -32,8 +32,8 @@ export const LMSTUDIO_LISTINGS: readonly Listing[] = [
 const LISTING_TIMEOUT_MS = 30_000;
 /** A server may be updated while we run; until this long after, it is taken for the old one. */
 const REMEMBERED_MS = 30_000;
-/** Servers that tell no context length: what the framework assumes. */
-const DEFAULT_MAX_TOKENS = 4096;
+/** Of one model in memory, and of its variants: nobody has as many, but a listing may say so. */
+const MOST_COPIES = 1000;
 
 /** Lists the models of one server, and remembers which listing it has. */
 export class ModelLister {
@@ -142,39 +142,27 @@ function importListingSchemas(): Promise<typeof import("./listing_schemas.ts")> 
 
 async function decodeV1(value: unknown, provider: string): Promise<ModelInfo[] | undefined> {
   const { parseV1Listing } = await importListingSchemas();
-  return parseV1Listing(value)?.map((entry, index) =>
-    fromV1(entry, rawEntry(value, "models", index), provider)
-  );
+  return parseV1Listing(value)?.map(({ entry, raw }) => fromV1(entry, raw, provider));
 }
 
 async function decodeV0(value: unknown, provider: string): Promise<ModelInfo[] | undefined> {
   const { parseV0Listing } = await importListingSchemas();
-  return parseV0Listing(value)?.map((entry, index) =>
-    fromV0(entry, rawEntry(value, "data", index), provider)
-  );
+  return parseV0Listing(value)?.map(({ entry, raw }) => fromV0(entry, raw, provider));
 }
 
-/** Decodes `GET /v1/models`, which tells no more than ids. */
+/** Decodes `GET /v1/models`: of LM Studio no more than ids, of others what they tell beside them. */
 export async function decodeOpenAI(
   value: unknown,
   provider: string,
 ): Promise<ModelInfo[] | undefined> {
   const { parseOpenAIListing } = await importListingSchemas();
-  return parseOpenAIListing(value)?.map(({ id }, index) => {
-    // The only sign of what it is; LM Studio names its bundled model so too.
-    const type = /(?:^|[-_/.])embed/i.test(id) ? "embedding" : "llm";
-    return toModelInfo({ id, name: id, provider, type, raw: rawEntry(value, "data", index) }, {});
-  });
-}
-
-/** An entry before validation, which drops what it does not know. */
-function rawEntry(value: unknown, key: "models" | "data", index: number): unknown {
-  return (value as { readonly [key: string]: readonly unknown[] })[key]?.[index];
+  return parseOpenAIListing(value)?.map(({ entry, raw }) => fromOpenAI(entry, raw, provider));
 }
 
 function fromV1(entry: V1Entry, raw: unknown, provider: string): ModelInfo {
-  const instances = entry.loaded_instances?.map(({ id, config }): LoadedInstance =>
-    withoutUndefined({
+  const { key, capabilities } = entry;
+  const instances = entry.loaded_instances?.slice(0, MOST_COPIES).map(({ id, config }) =>
+    known<LoadedInstance>({
       id,
       contextLength: config?.context_length,
       evalBatchSize: config?.eval_batch_size,
@@ -184,32 +172,39 @@ function fromV1(entry: V1Entry, raw: unknown, provider: string): ModelInfo {
       offloadKvCacheToGpu: config?.offload_kv_cache_to_gpu,
     })
   );
+  const { allowed_options: options, default: preset } = capabilities?.reasoning ?? {};
+  const isTrained = capabilities?.trained_for_tool_use;
   return toModelInfo({
-    id: entry.key,
-    name: entry.display_name ?? entry.key,
+    id: key,
+    name: entry.display_name ?? key,
     provider,
     type: entry.type,
     loaded: instances === undefined ? undefined : instances.length > 0,
     maxContextLength: entry.max_context_length,
-    loadedContextLength: instances?.[0]?.contextLength,
+    loadedContextLength: instances && answeringCopy({ id: key, instances })?.contextLength,
     publisher: entry.publisher,
     architecture: entry.architecture,
     quantization: entry.quantization?.name,
     format: entry.format,
     params: entry.params_string,
     sizeBytes: entry.size_bytes,
-    variants: entry.variants,
+    reasoning: options &&
+      known<NonNullable<ModelInfo["reasoning"]>>({ options: [...options], default: preset }),
+    variants: entry.variants && [...entry.variants],
+    selectedVariant: entry.selected_variant,
     instances,
     raw,
   }, {
-    supportsTools: entry.capabilities?.trained_for_tool_use === true,
-    supportsVision: entry.capabilities?.vision === true,
-    supportsReasoning: entry.capabilities?.reasoning !== undefined,
-  });
+    supportsTools: entry.type === "llm" || isTrained === true,
+    supportsVision: capabilities?.vision === true,
+    supportsReasoning: Boolean(capabilities?.reasoning),
+  }, isTrained);
 }
 
 function fromV0(entry: V0Entry, raw: unknown, provider: string): ModelInfo {
   const type = { vlm: "llm", embeddings: "embedding" }[entry.type] ?? entry.type;
+  // Before 0.3.16, and where there is nothing else to list, it has no capabilities: that says nothing of tools.
+  const isTrained = entry.capabilities?.includes("tool_use");
   return toModelInfo({
     id: entry.id,
     name: entry.id,
@@ -224,18 +219,40 @@ function fromV0(entry: V0Entry, raw: unknown, provider: string): ModelInfo {
     format: entry.compatibility_type,
     raw,
   }, {
-    supportsTools: entry.capabilities?.includes("tool_use") === true,
+    supportsTools: type === "llm" || isTrained === true,
     supportsVision: entry.type === "vlm",
-  });
+  }, isTrained);
+}
+
+function fromOpenAI(entry: OpenAIEntry, raw: unknown, provider: string): ModelInfo {
+  const { id, status, meta } = entry;
+  // The only sign of what it is; LM Studio names its bundled model so too.
+  const type = /(?:^|[-_/.])embed/i.test(id) ? "embedding" : "llm";
+  const loaded = status?.value === undefined || status.value === null
+    ? undefined
+    : status.value === "loaded";
+  return toModelInfo({
+    id,
+    name: id,
+    provider,
+    type,
+    loaded,
+    maxContextLength: meta?.n_ctx_train ?? entry.max_model_len ?? entry.max_context_length ??
+      entry.context_length ?? entry.context_window,
+    // What one that was unloaded had is no promise of what it gets.
+    loadedContextLength: loaded === false ? undefined : meta?.n_ctx,
+    raw,
+  }, {});
 }
 
 function toModelInfo(
-  fields: { [K in keyof Omit<ModelInfo, "capabilities">]: ModelInfo[K] | undefined },
-  known: Partial<ModelCapabilities>,
+  fields: { [K in keyof Omit<ModelInfo, "capabilities">]: ModelInfo[K] | null | undefined },
+  told: Partial<ModelCapabilities>,
+  trainedForTools?: boolean | null,
 ): ModelInfo {
   const isEmbedding = fields.type === "embedding";
   const capabilities: ModelCapabilities = {
-    maxTokens: fields.loadedContextLength ?? fields.maxContextLength ?? DEFAULT_MAX_TOKENS,
+    maxTokens: maxTokensOf(fields.loadedContextLength, fields.maxContextLength),
     supportsTools: false,
     supportsVision: false,
     supportsStreaming: !isEmbedding,
@@ -244,36 +261,69 @@ function toModelInfo(
     // Nothing a server tells allows a better guess.
     speedTier: "standard",
     qualityTier: "standard",
-    ...known,
+    ...told,
   };
-  return withoutUndefined({ ...fields, capabilities }) as ModelInfo;
+  if (typeof trainedForTools === "boolean") capabilities.trainedForTools = trainedForTools;
+  return known<ModelInfo>({ ...fields, capabilities });
+}
+
+/** A copy without what the server does not tell. */
+function known<T extends object>(fields: { [K in keyof T]: T[K] | null | undefined }): T {
+  const known: Partial<T> = {};
+  for (const key in fields) {
+    const value = fields[key];
+    if (value !== undefined && value !== null) known[key] = value;
+  }
+  return known as T;
 }
 
 /** Some builds list a model several times: once is enough, with the copies and variants of all. */
 function mergeByName(models: readonly ModelInfo[]): ModelInfo[] {
-  const byId = new Map<string, ModelInfo>();
+  const groups = new Map<string, [ModelInfo, ...ModelInfo[]]>();
   for (const model of models) {
-    const known = byId.get(model.id);
-    byId.set(model.id, known === undefined ? model : merge(known, model));
+    const group = groups.get(model.id);
+    if (group === undefined) groups.set(model.id, [model]);
+    else group.push(model);
+  }
+  return Array.from(groups.values(), (group) => group.length === 1 ? group[0] : merge(group));
+}
+
+function merge(group: readonly [ModelInfo, ...ModelInfo[]]): ModelInfo {
+  // A loaded one says more.
+  const main = group.find(({ loaded }) => loaded === true) ?? group[0];
+  const inOrder = [main, ...group.filter((model) => model !== main)];
+  const variants = new Set(inOrder.flatMap(({ variants = [] }) => variants));
+  const copies = uniqueCopies(inOrder.flatMap(({ instances = [] }) => instances));
+  const instances = copies.slice(0, MOST_COPIES);
+  const tellCopies = group.some(({ instances }) => instances !== undefined);
+  const loadedContextLength = tellCopies
+    ? answeringCopy({ id: main.id, instances })?.contextLength
+    : smallest(group.map(({ loadedContextLength }) => loadedContextLength));
+  return known<ModelInfo>({
+    ...main,
+    capabilities: {
+      ...main.capabilities,
+      maxTokens: maxTokensOf(loadedContextLength, main.maxContextLength),
+    },
+    loadedContextLength,
+    variants: variants.size === 0 ? main.variants : [...variants].slice(0, MOST_COPIES),
+    instances: tellCopies ? instances : undefined,
+  });
+}
+
+/** Of a copy that is told twice, that with less context: whoever counts on it is right in any case. */
+function uniqueCopies(copies: readonly LoadedInstance[]): LoadedInstance[] {
+  const byId = new Map<string, LoadedInstance>();
+  for (const copy of copies) {
+    const same = byId.get(copy.id);
+    const { contextLength = Infinity } = same ?? {};
+    if (same === undefined || (copy.contextLength ?? Infinity) < contextLength) {
+      byId.set(copy.id, copy);
+    }
   }
   return [...byId.values()];
 }
 
-function merge(first: ModelInfo, second: ModelInfo): ModelInfo {
-  // The loaded one says more.
-  const [main, other] = first.loaded !== true && second.loaded === true
-    ? [second, first]
-    : [first, second];
-  const variants = main.variants ?? other.variants;
-  const instances = main.instances ?? other.instances;
-  const added = (other.instances ?? []).filter(({ id }) =>
-    !instances?.some((instance) => instance.id === id)
-  );
-  return {
-    ...main,
-    ...(variants === undefined
-      ? {}
-      : { variants: [...new Set([...variants, ...other.variants ?? []])] }),
-    ...(instances === undefined ? {} : { instances: [...instances, ...added] }),
-  };
+function smallest(lengths: readonly (number | undefined)[]): number | undefined {
+  return lengths.reduce((a, b) => a === undefined || (b !== undefined && b < a) ? b : a);
 }

@@ -100,19 +100,39 @@ function fold(name: string): string {
 /** How many letters to add, drop, replace or swap with their neighbour. */
 export function editDistance(a: string, b: string): number {
   if (a.length > LONGEST_COMPARED || b.length > LONGEST_COMPARED) return Infinity;
-  let beforePrevious: number[] = [];
-  let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const current = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substituted = previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      const isSwapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
-      const swapped = isSwapped ? beforePrevious[j - 2]! + 1 : Infinity;
-      current.push(Math.min(substituted, swapped, previous[j]! + 1, current[j - 1]! + 1));
-    }
-    [beforePrevious, previous] = [previous, current];
+  // What both have at their ends costs nothing, and most of what is compared is alike.
+  let start = 0;
+  let [aEnd, bEnd] = [a.length, b.length];
+  while (start < aEnd && start < bEnd && a[start] === b[start]) start++;
+  while (aEnd > start && bEnd > start && a[aEnd - 1] === b[bEnd - 1]) {
+    aEnd--;
+    bEnd--;
   }
-  return previous[b.length]!;
+  const [left, right] = [a.slice(start, aEnd), b.slice(start, bEnd)];
+  let beforePrevious = new Uint8Array(right.length + 1);
+  let previous = new Uint8Array(right.length + 1);
+  let current = new Uint8Array(right.length + 1);
+  for (let j = 1; j <= right.length; j++) previous[j] = j;
+  for (let i = 1; i <= left.length; i++) {
+    const letter = left.charCodeAt(i - 1);
+    const letterBefore = i > 1 ? left.charCodeAt(i - 2) : -1;
+    let known = current[0] = i;
+    let before = -1;
+    for (let j = 1; j <= right.length; j++) {
+      const other = right.charCodeAt(j - 1);
+      let least = Math.min(
+        previous[j - 1]! + (letter === other ? 0 : 1),
+        previous[j]! + 1,
+        known + 1,
+      );
+      const isSwapped = letter === before && letterBefore === other;
+      if (isSwapped) least = Math.min(least, beforePrevious[j - 2]! + 1);
+      current[j] = known = least;
+      before = other;
+    }
+    [beforePrevious, previous, current] = [previous, current, beforePrevious];
+  }
+  return previous[right.length]!;
 }
 
 /** A copy without what is `undefined`. */

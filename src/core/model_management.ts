@@ -126,10 +126,10 @@ export interface ModelsApi {
    * The model of this name. Always asks the server, by the same routes as `listModels()`, so it works with
    * every version.
    *
-   * @param name such as `qwen/qwen3-8b`, `Qwen3-8B`, `qwen3-8b@q4_k_m`, or the id of a loaded copy. One that
-   * fits models of two publishers is the one that is loaded.
+   * @param name such as `qwen/qwen3-8b`, `Qwen3-8B`, `qwen3-8b@q4_k_m`, or the id of a loaded copy, whose context
+   * `loadedContextLength` then is. One that fits several models is the one that is loaded.
    * @throws {ModelNotAvailableError} code `model_not_found`: there is none, and the nearest names are in the
-   * message and in `available`; or there are several, and all of them are.
+   * message and in `available`; or there are several, all of them are, and the hint says what the name lacks.
    *
    * @example
    * ```ts
@@ -142,7 +142,7 @@ export interface ModelsApi {
   get(name: string, options?: CallOptions): Promise<ModelInfo>;
   /**
    * Loads a model, by `POST /api/v1/models/load`: one more copy, if it is in memory already. Most programs
-   * want `ensureLoaded()`. No time limit by default.
+   * want `ensureLoaded()`. No time limit by default. Of several variants LM Studio loads the selected one only.
    *
    * The route tells no progress: `onStatus` is told `loading` once a second while it lasts.
    *
@@ -170,8 +170,9 @@ export interface ModelsApi {
    *
    * @param nameOrInstance the name of a model, for all its copies, or the id of one copy, such as
    * `qwen/qwen3-8b:2`.
-   * @returns the ids of the copies that are gone now; `[]` where none was loaded, or nothing has this name.
-   * @throws {ModelNotAvailableError} code `model_not_found`: the name fits models of two publishers.
+   * @returns the ids of the copies that are gone now; `[]` where none was loaded.
+   * @throws {ModelNotAvailableError} code `model_not_found`: no model and no copy has this name, and the nearest are
+   * in the message and in `available`; or it fits several models.
    * @throws {ApiError} code `unsupported_by_server`: LM Studio is older than 0.4.0.
    * @see https://lmstudio.ai/docs/developer/rest/unload
    *
@@ -192,7 +193,8 @@ export interface ModelsApi {
    *
    * A copy with less context than `contextLength` does not count as loaded, so one more is loaded beside it;
    * the other settings are for the case that it must be loaded. A copy whose context is not known counts. If
-   * the model is loaded with less than asked, `contextLength` of the lease tells.
+   * the model is loaded with less than asked, `contextLength` of the lease tells, and it is not loaded again for more;
+   * a copy that got no more than one that was there is unloaded again, and that one is given.
    *
    * With `unloadOnDispose`, disposing the lease unloads the model, provided that this provider loaded it, and
    * when the last lease on it is disposed; a lease without this option keeps it in memory.

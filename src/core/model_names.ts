@@ -9,6 +9,12 @@ import type { LoadedInstance, ModelInfo } from "./types.ts";
 
 /** What the second copy of a model has behind its name. */
 const COPY_NUMBER = /:\d+$/;
+/** Servers that tell no context length: what the framework assumes. */
+const ASSUMED_CONTEXT = 4096;
+/** Comparing two names takes the product of their lengths: of more, the likeliest by their letters. */
+const MOST_COMPARED = 200;
+/** Letters are told apart modulo this: enough for names. */
+const LETTERS = 128;
 
 interface ModelName {
   /** All of it, without what never matters. */
@@ -58,17 +64,45 @@ export function fittingModels(models: readonly ModelInfo[], name: string): reado
   return [];
 }
 
-/** The ids of a listing, the likeliest to be meant by a name first. */
-export function nearestModelIds(models: readonly ModelInfo[], name: string): string[] {
+/** The names of a listing that requests take: ids first, then what copies in memory are called otherwise. */
+export function namesIn(models: readonly ModelInfo[]): string[] {
+  const ids = new Set(models.map(({ id }) => id));
+  const others = models.flatMap(instanceIds).filter((id) => !ids.has(withoutCopyNumber(id)));
+  return [...new Set([...ids, ...others])];
+}
+
+/** Some of these names, the likeliest to be meant by another name first. */
+export function nearestNames(known: readonly string[], name: string, most: number): string[] {
   const { base } = parseModelName(name);
-  const distance = (id: string): number => {
-    const { base: known } = parseModelName(id);
+  const letters = new Int32Array(LETTERS);
+  for (let at = 0; at < base.length; at++) letters[base.charCodeAt(at) % LETTERS]!++;
+  const candidates = known.map((id) => {
+    const { base: other } = parseModelName(id);
     // People leave out sizes, dates and endings: a part of a name is near, however short.
-    return known.includes(base) || base.includes(known) ? 0 : editDistance(base, known);
-  };
-  return models.map(({ id }) => ({ id, distance: distance(id) }))
-    .sort((a, b) => a.distance - b.distance)
-    .map(({ id }) => id);
+    const isPart = other.includes(base) || base.includes(other);
+    const distance = isPart ? 0 : lettersApart(letters.slice(), base.length, other);
+    return { id, other, isPart, distance };
+  }).sort(byDistance);
+  const compared = candidates.slice(0, MOST_COMPARED).map(({ id, other, isPart }) => ({
+    id,
+    distance: isPart ? 0 : editDistance(base, other),
+  })).sort(byDistance);
+  return [...compared, ...candidates.slice(MOST_COMPARED)].slice(0, most).map(({ id }) => id);
+}
+
+function byDistance(a: { readonly distance: number }, b: { readonly distance: number }): number {
+  return a.distance === b.distance ? 0 : a.distance - b.distance;
+}
+
+/** At most the edits between two words: the letters that only one of them has. @param letters is used up. */
+function lettersApart(letters: Int32Array, length: number, other: string): number {
+  let added = 0;
+  for (let at = 0; at < other.length; at++) {
+    const letter = other.charCodeAt(at) % LETTERS;
+    if (letters[letter]! > 0) letters[letter]!--;
+    else added++;
+  }
+  return Math.max(added, length - other.length + added);
 }
 
 /** The name without what tells the copies of a model apart, `:2`. */
@@ -94,18 +128,88 @@ export function withoutCopies(models: readonly ModelInfo[]): readonly ModelInfo[
 }
 
 /** The copies of a model that a name allows: those that are not known to be of another `@variant`. */
-export function copiesOf(model: ModelInfo, name: string): readonly LoadedInstance[] {
+export function copiesOf(
+  model: Pick<ModelInfo, "instances">,
+  name: string,
+): readonly LoadedInstance[] {
   const { variant } = parseModelName(name);
   return (model.instances ?? []).filter(({ id }) => agree(parseModelName(id).variant, variant));
 }
 
-/** The name that loads what is meant: a variant where one is named, else the model's own. */
+/**
+ * The copy in memory that answers requests for this name: the one of that id, else the one under the model's own, else
+ * it may be any. Of several, the one with the least context.
+ */
+export function answeringCopy(
+  model: Pick<ModelInfo, "id" | "instances">,
+  name: string = model.id,
+): LoadedInstance | undefined {
+  const copies = copiesOf(model, name);
+  const folded = name.trim().toLowerCase();
+  const fits: readonly ((id: string) => boolean)[] = [
+    (id) => id === name,
+    (id) => id.toLowerCase() === folded,
+    (id) => id === model.id,
+    () => true,
+  ];
+  for (const fit of fits) {
+    const [first, ...others] = copies.filter(({ id }) => fit(id));
+    if (first !== undefined) return others.reduce(smaller, first);
+  }
+  return undefined;
+}
+
+/** A model with the context of the copy that answers requests for this name. */
+export function asAsked(model: ModelInfo, name: string): ModelInfo {
+  const contextLength = answeringCopy(model, name)?.contextLength;
+  if (contextLength === model.loadedContextLength || model.instances === undefined) return model;
+  const { loadedContextLength: _, ...rest } = model;
+  return {
+    ...rest,
+    capabilities: {
+      ...model.capabilities,
+      maxTokens: maxTokensOf(contextLength, model.maxContextLength),
+    },
+    ...(contextLength === undefined ? {} : { loadedContextLength: contextLength }),
+  };
+}
+
+/** What capabilities tell of a model's context: the loaded one where known, else the maximum, else a guess. */
+export function maxTokensOf(
+  loadedContextLength: number | null | undefined,
+  maxContextLength: number | null | undefined,
+): number {
+  return loadedContextLength ?? maxContextLength ?? ASSUMED_CONTEXT;
+}
+
+/** What to send to load what a name means: as it is listed, and a variant only where that is not the selected one. */
 export function nameToLoad(model: ModelInfo, name: string): string {
-  const { variant } = parseModelName(name);
-  if (variant === undefined) return model.id;
-  const listed = model.variants?.find((known) => parseModelName(known).variant === variant);
+  const { folded, variant } = parseModelName(name);
+  const own = parseModelName(model.id);
+  if (variant === undefined || own.folded === folded || own.variant === variant) return model.id;
+  const isMeant = (known: string): boolean => parseModelName(known).variant === variant;
+  if (isMeant(selectedVariant(model) ?? "")) return model.id;
+  const listed = model.variants?.find(isMeant);
+  if (listed !== undefined) return listed;
   // Not listed: for the server to refuse. Any other variant in its place would be a surprise.
-  return listed ?? `${withoutCopyNumber(model.id)}@${variant}`;
+  return isInstanceOf(model, name) ? model.id : `${withoutCopyNumber(model.id)}@${variant}`;
+}
+
+/** What tells models apart that one name fits, so that it must be added to the name. */
+export function whatTellsApart(models: readonly ModelInfo[]): string {
+  const names = models.map(({ id }) => parseModelName(id));
+  const differ = (part: "publisher" | "base" | "variant"): boolean =>
+    new Set(names.map((name) => name[part])).size > 1;
+  const parts = [
+    ...(differ("publisher") ? ["the publisher before it, as in `publisher/model`"] : []),
+    ...(differ("variant") ? ["the variant behind it, as in `model@q4_k_m`"] : []),
+  ];
+  if (parts.length === 0 || differ("base")) return "Write the name exactly as it is listed.";
+  return `Write ${parts.join(", and ")}.`;
+}
+
+function selectedVariant({ selectedVariant, variants = [] }: ModelInfo): string | undefined {
+  return selectedVariant ?? (variants.length === 1 ? variants[0] : undefined);
 }
 
 /**
@@ -118,6 +222,10 @@ export function isSameListedModel(models: readonly ModelInfo[], a: string, b: st
     models.some((model) =>
       isInstanceOf(model, a) && isNameOf(model, b) || isInstanceOf(model, b) && isNameOf(model, a)
     );
+}
+
+function smaller(a: LoadedInstance, b: LoadedInstance): LoadedInstance {
+  return (b.contextLength ?? Infinity) < (a.contextLength ?? Infinity) ? b : a;
 }
 
 function agree(a: string | undefined, b: string | undefined): boolean {

@@ -326,10 +326,18 @@ export interface DraftStats {
 
 /** What a model can do. */
 export interface ModelCapabilities {
-  /** Context length in tokens: the loaded one where known, else the maximum, else 4096. */
+  /**
+   * Context length in tokens: the loaded one where known, else the maximum, else 4096, which nobody told: then
+   * `loadedContextLength` and `maxContextLength` of the `ModelInfo` are both absent.
+   */
   maxTokens: number;
-  /** Trained to call tools. */
+  /** Can be given tools. LM Studio gives tools to every language model; `trainedForTools` tells how well that goes. */
   supportsTools: boolean;
+  /**
+   * Whether it was trained to call tools. `false`: it is told of them by LM Studio's default prompt alone, and may write
+   * its calls into the text. Absent where the server does not tell.
+   */
+  trainedForTools?: boolean;
   /** Takes images. */
   supportsVision: boolean;
   /** Can stream its answers. */
@@ -362,9 +370,13 @@ export interface ModelInfo {
   capabilities: ModelCapabilities;
   /** Absent where the server does not tell. */
   loaded?: boolean;
-  /** Tokens it can be loaded with. */
+  /** Tokens it can be loaded with; absent where the server does not tell. */
   maxContextLength?: number;
-  /** Tokens it is loaded with. */
+  /**
+   * Tokens it is loaded with; absent where it is not loaded, or the server does not tell. Of several copies that of the
+   * one that answers requests for this name: the copy of that id, else the one under the model's own id, else the
+   * smallest.
+   */
   loadedContextLength?: number;
   /** Who published it. */
   publisher?: string;
@@ -378,8 +390,17 @@ export interface ModelInfo {
   params?: string;
   /** Size on disk. */
   sizeBytes?: number;
-  /** Ids of the variants of this model. */
+  /** Reasoning settings; absent where it has none, or the server does not tell. */
+  reasoning?: {
+    /** Settings it takes, such as `["off", "on"]` or `["low", "medium", "high"]`. */
+    options: string[];
+    /** Setting of requests that name none; absent where the server does not tell. */
+    default?: string;
+  };
+  /** Ids of the variants of this model that are downloaded. */
   variants?: string[];
+  /** The one of `variants` that is loaded under the model's id, as chosen in LM Studio. */
+  selectedVariant?: string;
   /** The copies in memory. */
   instances?: LoadedInstance[];
   /** The entry as the server sent it. */

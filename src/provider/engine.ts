@@ -133,7 +133,12 @@ export class Engine {
       await server.checkAnswer(action, model, response.model, rest, { response });
     };
     const batch = { transport: server.transport, model, action, options: checked, startedAt };
-    return await embedInBatches(request, batch, onBatch);
+    try {
+      return await embedInBatches(request, batch, onBatch);
+    } catch (error) {
+      const rest = server.rest(checked, startedAt);
+      throw await server.explainEmbeddingFailure(action, model, error, rest);
+    }
   }
 
   /** As `ModelProvider.supportsModel`. */

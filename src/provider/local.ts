@@ -346,10 +346,12 @@ export class LocalProvider implements ModelProvider {
     const listings = await this.#listAll(services, { signal }, silent);
     for (const [index, service] of services.entries()) {
       const models = listings[index] ?? [];
-      const id = service.type === "lmstudio"
-        ? findModel(models, model)?.id
-        : findPlace([{ ...service, models: models.map(({ id }) => id) }], model)?.id;
-      if (id !== undefined) return { service, id };
+      if (service.type === "lmstudio") {
+        if (findModel(models, model) !== undefined) return { service, id: model };
+        continue;
+      }
+      const place = findPlace([{ ...service, models: models.map(({ id }) => id) }], model);
+      if (place !== undefined) return place;
     }
     return undefined;
   }
@@ -421,7 +423,8 @@ function findPlace(services: readonly ServiceInfo[], model: string): Place | und
   if (exact !== undefined) return { service: exact, id: model };
   for (const service of services) {
     const id = service.models.find((known) => isSameAt(service.type, known, model));
-    if (id !== undefined) return { service, id };
+    // LM Studio knows spellings, and tells the copies of a model apart by what they are called.
+    if (id !== undefined) return { service, id: service.type === "lmstudio" ? model : id };
   }
   return undefined;
 }

@@ -6,10 +6,14 @@
  */
 
 import { ModelNotAvailableError } from "../core/errors.ts";
-import { withoutCopies } from "../core/model_names.ts";
+import { answeringCopy, withoutCopies } from "../core/model_names.ts";
 import type { ModelInfo } from "../core/types.ts";
 
+/** Of `available` in an error: more than anybody reads. */
+export const MAX_AVAILABLE = 200;
 const LONGEST_NAME = 80;
+/** Of names that are like one which is not there. */
+const SHOWN_NEAREST = 3;
 
 /** What the choice is for. */
 export interface ChoiceContext {
@@ -71,9 +75,8 @@ export function chooseEmbeddingModel(
 }
 
 /** A name that is in memory: asked by its key, a model that is loaded under an alias may be loaded once more. */
-function nameToAsk({ id, instances = [] }: ModelInfo): string {
-  const [first] = instances;
-  return first === undefined || instances.some((instance) => instance.id === id) ? id : first.id;
+function nameToAsk(model: ModelInfo): string {
+  return answeringCopy(model)?.id ?? model.id;
 }
 
 function noModel(
@@ -87,12 +90,18 @@ function noModel(
     service,
     endpoint,
     hint,
-    available: available.map((model) => model.id),
+    available: available.slice(0, MAX_AVAILABLE).map((model) => model.id),
   });
 }
 
 function names(models: readonly ModelInfo[]): string {
   return shownNames(models.map(({ id }) => id));
+}
+
+/** The first of some names that are near one which is not there, as the end of a sentence. */
+export function shownNearest(near: readonly string[]): string {
+  const verb = near.length === 1 ? "is" : "are";
+  return `the nearest ${verb} ${shownNames(near.slice(0, SHOWN_NEAREST))}`;
 }
 
 /** Ids of models in an error message, not more than anybody reads. */

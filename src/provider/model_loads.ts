@@ -6,6 +6,7 @@
  */
 
 import { requestLoad, requestUnload } from "../api/management.ts";
+import { isProviderError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import type { EnsureLoadedOptions, LoadedModel, ModelLease } from "../core/model_management.ts";
 import { copiesOf, nameToLoad } from "../core/model_names.ts";
@@ -19,19 +20,31 @@ import type { ServerModels } from "./server_models.ts";
 interface RunningLoad {
   readonly model: string;
   readonly asked: EnsureLoadedOptions;
-  readonly outcome: Promise<Held>;
+  /** `undefined`: the copy was no more than one that was there, so it is gone again and that one will do. */
+  readonly outcome: Promise<Held | undefined>;
   readonly controller: AbortController;
   waiting: number;
 }
 
 /** A copy that was loaded here. */
 interface Held {
-  readonly loaded: LoadedModel;
+  readonly instanceId: string;
+  /** As the listing tells, which knows better than the load's own answer. */
+  readonly contextLength: number | undefined;
   /** Those who waited for it and are about to hold it count as well. */
   readonly load: RunningLoad;
   holders: number;
   /** Somebody holds it who did not ask to have it unloaded. */
   keep: boolean;
+}
+
+/** What to load. */
+export interface Target {
+  /** The name to send. */
+  readonly id: string;
+  readonly type: ModelInfo["type"];
+  /** What to do where the server does not have it. */
+  readonly notFoundHint?: string | undefined;
 }
 
 /** What `ensure` is asked for. */
@@ -50,6 +63,8 @@ export class ModelLoads {
   readonly #server: ServerModels;
   /** By model: copies of one model are loaded one after the other, so that nobody overlooks another's. */
   readonly #running = new Map<string, RunningLoad>();
+  /** By model: the most context the server gave where more was asked for. Another copy would get no more. */
+  readonly #limits = new Map<string, number>();
   /** By instance. */
   readonly #held = new Map<string, Held>();
   /** By instance: those being unloaded. */
@@ -71,7 +86,7 @@ export class ModelLoads {
       if (running !== undefined) {
         const held = await this.#join(running, wanted, wait);
         if (held === undefined) continue;
-        if (isEnough(held.loaded.config?.contextLength, model, wanted.load)) {
+        if (this.#isEnough(held.contextLength, model, wanted.load)) {
           return this.#leaseOf(held, wanted.load, wait);
         }
         await this.#release(held, wait.options);
@@ -91,18 +106,18 @@ export class ModelLoads {
       }
       checkManagement(this.#server, wanted.action);
       const held = await this.#wait(this.#begin(model, wanted, wait), wait);
-      return this.#leaseOf(held, wanted.load, wait);
+      if (held !== undefined) return this.#leaseOf(held, wanted.load, wait);
     }
   }
 
   /** Loads one more copy. */
   async load(
-    model: Pick<ModelInfo, "id" | "type">,
+    { id: name, type, notFoundHint }: Target,
     wanted: Pick<Wanted, "load" | "action">,
     options: CallOptions,
   ): Promise<LoadedModel> {
     const { transport } = this.#server;
-    const target = { name: model.id, type: model.type };
+    const target = { name, type, notFoundHint };
     try {
       const loaded = await requestLoad(transport, target, wanted.load, wanted.action, options);
       // One of this name that was held before must have gone.
@@ -134,18 +149,26 @@ export class ModelLoads {
 
   /** The copy that will do: the one that is named, else the one under the model's own name, else any. */
   #findLoaded(model: ModelInfo, { name, load }: Wanted): LoadedInstance | undefined {
-    const copies = loadedCopies(model, name).filter(({ id, contextLength }) => {
-      if (isEnough(contextLength, model, load)) return true;
-      // Loaded with as much as this and given less: another copy would get no more.
-      const { loaded, load: own } = this.#held.get(id) ?? {};
-      return loaded?.config?.contextLength === contextLength &&
-        (own?.asked.contextLength ?? 0) >= (load.contextLength ?? 0);
-    });
+    const copies = loadedCopies(model, name)
+      .filter(({ contextLength }) => this.#isEnough(contextLength, model, load));
     return copies.find(({ id }) => id === name) ?? copies.find(({ id }) => id === model.id) ??
       copies[0];
   }
 
-  /** Waits for another's load: what it gave, or `undefined` where it failed in a way that need not be ours. */
+  /** Unknown counts as enough, else a copy more would be loaded at every call. More than there is, nobody gets. */
+  #isEnough(
+    contextLength: number | undefined,
+    { id, maxContextLength = Infinity }: ModelInfo,
+    { contextLength: asked = 0 }: EnsureLoadedOptions,
+  ): boolean {
+    const limit = this.#limits.get(id) ?? Infinity;
+    return contextLength === undefined || contextLength >= Math.min(asked, maxContextLength, limit);
+  }
+
+  /**
+   * Waits for another's load: what it gave, or `undefined` where that was nothing, or it failed in a way that need
+   * not be ours.
+   */
   async #join(running: RunningLoad, wanted: Wanted, wait: LoadWait): Promise<Held | undefined> {
     try {
       return await this.#wait(running, wait);
@@ -157,12 +180,12 @@ export class ModelLoads {
   }
 
   /** Whoever gets the copy holds it from that moment on, so that nobody unloads it in between. */
-  async #wait(running: RunningLoad, wait: LoadWait): Promise<Held> {
+  async #wait(running: RunningLoad, wait: LoadWait): Promise<Held | undefined> {
     running.waiting++;
     wait.loading();
     try {
       const held = await untilAborted(running.outcome, wait.signal);
-      held.holders++;
+      if (held !== undefined) held.holders++;
       return held;
     } finally {
       running.waiting--;
@@ -171,23 +194,89 @@ export class ModelLoads {
     }
   }
 
-  #begin(model: ModelInfo, { name, load, action }: Wanted, { options }: LoadWait): RunningLoad {
+  #begin(model: ModelInfo, wanted: Wanted, { options }: LoadWait): RunningLoad {
     const controller = new AbortController();
-    const target = { id: nameToLoad(model, name), type: model.type };
-    // The limits of the callers are their own; the load itself has none.
-    const rest = { ...options, signal: controller.signal, timeoutMs: Infinity };
+    const own = { ...options, signal: controller.signal };
     const onEnd = (): void => this.#forgetRunning(running);
-    const outcome = this.load(target, { load, action }, rest).then((loaded) => {
-      const held: Held = { loaded, load: running, holders: 0, keep: false };
-      this.#held.set(loaded.instanceId, held);
+    const outcome = this.#loadForLeases(model, wanted, own).then((loaded) => {
+      if (loaded === undefined) return undefined;
+      const held: Held = { ...loaded, load: running, holders: 0, keep: false };
+      this.#held.set(held.instanceId, held);
       return held;
     }).finally(onEnd);
     // Every waiter may have left by the time it fails.
     outcome.catch(() => {});
     controller.signal.addEventListener("abort", onEnd);
-    const running: RunningLoad = { model: model.id, asked: load, outcome, controller, waiting: 0 };
+    const asked = wanted.load;
+    const running: RunningLoad = { model: model.id, asked, outcome, controller, waiting: 0 };
     this.#running.set(model.id, running);
     return running;
+  }
+
+  /**
+   * Loads a copy and looks at what it got. A server that fits models into its memory gives less context than asked,
+   * each time anew: a copy with no more than one that is there takes gigabytes for nothing, so it is unloaded again.
+   *
+   * @param model as it was listed before.
+   */
+  async #loadForLeases(
+    model: ModelInfo,
+    { name, load, action }: Wanted,
+    options: CallOptions,
+  ): Promise<Pick<Held, "instanceId" | "contextLength"> | undefined> {
+    // The limits of the callers are their own; the load itself has none.
+    const unlimited = { ...options, timeoutMs: Infinity };
+    const { instanceId, config } = await this.load(
+      targetOf(model, name),
+      { load, action },
+      unlimited,
+    );
+    const copies = await this.#listCopies(model, name, options);
+    const listed = copies.find(({ id }) => id === instanceId);
+    const contextLength = listed?.contextLength ?? config?.contextLength;
+    const loaded = { instanceId, contextLength };
+    if (contextLength === undefined) return loaded;
+    const { contextLength: asked = 0 } = load;
+    if (contextLength >= Math.min(asked, model.maxContextLength ?? Infinity)) {
+      if (contextLength > (this.#limits.get(model.id) ?? Infinity)) this.#limits.delete(model.id);
+      return loaded;
+    }
+    this.#limits.set(model.id, contextLength);
+    // What another program has loaded meanwhile may be compared with ours there, and both would go.
+    const before = new Set(loadedCopies(model, name).map(({ id }) => id));
+    const isSurplus = copies.some((copy) =>
+      copy.id !== instanceId && before.has(copy.id) && (copy.contextLength ?? 0) >= contextLength
+    );
+    return isSurplus && await this.#unloadSurplus(instanceId, options) ? undefined : loaded;
+  }
+
+  /** The copies in memory by now; none where the server cannot say. */
+  async #listCopies(
+    { id }: ModelInfo,
+    name: string,
+    options: CallOptions,
+  ): Promise<readonly LoadedInstance[]> {
+    try {
+      const models = await this.#server.listTogether(options);
+      const model = models.find((model) => model.id === id);
+      return model === undefined ? [] : loadedCopies(model, name);
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (isProviderError(error)) return [];
+      throw error;
+    }
+  }
+
+  /** Gives whether it is gone: a copy that cannot be unloaded is one to use. */
+  async #unloadSurplus(instanceId: string, options: CallOptions): Promise<boolean> {
+    try {
+      await this.unload(instanceId, `unload model ${quote(instanceId)}`, options);
+      return true;
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (isProviderError(error)) return false;
+      throw error;
+    }
   }
 
   #forgetRunning(running: RunningLoad): void {
@@ -195,8 +284,8 @@ export class ModelLoads {
   }
 
   #leaseOf(held: Held, load: EnsureLoadedOptions, wait: LoadWait): ModelLease {
-    const { instanceId: id, config } = held.loaded;
-    return this.#lease({ id, contextLength: config?.contextLength }, false, held, load, wait);
+    const { instanceId: id, contextLength } = held;
+    return this.#lease({ id, contextLength }, false, held, load, wait);
   }
 
   /** @param held the copy, held already, where it was loaded here. */
@@ -221,7 +310,7 @@ export class ModelLoads {
   async #release(held: Held, options: CallOptions): Promise<void> {
     held.holders--;
     if (held.keep || held.holders > 0 || held.load.waiting > 0) return;
-    const { instanceId } = held.loaded;
+    const { instanceId } = held;
     // Unloaded by somebody in the meantime: a copy of this name is another one.
     if (this.#held.get(instanceId) !== held) return;
     await this.unload(instanceId, `unload model ${quote(instanceId)}`, options);
@@ -236,13 +325,20 @@ export function loadedCopies(model: ModelInfo, name: string): readonly LoadedIns
   return [contextLength === undefined ? { id } : { id, contextLength }];
 }
 
-/** Unknown counts as enough, else a copy more would be loaded at every call. More than a model has, nobody gets. */
-function isEnough(
-  contextLength: number | undefined,
-  { maxContextLength = Infinity }: ModelInfo,
-  { contextLength: asked = 0 }: EnsureLoadedOptions,
-): boolean {
-  return contextLength === undefined || contextLength >= Math.min(asked, maxContextLength);
+/** What to send to load the model that a name means. */
+export function targetOf(model: ModelInfo, name: string): Target {
+  const id = nameToLoad(model, name);
+  const { type, variants = [], selectedVariant } = model;
+  if (id === model.id) return { id, type };
+  const chosen = selectedVariant === undefined ? "" : ` (now ${quote(selectedVariant)})`;
+  const remedy = variants.includes(id) ? "choose this one" : "download this one and choose it";
+  return {
+    id,
+    type,
+    notFoundHint:
+      `LM Studio loads the variant that is chosen in its model list${chosen}: ${remedy} ` +
+      `there, under My Models, or load ${quote(model.id)}.`,
+  };
 }
 
 function isSameLoad(a: EnsureLoadedOptions, b: EnsureLoadedOptions): boolean {

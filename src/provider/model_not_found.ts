@@ -5,8 +5,10 @@
  */
 
 import { isProviderError, ModelNotAvailableError } from "../core/errors.ts";
+import { nearestNames } from "../core/model_names.ts";
 import type { ServiceInfo } from "../core/services.ts";
 import { DIALECTS } from "./dialects.ts";
+import { MAX_AVAILABLE, shownNearest } from "./model_choice.ts";
 
 /** A server that did not list its models. */
 export interface Silence {
@@ -32,17 +34,20 @@ export function modelNotFound(
   const rest = silent.map(({ service, error }) =>
     `; ${names([service])} does not tell${isProviderError(error) ? ` (${error.code})` : ""}`
   );
+  const available = [...new Set(services.flatMap(({ models }) => models))];
+  const near = nearestNames(available, model, MAX_AVAILABLE);
+  const nearest = near.length === 0 ? "" : `; ${shownNearest(near)}`;
   const first = silent.map(({ error }) => error).find((error) => isProviderError(error));
   const hint =
     "Use an id that `listModels()` gives, or download the model with `lms get <model>` or " +
     "`ollama pull <model>`.";
   return new ModelNotAvailableError(
     `Cannot ${action}: none of the servers${tell} (${names(speaking)}) has the model "${model}"` +
-      rest.join(""),
+      nearest + rest.join(""),
     {
       code: "model_not_found",
       model,
-      available: [...new Set(services.flatMap(({ models }) => models))],
+      available: available.slice(0, MAX_AVAILABLE),
       hint: first === undefined ? hint : `${first.hint} ${hint}`,
       cause: first,
     },

@@ -18,9 +18,11 @@ import type {
   ModelsApi,
 } from "../core/model_management.ts";
 import {
+  asAsked,
   fittingModels,
-  nameToLoad,
-  nearestModelIds,
+  namesIn,
+  nearestNames,
+  whatTellsApart,
   withoutCopies,
   withoutCopyNumber,
 } from "../core/model_names.ts";
@@ -37,12 +39,12 @@ import { describe } from "../core/value_checks.ts";
 import { followDownload, followJob } from "./download.ts";
 import { waitForLoad, type WaitLimit } from "./load_wait.ts";
 import { checkManagement } from "./management_support.ts";
-import { shownNames } from "./model_choice.ts";
-import { loadedCopies, ModelLoads } from "./model_loads.ts";
+import { MAX_AVAILABLE, shownNames, shownNearest } from "./model_choice.ts";
+import { loadedCopies, ModelLoads, type Target, targetOf } from "./model_loads.ts";
 import type { ServerModels } from "./server_models.ts";
 
-const SHOWN_NEAREST = 3;
-const MAX_AVAILABLE = 200;
+const SHOWN_FITTING = 3;
+const NOT_IN_MEMORY = "Use the id of a model, or of one of its copies, that `listModels()` gives.";
 
 /** Behind `LMStudioProvider.models`. */
 export class ModelManager implements ModelsApi {
@@ -58,7 +60,8 @@ export class ModelManager implements ModelsApi {
     const refuse = this.#server.refuse("find a model");
     const checked = checkCallOptions(options, refuse);
     checkName("name", name ?? null, refuse);
-    return this.#pick(await this.#server.list(checked), name, `find model ${quote(name)}`);
+    const models = await this.#server.list(checked);
+    return asAsked(this.#pick(models, name, `find model ${quote(name)}`), name);
   }
 
   async load(name: string, load?: LoadOptions, options?: CallOptions): Promise<LoadedModel> {
@@ -93,7 +96,10 @@ export class ModelManager implements ModelsApi {
       const rest = this.#server.rest(checked, startedAt);
       const wasThere = await this.#loads.unload(id, action, rest);
       // One that was listed has gone in between.
-      if (wasThere || listed !== undefined) unloaded.push(id);
+      if (!wasThere && listed === undefined) {
+        throw this.#notFound(models, nameOrInstance, action, NOT_IN_MEMORY);
+      }
+      unloaded.push(id);
     }
     return unloaded;
   }
@@ -140,36 +146,56 @@ export class ModelManager implements ModelsApi {
     const loaded = found.filter((model) => model.loaded === true);
     const [only] = found.length === 1 ? found : loaded;
     if (only !== undefined && (found.length === 1 || loaded.length === 1)) return only;
-    const isAmbiguous = found.length > 1;
-    const near = isAmbiguous ? found.map(({ id }) => id) : nearestModelIds(models, name);
+    if (found.length === 0) throw this.#notFound(models, name, action);
+    const ids = found.map(({ id }) => id);
+    throw this.#unavailable(
+      name,
+      `Cannot ${action}: it may be any of ${shownNames(ids, SHOWN_FITTING)}`,
+      {
+        available: ids.slice(0, MAX_AVAILABLE),
+        hint: whatTellsApart(found),
+      },
+    );
+  }
+
+  /** @param models what is listed; `undefined` where the server lists nothing. */
+  #notFound(
+    models: readonly ModelInfo[] | undefined,
+    name: string,
+    action: string,
+    hint?: string,
+  ): ModelNotAvailableError {
+    const near = nearestNames(namesIn(models ?? []), name, MAX_AVAILABLE);
+    const state = near.length > 0
+      ? `the server does not have it; ${shownNearest(near)}`
+      : models === undefined
+      ? "the server does not have it"
+      : "the server has no models";
+    return this.#unavailable(name, `Cannot ${action}: ${state}`, { available: near, hint });
+  }
+
+  #unavailable(
+    model: string,
+    message: string,
+    more: { readonly available: readonly string[]; readonly hint?: string | undefined },
+  ): ModelNotAvailableError {
     const { service, config } = this.#server;
-    const state = isAmbiguous
-      ? `it may be any of ${shownNames(near, SHOWN_NEAREST)}`
-      : near.length === 0
-      ? "the server has no models"
-      : `the server does not have it; the nearest ${near.length === 1 ? "is" : "are"} ` +
-        shownNames(near.slice(0, SHOWN_NEAREST));
-    throw new ModelNotAvailableError(`Cannot ${action}: ${state}`, {
+    const endpoint = config.baseUrl;
+    return new ModelNotAvailableError(message, {
       code: "model_not_found",
       service,
-      endpoint: config.baseUrl,
-      model: name,
-      available: near.slice(0, MAX_AVAILABLE),
-      hint: isAmbiguous ? "Write the publisher before the name as well." : undefined,
+      endpoint,
+      model,
+      ...more,
     });
   }
 
-  async #findToLoad(
-    name: string,
-    action: string,
-    options: CallOptions,
-  ): Promise<Pick<ModelInfo, "id" | "type">> {
+  async #findToLoad(name: string, action: string, options: CallOptions): Promise<Target> {
     const models = await this.#listIfAny(options);
     // Before the name is looked at: an older server may not list what it has.
     checkManagement(this.#server, action);
     if (models === undefined) return { id: name, type: "llm" };
-    const model = this.#pick(models, name, action);
-    return { id: nameToLoad(model, name), type: model.type };
+    return targetOf(this.#pick(models, name, action), name);
   }
 
   /** `undefined` where the server gives no list at all: then it decides what a name means. */

@@ -10,7 +10,14 @@ import { type Listing, ModelLister } from "../api/models.ts";
 import type { ModelSubstitution, OnModelSubstituted, ResolvedConfig } from "../core/config.ts";
 import { isProviderError, ModelNotAvailableError, SerializationError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
-import { findModel, isSameListedModel, isSameModel } from "../core/model_names.ts";
+import {
+  asAsked,
+  findModel,
+  isSameListedModel,
+  isSameModel,
+  namesIn,
+  nearestNames,
+} from "../core/model_names.ts";
 import { refusal, type Refuse } from "../core/request_checks.ts";
 import type { CallOptions, ModelInfo, PartialAnswer } from "../core/types.ts";
 import { findElsewhere } from "../discovery/elsewhere.ts";
@@ -18,7 +25,12 @@ import { fetchFile } from "../transport/fetch_file.ts";
 import { untilAborted } from "../transport/timers.ts";
 import { Transport } from "../transport/transport.ts";
 import { ModelCache } from "./model_cache.ts";
-import { chooseChatModel, chooseEmbeddingModel } from "./model_choice.ts";
+import {
+  chooseChatModel,
+  chooseEmbeddingModel,
+  MAX_AVAILABLE,
+  shownNearest,
+} from "./model_choice.ts";
 
 /** What one kind of server does its own way. */
 export interface Dialect {
@@ -47,6 +59,17 @@ export interface Arrived {
 
 /** A choice of model may rest on a listing this old: a chat must not ask twice a second what is loaded. */
 const CHOICE_MAX_AGE_MS = 2000;
+
+/** What LM Studio's embeddings say of a model it takes for another type. */
+const WRONG_TYPE_CODES: ReadonlySet<string> = new Set([
+  "no_model_loaded",
+  "model_not_found",
+  "wrong_model_type",
+]);
+const TAKEN_FOR_LLM = "the server takes it for a language model";
+const OVERRIDE_TYPE =
+  'Use an embedding model, or if this is one: in LM Studio, under My Models, the gear beside it, set "Override ' +
+  'Domain Type" to "Text Embedding" (newer versions have this for GGUF models only).';
 
 /** One server: the way to it, and what is known of its models. */
 export class ServerModels {
@@ -120,7 +143,8 @@ export class ServerModels {
       options.signal?.throwIfAborted();
       const known = findModel(this.#cache.recent(this.config.modelCacheTtlMs) ?? [], model);
       // A model that is not there may be new.
-      return known ?? findModel(await this.#cache.refresh(options), model);
+      const found = known ?? findModel(await this.#cache.refresh(options), model);
+      return found && asAsked(found, model);
     } catch (error) {
       options.signal?.throwIfAborted();
       // "Cannot say" is an answer here, unlike everywhere else. A broken installation is none.
@@ -187,18 +211,56 @@ export class ServerModels {
     }
     const isEmbedding = arrived.response !== undefined && "embeddings" in arrived.response;
     const candidates = models.filter(({ type }) => (type === "embedding") === isEmbedding);
+    const listed = findModel(models, requested);
+    const isMistaken = isEmbedding && listed !== undefined && isTakenForLLM(listed);
+    const near = nearestNames(namesIn(candidates), requested, MAX_AVAILABLE);
+    const reason = isMistaken
+      ? `; ${TAKEN_FOR_LLM}`
+      : listed === undefined && near.length > 0
+      ? `; the server does not have ${quote(requested)}, ${shownNearest(near)}`
+      : "";
     throw new ModelNotAvailableError(
-      `Cannot ${action}: the model ${quote(answered)} answered instead`,
+      `Cannot ${action}: the model ${quote(answered)} answered instead${reason}`,
       {
         code: "model_substituted",
         service: this.service,
         endpoint: this.config.baseUrl,
+        hint: isMistaken ? OVERRIDE_TYPE : undefined,
         model: requested,
-        available: candidates.length === 0 ? undefined : candidates.map(({ id }) => id),
+        available: candidates.length === 0
+          ? undefined
+          : candidates.slice(0, MAX_AVAILABLE).map(({ id }) => id),
         response: arrived.response,
         partial: arrived.partial ?? partialOf(arrived.response),
       },
     );
+  }
+
+  /**
+   * The error of an embedding, where it failed because LM Studio takes the model for a language model: then it says that
+   * no model is loaded, or does not know it.
+   */
+  async explainEmbeddingFailure(
+    action: string,
+    model: string,
+    error: unknown,
+    options: CallOptions,
+  ): Promise<unknown> {
+    if (this.#dialect.provider !== "lmstudio" || !isProviderError(error)) return error;
+    if (!WRONG_TYPE_CODES.has(error.code)) return error;
+    const listed = await this.find(model, options);
+    if (listed === undefined || !isTakenForLLM(listed)) return error;
+    const { endpoint, attempts, status } = error;
+    return new ModelNotAvailableError(`Cannot ${action}: ${TAKEN_FOR_LLM}`, {
+      code: "wrong_model_type",
+      service: this.service,
+      endpoint,
+      attempts,
+      status,
+      hint: OVERRIDE_TYPE,
+      model,
+      cause: error,
+    });
   }
 
   /** An alias is known only from the listing; without one the names alone decide. */
@@ -245,6 +307,11 @@ export class ServerModels {
   #choiceContext(action: string): { action: string; service: string; endpoint: string } {
     return { action, service: this.service, endpoint: this.config.baseUrl };
   }
+}
+
+/** Of a listing that tells types; the one that tells ids alone does not tell what is loaded either. */
+function isTakenForLLM({ type, loaded }: ModelInfo): boolean {
+  return type !== "embedding" && loaded !== undefined;
 }
 
 /** What an answer consists of; of embeddings nothing. */

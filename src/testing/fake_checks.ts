@@ -22,6 +22,8 @@ const OPTIONS: Fields<FakeLMStudioOptions> = {
   replies: true,
   apiToken: true,
   version: true,
+  listing: true,
+  oddEntries: true,
   jit: true,
   jitLoadMs: true,
   loadMs: true,
@@ -43,6 +45,7 @@ const MODEL: Fields<FakeModel> = {
   type: true,
   loaded: true,
   instances: true,
+  variants: true,
   displayName: true,
   publisher: true,
   architecture: true,
@@ -53,6 +56,7 @@ const MODEL: Fields<FakeModel> = {
   params: true,
   maxContextLength: true,
   contextLength: true,
+  fittingContextLength: true,
   tools: true,
   vision: true,
   reasoning: true,
@@ -60,6 +64,9 @@ const MODEL: Fields<FakeModel> = {
   dimensions: true,
   loadError: true,
 };
+
+type FakeInstance = Exclude<NonNullable<FakeModel["instances"]>[number], string>;
+const INSTANCE: Fields<FakeInstance> = { id: true, contextLength: true };
 
 const ANSWER: Fields<FakeAnswer> = {
   content: true,
@@ -124,9 +131,17 @@ const FLAGS = [
 ];
 const AMOUNTS = [
   ...["jitLoadMs", "loadMs", "firstTokenMs", "tokenMs", "skip", "times", "afterTokens", "ms"],
-  ...["sizeBytes", "bytesPerSecond", "maxContextLength", "contextLength", "dimensions"],
+  ...[
+    "sizeBytes",
+    "bytesPerSecond",
+    "maxContextLength",
+    "contextLength",
+    "fittingContextLength",
+    "dimensions",
+  ],
 ];
 const CHOICES: Readonly<Record<string, readonly string[]>> = {
+  listing: ["lmstudio", "llama.cpp", "vllm"],
   streamHeaders: ["at-once", "at-first-token"],
   reasoningField: ["reasoning_content", "reasoning", "think-tags"],
   callArguments: ["everywhere", "done-only", "deltas-only"],
@@ -145,8 +160,13 @@ export function checkFakeOptions(options: FakeLMStudioOptions): void {
   }
   for (const [path, model] of entriesOf("models", models)) {
     if (typeof model === "string") continue;
-    const { id } = checkFields(path, model, MODEL);
+    const { id, instances } = checkFields(path, model, MODEL);
     if (typeof id !== "string") throw unusable(`${path}.id is ${describe(id)}, not text`);
+    for (const [at, instance] of entriesOf(`${path}.instances`, instances)) {
+      if (typeof instance === "string") continue;
+      const { id } = checkFields(at, instance, INSTANCE);
+      if (typeof id !== "string") throw unusable(`${at}.id is ${describe(id)}, not text`);
+    }
   }
   if (typeof replies !== "function") {
     for (const [path, reply] of entriesOf("replies", replies)) checkReply(path, reply);

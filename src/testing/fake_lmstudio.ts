@@ -104,6 +104,8 @@ class FakeServer {
     const script = new Script(options.replies);
     const models = new ModelStore(options.models, {
       version,
+      listing: options.listing ?? "lmstudio",
+      oddEntries: options.oddEntries ?? [],
       jit: options.jit ?? true,
       jitLoadMs: options.jitLoadMs ?? 0,
       substitution: options.substitution ?? true,

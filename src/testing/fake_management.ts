@@ -1,6 +1,11 @@
 /** `POST /api/v1/models/load`, `/unload`, `/download` and the status of a download, of the fake. */
 
-import { encodeConfig, type FakeLoadConfig, type ModelStore } from "./fake_models.ts";
+import {
+  encodeConfig,
+  type FakeLoadConfig,
+  type Instance,
+  type ModelStore,
+} from "./fake_models.ts";
 import type { FakeDownload, FakeLMStudioOptions } from "./fake_options.ts";
 import {
   decodeBody,
@@ -41,7 +46,7 @@ export function managementRoutes(
           ...LOAD_FIELDS,
         });
         const model = models.find(name);
-        if (model === undefined) throw notFound(name);
+        if (model === undefined) throw notFound(name, models.isOtherVariant(name));
         await sleep(loadMs, call.signal);
         if (model.loadError !== undefined) {
           throw refuseNative(400, { type: "model_load_failed", message: model.loadError });
@@ -53,7 +58,7 @@ export function managementRoutes(
           instance_id: instance.id,
           load_time_seconds: loadMs / 1000,
           status: "loaded",
-          ...(echo_load_config === true ? { load_config: encodeConfig(instance) } : {}),
+          ...(echo_load_config === true ? { load_config: toldConfig(instance, config) } : {}),
         });
       },
     },
@@ -193,12 +198,20 @@ function fieldsOf(
   return body;
 }
 
-/** The type is documented, status and words are not. */
-function notFound(name: unknown): Refusal {
-  return refuseNative(404, {
-    type: "model_not_found",
-    message: `Could not resolve '${name}'.`,
-  });
+/** How a copy is loaded, as the answer tells it: where less fits than was asked, what was asked. */
+function toldConfig(instance: Instance, { context_length }: FakeLoadConfig): JsonObject {
+  const told = encodeConfig(instance);
+  const { contextLength, model } = instance;
+  if (contextLength < model.fittingContextLength || context_length === undefined) return told;
+  return { ...told, context_length: Math.min(context_length, model.maxContextLength) };
+}
+
+/** The type is documented, the status and the words about variants were seen, the other words are assumed. */
+function notFound(name: unknown, isOtherVariant = false): Refusal {
+  const message = isOtherVariant
+    ? `Model '${name}' not found in downloaded models.`
+    : `Could not resolve '${name}'.`;
+  return refuseNative(404, { type: "model_not_found", message });
 }
 
 /** The error shape of `/api/v1`. */

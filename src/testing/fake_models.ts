@@ -78,13 +78,19 @@ export interface StoredModel {
   readonly numExperts: number | undefined;
   readonly dimensions: number;
   readonly loadError: string | undefined;
-  /** Such as `google/gemma-4-26b-a4b@q4_k_m`. */
+  readonly fittingContextLength: number;
+  /** The selected one, such as `google/gemma-4-26b-a4b@q4_k_m`. */
   readonly variant: string;
+  /** All that are downloaded, the selected one first. */
+  readonly variants: readonly string[];
 }
 
 /** How the store behaves. */
 export interface ModelStoreOptions {
   readonly version: string;
+  readonly listing: "lmstudio" | "llama.cpp" | "vllm";
+  /** Listed before the models. */
+  readonly oddEntries: readonly unknown[];
   readonly jit: boolean;
   readonly jitLoadMs: number;
   readonly substitution: boolean;
@@ -110,8 +116,11 @@ export class ModelStore {
       const given = typeof entry === "string" ? { id: entry } : entry;
       const model = fillIn(given);
       this.#models.push(model);
-      for (const id of given.instances ?? (given.loaded === false ? [] : [model.id])) {
-        this.#add(model, id, false);
+      for (const copy of given.instances ?? (given.loaded === false ? [] : [model.id])) {
+        const { id, contextLength = model.contextLength } = typeof copy === "string"
+          ? { id: copy }
+          : copy;
+        this.#add(model, id, false, { context_length: contextLength });
       }
     }
   }
@@ -160,6 +169,11 @@ export class ModelStore {
 
   /** The routes that list models. */
   routes(): Route[] {
+    const { listing, oddEntries } = this.#options;
+    if (listing !== "lmstudio") {
+      const encode = listing === "vllm" ? this.#encodeVllm : this.#encodeLlamaCpp;
+      return [{ method: "GET", path: "/v1/models", handle: () => this.#list(encode) }];
+    }
     return [
       { method: "GET", path: "/v1/models", handle: () => this.#list(encodeOpenAIModel) },
       {
@@ -184,14 +198,25 @@ export class ModelStore {
         path: "/api/v1/models",
         since: "0.4.0",
         handle: () =>
-          jsonAnswer({ models: this.#models.map((model) => encodeV1(model, this.#of(model))) }),
+          jsonAnswer({
+            models: [
+              ...oddEntries,
+              ...this.#models.map((model) => encodeV1(model, this.#of(model))),
+            ],
+          }),
       },
     ];
   }
 
   #list(encode: EncodeModel): Answer {
     return jsonAnswer(
-      { data: this.#listed().map(([id, model]) => encode(id, model)), object: "list" },
+      {
+        data: [
+          ...this.#options.oddEntries,
+          ...this.#listed().map(([id, model]) => encode(id, model)),
+        ],
+        object: "list",
+      },
       { pretty: true },
     );
   }
@@ -204,13 +229,13 @@ export class ModelStore {
 
   /** With JIT on everything that is downloaded, with JIT off what is in memory. */
   #listed(): [id: string, model: StoredModel][] {
-    return this.#options.jit
+    return this.#options.jit && this.#options.listing !== "vllm"
       ? this.#models.map((model) => [model.id, model])
       : this.#instances.map(({ id, model }) => [id, model]);
   }
 
   readonly #encodeV0 = (id: string, model: StoredModel): JsonObject => {
-    const [loaded] = this.#of(model);
+    const loaded = this.#loadedAs(id, model);
     const capabilities = model.tools && isSince(this.#options.version, "0.3.16");
     return {
       id,
@@ -226,6 +251,44 @@ export class ModelStore {
       ...(capabilities ? { capabilities: ["tool_use"] } : {}),
     };
   };
+
+  readonly #encodeLlamaCpp = (id: string, model: StoredModel): JsonObject => {
+    const loaded = this.#loadedAs(id, model);
+    return {
+      id,
+      aliases: [],
+      tags: [],
+      object: "model",
+      owned_by: "llamacpp",
+      created: 1_777_909_820,
+      status: { value: loaded === undefined ? "unloaded" : "loaded", args: [] },
+      ...(loaded === undefined ? {} : {
+        meta: {
+          vocab_type: 2,
+          n_vocab: 59_392,
+          n_ctx: loaded.contextLength,
+          n_ctx_train: model.maxContextLength,
+          n_embd: model.dimensions,
+          size: model.sizeBytes,
+        },
+      }),
+    };
+  };
+
+  readonly #encodeVllm = (id: string, model: StoredModel): JsonObject => ({
+    id,
+    object: "model",
+    created: 1_777_909_820,
+    owned_by: "vllm",
+    root: id,
+    parent: null,
+    max_model_len: this.#loadedAs(id, model)?.contextLength ?? null,
+  });
+
+  /** The copy that is listed under this id. */
+  #loadedAs(id: string, model: StoredModel): Instance | undefined {
+    return this.#instances.find((instance) => instance.id === id) ?? this.#of(model)[0];
+  }
 
   #of(model: StoredModel): Instance[] {
     return this.#instances.filter((instance) => instance.model === model);
@@ -248,6 +311,11 @@ export class ModelStore {
   /** The downloaded model of this key, or of this variant's. */
   find(name: unknown): StoredModel | undefined {
     return this.#models.find((model) => model.id === name || model.variant === name);
+  }
+
+  /** Whether a name is of a variant that is downloaded, but not selected. */
+  isOtherVariant(name: unknown): boolean {
+    return this.#models.some(({ variants }) => variants.some((variant) => variant === name));
   }
 
   /** One more copy in memory, which nothing throws out. */
@@ -279,7 +347,8 @@ export class ModelStore {
   #add(model: StoredModel, id: string, jit: boolean, given: FakeLoadConfig = {}): Instance {
     const { context_length = model.contextLength, ...config } = given;
     // Assumed: nobody was seen to ask for more than a model has.
-    const contextLength = Math.min(context_length, model.maxContextLength);
+    const { maxContextLength, fittingContextLength } = model;
+    const contextLength = Math.min(context_length, maxContextLength, fittingContextLength);
     const instance = { id, model, contextLength, config, jit, unloaded: false };
     this.#instances.push(instance);
     return instance;
@@ -352,7 +421,7 @@ function encodeV1(model: StoredModel, instances: readonly Instance[]): JsonObjec
           }),
         },
         description: null,
-        variants: [model.variant],
+        variants: model.variants,
         selected_variant: model.variant,
       }
       : {}),
@@ -382,6 +451,10 @@ function fillIn(given: FakeModel): StoredModel {
   const slash = given.id.indexOf("/");
   const quantization = given.quantization ?? "Q4_K_M";
   const maxContextLength = given.maxContextLength ?? (isLLM ? 131_072 : 2_048);
+  const ownVariant = given.id.includes("@")
+    ? given.id
+    : `${given.id}@${quantization.toLowerCase()}`;
+  const variants = given.variants ?? [ownVariant];
   return {
     id: given.id,
     type,
@@ -401,6 +474,8 @@ function fillIn(given: FakeModel): StoredModel {
     numExperts: given.numExperts,
     dimensions: given.dimensions ?? 768,
     loadError: given.loadError,
-    variant: `${given.id}@${quantization.toLowerCase()}`,
+    fittingContextLength: given.fittingContextLength ?? Infinity,
+    variant: variants[0] ?? ownVariant,
+    variants,
   };
 }

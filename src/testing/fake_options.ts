@@ -23,6 +23,14 @@ export interface FakeLMStudioOptions {
    * @default {"0.4.25"}
    */
   version?: string | undefined;
+  /**
+   * Whose listing it has. `"llama.cpp"` is its router, which tells what is loaded and its context; `"vllm"` lists what it
+   * serves, with the length of its requests. Neither has the listings of LM Studio's own API.
+   * @default {"lmstudio"}
+   */
+  listing?: "lmstudio" | "llama.cpp" | "vllm" | undefined;
+  /** Entries that all listings have before the models, such as `null` or one without `type`. @default {none} */
+  oddEntries?: readonly unknown[] | undefined;
   /** Whether a request loads the model it names ("just in time"). @default {true} */
   jit?: boolean | undefined;
   /** Milliseconds of silence while a model is loaded by a request. @default {0} */
@@ -75,8 +83,20 @@ export interface FakeModel {
   type?: "llm" | "embedding" | undefined;
   /** Whether it is in memory. @default {true} */
   loaded?: boolean | undefined;
-  /** Ids of the copies in memory, as an alias or `"x:2"` gives them. @default {the id, when loaded} */
-  instances?: readonly string[] | undefined;
+  /** The copies in memory, or their ids, as an alias or `"x:2"` gives them. @default {the id, when loaded} */
+  instances?:
+    | readonly (string | {
+      /** Name that requests are sent to. */
+      id: string;
+      /** Tokens it is loaded with. @default {`contextLength` of the model} */
+      contextLength?: number | undefined;
+    })[]
+    | undefined;
+  /**
+   * Ids of its downloaded variants. The first is the selected one; the others are not loaded, by whatever name.
+   * @default {the id with its quantization, such as `"qwen/qwen3-8b@q4_k_m"`; of an id with an `@` the id}
+   */
+  variants?: readonly string[] | undefined;
   /** Name to show. @default {the part of the id after the slash} */
   displayName?: string | undefined;
   /** Who publishes it. @default {the part of the id before the slash, else "lmstudio-community"} */
@@ -97,6 +117,12 @@ export interface FakeModel {
   maxContextLength?: number | undefined;
   /** Tokens it takes as loaded. @default {4096, or maxContextLength where that is less} */
   contextLength?: number | undefined;
+  /**
+   * Tokens that fit into memory. A load that asks for more gets these, and is told that it got what it asked for: the
+   * "auto-fit" of MLX models. Which of the two the real answer tells nobody has published.
+   * @default {what is asked for}
+   */
+  fittingContextLength?: number | undefined;
   /** Whether it was trained for tools. @default {true, of embedding models false} */
   tools?: boolean | undefined;
   /** Whether it takes images. @default {false} */
