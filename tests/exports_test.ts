@@ -193,6 +193,7 @@ const EXPORTS: Record<string, Names> = {
       "HtmlFault",
       "ModelProvider",
       "ProviderFactory",
+      "LoadingFault",
       "RateLimitFault",
       "RecordedRequest",
       "RedirectFault",
