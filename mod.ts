@@ -149,7 +149,6 @@ export type { OpenAIClientOptions } from "./src/provider/openai_clients.ts";
 
 // Finding servers
 export { ServiceDiscovery } from "./src/discovery/discovery.ts";
-export type { ServiceMonitor } from "./src/discovery/monitor.ts";
 export type {
   DiscoverOptions,
   HealthCheckOptions,
@@ -159,6 +158,7 @@ export type {
   ServiceFinder,
   ServiceInfo,
   ServiceMetrics,
+  ServiceMonitor,
   ServiceStatus,
   ServiceType,
 } from "./src/core/services.ts";

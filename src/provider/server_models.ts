@@ -14,7 +14,6 @@ import { quote } from "../core/fields.ts";
 import { findModel, isSameListedModel, isSameModel } from "../core/model_names.ts";
 import { refusal, type Refuse } from "../core/request_checks.ts";
 import type { CallOptions, ModelInfo, PartialAnswer } from "../core/types.ts";
-import { findElsewhere } from "../discovery/elsewhere.ts";
 import { untilAborted } from "../transport/timers.ts";
 import { Transport } from "../transport/transport.ts";
 import { ModelCache } from "./model_cache.ts";
@@ -68,7 +67,12 @@ export class ServerModels {
     this.#dialect = dialect;
     const { service } = dialect;
     const lookElsewhere = dialect.provider === "lmstudio"
-      ? (baseUrl: string, signal: AbortSignal) => findElsewhere(baseUrl, signal, env)
+      ? (baseUrl: string, signal: AbortSignal) =>
+        // A hint that cannot be had must not stand in the way of the error it is for.
+        import("../discovery/elsewhere.ts").then(
+          ({ findElsewhere }) => findElsewhere(baseUrl, signal, env),
+          () => undefined,
+        )
       : undefined;
     this.transport = new Transport({ ...config, service, env, unauthorizedHint, lookElsewhere });
     this.#lister = new ModelLister(this.transport, dialect.listings, dialect.provider);
