@@ -58,7 +58,7 @@ async function encodeMessages(
   // A copy: what the caller adds while images are fetched was not checked, and is for the next request.
   const messages = typeof given === "string" ? [given] : [...given];
   const images = imagesOf(messages);
-  const urls = await encodeImages(images, refuse, fetchImage);
+  const urls = images.length === 0 ? [] : await encodeImages(images, refuse, fetchImage);
   const urlOf = new Map(images.map(({ part }, index) => [part, urls[index] ?? ""]));
   const encoded: Record<string, unknown>[] = [];
   let texts: string[] = [];
@@ -79,12 +79,15 @@ async function encodeMessages(
 }
 
 function imagesOf(messages: readonly (string | Message)[]): PlacedImage[] {
-  return messages.flatMap((message, at) => {
-    if (typeof message === "string" || typeof message.content === "string") return [];
-    return (message.content ?? []).flatMap((part, index) =>
-      part.type === "image" ? [{ part, path: `messages[${at}].content[${index}].image` }] : []
-    );
-  });
+  const images: PlacedImage[] = [];
+  for (const [at, message] of messages.entries()) {
+    if (typeof message === "string" || !Array.isArray(message.content)) continue;
+    for (const [index, part] of message.content.entries()) {
+      if (part.type !== "image") continue;
+      images.push({ part, path: `messages[${at}].content[${index}].image` });
+    }
+  }
+  return images;
 }
 
 function encodeMessage(
