@@ -1,10 +1,11 @@
-/** `<think>…</think>` at the start of an answer, whole and cut anywhere. */
+/** `<think>…</think>` and other tags in an answer, whole and cut anywhere. */
 import { assert, assertEquals } from "@std/assert";
 import {
   splitAsStreamed,
   type SplitText,
   splitThinking,
   ThinkSplitter,
+  thinkTags,
 } from "../src/api/think_splitter.ts";
 
 const CASES:
@@ -46,10 +47,51 @@ const CASES:
     [
       "a tag later, after thinking",
       "<think>a</think>b <think>c</think>",
-      "a",
-      "b <think>c</think>",
+      "a\n\nc",
+      "b ",
     ],
-    ["a second block", "<think>a</think><think>b</think>c", "a", "<think>b</think>c"],
+    ["a second block", "<think>a</think><think>b</think>c", "a\n\nb", "c"],
+    [
+      "a third block",
+      "<think>a</think>\n<think>b</think>c\n<think>d</think>",
+      "a\n\nb\n\nd",
+      "c\n",
+    ],
+    ["a block after text", "Let me see.\n<think>a</think>\nHello.", "a", "Let me see.\nHello."],
+    ["a block after a sentence", "Let me see. <think>a</think> Hello.", "a", "Let me see. Hello."],
+    ["words on both sides of a block", "<think>a</think>b<think>c</think> d", "a\n\nc", "b d"],
+    ["a block that is never closed, after text", "b.\n<think>c", "c", "b.\n"],
+    ["a tag in a code span", "Hi.\n`<think>` a </think>", "", "Hi.\n`<think>` a </think>"],
+    [
+      "a tag in a block of code",
+      "Hi.\n```xml\n<think>\na\n</think>\n```\nb",
+      "",
+      "Hi.\n```xml\n<think>\na\n</think>\n```\nb",
+    ],
+    [
+      "a tag among the words of a model that thinks",
+      "<think>a</think>I use <think> for that.",
+      "a",
+      "I use <think> for that.",
+    ],
+    ["an answer in JSON", '{"a": "x.\\n<think>b</think>"}', "", '{"a": "x.\\n<think>b</think>"}'],
+    ["an array", '[1, "\\n<think>b</think>"]', "", '[1, "\\n<think>b</think>"]'],
+    ["the closing tag first", "</think>\n\nHello.", "", "Hello."],
+    ["the closing tag first, after white space", "\n</think>Hello.", "", "Hello."],
+
+    ["Mistral's tags", "[THINK]Hm.[/THINK]Hello.", "Hm.", "Hello."],
+    ["an array like Mistral's tags", "[THIN, 5]", "", "[THIN, 5]"],
+    ["Gemma's channel", "<|channel>thought\nHm.\n<channel|>Hello.", "Hm.", "Hello."],
+    [
+      "the channels of gpt-oss",
+      "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Hello.",
+      "Hm.",
+      "Hello.",
+    ],
+    ["an answer alone of gpt-oss", "<|channel|>final<|message|>Hello.", "", "Hello."],
+    ["Seed's tags", "<seed:think>Hm.</seed:think>Hello.", "Hm.", "Hello."],
+    ["Kimi's tags", "◁think▷Hm.◁/think▷Hello.", "Hm.", "Hello."],
+    ["Command's tags", "<|START_THINKING|>Hm.<|END_THINKING|>Hello.", "Hm.", "Hello."],
     ["an opening tag inside", "<think>a <think> b</think>c", "a <think> b", "c"],
     ["a closing tag later", "<think>a</think>b</think>c", "a", "b</think>c"],
     ["closing tags alone", "a</think>b</think>c", "", "a</think>b</think>c"],
@@ -73,7 +115,6 @@ const LONE:
     ["white space of all kinds", "\n Hm. \r\n\t</think> \u00a0\nHello. ", "Hm.", "Hello. "],
     ["at the end of its line", "Hm. </think>\nHello.", "Hm.", "Hello."],
     ["on the line of the answer", "Hm.\n</think> Hello.", "Hm.", "Hello."],
-    ["nothing thought", "</think>Hello.", "", "Hello."],
     ["nothing answered", "Hm.\n</think>", "Hm.", ""],
     [
       "quotes and code among the thoughts",
@@ -82,6 +123,8 @@ const LONE:
       "d",
     ],
     ["an unpaired apostrophe before", "That's it'</think>Hello.", "That's it'", "Hello."],
+    ["of Mistral", "Hm.\n[/THINK]\nHello.", "Hm.", "Hello."],
+    ["of Gemma", "Hm.\n<channel|>Hello.", "Hm.", "Hello."],
     ["code in the answer", "Hm.\n</think>\n`a`\n```\nb\n```", "Hm.", "`a`\n```\nb\n```"],
   ];
 
@@ -145,6 +188,25 @@ for (const [hazard, text, reasoning, content] of LONE) {
   });
 }
 
+Deno.test("think: without its opening tag: with another block behind", () => {
+  assertEquals(splitThinking("a\n</think>\nb\n<think>c</think>d"), {
+    reasoning: "a\n\nc",
+    content: "b\nd",
+  });
+});
+
+Deno.test("think: tags of one's own, beside those that are known", () => {
+  const tags = thinkTags([{ open: "<thought>", close: "</thought>" }]);
+  for (const [open, close] of [["<thought>", "</thought>"], ["<think>", "</think>"]]) {
+    const text = `${open}Hm.${close}Hello.`;
+    assertEquals(splitThinking(text, tags), { reasoning: "Hm.", content: "Hello." });
+  }
+  assertEquals(splitThinking("Hm.\n</thought>Hello.", tags), {
+    reasoning: "Hm.",
+    content: "Hello.",
+  });
+});
+
 Deno.test("think: a closing tag that is spoken of stays in the answer", () => {
   for (const text of MENTIONED) assertEquals(splitThinking(text), { reasoning: "", content: text });
 });
@@ -167,9 +229,10 @@ Deno.test("think: what is certain is given out at once", () => {
   ]);
   assertEquals(
     seen.map(({ content }) => content),
-    ["", "", "", "", "", "", "", "Hel", "lo", " <think>"],
+    ["", "", "", "", "", "", "", "Hel", "lo", " "],
   );
-  assertEquals(splitter.end(), { content: "", reasoning: "" });
+  // It may be a second block, or a word.
+  assertEquals(splitter.end(), { content: "<think>", reasoning: "" });
 });
 
 Deno.test("think: an answer without tags is not held back", () => {

@@ -16,7 +16,7 @@ import {
 } from "../transport/transport.ts";
 import { splitAsStreamed, splitThinking } from "./think_splitter.ts";
 import { ToolCallAssembler } from "./tool_call_assembler.ts";
-import { decodeStats, decodeUsage, measureStats } from "./usage.ts";
+import { decodeServerStats, decodeUsage, measureStats } from "./usage.ts";
 import { firstChoice, textOf } from "./wire_choice.ts";
 
 /** The route of completions. */
@@ -110,7 +110,7 @@ export function decodeCompletion(
   const split = ownReasoning === "" ? splitThinking(text) : splitAsStreamed(text);
   const assembler = new ToolCallAssembler();
   assembler.feedWhole(message.tool_calls);
-  const usage = decodeUsage(value.usage);
+  const usage = decodeUsage(value.usage, value.timings);
   return toCompletionResponse({
     id: textOf(value.id),
     model: textOf(value.model) || (context.model ?? ""),
@@ -120,7 +120,7 @@ export function decodeCompletion(
     finishReason: textOf(choice.finish_reason) || undefined,
   }, {
     ...(usage === undefined ? {} : { usage }),
-    stats: decodeStats(value.stats) ?? measureStats(usage, elapsedMs),
+    stats: decodeServerStats(value) ?? measureStats(usage, elapsedMs),
     raw: value,
   });
 }

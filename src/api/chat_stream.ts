@@ -58,7 +58,8 @@ export class ChatStream extends FrameStream<CompletionResponse> {
     const reasoning = reasoningOf(delta) + (split?.reasoning ?? "");
     const calls = delta.tool_calls === undefined ? NO_CALLS : this.#tools.feed(delta.tool_calls);
     // Held-back text is a token too, though it is not given out yet.
-    if (text !== "" || reasoning !== "" || calls.length > 0) this.markFirstToken();
+    if (text !== "" || calls.length > 0) this.markPiece(split?.reasoning ? "thought" : "text");
+    else if (reasoning !== "") this.markPiece("thought");
     return this.#chunk(split?.content ?? "", reasoning, calls);
   }
 

@@ -20,7 +20,7 @@ import {
   SAMPLING_FIELDS,
   withExtraBody,
 } from "./sampling.ts";
-import { decodeStats, decodeUsage, measureStats } from "./usage.ts";
+import { decodeServerStats, decodeUsage, measureStats } from "./usage.ts";
 import { firstChoice, textOf } from "./wire_choice.ts";
 
 const PATH = "/v1/completions";
@@ -96,14 +96,14 @@ function decodeText(
   if (!isRecord(value) || typeof choice?.text !== "string") {
     throw malformedResponse("the answer has no choices[0].text", value, context);
   }
-  const usage = decodeUsage(value.usage);
+  const usage = decodeUsage(value.usage, value.timings);
   return {
     id: textOf(value.id),
     model: textOf(value.model) || (context.model ?? ""),
     text: choice.text,
     finishReason: textOf(choice.finish_reason) || "stop",
     ...(usage === undefined ? {} : { usage }),
-    stats: decodeStats(value.stats) ?? measureStats(usage, elapsedMs),
+    stats: decodeServerStats(value) ?? measureStats(usage, elapsedMs),
     raw: value,
   };
 }
@@ -122,7 +122,7 @@ export class TextStream extends FrameStream<TextCompletionResponse> {
 
   protected override takeChoice(choice: Record<string, unknown>): StreamingChunk | undefined {
     const text = textOf(choice.text);
-    if (text !== "") this.markFirstToken();
+    if (text !== "") this.markPiece("text");
     return this.#chunk(text);
   }
 

@@ -1,9 +1,11 @@
 /**
- * Tells the reasoning from the answer where a model writes both into its text, as
- * `<think>…</think>` at the start.
+ * Splits the thoughts of a model from its answer where it writes both into its text, such as
+ * `<think>…</think>`.
  *
  * @module
  */
+
+import type { ReasoningTags } from "../core/types.ts";
 
 /** Text and reasoning, apart. */
 export interface SplitText {
@@ -11,36 +13,160 @@ export interface SplitText {
   readonly reasoning: string;
 }
 
-const OPEN = "<think>";
-const CLOSE = "</think>";
+interface TagPair extends ReasoningTags {
+  /** Tags that end the thoughts as well: they begin the answer. */
+  readonly alsoCloses?: readonly string[];
+  /** Whether the closing tag also ends answers, so that it says nothing without the opening one. */
+  readonly isAlsoEnd?: boolean;
+}
+
+/** Tags of models that are known to write their thoughts into the text, each with who does. */
+const KNOWN_PAIRS: readonly TagPair[] = [
+  // DeepSeek, Qwen and most others.
+  { open: "<think>", close: "</think>" },
+  // Mistral.
+  { open: "[THINK]", close: "[/THINK]" },
+  // Gemma 4.
+  { open: "<|channel>thought", close: "<channel|>" },
+  // gpt-oss, whose template calls its channels so ("harmony").
+  {
+    open: "<|channel|>analysis<|message|>",
+    close: "<|end|>",
+    alsoCloses: ["<|channel|>final<|message|>"],
+    isAlsoEnd: true,
+  },
+  // Seed-OSS.
+  { open: "<seed:think>", close: "</seed:think>" },
+  // Kimi.
+  { open: "◁think▷", close: "◁/think▷" },
+  // Command A.
+  { open: "<|START_THINKING|>", close: "<|END_THINKING|>" },
+];
+/** Marks between thoughts and answer that belong to neither: of gpt-oss, the name of its channel for answers. */
+const KNOWN_MARKS: readonly string[] = ["<|start|>assistant", "<|channel|>final<|message|>"];
+
+/** A tag or a mark; a mark has no pair. */
+interface Start {
+  readonly text: string;
+  readonly pair?: TagPair;
+}
+
+/** The tags that a text is searched for. */
+export class ThinkTags {
+  readonly pairs: readonly TagPair[];
+  /** Opening tags and marks, the longest first: one may begin like another. */
+  readonly #starts: readonly Start[];
+  /** Codes of the first characters of opening tags, and of a backtick. */
+  readonly #codes: ReadonlySet<number>;
+
+  /** @param own pairs of other models. */
+  constructor(own: readonly ReasoningTags[] = []) {
+    this.pairs = [...own, ...KNOWN_PAIRS];
+    this.#starts = [
+      ...this.pairs.map((pair) => ({ text: pair.open, pair })),
+      ...KNOWN_MARKS.map((text) => ({ text })),
+    ].sort((a, b) => b.text.length - a.text.length);
+    this.#codes = new Set([BACKTICK, ...this.pairs.map(({ open }) => open.charCodeAt(0))]);
+  }
+
+  /** Whether a character may begin an opening tag, or code. */
+  isNotable(code: number): boolean {
+    return this.#codes.has(code);
+  }
+
+  /** Whether a piece of an answer has none of these characters in it. */
+  isOrdinary(piece: string): boolean {
+    for (let at = 0; at < piece.length; at++) {
+      if (this.#codes.has(piece.charCodeAt(at))) return false;
+    }
+    return true;
+  }
+
+  /** The tag or mark at a place; `"cut"` where the text ends before it can be told. */
+  startAt(text: string, at: number): Start | "cut" | undefined {
+    const rest = text.slice(at, at + (this.#starts[0]?.text.length ?? 0));
+    for (const start of this.#starts) {
+      if (rest.startsWith(start.text)) return start;
+      if (start.text.startsWith(rest)) return "cut";
+    }
+    return undefined;
+  }
+
+  /** The closing tag at a place, of those that have no business in an answer; `"cut"` as above. */
+  closeAt(text: string, at: number): string | "cut" | undefined {
+    for (const { close, isAlsoEnd } of this.pairs) {
+      if (isAlsoEnd === true) continue;
+      const rest = text.slice(at, at + close.length);
+      if (rest === close) return close;
+      if (close.startsWith(rest)) return "cut";
+    }
+    return undefined;
+  }
+}
+
+const BACKTICK = 0x60;
+const LINE_FEED = 0x0a;
+const KNOWN_TAGS: ThinkTags = new ThinkTags();
+
+/** The tags to look for: those that are known, and a user's own. */
+export function thinkTags(own: readonly ReasoningTags[] | undefined): ThinkTags {
+  return own === undefined || own.length === 0 ? KNOWN_TAGS : new ThinkTags(own);
+}
 
 /**
- * Splits a text that arrives in pieces, tags cut anywhere. White space next to the tags belongs to neither
- * side; a tag that is never closed makes all of the text reasoning.
+ * Splits a text that arrives in pieces, tags cut anywhere. White space next to the tags belongs to neither side; a
+ * tag that is never closed makes all that follows reasoning; several thoughts are parted by a blank line. Behind
+ * other text a tag counts only where it is meant and not spoken of: see `#isMeant`.
  */
 export class ThinkSplitter {
-  #state: "start" | "thinking" | "thought" | "answer" = "start";
+  readonly #tags: ThinkTags;
+  #state: "start" | "thinking" | "thought" | "answer" | "json" = "start";
+  #pair: TagPair | undefined;
   /** White space that waits for what follows it. Only ever added to: looking at it per piece would be quadratic. */
   #space = "";
   /** What may be the beginning of a tag. */
   #tag = "";
-  /** Whether any reasoning has been given out: white space before it is dropped. */
+  /** Whether the thoughts under way have begun: white space before them is dropped. */
   #isBegun = false;
+  #hasThoughts = false;
+  #hasReasoning = false;
+  /** The last pieces of the answer: what stands before a tag tells whether it is meant. */
+  readonly #given: string[] = [];
+  #givenAt = 0;
+  /** Length of the run of backticks that opened the code under way; 0 outside of code. */
+  #code = 0;
+  /** Backticks at the end of what was read. */
+  #backticks = 0;
+  #content = "";
+  #reasoning = "";
+
+  constructor(tags: ThinkTags = KNOWN_TAGS) {
+    this.#tags = tags;
+  }
+
+  /** Whether any of the text was taken for thoughts. */
+  get hasThoughts(): boolean {
+    return this.#hasThoughts;
+  }
 
   /** What is certain after this piece. */
   feed(piece: string): SplitText {
-    // Nearly every piece: kept free of any work.
-    if (this.#state === "answer") return { content: piece, reasoning: "" };
+    if (this.#state === "json") return { content: piece, reasoning: "" };
+    // Nearly every piece: kept free of any other work.
+    if (this.#isInProse() && this.#tags.isOrdinary(piece)) {
+      this.#remember(piece);
+      return { content: piece, reasoning: "" };
+    }
     const text = this.#tag + piece;
-    this.#tag = "";
-    if (this.#state === "start") return this.#start(text);
-    if (this.#state === "thinking") return this.#think(text);
-    return this.#answer(text);
+    this.#tag = this.#content = this.#reasoning = "";
+    for (let at = 0; at < text.length;) at = this.#step(text, at);
+    return { content: this.#content, reasoning: this.#reasoning };
   }
 
   /** What is held back, and would be given out if the text ended here. */
   held(): SplitText {
-    const held = this.#tag === "" && this.#state !== "start" ? "" : this.#space + this.#tag;
+    const isSpaceOnly = this.#tag === "" && this.#state !== "start";
+    const held = isSpaceOnly ? "" : this.#space + this.#tag;
     return this.#state === "thinking"
       ? { content: "", reasoning: held }
       : { content: held, reasoning: "" };
@@ -53,94 +179,228 @@ export class ThinkSplitter {
     return held;
   }
 
-  #start(text: string): SplitText {
-    const trimmed = text.trimStart();
-    if (trimmed.startsWith(OPEN)) {
-      this.#state = "thinking";
-      this.#space = "";
-      return this.#think(trimmed.slice(OPEN.length));
-    }
-    if (OPEN.startsWith(trimmed)) {
-      this.#space += text.slice(0, text.length - trimmed.length);
-      this.#tag = trimmed;
-      return NOTHING;
-    }
-    this.#state = "answer";
-    return { content: this.#takeSpace() + text, reasoning: "" };
+  #isInProse(): boolean {
+    return this.#state === "answer" && this.#tag === "" && this.#code === 0 &&
+      this.#backticks === 0;
   }
 
-  #think(text: string): SplitText {
-    const close = text.indexOf(CLOSE);
-    if (close !== -1) {
-      const reasoning = this.#reason(text.slice(0, close));
-      this.#space = "";
-      this.#state = "thought";
-      return { content: this.#answer(text.slice(close + CLOSE.length)).content, reasoning };
+  /** Reads on from a place; returns how far it got. */
+  #step(text: string, at: number): number {
+    switch (this.#state) {
+      case "start":
+      case "thought":
+        return this.#beforeAnswer(text, at);
+      case "thinking":
+        return this.#think(text, at);
+      case "answer":
+        return this.#answer(text, at);
+      case "json":
+        this.#content += text.slice(at);
+        return text.length;
     }
-    const tagLength = tagStartLength(text);
-    this.#tag = text.slice(text.length - tagLength);
-    return { content: "", reasoning: this.#reason(text.slice(0, text.length - tagLength)) };
   }
 
-  /** The reasoning in a text without tags; white space at its end waits. */
-  #reason(text: string): string {
+  /** At the start of the text, and behind thoughts: the answer begins, or thoughts do. */
+  #beforeAnswer(text: string, at: number): number {
+    const from = skipSpace(text, at);
+    this.#space += text.slice(at, from);
+    if (from === text.length) return from;
+    const start = this.#tags.startAt(text, from) ??
+      (this.#state === "start" ? this.#tags.closeAt(text, from) : undefined);
+    if (start === "cut") {
+      this.#tag = text.slice(from);
+      return text.length;
+    }
+    if (start !== undefined) {
+      this.#space = "";
+      if (typeof start === "object" && start.pair !== undefined) this.#open(start.pair);
+      else this.#state = "thought";
+      return from + (typeof start === "object" ? start.text : start).length;
+    }
+    const before = this.#answerSoFar();
+    const isFirst = before === "";
+    // Behind later thoughts white space may be all that parts two words of the answer.
+    if (this.#state === "start" || !(isFirst || /\s$/.test(before))) this.#give(this.#space);
+    this.#space = "";
+    // An answer in JSON may have the tags in a text of its own.
+    const isJson = isFirst && (text[from] === "{" || text[from] === "[");
+    this.#state = isJson ? "json" : "answer";
+    return from;
+  }
+
+  #open(pair: TagPair): void {
+    this.#pair = pair;
+    this.#state = "thinking";
+    this.#isBegun = false;
+    this.#hasThoughts = true;
+  }
+
+  #think(text: string, at: number): number {
+    const closes = this.#pair === undefined ? [] : closesOf(this.#pair);
+    let found = -1;
+    let length = 0;
+    let held = 0;
+    for (const close of closes) {
+      const place = text.indexOf(close, at);
+      if (place !== -1 && (found === -1 || place < found)) [found, length] = [place, close.length];
+      held = Math.max(held, beginningLength(text, at, close));
+    }
+    if (found === -1) {
+      this.#tag = text.slice(text.length - held);
+      this.#reason(text.slice(at, text.length - held));
+      return text.length;
+    }
+    this.#reason(text.slice(at, found));
+    this.#space = "";
+    this.#state = "thought";
+    return found + length;
+  }
+
+  /** Gives out reasoning without tags; white space at its end waits. */
+  #reason(text: string): void {
     const body = this.#isBegun ? text : text.trimStart();
     const certain = body.trimEnd();
     if (certain === "") {
       this.#space += body;
-      return "";
+      return;
     }
-    this.#isBegun = true;
-    const reasoning = this.#takeSpace() + certain;
+    if (!this.#isBegun && this.#hasReasoning) this.#reasoning += "\n\n";
+    this.#isBegun = this.#hasReasoning = true;
+    this.#reasoning += this.#space + certain;
     this.#space = body.slice(certain.length);
-    return reasoning;
   }
 
-  #answer(text: string): SplitText {
-    const content = text.trimStart();
-    if (content !== "") this.#state = "answer";
-    return { content, reasoning: "" };
+  #answer(text: string, begin: number): number {
+    for (let at = begin; at < text.length; at++) {
+      const code = text.charCodeAt(at);
+      const mayStart = this.#tags.isNotable(code) && !this.#isInCode();
+      const start = mayStart ? this.#tags.startAt(text, at) : undefined;
+      const isTag = start === "cut" || start?.pair !== undefined;
+      if (isTag) {
+        const next = start === "cut" ? undefined : text[at + start.text.length];
+        const isMeant = this.#isMeant(this.#answerSoFar() + text.slice(begin, at), next);
+        if (isMeant !== false) this.#give(text.slice(begin, at));
+        if (isMeant === undefined || (isMeant && start === "cut")) {
+          this.#tag = text.slice(at);
+          return text.length;
+        }
+        if (isMeant && start !== "cut" && start?.pair !== undefined) {
+          this.#open(start.pair);
+          return at + start.text.length;
+        }
+      }
+      this.#noteCode(code);
+    }
+    this.#give(text.slice(begin));
+    return text.length;
   }
 
-  #takeSpace(): string {
-    const space = this.#space;
-    this.#space = "";
-    return space;
+  /**
+   * Whether an opening tag behind an answer is meant: not in quotes, and at the start of a line or sentence, or in a
+   * text that had thoughts before, but not as a word among others.
+   *
+   * @param next the character behind it; without one it is not known yet, and the answer may be `undefined`.
+   */
+  #isMeant(before: string, next: string | undefined): boolean | undefined {
+    if (/["'`(\u2018\u201c\u00ab]$/.test(before)) return false;
+    const line = before.slice(-SPACE_LOOKED_AT).replace(/[ \t]+$/, "");
+    const isWord = /[\p{L}\p{N}_,;]$/u.test(line) ||
+      (line === "" && before.length >= SPACE_LOOKED_AT);
+    if (!isWord) return true;
+    if (!this.#hasThoughts) return false;
+    if (next === undefined) return undefined;
+    return !/[ \t.,;:!?)]/.test(next);
   }
+
+  #isInCode(): boolean {
+    return this.#code !== 0 || this.#backticks !== 0;
+  }
+
+  /** Runs of backticks open and close code; what is shorter than a fence ends with its line. */
+  #noteCode(code: number): void {
+    if (code === BACKTICK) {
+      this.#backticks++;
+      return;
+    }
+    if (this.#backticks > 0) {
+      if (this.#code === 0) this.#code = this.#backticks;
+      else if (this.#backticks >= this.#code) this.#code = 0;
+      this.#backticks = 0;
+    }
+    if (code === LINE_FEED && this.#code < FENCE_LENGTH) this.#code = 0;
+  }
+
+  #give(text: string): void {
+    this.#content += text;
+    this.#remember(text);
+  }
+
+  #remember(text: string): void {
+    if (text !== "") this.#given[this.#givenAt++ % SPACE_LOOKED_AT] = text;
+  }
+
+  /** The end of the answer so far, of at least `SPACE_LOOKED_AT` characters where there are as many. */
+  #answerSoFar(): string {
+    const at = this.#givenAt % SPACE_LOOKED_AT;
+    const ends = [...this.#given.slice(at), ...this.#given.slice(0, at)];
+    return ends.map((text) => text.slice(-SPACE_LOOKED_AT)).join("");
+  }
+}
+
+function closesOf({ close, alsoCloses = [] }: TagPair): readonly string[] {
+  return [close, ...alsoCloses];
+}
+
+function skipSpace(text: string, at: number): number {
+  return text.length - text.slice(at).trimStart().length;
+}
+
+/** How many characters at the end of `text`, behind `at`, begin a tag. */
+function beginningLength(text: string, at: number, tag: string): number {
+  for (let length = Math.min(tag.length - 1, text.length - at); length > 0; length--) {
+    if (text.endsWith(tag.slice(0, length))) return length;
+  }
+  return 0;
 }
 
 /**
  * Splits a whole text as it would be split had it been streamed; but where templates put the opening tag into the
  * prompt, only the closing one comes, and then all before it is reasoning. A stream cannot know that in time.
  */
-export function splitThinking(text: string): SplitText {
-  const close = findLoneClose(text);
-  if (close !== -1) {
+export function splitThinking(text: string, tags: ThinkTags = KNOWN_TAGS): SplitText {
+  for (const pair of tags.pairs) {
+    if (pair.isAlsoEnd === true) continue;
+    const close = findLoneClose(text, pair);
+    if (close === -1) continue;
+    const reasoning = text.slice(0, close).trim();
+    const rest = splitAsStreamed(text.slice(close + pair.close.length).trimStart(), tags);
     return {
-      content: text.slice(close + CLOSE.length).trimStart(),
-      reasoning: text.slice(0, close).trim(),
+      content: rest.content,
+      reasoning: [reasoning, rest.reasoning].filter((part) => part !== "").join("\n\n"),
     };
   }
-  return splitAsStreamed(text);
+  return splitAsStreamed(text, tags);
 }
 
 /** Splits a whole text, exactly as it would be split had it been streamed. */
-export function splitAsStreamed(text: string): SplitText {
-  const splitter = new ThinkSplitter();
+export function splitAsStreamed(text: string, tags: ThinkTags = KNOWN_TAGS): SplitText {
+  const splitter = new ThinkSplitter(tags);
   const start = splitter.feed(text);
   const end = splitter.end();
   return { content: start.content + end.content, reasoning: start.reasoning + end.reasoning };
 }
 
 /**
- * Where the one closing tag of a text is that has no opening tag; -1 also where it is rather spoken of than meant:
+ * Where the first closing tag of a text is that has no opening tag; -1 also where it is rather spoken of than meant:
  * in quotes, in code, in JSON, or among the words of a line.
  */
-function findLoneClose(text: string): number {
-  const at = text.indexOf(CLOSE);
-  if (at === -1 || at !== text.lastIndexOf(CLOSE) || text.includes("<think")) return -1;
+function findLoneClose(text: string, { open, close }: TagPair): number {
+  const at = text.indexOf(close);
+  if (at === -1) return -1;
   const before = text.slice(0, at);
-  const after = text.slice(at + CLOSE.length);
+  const after = text.slice(at + close.length);
+  // `<think` alone may be a tag with something in it.
+  if (before.includes(open.replace(/>$/, "")) || !isBalanced(after, open, close)) return -1;
   if (/["'`([\u2018\u201c\u00ab]$/.test(before) && /^["'`)\]\u2019\u201d\u00bb]/.test(after)) {
     return -1;
   }
@@ -150,6 +410,17 @@ function findLoneClose(text: string): number {
   if (before.split(/^ {0,3}```/m).length % 2 === 0) return -1;
   const isAmongWords = /\S[ \t]+$/.test(line.slice(-SPACE_LOOKED_AT)) && /^[ \t]*\S/.test(after);
   return isAmongWords || isJson(text) ? -1 : at;
+}
+
+/** Whether each tag that opens is closed, and none else is. */
+function isBalanced(text: string, open: string, close: string): boolean {
+  let at = 0;
+  while (true) {
+    const opened = text.indexOf(open, at);
+    const closed = text.indexOf(close, at);
+    if (opened === -1 || closed === -1 || closed < opened) return opened === -1 && closed === -1;
+    at = closed + close.length;
+  }
 }
 
 /** An answer in JSON may have the tag in a text of its own. */
@@ -164,13 +435,4 @@ function isJson(text: string): boolean {
 
 /** More blanks than this between two words are none of a sentence. */
 const SPACE_LOOKED_AT = 16;
-
-const NOTHING: SplitText = { content: "", reasoning: "" };
-
-/** How many characters at the end of `text` begin a closing tag. */
-function tagStartLength(text: string): number {
-  for (let length = Math.min(CLOSE.length - 1, text.length); length > 0; length--) {
-    if (text.endsWith(CLOSE.slice(0, length))) return length;
-  }
-  return 0;
-}
+const FENCE_LENGTH = 3;

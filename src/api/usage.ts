@@ -8,20 +8,26 @@ import { withoutUndefined } from "../core/fields.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { DraftStats, GenerationStats, Usage } from "../core/types.ts";
 
-/** The `usage` of an answer; `undefined` where there is none. */
-export function decodeUsage(wire: unknown): Usage | undefined {
+/**
+ * The `usage` of an answer; `undefined` where there is none.
+ *
+ * @param timings of llama.cpp's server, which count the tokens it took from its cache.
+ */
+export function decodeUsage(wire: unknown, timings?: unknown): Usage | undefined {
   if (!isRecord(wire)) return undefined;
   const promptTokens = numberOf(wire.prompt_tokens);
   const completionTokens = numberOf(wire.completion_tokens);
   if (promptTokens === undefined && completionTokens === undefined) return undefined;
-  const reasoningTokens = isRecord(wire.completion_tokens_details)
-    ? numberOf(wire.completion_tokens_details.reasoning_tokens)
-    : undefined;
+  const { completion_tokens_details: written, prompt_tokens_details: read } = wire;
+  const reasoningTokens = isRecord(written) ? numberOf(written.reasoning_tokens) : undefined;
+  const cachedTokens = (isRecord(read) ? numberOf(read.cached_tokens) : undefined) ??
+    (isRecord(timings) ? numberOf(timings.cache_n) : undefined);
   return {
     promptTokens: promptTokens ?? 0,
     completionTokens: completionTokens ?? 0,
     totalTokens: numberOf(wire.total_tokens) ?? (promptTokens ?? 0) + (completionTokens ?? 0),
     ...(reasoningTokens === undefined ? {} : { reasoningTokens }),
+    ...(cachedTokens === undefined ? {} : { cachedTokens }),
   };
 }
 
@@ -61,6 +67,31 @@ export function decodeStats(wire: unknown): GenerationStats | undefined {
   return Object.keys(stats).length === 0 ? undefined : { ...stats, source: "server" };
 }
 
+/**
+ * The statistics of an answer or of a stream's frame: LM Studio's `stats`, or the `timings` of llama.cpp's server.
+ */
+export function decodeServerStats(
+  { stats, timings }: Readonly<Record<string, unknown>>,
+): GenerationStats | undefined {
+  return decodeStats(stats) ?? decodeTimings(timings);
+}
+
+/** The `timings` of llama.cpp's server; times are in milliseconds. */
+function decodeTimings(wire: unknown): GenerationStats | undefined {
+  if (!isRecord(wire)) return undefined;
+  const draft: DraftStats = withoutUndefined({
+    totalTokens: numberOf(wire.draft_n),
+    acceptedTokens: numberOf(wire.draft_n_accepted),
+  });
+  const stats: Omit<GenerationStats, "source"> = withoutUndefined({
+    tokensPerSecond: numberOf(wire.predicted_per_second),
+    timeToFirstTokenMs: numberOf(wire.prompt_ms),
+    generationMs: numberOf(wire.predicted_ms),
+    draft: Object.keys(draft).length === 0 ? undefined : draft,
+  });
+  return Object.keys(stats).length === 0 ? undefined : { ...stats, source: "server" };
+}
+
 /** Statistics of a whole answer by our own clock. @param generationMs of the whole call. */
 export function measureStats(usage: Usage | undefined, generationMs: number): GenerationStats {
   const tokens = usage?.completionTokens ?? 0;
@@ -90,7 +121,8 @@ export function measureStreamStats(
 
 function milliseconds(seconds: unknown): number | undefined {
   const value = numberOf(seconds);
-  return value === undefined ? undefined : value * 1000;
+  // Seconds that are a number may be no number of milliseconds.
+  return value === undefined ? undefined : numberOf(value * 1000);
 }
 
 /** Counts and times: some servers write -1 where they know none. */

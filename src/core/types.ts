@@ -288,6 +288,14 @@ export interface EmbeddingResponse {
   usage?: Usage;
 }
 
+/** A pair of tags between which a model writes its thoughts into its text, such as `<think>` and `</think>`. */
+export interface ReasoningTags {
+  /** Text before the thoughts. */
+  open: string;
+  /** Text behind them. */
+  close: string;
+}
+
 /** Tokens read and written. */
 export interface Usage {
   /** Tokens of the request. */
@@ -296,8 +304,10 @@ export interface Usage {
   completionTokens: number;
   /** Both together. */
   totalTokens: number;
-  /** Part of `completionTokens`. */
+  /** Tokens of reasoning: part of `completionTokens`. */
   reasoningTokens?: number;
+  /** Tokens that the server still had from earlier requests: part of `promptTokens`. */
+  cachedTokens?: number;
 }
 
 /** How fast the answer came. */

@@ -70,10 +70,19 @@ export class EventReader {
     if (this.#phase === "first-token") this.#phase = "idle";
   }
 
-  /** The finish reason came: what is left may take `FINISH_GRACE_MS`. */
-  markFinish(): void {
+  /**
+   * The finish reason came: whatever happens from now on is the end.
+   *
+   * @param isSure whether nothing but the end can follow: it may take `FINISH_GRACE_MS`, else as long as any piece.
+   */
+  markFinish(isSure = true): void {
     this.#phase = "finish";
-    this.#remainingMs = FINISH_GRACE_MS;
+    this.#remainingMs = isSure ? FINISH_GRACE_MS : this.#timeouts.idleTimeoutMs;
+  }
+
+  /** More of the answer came after its finish reason: it was not the end. */
+  markUnfinished(): void {
+    this.#phase = "idle";
   }
 
   /**
