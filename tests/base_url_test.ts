@@ -49,13 +49,40 @@ const ACCEPTED: Readonly<Record<string, readonly (readonly [written: string, url
     ["http://127.0.0.1:1234/v1/models", "http://127.0.0.1:1234"],
     ["http://127.0.0.1:1234/v1/chat/completions", "http://127.0.0.1:1234"],
     ["http://127.0.0.1:1234/api/v1/chat", "http://127.0.0.1:1234"],
+    ["http://127.0.0.1:1234/api", "http://127.0.0.1:1234"],
+    ["http://127.0.0.1:1234/API/", "http://127.0.0.1:1234"],
+    ["127.0.0.1/chat/completions", "http://127.0.0.1:1234"],
+    ["http://127.0.0.1:1234/completions/", "http://127.0.0.1:1234"],
+    ["http://127.0.0.1:1234/models", "http://127.0.0.1:1234"],
+    ["http://127.0.0.1:1234/embeddings", "http://127.0.0.1:1234"],
+    ["http://127.0.0.1:1234/responses", "http://127.0.0.1:1234"],
+    ["http://127.0.0.1:1234/messages", "http://127.0.0.1:1234"],
+    ["http://127.0.0.1:1234/v1/messages", "http://127.0.0.1:1234"],
+    ["http://127.0.0.1:1234/v1/messages/count_tokens", "http://127.0.0.1:1234"],
+    ["http://127.0.0.1:1234/v1/decisions", "http://127.0.0.1:1234"],
+    ["http://127.0.0.1:1234/v1/systemone", "http://127.0.0.1:1234"],
+    ["http://127.0.0.1:1234/v1/models/qwen/qwen3-8b", "http://127.0.0.1:1234"],
+    ["http://127.0.0.1:1234/v1/responses/resp_1", "http://127.0.0.1:1234"],
+    ["http://127.0.0.1:1234/api/v1/models/load", "http://127.0.0.1:1234"],
+    ["http://127.0.0.1:1234/api/v1/models/download/status/job_1", "http://127.0.0.1:1234"],
+    ["http://127.0.0.1:1234/api/v0/chat/completions", "http://127.0.0.1:1234"],
+    ["http://127.0.0.1:1234/lmstudio-greeting", "http://127.0.0.1:1234"],
+    ["http://127.0.0.1:1234/api/v1/chat/completions/v1", "http://127.0.0.1:1234"],
+    ["http://127.0.0.1:11434/api/tags", "http://127.0.0.1:11434"],
+    ["http://127.0.0.1:11434/api/chat", "http://127.0.0.1:11434"],
   ],
   "a proxy's prefix stays": [
     ["https://models.example/lmstudio", "https://models.example/lmstudio"],
     ["https://models.example/lmstudio/", "https://models.example/lmstudio"],
     ["https://models.example/lmstudio/v1", "https://models.example/lmstudio"],
     ["https://models.example/a/b/api/v0/", "https://models.example/a/b"],
-    ["https://models.example/a/api", "https://models.example/a/api"],
+    ["https://models.example/a/api", "https://models.example/a"],
+    ["https://models.example/lmstudio/chat/completions", "https://models.example/lmstudio"],
+    ["https://models.example/api/lmstudio", "https://models.example/api/lmstudio"],
+    ["https://models.example/api/v1/proxy/7", "https://models.example/api/v1/proxy/7"],
+    ["https://models.example/my-models", "https://models.example/my-models"],
+    ["https://models.example/models/gpu1", "https://models.example/models/gpu1"],
+    ["https://models.example/chat", "https://models.example/chat"],
     ["https://models.example/v1/lmstudio", "https://models.example/v1/lmstudio"],
     ["https://models.example/v10", "https://models.example/v10"],
     ["https://models.example/myv1", "https://models.example/myv1"],
@@ -100,6 +127,25 @@ const ACCEPTED: Readonly<Record<string, readonly (readonly [written: string, url
     ["http://[::1]:1234/v1", "http://[::1]:1234"],
     ["http://[::1]", "http://[::1]"],
     ["[fe80::1]/prefix/v1", "http://[fe80::1]:1234/prefix"],
+  ],
+  "quotes around it are no part of it": [
+    ['"http://127.0.0.1:1234"', "http://127.0.0.1:1234"],
+    ["'http://127.0.0.1:1234/v1'", "http://127.0.0.1:1234"],
+    ["“http://127.0.0.1:1234”", "http://127.0.0.1:1234"],
+    ["‘localhost’", "http://localhost:1234"],
+    ["„localhost:8080“", "http://localhost:8080"],
+    ["`localhost`", "http://localhost:1234"],
+    [" '\"localhost\"' ", "http://localhost:1234"],
+    ['" localhost "', "http://localhost:1234"],
+  ],
+  "hosts have letters, digits, dots, hyphens and underscores": [
+    ["gpu_box", "http://gpu_box:1234"],
+    ["GPU-7.lan", "http://gpu-7.lan:1234"],
+    ["localhost.", "http://localhost.:1234"],
+    ["bücher.example", "http://xn--bcher-kva.example:1234"],
+    ["nullable.lan", "http://nullable.lan:1234"],
+    ["http.lan", "http://http.lan:1234"],
+    ["1234.lan", "http://1234.lan:1234"],
   ],
   "white space around is no part of it": [
     ["  http://127.0.0.1:1234  ", "http://127.0.0.1:1234"],
@@ -159,6 +205,58 @@ const REFUSED: Readonly<Record<string, readonly (readonly [written: string, stat
     ["localhost:-1", "not an address"],
     ["localhost:http", "not an address"],
     ["8080", "port"],
+  ],
+  "two schemes, and schemes without their colon": [
+    ["http://http://127.0.0.1:1234", "two schemes"],
+    ["http://https://models.example/v1", "two schemes"],
+    ["ws://http://localhost", "two schemes"],
+    ["http://http//localhost", "two schemes"],
+    ["http//127.0.0.1:1234", '":"'],
+    ["HTTPS//models.example", '":"'],
+    ["ws//localhost", '":"'],
+  ],
+  "placeholders that nobody replaced": [
+    ["$HOST:1234", "$HOST"],
+    ["${HOST}", "${HOST}"],
+    ["http://${HOST}:1234", "${HOST}"],
+    ["http://localhost:${PORT}/v1", "${PORT}"],
+    ["http://localhost:$PORT", "$PORT"],
+    ["{{host}}", "{{host}}"],
+    ["http://{{ host }}:1234", "{{ host }}"],
+    ["http://localhost:1234/{{prefix}}", "{{prefix}}"],
+    ["http://{host}:1234", "{host}"],
+    ["%LMSTUDIO_HOST%:1234", "%LMSTUDIO_HOST%"],
+    ["http://<host>:1234", "<host>"],
+    ["$(hostname):1234", "$(hostname)"],
+    ["null", "null"],
+    ["undefined", "undefined"],
+    ["http://undefined:1234", "undefined"],
+    ["http://null", "null"],
+    ["None:1234", "None"],
+    ["NaN", "NaN"],
+    ["http://localhost:undefined", "not an address"],
+    ["[object Object]", "white space"],
+  ],
+  "addresses to listen at that are none to connect to": [
+    ["*:1234", '"*"'],
+    ["http://*:1234", '"*"'],
+    ["http://+:1234", '"+"'],
+    ["http://+", '"+"'],
+    ["*", '"*"'],
+  ],
+  "hosts with other characters": [
+    ["http://a,b:1234", '"a,b"'],
+    ["http://localhost;1234", "localhost;1234"],
+    ["LMSTUDIO_BASE_URL=http://localhost", "not an address"],
+    ["(localhost)", "(localhost)"],
+    ["http://local!host", "local!host"],
+    ["http://.:1234", "not an address"],
+    ["a..b", "not an address"],
+    ["http://\u200blocalhost", "not an address"],
+    ["http://1234", "port without a host"],
+    ["1234/v1", "port without a host"],
+    ['"http://localhost', "not an address"],
+    ['""', "is empty"],
   ],
   "what is no host": [
     ["http://", "not an address"],
@@ -226,6 +324,12 @@ Deno.test("base URL: no error shows credentials, a query or a fragment", () => {
     "http:anna:S3CRET@localhost",
     "http://anna:S3CRET @localhost",
     "http://localhost?token=S3CRET",
+    "http://localhost?token={S3CRET}",
+    "http://anna:${S3CRET}@localhost",
+    "http://anna:{{S3CRET}}@localhost#<S3CRET>",
+    "http://http://anna:S3CRET@localhost",
+    "http://an$S3CRET:x@localhost",
+    "'http://anna:S3CRET@local,host'",
     "http://localhost?user=anna@x&token=S3CRET",
     "http://localhost#S3CRET",
     "local host?S3CRET",
@@ -256,9 +360,9 @@ Deno.test("base URL: what comes out goes in again unchanged", () => {
   for (const [written] of Object.values(ACCEPTED).flat()) {
     const { url } = normalizeBaseUrl(written) as { url: string };
     assertEquals(normalizeBaseUrl(url), { url }, written);
-    // After a prefix `/api`, `/v1` makes `/api/v1`, which are routes.
-    if (url.endsWith("/api")) continue;
-    for (const route of ["/", "/v1", "/api/v0/", "/api/v1", "//v1/models"]) {
+    for (
+      const route of ["/", "/v1", "/api/v0/", "/api/v1", "//v1/models", "/api", "/chat/completions"]
+    ) {
       assertEquals(normalizeBaseUrl(url + route), { url }, written + route);
     }
   }
@@ -269,7 +373,7 @@ Deno.test("base URL: no end of slash, route, scheme or port is left over, whatev
   const hosts = ["localhost", "0.0.0.0", "[::1]", "Models.Example"];
   const ports = ["", ":80", ":443", ":1234"];
   const prefixes = ["", "/", "//", "/p", "/p//q/"];
-  const routes = ["", "/v1", "/v1/", "/api/v0", "/api/v1/v1//", "/v1/chat/completions"];
+  const routes = ["", "/v1", "/v1/", "/api", "/api/v0", "/api/v1/v1//", "/v1/chat/completions"];
   for (const scheme of schemes) {
     for (const host of hosts) {
       for (const port of ports) {

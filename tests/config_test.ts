@@ -3,6 +3,7 @@ import {
   assert,
   assertEquals,
   assertFalse,
+  assertMatch,
   assertStrictEquals,
   assertStringIncludes,
   assertThrows,
@@ -33,12 +34,16 @@ const VARIABLES: readonly (readonly [
       "LM_STUDIO_BASE_URL",
       "LM_STUDIO_API_BASE",
       "LMSTUDIO_HOST",
+      "LM_BASE_URL",
+      "LMSTUDIO_URL",
+      "LM_STUDIO_URL",
+      "LMSTUDIO_API_BASE",
     ],
     [["192.168.1.20", "http://192.168.1.20:1234"], ["http://a:1/v1", "http://a:1"]],
   ],
   [
     "apiToken",
-    ["LM_API_TOKEN", "LMSTUDIO_API_KEY", "LM_STUDIO_API_KEY"],
+    ["LM_API_TOKEN", "LMSTUDIO_API_KEY", "LM_STUDIO_API_KEY", "LM_API_KEY"],
     [["one", "one"], ["two", "two"]],
   ],
   ["model", ["LMSTUDIO_MODEL"], [["qwen/qwen3-8b", "qwen/qwen3-8b"], ["m", "m"]]],
@@ -175,6 +180,64 @@ Deno.test("config: white space around a variable's text is no part of it", () =>
   });
 });
 
+Deno.test("config: quotes around a variable's text are no part of it, in the environment and in files", async () => {
+  const values: [name: string, text: string][] = [
+    ["LMSTUDIO_URL", "http://localhost:8080"],
+    ["LM_API_KEY", "token"],
+    ["LMSTUDIO_MODEL", "m"],
+    ["LMSTUDIO_TIMEOUT", "30s"],
+    ["LMSTUDIO_MAX_RETRIES", "3"],
+  ];
+  const expected = {
+    ...DEFAULTS,
+    baseUrl: "http://localhost:8080",
+    apiToken: "token",
+    model: "m",
+    timeoutMs: 30_000,
+    maxRetries: 3,
+  };
+  for (const [open, close] of ['""', "''", "“”", "‘’", "„“"]) {
+    const env = Object.fromEntries(values.map(([name, text]) => [name, `${open}${text}${close}`]));
+    assertEquals(plain(resolveConfig({}, env)), expected);
+    // The parser of `.env` takes quotes away; a value that was quoted twice keeps one pair.
+    const lines = values.map(([name, text]) => `${name}='${open}${text}${close}'\n`);
+    if (open === "'") continue;
+    await withFiles({ ".env": lines.join("") }, (path) => {
+      assertEquals(plain(resolveConfig({ envFile: path(".env") }, {})), expected);
+    });
+  }
+  const options = { baseUrl: '"localhost:8080"', apiToken: "'token'" };
+  assertEquals(resolveConfig(options, {}).baseUrl, "http://localhost:8080");
+  assertEquals(resolveConfig(options, {}).apiToken, "token");
+  assertEquals(plain(resolveConfig({}, { LMSTUDIO_URL: '""', LM_API_TOKEN: "''" })), DEFAULTS);
+});
+
+Deno.test("config: `Bearer` before a token is named, and nothing of the token", () => {
+  for (
+    const written of [
+      "Bearer S3CRET",
+      "bearer S3CRET",
+      "BEARER  S3CRET",
+      "Bearer: S3CRET",
+      '"Bearer S3CRET"',
+      "Authorization: Bearer S3CRET",
+      "Bearer",
+    ]
+  ) {
+    for (
+      const [run, name] of [
+        [() => resolveConfig({ apiToken: written }, {}), "option apiToken"],
+        [() => resolveConfig({}, { LM_STUDIO_API_KEY: written }), "variable LM_STUDIO_API_KEY"],
+      ] as const
+    ) {
+      const { message } = refused(run);
+      assertMatch(message, new RegExp(`${name} begins with "(?:Authorization: )?bearer"`, "i"));
+      assertFalse(message.includes("S3CRET"));
+    }
+  }
+  assertEquals(resolveConfig({ apiToken: "Bearer-7" }, {}).apiToken, "Bearer-7");
+});
+
 Deno.test("config: durations", () => {
   const durations: [string, number][] = [
     ["30", 30_000],
@@ -222,6 +285,10 @@ Deno.test("config: a bad variable is named with its value", () => {
     ["LMSTUDIO_MAX_RETRIES", "2.5", '"2.5"'],
     ["LMSTUDIO_MAX_RETRIES", "many", '"many"'],
     ["LMSTUDIO_HOST", "ftp://host", '"ftp://host"'],
+    ["LM_BASE_URL", "http://http://127.0.0.1:1234", '"http://http://127.0.0.1:1234"'],
+    ["LMSTUDIO_URL", "${HOST}:1234", "${HOST}"],
+    ["LM_STUDIO_URL", "undefined", '"undefined"'],
+    ["LMSTUDIO_API_BASE", "'*:1234'", '"*:1234"'],
     ["LM_STUDIO_API_BASE", "http://user:S3CRET@host", '"http://***@host"'],
   ];
   for (const [name, text, shown] of bad) {

@@ -392,6 +392,16 @@ const OLLAMA_HOSTS: Record<string, string | undefined> = {
   "::1": "http://[::1]:11434",
   "[::]:8080": "http://[::1]:8080",
   ' "nas:8080" ': "http://nas:8080",
+  "“nas”": "http://nas:11434",
+  "nas/api": "http://nas:11434",
+  "http://nas:11434/api/tags": "http://nas:11434",
+  "http://nas:11434/v1/chat/completions": "http://nas:11434",
+  "nas/models": "http://nas:11434",
+  "https://nas/ollama/api/": "https://nas/ollama",
+  "http://http://nas": undefined,
+  "${OLLAMA}": undefined,
+  "*:11434": undefined,
+  "undefined": undefined,
   "ftp://nas": undefined,
   "nas:port": undefined,
   "nas:99999": undefined,
@@ -404,6 +414,22 @@ for (const [text, endpoint] of Object.entries(OLLAMA_HOSTS)) {
     assertEquals(parseOllamaHost(text), endpoint);
   });
 }
+
+Deno.test("candidates: LOCAL_ENDPOINT is read as a base URL is, and refused as one is", async () => {
+  for (
+    const written of ['"10.0.0.9"', "http://10.0.0.9:1234/api", "10.0.0.9/v1/chat/completions"]
+  ) {
+    const asked = await candidatesOf({ env: { LOCAL_ENDPOINT: written } });
+    assertEquals(asked[0], "http://10.0.0.9:1234 lmstudio-greeting");
+  }
+  for (const written of ["http://http://nas", "$NAS", "null", "*:1234"]) {
+    const error = assertThrows(
+      () => new ServiceDiscovery({ env: { LOCAL_ENDPOINT: written } }),
+      ConfigurationError,
+    );
+    assertStringIncludes(error.message, "variable LOCAL_ENDPOINT ");
+  }
+});
 
 Deno.test("candidates: an unreadable OLLAMA_HOST gives way", async () => {
   const asked = await candidatesOf({ env: { OLLAMA_HOST: "a b", OLLAMA_ENDPOINT: "nas" } });
@@ -431,6 +457,7 @@ async function withHome(
 }
 
 const CONFIG = ".internal/http-server-config.json";
+const INTERNAL = ".internal/http-server.json";
 const HOMES: Record<string, [Record<string, string>, string[]]> = {
   "the home that the pointer names": [
     {
@@ -458,6 +485,28 @@ const HOMES: Record<string, [Record<string, string>, string[]]> = {
   "settings that are null": [{ [`.lmstudio/${CONFIG}`]: "null" }, []],
   "a port that is text": [{ [`.lmstudio/${CONFIG}`]: '{"port":"2003"}' }, []],
   "a port out of range": [{ [`.lmstudio/${CONFIG}`]: '{"port":70000}' }, []],
+  "a port that LM Studio's programs use, and that of another app of its maker": [
+    {
+      [`.lmstudio/${CONFIG}`]: '{"port":2003}',
+      [`.lmstudio/${INTERNAL}`]: '{"host":"127.0.0.1","pid":17,"port":2004}',
+      [`.lmstudio/apps/bionic/${CONFIG}`]: '{"port":2005}',
+      [`.lmstudio/apps/bionic/${INTERNAL}`]: '{"port":2006}',
+      ".lmstudio/apps/other/notes.txt": "",
+    },
+    ["2003", "2004", "2005", "2006"],
+  ],
+  "another app alone, in the home that the pointer names": [
+    {
+      ".lmstudio-home-pointer": "$HOME/moved",
+      [`moved/apps/bionic/${CONFIG}`]: '{"port":2005}',
+      [`.lmstudio/${CONFIG}`]: '{"port":2003}',
+    },
+    ["2005"],
+  ],
+  "programs' ports that are none": [
+    { [`.lmstudio/${INTERNAL}`]: '{"port":0}', [`.lmstudio/apps/bionic/${INTERNAL}`]: "[2006]" },
+    [],
+  ],
   "the usual port": [{ [`.lmstudio/${CONFIG}`]: '{"port":1234}' }, []],
   "no files": [{}, []],
 };
@@ -475,6 +524,55 @@ for (const [name, [files, ports]] of Object.entries(HOMES)) {
     });
   });
 }
+
+for (
+  const [written, address] of [
+    ['"192.168.1.20"', "192.168.1.20"],
+    ['"127.0.0.1"', "127.0.0.1"],
+    ['"0.0.0.0"', "127.0.0.1"],
+    ['"::"', "[::1]"],
+    ['"fe80::1"', "[fe80::1]"],
+    ['"[::1]"', "[::1]"],
+    ['""', "127.0.0.1"],
+    ['"eth0"', "127.0.0.1"],
+    ['"evil.example"', "127.0.0.1"],
+    ['"1.2.3.4.5"', "127.0.0.1"],
+    ["null", "127.0.0.1"],
+    ["7", "127.0.0.1"],
+  ] as const
+) {
+  Deno.test(`candidates: networkInterface ${written} of the settings is ${address}`, async () => {
+    const files = { [`.lmstudio/${CONFIG}`]: `{"port":2003,"networkInterface":${written}}` };
+    await withHome(files, async (home) => {
+      const asked = await candidatesOf({ env: { HOME: home } });
+      assertEquals(asked[0], `http://${address}:2003 lmstudio-greeting`);
+    });
+  });
+}
+
+Deno.test("discover: the port of LM Studio's programs is not its HTTP server's", async () => {
+  await using server = serveForeign(({ url }) =>
+    url.endsWith("/lmstudio-greeting")
+      ? Response.json({ lmstudio: true })
+      : Response.json({ error: `Unexpected endpoint or method. (GET ${new URL(url).pathname})` })
+  );
+  const files = { [`.lmstudio/${INTERNAL}`]: `{"port":${new URL(server.url).port}}` };
+  await withHome(files, async (home) => {
+    const env = { HOME: home };
+    const fetch: typeof globalThis.fetch = (input, init) =>
+      new Request(input).url.startsWith(server.url)
+        ? globalThis.fetch(input, init)
+        : Promise.reject(new TypeError("nobody there"));
+    assertEquals(await new ServiceDiscovery({ env, fetch }).discover(), []);
+    const error = await assertRejects(
+      () => new ServiceDiscovery({ env, fetch }).find("lmstudio"),
+      NetworkError,
+    );
+    assertStringIncludes(error.message, `${server.url} (LM Studio runs, but not its HTTP server)`);
+    assertStringIncludes(error.hint, "lms server start");
+    assertNotMatch(error.hint, /Another program/);
+  });
+});
 
 Deno.test("candidates: LM Studio's settings are read anew in each round", async () => {
   await withHome({ [`.lmstudio/${CONFIG}`]: '{"port":2003}' }, async (home) => {

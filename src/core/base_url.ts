@@ -4,30 +4,52 @@
  * @module
  */
 
+import { unquote } from "./quotes.ts";
+
 /** The address of a server, or what is wrong with it. `display` is the value without its secrets. */
 export type BaseUrlResult =
   | { readonly url: string; readonly problem?: undefined }
   | { readonly problem: string; readonly display: string; readonly url?: undefined };
 
-/** Ends of a path that name a family of routes, not a place: they are ours to add. */
-const ROUTES =
-  /\/(?:v1|api\/v[01])(?:\/(?:models|completions|chat(?:\/completions)?|embeddings|responses))?$/i;
+/** What stands below the prefix of a family of routes, of LM Studio's as of other servers'. */
+const VERSIONED = "models|chat|completions|embeddings|responses|messages|decisions|systemone";
+const UNVERSIONED = "tags|version|ps|show|pull|generate|embed|embeddings|chat";
+const ALONE = "chat/completions|completions|models|embeddings|responses|messages|lmstudio-greeting";
+/** Ends of a path that name a route or a family of them, not a place: they are ours to add. */
+const ROUTES = new RegExp(
+  `/(?:(?:v1|api/v[01])(?:/(?:${VERSIONED})(?:/.*)?)?|api(?:/(?:${UNVERSIONED}))?|${ALONE})$`,
+  "i",
+);
+
+/** What a template leaves where a value is to go. */
+const PLACEHOLDER = /\$\{[^}]*\}?|\{\{.*?\}\}|\{[^}]*\}|\$\([^)]*\)|<[^>]*>/;
+/** The same, but not in a path, where it may be meant. */
+const VARIABLE = /\$[a-z_]\w*|%[a-z_]\w*%/i;
+/** What programs make of a value that is not there. */
+const NO_VALUE = /^(?:null|undefined|none|nil|nan|true|false)$/i;
+/** Letters of any language; what looks like a host and has others is a mistake that `URL` takes for a name. */
+const HOST = /^[\p{L}\p{M}\p{N}_-]+(?:\.[\p{L}\p{M}\p{N}_-]+)*\.?$/u;
+
+const NO_ADDRESS = "is not an address such as http://127.0.0.1:1234";
 
 /**
- * Normalises `host`, `host:port`, a root, `…/v1`, `…/api/v0`, `…/api/v1`, `ws://`, trailing and doubled
- * slashes. A reverse proxy's prefix stays; `0.0.0.0` becomes `127.0.0.1`, since one can listen there but on
- * some systems not connect; a missing port is `defaultPort` when no scheme was written.
+ * Normalises `host`, `host:port`, a root, an address with a route such as `…/v1` or `…/api/v1/chat` at its end, `ws://`,
+ * trailing and doubled slashes, quotes around it. A reverse proxy's prefix stays; `0.0.0.0` becomes `127.0.0.1`, since
+ * one can listen there but on some systems not connect; a missing port is `defaultPort` when no scheme was written.
  */
 export function normalizeBaseUrl(value: string, defaultPort = 1234): BaseUrlResult {
-  const text = value.trim();
+  const text = unquote(value);
   const display = hideSecrets(text);
   const problem = (state: string): BaseUrlResult => ({ problem: state, display });
   if (text === "") return problem("is empty");
+  // Of what may be shown only: a password or a query may look like one.
+  const placeholder = PLACEHOLDER.exec(display) ?? VARIABLE.exec(authorityOf(display));
+  if (placeholder !== null) {
+    return problem(`${NO_ADDRESS}: nobody has replaced ${placeholder[0].slice(0, 60)}`);
+  }
   // The URL parser drops tabs and line ends without a word.
   if (/[\s\\]/.test(text)) return problem("has white space or a backslash in it");
 
-  // Alone, `8080` would be the IPv4 address 0.0.31.144, and `/v1` the host "v1".
-  if (/^\d+$/.test(text)) return problem("is a port without a host");
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1]?.toLowerCase();
   if (scheme !== undefined && !/^(?:https?|wss?)$/.test(scheme)) {
     return problem(`has the scheme "${scheme.slice(0, 20)}", not http or https`);
@@ -35,13 +57,23 @@ export function normalizeBaseUrl(value: string, defaultPort = 1234): BaseUrlResu
   if (/^https?:/i.test(text) && scheme === undefined) {
     return problem('has no "//" after its scheme');
   }
+  if (/^(?:https?|wss?)\/\//i.test(text)) return problem('has no ":" after its scheme');
+  if (/^\w+:\/\/(?:[a-z][a-z0-9+.-]*:|https?|wss?)\/\//i.test(text)) {
+    return problem("has two schemes");
+  }
   const address = scheme === undefined
     ? `http://${bracketIpv6(text)}`
     : text.replace(/^ws/i, "http");
   const url = parseUrl(address);
-  if (url === undefined) return problem("is not an address such as http://127.0.0.1:1234");
-  if (url.username !== "" || url.password !== "" || /^[^/]*\/\/[^/?#]*@/.test(address)) {
+  if (url?.username || url?.password || /^[^/]*\/\/[^/?#]*@/.test(address)) {
     return problem("has credentials in it; use apiToken or headers");
+  }
+  const host = authorityOf(address).replace(/:\d*$/, "");
+  // Alone, `8080` would be the IPv4 address 0.0.31.144.
+  if (/^\d+$/.test(host)) return problem("is a port without a host");
+  if (url === undefined) return problem(NO_ADDRESS);
+  if (!host.startsWith("[") && (!HOST.test(host) || NO_VALUE.test(host))) {
+    return problem(`${NO_ADDRESS}: "${host.slice(0, 60)}" is no host to connect to`);
   }
   if (address.includes("?")) return problem("has a query");
   if (address.includes("#")) return problem("has a fragment");
@@ -62,6 +94,11 @@ export function isLoopback(url: string): boolean {
   const host = new URL(url).hostname;
   return host === "localhost" || host.endsWith(".localhost") || host === "[::1]" ||
     /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+/** Host and port, as written. */
+function authorityOf(text: string): string {
+  return text.replace(/^[a-z][a-z0-9+.-]*:\/\//i, "").replace(/[/?#].*$/s, "");
 }
 
 function parseUrl(address: string): URL | undefined {

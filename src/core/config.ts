@@ -8,7 +8,9 @@
 import { ConfigurationError } from "./errors.ts";
 import { describeUnknownField } from "./fields.ts";
 import { isRecord } from "./request_checks.ts";
+import { unquote } from "./quotes.ts";
 import type { ResponsesAnswer } from "./responses.ts";
+import { freezeWithoutSecrets, mask, SECRET_KEYS } from "./secret_settings.ts";
 import type { ServiceDiscoveryOptions, ServiceFinder } from "./services.ts";
 import type { TextCompletionResponse } from "./text_completions.ts";
 import type { CompletionResponse, EmbeddingResponse } from "./types.ts";
@@ -175,6 +177,8 @@ export interface ConfigInputs {
 export interface ResolvedCascade {
   readonly config: ResolvedConfig;
   readonly entries: readonly ConfigEntry[];
+  /** What to do where the server wants the token that is kept from it. */
+  readonly unauthorizedHint?: string;
 }
 
 interface Setting {
@@ -187,7 +191,6 @@ interface Setting {
   /** What a variable's text must be, for errors, where it is not what the option must be. */
   readonly form?: string;
   readonly fallback?: unknown;
-  readonly secret?: boolean;
   /** Only code can give it. */
   readonly optionOnly?: boolean;
 }
@@ -200,6 +203,10 @@ const BASE_URL_VARIABLES: readonly string[] = [
   "LM_STUDIO_BASE_URL",
   "LM_STUDIO_API_BASE",
   "LMSTUDIO_HOST",
+  "LM_BASE_URL",
+  "LMSTUDIO_URL",
+  "LM_STUDIO_URL",
+  "LMSTUDIO_API_BASE",
 ];
 
 const SETTINGS: readonly Setting[] = [
@@ -212,8 +219,7 @@ const SETTINGS: readonly Setting[] = [
   {
     key: "apiToken",
     check: checkToken,
-    variables: ["LM_API_TOKEN", "LMSTUDIO_API_KEY", "LM_STUDIO_API_KEY"],
-    secret: true,
+    variables: ["LM_API_TOKEN", "LMSTUDIO_API_KEY", "LM_STUDIO_API_KEY", "LM_API_KEY"],
   },
   { key: "model", check: checkModelName, variables: ["LMSTUDIO_MODEL"] },
   { key: "embeddingModel", check: checkModelName, variables: ["LMSTUDIO_EMBEDDING_MODEL"] },
@@ -235,7 +241,7 @@ const SETTINGS: readonly Setting[] = [
     fallback: 2,
   },
   { key: "modelCacheTtlMs", check: checkTime, fallback: 30_000 },
-  { key: "headers", check: checkHeaders, fallback: Object.freeze({}), secret: true },
+  { key: "headers", check: checkHeaders, fallback: Object.freeze({}) },
   { key: "fetch", check: checkFunction, optionOnly: true },
   {
     key: "onModelSubstituted",
@@ -313,12 +319,12 @@ export function resolveCascade(inputs: ConfigInputs): ResolvedCascade {
     if (value !== undefined) config[setting.key] = value;
     entries.push({
       key: setting.key,
-      value: setting.secret === true ? mask(value) : value,
+      value: SECRET_KEYS.has(setting.key) ? mask(value) : value,
       source: found.source,
       ...(found.origin === undefined ? {} : { origin: found.origin }),
     });
   }
-  return { config: freezeWithoutSecrets(config), entries };
+  return { config: freezeWithoutSecrets<ResolvedConfig>(config), entries };
 }
 
 /** A `ConfigurationError` in the usual wording. */
@@ -364,7 +370,7 @@ function findVariable(
       ? `variable ${variable}`
       : `variable ${variable} of ${fileName}`;
     if (typeof written !== "string") throw configurationError(`${name} is not text`);
-    const text = written.trim();
+    const text = unquote(written);
     if (text === "") continue;
     return {
       source,
@@ -408,29 +414,4 @@ function parseDuration(text: string): unknown {
   if (match === null) return text;
   const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2]?.toLowerCase() ?? "s"] ?? 1000;
   return Number(match[1]) * unit;
-}
-
-function mask(value: unknown): unknown {
-  if (typeof value !== "object" || value === null) return value === undefined ? undefined : "***";
-  return Object.freeze(Object.fromEntries(Object.keys(value).map((key) => [key, "***"])));
-}
-
-// The values stay readable for code; what prints the whole object sees no secret.
-function freezeWithoutSecrets(values: Record<string, unknown>): ResolvedConfig {
-  const show = (): Record<string, unknown> => {
-    const shown: Record<string, unknown> = { ...values };
-    for (const { key, secret } of SETTINGS) {
-      if (secret === true && key in shown) shown[key] = mask(shown[key]);
-    }
-    return shown;
-  };
-  // Node prints what its hook returns; Deno makes text of it, "[object Object]", unless it is text already.
-  const showInDeno = (inspect: (value: unknown, options: unknown) => string, options: unknown) =>
-    inspect(show(), options);
-  const config = Object.defineProperties({ ...values }, {
-    toJSON: { value: show },
-    [Symbol.for("nodejs.util.inspect.custom")]: { value: show },
-    [Symbol.for("Deno.customInspect")]: { value: showInDeno },
-  });
-  return Object.freeze(config) as unknown as ResolvedConfig;
 }

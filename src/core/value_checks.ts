@@ -7,6 +7,7 @@
 
 import { normalizeBaseUrl } from "./base_url.ts";
 import { quote } from "./fields.ts";
+import { unquote } from "./quotes.ts";
 
 /** What a check gives. */
 export type Checked<T = unknown> = { readonly value: T } | { readonly problem: string };
@@ -40,8 +41,14 @@ export function checkBaseUrl(value: unknown): Checked<string> {
 /** A token, which is never said. */
 export function checkToken(value: unknown): Checked<string> {
   if (typeof value !== "string") return { problem: `is of type ${typeof value}, not text` };
-  const token = value.trim();
+  const token = unquote(value);
   if (token === "") return { problem: "is empty; leave it out if the server wants no token" };
+  const prefix = /^(?:authorization\s*:\s*)?bearer(?=[\s:]|$)/i.exec(token)?.[0];
+  if (prefix !== undefined) {
+    return {
+      problem: `begins with ${describe(prefix)}, which is not of the token: leave that out`,
+    };
+  }
   // Which character it is would tell a part of it.
   if (!/^[\x21-\x7e]+$/.test(token)) {
     return { problem: "has white space or other characters that cannot stand in a token" };

@@ -6,8 +6,10 @@
 
 import { normalizeBaseUrl } from "../core/base_url.ts";
 import { discoveryError, normalizeEndpoint } from "../core/discovery_options.ts";
+import { unquote } from "../core/quotes.ts";
+import { isRecord } from "../core/request_checks.ts";
 import type { ServiceCandidate, ServiceInfo, ServiceType } from "../core/services.ts";
-import { isFolder, readIfPermitted } from "../platform/permitted_files.ts";
+import { isFolder, listFolder, readIfPermitted } from "../platform/permitted_files.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -26,6 +28,11 @@ const LMSTUDIO_DEFAULT: ServiceCandidate = { type: "lmstudio", endpoint: "http:/
 const OLLAMA_DEFAULT: ServiceCandidate = { type: "ollama", endpoint: "http://127.0.0.1:11434" };
 const OLLAMA_PORT = 11434;
 const TYPES: readonly ServiceType[] = ["lmstudio", "ollama"];
+
+/** The addresses that LM Studio's own files name, and its usual one. */
+export function localCandidates(env: Environment): string[] {
+  return [...lmstudioOfThisUser(env), LMSTUDIO_DEFAULT].map(({ endpoint }) => endpoint);
+}
 
 /** Lists the candidates anew at each call: LM Studio's port may change while we run. */
 export type CandidateSource = () => ServiceCandidate[];
@@ -87,7 +94,7 @@ export function readPreference(env: Environment): ServiceType | undefined {
 
 /** A variable's text; empty means absent. */
 export function readVariable(env: Environment, name: string): string | undefined {
-  return env[name]?.trim() || undefined;
+  return unquote(env[name] ?? "") || undefined;
 }
 
 /** Available before degraded before the rest; then the preferred type; then in their order. */
@@ -137,21 +144,26 @@ function ollamaEndpoint(env: Environment): string | undefined {
  * @see https://github.com/ollama/ollama/blob/main/envconfig/config.go
  */
 export function parseOllamaHost(text: string): string | undefined {
-  const host = text.trim().replace(/^["']+|["']+$/g, "").trim();
+  const host = unquote(text.trim().replace(/^["']+|["']+$/g, ""));
   if (host === "") return undefined;
   const result = normalizeBaseUrl(host.replace(/^(\w+:\/\/)?(?=:\d)/, "$1127.0.0.1"), OLLAMA_PORT);
-  return result.problem === undefined ? result.url.replace("//[::]", "//[::1]") : undefined;
+  return result.problem === undefined ? toThisMachine(result.url) : undefined;
 }
 
 // --- LM Studio's own files ----------------------------------------------------------------------
 
-/** The port LM Studio is set to in this user's settings: it need not run. */
+/** What LM Studio's files say of its ports, below its home: the one it is set to, and the one its programs use. */
+const PORT_FILES = [".internal/http-server-config.json", ".internal/http-server.json"];
+
+/** Where LM Studio, or another app of its maker, is set to listen: it need not run. */
 function lmstudioOfThisUser(env: Environment): ServiceCandidate[] {
   const userHome = readVariable(env, "HOME") ?? readVariable(env, "USERPROFILE");
   if (userHome === undefined) return [];
-  const text = readIfPermitted(`${lmstudioHome(userHome)}/.internal/http-server-config.json`);
-  const port = text === undefined ? undefined : parsePort(text);
-  return port === undefined ? [] : [{ type: "lmstudio", endpoint: `http://127.0.0.1:${port}` }];
+  const home = lmstudioHome(userHome);
+  const apps = listFolder(`${home}/apps`).map((app) => `${home}/apps/${app}`);
+  return [home, ...apps].flatMap((folder) => PORT_FILES.map((file) => `${folder}/${file}`))
+    .flatMap((file) => parseAddress(readIfPermitted(file) ?? ""))
+    .map((endpoint) => ({ type: "lmstudio", endpoint }));
 }
 
 /** As LM Studio's own SDK finds it, which also writes the pointer; we only read. */
@@ -162,13 +174,27 @@ function lmstudioHome(userHome: string): string {
   return isFolder(cached) ? cached : `${userHome}/.lmstudio`;
 }
 
-function parsePort(text: string): number | undefined {
+/** The address that `{ port, networkInterface? }` means, if any. */
+function parseAddress(text: string): string[] {
+  let written: unknown;
   try {
-    const { port } = JSON.parse(text) as { port?: unknown };
-    return Number.isInteger(port) && port as number >= 1 && port as number <= 65535
-      ? port as number
-      : undefined;
+    written = JSON.parse(text);
   } catch {
-    return undefined;
+    return [];
   }
+  const { port, networkInterface } = isRecord(written) ? written : {};
+  if (!Number.isInteger(port)) return [];
+  // A name could lead anywhere, so only numbers count.
+  const address = /^\[?(\d+(?:\.\d+){3}|[\da-f.]*:[\da-f:.]*)\]?$/i.exec(String(networkInterface))
+    ?.[1];
+  for (const host of [address ?? "", "127.0.0.1"]) {
+    const { url } = normalizeBaseUrl(`http://${host.includes(":") ? `[${host}]` : host}:${port}`);
+    if (url !== undefined) return [toThisMachine(url)];
+  }
+  return [];
+}
+
+/** Where one can listen, but on some systems not connect. */
+function toThisMachine(url: string): string {
+  return url.replace("//[::]", "//[::1]");
 }

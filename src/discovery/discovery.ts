@@ -14,6 +14,7 @@ import {
   resolveDiscoveryOptions,
   resolveHealthCheck,
 } from "../core/discovery_options.ts";
+import { isAddressConfigured } from "../core/found_config.ts";
 import type {
   DiscoverOptions,
   MonitorOptions,
@@ -391,9 +392,9 @@ const NEVER: AbortSignal = new AbortController().signal;
 function readConfigured(
   env: Readonly<Record<string, string | undefined>> | undefined,
 ): ConfiguredServer {
-  const { config, entries } = resolveWithSources({}, env);
-  const isGiven = entries.some(({ key, source }) => key === "baseUrl" && source !== "default");
-  return isGiven ? { baseUrl: config.baseUrl, apiToken: config.apiToken } : {};
+  const cascade = resolveWithSources({}, env);
+  const { baseUrl, apiToken } = cascade.config;
+  return isAddressConfigured(cascade) ? { baseUrl, apiToken } : {};
 }
 
 function toCandidate(type: unknown, endpoint: unknown): ServiceCandidate {

@@ -5,10 +5,11 @@
  */
 
 import { SERVICE_NAMES } from "../core/discovery_options.ts";
+import { defaultHint, isKnownCode } from "../core/error_codes.ts";
 import { type AnyProviderError, isProviderError, NetworkError } from "../core/errors.ts";
 import type { ServiceCandidate, ServiceType } from "../core/services.ts";
 import { proxyHint } from "../transport/proxy_hint.ts";
-import { actionOf } from "./probes.ts";
+import { actionOf, STRANGE_CODES } from "./probes.ts";
 
 /** A candidate that was tried in vain. */
 export interface FailedCandidate {
@@ -23,9 +24,6 @@ const START: Readonly<Record<ServiceType | "any", string>> = {
   any: "Start LM Studio's with `lms server start` or Ollama's with `ollama serve`, or give its " +
     "address in LMSTUDIO_BASE_URL or OLLAMA_HOST.",
 };
-
-/** Something answers, but it is something else. */
-const STRANGE_CODES: ReadonlySet<string> = new Set(["not_lm_studio", "unexpected_endpoint"]);
 
 /** No server of this type, or of any. `cause` has the error of each candidate. */
 export function serviceNotFound(
@@ -67,6 +65,8 @@ function hintFor(
   const hints = isAutomatic
     ? [start]
     : [start, "LOCAL_AUTO_DISCOVER=false: only configured addresses are tried."];
+  const likely = failures.map(({ error }) => likelyCause(error)).find((hint) => hint !== "");
+  if (likely !== undefined) hints.push(likely);
   const strangers = failures.filter(({ error }) =>
     isProviderError(error) && STRANGE_CODES.has(error.code)
   );
@@ -77,6 +77,12 @@ function hintFor(
   const proxy = failures.map(({ candidate }) => proxyHint(candidate.endpoint, env))
     .find((hint) => hint?.startsWith("HTTP_PROXY"));
   return [...hints, ...(proxy === undefined ? [] : [proxy])].join(" ");
+}
+
+/** What the error of a candidate knows of its cause, beside what is said of all of them. */
+function likelyCause(error: unknown): string {
+  if (!isProviderError(error, "network") || !isKnownCode(error.code)) return "";
+  return error.hint.replace(defaultHint(error.code, error.service), "").trim();
 }
 
 function allowAll(failures: readonly FailedCandidate[]): string {

@@ -6,7 +6,13 @@
 
 import { LMSTUDIO_LISTINGS, ModelLister } from "../api/models.ts";
 import { SERVICE_NAMES } from "../core/discovery_options.ts";
-import { type AnyProviderError, ApiError, isProviderError, TimeoutError } from "../core/errors.ts";
+import {
+  type AnyProviderError,
+  ApiError,
+  isProviderError,
+  NetworkError,
+  TimeoutError,
+} from "../core/errors.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { ServiceCandidate } from "../core/services.ts";
 import type { CallOptions } from "../core/types.ts";
@@ -63,6 +69,9 @@ export async function probeService(
   }
 }
 
+/** Of answers that show that a server does not have a route, whoever it is. */
+export const STRANGE_CODES: ReadonlySet<string> = new Set(["not_lm_studio", "unexpected_endpoint"]);
+
 /** Completes "Cannot …" in errors about a candidate. */
 export function actionOf({ type, endpoint }: ServiceCandidate): string {
   return `find ${SERVICE_NAMES[type]} at ${endpoint}`;
@@ -118,6 +127,7 @@ class Probe {
       return { models: models.map(({ id }) => id) };
     } catch (error) {
       const answer = requireAnswer(error);
+      if (isGreeted && STRANGE_CODES.has(answer.code)) throw this.#withoutHttpServer(answer);
       if (isGreeted || this.#isSecured) return { models: [], problem: answer };
       throw tellsWhoItIs(answer) ? this.#stranger(answer) : answer;
     }
@@ -146,6 +156,15 @@ class Probe {
       action: actionOf(this.#target),
     };
     return (await this.#transport.json(request, this.#options, Infinity)).value;
+  }
+
+  /** The port where LM Studio's own programs talk to it: it greets, but has none of the routes. */
+  #withoutHttpServer(cause: unknown): NetworkError {
+    const { type, endpoint } = this.#target;
+    return new NetworkError(
+      `Cannot ${actionOf(this.#target)}: LM Studio runs, but not its HTTP server`,
+      { code: "service_not_found", service: SERVICE_NAMES[type], endpoint, cause },
+    );
   }
 
   /** Something answers, but it is something else. */
@@ -201,7 +220,9 @@ function noAnswer(target: ServiceCandidate, timeoutMs: number): TimeoutError {
       timeoutMs,
       service: SERVICE_NAMES[target.type],
       endpoint: target.endpoint,
-      hint: "Check the address, and that nothing between here and there swallows the connection.",
+      hint: `Check the address, that it is ${
+        SERVICE_NAMES[target.type]
+      } that listens there, and that nothing in between swallows the connection.`,
     },
   );
 }

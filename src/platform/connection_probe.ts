@@ -12,6 +12,16 @@ interface Socket {
   destroy(): void;
 }
 
+interface DenoPermissions {
+  readonly Deno?: {
+    readonly permissions?: {
+      querySync?(descriptor: { readonly name: "net"; readonly host: string }): {
+        readonly state: string;
+      };
+    };
+  };
+}
+
 interface NetModule {
   connect(options: { host: string; port: number }): Socket;
 }
@@ -53,6 +63,19 @@ export async function acceptsConnections(
     clearTimeout(timer);
     if (onAbort !== undefined) signal.removeEventListener("abort", onAbort);
     socket.destroy();
+  }
+}
+
+/** Whether a connection may be made without asking for a permission. */
+export function mayConnect(url: string): boolean {
+  const { Deno } = globalThis as unknown as DenoPermissions;
+  if (Deno === undefined) return true;
+  const { hostname, port, protocol } = new URL(url);
+  const host = `${hostname}:${port || (protocol === "https:" ? 443 : 80)}`;
+  try {
+    return Deno.permissions?.querySync?.({ name: "net", host }).state === "granted";
+  } catch {
+    return false;
   }
 }
 

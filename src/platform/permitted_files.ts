@@ -9,7 +9,8 @@ import { readTextFile } from "./files.ts";
 import { builtinModule } from "./runtime.ts";
 
 interface FileSystem {
-  statSync(path: string): { isDirectory(): boolean };
+  statSync(path: string): { isDirectory(): boolean; isFile(): boolean };
+  readdirSync(path: string): string[];
 }
 
 interface DenoPermissions {
@@ -28,11 +29,30 @@ export function readIfPermitted(path: string): string | undefined {
 
 /** Whether there is a folder, as far as may be looked without asking. */
 export function isFolder(path: string): boolean {
-  if (!mayRead(path)) return false;
+  return lookAt(path)?.isDirectory() ?? false;
+}
+
+/** The same of a file. */
+export function isFile(path: string): boolean {
+  return lookAt(path)?.isFile() ?? false;
+}
+
+function lookAt(path: string): ReturnType<FileSystem["statSync"]> | undefined {
+  if (!mayRead(path)) return undefined;
   try {
-    return builtinModule<FileSystem>("node:fs")?.statSync(path).isDirectory() ?? false;
+    return builtinModule<FileSystem>("node:fs")?.statSync(path);
   } catch {
-    return false;
+    return undefined;
+  }
+}
+
+/** The names in a folder, in their order; none where it may not be read. */
+export function listFolder(path: string): string[] {
+  if (!mayRead(path)) return [];
+  try {
+    return builtinModule<FileSystem>("node:fs")?.readdirSync(path).sort() ?? [];
+  } catch {
+    return [];
   }
 }
 

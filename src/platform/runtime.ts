@@ -11,10 +11,12 @@ interface RuntimeGlobals {
       querySync?(descriptor: { name: "env"; variable: string }): { readonly state: string };
     };
     readonly env?: { get(name: string): string | undefined };
+    readonly build?: { readonly os?: string };
   };
   readonly Bun?: unknown;
   readonly process?: {
     readonly env?: Readonly<Record<string, string | undefined>>;
+    readonly platform?: string;
     readonly release?: { readonly name?: string };
     readonly versions?: Readonly<Record<string, string | undefined>>;
     getBuiltinModule?(name: string): unknown;

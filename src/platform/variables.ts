@@ -5,6 +5,7 @@
  */
 
 import type { LMStudioProviderOptions } from "../core/config.ts";
+import { unquote } from "../core/quotes.ts";
 import { readEnvironment } from "./environment.ts";
 import { parseDotenv, readTextFile } from "./files.ts";
 
@@ -19,7 +20,7 @@ export function readVariables(
   const given = env ?? readEnvironment(names);
   const values: Record<string, string> = {};
   for (const name of names) {
-    const value = given[name]?.trim() || written?.[name]?.trim();
+    const value = unquote(given[name] ?? "") || unquote(written?.[name] ?? "");
     if (value) values[name] = value;
   }
   return values;

@@ -22,7 +22,6 @@ import type { ResponsesApi } from "../core/responses.ts";
 import type { JsonSchema, SchemaOutput, StandardSchema } from "../core/schema.ts";
 import type { TextCompletionRequest, TextCompletionResponse } from "../core/text_completions.ts";
 import type { RunToolsRequest, RunToolsResult, ToolStream } from "../core/tool_loop.ts";
-import { resolveWithSources } from "../platform/resolve_config.ts";
 import { LM_STUDIO } from "./dialects.ts";
 import { Engine } from "./engine.ts";
 import { ModelManager } from "./models.ts";
@@ -30,7 +29,7 @@ import { ServerChat } from "./native_chat.ts";
 import { Responses } from "./responses.ts";
 import { type OpenAIClientOptions, openAIClientOptions } from "./openai_clients.ts";
 import { ServerModels } from "./server_models.ts";
-import { checkDiscovery, finderFor } from "./server_search.ts";
+import { checkDiscovery, finderFor, optionsAt, resolveFor } from "./server_search.ts";
 import { completeObject, type ObjectRequest, type ObjectResponse } from "./structured.ts";
 import { runTools, streamTools } from "./tools.ts";
 import { TextCompletions } from "./text_completion.ts";
@@ -113,9 +112,9 @@ export class LMStudioProvider implements ModelProvider {
    * @throws {ConfigurationError} naming the option, variable or file, and the value.
    */
   constructor(options: LMStudioProviderOptions = {}) {
-    const { config, entries } = resolveWithSources(options);
+    const { config, entries, unauthorizedHint } = resolveFor(options);
     checkDiscovery(options.discovery);
-    this.#server = new ServerModels(config, LM_STUDIO, options.env);
+    this.#server = new ServerModels(config, LM_STUDIO, options.env, unauthorizedHint);
     this.#engine = new Engine(this.#server);
     this.#texts = new TextCompletions(this.#server);
     this.models = new ModelManager(this.#server);
@@ -126,7 +125,8 @@ export class LMStudioProvider implements ModelProvider {
 
   /**
    * A provider for the LM Studio that is found: at the configured address, the one in LM Studio's own settings,
-   * or 127.0.0.1:1234, in this order.
+   * or 127.0.0.1:1234, in this order. Token and headers go to the configured address only or, where none is
+   * configured, to a server on this machine.
    *
    * @param options as for the constructor; `discovery` says how to look.
    * @throws {NetworkError} code `service_not_found`, with what was tried and why each failed; or
@@ -437,9 +437,5 @@ export class LMStudioProvider implements ModelProvider {
 
 /** A provider for the server at an address that was found. */
 export function lmstudioAt(endpoint: string, options: LMStudioProviderOptions): LMStudioProvider {
-  const configured = new LMStudioProvider(options);
-  // Found where it was configured: then `explainConfig()` can still say by what.
-  const isConfigured = configured.explainConfig()
-    .some(({ key, value }) => key === "baseUrl" && value === endpoint);
-  return isConfigured ? configured : new LMStudioProvider({ ...options, baseUrl: endpoint });
+  return new LMStudioProvider(optionsAt(endpoint, options));
 }

@@ -5,7 +5,7 @@
  */
 
 import { checkCompletionRequest } from "../api/chat_checks.ts";
-import type { LMStudioProviderOptions, ResolvedConfig } from "../core/config.ts";
+import type { LMStudioProviderOptions, ResolvedCascade, ResolvedConfig } from "../core/config.ts";
 import { isServiceType } from "../core/discovery_options.ts";
 import { isProviderError } from "../core/errors.ts";
 import { findModel, isSameModel } from "../core/model_names.ts";
@@ -37,6 +37,7 @@ import {
   FRAMEWORK_VARIABLES,
   namedProvider,
   PROVIDER_VARIABLES,
+  resolveAt,
 } from "./server_search.ts";
 
 /** The server is gone since it was found: another may do instead. */
@@ -78,6 +79,7 @@ interface Place {
 export class LocalProvider implements ModelProvider {
   /** `"local"`. */
   readonly name = "local" as const;
+  readonly #cascade: ResolvedCascade;
   readonly #config: ResolvedConfig;
   readonly #env: LMStudioProviderOptions["env"];
   readonly #finder: ServiceFinder;
@@ -89,14 +91,15 @@ export class LocalProvider implements ModelProvider {
    * Touches no network.
    *
    * @param options as for `new LMStudioProvider()`; `discovery` says how to look for servers. `apiToken` and
-   * `headers` go to LM Studio servers only.
+   * `headers` go to the configured address only or, where none is configured, to LM Studio servers on this machine.
    * @throws {ConfigurationError} naming the option, variable or file, and the value.
    */
   constructor(options: LMStudioProviderOptions = {}) {
-    const { config } = resolveWithSources(options, undefined, FRAMEWORK_VARIABLES);
+    const cascade = resolveWithSources(options, undefined, FRAMEWORK_VARIABLES);
     const variables = readVariables(options, PROVIDER_VARIABLES);
     const named = namedProvider(variables);
-    this.#config = config;
+    this.#cascade = cascade;
+    this.#config = cascade.config;
     this.#env = options.env;
     this.#finder = finderFor(options);
     this.#preference = variables.LOCAL_PROVIDER_PREFERENCE !== undefined
@@ -396,11 +399,14 @@ export class LocalProvider implements ModelProvider {
     const key = `${type} ${endpoint}`;
     const known = this.#engines.get(key);
     if (known !== undefined) return known;
+    const { config, unauthorizedHint } = resolveAt(endpoint, this.#cascade);
     // Token and headers were given for LM Studio: another server must not see them.
-    const { apiToken: _, ...shared } = this.#config;
-    const own = type === "lmstudio" ? this.#config : { ...shared, headers: {} };
-    const config: ResolvedConfig = { ...own, baseUrl: endpoint };
-    const engine = new Engine(new ServerModels(config, DIALECTS[type], this.#env));
+    const { apiToken: _, ...shared } = config;
+    const engine = new Engine(
+      type === "lmstudio"
+        ? new ServerModels(config, DIALECTS.lmstudio, this.#env, unauthorizedHint)
+        : new ServerModels({ ...shared, headers: {} }, DIALECTS[type], this.#env),
+    );
     this.#engines.set(key, engine);
     return engine;
   }

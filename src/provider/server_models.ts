@@ -13,6 +13,7 @@ import { quote } from "../core/fields.ts";
 import { findModel, isSameListedModel, isSameModel } from "../core/model_names.ts";
 import { refusal, type Refuse } from "../core/request_checks.ts";
 import type { CallOptions, ModelInfo, PartialAnswer } from "../core/types.ts";
+import { findElsewhere } from "../discovery/elsewhere.ts";
 import { fetchFile } from "../transport/fetch_file.ts";
 import { untilAborted } from "../transport/timers.ts";
 import { Transport } from "../transport/transport.ts";
@@ -60,11 +61,16 @@ export class ServerModels {
     config: ResolvedConfig,
     dialect: Dialect,
     env: Readonly<Record<string, string | undefined>> | undefined,
+    unauthorizedHint?: string,
   ) {
     this.config = config;
     this.service = dialect.service;
     this.#dialect = dialect;
-    this.transport = new Transport({ ...config, service: dialect.service, env });
+    const { service } = dialect;
+    const lookElsewhere = dialect.provider === "lmstudio"
+      ? (baseUrl: string, signal: AbortSignal) => findElsewhere(baseUrl, signal, env)
+      : undefined;
+    this.transport = new Transport({ ...config, service, env, unauthorizedHint, lookElsewhere });
     this.#lister = new ModelLister(this.transport, dialect.listings, dialect.provider);
     this.#cache = new ModelCache((options) => this.#lister.list(options));
   }

@@ -8,12 +8,15 @@ import {
   type ConfigInputs,
   configurationError,
   type LMStudioProviderOptions,
+  type ResolvedCascade,
 } from "../core/config.ts";
 import { isServiceType, resolveDiscoveryOptions } from "../core/discovery_options.ts";
+import { cascadeAt, isAddressConfigured } from "../core/found_config.ts";
 import type { ServiceDiscoveryOptions, ServiceFinder, ServiceType } from "../core/services.ts";
 import { describe } from "../core/value_checks.ts";
 import { DISCOVERY_VARIABLES } from "../discovery/candidates.ts";
 import { discoveryFor, ServiceDiscovery } from "../discovery/discovery.ts";
+import { isOnThisMachine } from "../platform/own_addresses.ts";
 import { resolveWithSources } from "../platform/resolve_config.ts";
 import { readVariables } from "../platform/variables.ts";
 
@@ -61,7 +64,7 @@ export function checkDiscovery(discovery: unknown): void {
  * @throws {ConfigurationError} naming the option, variable or file, and the value.
  */
 export function finderFor(options: LMStudioProviderOptions): ServiceFinder {
-  const { config, entries } = resolveWithSources(options);
+  const cascade = resolveWithSources(options);
   const { discovery } = options;
   if (isFinder(discovery)) return discovery;
   checkDiscovery(discovery);
@@ -70,14 +73,37 @@ export function finderFor(options: LMStudioProviderOptions): ServiceFinder {
     env: discovery?.env ?? variablesOf(options),
     fetch: discovery?.fetch ?? options.fetch,
   };
-  if (!entries.some(isGivenAddress)) return new ServiceDiscovery(own);
-  const { baseUrl, apiToken, headers } = config;
+  if (!isAddressConfigured(cascade)) return new ServiceDiscovery(own);
+  const { baseUrl, apiToken, headers } = cascade.config;
   return discoveryFor(own, { baseUrl, apiToken, headers });
+}
+
+/** By options: what a provider for a server that was found works with. Users of its constructor have nothing to do with it. */
+const RESOLVED = new WeakMap<LMStudioProviderOptions, ResolvedCascade>();
+
+/** Options for a provider at an address that was found, without the secrets that are not for it. */
+export function optionsAt(
+  endpoint: string,
+  options: LMStudioProviderOptions,
+): LMStudioProviderOptions {
+  const own = { ...options };
+  RESOLVED.set(own, resolveAt(endpoint, resolveWithSources(options)));
+  return own;
+}
+
+/** What a provider with these options works with. @throws {ConfigurationError} */
+export function resolveFor(options: LMStudioProviderOptions): ResolvedCascade {
+  return RESOLVED.get(options) ?? resolveWithSources(options);
+}
+
+/** A configuration for an address that was found. */
+export function resolveAt(endpoint: string, cascade: ResolvedCascade): ResolvedCascade {
+  return cascadeAt(cascade, endpoint, () => isOnThisMachine(endpoint));
 }
 
 /** Whether the address of LM Studio is configured, whichever way. */
 export function isAddressGiven(options: LMStudioProviderOptions): boolean {
-  return resolveWithSources(options).entries.some(isGivenAddress);
+  return isAddressConfigured(resolveWithSources(options));
 }
 
 /** Whether a value looks for servers, whoever wrote it. */
@@ -85,10 +111,6 @@ function isFinder(value: unknown): value is ServiceFinder {
   if (typeof value !== "object" || value === null) return false;
   const { discover, find } = value as Partial<ServiceFinder>;
   return typeof discover === "function" && typeof find === "function";
-}
-
-function isGivenAddress({ key, source }: { key: string; source: string }): boolean {
-  return key === "baseUrl" && source !== "default";
 }
 
 function variablesOf(options: LMStudioProviderOptions): Record<string, string> {

@@ -9,7 +9,7 @@ import {
   isProviderError,
   NetworkError,
   SerializationError,
-  TimeoutError,
+  type TimeoutError,
   type TimeoutPhase,
   UnknownProviderError,
 } from "../core/errors.ts";
@@ -20,21 +20,17 @@ import { isBrowser, isDeno } from "../platform/runtime.ts";
 import { listenToAbort } from "./abort_listeners.ts";
 import { isReadable, readBody } from "./body.ts";
 import { type ErrorContext, errorFromResponse, errorFromWire } from "./error_mapping.ts";
-import { explainFailedSend } from "./fetch_failure.ts";
+import { hintFor, type ReachedServer, timeoutError, Unanswered } from "./no_answer.ts";
 import { proxyHint } from "./proxy_hint.ts";
-import { explainInBrowser, fetchFrom, isReachable } from "./reachability.ts";
+import { answersGreeting, fetchFrom, isReachable } from "./reachability.ts";
 import { createRedactor, secretsOfQuery } from "./redact.ts";
 import { safeCause } from "./safe_cause.ts";
 import { sleep, startTimer } from "./timers.ts";
 
 /** What is the same for every call to one server. */
-export interface ServerSettings {
-  readonly baseUrl: string;
-  /** Name for people, such as `LM Studio`. */
-  readonly service: string;
+export interface ServerSettings extends ReachedServer {
   readonly apiToken?: string | undefined;
   readonly headers: Readonly<Record<string, string>>;
-  readonly fetch?: typeof globalThis.fetch | undefined;
   readonly timeoutMs?: number | undefined;
   readonly connectTimeoutMs: number;
   readonly firstTokenTimeoutMs: number;
@@ -42,6 +38,8 @@ export interface ServerSettings {
   readonly maxRetries: number;
   /** Replaces the process's environment, for hints about proxies. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+  /** What to do about `unauthorized`, where the code's own hint does not help. */
+  readonly unauthorizedHint?: string | undefined;
   /** Shown the body of each answer that is an error, as it came. */
   readonly onErrorBody?: ((status: number, bodyText: string) => void) | undefined;
 }
@@ -106,6 +104,8 @@ export interface OriginState {
 }
 
 const MISSING_ROUTE_MS = 30_000;
+/** A server that says who it is does so at once, also while it loads a model. */
+const GREETING_MS = 300;
 
 /** One call to a server. `finish()` must be called when it is over. */
 export class Call {
@@ -129,6 +129,9 @@ export class Call {
   #isBroken = false;
   #status: number | undefined;
   #stopLimit: () => void = () => {};
+  #unanswered: Unanswered | undefined;
+  /** Somebody takes connections there and says nothing. */
+  #isSilent = false;
 
   constructor(
     server: ServerSettings,
@@ -190,10 +193,7 @@ export class Call {
     const body = this.#encodeBody();
     this.#refuseMissingRoute();
     const remainingMs = (): number => limit.ms - (performance.now() - limit.startedAt);
-    this.#stopLimit = startTimer(
-      remainingMs(),
-      () => this.abort(this.timeoutError(limit.phase, limit.ms)),
-    );
+    this.#stopLimit = startTimer(remainingMs(), () => void this.#giveUp(limit));
     this.status({ phase: "waiting" });
     // Who is told may leave at once: what was sent then would run for nobody.
     this.throwIfEnded();
@@ -220,7 +220,7 @@ export class Call {
           answer: this.answer,
         });
         // Waiting past the limit could only end in a timeout, which says less than this error.
-        if (delayMs === undefined || delayMs >= remainingMs()) throw error;
+        if (delayMs === undefined || delayMs >= remainingMs()) throw await this.#explain(error);
         this.#controller = new AbortController();
         await sleep(delayMs, this.signal);
       }
@@ -235,7 +235,7 @@ export class Call {
 
   /** What every error of this call says. */
   context(): ErrorContext {
-    const { baseUrl, service, env } = this.#server;
+    const { baseUrl, service, env, unauthorizedHint } = this.#server;
     return {
       action: this.#request.action,
       service,
@@ -246,6 +246,7 @@ export class Call {
       since: this.#request.since,
       onMissingRoute: () => this.#rememberMissingRoute(),
       notFoundHint: this.#request.notFoundHint,
+      unauthorizedHint,
       redact: this.#redact,
       partial: this.#request.partial?.(),
       // Every answer has a context, few become an error: the environment is read only for those.
@@ -257,13 +258,10 @@ export class Call {
 
   /** A timer of this call ran out. */
   timeoutError(phase: TimeoutPhase, timeoutMs: number): TimeoutError {
-    const { code, state } = TIMEOUTS[phase];
-    return new TimeoutError(`Cannot ${this.#request.action}: ${state} within ${timeoutMs} ms`, {
-      ...this.context(),
-      code,
-      phase,
-      timeoutMs,
-    });
+    const { action } = this.#request;
+    const trouble = phase === "connect" ? "late" : this.#isSilent ? "silent" : undefined;
+    const hint = trouble === undefined ? undefined : hintFor(this.#server, trouble);
+    return timeoutError(action, phase, timeoutMs, { ...this.context(), hint });
   }
 
   /** The connection broke while the answer was read. */
@@ -278,6 +276,17 @@ export class Call {
         cause: safeCause(cause, this.#redact),
       },
     );
+  }
+
+  /** The time of the whole call is over. */
+  async #giveUp({ phase, ms }: CallLimit): Promise<void> {
+    // A server that is known may load a model in silence; of any other it is asked who it is.
+    if (this.answer === "none" && this.#status === undefined && !this.#origin.usedBefore) {
+      this.#isSilent = this.#server.fetch === undefined
+        ? !isBrowser() && !await answersGreeting(this.#server, GREETING_MS, this.signal)
+        : this.#request.policy === "read";
+    }
+    this.abort(this.timeoutError(phase, ms));
   }
 
   get #route(): string {
@@ -405,19 +414,29 @@ export class Call {
   }
 
   async #explainFailure(cause: unknown): Promise<AnyProviderError> {
-    const explained = explainFailedSend(cause, this.endpoint);
-    const timeoutMs = this.#options.connectTimeoutMs ?? this.#server.connectTimeoutMs;
-    const { code, state, hint } = isBrowser()
-      ? await explainInBrowser(this.#server, timeoutMs, this.signal)
-      : explained;
-    this.#isBroken = explained.isBroken === true;
-    const mayHaveRun = code === "connection_reset" && this.#request.policy === "stateful";
-    return new NetworkError(`Cannot ${this.#request.action}: ${state}`, {
-      ...this.context(),
-      code,
-      hint: mayHaveRun ? MAY_HAVE_RUN : hint,
-      cause: safeCause(cause, this.#redact),
+    const { action, policy } = this.#request;
+    const connectTimeoutMs = this.#options.connectTimeoutMs ?? this.#server.connectTimeoutMs;
+    this.#unanswered = await Unanswered.of(cause, {
+      server: this.#server,
+      action,
+      connectTimeoutMs,
+      signal: this.signal,
+      context: this.context(),
+      resetHint: policy === "stateful" ? MAY_HAVE_RUN : undefined,
     });
+    this.#isBroken = this.#unanswered.isBroken;
+    return this.#unanswered.error;
+  }
+
+  /** The failure as the caller sees it. Its cause is looked for only here: most that are sent again succeed. */
+  async #explain(error: unknown): Promise<unknown> {
+    const unanswered = this.#unanswered;
+    if (unanswered?.error !== error) return error;
+    // It has failed, whatever time that takes.
+    this.#stopLimit();
+    const explained = await unanswered?.explain();
+    this.signal.throwIfAborted();
+    return explained;
   }
 
   async #errorOf(response: Response): Promise<AnyProviderError> {
@@ -439,13 +458,6 @@ const CALL_OVER = new DOMException("The call is over", "AbortError");
 
 const MAY_HAVE_RUN =
   "The call may have run on the server all the same: look before you send it again.";
-
-const TIMEOUTS = {
-  connect: { code: "timeout_connect", state: "the server took no connection" },
-  "first-token": { code: "timeout_first_token", state: "the model gave no token" },
-  idle: { code: "timeout_idle", state: "the server sent nothing more" },
-  total: { code: "timeout_total", state: "the server did not finish" },
-} as const;
 
 function secretsOf(server: ServerSettings, options: CallOptions): string[] {
   const headers = [...Object.values(server.headers), ...Object.values(options.headers ?? {})];

@@ -51,6 +51,8 @@ export interface ErrorContext {
   readonly onMissingRoute?: (() => void) | undefined;
   /** What to do about `model_not_found`, where the code's own hint does not help. */
   readonly notFoundHint?: string | undefined;
+  /** The same of `unauthorized`. */
+  readonly unauthorizedHint?: string | undefined;
   /** Removes secrets and prompt text from text that a server sent. */
   readonly redact: (text: string) => string;
   /** Only where the address is loopback: what to do when a proxy answers in the server's place. */
@@ -236,8 +238,9 @@ function hintFor(
   { status, retryAfterMs = 0, body }: Answer,
   context: ErrorContext,
 ): string | undefined {
-  const { service, notFoundHint } = context;
+  const { service, notFoundHint, unauthorizedHint } = context;
   if (code === "model_not_found" && notFoundHint !== undefined) return notFoundHint;
+  if (code === "unauthorized" && unauthorizedHint !== undefined) return unauthorizedHint;
   // Smaller than the context: the answer filled the rest, and the numbers would mislead.
   if (promptTokens !== undefined && contextLength !== undefined && promptTokens >= contextLength) {
     return "Shorten the input, or load the model with a context length of more than " +

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { ConnectionTrouble } from "../core/connection_hints.ts";
 import type { KnownCode } from "../core/error_codes.ts";
 
 /** A failure below HTTP. */
@@ -14,41 +15,78 @@ export interface FetchFailure {
   >;
   /** Completes "Cannot …: ". */
   readonly state: string;
+  /** What to do, where the cause is certain. */
   readonly hint?: string;
+  /** What kind of trouble it is, where that has several causes. */
+  readonly trouble?: ConnectionTrouble;
+  /** Sent again it would fail again, unlike others of the code. */
+  readonly isPermanent?: boolean;
   /** The connection broke, as one does that the server had closed while it was pooled. */
   readonly isBroken?: boolean;
 }
 
+/** Why there was no connection. */
+type NoConnection = Extract<ConnectionTrouble, "refused" | "unresolved" | "unreachable" | "late">;
+
+/** What is said of the address. */
+const STATES: Readonly<Record<NoConnection, string>> = {
+  refused: "refused the connection",
+  unresolved: "has a name that cannot be resolved",
+  unreachable: "cannot be reached",
+  late: "did not accept the connection in time",
+};
+
 /** Codes of Node (`cause.code`) and Bun (`code`) for connections that did not come about. */
-const NO_CONNECTION: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "refused the connection",
-  ConnectionRefused: "refused the connection",
-  FailedToOpenSocket: "refused the connection",
-  ENOTFOUND: "has a name that cannot be resolved",
-  EAI_AGAIN: "has a name that cannot be resolved",
-  DNSException: "has a name that cannot be resolved",
-  EHOSTUNREACH: "cannot be reached",
-  ENETUNREACH: "cannot be reached",
-  EHOSTDOWN: "cannot be reached",
-  ENETDOWN: "cannot be reached",
-  EADDRNOTAVAIL: "cannot be reached",
-  ETIMEDOUT: "did not accept the connection in time",
-  UND_ERR_CONNECT_TIMEOUT: "did not accept the connection in time",
+const NO_CONNECTION: Readonly<Record<string, NoConnection>> = {
+  ECONNREFUSED: "refused",
+  ConnectionRefused: "refused",
+  FailedToOpenSocket: "refused",
+  ENOTFOUND: "unresolved",
+  EAI_AGAIN: "unresolved",
+  DNSException: "unresolved",
+  EHOSTUNREACH: "unreachable",
+  ENETUNREACH: "unreachable",
+  EHOSTDOWN: "unreachable",
+  ENETDOWN: "unreachable",
+  EADDRNOTAVAIL: "unreachable",
+  ETIMEDOUT: "late",
+  UND_ERR_CONNECT_TIMEOUT: "late",
 };
 
 /** Deno gives no code, but the phase: only what failed in this one is sure not to have been sent. */
 const DENO_CONNECT = "client error (Connect)";
 
 /** What Deno says in that phase: the operating systems' words and numbers (Linux, macOS, Windows). */
-const DENO_NO_CONNECTION: readonly (readonly [RegExp, string])[] = [
-  [/os error (?:111|61|10061)\b|connection refused/i, "refused the connection"],
-  [/dns error|failed to lookup address|no such host/i, "has a name that cannot be resolved"],
-  [/os error (?:113|101|65|51|10065|10051)\b|unreachable/i, "cannot be reached"],
-  [/os error (?:110|60|10060)\b/i, "did not accept the connection in time"],
+const DENO_NO_CONNECTION: readonly (readonly [RegExp, NoConnection])[] = [
+  [/os error (?:111|61|10061)\b|connection refused/i, "refused"],
+  [/dns error|failed to lookup address|no such host/i, "unresolved"],
+  [/os error (?:113|101|65|51|64|50|10065|10051)\b|unreachable/i, "unreachable"],
+  [/os error (?:110|60|10060)\b/i, "late"],
 ];
 
-const TLS_HINT =
-  "LM Studio itself serves plain http: use https only with a proxy in front, whose certificate this runtime trusts.";
+/** What is wrong with a TLS handshake, by the codes of Node and Bun and the words of Deno; the first one that fits. */
+const TLS_TROUBLES: readonly (readonly [RegExp, ConnectionTrouble, string])[] = [
+  [
+    /ALTNAME|not ?valid ?for ?name|hostname\/ip does not match/i,
+    "certificate-name",
+    ": its certificate is for another name",
+  ],
+  [
+    /HAS_EXPIRED|NOT_YET_VALID|certificate: (?:certificate )?(?:expired|not ?valid ?yet)|has expired/i,
+    "certificate-date",
+    ": its certificate is not valid at this time",
+  ],
+  [
+    /CERT|UNABLE_TO_|self.signed/i,
+    "certificate-untrusted",
+    ": its certificate is self-signed, or of an issuer that is not trusted",
+  ],
+  [
+    /WRONG_VERSION|PACKET_LENGTH|HTTP_REQUEST|corrupt message|wrong version|EPROTO/i,
+    "plain-http",
+    ": it may speak plain http",
+  ],
+];
 
 /** Explains a rejection that came before any response. */
 export function explainFailedSend(error: unknown, endpoint: string): FetchFailure {
@@ -61,15 +99,11 @@ export function explainFailedSend(error: unknown, endpoint: string): FetchFailur
       hint: `Allow it, in Deno with \`--allow-net=${host}\`.`,
     };
   }
-  const state = noConnection(causes);
-  if (state !== undefined) return { code: "connection_refused", state: `${origin} ${state}` };
-  if (protocol === "https:" && causes.some(isTlsError)) {
-    return {
-      code: "connection_refused",
-      state: `the TLS handshake with ${origin} failed`,
-      hint: TLS_HINT,
-    };
+  const trouble = noConnection(causes);
+  if (trouble !== undefined) {
+    return { code: "connection_refused", state: `${origin} ${STATES[trouble]}`, trouble };
   }
+  if (protocol === "https:" && causes.some(isTlsError)) return explainTls(causes, origin);
   // Node: "bad port"; Deno: "Requests to port 6000 are blocked".
   if (causes.some(({ message }) => /\bbad port\b|\bport \d+ (?:are|is) blocked\b/i.test(message))) {
     return {
@@ -97,15 +131,26 @@ export function explainFailedSend(error: unknown, endpoint: string): FetchFailur
   return { code: "connection_reset", state: "the request failed before an answer came" };
 }
 
+function explainTls(causes: readonly Cause[], origin: string): FetchFailure {
+  const code = "connection_refused";
+  const state = `the TLS handshake with ${origin} failed`;
+  for (const [words, trouble, said] of TLS_TROUBLES) {
+    if (causes.some(({ code, message }) => words.test(`${code} ${message}`))) {
+      return { code, state: state + said, trouble, isPermanent: true };
+    }
+  }
+  return { code, state, trouble: "plain-http" };
+}
+
 /** Why there was no connection; `undefined` unless it is sure that there was none. */
-function noConnection(causes: readonly Cause[]): string | undefined {
+function noConnection(causes: readonly Cause[]): NoConnection | undefined {
   for (const { code, syscall, message } of causes) {
     // A connection that had come about can time out, or lose its route, as well.
     if (syscall === "read" || syscall === "write") continue;
-    const state = NO_CONNECTION[code];
-    if (state !== undefined) return state;
+    const trouble = NO_CONNECTION[code];
+    if (trouble !== undefined) return trouble;
     if (!message.includes(DENO_CONNECT)) continue;
-    for (const [words, said] of DENO_NO_CONNECTION) if (words.test(message)) return said;
+    for (const [words, meant] of DENO_NO_CONNECTION) if (words.test(message)) return meant;
   }
   return undefined;
 }
@@ -132,7 +177,8 @@ function isPermissionError({ name, code }: Cause): boolean {
 }
 
 function isTlsError({ code, message }: Cause): boolean {
-  return /CERT|TLS|SSL/i.test(code) || /certificate|\btls\b|\bssl\b/i.test(message) ||
+  return /CERT|TLS|SSL|UNABLE_TO_VERIFY/i.test(code) ||
+    /certificate|\btls\b|\bssl\b/i.test(message) ||
     // Deno, where the server answers the handshake in plain HTTP.
     message.includes("corrupt message");
 }

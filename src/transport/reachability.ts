@@ -12,7 +12,7 @@ import { discardBody } from "./body.ts";
 import { startTimer, untilAborted } from "./timers.ts";
 
 /** The server, and the `fetch` that leads to it. */
-export interface ReachedServer {
+export interface FetchedServer {
   readonly baseUrl: string;
   /** Name for people, such as `LM Studio`. */
   readonly service: string;
@@ -21,7 +21,7 @@ export interface ReachedServer {
 
 /** The runtime's `fetch`, or the user's, which may not heed the signal. */
 export async function fetchFrom(
-  server: ReachedServer,
+  server: FetchedServer,
   url: string,
   init: RequestInit,
   signal: AbortSignal,
@@ -46,7 +46,7 @@ export async function fetchFrom(
 
 /** Whether the server takes a connection; asked when no header has come in time. */
 export async function isReachable(
-  server: ReachedServer,
+  server: FetchedServer,
   endpoint: string,
   timeoutMs: number,
   signal: AbortSignal,
@@ -58,12 +58,12 @@ export async function isReachable(
   if (accepted === true) return true;
   // `fetch` may also go through a proxy, where no connection from here can: not to a server on this machine.
   const mayBeThere = accepted === undefined || !isLoopback(endpoint);
-  return mayBeThere && await answersGreeting(server, timeoutMs, signal, {});
+  return mayBeThere && await answersGreeting(server, timeoutMs, signal);
 }
 
 /** To a page every failure looks the same; a request without CORS tells whether anything answers. */
 export async function explainInBrowser(
-  server: ReachedServer,
+  server: FetchedServer,
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<{ code: KnownCode; state: string; hint?: string }> {
@@ -82,11 +82,12 @@ export async function explainInBrowser(
   return { code: "connection_refused", state: `${server.baseUrl} cannot be reached` };
 }
 
-async function answersGreeting(
-  server: ReachedServer,
+/** Whether anything at all comes back. */
+export async function answersGreeting(
+  server: FetchedServer,
   timeoutMs: number,
   signal: AbortSignal,
-  init: RequestInit,
+  init: RequestInit = {},
 ): Promise<boolean> {
   if (signal.aborted) return false;
   const controller = new AbortController();

@@ -1,0 +1,48 @@
+/**
+ * The configuration for a server that discovery found. Any local program can answer as LM Studio does, so token and
+ * headers follow nobody: they go where they were given for.
+ *
+ * @module
+ */
+
+import type { ConfigEntry, ResolvedCascade, ResolvedConfig } from "./config.ts";
+import { freezeWithoutSecrets, SECRET_KEYS } from "./secret_settings.ts";
+
+/**
+ * The same configuration for another address. Secrets that stand beside a configured address, whichever source has
+ * which, stay with its origin; without one they go to servers on this machine.
+ */
+export function cascadeAt(
+  cascade: ResolvedCascade,
+  endpoint: string,
+  isOnThisMachine: () => boolean,
+): ResolvedCascade {
+  const { config, entries } = cascade;
+  const isConfigured = isAddressConfigured(cascade);
+  if (isConfigured && config.baseUrl === endpoint) return cascade;
+  const mayHaveSecrets = isConfigured
+    ? new URL(config.baseUrl).origin === new URL(endpoint).origin
+    : isOnThisMachine();
+  const values: Record<string, unknown> = { ...config, baseUrl: endpoint };
+  if (!mayHaveSecrets) { for (const key of SECRET_KEYS) delete values[key]; }
+  const { headers = Object.freeze({}) } = values;
+  return {
+    config: freezeWithoutSecrets<ResolvedConfig>({ ...values, headers }),
+    entries: entries.map((entry): ConfigEntry => {
+      const { key } = entry;
+      if (key === "baseUrl") return { key, value: endpoint, source: "option" };
+      if (mayHaveSecrets || !SECRET_KEYS.has(key)) return entry;
+      return { key, value: key === "headers" ? headers : undefined, source: "default" };
+    }),
+    ...(mayHaveSecrets || config.apiToken === undefined ? {} : {
+      unauthorizedHint: `The token was given for ${
+        isConfigured ? config.baseUrl : "servers on this machine"
+      } and is sent to no other: give this server's address as \`baseUrl\`, with its own token.`,
+    }),
+  };
+}
+
+/** Whether the address is configured, whichever way. */
+export function isAddressConfigured({ entries }: Pick<ResolvedCascade, "entries">): boolean {
+  return entries.some(({ key, source }) => key === "baseUrl" && source !== "default");
+}

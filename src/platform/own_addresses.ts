@@ -1,0 +1,43 @@
+/**
+ * The network addresses of this machine.
+ *
+ * @module
+ */
+
+import { isLoopback } from "../core/base_url.ts";
+import { builtinModule } from "./runtime.ts";
+
+interface OperatingSystem {
+  networkInterfaces(): Readonly<
+    Record<string, readonly { readonly address: string }[] | undefined>
+  >;
+}
+
+interface DenoPermissions {
+  readonly Deno?: {
+    readonly permissions?: {
+      querySync?(
+        descriptor: { readonly name: "sys"; readonly kind: "networkInterfaces" },
+      ): { readonly state: string };
+    };
+  };
+}
+
+/** Whether a server at this address runs on this machine, as far as may be known without asking. */
+export function isOnThisMachine(url: string): boolean {
+  if (isLoopback(url)) return true;
+  const host = new URL(url).hostname.replace(/^\[(.*)\]$/, "$1");
+  return ownAddresses().includes(host);
+}
+
+function ownAddresses(): string[] {
+  const { Deno } = globalThis as unknown as DenoPermissions;
+  try {
+    const query = { name: "sys", kind: "networkInterfaces" } as const;
+    if (Deno !== undefined && Deno.permissions?.querySync?.(query).state !== "granted") return [];
+    const interfaces = builtinModule<OperatingSystem>("node:os")?.networkInterfaces() ?? {};
+    return Object.values(interfaces).flatMap((own = []) => own.map(({ address }) => address));
+  } catch {
+    return [];
+  }
+}
