@@ -328,6 +328,7 @@ Deno.test("responses.create: what an answer says", async () => {
     completionTokens: 1,
     totalTokens: 15,
     reasoningTokens: 0,
+    cachedTokens: 0,
   });
   assertEquals([text.stats.source, text.output[0]?.type], ["measured", "message"]);
   assertEquals(text.raw, JSON.parse(fixture("responses/text.json")));

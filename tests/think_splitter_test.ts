@@ -45,6 +45,37 @@ const CASES:
     ["almost a tag", "<think\n>Hm.</think>", "", "<think\n>Hm.</think>"],
     ["a tag later", "Say <think>x</think> to think.", "", "Say <think>x</think> to think."],
     [
+      "a block in a line, after thoughts",
+      "<think>a</think>One <think>x</think> two.",
+      "a\n\nx",
+      "One two.",
+    ],
+    ["a block with lines of its own in a line", "One <think>\nx\n</think> two.", "x", "One two."],
+    ["a block in a word", "One<think>x</think>two.", "x", "Onetwo."],
+    ["a block on lines of its own in a text", "One\n<think>\nx\n</think>\ntwo.", "x", "One\ntwo."],
+    [
+      "a block that begins at the end of a line",
+      "One:<think>\nx\n</think>\ntwo.",
+      "x",
+      "One:\ntwo.",
+    ],
+    ["tags among words", "The <think> tag, and </think>.", "", "The <think> tag, and </think>."],
+    ["a tag and a comma", "It is <think>, not <b>.", "", "It is <think>, not <b>."],
+    ["a tag in quotes", 'It is "<think>" here.', "", 'It is "<think>" here.'],
+    ["a tag in brackets", "A tag (<think>) here.", "", "A tag (<think>) here."],
+    [
+      "thoughts behind code",
+      "Do `a` and\n```\nb\n```\n<think>c</think>d",
+      "c",
+      "Do `a` and\n```\nb\n```\nd",
+    ],
+    [
+      "a code span that is never closed ends with its line",
+      "A ` b\n<think>c</think>d",
+      "c",
+      "A ` b\nd",
+    ],
+    [
       "a tag later, after thinking",
       "<think>a</think>b <think>c</think>",
       "a\n\nc",
@@ -90,6 +121,32 @@ const CASES:
     ],
     ["an answer alone of gpt-oss", "<|channel|>final<|message|>Hello.", "", "Hello."],
     ["Seed's tags", "<seed:think>Hm.</seed:think>Hello.", "Hm.", "Hello."],
+    [
+      "thoughts of gpt-oss that end with the channel of the answer",
+      "<|channel|>analysis<|message|>Hm.<|channel|>final<|message|>Hello.",
+      "Hm.",
+      "Hello.",
+    ],
+    [
+      "two thoughts of gpt-oss",
+      "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>analysis<|message|>b<|end|>" +
+      "<|start|>assistant<|channel|>final<|message|>c",
+      "a\n\nb",
+      "c",
+    ],
+    ["nothing thought by Gemma", "<|channel>thought\n<channel|>Hello.", "", "Hello."],
+    [
+      "Seed's tags, and a block after text",
+      "Hi.<seed:think>Hm.</seed:think>Hello.",
+      "Hm.",
+      "Hi.Hello.",
+    ],
+    [
+      "other models' tags among thoughts",
+      "<think>[THINK]a[/THINK]</think>b",
+      "[THINK]a[/THINK]",
+      "b",
+    ],
     ["Kimi's tags", "◁think▷Hm.◁/think▷Hello.", "Hm.", "Hello."],
     ["Command's tags", "<|START_THINKING|>Hm.<|END_THINKING|>Hello.", "Hm.", "Hello."],
     ["an opening tag inside", "<think>a <think> b</think>c", "a <think> b", "c"],
@@ -201,6 +258,11 @@ Deno.test("think: tags of one's own, beside those that are known", () => {
     const text = `${open}Hm.${close}Hello.`;
     assertEquals(splitThinking(text, tags), { reasoning: "Hm.", content: "Hello." });
   }
+  const pair = thinkTags([["\n§ thinking\n", "§ answer\n"]]);
+  assertEquals(splitThinking("§ thinking\nHm.\n§ answer\nHello.", pair), {
+    reasoning: "Hm.",
+    content: "Hello.",
+  });
   assertEquals(splitThinking("Hm.\n</thought>Hello.", tags), {
     reasoning: "Hm.",
     content: "Hello.",
@@ -238,13 +300,41 @@ Deno.test("think: what is certain is given out at once", () => {
 Deno.test("think: an answer without tags is not held back", () => {
   const splitter = new ThinkSplitter();
   assertEquals(splitter.feed("H"), { content: "H", reasoning: "" });
-  assertEquals(splitter.feed("<"), { content: "<", reasoning: "" });
+  assertEquals(splitter.feed("<b"), { content: "<b", reasoning: "" });
+  // This may be the first character of one, for as long as nothing follows.
+  assertEquals(splitter.feed("<"), { content: "", reasoning: "" });
+  assertEquals(splitter.held(), { content: "<", reasoning: "" });
+  assertEquals(splitter.feed("i"), { content: "<i", reasoning: "" });
   assertEquals(new ThinkSplitter().feed("<tx"), { content: "<tx", reasoning: "" });
 });
 
 Deno.test("think: a text of nothing, and an end without a beginning", () => {
   assertEquals(feed([]), { content: "", reasoning: "" });
   assertEquals(feed(["", ""]), { content: "", reasoning: "" });
+});
+
+Deno.test("think: texts full of tags, and of what looks like them, take no longer for each", () => {
+  const units = [
+    "<think>a</think>",
+    "<think>a</think>b",
+    "a <think> b ",
+    "`<think>` ",
+    "< ",
+    "<|channel|>analysis<|message|>a<|end|>",
+    "[THINK]a[/THINK]\n",
+    "</think>",
+  ];
+  for (const unit of units) {
+    const time = (length: number): number => {
+      const startedAt = performance.now();
+      splitThinking(unit.repeat(length));
+      splitThinking(`a${unit.repeat(length)}`);
+      return performance.now() - startedAt;
+    };
+    time(500);
+    const [short, long] = [time(2_000), time(32_000)];
+    assert(long < 64 * Math.max(short, 4), `${unit}: ${short} ms, then ${long} ms`);
+  }
 });
 
 Deno.test("think: a model that writes nothing but line ends does not slow us down", () => {

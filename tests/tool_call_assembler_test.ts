@@ -266,6 +266,35 @@ const DEFECTS: readonly (readonly [title: string, lists: readonly unknown[], cal
       ],
     ],
     [
+      "one id and one number for all of them",
+      [
+        [piece(0, "call", { name: "get_weather", arguments: '{"city":' })],
+        [piece(0, "call", { arguments: '"Paris"}' })],
+        [piece(0, "call", { name: "get_time", arguments: '{"zone":"CET"}' })],
+      ],
+      [{ ...WEATHER, id: "call" }, { ...TIME, id: "call" }],
+    ],
+    [
+      "a name that is told again while the arguments come, and behind them",
+      [
+        [piece(0, "c1", { name: "shell", arguments: "{" })],
+        [piece(0, undefined, { name: "shell", arguments: '"a":{}' })],
+        [piece(0, "c1", { name: "shell", arguments: "}" })],
+        [piece(0, "c1", { name: "shell", arguments: "" })],
+      ],
+      [{ id: "c1", name: "shell", arguments: '{"a":{}}' }],
+    ],
+    [
+      "braces in texts, and nine pieces with ids of their own",
+      [
+        [piece(0, "c0", { name: "shell", arguments: "" })],
+        ...['{"', "command", '":"', "echo '}", "{'", ' \\"', '}{\\""', "}"].map((text, at) => [
+          piece(0, `c${at + 1}`, { arguments: text }),
+        ]),
+      ],
+      [{ id: "c0", name: "shell", arguments: `{"command":"echo '}{' \\"}{\\""}` }],
+    ],
+    [
       "white space behind whole arguments is no other call",
       [
         [piece(0, "814890118", { name: "get_weather", arguments: '{"city":"Paris"}' })],

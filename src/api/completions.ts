@@ -10,6 +10,7 @@ import { checkFields, checkName, isRecord, type Refuse } from "../core/request_c
 import type { TextCompletionRequest, TextCompletionResponse } from "../core/text_completions.ts";
 import type { CallOptions, FinishReason, PartialAnswer, StreamingChunk } from "../core/types.ts";
 import { describe, describeType } from "../core/value_checks.ts";
+import { finishReasonOf } from "../transport/ending.ts";
 import type { ErrorContext } from "../transport/error_mapping.ts";
 import { malformedResponse, type Transport } from "../transport/transport.ts";
 import { FrameStream, type FrameStreamRequest, type StreamSummary } from "./frame_stream.ts";
@@ -101,7 +102,7 @@ function decodeText(
     id: textOf(value.id),
     model: textOf(value.model) || (context.model ?? ""),
     text: choice.text,
-    finishReason: textOf(choice.finish_reason) || "stop",
+    finishReason: finishReasonOf(choice.finish_reason) ?? "stop",
     ...(usage === undefined ? {} : { usage }),
     stats: decodeServerStats(value) ?? measureStats(usage, elapsedMs),
     raw: value,
@@ -122,7 +123,10 @@ export class TextStream extends FrameStream<TextCompletionResponse> {
 
   protected override takeChoice(choice: Record<string, unknown>): StreamingChunk | undefined {
     const text = textOf(choice.text);
-    if (text !== "") this.markPiece("text");
+    if (text !== "") {
+      this.countText(text.length);
+      this.markPiece("text");
+    }
     return this.#chunk(text);
   }
 

@@ -157,6 +157,11 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
     if (this.#firstTokenAt === undefined) this.#markFirstToken();
   }
 
+  /** Text of the answer that is kept. @throws {StreamError} it is too much. */
+  protected countText(length: number): void {
+    this.#reader.countText(length);
+  }
+
   #markFirstToken(): void {
     if (this.#firstTokenAt !== undefined) return;
     this.#firstTokenAt = performance.now();
@@ -239,13 +244,11 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
     this.#piece = "nothing";
     this.#give(this.takeChoice(choice));
     const reason = finishReasonOf(choice.finish_reason);
-    if (reason !== undefined) {
-      this.#markFirstToken();
-      if (this.#piece !== "nothing" || this.#ending.reason === undefined) {
-        this.#finishedAt = performance.now();
-      }
-    }
+    if (reason !== undefined) this.#markFirstToken();
+    const wasFinished = this.#ending.isFinished;
     this.#ending.take(this.#piece, reason);
+    if (this.#piece === "nothing" && wasFinished) return;
+    this.#finishedAt = reason === undefined ? undefined : performance.now();
   }
 
   #give(chunk: StreamingChunk | undefined): void {

@@ -13,9 +13,11 @@ export interface SplitText {
   readonly reasoning: string;
 }
 
-interface TagPair extends ReasoningTags {
-  /** Tags that end the thoughts as well: they begin the answer. */
-  readonly alsoCloses?: readonly string[];
+interface TagPair {
+  readonly open: string;
+  readonly close: string;
+  /** A tag that ends the thoughts as well, since it begins the answer. It has the first character of `close`. */
+  readonly alsoCloses?: string;
   /** Whether the closing tag also ends answers, so that it says nothing without the opening one. */
   readonly isAlsoEnd?: boolean;
 }
@@ -32,7 +34,7 @@ const KNOWN_PAIRS: readonly TagPair[] = [
   {
     open: "<|channel|>analysis<|message|>",
     close: "<|end|>",
-    alsoCloses: ["<|channel|>final<|message|>"],
+    alsoCloses: "<|channel|>final<|message|>",
     isAlsoEnd: true,
   },
   // Seed-OSS.
@@ -56,28 +58,30 @@ export class ThinkTags {
   readonly pairs: readonly TagPair[];
   /** Opening tags and marks, the longest first: one may begin like another. */
   readonly #starts: readonly Start[];
-  /** Codes of the first characters of opening tags, and of a backtick. */
+  /** Codes of the first characters of opening tags, and of a backtick; those below 128 in a table, too. */
   readonly #codes: ReadonlySet<number>;
+  readonly #ascii = new Uint8Array(128);
 
   /** @param own pairs of other models. */
   constructor(own: readonly ReasoningTags[] = []) {
-    this.pairs = [...own, ...KNOWN_PAIRS];
+    this.pairs = [...own.map(pairOf), ...KNOWN_PAIRS];
     this.#starts = [
       ...this.pairs.map((pair) => ({ text: pair.open, pair })),
       ...KNOWN_MARKS.map((text) => ({ text })),
     ].sort((a, b) => b.text.length - a.text.length);
     this.#codes = new Set([BACKTICK, ...this.pairs.map(({ open }) => open.charCodeAt(0))]);
+    for (const code of this.#codes) this.#ascii[code] = 1;
   }
 
   /** Whether a character may begin an opening tag, or code. */
   isNotable(code: number): boolean {
-    return this.#codes.has(code);
+    return code < 128 ? this.#ascii[code] === 1 : this.#codes.has(code);
   }
 
   /** Whether a piece of an answer has none of these characters in it. */
   isOrdinary(piece: string): boolean {
     for (let at = 0; at < piece.length; at++) {
-      if (this.#codes.has(piece.charCodeAt(at))) return false;
+      if (this.isNotable(piece.charCodeAt(at))) return false;
     }
     return true;
   }
@@ -104,6 +108,12 @@ export class ThinkTags {
   }
 }
 
+function pairOf(tags: ReasoningTags): TagPair {
+  const [open, close] = "open" in tags ? [tags.open, tags.close] : tags;
+  // White space next to them is of neither side.
+  return { open: open.trim(), close: close.trim() };
+}
+
 const BACKTICK = 0x60;
 const LINE_FEED = 0x0a;
 const KNOWN_TAGS: ThinkTags = new ThinkTags();
@@ -116,7 +126,7 @@ export function thinkTags(own: readonly ReasoningTags[] | undefined): ThinkTags 
 /**
  * Splits a text that arrives in pieces, tags cut anywhere. White space next to the tags belongs to neither side; a
  * tag that is never closed makes all that follows reasoning; several thoughts are parted by a blank line. Behind
- * other text a tag counts only where it is meant and not spoken of: see `#isMeant`.
+ * other text a tag counts only outside of code and JSON, and where it is meant and not spoken of: see `#isMeant`.
  */
 export class ThinkSplitter {
   readonly #tags: ThinkTags;
@@ -128,6 +138,7 @@ export class ThinkSplitter {
   #tag = "";
   /** Whether the thoughts under way have begun: white space before them is dropped. */
   #isBegun = false;
+  #hasTags = false;
   #hasThoughts = false;
   #hasReasoning = false;
   /** The last pieces of the answer: what stands before a tag tells whether it is meant. */
@@ -144,16 +155,16 @@ export class ThinkSplitter {
     this.#tags = tags;
   }
 
-  /** Whether any of the text was taken for thoughts. */
-  get hasThoughts(): boolean {
-    return this.#hasThoughts;
+  /** Whether anything was taken out of the text: without that what was given out is what came. */
+  get hasTags(): boolean {
+    return this.#hasTags;
   }
 
   /** What is certain after this piece. */
   feed(piece: string): SplitText {
-    if (this.#state === "json") return { content: piece, reasoning: "" };
     // Nearly every piece: kept free of any other work.
-    if (this.#isInProse() && this.#tags.isOrdinary(piece)) {
+    if (this.#state === "json") return { content: piece, reasoning: "" };
+    if (this.#state === "answer" && this.#tag === "" && this.#isPlain(piece)) {
       this.#remember(piece);
       return { content: piece, reasoning: "" };
     }
@@ -179,9 +190,11 @@ export class ThinkSplitter {
     return held;
   }
 
-  #isInProse(): boolean {
-    return this.#state === "answer" && this.#tag === "" && this.#code === 0 &&
-      this.#backticks === 0;
+  /** Whether a piece of the answer has no tag in it, and neither opens nor closes code. */
+  #isPlain(piece: string): boolean {
+    if (this.#backticks > 0) return false;
+    if (this.#code === 0) return this.#tags.isOrdinary(piece);
+    return !piece.includes("`") && (this.#code >= FENCE_LENGTH || !piece.includes("\n"));
   }
 
   /** Reads on from a place; returns how far it got. */
@@ -213,6 +226,7 @@ export class ThinkSplitter {
     }
     if (start !== undefined) {
       this.#space = "";
+      this.#hasTags = true;
       if (typeof start === "object" && start.pair !== undefined) this.#open(start.pair);
       else this.#state = "thought";
       return from + (typeof start === "object" ? start.text : start).length;
@@ -232,28 +246,25 @@ export class ThinkSplitter {
     this.#pair = pair;
     this.#state = "thinking";
     this.#isBegun = false;
-    this.#hasThoughts = true;
+    this.#hasTags = this.#hasThoughts = true;
   }
 
   #think(text: string, at: number): number {
-    const closes = this.#pair === undefined ? [] : closesOf(this.#pair);
-    let found = -1;
-    let length = 0;
-    let held = 0;
-    for (const close of closes) {
-      const place = text.indexOf(close, at);
-      if (place !== -1 && (found === -1 || place < found)) [found, length] = [place, close.length];
-      held = Math.max(held, beginningLength(text, at, close));
-    }
-    if (found === -1) {
+    if (this.#pair === undefined) return text.length;
+    const close = findClose(text, at, this.#pair);
+    if (close === undefined) {
+      const held = Math.max(
+        beginningLength(text, at, this.#pair.close),
+        beginningLength(text, at, this.#pair.alsoCloses ?? ""),
+      );
       this.#tag = text.slice(text.length - held);
       this.#reason(text.slice(at, text.length - held));
       return text.length;
     }
-    this.#reason(text.slice(at, found));
+    this.#reason(text.slice(at, close.at));
     this.#space = "";
     this.#state = "thought";
-    return found + length;
+    return close.at + close.tag.length;
   }
 
   /** Gives out reasoning without tags; white space at its end waits. */
@@ -278,7 +289,10 @@ export class ThinkSplitter {
       const isTag = start === "cut" || start?.pair !== undefined;
       if (isTag) {
         const next = start === "cut" ? undefined : text[at + start.text.length];
-        const isMeant = this.#isMeant(this.#answerSoFar() + text.slice(begin, at), next);
+        // No more than is looked at: a text full of tags would be read again for each.
+        const line = text.slice(Math.max(begin, at - SPACE_LOOKED_AT), at);
+        const before = at - begin < SPACE_LOOKED_AT ? this.#answerSoFar() + line : line;
+        const isMeant = this.#isMeant(before, next);
         if (isMeant !== false) this.#give(text.slice(begin, at));
         if (isMeant === undefined || (isMeant && start === "cut")) {
           this.#tag = text.slice(at);
@@ -296,20 +310,20 @@ export class ThinkSplitter {
   }
 
   /**
-   * Whether an opening tag behind an answer is meant: not in quotes, and at the start of a line or sentence, or in a
-   * text that had thoughts before, but not as a word among others.
+   * Whether an opening tag behind an answer is meant and not spoken of: not in quotes, and at the start of a line or
+   * sentence, without a space behind a word, or before a line end. Models that have thought before may do so anywhere,
+   * but for a tag that is a word among others.
    *
-   * @param next the character behind it; without one it is not known yet, and the answer may be `undefined`.
+   * @param before the end of the answer so far.
+   * @param next the character behind the tag; without one it may not be known yet.
    */
   #isMeant(before: string, next: string | undefined): boolean | undefined {
     if (/["'`(\u2018\u201c\u00ab]$/.test(before)) return false;
-    const line = before.slice(-SPACE_LOOKED_AT).replace(/[ \t]+$/, "");
-    const isWord = /[\p{L}\p{N}_,;]$/u.test(line) ||
-      (line === "" && before.length >= SPACE_LOOKED_AT);
-    if (!isWord) return true;
-    if (!this.#hasThoughts) return false;
+    if (STARTS.test(before)) return true;
     if (next === undefined) return undefined;
-    return !/[ \t.,;:!?)]/.test(next);
+    if (next === "\n" || next === "\r") return true;
+    const mayBeWord = /\s$/.test(before) && !this.#hasThoughts;
+    return !mayBeWord && !/[ \t.,;:!?"'`)\]/|*-]/.test(next);
   }
 
   #isInCode(): boolean {
@@ -347,15 +361,30 @@ export class ThinkSplitter {
   }
 }
 
-function closesOf({ close, alsoCloses = [] }: TagPair): readonly string[] {
-  return [close, ...alsoCloses];
+/** The first tag that ends thoughts. */
+function findClose(
+  text: string,
+  from: number,
+  { close, alsoCloses }: TagPair,
+): { readonly at: number; readonly tag: string } | undefined {
+  if (alsoCloses === undefined) {
+    const at = text.indexOf(close, from);
+    return at === -1 ? undefined : { at, tag: close };
+  }
+  // In one walk: a search for a tag that is not there would read the whole text again for each of many thoughts.
+  const first = close.charAt(0);
+  for (let at = text.indexOf(first, from); at !== -1; at = text.indexOf(first, at + 1)) {
+    if (text.startsWith(close, at)) return { at, tag: close };
+    if (text.startsWith(alsoCloses, at)) return { at, tag: alsoCloses };
+  }
+  return undefined;
 }
 
 function skipSpace(text: string, at: number): number {
   return text.length - text.slice(at).trimStart().length;
 }
 
-/** How many characters at the end of `text`, behind `at`, begin a tag. */
+/** How many characters at the end of `text`, from `at` on, begin a tag. */
 function beginningLength(text: string, at: number, tag: string): number {
   for (let length = Math.min(tag.length - 1, text.length - at); length > 0; length--) {
     if (text.endsWith(tag.slice(0, length))) return length;
@@ -436,3 +465,5 @@ function isJson(text: string): boolean {
 /** More blanks than this between two words are none of a sentence. */
 const SPACE_LOOKED_AT = 16;
 const FENCE_LENGTH = 3;
+/** The end of a text behind which a line or a sentence starts. */
+const STARTS = /(?:^|[\n.!?\u2026\u3002\uff01\uff1f])["')\]*_\u2019\u201d\u00bb]*[ \t]*$/;

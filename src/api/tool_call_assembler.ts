@@ -75,7 +75,10 @@ export class ToolCallAssembler {
     { id, name, text }: { id: string; name: string; text: string },
   ): number | undefined {
     const known = id === "" ? undefined : this.#byId.get(wireIndex)?.get(id);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      // One id for all of them tells none apart.
+      return this.#slots[known]?.object.isWhole && beginsObject(text) ? undefined : known;
+    }
     // Without a number it goes on with the last call.
     const last = wireIndex === undefined
       ? this.#slots.length - 1
@@ -84,8 +87,7 @@ export class ToolCallAssembler {
     if (slot === undefined) return undefined;
     if (slot.object.isWhole) {
       // Servers number several calls 0 and give them no ids: what follows a whole object is the next call.
-      const beginsNext = name !== "" || text.trimStart().startsWith("{");
-      return beginsNext || (id !== "" && slot.id !== "") ? undefined : last;
+      return name !== "" || beginsObject(text) || (id !== "" && slot.id !== "") ? undefined : last;
     }
     if (name !== "" && slot.name !== "" && name !== slot.name) return undefined;
     // An id of its own makes a call, but not in the middle of another's arguments: some give each piece one.
@@ -102,6 +104,10 @@ export class ToolCallAssembler {
     if (wireIndex !== undefined) this.#lastOfIndex.set(wireIndex, index);
     return index;
   }
+}
+
+function beginsObject(text: string): boolean {
+  return text.trimStart().startsWith("{");
 }
 
 /** Tells when a JSON object that arrives in pieces is whole; looks at each character once. */

@@ -58,9 +58,11 @@ export function decodeStats(wire: unknown): GenerationStats | undefined {
   });
   const stats: Omit<GenerationStats, "source"> = withoutUndefined({
     tokensPerSecond: numberOf(wire.tokens_per_second),
-    timeToFirstTokenMs: milliseconds(wire.time_to_first_token ?? wire.time_to_first_token_seconds),
-    generationMs: milliseconds(wire.generation_time),
-    modelLoadMs: milliseconds(wire.model_load_time_seconds),
+    timeToFirstTokenMs: millisecondsOf(
+      wire.time_to_first_token ?? wire.time_to_first_token_seconds,
+    ),
+    generationMs: millisecondsOf(wire.generation_time),
+    modelLoadMs: millisecondsOf(wire.model_load_time_seconds),
     stopReason: textOf(wire.stop_reason),
     draft: Object.keys(draft).length === 0 ? undefined : draft,
   });
@@ -119,15 +121,16 @@ export function measureStreamStats(
   return { ...(isSpeed ? { tokensPerSecond } : {}), timeToFirstTokenMs, ...rest };
 }
 
-function milliseconds(seconds: unknown): number | undefined {
+/** Seconds in milliseconds; `undefined` for what is no time. */
+export function millisecondsOf(seconds: unknown): number | undefined {
   const value = numberOf(seconds);
-  // Seconds that are a number may be no number of milliseconds.
-  return value === undefined ? undefined : numberOf(value * 1000);
+  return value === undefined ? undefined : value * 1000;
 }
 
-/** Counts and times: some servers write -1 where they know none. */
+/** Counts and times: some servers write -1 where they know none. Sums of what is larger would be `Infinity`. */
 function numberOf(value: unknown): number | undefined {
-  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : undefined;
+  const isAmount = typeof value === "number" && value >= 0 && value <= Number.MAX_SAFE_INTEGER;
+  return isAmount ? value : undefined;
 }
 
 function textOf(value: unknown): string | undefined {

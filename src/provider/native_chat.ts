@@ -8,6 +8,7 @@ import { importChatSchemas, requestChat } from "../api/native_chat.ts";
 import { checkChatRequest } from "../api/native_chat_checks.ts";
 import { encodeChatRequest } from "../api/native_chat_request.ts";
 import { NativeChatStream } from "../api/native_chat_stream.ts";
+import type { ThinkTags } from "../api/think_splitter.ts";
 import type { ChatApi, ChatEvent, ChatRequest, ChatResponse } from "../core/native_chat.ts";
 import { checkCallOptions } from "../core/request_checks.ts";
 import type { CallOptions, EventStream } from "../core/types.ts";
@@ -25,8 +26,8 @@ export class ServerChat implements ChatApi {
   async send(request: ChatRequest, options?: CallOptions): Promise<ChatResponse> {
     const startedAt = performance.now();
     const server = this.#server;
-    const { checked, body, action } = await this.#encode("chat", request, options);
-    const answer = await requestChat(server.transport, body, action, checked, startedAt);
+    const { checked, body, action, tags } = await this.#encode("chat", request, options);
+    const answer = await requestChat(server.transport, body, action, checked, startedAt, tags);
     if (answer.stats.modelLoadMs !== undefined) server.forget();
     return answer;
   }
@@ -37,7 +38,7 @@ export class ServerChat implements ChatApi {
     let source: NativeChatStream | undefined;
     return new LazyStream<ChatEvent, ChatResponse>({
       open: async (signal) => {
-        const { checked, body, action } = await this.#encode(
+        const { checked, body, action, tags } = await this.#encode(
           label.action,
           request,
           options,
@@ -47,6 +48,7 @@ export class ServerChat implements ChatApi {
           body,
           action,
           options: checked,
+          tags,
           onModelLoad: () => server.forget(),
         });
         return source;
@@ -63,7 +65,7 @@ export class ServerChat implements ChatApi {
     input: unknown,
     options: unknown,
     signal?: AbortSignal,
-  ): Promise<{ checked: CallOptions; body: Record<string, unknown>; action: string }> {
+  ): Promise<EncodedChat> {
     const refuse = this.#server.refuse(verb);
     const checked = checkCallOptions(options, refuse);
     const request = checkChatRequest(input, refuse);
@@ -72,6 +74,14 @@ export class ServerChat implements ChatApi {
     const fields = await encodeChatRequest(request, refuse, fetchImage);
     await importChatSchemas(verb);
     const { body, action } = await this.#server.withModel(verb, request.model, fields, own);
-    return { checked: own, body, action };
+    return { checked: own, body, action, tags: this.#server.thinkTags(request.reasoningTags) };
   }
+}
+
+/** A request, ready to be sent. */
+interface EncodedChat {
+  readonly checked: CallOptions;
+  readonly body: Record<string, unknown>;
+  readonly action: string;
+  readonly tags: ThinkTags;
 }

@@ -31,6 +31,8 @@ const OPTIONS: Fields<FakeLMStudioOptions> = {
   firstTokenMs: true,
   tokenMs: true,
   streamHeaders: true,
+  streamCalls: true,
+  streamFinish: true,
   reasoningField: true,
   substitution: true,
   cors: true,
@@ -126,6 +128,8 @@ const AMOUNTS = [
 ];
 const CHOICES: Readonly<Record<string, readonly string[]>> = {
   streamHeaders: ["at-once", "at-first-token"],
+  streamCalls: ["in-pieces", "whole", "under-one-index"],
+  streamFinish: ["at-end", "beside-pieces"],
   reasoningField: ["reasoning_content", "reasoning", "think-tags"],
   at: ["headers", "start", "body", "finish", "end"],
 };

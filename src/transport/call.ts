@@ -35,6 +35,8 @@ export interface ServerSettings extends ReachedServer {
   readonly connectTimeoutMs: number;
   readonly firstTokenTimeoutMs: number;
   readonly idleTimeoutMs: number;
+  /** Whether nobody set `idleTimeoutMs`: then it is not for models that may call tools. */
+  readonly isIdleTimeoutDefault?: boolean | undefined;
   readonly maxRetries: number;
   /** Replaces the process's environment, for hints about proxies. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;

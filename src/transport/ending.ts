@@ -12,50 +12,54 @@ export type Piece = "nothing" | "thought" | "text";
 
 /** Follows the finish reasons of one answer, and tells the reader's timers. */
 export class Ending {
-  readonly #reader: EventReader;
+  readonly #reader: Pick<EventReader, "markFinish" | "markUnfinished">;
   #reason: string | undefined;
+  /** Whether nothing of the answer came after the last reason. */
+  #isFinished = false;
   #wasWrong = false;
-  /** Whether a piece came without a reason: then one that comes with a reason is the last. */
-  #hasPlainPiece = false;
-  #hasText = false;
+  /** Whether text came without a reason: then a piece that comes with one is the last. */
+  #hasPlainText = false;
 
-  constructor(reader: EventReader) {
+  constructor(reader: Pick<EventReader, "markFinish" | "markUnfinished">) {
     this.#reader = reader;
   }
 
-  /** The last finish reason, if nothing of the answer came after it. */
+  /** The last finish reason. */
   get reason(): string | undefined {
     return this.#reason;
   }
 
+  /** Whether nothing of the answer came after a finish reason. */
+  get isFinished(): boolean {
+    return this.#isFinished;
+  }
+
   /** Whether a stream that ends here without `[DONE]` is whole. */
   get isWhole(): boolean {
-    return this.#reason !== undefined && !this.#wasWrong;
+    return this.#isFinished && !this.#wasWrong;
   }
 
   /** Takes what one frame says. */
   take(piece: Piece, reason: string | undefined): void {
     if (piece !== "nothing") {
-      if (this.#reason !== undefined) {
+      if (this.#isFinished) {
         this.#wasWrong = true;
-        this.#reason = undefined;
+        this.#isFinished = false;
         this.#reader.markUnfinished();
       }
-      this.#hasText ||= piece === "text";
-      if (reason === undefined) this.#hasPlainPiece = true;
+      if (reason === undefined && piece === "text") this.#hasPlainText = true;
     }
     if (reason === undefined) return;
-    // Some repeat it in every frame that follows: the wait for the end is not begun anew.
-    const isFirst = this.#reason === undefined;
     this.#reason = reason;
-    if (!isFirst) return;
-    const isEnd = piece === "nothing" || (this.#hasPlainPiece && this.#hasText && !this.#wasWrong);
-    this.#reader.markFinish(isEnd);
+    // Some repeat it in every frame that follows: the wait for the end is not begun anew.
+    if (this.#isFinished) return;
+    this.#isFinished = true;
+    this.#reader.markFinish(!this.#wasWrong && (piece === "nothing" || this.#hasPlainText));
   }
 }
 
 /** A finish reason; some servers write the word for none. */
 export function finishReasonOf(value: unknown): string | undefined {
   if (typeof value !== "string" || value === "") return undefined;
-  return value === "None" || value === "null" ? undefined : value;
+  return /^(?:none|null)$/i.test(value) ? undefined : value;
 }

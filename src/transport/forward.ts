@@ -12,7 +12,7 @@ import type { RetryPolicy } from "../core/retry.ts";
 import { readBody } from "./body.ts";
 import { Call, type CallLimit, type OriginState, type ServerSettings } from "./call.ts";
 import { errorFromUndecodable, readWireError } from "./error_mapping.ts";
-import { EventReader, isEventStream } from "./event_reader.ts";
+import { EventReader, isEventStream, streamTimeouts } from "./event_reader.ts";
 import { bytesBody, eventsBody } from "./forwarded_body.ts";
 import { withBase64Vectors } from "./forwarded_vectors.ts";
 
@@ -82,7 +82,7 @@ export async function forward(
     }
     if (response.status >= 400) return bytesAnswer(response, call, ERROR_BODY_MS);
     if (fields.stream !== true && !isEventStream(response)) {
-      return bytesAnswer(response, call, server.idleTimeoutMs);
+      return bytesAnswer(response, call, streamTimeouts(server, fields).idleTimeoutMs);
     }
     return await streamAnswer(response, request, server, startedAt);
   } catch (error) {
@@ -273,7 +273,7 @@ async function streamAnswer(
   server: ServerSettings,
   startedAt: number,
 ): Promise<Response> {
-  const reader = new EventReader(call, server);
+  const reader = new EventReader(call, streamTimeouts(server, fields));
   reader.adopt(response, startedAt);
   const isChat = /\/(?:chat\/)?completions$/.test(path);
   const stream = {

@@ -23,7 +23,7 @@ import {
   errorFromWire,
   readWireError,
 } from "./error_mapping.ts";
-import { EventReader } from "./event_reader.ts";
+import { EventReader, streamTimeouts } from "./event_reader.ts";
 import { forward } from "./forward.ts";
 
 export type { ServerSettings, TransportRequest } from "./call.ts";
@@ -48,7 +48,7 @@ export class Transport {
   readonly #origin: OriginState = { usedBefore: false, missingRoutes: new Map() };
   readonly #maxBodyBytes: number;
 
-  /** @param maxBodyBytes bounds the body of an answer that is no stream. */
+  /** @param maxBodyBytes bounds the body of an answer that is no stream, and the text of one that is. */
   constructor(server: ServerSettings, maxBodyBytes: number = MAX_BODY_BYTES) {
     this.server = server;
     this.#maxBodyBytes = maxBodyBytes;
@@ -112,10 +112,9 @@ export class Transport {
 
   /** A stream of events. Nothing is sent before its first pull. */
   events(request: TransportRequest, options: CallOptions): EventReader {
-    return new EventReader(new Call(this.server, request, options, this.#origin), {
-      firstTokenTimeoutMs: options.firstTokenTimeoutMs ?? this.server.firstTokenTimeoutMs,
-      idleTimeoutMs: options.idleTimeoutMs ?? this.server.idleTimeoutMs,
-    });
+    const call = new Call(this.server, request, options, this.#origin);
+    const timeouts = streamTimeouts(this.server, request.body, options);
+    return new EventReader(call, timeouts, this.#maxBodyBytes);
   }
 
   /**
