@@ -62,6 +62,8 @@ const CASES:
     ["tags among words", "The <think> tag, and </think>.", "", "The <think> tag, and </think>."],
     ["a tag and a comma", "It is <think>, not <b>.", "", "It is <think>, not <b>."],
     ["a tag in quotes", 'It is "<think>" here.', "", 'It is "<think>" here.'],
+    ["a tag in an attribute", 'Set tag="<think>".', "", 'Set tag="<think>".'],
+    ["a block behind a quote", 'He said "hi."<think>x</think> So.', "x", 'He said "hi." So.'],
     ["a tag in brackets", "A tag (<think>) here.", "", "A tag (<think>) here."],
     [
       "thoughts behind code",

@@ -318,7 +318,7 @@ export class ThinkSplitter {
    * @param next the character behind the tag; without one it may not be known yet.
    */
   #isMeant(before: string, next: string | undefined): boolean | undefined {
-    if (/["'`(\u2018\u201c\u00ab]$/.test(before)) return false;
+    if (QUOTES.test(before)) return false;
     if (STARTS.test(before)) return true;
     if (next === undefined) return undefined;
     if (next === "\n" || next === "\r") return true;
@@ -465,5 +465,7 @@ function isJson(text: string): boolean {
 /** More blanks than this between two words are none of a sentence. */
 const SPACE_LOOKED_AT = 16;
 const FENCE_LENGTH = 3;
+/** The end of a text behind which something is quoted. A straight quote may also be the end of what is. */
+const QUOTES = /[`(\u2018\u201c\u00ab]$|(?:^|[\s([{])["']$/;
 /** The end of a text behind which a line or a sentence starts. */
 const STARTS = /(?:^|[\n.!?\u2026\u3002\uff01\uff1f])["')\]*_\u2019\u201d\u00bb]*[ \t]*$/;
