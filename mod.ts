@@ -33,7 +33,6 @@ export type {
   DraftStats,
   EmbeddingRequest,
   EmbeddingResponse,
-  EventStream,
   FinishReason,
   GenerationStats,
   LoadedInstance,
@@ -45,6 +44,7 @@ export type {
   StreamingChunk,
   Usage,
 } from "./src/core/types.ts";
+export type { EventStream } from "./src/core/event_stream.ts";
 export type {
   AssistantMessage,
   ContentPart,

@@ -3,7 +3,8 @@
  *
  *     deno run --allow-net --allow-env examples/chat.ts "Name a planet." "And its moons?"
  *
- * In your own project import from "jsr:@patinox/lmstudio" instead of "../mod.ts".
+ * In your own project import from "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from
+ * "jsr:@patinox/lmstudio").
  */
 import process from "node:process";
 import { type CallStatus, isProviderError, LMStudioProvider } from "../mod.ts";

@@ -3,8 +3,8 @@
  *
  *     deno run --allow-net --allow-env examples/download.ts ibm/granite-4-micro
  *
- * Ctrl+C ends the waiting, not the download. In your own project import from "jsr:@patinox/lmstudio" instead of
- * "../mod.ts".
+ * Ctrl+C ends the waiting, not the download. In your own project import from "@patinox/lmstudio" instead of
+ * "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
  */
 import process from "node:process";
 import { type DownloadProgress, isProviderError, LMStudioProvider } from "../mod.ts";

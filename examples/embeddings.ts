@@ -3,7 +3,8 @@
  *
  *     deno run --allow-net --allow-env examples/embeddings.ts "How do I get my money back?"
  *
- * In your own project import from "jsr:@patinox/lmstudio" instead of "../mod.ts".
+ * In your own project import from "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from
+ * "jsr:@patinox/lmstudio").
  */
 import process from "node:process";
 import { isProviderError, LMStudioProvider } from "../mod.ts";

@@ -3,7 +3,8 @@
  *
  *     deno run --allow-net --allow-env examples/fallback.ts http://192.168.1.20:1234
  *
- * In your own project import from "jsr:@patinox/lmstudio" instead of "../mod.ts".
+ * In your own project import from "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from
+ * "jsr:@patinox/lmstudio").
  */
 import process from "node:process";
 import { FallbackProvider, isProviderError, LMStudioProvider } from "../mod.ts";

@@ -3,12 +3,13 @@
  *
  *     deno run --allow-net --allow-env examples/openai_client.ts "Why is the sky blue?"
  *
- * In your own project import from "jsr:@patinox/lmstudio" instead of "../mod.ts".
+ * In your own project import from "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from
+ * "jsr:@patinox/lmstudio").
  */
 import process from "node:process";
 // Not used here, but without it Deno 2.9 does not find `openai`: see docs/openai-clients.md.
 import "zod";
-import OpenAI, { APIError } from "openai";
+import OpenAI, { APIError } from "npm:openai@^7.57.0";
 import { isProviderError, LMStudioProvider } from "../mod.ts";
 
 const [question = "Why is the sky blue? Answer in two sentences."] = process.argv.slice(2);

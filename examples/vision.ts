@@ -5,7 +5,8 @@
  *
  * The image is a file or an http(s) address; without one it is a small picture in red and blue.
  *
- * In your own project import from "jsr:@patinox/lmstudio" instead of "../mod.ts".
+ * In your own project import from "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from
+ * "jsr:@patinox/lmstudio").
  */
 import { readFile } from "node:fs/promises";
 import process from "node:process";

@@ -54,6 +54,8 @@ function withChunks(
   return (request) => {
     const stream = right.streamCompletion(request);
     return {
+      started: () => stream.started(),
+      toResponse: (init) => stream.toResponse(init),
       response: () => stream.response(),
       cancel: (reason) => stream.cancel(reason),
       textStream: stream.textStream,
@@ -93,6 +95,23 @@ const DEFECTS: Record<string, [Parameters<typeof broken>[0], string]> = {
       }),
     }),
     "chunks and response() differ",
+  ],
+  "a start that takes the first piece": [
+    (right) => ({
+      streamCompletion: (request, options) => {
+        const stream = right.streamCompletion(request, options);
+        const iterator = stream[Symbol.asyncIterator]();
+        return {
+          ...withChunks(right, (chunks) => chunks)(request),
+          response: () => stream.response(),
+          started: async () => {
+            await iterator.next();
+          },
+          [Symbol.asyncIterator]: () => iterator,
+        };
+      },
+    }),
+    "a piece is lost after started()",
   ],
   "disposal that stops nothing": [
     (right) => ({

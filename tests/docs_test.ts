@@ -168,6 +168,17 @@ function membersOf(): string[] {
     );
 }
 
+Deno.test("README.md: programs for Node and Bun import no jsr: or npm:", async () => {
+  const text = await read("README.md");
+  const programs = [...text.matchAll(/^```(ts|js)\n(.*?)^```/gms)].map(([, , code = ""]) => code);
+  const [forDeno = "", forNode = "", ...others] = programs;
+  // One program in both forms.
+  assertEquals(forNode, forDeno.replace('"jsr:', '"'));
+  assert(others.length >= 3);
+  assertEquals([forNode, ...others].filter((code) => /"(jsr|npm):/.test(code)), []);
+  assert(others.some((code) => code.includes('import * as z from "zod";')));
+});
+
 Deno.test("README.md: every method is there", async () => {
   const methods = rowsBelow(await read("README.md"), "## What it does")
     .flatMap(([method]) => named(method)).map((call) => call.replace(/\(.*/, ""));
@@ -271,7 +282,7 @@ function anchorsOf(text: string): string[] {
 Deno.test("commands in the documents are tasks", async () => {
   const { tasks } = JSON.parse(await read("deno.json"));
   const texts = (await Promise.all((await markdownFiles()).map(read))).join("\n");
-  const commands = [...texts.matchAll(/deno(?:@2\.9)? task ([\w:]+)/g)];
+  const commands = [...texts.matchAll(/deno(?:@2\.9)? task (?:--quiet )?([\w:]+)/g)];
   assert(commands.length >= 6);
   for (const [, task = ""] of commands) assert(Object.hasOwn(tasks, task), task);
 });

@@ -194,6 +194,7 @@ const EXPORTS: Record<string, Names> = {
       "HtmlFault",
       "ModelProvider",
       "ProviderFactory",
+      "LoadingFault",
       "RateLimitFault",
       "RecordedRequest",
       "RedirectFault",

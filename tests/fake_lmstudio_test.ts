@@ -1291,6 +1291,24 @@ onBothDoors(
   },
 );
 
+onBothDoors("faults: a server that has no model ready", () => ({
+  faults: [
+    { fault: { type: "loading" } },
+    { fault: { type: "loading", words: "ollama", retryAfter: 3 } },
+  ],
+}), async (door) => {
+  const said: unknown[] = [];
+  for (let turn = 0; turn < 2; turn++) {
+    const response = await door.post(CHAT, STREAM);
+    said.push([response.status, response.headers.get("retry-after"), await response.json()]);
+  }
+  assertEquals(said, [
+    [503, null, { error: { code: 503, message: "Loading model", type: "unavailable_error" } }],
+    [503, "3", { error: "server busy, please try again.  maximum pending requests exceeded" }],
+  ]);
+  await (await door.post(CHAT, STREAM)).text();
+});
+
 onBothDoors("faults: any answer", () => ({
   faults: [
     { fault: { type: "respond", status: 200, body: { error: "Model is unloaded." } } },

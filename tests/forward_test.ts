@@ -227,26 +227,65 @@ Deno.test("forward: bodies that are no text, and no body at all, come back as th
   assertEquals(await notJson.text(), "{ not JSON");
 });
 
-Deno.test("forward: an error under 200 is a 400 with the same body, whatever was asked for", async () => {
+Deno.test("forward: an error under 200 is a 400, and the same but for a text, whatever was asked for", async () => {
   const errors = [
     '{"error":"Unexpected endpoint or method. (POST /v1/x)"}',
     '{"error":{"message":"No.","type":"t","param":null,"code":"c"}}',
     ' \n{"type":"error","error":{"type":"api_error","message":"No."}}',
     '{"id":"resp_1","status":"failed","error":{"code":"server_error","message":"No."}}',
   ];
+  const wrapped = '{"error":{"message":"Unexpected endpoint or method. (POST /v1/x)"}}';
   const types = ["application/json; charset=utf-8", "text/plain", "text/html"];
   for (const body of errors) {
     for (const type of types) {
       for (const init of [STREAM, post({ model: "m" }), {}]) {
         const response = await answering({ body, headers: { "content-type": type } })(CHAT, init);
-        assertEquals(
-          [response.status, await response.text()],
-          [400, body.trimStart()].with(1, body),
-        );
-        assertEquals(response.headers.get("content-type"), type);
+        const isText = typeof JSON.parse(body).error === "string";
+        assertEquals([response.status, await response.text()], [400, isText ? wrapped : body]);
+        const json = "application/json; charset=utf-8";
+        assertEquals(response.headers.get("content-type"), isText ? json : type);
       }
     }
   }
+});
+
+Deno.test("forward: an error that is a text is an object, under every status and in streams", async () => {
+  const cases: [body: string, expected: string][] = [
+    ['{"error":"No models loaded."}', '{"error":{"message":"No models loaded."}}'],
+    [' {\n"error" : "Größe \\"x\\"" }\n', '{"error":{"message":"Größe \\"x\\""}}'],
+    ['{"error":"No.","code":7}', '{"error":{"message":"No."},"code":7}'],
+    ['{"error":{"message":"No.","error":"x"}}', '{"error":{"message":"No.","error":"x"}}'],
+    ['{"error":[{"message":"No."}]}', '{"error":[{"message":"No."}]}'],
+    ['{"error":""}', '{"error":""}'],
+    ['{"detail":"Not Found"}', '{"detail":"Not Found"}'],
+    ['<html>"error":"x"</html>', '<html>"error":"x"</html>'],
+    ['{"error":"cut', '{"error":"cut'],
+    ["", ""],
+    ['{"error":"' + "x".repeat(70_000) + '"}', '{"error":"' + "x".repeat(70_000) + '"}'],
+  ];
+  for (const [body, expected] of cases) {
+    for (const status of [400, 404, 500, 503]) {
+      for (const pieces of [[body], cut(body, 7)]) {
+        const headers = { "content-length": String(new TextEncoder().encode(body).length) };
+        const answer = { status, body: pieces, ...(body === expected ? {} : { headers }) };
+        const response = await answering(answer)(CHAT, post({}));
+        assertEquals([response.status, await response.text()], [status, expected]);
+        assertEquals(response.headers.get("content-length"), null);
+      }
+    }
+  }
+  const frames = [
+    `data: {"choices":[{"index":0,"delta":{"content":"\\"error\\":\\"x\\""}}]}\n\n`,
+    'event: error\ndata: {"error":"Model unloaded."}\n\n',
+  ];
+  const stream = await answering({
+    headers: { "content-type": "text/event-stream" },
+    body: frames.join(""),
+  })(CHAT, STREAM);
+  assertEquals(
+    await stream.text(),
+    `${frames[0]}event: error\ndata: {"error":{"message":"Model unloaded."}}\n\n`,
+  );
 });
 
 Deno.test("forward: an `error` that says nothing is none", async () => {
@@ -335,7 +374,7 @@ Deno.test("forward: a stream that breaks off breaks, unless its finish reason ha
     [event({}, "stop"), "close", undefined],
     [event({}, "stop"), "break", undefined],
     [token("Hi") + "data: [DONE]", "close", undefined],
-    [token("Hi") + 'data: {"error":"The model has crashed"}\n\n', "close", undefined],
+    [token("Hi") + 'data: {"error":{"message":"Crashed"}}\n\n', "close", undefined],
     [token("Hi") + 'event: error\ndata: {"message":"x"}\n\n', "close", undefined],
     [token('"error": {} "finish_reason":"stop"'), "close", "stream_truncated"],
   ];

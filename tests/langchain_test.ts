@@ -1,8 +1,8 @@
 /** LangChain on what `toOpenAI()` gives, against a fake that listens on a real port. */
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
-import { tool } from "@langchain/core/tools";
-import { ChatOpenAI, OpenAIEmbeddings } from "@langchain/openai";
-import { BadRequestError } from "openai";
+import { tool } from "npm:@langchain/core@^1.4.0/tools";
+import { ChatOpenAI, OpenAIEmbeddings } from "npm:@langchain/openai@^1.6.0";
+import { BadRequestError } from "npm:openai@^7.57.0";
 import * as z from "zod";
 import { LMStudioProvider, NetworkError } from "../mod.ts";
 import { createFakeLMStudio, type FakeLMStudioOptions } from "../src/testing/mod.ts";

@@ -1,11 +1,11 @@
 /** `fromMcpTool` with the MCP SDK: a server and a client in memory, wired as docs/tools.md shows it. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { Client } from "@modelcontextprotocol/sdk/client";
+import { Client } from "npm:@modelcontextprotocol/sdk@^1.32.2/client";
 // Its manifest names declarations for these two that are not there; under the names without an end they are.
-// @ts-types="@modelcontextprotocol/sdk/inMemory"
-import { InMemoryTransport } from "@modelcontextprotocol/sdk/inMemory.js";
-// @ts-types="@modelcontextprotocol/sdk/server/mcp"
-import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
+// @ts-types="npm:@modelcontextprotocol/sdk@^1.32.2/inMemory"
+import { InMemoryTransport } from "npm:@modelcontextprotocol/sdk@^1.32.2/inMemory.js";
+// @ts-types="npm:@modelcontextprotocol/sdk@^1.32.2/server/mcp"
+import { McpServer } from "npm:@modelcontextprotocol/sdk@^1.32.2/server/mcp.js";
 import * as z from "zod";
 import { fromMcpTool, LMStudioProvider, type Message, type Tool } from "../mod.ts";
 import { createFakeLMStudio, type FakeToolCall } from "../src/testing/mod.ts";

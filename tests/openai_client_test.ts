@@ -7,7 +7,7 @@ import OpenAI, {
   APIUserAbortError,
   AuthenticationError,
   BadRequestError,
-} from "openai";
+} from "npm:openai@^7.57.0";
 import {
   LMStudioProvider,
   type LMStudioProviderOptions,
@@ -157,7 +157,7 @@ Deno.test("openai: an error under 200 is raised, for answers, streams, vectors a
   for (const call of calls) {
     const raised = await rejection(call);
     assertInstanceOf(raised, BadRequestError);
-    assertEquals([raised.status, raised.error], [400, error]);
+    assertEquals<unknown>([raised.status, raised.error], [400, { message: error }]);
     assertStringIncludes(raised.message, "Unexpected endpoint or method");
   }
 });

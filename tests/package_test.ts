@@ -1,11 +1,14 @@
-/** What is published, and that JSR takes it. */
-import { assert, assertEquals } from "@std/assert";
+/** What is published, that JSR takes it, that npm gets it with its types, and that no link of it is dead there. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { missingDeclarations } from "./runtimes/pack.ts";
 
 const ROOT = new URL("../", import.meta.url);
-const ALLOWED = /^(mod\.ts|src\/[a-z0-9_/]+\.ts|README\.md|LICENSE|CHANGELOG\.md|deno\.json)$/;
+const ALLOWED =
+  /^(mod\.ts|src\/[a-z0-9_/]+\.ts|(docs\/|fixtures\/([a-z]+\/)?)?[\w-]+\.md|examples\/\w+\.ts|LICENSE|deno\.json)$/;
 const REQUIRED = ["CHANGELOG.md", "LICENSE", "README.md", "deno.json", "mod.ts"];
 
-Deno.test("deno publish takes the module alone, and finds no slow types", async () => {
+/** The paths that `deno publish` would take, and what it says. */
+async function publishDry(): Promise<{ success: boolean; output: string; files: string[] }> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["publish", "--dry-run", "--allow-dirty"],
     cwd: ROOT,
@@ -13,12 +16,83 @@ Deno.test("deno publish takes the module alone, and finds no slow types", async 
   }).output();
   const decoder = new TextDecoder();
   const output = decoder.decode(stdout) + decoder.decode(stderr);
-  assert(success, output);
   const files = [...output.matchAll(/^\s+(file:\S+) \(/gm)]
     .map(([, url = ""]) => url.replace(ROOT.href, ""));
+  return { success, output, files };
+}
+
+/** Relative links of Markdown files to what is not among the files. */
+async function deadLinks(files: readonly string[], read: (file: string) => Promise<string>) {
+  const dead: string[] = [];
+  for (const file of files.filter((file) => file.endsWith(".md"))) {
+    for (const [, target = ""] of (await read(file)).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^(https?:|#)/.test(target)) continue;
+      const { pathname } = new URL(target, `file:///${file}`);
+      if (!files.includes(pathname.slice(1))) dead.push(`${file}: ${target}`);
+    }
+  }
+  return dead;
+}
+
+Deno.test("deno publish takes the module alone, and finds no slow types", async () => {
+  const { success, output, files } = await publishDry();
+  assert(success, output);
   assertEquals(files.filter((file) => !ALLOWED.test(file)), []);
   assertEquals(REQUIRED.filter((file) => !files.includes(file)), []);
 });
+
+Deno.test("links of what is published lead to what is published", async () => {
+  const { files } = await publishDry();
+  assert(files.includes("docs/errors.md"));
+  assertEquals(await deadLinks(files, (file) => Deno.readTextFile(new URL(file, ROOT))), []);
+  const text =
+    "[a](docs/gone.md) [b](examples/) [c](https://lmstudio.ai) [d](#install) [e](LICENSE)";
+  assertEquals(await deadLinks(["README.md", "LICENSE"], () => Promise.resolve(text)), [
+    "README.md: docs/gone.md",
+    "README.md: examples/",
+  ]);
+});
+
+Deno.test("deno task pack: one line, and a tarball with every type and every link", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "lmstudio-package-" });
+  try {
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["task", "--quiet", "pack", `${folder}/package.tgz`],
+      cwd: ROOT,
+      env: { NO_COLOR: "1" },
+    }).output();
+    const decoder = new TextDecoder();
+    assertEquals({ code, errors: decoder.decode(stderr) }, { code: 0, errors: "" });
+    assertMatch(decoder.decode(stdout), /^\S+package\.tgz: packed, its types checked\n$/);
+
+    const unpacked = `${folder}/package/`;
+    await new Deno.Command("tar", { args: ["-xzf", `${folder}/package.tgz`, "-C", folder] })
+      .output();
+    const files = await filesBelow(unpacked);
+    assert(files.includes("README.md"));
+    assertEquals(await deadLinks(files, (file) => Deno.readTextFile(unpacked + file)), []);
+
+    const entries = ["./mod.d.ts", "./src/testing/mod.d.ts"];
+    assertEquals(await missingDeclarations(unpacked, entries), []);
+    await Deno.remove(`${unpacked}src/core/types.d.ts`);
+    await Deno.remove(`${unpacked}src/testing/mod.d.ts`);
+    assertEquals(await missingDeclarations(unpacked, entries), [
+      "src/core/types.d.ts",
+      "src/testing/mod.d.ts",
+    ]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+async function filesBelow(folder: string, path = ""): Promise<string[]> {
+  const files: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(folder + path)) {
+    if (isDirectory) files.push(...await filesBelow(folder, `${path}${name}/`));
+    else files.push(path + name);
+  }
+  return files;
+}
 
 Deno.test("every entry of deno.json is a file that is published", async () => {
   const { exports } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
@@ -27,4 +101,12 @@ Deno.test("every entry of deno.json is a file that is published", async () => {
     assert(ALLOWED.test(path), path);
     assert((await Deno.stat(new URL(path, ROOT))).isFile, path);
   }
+});
+
+Deno.test("deno.json imports no package from npm but zod: Deno would download it with the demo", async () => {
+  const { imports } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
+  const packages = Object.entries<string>(imports).filter(([, target]) =>
+    target.startsWith("npm:")
+  );
+  assertEquals(packages.map(([name]) => name), ["zod"]);
 });

@@ -11,9 +11,9 @@ import {
   assertStrictEquals,
   assertStringIncludes,
 } from "@std/assert";
-import { toStandardJsonSchema } from "@valibot/to-json-schema";
-import { type } from "arktype";
-import * as v from "valibot";
+import { toStandardJsonSchema } from "npm:@valibot/to-json-schema@^1.8.0";
+import { type } from "npm:arktype@^2.2.9";
+import * as v from "npm:valibot@^1.5.0";
 import * as z from "zod";
 import {
   ApiError,

@@ -24,13 +24,7 @@ import {
   partialOf,
   responsesRequest,
 } from "./responses.ts";
-import {
-  completeParts,
-  itemsOf,
-  OutputAssembler,
-  type OutputParts,
-  readOutput,
-} from "./responses_output.ts";
+import { OutputAssembler, type OutputParts } from "./responses_output.ts";
 import { PulledItems } from "./pulled_items.ts";
 import { decodeStats, measureStreamStats } from "./usage.ts";
 
@@ -175,7 +169,7 @@ export class ResponsesStream {
       const state = frame === undefined ? "not JSON" : "no object";
       throw this.#streamError(`the stream has an event that is ${state}`, "malformed_stream");
     }
-    const type = textOf(frame.type);
+    const type = typeof frame.type === "string" ? frame.type : "";
     // Beside an event of the answer an error is told to the model, such as a tool's; elsewhere it is the end.
     const isError = name === "error" || type === "error" ||
       (!type.startsWith("response.") && readWireError(frame) !== undefined);
@@ -232,7 +226,6 @@ export class ResponsesStream {
   #toAnswer(): ResponsesAnswer {
     const response = this.#snapshot;
     const usage = decodeResponsesUsage(response.usage);
-    const items = itemsOf(response.output);
     const finishedAt = this.#finishedAt ?? performance.now();
     const firstTokenAt = this.#firstTokenAt ?? finishedAt;
     return {
@@ -240,7 +233,7 @@ export class ResponsesStream {
       model: this.#models.at(-1) ?? textOf(this.#wireRequest.model),
       status: answerStatus(response.status),
       ...fieldsOf(this.#parts()),
-      output: items.length > 0 ? items : this.#output.items(),
+      output: this.#output.items(response.output),
       ...(usage === undefined ? {} : { usage }),
       stats: decodeStats(response.stats) ??
         measureStreamStats(usage, finishedAt - firstTokenAt, firstTokenAt - this.#startedAt),
@@ -250,7 +243,7 @@ export class ResponsesStream {
 
   /** By the last event, and from the others what it does not repeat. */
   #parts(): OutputParts {
-    return completeParts(readOutput(this.#snapshot.output), this.#output.parts());
+    return this.#output.parts(this.#snapshot.output);
   }
 
   #errorOf(wire: WireError): Error {

@@ -84,7 +84,8 @@ export interface LMStudioProviderOptions {
    */
   idleTimeoutMs?: number | undefined;
   /**
-   * How often a failed request may be sent again, 0 to 10.
+   * How often a failed request may be sent again, 0 to 10. Above 0, a server that says it loads its model is asked
+   * again whatever the number, within the limit of the call, else for a minute.
    * @default {2}
    */
   maxRetries?: number | undefined;

@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { CallOptions, EventStream, ModelInfo } from "./types.ts";
+import type { EventStream } from "./event_stream.ts";
+import type { CallOptions, ModelInfo } from "./types.ts";
 
 /**
  * How a model is loaded. What is not given is as LM Studio's own settings for this model say. Only

@@ -5,8 +5,9 @@
  * @module
  */
 
+import type { EventStream } from "./event_stream.ts";
 import type { ImagePart } from "./messages.ts";
-import type { CallOptions, EventStream, GenerationStats, ReasoningTags, Usage } from "./types.ts";
+import type { CallOptions, GenerationStats, ReasoningTags, Usage } from "./types.ts";
 
 /**
  * LM Studio's own chat, `POST /api/v1/chat` (0.4.0 and later): the value of `LMStudioProvider.chat`.

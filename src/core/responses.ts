@@ -6,9 +6,10 @@
  * @module
  */
 
+import type { EventStream } from "./event_stream.ts";
 import type { ContentPart, Tool, ToolCall } from "./messages.ts";
 import type { ResponsesEvent, ResponsesOutputItem } from "./responses_events.ts";
-import type { CallOptions, EventStream, GenerationStats, Usage } from "./types.ts";
+import type { CallOptions, GenerationStats, Usage } from "./types.ts";
 
 /** `POST /v1/responses`: answers that the server remembers. LM Studio 0.3.29 and later. */
 export interface ResponsesApi {

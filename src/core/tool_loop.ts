@@ -92,6 +92,12 @@ export type ToolEvent =
  */
 export interface ToolStream extends AsyncIterable<ToolEvent>, AsyncDisposable {
   /**
+   * Resolves when the first event is there, which stays for whoever reads the stream.
+   *
+   * @throws what came instead.
+   */
+  started(): Promise<void>;
+  /**
    * Drains what is left and gives what `runTools` gives.
    *
    * @example

@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { EventStream } from "./event_stream.ts";
 import type { AssistantMessage, Message, Tool, ToolCall, ToolCallDelta } from "./messages.ts";
 import type { JsonSchema, StandardSchema } from "./schema.ts";
 
@@ -38,7 +39,8 @@ export interface CallOptions {
   /** Headers of this call; they win over the provider's. Values never appear in errors. */
   headers?: Readonly<Record<string, string>> | undefined;
   /**
-   * How often a failed request may be sent again, 0 to 10.
+   * How often a failed request may be sent again, 0 to 10. Above 0, a server that says it loads its model is asked
+   * again whatever the number, within the limit of the call, else for a minute.
    * @default {2}
    */
   maxRetries?: number | undefined;
@@ -192,50 +194,6 @@ export interface StreamingChunk {
   stats?: GenerationStats;
 }
 
-/** An answer while it is generated, as items of one kind. It has one consumer. */
-export interface EventStream<Item, Answer> extends AsyncIterable<Item>, AsyncDisposable {
-  /**
-   * Drains what is left and gives the whole answer.
-   *
-   * @throws what the stream throws; after `cancel()` its reason, else a {StreamError} with `partial`.
-   *
-   * @example
-   * ```ts
-   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
-   *
-   * const stream = new LMStudioProvider().streamCompletion("Hello!");
-   * for await (const { content } of stream) console.log(content);
-   * console.log((await stream.response()).finishReason);
-   * ```
-   */
-  response(): Promise<Answer>;
-  /**
-   * Stops the generation. Idempotent; leaving a `for await` loop does the same.
-   *
-   * @example
-   * ```ts
-   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
-   *
-   * const stream = new LMStudioProvider().streamCompletion("Count to a thousand.");
-   * setTimeout(() => stream.cancel(), 50);
-   * for await (const text of stream.textStream) console.log(text); // Ends quietly.
-   * ```
-   */
-  cancel(reason?: unknown): Promise<void>;
-  /**
-   * The items as a web stream; cancelling it stops the generation.
-   *
-   * @example
-   * ```ts
-   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
-   *
-   * const stream = new LMStudioProvider().streamCompletion("Hello!").toReadableStream();
-   * await stream.pipeTo(new WritableStream({ write: ({ content }) => console.log(content) }));
-   * ```
-   */
-  toReadableStream(): ReadableStream<Item>;
-}
-
 /**
  * An answer while it is generated. It has one consumer: iterate it, or take `textStream`, one of the web
  * streams, or `response()`, which has the shape of `complete()`.
@@ -256,6 +214,36 @@ export interface CompletionStream<Answer = CompletionResponse>
    * ```
    */
   toTextStream(): ReadableStream<Uint8Array>;
+  /**
+   * The answer of a web server: the text as it is generated, once the first piece is there, as
+   * `text/plain; charset=utf-8` where `init` has no other type. It is the consumer from the call on; cancelling its
+   * body, as web servers do when the client leaves, stops the generation.
+   *
+   * @param init status and headers, as `new Response()` takes them.
+   * @throws what `started()` throws.
+   * @throws {InvalidRequestError} before anything is sent: the stream has a consumer, or no response can be made of `init`.
+   *
+   * @example
+   * ```ts
+   * import { isProviderError, LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const lmstudio = new LMStudioProvider();
+   *
+   * async function handler(request: Request): Promise<Response> {
+   *   const { signal } = request;
+   *   try {
+   *     return await lmstudio.streamCompletion(await request.text(), { signal }).toResponse();
+   *   } catch (error) {
+   *     if (!isProviderError(error)) throw error;
+   *     return new Response("The model cannot answer.", { status: 502 });
+   *   }
+   * }
+   *
+   * const request = new Request("http://localhost/", { method: "POST", body: "Why is the sky blue?" });
+   * console.log(await (await handler(request)).text());
+   * ```
+   */
+  toResponse(init?: ResponseInit): Promise<Response>;
 }
 
 /** What to embed. */

@@ -32,14 +32,44 @@ export class LazyCompletionStream<Answer = CompletionResponse>
   }
 
   toTextStream(): ReadableStream<Uint8Array> {
-    const encoder = new TextEncoder();
-    let held = "";
-    return this.toWebStream(({ content, isFinal }) => {
-      const text = held + content;
-      // Half of a character may come alone: its other half is in the next piece.
-      held = !isFinal && /[\ud800-\udbff]$/.test(text) ? text.slice(-1) : "";
-      const whole = text.slice(0, text.length - held.length);
-      return whole === "" ? undefined : encoder.encode(whole);
-    });
+    return this.toWebStream(textEncoder());
   }
+
+  async toResponse(init: ResponseInit = {}): Promise<Response> {
+    // Before it waits: of two that ask, one would else answer 200 with a body that breaks.
+    const second = this.secondConsumer();
+    if (second !== undefined) throw second;
+    const encode = textEncoder();
+    const response = this.#respond(this.toWebStream(encode, this.map(encode)), init);
+    await this.started();
+    return response;
+  }
+
+  /** Made before anything is sent: nothing is generated for a response that cannot be. */
+  #respond(body: ReadableStream<Uint8Array>, init: ResponseInit): Response {
+    try {
+      const response = new Response(body, init);
+      if (!response.headers.has("content-type")) {
+        response.headers.set("content-type", "text/plain; charset=utf-8");
+      }
+      return response;
+    } catch (cause) {
+      const hint =
+        "`toResponse()` takes what `new Response()` takes, with a status that has a body.";
+      throw this.refuse("no response can be made of these settings", { hint, cause });
+    }
+  }
+}
+
+/** The text of chunks as UTF-8. */
+function textEncoder(): (chunk: StreamingChunk) => Uint8Array | undefined {
+  const encoder = new TextEncoder();
+  let held = "";
+  return ({ content, isFinal }) => {
+    const text = held + content;
+    // Half of a character may come alone: its other half is in the next piece.
+    held = !isFinal && /[\ud800-\udbff]$/.test(text) ? text.slice(-1) : "";
+    const whole = text.slice(0, text.length - held.length);
+    return whole === "" ? undefined : encoder.encode(whole);
+  };
 }

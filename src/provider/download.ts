@@ -11,6 +11,7 @@ import {
   requestDownloadStatus,
 } from "../api/management.ts";
 import { type AnyProviderError, isProviderError } from "../core/errors.ts";
+import type { EventStream } from "../core/event_stream.ts";
 import { quote } from "../core/fields.ts";
 import type {
   DownloadOptions,
@@ -25,7 +26,7 @@ import {
   isRecord,
   type Refuse,
 } from "../core/request_checks.ts";
-import type { CallOptions, EventStream } from "../core/types.ts";
+import type { CallOptions } from "../core/types.ts";
 import { describe } from "../core/value_checks.ts";
 import { sleep } from "../transport/timers.ts";
 import { type ItemSource, LazyStream } from "./lazy_stream.ts";

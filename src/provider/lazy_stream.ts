@@ -5,7 +5,8 @@
  */
 
 import { InvalidRequestError, StreamError } from "../core/errors.ts";
-import type { EventStream, PartialAnswer } from "../core/types.ts";
+import type { EventStream } from "../core/event_stream.ts";
+import type { PartialAnswer } from "../core/types.ts";
 import { listenToAbort } from "../transport/abort_listeners.ts";
 
 /** Where the items come from, such as one streamed request. */
@@ -59,6 +60,10 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
   #hasConsumer = false;
   /** The pull under way: pulls are answered in their order. */
   #pending: Promise<unknown> | undefined;
+  /** The first pull, whoever made it: what `started()` waits for. */
+  #first: Promise<IteratorResult<Item, undefined>> | undefined;
+  /** The first pull where `started()` made it: its outcome is the consumer's, an error as well. */
+  #kept: Promise<IteratorResult<Item, undefined>> | undefined;
   #response: Promise<Answer> | undefined;
   #stopListening: (() => void) | undefined;
 
@@ -76,12 +81,18 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
     const refused = this.#claim();
     if (refused !== undefined) return { next: () => Promise.reject(refused) };
     return {
-      next: () => this.#next(),
+      next: () => this.#takeKept() ?? this.#next(),
       return: async () => {
         await this.cancel();
         return DONE;
       },
     };
+  }
+
+  async started(): Promise<void> {
+    if (this.#first === undefined) this.#kept = this.#next();
+    const result = await this.#first;
+    if (result?.done === true && this.#outcome?.kind !== "done") throw this.#failure();
   }
 
   response(): Promise<Answer> {
@@ -91,6 +102,7 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
 
   // deno-lint-ignore require-await -- everything it does is done at once; its type is a promise
   async cancel(reason?: unknown): Promise<void> {
+    this.#kept = undefined;
     if (this.#outcome !== undefined) return;
     const signal = this.#callerSignal;
     // Whoever aborts and then leaves the loop has aborted: that, not the leaving, is why there is no answer.
@@ -109,19 +121,43 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
     return this.toWebStream((item) => item);
   }
 
-  /** The error for a second consumer. */
+  /** Makes the caller the consumer, or gives the error for a second one. */
   #claim(): InvalidRequestError | undefined {
-    if (this.#hasConsumer) {
-      const { action, service } = this.#label;
-      return new InvalidRequestError(`Cannot ${action}: this stream already has a consumer`, {
-        code: "invalid_request",
-        service,
-        attempts: 0,
-        hint: "Iterate a stream once; `response()` gives the whole answer afterwards.",
-      });
-    }
+    const refused = this.secondConsumer();
     this.#hasConsumer = true;
-    return undefined;
+    return refused;
+  }
+
+  /** The error for a second consumer, where there is a first. */
+  protected secondConsumer(): InvalidRequestError | undefined {
+    if (!this.#hasConsumer) return undefined;
+    return this.refuse("this stream already has a consumer", {
+      hint: "Iterate a stream once; `response()` gives the whole answer afterwards.",
+    });
+  }
+
+  /** An error for what is asked of this stream. */
+  protected refuse(
+    state: string,
+    details: { readonly hint: string; readonly cause?: unknown },
+  ): InvalidRequestError {
+    const { action, service } = this.#label;
+    const code = "invalid_request";
+    return new InvalidRequestError(`Cannot ${action}: ${state}`, {
+      code,
+      service,
+      attempts: 0,
+      ...details,
+    });
+  }
+
+  /** What `started()` has pulled already. */
+  #takeKept(): Promise<IteratorResult<Item, undefined>> | undefined {
+    const kept = this.#kept;
+    this.#kept = undefined;
+    // Aborted with items still to come: the next pull says so.
+    const isAborted = this.#outcome === undefined && this.#controller.signal.aborted;
+    return isAborted ? undefined : kept;
   }
 
   #next(): Promise<IteratorResult<Item, undefined>> {
@@ -138,6 +174,7 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
     };
     const settled = pull.then(onSettled, onSettled);
     this.#pending = settled;
+    this.#first ??= pull;
     return pull;
   }
 
@@ -196,11 +233,15 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
   async #drain(): Promise<Answer> {
     this.#hasConsumer = true;
     while (this.#outcome === undefined) await this.#next();
-    const { kind } = this.#outcome;
-    if (kind === "failed") throw this.#outcome.error;
-    if (kind === "cancelled") throw this.#outcome.reason ?? this.#cancelledError();
-    if (this.#source === undefined) throw this.#cancelledError();
+    if (this.#outcome.kind !== "done" || this.#source === undefined) throw this.#failure();
     return this.#source.response();
+  }
+
+  /** Why there is no whole answer. */
+  #failure(): unknown {
+    const outcome = this.#outcome;
+    if (outcome?.kind === "failed") return outcome.error;
+    return (outcome?.kind === "cancelled" ? outcome.reason : undefined) ?? this.#cancelledError();
   }
 
   #cancelledError(): StreamError {
@@ -239,10 +280,17 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
     };
   }
 
-  /** Pulls only when asked: a web stream that nobody reads starts nothing. */
-  protected toWebStream<T>(map: (item: Item) => T | undefined): ReadableStream<T> {
-    let iterator: AsyncIterator<T, undefined> | undefined;
-    let isConsumer = false;
+  /**
+   * Pulls only when asked: a web stream that nobody reads starts nothing.
+   *
+   * @param claimed what `map` gave to who wants to be the consumer before it is read.
+   */
+  protected toWebStream<T>(
+    map: (item: Item) => T | undefined,
+    claimed?: AsyncIterator<T, undefined>,
+  ): ReadableStream<T> {
+    let iterator = claimed;
+    let isConsumer = claimed !== undefined;
     return new ReadableStream<T>({
       pull: async (controller) => {
         if (iterator === undefined) {

@@ -5,6 +5,7 @@
  */
 
 import { isProviderError, ModelNotAvailableError, TimeoutError } from "../core/errors.ts";
+import type { EventStream } from "../core/event_stream.ts";
 import { quote } from "../core/fields.ts";
 import type {
   DownloadOptions,
@@ -31,7 +32,7 @@ import {
   isRecord,
   type Refuse,
 } from "../core/request_checks.ts";
-import type { CallOptions, EventStream, ModelInfo } from "../core/types.ts";
+import type { CallOptions, ModelInfo } from "../core/types.ts";
 import { describe } from "../core/value_checks.ts";
 import { followDownload, followJob } from "./download.ts";
 import { waitForLoad, type WaitLimit } from "./load_wait.ts";

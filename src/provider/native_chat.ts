@@ -9,9 +9,10 @@ import { checkChatRequest } from "../api/native_chat_checks.ts";
 import { encodeChatRequest } from "../api/native_chat_request.ts";
 import { NativeChatStream } from "../api/native_chat_stream.ts";
 import type { ThinkTags } from "../api/think_splitter.ts";
+import type { EventStream } from "../core/event_stream.ts";
 import type { ChatApi, ChatEvent, ChatRequest, ChatResponse } from "../core/native_chat.ts";
 import { checkCallOptions } from "../core/request_checks.ts";
-import type { CallOptions, EventStream } from "../core/types.ts";
+import type { CallOptions } from "../core/types.ts";
 import { LazyStream } from "./lazy_stream.ts";
 import type { ServerModels } from "./server_models.ts";
 

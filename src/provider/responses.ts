@@ -7,10 +7,11 @@
 import { requestResponse } from "../api/responses.ts";
 import { checkResponsesRequest, encodeResponsesRequest } from "../api/responses_request.ts";
 import { ResponsesStream } from "../api/responses_stream.ts";
+import type { EventStream } from "../core/event_stream.ts";
 import { checkCallOptions } from "../core/request_checks.ts";
 import type { ResponsesAnswer, ResponsesApi, ResponsesRequest } from "../core/responses.ts";
 import type { ResponsesEvent } from "../core/responses_events.ts";
-import type { CallOptions, EventStream } from "../core/types.ts";
+import type { CallOptions } from "../core/types.ts";
 import { LazyStream } from "./lazy_stream.ts";
 import type { ServerModels } from "./server_models.ts";
 

@@ -189,6 +189,18 @@ const CASES: readonly Case[] = [
     }
     check(isFinal, "toReadableStream() does not end with the final chunk");
   }),
+  working("says when a stream has started, and keeps its first piece", async (provider) => {
+    const request = { model: await chatModel(provider), messages: PROMPT };
+    const stream = provider.streamCompletion(request);
+    await stream.started();
+    let text = "";
+    for await (const { content } of stream) text += content;
+    const { content } = await stream.response();
+    check(text === content, "a piece is lost after started()");
+    const response = await provider.streamCompletion(request).toResponse({ status: 203 });
+    check(response.status === 203, "toResponse() has not the status it was given");
+    check(isText(await response.text()), "toResponse() is empty");
+  }),
   working("gives a stream to one consumer", async (provider) => {
     const stream = provider.streamCompletion({
       model: await chatModel(provider),
@@ -325,6 +337,7 @@ const CASES: readonly Case[] = [
       listModels: () => provider.listModels(),
       complete: () => provider.complete(request),
       streamCompletion: () => provider.streamCompletion(request).response(),
+      started: () => provider.streamCompletion(request).started(),
       embed: () => provider.embed({ model: "any-model", input: "my private words" }),
     };
     for (const [method, call] of Object.entries(calls)) {

@@ -126,7 +126,11 @@ class FakeServer {
         integrations: options.integrations ?? true,
       }),
       ...embeddingRoutes(models),
-      ...responsesRoutes(models, script, ids, { firstTokenMs, tokenMs }),
+      ...responsesRoutes(models, script, ids, {
+        firstTokenMs,
+        tokenMs,
+        callArguments: options.callArguments ?? "everywhere",
+      }),
       ...managementRoutes(models, ids, options),
     ];
   }

@@ -13,7 +13,13 @@ import {
   type TimeoutPhase,
   UnknownProviderError,
 } from "../core/errors.ts";
-import { backoffMs, type FailedAttempt, type RetryPolicy, shouldRetry } from "../core/retry.ts";
+import {
+  backoffMs,
+  type FailedAttempt,
+  loadingDelayMs,
+  type RetryPolicy,
+  shouldRetry,
+} from "../core/retry.ts";
 import type { CallOptions, CallStatus, PartialAnswer } from "../core/types.ts";
 import { withoutFetchCaps } from "../platform/node_fetch.ts";
 import { isBrowser, isDeno } from "../platform/runtime.ts";
@@ -127,6 +133,8 @@ export class Call {
   /** Why the call ended, once it has. */
   #end: { readonly reason: unknown } | undefined;
   #wasReset = false;
+  /** How often the server said that it loads its model. */
+  #timesLoading = 0;
   /** Of the current attempt: `isBroken` of its failure, and the status of its answer. */
   #isBroken = false;
   #status: number | undefined;
@@ -220,10 +228,11 @@ export class Call {
           isBroken: this.#isBroken,
           wasReset: this.#wasReset,
           answer: this.answer,
-        });
+        }, limit);
         // Waiting past the limit could only end in a timeout, which says less than this error.
         if (delayMs === undefined || delayMs >= remainingMs()) throw await this.#explain(error);
         this.#controller = new AbortController();
+        if (this.#timesLoading === 1 && isLoading(error)) this.status({ phase: "loading" });
         await sleep(delayMs, this.signal);
       }
     }
@@ -249,6 +258,7 @@ export class Call {
       onMissingRoute: () => this.#rememberMissingRoute(),
       notFoundHint: this.#request.notFoundHint,
       unauthorizedHint,
+      hasToolSchemasAlone: hasToolSchemasAlone(this.#request.body),
       redact: this.#redact,
       partial: this.#request.partial?.(),
       // Every answer has a context, few become an error: the environment is read only for those.
@@ -311,12 +321,20 @@ export class Call {
     throw errorFromWire({ message }, undefined, { ...this.context(), onMissingRoute: undefined });
   }
 
-  #delayBeforeRetry(error: unknown, attempt: FailedAttempt): number | undefined {
+  #delayBeforeRetry(
+    error: unknown,
+    attempt: FailedAttempt,
+    { ms: limitMs, startedAt }: CallLimit,
+  ): number | undefined {
     if (!isProviderError(error) || !shouldRetry(error, attempt)) return undefined;
     const maxRetries = this.#options.maxRetries ?? this.#server.maxRetries;
-    if (this.attempts > maxRetries) return undefined;
+    if (isLoading(error) && maxRetries > 0) {
+      const elapsedMs = performance.now() - startedAt;
+      return loadingDelayMs(++this.#timesLoading, error.retryAfterMs, { elapsedMs, limitMs });
+    }
+    if (this.attempts - this.#timesLoading > maxRetries) return undefined;
     this.#wasReset ||= error.code === "connection_reset";
-    return backoffMs(this.attempts, error.retryAfterMs, Math.random);
+    return backoffMs(this.attempts - this.#timesLoading, error.retryAfterMs, Math.random);
   }
 
   async #attempt(body: BodyInit | undefined): Promise<Response> {
@@ -325,10 +343,14 @@ export class Call {
     const connectMs = this.#options.connectTimeoutMs ?? this.#server.connectTimeoutMs;
     // Made only for the few calls that wait for so long.
     let probe: AbortController | undefined;
-    const stopProbe = startTimer(connectMs, () => {
+    const stopTimer = startTimer(connectMs, () => {
       probe = new AbortController();
       void this.#probe(connectMs, probe.signal);
     });
+    const stopProbe = (): void => {
+      stopTimer();
+      probe?.abort();
+    };
     let response: Response;
     try {
       response = await fetchFrom(
@@ -339,10 +361,11 @@ export class Call {
       );
     } catch (error) {
       signal.throwIfAborted();
+      // It has failed already: looking for its cause takes time of its own.
+      stopProbe();
       throw await this.#explainFailure(error);
     } finally {
       stopProbe();
-      probe?.abort();
     }
     if (!isReadable(response)) throw this.#unusableError();
     this.#origin.usedBefore = true;
@@ -460,6 +483,14 @@ const CALL_OVER = new DOMException("The call is over", "AbortError");
 
 const MAY_HAVE_RUN =
   "The call may have run on the server all the same: look before you send it again.";
+
+function isLoading(error: unknown): boolean {
+  return isProviderError(error) && error.code === "model_loading";
+}
+
+function hasToolSchemasAlone(body: TransportRequest["body"]): boolean {
+  return Array.isArray(body?.tools) && body.tools.length > 0 && body.response_format === undefined;
+}
 
 function secretsOf(server: ServerSettings, options: CallOptions): string[] {
   const headers = [...Object.values(server.headers), ...Object.values(options.headers ?? {})];

@@ -11,12 +11,15 @@ import { StreamError } from "../core/errors.ts";
 import type { Call } from "./call.ts";
 import { Ending, finishReasonOf, type Piece } from "./ending.ts";
 import { errorFromUndecodable } from "./error_mapping.ts";
+import { withErrorObject } from "./forwarded_errors.ts";
 import type { EventReader, Pull } from "./event_reader.ts";
 import type { SseEvent } from "./sse.ts";
 import { startTimer, untilAborted } from "./timers.ts";
 
 /** Nothing is read before it is asked for: timers would run against the client's own pauses. */
 const ON_DEMAND = { highWaterMark: 0 };
+/** An error is no longer than this; anything longer is passed on as it is. */
+const MAX_ERROR_BYTES = 64 * 1024;
 
 /** The body as it is. Ends the call with itself. */
 export function bytesBody(
@@ -48,6 +51,48 @@ export function bytesBody(
     },
     cancel: () => call.finish(),
   }, ON_DEMAND);
+}
+
+/** The body of an error, as it is unless it is JSON whose error is a text. Ends the call with itself. */
+export function errorBody(
+  response: Response,
+  call: Call,
+  idleTimeoutMs: number,
+): ReadableStream<Uint8Array> {
+  const reader = bytesBody(response, call, idleTimeoutMs).getReader();
+  /** What may be such JSON. */
+  let start: Uint8Array[] | undefined = [];
+  let length = 0;
+  return new ReadableStream({
+    async pull(controller) {
+      while (true) {
+        const { done, value } = await reader.read();
+        if (value !== undefined) {
+          length += value.byteLength;
+          if (start === undefined) return controller.enqueue(value);
+          start.push(value);
+        }
+        if (!done && length <= MAX_ERROR_BYTES) continue;
+        const bytes = concatenate(start ?? []);
+        const changed = done ? withErrorObject(new TextDecoder().decode(bytes)) : undefined;
+        const rest = changed === undefined ? bytes : new TextEncoder().encode(changed);
+        if (rest.byteLength > 0) controller.enqueue(rest);
+        start = undefined;
+        return done ? controller.close() : undefined;
+      }
+    },
+    cancel: (reason) => reader.cancel(reason),
+  }, ON_DEMAND);
+}
+
+function concatenate(pieces: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.byteLength;
+  }
+  return all;
 }
 
 /** A stream on its way to another client. */
@@ -137,7 +182,7 @@ class Watch {
     let text = "";
     for (const event of events) {
       if (event.data === "" && event.event === "") continue;
-      text += written(event);
+      text += written({ ...event, data: withErrorObject(event.data) ?? event.data });
       this.isDone = isDoneMark(event);
       // What comes after it is nobody's.
       if (this.isDone) break;

@@ -1,7 +1,8 @@
 /** The provider as a web page loads it: it must bundle, work, need no `node:` module, and not grow unnoticed. */
 import { createFakeLMStudio } from "@patinox/lmstudio/testing";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { fail, type Outcome, run } from "./command.ts";
+import { bundle, type Chunks, gzipKilobytes, kilobytes, readChunks } from "./chunks.ts";
+import { fail, type Outcome } from "./command.ts";
 
 const ENTRY = "browser_entry";
 const HERE = fileURLToPath(new URL("./", import.meta.url));
@@ -17,40 +18,30 @@ interface Sizes {
   gzip: number;
 }
 
-/** The chunks of a bundle, by what loads them. */
-interface Chunks {
-  /** What the entry imports statically, itself included. */
-  atStart: string;
-  /** What is loaded on first use. */
-  later: string;
-}
-
 /** Bundles into this folder, measures, and runs what came of it. */
 export async function bundleForBrowsers(folder: string): Promise<Outcome> {
-  const raw = await bundle(`${folder}/raw`, []);
+  const common = { cwd: HERE, file: `${ENTRY}.ts` };
+  const rawEntry = { ...common, outdir: `${folder}/raw` };
+  const smallEntry = { ...common, outdir: `${folder}/minified`, flags: ["--minify"] };
+  const raw = await bundle(rawEntry);
   if (!raw.success) return raw;
-  const minified = await bundle(`${folder}/minified`, ["--minify"]);
+  const minified = await bundle(smallEntry);
   if (!minified.success) return minified;
   const seconds = raw.seconds + minified.seconds;
 
-  const plain = await readChunks(`${folder}/raw`);
-  const small = await readChunks(`${folder}/minified`);
+  const plain = await readChunks(rawEntry);
+  const small = await readChunks(smallEntry);
   const sizes = {
     raw: kilobytes(plain.atStart),
     minified: kilobytes(small.atStart),
-    gzip: await gzipKilobytes(small.atStart),
+    gzip: gzipKilobytes(small.atStart),
   };
   const problems = [...findProblems(plain, sizes), ...await tryOut(`${folder}/minified`)];
-  const laterKb = await gzipKilobytes(small.later);
+  const laterKb = gzipKilobytes(small.later);
   const stdout = `${sizes.raw} kB, minified ${sizes.minified} kB, gzip ${sizes.gzip} kB; ` +
     `on first use (zod) gzip ${laterKb} kB more`;
   const outcome = { success: true, stdout, stderr: "", seconds };
   return problems.length === 0 ? outcome : { ...fail(outcome, problems.join("\n")), stdout };
-}
-
-function bundle(outdir: string, flags: string[]): Promise<Outcome> {
-  const options = ["--platform", "browser", "--code-splitting", "--outdir", outdir, ...flags];
-  return run([Deno.execPath(), "bundle", ...options, `${ENTRY}.ts`], { cwd: HERE });
 }
 
 function findProblems(chunks: Chunks, sizes: Sizes): string[] {
@@ -81,32 +72,4 @@ async function tryOut(folder: string): Promise<string[]> {
   } catch (error) {
     return [`the bundle does not run: ${error}`];
   }
-}
-
-async function readChunks(folder: string): Promise<Chunks> {
-  const files = new Map<string, string>();
-  for await (const { name } of Deno.readDir(folder)) {
-    files.set(name, await Deno.readTextFile(`${folder}/${name}`));
-  }
-  const start = new Set([`${ENTRY}.js`]);
-  // A set gives what is added to it while it is gone through.
-  for (const name of start) {
-    const text = files.get(name);
-    if (text === undefined) throw new Error(`Cannot find ${name} of the bundle in ${folder}`);
-    for (const [, file = ""] of text.matchAll(/\b(?:from|import)\s*["']\.\/([^"']+)["']/g)) {
-      start.add(file);
-    }
-  }
-  const join = (isWanted: boolean): string =>
-    [...files].filter(([name]) => start.has(name) === isWanted).map(([, text]) => text).join("");
-  return { atStart: join(true), later: join(false) };
-}
-
-function kilobytes(text: string): number {
-  return Math.round(new TextEncoder().encode(text).length / 100) / 10;
-}
-
-async function gzipKilobytes(text: string): Promise<number> {
-  const stream = new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"));
-  return Math.round((await new Response(stream).arrayBuffer()).byteLength / 100) / 10;
 }

@@ -147,6 +147,21 @@ await check("toTextStream() is the body of a Response", async () => {
   });
 });
 
+await check(
+  "toResponse() waits for the first piece, which stays, and fails before it",
+  async () => {
+    await withFake({ replies: ["Grüße, 世界"] }, async (url) => {
+      const response = await providerOf({ baseUrl: url }).streamCompletion("?").toResponse();
+      assert.equal(response.headers.get("content-type"), "text/plain; charset=utf-8");
+      assert.equal(await response.text(), "Grüße, 世界");
+    });
+    await withHttp((_request, response) => response.writeHead(401).end(), async (baseUrl) => {
+      const stream = providerOf({ baseUrl, model: MODEL }).streamCompletion("?");
+      assertFields(await failureOf(stream.toResponse()), { kind: "authentication" });
+    });
+  },
+);
+
 /** How a stream breaks off after two tokens, and what is told. */
 const CUTS = {
   "by the connection's break": [{ type: "cut", afterTokens: 2 }, "network", "connection_reset"],

@@ -13,6 +13,8 @@ export interface Outcome {
 interface RunOptions {
   cwd: string;
   limitMs?: number;
+  /** Beside this process's own. */
+  env?: Record<string, string>;
 }
 
 /** Empty caches and a slow registry included. */
@@ -27,7 +29,7 @@ const QUIET: Record<string, string> = {
 const NO_PROXY = "127.0.0.1,localhost";
 
 /** Runs a command to its end. */
-export async function run(command: string[], { cwd, limitMs }: RunOptions): Promise<Outcome> {
+export async function run(command: string[], { cwd, limitMs, env }: RunOptions): Promise<Outcome> {
   const [file = "", ...args] = command;
   const started = performance.now();
   const limit = limitMs ?? LIMIT_MS;
@@ -37,7 +39,7 @@ export async function run(command: string[], { cwd, limitMs }: RunOptions): Prom
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
-    env: { ...QUIET, NO_PROXY, no_proxy: NO_PROXY },
+    env: { ...QUIET, NO_PROXY, no_proxy: NO_PROXY, ...env },
   }).spawn();
   let isTooLate = false;
   const timer = setTimeout(() => {
@@ -57,9 +59,11 @@ export async function run(command: string[], { cwd, limitMs }: RunOptions): Prom
 }
 
 /** Runs a command that has to succeed. */
-export async function must(command: string[], options: RunOptions): Promise<void> {
-  const { success, stdout, stderr } = await run(command, options);
+export async function must(command: string[], options: RunOptions): Promise<Outcome> {
+  const outcome = await run(command, options);
+  const { success, stdout, stderr } = outcome;
   if (!success) throw new Error(`Cannot run ${command.join(" ")}:\n${stdout}${stderr}`);
+  return outcome;
 }
 
 /** The same outcome, but failed for this reason. */

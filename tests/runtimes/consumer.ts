@@ -46,7 +46,14 @@ export async function main(provider: ModelProvider = new LMStudioProvider()): Pr
   }
 }
 
-/** A body for a web server. */
-export function respond(stream: CompletionStream): Response {
-  return new Response(stream.toTextStream());
+/** The answer of a web server, which has a status of its own where there is none. */
+export async function respond(stream: CompletionStream): Promise<Response> {
+  try {
+    await stream.started();
+    return await stream.toResponse({ headers: { "x-accel-buffering": "no" } });
+  } catch (error) {
+    return isProviderError(error)
+      ? new Response(error.hint, { status: 502 })
+      : new Response(stream.toTextStream());
+  }
 }

@@ -7,12 +7,13 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { bundleForBrowsers } from "./bundle.ts";
 import { fail, must, type Outcome, run } from "./command.ts";
+import { pack } from "./pack.ts";
+import { type Executable, findBun, findNode } from "./executables.ts";
 
 const HERE = fileURLToPath(new URL("./", import.meta.url));
 const ROOT = new URL("../../", import.meta.url);
 const DENO = Deno.execPath();
 const NODE_MAJORS = [20, 22, 24];
-const BUN = "bun@1.4";
 /** No scenario takes a tenth of it: one that does not end by itself fails. */
 const SCENARIO_LIMIT_MS = 120_000;
 const DEV_PACKAGES = [
@@ -122,7 +123,7 @@ async function readNames(): Promise<Record<string, string[]>> {
 
 async function installPackage(entries: string[]): Promise<void> {
   const tarball = `${project}/package.tgz`;
-  await must([DENO, "pack", "--allow-dirty", "--output", tarball], { cwd: fileURLToPath(ROOT) });
+  await pack(tarball);
   const manifest = JSON.stringify({ private: true, type: "module" });
   await Deno.writeTextFile(`${project}/package.json`, manifest);
   await must(["npm", "install", "--no-audit", "--no-fund", tarball, ...DEV_PACKAGES], {
@@ -137,35 +138,25 @@ async function installPackage(entries: string[]): Promise<void> {
   await Deno.writeTextFile(`${project}/entries.ts`, imports.join(""));
 }
 
-/**
- * The runtimes by their own executables: `npx` would be in every start, and a scenario that has to be
- * ended would go on behind it.
- */
 async function listRuntimes(): Promise<Runtime[]> {
-  const installed = (await run(["node", "--version"], { cwd: HERE })).stdout.trim();
-  const nodes = NODE_MAJORS.map((major) =>
-    installed.startsWith(`v${major}.`)
-      ? resolve(`node ${major}`, ["node"])
-      : resolve(`node ${major}`, ["npx", "--yes", "--package", `node@${major}`, "node"])
+  const nodes = NODE_MAJORS.map(async (major) =>
+    asRuntime("node", `node ${major}`, await findNode(major, HERE))
   );
+  const bun = findBun(HERE).then((found) => asRuntime("bun", "bun", found));
   const deno = {
     name: `deno ${Deno.version.deno}`,
     command: [DENO, ...DENO_SCENARIO],
     folder: HERE,
     childFlags: DENO_SCRIPT,
   };
-  return [...await Promise.all([...nodes, resolve("bun", ["npx", "--yes", BUN])]), deno];
+  return [...await Promise.all([...nodes, bun]), deno];
 }
 
-async function resolve(name: string, command: string[]): Promise<Runtime> {
-  const isBun = name === "bun";
-  const version = isBun ? "Bun.version" : "process.versions.node";
-  const script = `console.log(${version} + " " + process.execPath)`;
-  const outcome = await run([...command, "--eval", script], { cwd: HERE });
-  const [, actual, path] = /^(\S+) (.+)$/m.exec(outcome.stdout) ?? [];
+function asRuntime(kind: string, wanted: string, found: Executable): Runtime {
   const common = { folder: project, childFlags: [] };
-  if (!outcome.success || path === undefined) return { name, problem: outcome, ...common };
-  return { name: `${isBun ? name : "node"} ${actual}`, command: [path], ...common };
+  return "problem" in found
+    ? { name: wanted, problem: found.problem, ...common }
+    : { name: `${kind} ${found.version}`, command: [found.path], ...common };
 }
 
 /** A user's program, and the declarations of every entry on their own: `skipLibCheck` would hide what they lack. */

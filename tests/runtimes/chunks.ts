@@ -1,0 +1,57 @@
+/** Bundles for browsers, and what they weigh. */
+import { gzipSync } from "node:zlib";
+import { type Outcome, run } from "./command.ts";
+
+/** The chunks of a bundle, by what loads them. */
+export interface Chunks {
+  /** What the entry imports statically, itself included. */
+  atStart: string;
+  /** What is loaded on first use. */
+  later: string;
+}
+
+interface Entry {
+  /** Where its imports are looked for. */
+  cwd: string;
+  /** Without folder. */
+  file: string;
+  outdir: string;
+  flags?: readonly string[];
+}
+
+export function bundle({ cwd, file, outdir, flags = [] }: Entry): Promise<Outcome> {
+  const options = ["--quiet", "--platform", "browser", "--code-splitting", "--outdir", outdir];
+  return run([Deno.execPath(), "bundle", ...flags, ...options, file], { cwd });
+}
+
+/** What `bundle()` has written. */
+export async function readChunks({ file, outdir }: Entry): Promise<Chunks> {
+  const entry = file.replace(/\.\w+$/, ".js");
+  const files = new Map<string, string>();
+  for await (const { name } of Deno.readDir(outdir)) {
+    files.set(name, await Deno.readTextFile(`${outdir}/${name}`));
+  }
+  const start = new Set([entry]);
+  // A set gives what is added to it while it is gone through.
+  for (const name of start) {
+    const text = files.get(name);
+    if (text === undefined) throw new Error(`Cannot find ${name} of the bundle in ${outdir}`);
+    for (const [, file = ""] of text.matchAll(/\b(?:from|import)\s*["']\.\/([^"']+)["']/g)) {
+      start.add(file);
+    }
+  }
+  const join = (isWanted: boolean): string =>
+    [...files].filter(([name]) => start.has(name) === isWanted).map(([, text]) => text).join("");
+  return { atStart: join(true), later: join(false) };
+}
+
+/** In kB (1000 bytes), with one decimal. */
+export function kilobytes(bytes: Uint8Array | string): number {
+  const { length } = typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes;
+  return Math.round(length / 100) / 10;
+}
+
+/** In kB, as a server sends it that compresses ahead. */
+export function gzipKilobytes(text: string): number {
+  return kilobytes(gzipSync(text, { level: 9 }));
+}

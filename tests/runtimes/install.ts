@@ -1,0 +1,137 @@
+/**
+ * What README.md tells to install until the package is on JSR, word for word: in empty folders beside a clone, with
+ * empty caches, and then README's first answer on each runtime. One line each; exit code 1 if one failed.
+ */
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { createFakeLMStudio } from "../../src/testing/mod.ts";
+import { must } from "./command.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const BUN = "bun@1.4";
+/** The first that runs TypeScript, as the examples are. */
+const NODE_WITH_TYPES = "node@22";
+const REPLY = "Because of the air.";
+const QUESTION = "Why is the sky blue? Answer in two sentences.";
+
+const folder = await Deno.makeTempDir({ prefix: "lmstudio-install-" });
+const fake = createFakeLMStudio({ replies: () => REPLY, tokenMs: 6 });
+await using server = await fake.listen();
+const env = {
+  DENO_DIR: `${folder}/caches/deno`,
+  npm_config_cache: `${folder}/caches/npm`,
+  BUN_INSTALL_CACHE_DIR: `${folder}/caches/bun`,
+  LMSTUDIO_BASE_URL: server.url,
+  PATH: `${folder}/bun/node_modules/.bin:${Deno.env.get("PATH")}`,
+};
+
+try {
+  const readme = await Deno.readTextFile(`${ROOT}README.md`);
+  const [settings = ""] = blocks(section(readme, "Install"), "json");
+  const [packAndInstall = ""] = blocks(section(readme, "Install"), "sh");
+  const [bunAdd = ""] = /bun add \S+\.tgz/.exec(section(readme, "Install")) ?? [];
+  const [packClone = "", npmInstall = ""] = packAndInstall.trim().split("\n");
+  const [forDeno = ""] = blocks(section(readme, "First answer"), "ts");
+  const [forNode = ""] = blocks(section(readme, "First answer"), "js");
+
+  await step("a clone, and Bun", async () => {
+    await clone(`${folder}/lmstudio`);
+    await Deno.mkdir(`${folder}/bun`);
+    await must(["npm", "install", "--prefix", `${folder}/bun`, BUN], { cwd: folder, env });
+  });
+
+  const deno = await project("deno-app", { "deno.json": settings, "first.ts": forDeno });
+  await step(
+    "Deno: links",
+    () =>
+      answers(
+        ["deno", "run", "--no-prompt", "--allow-net=127.0.0.1", "--allow-env", "first.ts"],
+        deno,
+      ),
+  );
+
+  const node = await project("node-app", { "first.mjs": forNode });
+  await step(`Node: ${packClone}`, async () => {
+    const { stdout, stderr } = await shell(packClone, node);
+    const lines = `${stdout}${stderr}`.trim().split("\n");
+    if (lines.length !== 1) throw new Error(`It says more than one line:\n${lines.join("\n")}`);
+  });
+  await step(`Node: ${npmInstall}`, async () => {
+    await shell(npmInstall, node);
+    await answers(["node", "first.mjs"], node);
+  });
+
+  const bun = await project("bun-app", { "first.mjs": forNode, "package.json": "{}" });
+  await step(`Bun: ${bunAdd}`, async () => {
+    await shell(bunAdd, bun);
+    await answers(["bun", "first.mjs"], bun);
+  });
+
+  await step("Node and Bun: an example", async () => {
+    const example = await Deno.readTextFile(`${ROOT}examples/stream.ts`);
+    const copy = example.replace('from "../mod.ts";', 'from "@patinox/lmstudio";');
+    for (const cwd of [node, bun]) await Deno.writeTextFile(`${cwd}/stream.ts`, copy);
+    await answers(["bun", "stream.ts"], bun);
+    const types = ["npx", "--yes", "--package", NODE_WITH_TYPES, "node"];
+    await answers([...types, "--disable-warning=ExperimentalWarning", "stream.ts"], node);
+  });
+} finally {
+  await Deno.remove(folder, { recursive: true });
+}
+
+/** A line, and below it why it failed; what comes after it is tried all the same. */
+async function step(name: string, run: () => Promise<unknown>): Promise<void> {
+  const started = performance.now();
+  let problem: unknown;
+  try {
+    await run();
+  } catch (error) {
+    problem = error;
+    process.exitCode = 1;
+  }
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  console.log(`${name}: ${problem === undefined ? "ok" : "FAILED"} (${seconds} s)`);
+  if (problem !== undefined) console.log(problem instanceof Error ? problem.message : problem);
+}
+
+/** The files as they are now, those that git would not take aside. */
+async function clone(target: string): Promise<void> {
+  const list = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+  const { stdout } = await must(list, { cwd: ROOT });
+  for (const path of stdout.split("\0").filter((path) => path !== "")) {
+    await Deno.mkdir(`${target}/${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
+    await Deno.copyFile(ROOT + path, `${target}/${path}`);
+  }
+}
+
+/** A folder with nothing but these files. */
+async function project(name: string, files: Record<string, string>): Promise<string> {
+  await Deno.mkdir(`${folder}/${name}`);
+  for (const [file, text] of Object.entries(files)) {
+    await Deno.writeTextFile(`${folder}/${name}/${file}`, text);
+  }
+  return `${folder}/${name}`;
+}
+
+function shell(command: string, cwd: string) {
+  if (command === "") throw new Error("README.md has no such command");
+  return must(["sh", "-c", command], { cwd, env });
+}
+
+async function answers(command: string[], cwd: string): Promise<void> {
+  const before = fake.requests.length;
+  const [file = "", ...args] = command;
+  const { stdout } = await must([file === "deno" ? Deno.execPath() : file, ...args], { cwd, env });
+  if (!stdout.startsWith(`${REPLY}\n`)) throw new Error(`It printed ${JSON.stringify(stdout)}`);
+  const asked = JSON.stringify(fake.requests.slice(before).map(({ body }) => body));
+  if (!asked.includes(QUESTION)) throw new Error(`It asked ${asked}`);
+}
+
+function section(text: string, heading: string): string {
+  return text.split(`\n## ${heading}\n`)[1]?.split("\n## ")[0] ?? "";
+}
+
+function blocks(text: string, language: string): string[] {
+  const fence = new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, "gms");
+  return [...text.matchAll(fence)].map(([, code = ""]) => code);
+}
