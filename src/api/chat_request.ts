@@ -9,7 +9,8 @@ import { isRecord, type Refuse } from "../core/request_checks.ts";
 import type { AssistantMessage, ContentPart, Message, Tool, ToolCall } from "../core/messages.ts";
 import type { CompletionRequest } from "../core/types.ts";
 import { describe } from "../core/value_checks.ts";
-import { encodeImages, type FetchImage, type PlacedImage } from "./images.ts";
+import type { FetchImage, PlacedImage } from "./images.ts";
+import { importOnUse } from "./schema_import.ts";
 import { toJsonSchema } from "./json_schema.ts";
 import { encodeSampling, withExtraBody } from "./sampling.ts";
 
@@ -58,7 +59,7 @@ async function encodeMessages(
   // A copy: what the caller adds while images are fetched was not checked, and is for the next request.
   const messages = typeof given === "string" ? [given] : [...given];
   const images = imagesOf(messages);
-  const urls = images.length === 0 ? [] : await encodeImages(images, refuse, fetchImage);
+  const urls = images.length === 0 ? [] : await encodeLazily(images, refuse, fetchImage);
   const urlOf = new Map(images.map(({ part }, index) => [part, urls[index] ?? ""]));
   const encoded: Record<string, unknown>[] = [];
   let texts: string[] = [];
@@ -76,6 +77,15 @@ async function encodeMessages(
   }
   flush();
   return encoded;
+}
+
+async function encodeLazily(
+  images: readonly PlacedImage[],
+  refuse: Refuse,
+  fetchImage: FetchImage,
+): Promise<string[]> {
+  const { encodeImages } = await importOnUse(() => import("./images.ts"), "send images");
+  return await encodeImages(images, refuse, fetchImage);
 }
 
 function imagesOf(messages: readonly (string | Message)[]): PlacedImage[] {

@@ -126,6 +126,11 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
     return this.#items.take();
   }
 
+  /** Whether this chunk is the last. */
+  isFinal(chunk: StreamingChunk): boolean {
+    return chunk.isFinal;
+  }
+
   /** Stops the server and lets go of the connection. Idempotent. */
   close(): void {
     this.#reader.close();

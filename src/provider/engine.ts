@@ -9,8 +9,8 @@ import { checkCompletionRequest } from "../api/chat_checks.ts";
 import { encodeCompletionRequest } from "../api/chat_request.ts";
 import { ChatStream } from "../api/chat_stream.ts";
 import type { FetchImage } from "../api/images.ts";
+import { importOnUse, snapshot } from "../api/schema_import.ts";
 import type { ThinkTags } from "../api/think_splitter.ts";
-import { quote } from "../core/fields.ts";
 import { checkCallOptions, checkName } from "../core/request_checks.ts";
 import type {
   CallOptions,
@@ -23,7 +23,6 @@ import type {
   ModelInfo,
 } from "../core/types.ts";
 import { LazyCompletionStream } from "./completion_stream.ts";
-import { checkEmbeddingRequest, embedInBatches } from "./embedding.ts";
 import type { AddressedRequest, ServerModels } from "./server_models.ts";
 
 /** A completion request, ready to be sent. */
@@ -123,23 +122,9 @@ export class Engine {
     input: EmbeddingRequest,
     options: CallOptions | undefined,
   ): Promise<EmbeddingResponse> {
-    const startedAt = performance.now();
-    const server = this.#server;
-    const refuse = server.refuse("embed");
-    const checked = checkCallOptions(options, refuse);
-    const request = checkEmbeddingRequest(input, refuse);
-    const model = request.model ?? await server.embeddingModel("embed", checked);
-    const action = `embed with model ${quote(model)}`;
-    const known = new Set<string>();
-    const onBatch = async (response: EmbeddingResponse, signal: AbortSignal): Promise<void> => {
-      // Every batch may be answered by another model; each is told once.
-      if (known.has(response.model)) return;
-      known.add(response.model);
-      const rest = { ...server.rest(checked, startedAt), signal };
-      await server.checkAnswer(action, model, response.model, rest, { response });
-    };
-    const batch = { transport: server.transport, model, action, options: checked, startedAt };
-    return await embedInBatches(request, batch, onBatch);
+    const given = snapshot(input);
+    const { embed } = await importOnUse(() => import("./embedding.ts"), "embed");
+    return await embed(this.#server, given, options);
   }
 
   /** As `ModelProvider.supportsModel`. */

@@ -5,6 +5,7 @@
  */
 
 import { checkCompletionRequest } from "../api/chat_checks.ts";
+import { importOnUse, snapshot } from "../api/schema_import.ts";
 import type { LMStudioProviderOptions, ResolvedCascade, ResolvedConfig } from "../core/config.ts";
 import { isServiceType } from "../core/discovery_options.ts";
 import { isProviderError } from "../core/errors.ts";
@@ -27,7 +28,6 @@ import { resolveWithSources } from "../platform/resolve_config.ts";
 import { readVariables } from "../platform/variables.ts";
 import { LazyCompletionStream } from "./completion_stream.ts";
 import { DIALECTS } from "./dialects.ts";
-import { checkEmbeddingRequest } from "./embedding.ts";
 import { Engine } from "./engine.ts";
 import { modelNotFound, type Silence } from "./model_not_found.ts";
 import { ServerModels } from "./server_models.ts";
@@ -201,10 +201,12 @@ export class LocalProvider implements ModelProvider {
   async embed(request: EmbeddingRequest, options?: CallOptions): Promise<EmbeddingResponse> {
     const refuse = this.#refuse("embed");
     const { signal } = checkCallOptions(options, refuse);
-    const { model = this.#config.embeddingModel } = checkEmbeddingRequest(request, refuse);
+    const given = snapshot(request);
+    const { checkEmbeddingRequest } = await importOnUse(() => import("./embedding.ts"), "embed");
+    const { model = this.#config.embeddingModel } = checkEmbeddingRequest(given, refuse);
     return await this.#run(
       { action: "embed", model, signal },
-      (engine) => engine.embed(request, options),
+      (engine) => engine.embed(given, options),
     );
   }
 

@@ -7,6 +7,7 @@
 
 import type { FetchImage } from "../api/images.ts";
 import { type Listing, ModelLister } from "../api/models.ts";
+import { importOnUse } from "../api/schema_import.ts";
 import { type ThinkTags, thinkTags } from "../api/think_splitter.ts";
 import {
   isSet,
@@ -21,7 +22,6 @@ import { findModel, isSameListedModel, isSameModel } from "../core/model_names.t
 import { refusal, type Refuse } from "../core/request_checks.ts";
 import type { CallOptions, ModelInfo, PartialAnswer, ReasoningTags } from "../core/types.ts";
 import { findElsewhere } from "../discovery/elsewhere.ts";
-import { fetchFile } from "../transport/fetch_file.ts";
 import { untilAborted } from "../transport/timers.ts";
 import { Transport } from "../transport/transport.ts";
 import { ModelCache } from "./model_cache.ts";
@@ -108,7 +108,11 @@ export class ServerModels {
       : Infinity;
     const { fetch } = this.config;
     const errand = { fetch, action, refuse: this.refuse(action), signal, timeoutMs };
-    return (url, path, failed) => fetchFile(url, path, errand, failed);
+    return async (url, path, failed) => {
+      const load = () => import("../transport/fetch_file.ts");
+      const { fetchFile } = await importOnUse(load, action);
+      return await fetchFile(url, path, errand, failed);
+    };
   }
 
   /** What the server has now. The array is the caller's. */

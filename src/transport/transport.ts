@@ -24,7 +24,6 @@ import {
   readWireError,
 } from "./error_mapping.ts";
 import { EventReader, streamTimeouts } from "./event_reader.ts";
-import { forward } from "./forward.ts";
 
 export type { ServerSettings, TransportRequest } from "./call.ts";
 
@@ -122,12 +121,13 @@ export class Transport {
    *
    * @param ownKeys what clients have as their keys from us.
    */
-  forward(
+  async forward(
     ownKeys: readonly string[],
     input: RequestInfo | URL,
     init?: RequestInit,
   ): Promise<Response> {
-    return forward(this.server, this.#origin, ownKeys, input, init);
+    const { forward } = await import("./forward.ts");
+    return await forward(this.server, this.#origin, ownKeys, input, init);
   }
 }
 
