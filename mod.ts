@@ -40,6 +40,7 @@ export type {
   ModelInfo,
   ModelProvider,
   PartialAnswer,
+  ReasoningTags,
   StreamingChunk,
   Usage,
 } from "./src/core/types.ts";

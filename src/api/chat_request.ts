@@ -89,12 +89,15 @@ async function encodeLazily(
 }
 
 function imagesOf(messages: readonly (string | Message)[]): PlacedImage[] {
-  return messages.flatMap((message, at) => {
-    if (typeof message === "string" || typeof message.content === "string") return [];
-    return (message.content ?? []).flatMap((part, index) =>
-      part.type === "image" ? [{ part, path: `messages[${at}].content[${index}].image` }] : []
-    );
-  });
+  const images: PlacedImage[] = [];
+  for (const [at, message] of messages.entries()) {
+    if (typeof message === "string" || !Array.isArray(message.content)) continue;
+    for (const [index, part] of message.content.entries()) {
+      if (part.type !== "image") continue;
+      images.push({ part, path: `messages[${at}].content[${index}].image` });
+    }
+  }
+  return images;
 }
 
 function encodeMessage(

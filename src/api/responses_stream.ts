@@ -188,6 +188,7 @@ export class ResponsesStream {
     }
     this.#isEmpty = false;
     if (isRecord(frame.response)) this.#takeSnapshot(frame.response);
+    if (typeof frame.delta === "string") this.#reader.countText(frame.delta.length);
     if (this.#output.feed(frame) || END_TYPES.has(type)) this.#markFirstToken();
     // As it came: what it holds is the server's to say, and types only describe it.
     this.#items.push(frame as unknown as ResponsesEvent);

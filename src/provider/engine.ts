@@ -10,6 +10,7 @@ import { encodeCompletionRequest } from "../api/chat_request.ts";
 import { ChatStream } from "../api/chat_stream.ts";
 import type { FetchImage } from "../api/images.ts";
 import { importOnUse, snapshot } from "../api/schema_import.ts";
+import type { ThinkTags } from "../api/think_splitter.ts";
 import { checkCallOptions, checkName } from "../core/request_checks.ts";
 import type {
   CallOptions,
@@ -29,6 +30,8 @@ export interface PreparedCompletion extends AddressedRequest {
   readonly options: CallOptions;
   /** When the call began. */
   readonly startedAt: number;
+  /** Tags of thoughts in the answer's text. */
+  readonly tags: ThinkTags;
 }
 
 /** Everything a provider does, but its name. */
@@ -87,26 +90,29 @@ export class Engine {
     const fetchImage = own.fetchImage ?? server.imageFetcher(action, checked, own.signal);
     const fields = await encodeCompletionRequest(request, refuse, fetchImage);
     const addressed = await server.withModel(action, request.model, fields, called);
-    return { ...addressed, options: called, startedAt };
+    const tags = server.thinkTags(request.reasoningTags);
+    return { ...addressed, options: called, startedAt, tags };
   }
 
   /** The whole answer to a request. */
   async answer(prepared: PreparedCompletion): Promise<CompletionResponse> {
-    const { model, body, action, options, startedAt } = prepared;
+    const { model, body, action, options, startedAt, tags } = prepared;
     const server = this.#server;
-    const response = await requestCompletion(server.transport, body, action, options, startedAt);
+    const { transport } = server;
+    const response = await requestCompletion(transport, body, action, options, startedAt, tags);
     const rest = server.rest(options, startedAt);
     await server.checkAnswer(action, model, response.model, rest, { response });
     return response;
   }
 
   /** The answer to a request as it is generated. Nothing is sent before its first pull. */
-  openStream({ model, body, action, options }: PreparedCompletion): ChatStream {
+  openStream({ model, body, action, options, tags }: PreparedCompletion): ChatStream {
     const server = this.#server;
     return new ChatStream(server.transport, {
       body,
       action,
       options,
+      tags,
       onModel: (answered, arrived) => server.checkAnswer(action, model, answered, options, arrived),
     });
   }

@@ -116,9 +116,10 @@ export class LMStudioProvider implements ModelProvider {
    * @throws {ConfigurationError} naming the option, variable or file, and the value.
    */
   constructor(options: LMStudioProviderOptions = {}) {
-    const { config, entries, unauthorizedHint } = resolveFor(options);
+    const cascade = resolveFor(options);
+    const { config, entries } = cascade;
     checkDiscovery(options.discovery);
-    this.#server = new ServerModels(config, LM_STUDIO, options.env, unauthorizedHint);
+    this.#server = new ServerModels(config, LM_STUDIO, options.env, cascade);
     this.#engine = new Engine(this.#server);
     this.models = new LazyModels(this.#server);
     this.chat = new LazyChat(this.#server);

@@ -401,13 +401,14 @@ export class LocalProvider implements ModelProvider {
     const key = `${type} ${endpoint}`;
     const known = this.#engines.get(key);
     if (known !== undefined) return known;
-    const { config, unauthorizedHint } = resolveAt(endpoint, this.#cascade);
+    const cascade = resolveAt(endpoint, this.#cascade);
+    const { config, entries } = cascade;
     // Token and headers were given for LM Studio: another server must not see them.
     const { apiToken: _, ...shared } = config;
     const engine = new Engine(
       type === "lmstudio"
-        ? new ServerModels(config, DIALECTS.lmstudio, this.#env, unauthorizedHint)
-        : new ServerModels({ ...shared, headers: {} }, DIALECTS[type], this.#env),
+        ? new ServerModels(config, DIALECTS.lmstudio, this.#env, cascade)
+        : new ServerModels({ ...shared, headers: {} }, DIALECTS[type], this.#env, { entries }),
     );
     this.#engines.set(key, engine);
     return engine;

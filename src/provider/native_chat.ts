@@ -8,6 +8,7 @@ import { importChatSchemas, requestChat } from "../api/native_chat.ts";
 import { checkChatRequest } from "../api/native_chat_checks.ts";
 import { encodeChatRequest } from "../api/native_chat_request.ts";
 import { NativeChatStream } from "../api/native_chat_stream.ts";
+import type { ThinkTags } from "../api/think_splitter.ts";
 import type { ChatRequest, ChatResponse } from "../core/native_chat.ts";
 import { checkCallOptions } from "../core/request_checks.ts";
 import type { CallOptions } from "../core/types.ts";
@@ -20,8 +21,8 @@ export async function sendChat(
   options: CallOptions | undefined,
 ): Promise<ChatResponse> {
   const startedAt = performance.now();
-  const { checked, body, action } = await encode(server, "chat", request, options);
-  const answer = await requestChat(server.transport, body, action, checked, startedAt);
+  const { checked, body, action, tags } = await encode(server, "chat", request, options);
+  const answer = await requestChat(server.transport, body, action, checked, startedAt, tags);
   if (answer.stats.modelLoadMs !== undefined) server.forget();
   return answer;
 }
@@ -34,11 +35,12 @@ export async function openChatStream(
   options: CallOptions | undefined,
   signal: AbortSignal,
 ): Promise<NativeChatStream> {
-  const { checked, body, action } = await encode(server, verb, request, options, signal);
+  const { checked, body, action, tags } = await encode(server, verb, request, options, signal);
   return new NativeChatStream(server.transport, {
     body,
     action,
     options: checked,
+    tags,
     onModelLoad: () => server.forget(),
   });
 }
@@ -50,7 +52,7 @@ async function encode(
   input: unknown,
   options: unknown,
   signal?: AbortSignal,
-): Promise<{ checked: CallOptions; body: Record<string, unknown>; action: string }> {
+): Promise<EncodedChat> {
   const refuse = server.refuse(verb);
   const checked = checkCallOptions(options, refuse);
   const request = checkChatRequest(input, refuse);
@@ -59,5 +61,13 @@ async function encode(
   const fields = await encodeChatRequest(request, refuse, fetchImage);
   await importChatSchemas(verb);
   const { body, action } = await server.withModel(verb, request.model, fields, own);
-  return { checked: own, body, action };
+  return { checked: own, body, action, tags: server.thinkTags(request.reasoningTags) };
+}
+
+/** A request, ready to be sent. */
+interface EncodedChat {
+  readonly checked: CallOptions;
+  readonly body: Record<string, unknown>;
+  readonly action: string;
+  readonly tags: ThinkTags;
 }

@@ -8,12 +8,19 @@
 import type { FetchImage } from "../api/images.ts";
 import { type Listing, ModelLister } from "../api/models.ts";
 import { importOnUse } from "../api/schema_import.ts";
-import type { ModelSubstitution, OnModelSubstituted, ResolvedConfig } from "../core/config.ts";
+import { type ThinkTags, thinkTags } from "../api/think_splitter.ts";
+import {
+  isSet,
+  type ModelSubstitution,
+  type OnModelSubstituted,
+  type ResolvedCascade,
+  type ResolvedConfig,
+} from "../core/config.ts";
 import { isProviderError, ModelNotAvailableError, SerializationError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import { findModel, isSameListedModel, isSameModel } from "../core/model_names.ts";
 import { refusal, type Refuse } from "../core/request_checks.ts";
-import type { CallOptions, ModelInfo, PartialAnswer } from "../core/types.ts";
+import type { CallOptions, ModelInfo, PartialAnswer, ReasoningTags } from "../core/types.ts";
 import { untilAborted } from "../transport/timers.ts";
 import { Transport } from "../transport/transport.ts";
 import { ModelCache } from "./model_cache.ts";
@@ -60,7 +67,7 @@ export class ServerModels {
     config: ResolvedConfig,
     dialect: Dialect,
     env: Readonly<Record<string, string | undefined>> | undefined,
-    unauthorizedHint?: string,
+    cascade: Pick<ResolvedCascade, "entries" | "unauthorizedHint">,
   ) {
     this.config = config;
     this.service = dialect.service;
@@ -74,7 +81,14 @@ export class ServerModels {
           () => undefined,
         )
       : undefined;
-    this.transport = new Transport({ ...config, service, env, unauthorizedHint, lookElsewhere });
+    this.transport = new Transport({
+      ...config,
+      isIdleTimeoutDefault: !isSet(cascade, "idleTimeoutMs"),
+      service,
+      env,
+      unauthorizedHint: cascade.unauthorizedHint,
+      lookElsewhere,
+    });
     this.#lister = new ModelLister(this.transport, dialect.listings, dialect.provider);
     this.#cache = new ModelCache((options) => this.#lister.list(options));
   }
@@ -82,6 +96,11 @@ export class ServerModels {
   /** Makes the errors of one kind of call; `action` completes "Cannot …". */
   refuse(action: string): Refuse {
     return refusal(action, this.service);
+  }
+
+  /** The tags that the text of an answer is searched for. @param own of the request, in place of the configured ones. */
+  thinkTags(own: readonly ReasoningTags[] | undefined): ThinkTags {
+    return thinkTags(own ?? this.config.reasoningTags);
   }
 
   /** Fetches the images of one call. @param streamSignal of a stream, in place of the caller's. */

@@ -31,6 +31,8 @@ const OPTIONS: Fields<FakeLMStudioOptions> = {
   firstTokenMs: true,
   tokenMs: true,
   streamHeaders: true,
+  streamCalls: true,
+  streamFinish: true,
   reasoningField: true,
   callArguments: true,
   substitution: true,
@@ -128,6 +130,8 @@ const AMOUNTS = [
 ];
 const CHOICES: Readonly<Record<string, readonly string[]>> = {
   streamHeaders: ["at-once", "at-first-token"],
+  streamCalls: ["in-pieces", "whole", "under-one-index"],
+  streamFinish: ["at-end", "beside-pieces"],
   reasoningField: ["reasoning_content", "reasoning", "think-tags"],
   callArguments: ["everywhere", "done-only", "deltas-only"],
   at: ["headers", "start", "body", "finish", "end"],
