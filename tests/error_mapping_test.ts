@@ -609,6 +609,9 @@ Deno.test("wordings of one kind have one meaning, whatever engine, version or ca
       "ValueError: VISION ADD-ON IS NOT LOADED, but images were provided",
       "The vision adapter was not found for this model",
       "qwen3 is not a vision model",
+      "this model is missing data required for image input",
+      "Model does not support multimodal input",
+      "The model is not multimodal and cannot process images",
     ]],
     ["unsupported_content", "PNG or JPEG", [
       "Invalid image detected at index 12",
@@ -623,6 +626,9 @@ Deno.test("wordings of one kind have one meaning, whatever engine, version or ca
       "Error in iterating prediction stream: NotImplementedError: Unsupported JSON schema",
       "Failed to convert JSON schema to a grammar",
       "Invalid schema for response_format 'answer'",
+      "Error in iterating prediction stream: ValueError: 'properties' must be an object",
+      "ValueError: 'maxLength' must be an integer",
+      "parse: error parsing grammar: unknown escape at \\d",
     ]],
     ["model_loading", "Wait", [
       "Loading the model, 40 %",
@@ -642,6 +648,7 @@ Deno.test("wordings of one kind have one meaning, whatever engine, version or ca
       'Error: Failed to load "qwen/qwen3-8b": the load was canceled',
       "Model loading was cancelled",
       "Loading of qwen/qwen3-8b has been canceled",
+      "The operation was canceled while loading the model",
     ]],
     ["model_not_found", "listModels()", [
       "cannot find model 'x/y'",
@@ -649,6 +656,8 @@ Deno.test("wordings of one kind have one meaning, whatever engine, version or ca
       "The model \`x/y\` does not exist",
       "Model with id x/y doesn't exist.",
       "No such model: x",
+      "Unknown model: x",
+      "No model found with key x/y",
     ]],
     ["invalid_request", "mcp.json", [
       "URL resolves to a non-public address.",
@@ -657,11 +666,16 @@ Deno.test("wordings of one kind have one meaning, whatever engine, version or ca
     ]],
     ["invalid_request", "mcp/<name>", [
       "Cannot find plugin 'mcp/files'",
+      "Could not find plugin with identifier 'mcp/files'",
       "Invalid plugin identifier: files",
       "Plugin with identifier 'a/b' is not installed",
       "The plugin 'a/b' does not exist",
     ]],
     ["invalid_tool_schema", "parameters", ["Invalid schema for function 'get_weather'"]],
+    ["invalid_request", "template", [
+      "Unable to generate parser for this template. Automatic parser generation failed: \n" +
+      "While executing CallExpression at line 163, column 57 in source",
+    ]],
   ];
   for (const [code, hint, texts] of kinds) {
     for (const text of texts) {
@@ -694,6 +708,15 @@ Deno.test("words that only resemble those mean what they say", () => {
   // What a tool server said to a plugin is not what LM Studio says.
   const quoted = { type: "mcp_connection_error", message: "MCP server 'a' said: model not found" };
   assertEquals(errorFromWire(quoted, 400, context()).code, "server_error");
+  // The field is that of the tools, but no schema of theirs is wrong.
+  const remote = {
+    type: "external_connector_error",
+    code: "http_error",
+    param: "tools",
+    message: "Error retrieving tool list from MCP server: 'files'.",
+  };
+  const failed = errorFromWire(remote, 400, context());
+  assertEquals([failed.code, failed.retriable], ["server_error", true]);
 });
 
 Deno.test("a schema that is refused is that of the tools where the request has no other", () => {
@@ -723,6 +746,8 @@ Deno.test("the field that a server names is in the message, once", () => {
       assertEquals(shown.slice(0, state.length), state);
     }
   }
+  const wordless = respond(400, '{"error":{"type":"invalid_request","param":"top_k"}}');
+  assertStringIncludes(stateOf(wordless), "400 Bad Request (invalid_request, top_k)");
   const secret = readWireError({ error: { message: "No.", param: "sk-lm-abcd1234:efgh" } });
   assert(!errorFromWire(secret!, 400, context()).message.includes("efgh"));
 });
@@ -977,6 +1002,10 @@ Deno.test("the proxy hint is for gateway failures and foreign bodies, not for th
     }
   }
   assert(!respond(500, "", { proxyHint }).hint.includes("NO_PROXY"));
+  // vLLM's shape.
+  const vllm = '{"object":"error","message":"odd","type":"InternalServerError","code":502}';
+  assert(!respond(502, vllm, { proxyHint }).hint.includes("NO_PROXY"));
+  assert(!respond(503, vllm).hint.includes("between"));
 });
 
 Deno.test("what comes from something between is told as that", () => {

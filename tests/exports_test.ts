@@ -101,6 +101,7 @@ const EXPORTS: Record<string, Names> = {
       "OpenAICompatibleProviderOptions",
       "PartialAnswer",
       "ProviderErrorOptions",
+      "ReasoningTags",
       "ResolvedConfig",
       "ResponsesAnnotationEvent",
       "ResponsesAnswer",

@@ -49,7 +49,7 @@ async function sent(
   const puppet = new Puppet();
   const { fetch } = openAI({ ...options, fetch: puppet.fetch });
   const pending = fetch(input, init);
-  while (puppet.calls.length === 0) await Promise.resolve();
+  while (puppet.calls.length === 0) await new Promise((resolve) => setTimeout(resolve));
   const { url, init: seen } = puppet.last;
   puppet.last.respond();
   puppet.last.end();
@@ -185,7 +185,7 @@ Deno.test("forward: a key in the query is sent, and shown nowhere", async () => 
   const puppet = new Puppet();
   const { fetch } = openAI({ fetch: puppet.fetch });
   const failed = rejection(fetch(`${CHAT}?key=secret-1#secret-2`, post({})));
-  while (puppet.calls.length === 0) await Promise.resolve();
+  while (puppet.calls.length === 0) await new Promise((resolve) => setTimeout(resolve));
   assertEquals(puppet.last.url, `${CHAT}?key=secret-1`);
   puppet.last.fail(new TypeError("fetch failed"));
   const error = await failed;
@@ -595,7 +595,7 @@ Deno.test("forward: an abort rejects with the caller's reason, before and within
       const count = puppet.calls.length;
       const pending = fetch(CHAT, { ...post({}), signal: controller.signal });
       const outcome = rejection(pending.then((response) => response.text()));
-      while (puppet.calls.length === count) await Promise.resolve();
+      while (puppet.calls.length === count) await new Promise((resolve) => setTimeout(resolve));
       if (isWithin) {
         puppet.last.respond(200, { "content-type": type });
         puppet.last.send(token("Hi"));
@@ -614,7 +614,7 @@ Deno.test("forward: a body that is let go of stops the server", async () => {
     const puppet = new Puppet();
     const { fetch } = openAI({ fetch: puppet.fetch });
     const pending = fetch(CHAT, post({}));
-    while (puppet.calls.length === 0) await Promise.resolve();
+    while (puppet.calls.length === 0) await new Promise((resolve) => setTimeout(resolve));
     puppet.last.respond(200, { "content-type": type });
     await (await pending).body!.cancel();
     assert(puppet.last.isCancelled);
@@ -627,7 +627,7 @@ Deno.test("forward: a broken connection rejects, or breaks the body", async () =
     const puppet = new Puppet();
     const { fetch } = openAI({ fetch: puppet.fetch });
     const pending = fetch(CHAT, post({}));
-    while (puppet.calls.length === 0) await Promise.resolve();
+    while (puppet.calls.length === 0) await new Promise((resolve) => setTimeout(resolve));
     puppet.last.respond(200, { "content-type": type });
     puppet.last.fail(new TypeError("terminated"));
     const error = await rejection(pending.then((response) => response.text()));
@@ -658,7 +658,7 @@ Deno.test("forward: two at a time do not know of each other", async () => {
   const controller = new AbortController();
   const first = rejection(fetch(CHAT, { ...post({}), signal: controller.signal }));
   const second = fetch(CHAT, post({}));
-  while (puppet.calls.length < 2) await Promise.resolve();
+  while (puppet.calls.length < 2) await new Promise((resolve) => setTimeout(resolve));
   controller.abort();
   await first;
   puppet.last.respond();

@@ -329,6 +329,7 @@ Deno.test("responses.create: what an answer says", async () => {
     completionTokens: 1,
     totalTokens: 15,
     reasoningTokens: 0,
+    cachedTokens: 0,
   });
   assertEquals([text.stats.source, text.output[0]?.type], ["measured", "message"]);
   assertEquals(text.raw, JSON.parse(fixture("responses/text.json")));
@@ -906,6 +907,65 @@ Deno.test("responses.stream: what is no less replaces what had come", async () =
   assertEquals((await see(provider(events(CREATED + frames("{}") + other)))).answer?.toolCalls, [
     { id: "call_2", name: "sub", arguments: "{}" },
   ]);
+});
+
+Deno.test("responses.stream: a call that the last event leaves out is not lost, nor one of which no item came", async () => {
+  const done = (n: number, more: Record<string, unknown> = {}) =>
+    argumentsEvent("done", { item_id: `fc_${n}`, arguments: `{"a":${n}}`, ...more });
+  const both = added(0, callItem(1, "")) + done(1) + added(1, callItem(2, "")) + done(2);
+  const message = { type: "message", id: "msg_1", role: "assistant", content: "Adding." };
+  const cases: [frames: string, calls: string[], types: string[]][] = [
+    [
+      both + completed([callItem(1, "{}")]),
+      ["call_1", "call_2"],
+      ["function_call", "function_call"],
+    ],
+    [
+      both + completed([message]),
+      ["call_1", "call_2"],
+      ["message", "function_call", "function_call"],
+    ],
+    [done(1, { name: "add" }) + COMPLETED, ["fc_1"], ["function_call"]],
+    [done(1, { name: "add" }) + completed([message]), ["fc_1"], ["message", "function_call"]],
+  ];
+  for (const [frames, calls, types] of cases) {
+    const { answer } = await see(provider(events(CREATED + frames)));
+    assertEquals(answer?.toolCalls.map(({ id }) => id), calls);
+    assertEquals(answer?.output.map(({ type }) => type), types);
+    // What is sent back has each call by the id that its result names.
+    const sentBack = answer?.output.filter(({ type }) => type === "function_call");
+    assertEquals(sentBack?.map((item) => [item.call_id, item.arguments]), [
+      [calls[0], '{"a":1}'],
+      ...(calls.length > 1 ? [[calls[1], '{"a":2}']] : []),
+    ]);
+  }
+});
+
+Deno.test("responses.stream: text and thoughts that came are in the output, where the items are empty", async () => {
+  const thought = { type: "reasoning", id: "rs_1", summary: [], content: [] };
+  const message = { type: "message", id: "msg_1", role: "assistant", content: [] };
+  const frames = frame({
+    type: "response.reasoning_text.delta",
+    item_id: "rs_1",
+    output_index: 0,
+    content_index: 0,
+    delta: "Hm.",
+  }) + added(0, thought, "done") + frame({
+    type: "response.output_text.done",
+    item_id: "msg_1",
+    output_index: 1,
+    content_index: 0,
+    text: "41",
+  }) + added(1, message, "done");
+  for (const end of [completed([thought, message]), completed([]), COMPLETED]) {
+    const { answer } = await see(provider(events(CREATED + frames + end)));
+    assertEquals([answer?.text, answer?.reasoning], ["41", "Hm."]);
+    const { input } = await sent({ input: ["A prime?", ...answer!.output] });
+    assertEquals((input as unknown[]).slice(1), [
+      { ...thought, content: [{ type: "reasoning_text", text: "Hm." }] },
+      { ...message, content: [{ type: "output_text", text: "41", annotations: [] }] },
+    ]);
+  }
 });
 
 Deno.test("responses.stream: a call of an MCP server keeps its arguments in output", async () => {

@@ -168,29 +168,49 @@ export class OutputAssembler {
         toolCall,
       };
     }));
-    return completeParts(readOutput(this.#completed(itemsOf(output))), streamed);
+    const items = itemsOf(output);
+    return items.length === 0
+      ? streamed
+      : completeParts(readOutput(this.#completed(items)), streamed);
   }
 
   /**
-   * The items as the last event has them, with the arguments that had come before it; where it has none, those
-   * that the server gave as they came.
+   * The items as the last event has them, with what had come before it and it does not repeat; where it has none,
+   * those that the server gave as they came, and every call, which must be there to be answered.
    */
   items(output: unknown): ResponsesOutputItem[] {
     const items = itemsOf(output);
     if (items.length > 0) return this.#completed(items);
-    return this.#slots.filter(({ isGiven }) => isGiven).map(itemOf).filter(isItem);
+    return this.#slots.filter((slot) => slot.isGiven || isAnswerable(slot)).map(itemOf).filter(
+      isItem,
+    );
   }
 
-  /** Each call with its arguments: a last event was seen to say `{}` where they had been streamed. */
+  /**
+   * Each call with its arguments, and each text: a last event was seen to say `{}` where they had been streamed. A
+   * call that it leaves out stands at the end.
+   */
   #completed(items: readonly ResponsesOutputItem[]): ResponsesOutputItem[] {
-    return items.map((item, index) => {
-      const slot = isCall(item) ? this.#find({ output_index: index, item }, item.type) : undefined;
-      if (slot === undefined) return item;
-      const told = withHead(item, slot.item);
+    const repeated = new Set<Slot>();
+    let isKnown = true;
+    const completed = items.map((item, index) => {
+      const slot = this.#find({ output_index: index, item }, item.type);
+      if (!isCall(item)) return slot === undefined ? item : withText(item, slot);
+      const told = slot === undefined ? item : withHead(item, slot.item);
       // Found by its place alone it is another call where even the name is another.
-      if (textOf(slot.item.name) !== "" && told.name !== slot.item.name) return item;
+      if (
+        slot === undefined || (textOf(slot.item.name) !== "" && told.name !== slot.item.name)
+      ) {
+        isKnown = false;
+        return item;
+      }
+      repeated.add(slot);
       return withArguments(told, laterArguments(argumentsSoFar(slot), argumentsOf(item.arguments)));
     });
+    // One that is not known may be one of those that were streamed, under another id.
+    if (!isKnown) return completed;
+    const missing = this.#slots.filter((slot) => isAnswerable(slot) && !repeated.has(slot));
+    return [...completed, ...missing.map(itemOf).filter(isItem)];
   }
 
   #takeItem(event: Readonly<Record<string, unknown>>): boolean {
@@ -305,8 +325,30 @@ function isEmpty(text: string): boolean {
   return /^\s*(?:\{\s*\}|null)?\s*$/.test(text);
 }
 
+/** Whether it is a call that the caller has to answer. */
+function isAnswerable({ item }: Slot): boolean {
+  return item.type === "function_call" && textOf(item.name) !== "";
+}
+
 function itemOf(slot: Slot): Readonly<Record<string, unknown>> {
-  return isCall(slot.item) ? withArguments(slot.item, argumentsSoFar(slot)) : slot.item;
+  const { item } = slot;
+  if (!isCall(item)) return withText(item, slot);
+  // What is told of it in `toolCalls`, where the server gives no other: its result must find it.
+  const told = isAnswerable(slot) ? withHead(item, { call_id: item.id }) : item;
+  return withArguments(told, argumentsSoFar(slot));
+}
+
+/** The item, with what was streamed of it where it has nothing. */
+function withText<T extends Readonly<Record<string, unknown>>>(item: T, slot: Slot): T {
+  const { text, reasoning } = readItem(item);
+  const isMessage = item.type === "message";
+  const streamed = isMessage ? slot.text : slot.reasoning;
+  const all = [...streamed.values()].join("");
+  if (all === "" || text !== "" || reasoning !== "") return item;
+  const part = isMessage
+    ? { type: "output_text", text: all, annotations: [] }
+    : { type: "reasoning_text", text: all };
+  return { ...item, content: [part] };
 }
 
 function withArguments<T extends Readonly<Record<string, unknown>>>(item: T, text: string): T {

@@ -96,6 +96,14 @@ export class ResponsesStream {
     return this.#items.take();
   }
 
+  /** Whether the answer is whole with this event: after one that failed comes the error. */
+  isFinal(event: ResponsesEvent): boolean {
+    if (event.type !== "response.completed" && event.type !== "response.incomplete") return false;
+    // Typed as what is documented; what came may lack it.
+    const response: { readonly status?: unknown } | undefined = event.response;
+    return response?.status !== "failed";
+  }
+
   /** Stops the server and lets go of the connection. Idempotent. */
   close(): void {
     this.#reader.close();
@@ -180,6 +188,7 @@ export class ResponsesStream {
     }
     this.#isEmpty = false;
     if (isRecord(frame.response)) this.#takeSnapshot(frame.response);
+    if (typeof frame.delta === "string") this.#reader.countText(frame.delta.length);
     if (this.#output.feed(frame) || END_TYPES.has(type)) this.#markFirstToken();
     // As it came: what it holds is the server's to say, and types only describe it.
     this.#items.push(frame as unknown as ResponsesEvent);

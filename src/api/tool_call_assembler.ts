@@ -10,16 +10,18 @@ import { isRecord } from "../core/request_checks.ts";
 import type { ToolCall, ToolCallDelta } from "../core/messages.ts";
 
 interface Slot {
-  /** What the wire calls it. */
-  readonly wireIndex: number | undefined;
   id: string;
   name: string;
   arguments: string;
+  readonly object: ObjectScanner;
 }
 
 /** The calls of one answer. */
 export class ToolCallAssembler {
   readonly #slots: Slot[] = [];
+  /** Numbers of the slots by what the wire calls them: searching would take the square of their number. */
+  readonly #lastOfIndex = new Map<unknown, number>();
+  readonly #byId = new Map<unknown, Map<string, number>>();
 
   /** Takes the `tool_calls` of a delta; gives the repaired pieces, none where they say nothing. */
   feed(wireCalls: unknown): ToolCallDelta[] {
@@ -33,7 +35,7 @@ export class ToolCallAssembler {
     this.feed(wireCalls.map((call, index) => isRecord(call) ? { ...call, index } : call));
   }
 
-  /** The calls so far. A call that has neither a name nor arguments is none. */
+  /** The calls so far. An entry with neither a name nor arguments is left out. */
   calls(): ToolCall[] {
     return this.#slots.flatMap((slot, index) =>
       slot.name === "" && slot.arguments === ""
@@ -49,40 +51,105 @@ export class ToolCallAssembler {
     const text = argumentsText(wireFunction.arguments);
     // Such a piece must not take up a number.
     if (id === "" && name === "" && text === "") return [];
-    const [index, slot] = this.#slot(wireCall.index, id);
+    const wireIndex = typeof wireCall.index === "number" ? wireCall.index : undefined;
+    const index = this.#find(wireIndex, { id, name, text }) ?? this.#add(wireIndex);
+    const slot = this.#slots[index]!;
     const delta: ToolCallDelta = { index };
-    if (slot.id === "" && id !== "") slot.id = delta.id = id;
+    if (slot.id === "" && id !== "") {
+      slot.id = delta.id = id;
+      const ids = this.#byId.get(wireIndex) ?? new Map<string, number>();
+      this.#byId.set(wireIndex, ids.set(id, index));
+    }
     if (slot.name === "" && name !== "") slot.name = delta.name = name;
     if (text !== "") {
       slot.arguments += text;
+      slot.object.feed(text);
       delta.arguments = text;
     }
     return Object.keys(delta).length > 1 ? [delta] : [];
   }
 
-  /** The call this piece belongs to. Our own index has no gaps, whatever the wire's has. */
-  #slot(wireIndex: unknown, id: string): readonly [number, Slot] {
-    const isSameIndex = (slot: Slot): boolean =>
-      typeof wireIndex !== "number" || slot.wireIndex === wireIndex;
-    const byId = id === ""
-      ? -1
-      : this.#slots.findIndex((slot) => slot.id === id && isSameIndex(slot));
-    // Without a number and an id it goes on with the last call.
-    const isNew = typeof wireIndex !== "number" && id !== "";
-    const known = byId !== -1 || isNew ? byId : this.#slots.findLastIndex(isSameIndex);
-    const slot = this.#slots[known];
-    // Servers that number every call 0 tell them apart by id.
-    if (slot !== undefined && (id === "" || slot.id === "" || slot.id === id)) return [known, slot];
-    const added: Slot = {
-      wireIndex: typeof wireIndex === "number" ? wireIndex : undefined,
+  /** The call that a piece continues. Our own index has no gaps, whatever the wire's has. */
+  #find(
+    wireIndex: number | undefined,
+    { id, name, text }: { id: string; name: string; text: string },
+  ): number | undefined {
+    const known = id === "" ? undefined : this.#byId.get(wireIndex)?.get(id);
+    if (known !== undefined) {
+      // One id for all of them tells none apart.
+      return this.#slots[known]?.object.isWhole && beginsObject(text) ? undefined : known;
+    }
+    // Without a number it goes on with the last call.
+    const last = wireIndex === undefined
+      ? this.#slots.length - 1
+      : this.#lastOfIndex.get(wireIndex) ?? -1;
+    const slot = this.#slots[last];
+    if (slot === undefined) return undefined;
+    if (slot.object.isWhole) {
+      // Servers number several calls 0 and give them no ids: what follows a whole object is the next call.
+      return name !== "" || beginsObject(text) || (id !== "" && slot.id !== "") ? undefined : last;
+    }
+    if (name !== "" && slot.name !== "" && name !== slot.name) return undefined;
+    // An id of its own makes a call, but not in the middle of another's arguments: some give each piece one.
+    return id === "" || slot.id === "" || name === "" ? last : undefined;
+  }
+
+  #add(wireIndex: number | undefined): number {
+    const index = this.#slots.push({
       id: "",
       name: "",
       arguments: "",
-    };
-    this.#slots.push(added);
-    return [this.#slots.length - 1, added];
+      object: new ObjectScanner(),
+    }) - 1;
+    if (wireIndex !== undefined) this.#lastOfIndex.set(wireIndex, index);
+    return index;
   }
 }
+
+function beginsObject(text: string): boolean {
+  return text.trimStart().startsWith("{");
+}
+
+/** Tells when a JSON object that arrives in pieces is whole; looks at each character once. */
+class ObjectScanner {
+  #depth = 0;
+  #isInText = false;
+  #isEscaped = false;
+  #state: "start" | "open" | "whole" | "other" = "start";
+
+  /** Whether the object has been closed. */
+  get isWhole(): boolean {
+    return this.#state === "whole";
+  }
+
+  /** Looks at the next piece. */
+  feed(piece: string): void {
+    for (let at = 0; at < piece.length && this.#state !== "other"; at++) {
+      const code = piece.charCodeAt(at);
+      if (this.#state === "open") this.#step(code);
+      else if (this.#state === "start" && code === OPEN_BRACE) {
+        this.#state = "open";
+        this.#depth = 1;
+      } else if (!BLANKS.has(code)) this.#state = "other";
+    }
+  }
+
+  #step(code: number): void {
+    if (this.#isEscaped) this.#isEscaped = false;
+    else if (this.#isInText) {
+      if (code === BACKSLASH) this.#isEscaped = true;
+      else if (code === QUOTE) this.#isInText = false;
+    } else if (code === QUOTE) this.#isInText = true;
+    else if (code === OPEN_BRACE) this.#depth++;
+    else if (code === CLOSE_BRACE && --this.#depth === 0) this.#state = "whole";
+  }
+}
+
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const BLANKS: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0d]);
 
 /** Some servers send the arguments as an object. */
 function argumentsText(value: unknown): string {

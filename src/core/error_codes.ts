@@ -223,7 +223,8 @@ export const ERROR_CODES: Readonly<Record<KnownCode, CodeEntry>> = {
   timeout_idle: {
     kind: "timeout",
     retriable: true,
-    hint: "Raise `idleTimeoutMs` if the model is slow; the server may be stuck.",
+    hint:
+      "Raise `idleTimeoutMs` if the model is slow, or writes a long tool call, which is sent when it is whole; the server may be stuck.",
   },
   timeout_total: {
     kind: "timeout",

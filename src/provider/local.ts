@@ -5,6 +5,7 @@
  */
 
 import { checkCompletionRequest } from "../api/chat_checks.ts";
+import { importOnUse, snapshot } from "../api/schema_import.ts";
 import type { LMStudioProviderOptions, ResolvedCascade, ResolvedConfig } from "../core/config.ts";
 import { isServiceType } from "../core/discovery_options.ts";
 import { isProviderError } from "../core/errors.ts";
@@ -27,7 +28,6 @@ import { resolveWithSources } from "../platform/resolve_config.ts";
 import { readVariables } from "../platform/variables.ts";
 import { LazyCompletionStream } from "./completion_stream.ts";
 import { DIALECTS } from "./dialects.ts";
-import { checkEmbeddingRequest } from "./embedding.ts";
 import { Engine } from "./engine.ts";
 import { modelNotFound, type Silence } from "./model_not_found.ts";
 import { ServerModels } from "./server_models.ts";
@@ -201,10 +201,12 @@ export class LocalProvider implements ModelProvider {
   async embed(request: EmbeddingRequest, options?: CallOptions): Promise<EmbeddingResponse> {
     const refuse = this.#refuse("embed");
     const { signal } = checkCallOptions(options, refuse);
-    const { model = this.#config.embeddingModel } = checkEmbeddingRequest(request, refuse);
+    const given = snapshot(request);
+    const { checkEmbeddingRequest } = await importOnUse(() => import("./embedding.ts"), "embed");
+    const { model = this.#config.embeddingModel } = checkEmbeddingRequest(given, refuse);
     return await this.#run(
       { action: "embed", model, signal },
-      (engine) => engine.embed(request, options),
+      (engine) => engine.embed(given, options),
     );
   }
 
@@ -401,13 +403,14 @@ export class LocalProvider implements ModelProvider {
     const key = `${type} ${endpoint}`;
     const known = this.#engines.get(key);
     if (known !== undefined) return known;
-    const { config, unauthorizedHint } = resolveAt(endpoint, this.#cascade);
+    const cascade = resolveAt(endpoint, this.#cascade);
+    const { config, entries } = cascade;
     // Token and headers were given for LM Studio: another server must not see them.
     const { apiToken: _, ...shared } = config;
     const engine = new Engine(
       type === "lmstudio"
-        ? new ServerModels(config, DIALECTS.lmstudio, this.#env, unauthorizedHint)
-        : new ServerModels({ ...shared, headers: {} }, DIALECTS[type], this.#env),
+        ? new ServerModels(config, DIALECTS.lmstudio, this.#env, cascade)
+        : new ServerModels({ ...shared, headers: {} }, DIALECTS[type], this.#env, { entries }),
     );
     this.#engines.set(key, engine);
     return engine;

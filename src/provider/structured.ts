@@ -68,9 +68,11 @@ export async function completeObject<Schema extends StandardSchema | JsonSchema>
     fields,
     checked,
   );
+  const tags = server.thinkTags(request.reasoningTags);
   let body = first;
   for (let repairs = 0;; repairs++) {
-    const response = await requestCompletion(server.transport, body, action, checked, startedAt);
+    const { transport } = server;
+    const response = await requestCompletion(transport, body, action, checked, startedAt, tags);
     const rest = server.rest(checked, startedAt);
     await server.checkAnswer(action, model, response.model, rest, { response });
     const verdict = await untilAborted(judge(response, schema, request), checked.signal);

@@ -33,6 +33,8 @@ const OPTIONS: Fields<FakeLMStudioOptions> = {
   firstTokenMs: true,
   tokenMs: true,
   streamHeaders: true,
+  streamCalls: true,
+  streamFinish: true,
   reasoningField: true,
   callArguments: true,
   substitution: true,
@@ -143,6 +145,8 @@ const AMOUNTS = [
 const CHOICES: Readonly<Record<string, readonly string[]>> = {
   listing: ["lmstudio", "llama.cpp", "vllm"],
   streamHeaders: ["at-once", "at-first-token"],
+  streamCalls: ["in-pieces", "whole", "under-one-index"],
+  streamFinish: ["at-end", "beside-pieces"],
   reasoningField: ["reasoning_content", "reasoning", "think-tags"],
   callArguments: ["everywhere", "done-only", "deltas-only"],
   at: ["headers", "start", "body", "finish", "end"],

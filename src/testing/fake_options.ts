@@ -56,6 +56,18 @@ export interface FakeLMStudioOptions {
    * @default {"at-once"}
    */
   streamHeaders?: "at-once" | "at-first-token" | undefined;
+  /**
+   * How a streamed answer gives its tool calls. `"whole"`: each in one piece, after silence for as long as it takes to
+   * write it, as newer versions do with some models; in the native chat the silence is before
+   * `tool_call.arguments`. `"under-one-index"`: all with the index 0 and without ids, as other servers do.
+   * @default {"in-pieces", before 0.3.17 whole}
+   */
+  streamCalls?: "in-pieces" | "whole" | "under-one-index" | undefined;
+  /**
+   * Where a streamed completion says why it stops. `"beside-pieces"`: beside each piece as well, as other servers do.
+   * @default {"at-end"}
+   */
+  streamFinish?: "at-end" | "beside-pieces" | undefined;
   /** Where reasoning is put. Before 0.3.9 always `"think-tags"`. @default {"reasoning_content"} */
   reasoningField?: "reasoning_content" | "reasoning" | "think-tags" | undefined;
   /**

@@ -266,7 +266,7 @@ function withParam(text: string, param: string | undefined): string {
 }
 
 function wordlessState(
-  { type, code }: WireError,
+  { type, code, param }: WireError,
   { status, body }: Answer,
   said: string,
   context: ErrorContext,
@@ -277,7 +277,8 @@ function wordlessState(
   if (body?.kind === "page") return `${line} with an HTML page`;
   if (body?.kind === "empty") return `${line} with an empty body`;
   if (said !== "") return line.endsWith(` ${said}`) ? line : `${line}: ${said}`;
-  const identifier = shorten(type ?? code ?? "", context);
+  const named = [type ?? code, param].filter((name) => name !== undefined);
+  const identifier = shorten(named.join(", "), context);
   return identifier === "" ? line : `${line} (${identifier})`;
 }
 
@@ -305,7 +306,7 @@ function hintFor(
     const address = ERROR_CODES.not_lm_studio.hint;
     return body.kind === "page" ? withProxyHint(address, context) : address;
   }
-  if (body !== undefined && isUnknown && PROXY_STATUSES.has(status)) {
+  if (body !== undefined && !body.isServers && isUnknown && PROXY_STATUSES.has(status)) {
     return context.proxyHint ?? IN_BETWEEN;
   }
   if (body?.kind !== "page") return hint;
@@ -358,7 +359,7 @@ function targetOf(location: string, context: ErrorContext): string | undefined {
 /** A body that came with an error status and is not an error in a shape of the server. */
 interface Body {
   readonly kind: "page" | "empty" | "text";
-  /** Of a page: whether it is LM Studio's own, which it was seen to write. */
+  /** Whether it is a server's own: a page that LM Studio was seen to write, an error in the shape of vLLM. */
   readonly isServers?: boolean;
   readonly wire: WireError;
 }
@@ -370,7 +371,9 @@ function describeBody(bodyText: string): Body {
     return { kind: "page", isServers: EXPRESS_PAGE.test(bodyText), wire: { message: "" } };
   }
   const value = parseJson(bodyText);
-  if (isRecord(value)) return { kind: "text", wire: readRecord(value, {}) };
+  if (isRecord(value)) {
+    return { kind: "text", isServers: value.object === "error", wire: readRecord(value, {}) };
+  }
   const message = value === undefined ? bodyText : typeof value === "string" ? value : "";
   return { kind: "text", wire: salvageWireError(message) ?? { message } };
 }

@@ -70,6 +70,7 @@ const IDENTIFIERS: Readonly<Record<string, KnownCode>> = {
   not_implemented: "unsupported_by_server",
   mcp_connection_error: "server_error",
   plugin_connection_error: "server_error",
+  external_connector_error: "server_error",
 };
 
 /** Identifiers that accompany many failures: only where the text says nothing. */
@@ -90,6 +91,7 @@ const VAGUE_IDENTIFIERS: Readonly<Record<string, KnownCode>> = {
 const QUOTING_TYPES: ReadonlySet<string | undefined> = new Set([
   "mcp_connection_error",
   "plugin_connection_error",
+  "external_connector_error",
 ]);
 
 const TOOLS_PATH = /(?:^|\.)(?:tools?|functions?|parameters)(?:$|[.[])/;
@@ -116,7 +118,7 @@ const PRECISE_RULES: readonly Rule[] = [
   {
     code: "invalid_request",
     words:
-      /\bplugin (?:(?:with )?(?:id|identifier) )?(?:'[^'\n]{1,300}' |\S{1,300} )?(?:(?:was |is |could )?not (?:be )?(?:found|installed)|does not exist|is not (?:a )?(?:valid|plugin)|is invalid|must be)|cannot find (?:a |the )?plugin|(?:invalid|unknown|no such) plugin/,
+      /\bplugin (?:(?:with )?(?:id|identifier) )?(?:'[^'\n]{1,300}' |\S{1,300} )?(?:(?:was |is |could )?not (?:be )?(?:found|installed)|does not exist|is not (?:a )?(?:valid|plugin)|is invalid|must be)|(?:cannot|could not|unable to) find (?:a |the )?plugin|(?:invalid|unknown|no such) plugin/,
     hint:
       "Give the id of a plugin as LM Studio shows it, `owner/name`, or `mcp/<name>` for a server of its mcp.json.",
   },
@@ -148,7 +150,7 @@ const RULES: readonly Rule[] = [
   {
     code: "unsupported_response_format",
     words:
-      /schema conversion failed|json schema error|(?:unrecognized|unsupported|invalid) (?:json )?schema\b|unsupported \$ref|error resolving ref|(?:convert|compil|pars|process)(?:e|ed|ing)? (?:the |a |this )?(?:json )?schema\b|'type' must be a string|pattern must start with/,
+      /schema conversion failed|json schema error|(?:unrecognized|unsupported|invalid) (?:json )?schema\b|unsupported \$ref|error resolving ref|(?:convert|compil|pars|process)(?:e|ed|ing)? (?:the |a |this )?(?:json )?schema\b|'(?:type|properties|required|enum|items|pattern|format|anyof|oneof|allof|additionalproperties|(?:min|max)(?:imum|length|items))' must be an? (?:string|object|array|list|boolean|number|integer)|pattern must start with/,
     hint: GRAMMAR_HINT,
   },
   {
@@ -164,7 +166,7 @@ const RULES: readonly Rule[] = [
   {
     code: "model_unloaded",
     words:
-      /failed to load.{0,400}\bcancell?ed|\bload(?:ing)? (?:of .{1,300} |operation |request )?(?:was |has been |is )?cancell?ed/,
+      /failed to load.{0,400}\bcancell?ed|cancell?ed (?:while|during|before) (?:the )?load(?:ing)?\b|\bload(?:ing)? (?:of .{1,300} |operation |request )?(?:was |has been |is )?cancell?ed/,
     hint:
       "Send the request again: another load, or somebody in LM Studio, cancelled that of this model.",
   },
@@ -180,7 +182,8 @@ const RULES: readonly Rule[] = [
   },
   {
     code: "invalid_request",
-    words: /jinja|rendering prompt|prompt template|no user query found/,
+    words:
+      /jinja|rendering prompt|prompt template|no user query found|unable to generate parser for this template/,
     hint: TEMPLATE_HINT,
   },
   {
@@ -208,7 +211,7 @@ const RULES: readonly Rule[] = [
   {
     code: "model_not_found",
     words:
-      /invalid model identifier|\bmodel (?:with identifier )?(?:'[^'\n]{1,300}'|\S{1,300}) (?:was |is )?not found|no downloaded \w{0,20} ?models|(?:cannot|can't|could not|unable to) find (?:a |the )?model\b|\bmodel (?:with (?:id|identifier|key|name) |named )?(?:'[^'\n]{1,300}' |\S{1,300} )?(?:does not|doesn't) exist|no such model\b/,
+      /invalid model identifier|\bmodel (?:with identifier )?(?:'[^'\n]{1,300}'|\S{1,300}) (?:was |is )?not found|no downloaded \w{0,20} ?models|(?:cannot|can't|could not|unable to) find (?:a |the )?model\b|\bmodel (?:with (?:id|identifier|key|name) |named )?(?:'[^'\n]{1,300}' |\S{1,300} )?(?:does not|doesn't) exist|(?:no such|unknown) model\b|\bno model (?:was |is )?found/,
   },
   {
     code: "invalid_request",
@@ -224,13 +227,13 @@ const RULES: readonly Rule[] = [
   { code: "unsupported_response_format", words: /response_format/ },
   {
     code: "unsupported_response_format",
-    words: /(?:parse|compile|invalid|initialize) (?:the )?grammar|initialize samplers/,
+    words: /(?:pars(?:e|ing)|compile|invalid|initialize) (?:the )?grammar|initialize samplers/,
     hint: GRAMMAR_HINT,
   },
   {
     code: "unsupported_content",
     words:
-      /does not support (?:images?|vision)|images? (?:inputs? )?(?:is|are) not supported|vision (?:add-on|adapter|model|encoder|tower|projector)s? (?:is|was|are) not (?:loaded|available|found)|not (?:a )?(?:vision|multimodal)(?: language)? model|without vision/,
+      /does not support (?:images?|vision|multimodal)|missing data required for images?|images? (?:inputs? )?(?:is|are) not supported|vision (?:add-on|adapter|model|encoder|tower|projector)s? (?:is|was|are) not (?:loaded|available|found)|(?:vision|multimodal input) is not supported|not (?:a )?(?:vision|multimodal)\b|without vision/,
     hint:
       "Use a model that sees images (listed with vision), or leave the images out: this one takes text alone.",
   },

@@ -12,7 +12,7 @@ import type { RetryPolicy } from "../core/retry.ts";
 import { readBody } from "./body.ts";
 import { Call, type CallLimit, type OriginState, type ServerSettings } from "./call.ts";
 import { errorFromUndecodable, readWireError } from "./error_mapping.ts";
-import { EventReader, isEventStream } from "./event_reader.ts";
+import { EventReader, isEventStream, streamTimeouts } from "./event_reader.ts";
 import { bytesBody, errorBody, eventsBody } from "./forwarded_body.ts";
 import { withErrorObject } from "./forwarded_errors.ts";
 import { withBase64Vectors } from "./forwarded_vectors.ts";
@@ -87,7 +87,7 @@ export async function forward(
     }
     if (response.status >= 400) return errorAnswer(response, call);
     if (fields.stream !== true && !isEventStream(response)) {
-      return bytesAnswer(response, call, server.idleTimeoutMs);
+      return bytesAnswer(response, call, streamTimeouts(server, fields).idleTimeoutMs);
     }
     return await streamAnswer(response, request, server, startedAt);
   } catch (error) {
@@ -287,7 +287,7 @@ async function streamAnswer(
   server: ServerSettings,
   startedAt: number,
 ): Promise<Response> {
-  const reader = new EventReader(call, server);
+  const reader = new EventReader(call, streamTimeouts(server, fields));
   reader.adopt(response, startedAt);
   const isChat = /\/(?:chat\/)?completions$/.test(path);
   const stream = {

@@ -9,6 +9,7 @@ import { parseJson } from "../core/json_text.ts";
 import { isRecord } from "../core/request_checks.ts";
 import { StreamError } from "../core/errors.ts";
 import type { Call } from "./call.ts";
+import { Ending, finishReasonOf, type Piece } from "./ending.ts";
 import { errorFromUndecodable } from "./error_mapping.ts";
 import { withErrorObject } from "./forwarded_errors.ts";
 import type { EventReader, Pull } from "./event_reader.ts";
@@ -142,10 +143,15 @@ class Watch {
   readonly #stream: ForwardedStream;
   #hasToken = false;
   #isEmpty = true;
-  #hasEnd = false;
+  /** Of the one answer, or of the last one that said something. */
+  readonly #ending: Ending;
+  /** Whether an error came, which the client raises. */
+  #hasError = false;
 
   constructor(stream: ForwardedStream) {
     this.#stream = stream;
+    // Of several answers the first may be finished long before the others: the timers are not told.
+    this.#ending = new Ending(stream.isSingle ? stream.reader : NO_TIMERS);
   }
 
   /** What to write. @throws {StreamError} the stream broke off. */
@@ -159,7 +165,7 @@ class Watch {
     this.isDone = true;
     const { unfinished } = pull;
     if (unfinished !== undefined && isDoneMark(unfinished)) return written(unfinished);
-    if (this.#stream.isChat && !this.#hasEnd) {
+    if (this.#stream.isChat && !this.#hasError && !this.#ending.isWhole) {
       const { context } = reader;
       const state = this.#isEmpty ? "the stream was empty" : "the stream broke off";
       throw new StreamError(`Cannot ${context.action}: ${state}`, {
@@ -186,23 +192,34 @@ class Watch {
   }
 
   #look({ event, data }: SseEvent): void {
-    const { reader, isChat, isSingle } = this.#stream;
+    const { reader, isChat } = this.#stream;
     this.#isEmpty = false;
     if (!this.#hasToken && isToken(parseJson(data))) {
       this.#hasToken = true;
       reader.markFirstToken();
     }
-    if (!isChat || this.#hasEnd) return;
+    if (!isChat) return;
     // Inside of a text the quotes would have a backslash before them.
-    if (/"finish_reason"\s*:\s*"[^"]/.test(data)) {
-      this.#hasEnd = true;
-      if (isSingle) reader.markFinish();
-    } else if (event === "error" || /"error"\s*:\s*["{]/.test(data)) {
-      // The client raises it.
-      this.#hasEnd = true;
+    const mayFinish = this.#ending.isFinished || /"finish_reason"\s*:\s*"/.test(data);
+    // A piece alone needs no look: nearly all are.
+    if (mayFinish) this.#takeFrame(parseJson(data));
+    else if (event === "error" || /"error"\s*:\s*["{]/.test(data)) this.#hasError = true;
+    else this.#ending.take("text", undefined);
+  }
+
+  #takeFrame(frame: unknown): void {
+    const choices = isRecord(frame) && Array.isArray(frame.choices) ? frame.choices : [];
+    for (const choice of choices) {
+      if (!isRecord(choice)) continue;
+      // What comes after the end of one of several answers may be of another.
+      const piece = this.#stream.isSingle ? pieceOf(choice) : "nothing";
+      this.#ending.take(piece, finishReasonOf(choice.finish_reason));
     }
+    if (isRecord(frame) && frame.error) this.#hasError = true;
   }
 }
+
+const NO_TIMERS = { markFinish() {}, markUnfinished() {} };
 
 function isDoneMark({ data }: SseEvent): boolean {
   return data.length < 32 && data.trim() === "[DONE]";
@@ -224,10 +241,14 @@ function isToken(value: unknown): boolean {
 
 function isTokenChoice(choice: unknown): boolean {
   if (!isRecord(choice)) return false;
-  const { delta, text, finish_reason: finishReason } = choice;
-  if (isFilled(finishReason) || isFilled(text)) return true;
-  return isRecord(delta) &&
-    [delta.content, delta.reasoning, delta.reasoning_content, delta.tool_calls].some(isFilled);
+  return pieceOf(choice) !== "nothing" || finishReasonOf(choice.finish_reason) !== undefined;
+}
+
+function pieceOf({ delta, text }: Record<string, unknown>): Piece {
+  if (isFilled(text)) return "text";
+  if (!isRecord(delta)) return "nothing";
+  if (isFilled(delta.content) || isFilled(delta.tool_calls)) return "text";
+  return isFilled(delta.reasoning) || isFilled(delta.reasoning_content) ? "thought" : "nothing";
 }
 
 function isFilled(value: unknown): boolean {
