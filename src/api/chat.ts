@@ -17,7 +17,7 @@ import {
 import { splitAsStreamed, splitThinking } from "./think_splitter.ts";
 import { ToolCallAssembler } from "./tool_call_assembler.ts";
 import { decodeStats, decodeUsage, measureStats } from "./usage.ts";
-import { firstChoice, textOf } from "./wire_choice.ts";
+import { firstChoice, textOf, TOO_MANY_CALLS, TOO_MANY_HINT } from "./wire_choice.ts";
 
 /** The route of completions. */
 export const CHAT_PATH = "/v1/chat/completions";
@@ -110,6 +110,10 @@ export function decodeCompletion(
   const split = ownReasoning === "" ? splitThinking(text) : splitAsStreamed(text);
   const assembler = new ToolCallAssembler();
   assembler.feedWhole(message.tool_calls);
+  if (assembler.isOverfull) {
+    const state = `the answer has ${TOO_MANY_CALLS}`;
+    throw malformedResponse(state, undefined, context, undefined, TOO_MANY_HINT);
+  }
   const usage = decodeUsage(value.usage);
   return toCompletionResponse({
     id: textOf(value.id),

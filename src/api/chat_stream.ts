@@ -24,7 +24,7 @@ import {
 import { FrameStream, type FrameStreamRequest, type StreamSummary } from "./frame_stream.ts";
 import { ThinkSplitter } from "./think_splitter.ts";
 import { ToolCallAssembler } from "./tool_call_assembler.ts";
-import { textOf } from "./wire_choice.ts";
+import { textOf, TOO_MANY_CALLS } from "./wire_choice.ts";
 
 /** What a streamed completion is asked with; the body as `encodeCompletionRequest` gives it, with the model. */
 export type ChatStreamRequest = FrameStreamRequest<CompletionResponse>;
@@ -57,6 +57,7 @@ export class ChatStream extends FrameStream<CompletionResponse> {
     const split = text === "" ? undefined : this.#think.feed(text);
     const reasoning = reasoningOf(delta) + (split?.reasoning ?? "");
     const calls = delta.tool_calls === undefined ? NO_CALLS : this.#tools.feed(delta.tool_calls);
+    if (this.#tools.isOverfull) throw this.tooMuch(TOO_MANY_CALLS);
     // Held-back text is a token too, though it is not given out yet.
     if (text !== "" || reasoning !== "" || calls.length > 0) this.markFirstToken();
     return this.#chunk(split?.content ?? "", reasoning, calls);

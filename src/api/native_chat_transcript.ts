@@ -8,6 +8,7 @@ import { jsonText } from "../core/json_text.ts";
 import type { ToolCall } from "../core/messages.ts";
 import type { ChatEvent, ChatOutputItem } from "../core/native_chat.ts";
 import type { PartialAnswer } from "../core/types.ts";
+import { MOST_PARTS } from "./wire_choice.ts";
 
 /** Several messages of one answer are one text. */
 const BETWEEN = "\n\n";
@@ -40,6 +41,12 @@ export class ChatTranscript {
   readonly #calls: ToolCall[] = [];
   /** The last call, while the tool has not answered. */
   #call: ToolCall | undefined;
+
+  /** Whether there are more calls or messages than an answer can have. */
+  get isOverfull(): boolean {
+    const { message, reasoning } = this.#texts;
+    return this.#calls.length > MOST_PARTS || message.length + reasoning.length > MOST_PARTS;
+  }
 
   /** Takes what is text or a call. */
   take(event: ChatEvent): void {

@@ -9,7 +9,7 @@ import { jsonText } from "../core/json_text.ts";
 import type { ToolCall } from "../core/messages.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { ResponsesOutputItem } from "../core/responses_events.ts";
-import { textOf } from "./wire_choice.ts";
+import { MOST_PARTS, textOf } from "./wire_choice.ts";
 import { splitThinking } from "./think_splitter.ts";
 
 /** What users want to know of an output. */
@@ -110,6 +110,11 @@ interface Slot {
 /** Puts an output together from events. Text is kept, events are not. */
 export class OutputAssembler {
   readonly #slots = new Map<unknown, Slot>();
+
+  /** Whether there are more than an answer can have. */
+  get isOverfull(): boolean {
+    return this.#slots.size > MOST_PARTS;
+  }
 
   /** Takes one event. Tells whether something of the answer came with it. */
   feed(event: Readonly<Record<string, unknown>>): boolean {

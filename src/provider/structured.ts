@@ -290,7 +290,10 @@ function quotedTexts(response: CompletionResponse): string[] {
     if (typeof value === "string") texts.push(value);
     // As a year is no secret, and a phone number is one.
     if (typeof value === "number" && Math.abs(value) > 99_999) texts.push(String(value));
-    if (typeof value === "object" && value !== null) waiting.push(...Object.values(value));
+    // One by one: a list of hundreds of thousands is more than a call takes arguments.
+    if (typeof value === "object" && value !== null) {
+      for (const part of Object.values(value)) waiting.push(part);
+    }
   }
   return texts.filter((text) => !SCHEMA_WORDS.test(text));
 }

@@ -221,6 +221,7 @@ export class Call {
   /** What every error of this call says. */
   context(): ErrorContext {
     const { baseUrl, service, env, unauthorizedHint } = this.#server;
+    const { partial } = this.#request;
     return {
       action: this.#request.action,
       service,
@@ -233,8 +234,11 @@ export class Call {
       notFoundHint: this.#request.notFoundHint,
       unauthorizedHint,
       redact: this.#redact,
-      partial: this.#request.partial?.(),
-      // Every answer has a context, few become an error: the environment is read only for those.
+      // Every answer has a context, few become an error: what had arrived is put together, and the environment read,
+      // only for those.
+      get partial() {
+        return partial?.();
+      },
       get proxyHint() {
         return proxyHint(baseUrl, env);
       },

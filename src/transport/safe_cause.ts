@@ -41,8 +41,10 @@ function isHarmless(error: Error, redact: (text: string) => string): boolean {
     if (count > MOST_VALUES || (typeof value === "string" && redact(value) !== value)) return false;
     if (typeof value !== "object" || value === null || seen.has(value)) continue;
     seen.add(value);
-    if (value instanceof Headers || value instanceof Map) waiting.push(...[...value].flat());
-    if (!(value instanceof Uint8Array)) waiting.push(...Object.values(value));
+    // One by one: a list of hundreds of thousands is more than a call takes arguments.
+    const add = (part: unknown): void => void waiting.push(part);
+    if (value instanceof Headers || value instanceof Map) [...value].flat().forEach(add);
+    if (!(value instanceof Uint8Array)) Object.values(value).forEach(add);
   }
   return true;
 }
