@@ -75,6 +75,8 @@ export interface BatchCall {
   readonly options: CallOptions;
   /** When the call began, by `performance.now()`. */
   readonly startedAt: number;
+  /** Shows what the server wrote. */
+  readonly show: (text: string) => string;
 }
 
 /**
@@ -84,7 +86,7 @@ export interface BatchCall {
  */
 export async function embedInBatches(
   request: EmbeddingRequest,
-  { transport, model, action, options, startedAt }: BatchCall,
+  { transport, model, action, options, startedAt, show }: BatchCall,
   onBatch: (response: EmbeddingResponse, signal: AbortSignal) => Promise<void>,
 ): Promise<EmbeddingResponse> {
   const texts = typeof request.input === "string" ? [request.input] : request.input;
@@ -129,7 +131,7 @@ export async function embedInBatches(
     // Nothing goes on behind the caller's back.
     await Promise.allSettled(workers);
   }
-  return join(responses, action, transport);
+  return join(responses, action, transport, show);
 }
 
 /** The texts in their order: so many to a batch, unless they are long. A longer one than that is one by itself. */
@@ -153,6 +155,7 @@ function join(
   responses: readonly EmbeddingResponse[],
   action: string,
   transport: Transport,
+  show: BatchCall["show"],
 ): EmbeddingResponse {
   const [first] = responses;
   if (first === undefined || responses.length === 1) return first ?? { model: "", embeddings: [] };
@@ -168,7 +171,8 @@ function join(
   // Where a substitution is accepted, it may begin half-way.
   const stranger = responses.find(({ model }) => !isSameModel(model, first.model));
   if (stranger !== undefined) {
-    throw mixed(`${quote(first.model)} answered, then ${quote(stranger.model)}`);
+    const [one, other] = [first, stranger].map(({ model }) => quote(show(model)));
+    throw mixed(`${one} answered, then ${other}`);
   }
   const width = first.embeddings[0]?.length;
   const other = responses.find(({ embeddings }) => embeddings[0]?.length !== width);

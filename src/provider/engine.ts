@@ -9,7 +9,6 @@ import { checkCompletionRequest } from "../api/chat_checks.ts";
 import { encodeCompletionRequest } from "../api/chat_request.ts";
 import { ChatStream } from "../api/chat_stream.ts";
 import type { FetchImage } from "../api/images.ts";
-import { quote } from "../core/fields.ts";
 import { checkCallOptions, checkName } from "../core/request_checks.ts";
 import type {
   CallOptions,
@@ -97,7 +96,7 @@ export class Engine {
     const server = this.#server;
     const response = await requestCompletion(server.transport, body, action, options, startedAt);
     const rest = server.rest(options, startedAt);
-    await server.checkAnswer(action, model, response.model, rest, { response });
+    await server.checkAnswer({ action, model, body }, response.model, rest, { response });
     return response;
   }
 
@@ -108,7 +107,8 @@ export class Engine {
       body,
       action,
       options,
-      onModel: (answered, arrived) => server.checkAnswer(action, model, answered, options, arrived),
+      onModel: (answered, arrived) =>
+        server.checkAnswer({ action, model, body }, answered, options, arrived),
     });
   }
 
@@ -122,17 +122,19 @@ export class Engine {
     const refuse = server.refuse("embed");
     const checked = checkCallOptions(options, refuse);
     const request = checkEmbeddingRequest(input, refuse);
-    const model = request.model ?? await server.embeddingModel("embed", checked);
-    const action = `embed with model ${quote(model)}`;
+    const fields = { input: request.input };
+    const addressed = await server.withEmbeddingModel("embed", request.model, fields, checked);
+    const { model, action, body } = addressed;
     const known = new Set<string>();
     const onBatch = async (response: EmbeddingResponse, signal: AbortSignal): Promise<void> => {
       // Every batch may be answered by another model; each is told once.
       if (known.has(response.model)) return;
       known.add(response.model);
       const rest = { ...server.rest(checked, startedAt), signal };
-      await server.checkAnswer(action, model, response.model, rest, { response });
+      await server.checkAnswer(addressed, response.model, rest, { response });
     };
-    const batch = { transport: server.transport, model, action, options: checked, startedAt };
+    const show = server.words(checked, body);
+    const batch = { transport: server.transport, model, action, options: checked, startedAt, show };
     return await embedInBatches(request, batch, onBatch);
   }
 

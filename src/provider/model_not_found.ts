@@ -5,8 +5,12 @@
  */
 
 import { isProviderError, ModelNotAvailableError } from "../core/errors.ts";
+import { quote } from "../core/fields.ts";
 import type { ServiceInfo } from "../core/services.ts";
 import { DIALECTS } from "./dialects.ts";
+
+/** More than anybody has on a machine. */
+const MOST_AVAILABLE = 200;
 
 /** A server that did not list its models. */
 export interface Silence {
@@ -18,12 +22,14 @@ export interface Silence {
  * None of the servers has this model.
  *
  * @param silent those that may have it all the same, but do not tell.
+ * @param show shows what a server wrote.
  */
 export function modelNotFound(
   action: string,
   model: string,
   services: readonly ServiceInfo[],
   silent: readonly Silence[],
+  show: (text: string) => string,
 ): ModelNotAvailableError {
   const speaking = services.filter(({ endpoint }) =>
     silent.every(({ service }) => service.endpoint !== endpoint)
@@ -37,12 +43,15 @@ export function modelNotFound(
     "Use an id that `listModels()` gives, or download the model with `lms get <model>` or " +
     "`ollama pull <model>`.";
   return new ModelNotAvailableError(
-    `Cannot ${action}: none of the servers${tell} (${names(speaking)}) has the model "${model}"` +
+    `Cannot ${action}: none of the servers${tell} (${names(speaking)}) has the model ${
+      quote(model)
+    }` +
       rest.join(""),
     {
       code: "model_not_found",
       model,
-      available: [...new Set(services.flatMap(({ models }) => models))],
+      available: [...new Set(services.flatMap(({ models }) => models))].slice(0, MOST_AVAILABLE)
+        .map(show),
       hint: first === undefined ? hint : `${first.hint} ${hint}`,
       cause: first,
     },

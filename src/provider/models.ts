@@ -58,7 +58,8 @@ export class ModelManager implements ModelsApi {
     const refuse = this.#server.refuse("find a model");
     const checked = checkCallOptions(options, refuse);
     checkName("name", name ?? null, refuse);
-    return this.#pick(await this.#server.list(checked), name, `find model ${quote(name)}`);
+    const models = await this.#server.list(checked);
+    return this.#pick(models, name, `find model ${quote(name)}`, checked);
   }
 
   async load(name: string, load?: LoadOptions, options?: CallOptions): Promise<LoadedModel> {
@@ -86,7 +87,7 @@ export class ModelManager implements ModelsApi {
     checkManagement(this.#server, action);
     const models = await this.#listIfAny(checked);
     checkManagement(this.#server, action);
-    const listed = models && this.#copiesToUnload(models, nameOrInstance, action);
+    const listed = models && this.#copiesToUnload(models, nameOrInstance, action, checked);
     const unloaded: string[] = [];
     // What is not listed may be in memory all the same: the server knows.
     for (const id of listed ?? [nameOrInstance]) {
@@ -113,7 +114,7 @@ export class ModelManager implements ModelsApi {
         const models = await this.#server.listTogether(wait.options);
         // An older server may list only what is loaded: that it is too old says more than that it has none.
         if (fittingModels(models, name).length === 0) checkManagement(this.#server, action);
-        return this.#pick(models, name, action);
+        return this.#pick(models, name, action, wait.options);
       };
       return this.#loads.ensure({ name, load: asked, action, find }, wait);
     });
@@ -135,7 +136,12 @@ export class ModelManager implements ModelsApi {
   }
 
   /** The model that is meant. */
-  #pick(models: readonly ModelInfo[], name: string, action: string): ModelInfo {
+  #pick(
+    models: readonly ModelInfo[],
+    name: string,
+    action: string,
+    options: CallOptions,
+  ): ModelInfo {
     const found = withoutCopies(fittingModels(models, name));
     const loaded = found.filter((model) => model.loaded === true);
     const [only] = found.length === 1 ? found : loaded;
@@ -143,18 +149,19 @@ export class ModelManager implements ModelsApi {
     const isAmbiguous = found.length > 1;
     const near = isAmbiguous ? found.map(({ id }) => id) : nearestModelIds(models, name);
     const { service, config } = this.#server;
+    const show = this.#server.words(options);
     const state = isAmbiguous
-      ? `it may be any of ${shownNames(near, SHOWN_NEAREST)}`
+      ? `it may be any of ${shownNames(near, show, SHOWN_NEAREST)}`
       : near.length === 0
       ? "the server has no models"
       : `the server does not have it; the nearest ${near.length === 1 ? "is" : "are"} ` +
-        shownNames(near.slice(0, SHOWN_NEAREST));
+        shownNames(near.slice(0, SHOWN_NEAREST), show);
     throw new ModelNotAvailableError(`Cannot ${action}: ${state}`, {
       code: "model_not_found",
       service,
       endpoint: config.baseUrl,
       model: name,
-      available: near.slice(0, MAX_AVAILABLE),
+      available: near.slice(0, MAX_AVAILABLE).map(show),
       hint: isAmbiguous ? "Write the publisher before the name as well." : undefined,
     });
   }
@@ -168,7 +175,7 @@ export class ModelManager implements ModelsApi {
     // Before the name is looked at: an older server may not list what it has.
     checkManagement(this.#server, action);
     if (models === undefined) return { id: name, type: "llm" };
-    const model = this.#pick(models, name, action);
+    const model = this.#pick(models, name, action, options);
     return { id: nameToLoad(model, name), type: model.type };
   }
 
@@ -187,6 +194,7 @@ export class ModelManager implements ModelsApi {
     models: readonly ModelInfo[],
     name: string,
     action: string,
+    options: CallOptions,
   ): string[] | undefined {
     if (fittingModels(models, name).length === 0) return undefined;
     const all = models.flatMap((model) => loadedCopies(model, model.id).map(({ id }) => id));
@@ -195,12 +203,12 @@ export class ModelManager implements ModelsApi {
       const copy = all.find((id) => id === name) ?? all.find((id) => id.toLowerCase() === folded);
       const isKey = models.some(({ id }) => id.toLowerCase() === folded);
       if (copy !== undefined && !isKey) return [copy];
-      const model = this.#pick(models, name, action);
+      const model = this.#pick(models, name, action, options);
       // `x:2` is one copy of `x`, and gone: the others are not meant.
       if (withoutCopyNumber(name.trim()) !== name.trim() && !isKey) return [];
       return loadedCopies(model, name).map(({ id }) => id);
     }
-    return loadedCopies(this.#pick(models, name, action), name).map(({ id }) => id);
+    return loadedCopies(this.#pick(models, name, action, options), name).map(({ id }) => id);
   }
 
   #limit(action: string, options: CallOptions): WaitLimit {

@@ -31,7 +31,7 @@ export class Responses implements ResponsesApi {
     const { model, body, action } = await server.withModel(verb, named, fields, checked);
     const response = await requestResponse(server.transport, body, action, checked, startedAt);
     const rest = server.rest(checked, startedAt);
-    await server.checkAnswer(action, model, response.model, rest, { response });
+    await server.checkAnswer({ action, model, body }, response.model, rest, { response });
     return response;
   }
 
@@ -50,7 +50,8 @@ export class Responses implements ResponsesApi {
         body,
         action,
         options: own,
-        onModel: (answered, arrived) => server.checkAnswer(action, model, answered, own, arrived),
+        onModel: (answered, arrived) =>
+          server.checkAnswer({ action, model, body }, answered, own, arrived),
       });
     };
     return new LazyStream({

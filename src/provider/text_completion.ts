@@ -36,7 +36,7 @@ export class TextCompletions {
     const { model, body, action } = await server.withModel(verb, request.model, fields, checked);
     const response = await requestText(server.transport, body, action, checked, startedAt);
     const rest = server.rest(checked, startedAt);
-    await server.checkAnswer(action, model, response.model, rest, { response });
+    await server.checkAnswer({ action, model, body }, response.model, rest, { response });
     return response;
   }
 
@@ -56,7 +56,8 @@ export class TextCompletions {
         body,
         action,
         options: own,
-        onModel: (answered, arrived) => server.checkAnswer(action, model, answered, own, arrived),
+        onModel: (answered, arrived) =>
+          server.checkAnswer({ action, model, body }, answered, own, arrived),
       });
     };
     return new LazyCompletionStream(open, options?.signal, label);

@@ -23,7 +23,7 @@ import { type ErrorContext, errorFromResponse, errorFromWire } from "./error_map
 import { hintFor, type ReachedServer, timeoutError, Unanswered } from "./no_answer.ts";
 import { proxyHint } from "./proxy_hint.ts";
 import { answersGreeting, fetchFrom, isReachable } from "./reachability.ts";
-import { createRedactor, secretsOfQuery } from "./redact.ts";
+import { createRedactor, secretsOf, secretsOfQuery } from "./redact.ts";
 import { safeCause } from "./safe_cause.ts";
 import { sleep, startTimer } from "./timers.ts";
 
@@ -58,6 +58,8 @@ export interface TransportRequest {
   readonly method: string;
   /** Path below the base URL, such as `/v1/models`. */
   readonly path: string;
+  /** The path in errors, where a part of it may be an echo. */
+  readonly shownPath?: string | undefined;
   /** Sent behind the path, but in no error: it may hold a key. */
   readonly query?: string | undefined;
   readonly body?: Readonly<Record<string, unknown>> | undefined;
@@ -225,7 +227,7 @@ export class Call {
     return {
       action: this.#request.action,
       service,
-      endpoint: this.endpoint,
+      endpoint: this.#server.baseUrl + (this.#request.shownPath ?? this.#request.path),
       attempts: this.attempts,
       status: this.#status,
       model: this.#request.model,
@@ -439,8 +441,3 @@ export class Call {
 
 const MAY_HAVE_RUN =
   "The call may have run on the server all the same: look before you send it again.";
-
-function secretsOf(server: ServerSettings, options: CallOptions): string[] {
-  const headers = [...Object.values(server.headers), ...Object.values(options.headers ?? {})];
-  return [server.apiToken ?? "", ...headers].filter((secret) => secret !== "");
-}

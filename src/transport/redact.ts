@@ -1,13 +1,17 @@
 /**
  * Keeps secrets and prompts out of what we repeat of a server's words: servers echo tokens, headers and
- * parts of the request in their errors.
+ * parts of the request in their errors. Has the one rule for whatever of a server stands in a message, be it an
+ * error's text, the name of a model or a tool, or a key of an object.
  *
  * @module
  */
 
+import { cutText, onOneLine } from "../core/plain_text.ts";
+import type { CallOptions } from "../core/types.ts";
 import { unescapeJson } from "./error_wording.ts";
 
 const MASK = "***";
+const MAX_SHOWN_CHARS = 200;
 /** Text this long that also stands in a prompt is taken for an echo of it. */
 const ECHO_LENGTH = 16;
 /** Prompts shorter than this are ordinary words: masking them would hide the server's message. */
@@ -83,6 +87,56 @@ export function createRedactor(
     }
     return shown;
   };
+}
+
+// --- Showing what a server said ---------------------------------------------------------------
+
+/**
+ * Redacted, on one line, at most 200 characters. The order matters: a secret that is cut is not found.
+ *
+ * @param redact masks secrets and echoes of prompts, as `createRedactor` gives it.
+ */
+export function showWords(text: string, redact: (text: string) => string): string {
+  return cutText(mask(onOneLine(redactEscaped(text, redact))), MAX_SHOWN_CHARS);
+}
+
+/**
+ * Shows what a server says in the errors of a call, by `showWords`.
+ *
+ * @param body of the request: an echo of its prompts is masked.
+ */
+export function wordsOf(
+  server: SecretSettings,
+  options: CallOptions,
+  body?: Readonly<Record<string, unknown>>,
+): (text: string) => string {
+  const redact = createRedactor(secretsOf(server, options), body);
+  return (text) => showWords(text, redact);
+}
+
+/** Redacts text that may hold JSON as well: there a prompt has backslashes where its author wrote none. */
+function redactEscaped(text: string, redact: (text: string) => string): string {
+  let shown = redact(text);
+  let plain = shown;
+  for (let depth = 0; depth < MAX_ESCAPES && plain.includes("\\"); depth++) {
+    plain = unescapeJson(plain);
+    const clean = redact(plain);
+    if (clean !== plain) shown = plain = clean;
+  }
+  return shown;
+}
+
+/** Removes what a server may echo of credentials and of the request, whatever `redact` knows. */
+function mask(text: string): string {
+  return text
+    .replace(/\b(api[ _-]?(?:token|key)(?: provided)?\W{0,3}[:=]\W{0,3})[^\s"'`,;]+/gi, "$1***")
+    .replace(
+      /\b(((?:proxy-)?authorization|x-api-key)\W{0,3}[:=]\W{0,3}(?:(?:bearer|basic) )?)(?!(?:bearer|basic) |\$LM_API_TOKEN)[^\s"'`,;]+/gi,
+      "$1***",
+    )
+    .replace(/\b(bearer )(?!\$LM_API_TOKEN|(?:tokens?|scheme) )[^\s"'`,;]+/gi, "$1***")
+    .replace(/\bsk-[\w*.:-]{4,}/gi, "sk-***")
+    .replace(/,? ?(?:\.\.\.)?"[^"]{0,100}"(?:\.\.\.)? is not valid JSON/g, " is not valid JSON");
 }
 
 // --- Spellings --------------------------------------------------------------------------------
@@ -372,6 +426,18 @@ function collectIntegrationSecrets(body: unknown): string[] {
 interface Integration {
   readonly headers?: unknown;
   readonly server_url?: unknown;
+}
+
+/** What of a server's settings nobody else is to see. */
+interface SecretSettings {
+  readonly apiToken?: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** What is sent with a call that nobody else is to see. */
+export function secretsOf(server: SecretSettings, options: CallOptions): string[] {
+  const headers = [...Object.values(server.headers), ...Object.values(options.headers ?? {})];
+  return [server.apiToken ?? "", ...headers].filter((secret) => secret !== "");
 }
 
 /** A query as a whole, and what in it may be a key: `20` and `asc` are words. */

@@ -25,6 +25,7 @@ import {
 } from "./error_mapping.ts";
 import { EventReader } from "./event_reader.ts";
 import { forward } from "./forward.ts";
+import { showWords } from "./redact.ts";
 
 export type { ServerSettings, TransportRequest } from "./call.ts";
 
@@ -151,6 +152,6 @@ export function malformedResponse(
     code: "malformed_response",
     issues,
     hint,
-    bodySnippet: context.redact(text).slice(0, SNIPPET_LENGTH),
+    bodySnippet: showWords(text, context.redact),
   });
 }
