@@ -208,8 +208,14 @@ function fromV1(entry: V1Entry, raw: unknown, provider: string): ModelInfo {
   });
 }
 
+/** A map, as a server may call a type `constructor`. */
+const V0_TYPES: ReadonlyMap<string, string> = new Map([["vlm", "llm"], [
+  "embeddings",
+  "embedding",
+]]);
+
 function fromV0(entry: V0Entry, raw: unknown, provider: string): ModelInfo {
-  const type = { vlm: "llm", embeddings: "embedding" }[entry.type] ?? entry.type;
+  const type = V0_TYPES.get(entry.type) ?? entry.type;
   return toModelInfo({
     id: entry.id,
     name: entry.id,

@@ -144,11 +144,15 @@ function mask(text: string): string {
 /**
  * What one text may be spelled as in another: white space and its escapes, `\\u00e9` and `\\xe9`, other escapes,
  * percent encoding, HTML. Any number of backslashes counts as one escape, so that neither the depth of JSON
- * within JSON matters nor what the user wrote with backslashes. Linear: no run is read twice.
+ * within JSON matters nor what the user wrote with backslashes. Linear: no run is read twice. A blank between two words
+ * is plain already: most of what a prompt has of these, and each one found costs a call.
  */
 const SPELLINGS =
   // deno-lint-ignore no-control-regex -- JSON spells control characters as escapes.
-  /(?:[\s\0-\x1f]|\\+(?:[nrtbf]|u00[01][\da-fA-F]|u0020)|\\+(?=[\s\0-\x1f]))+|\\+u([\da-fA-F]{4})|\\+x([\da-fA-F]{2})|\\+|((?:%[\da-fA-F]{2})+)|&(?:(quot|apos|lt|gt|amp)|#(\d{1,5})|#x([\da-fA-F]{1,4}));/g;
+  /(?! (?:[^\s\\\0-\x1f]|$))(?:[\s\0-\x1f]|\\+(?:[nrtbf]|u00[01][\da-fA-F]|u0020)|\\+(?=[\s\0-\x1f]))+|\\+u([\da-fA-F]{4})|\\+x([\da-fA-F]{2})|\\+|((?:%[\da-fA-F]{2})+)|&(?:(quot|apos|lt|gt|amp)|#(\d{1,5})|#x([\da-fA-F]{1,4}));/g;
+/** Whether a line has any of them. */
+// deno-lint-ignore no-control-regex -- as above.
+const SPELLED = /[\\%&\t\v\f\0-\x1f]|\s\s|[^\S ]/;
 const ENTITIES: Readonly<Record<string, string>> = {
   quot: '"',
   apos: "'",
@@ -226,10 +230,11 @@ function readPrompts(prompts: readonly string[]): Prompts {
   const lines = new Set<string>();
   for (const prompt of prompts) {
     if (!/[\r\n]/.test(prompt)) continue;
-    for (const line of prompt.split(/[\r\n]+/)) {
+    // Each once: logs and tables say the same a thousand times.
+    for (const line of new Set(prompt.split(/[\r\n]+/))) {
       // Longer ones are echoes by themselves; escapes make a line no more than 6 times as long.
       if (line.length > 6 * ECHO_LENGTH) continue;
-      const word = toPlain(line).trim();
+      const word = (SPELLED.test(line) ? toPlain(line) : line).trim();
       if (isShort(word)) lines.add(word);
     }
   }
