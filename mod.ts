@@ -40,6 +40,7 @@ export type {
   ModelInfo,
   ModelProvider,
   PartialAnswer,
+  ReasoningTags,
   StreamingChunk,
   Usage,
 } from "./src/core/types.ts";
@@ -149,7 +150,6 @@ export type { OpenAIClientOptions } from "./src/provider/openai_clients.ts";
 
 // Finding servers
 export { ServiceDiscovery } from "./src/discovery/discovery.ts";
-export type { ServiceMonitor } from "./src/discovery/monitor.ts";
 export type {
   DiscoverOptions,
   HealthCheckOptions,
@@ -159,6 +159,7 @@ export type {
   ServiceFinder,
   ServiceInfo,
   ServiceMetrics,
+  ServiceMonitor,
   ServiceStatus,
   ServiceType,
 } from "./src/core/services.ts";

@@ -50,6 +50,29 @@ Deno.test("ai-sdk client: an answer, a stream, vectors, and an error under 200",
   assertEquals(embeddings, (await lmstudio.embed(request)).embeddings);
 });
 
+Deno.test("ai-sdk client: an error that LM Studio sends as text is shown, whole and where a stream was asked for", async () => {
+  const text = "No models loaded. Please load a model in the developer page.";
+  const { fetch } = createFakeLMStudio({
+    faults: [
+      { times: 2, fault: { type: "respond", status: 400, body: { error: text } } },
+      { fault: { type: "respond", status: 200, body: { error: text } } },
+    ],
+  });
+  const lmstudio = new LMStudioProvider({ env: {}, fetch });
+  const client = createOpenAICompatible({ name: "lmstudio", ...lmstudio.toOpenAI() });
+  const chat = client.chatModel(MODEL);
+  for (
+    const ask of [
+      () => chat.doGenerate({ prompt }),
+      () => chat.doStream({ prompt }),
+      () => chat.doGenerate({ prompt }),
+    ]
+  ) {
+    const error = await rejection(Promise.resolve(ask()));
+    assertEquals(error instanceof Error ? error.message : error, text);
+  }
+});
+
 // --- The settings, each with and without ------------------------------------------------------
 
 const City = z.object({ name: z.string(), population: z.number() });

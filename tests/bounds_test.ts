@@ -5,9 +5,15 @@ import {
   LMStudioProvider,
   type LMStudioProviderOptions,
   ParseError,
+  type PartialAnswer,
   ProviderError,
   StreamError,
 } from "../mod.ts";
+import { ChatStream } from "../src/api/chat_stream.ts";
+import { TextStream } from "../src/api/completions.ts";
+import { NativeChatStream } from "../src/api/native_chat_stream.ts";
+import { ResponsesStream } from "../src/api/responses_stream.ts";
+import { thinkTags } from "../src/api/think_splitter.ts";
 import { Transport } from "../src/transport/transport.ts";
 import { inFakeTime, Puppet } from "./support/puppet.ts";
 import { rawServer } from "./support/raw_server.ts";
@@ -313,3 +319,99 @@ Deno.test("an answer of another shape has its status", async () => {
     assertEquals([error.code, error.status], ["malformed_response", 203]);
   }
 });
+
+// --- Text that never ends ----------------------------------------------------------------------
+
+Deno.test("the text of a stream is bounded as whole answers are, and what had come is kept", async () => {
+  const piece = "x".repeat(KIB);
+  const chat = (delta: object) => `data: ${JSON.stringify({ choices: [{ index: 0, delta }] })}\n\n`;
+  const call = (name?: string) => ({
+    tool_calls: [{
+      index: 0,
+      function: { ...(name === undefined ? {} : { name }), arguments: piece },
+    }],
+  });
+  const kinds: [name: string, start: string, piece: string, kept: keyof PartialAnswer][] = [
+    ["text", "", token(piece), "content"],
+    ["thoughts", "", chat({ reasoning_content: piece }), "reasoning"],
+    ["thoughts in the text", token("<think>"), token(piece), "reasoning"],
+    ["arguments", chat(call("look")), chat(call()), "toolCalls"],
+  ];
+  const open: [
+    kind: string,
+    start: string,
+    piece: string,
+    kept: keyof PartialAnswer,
+    stream: (
+      transport: Transport,
+    ) => { next(): Promise<unknown> },
+  ][] = [
+    ...kinds.map(([name, start, text, kept]): (typeof open)[number] => [
+      name,
+      start,
+      text,
+      kept,
+      (transport) => new ChatStream(transport, { ...STREAM_REQUEST, tags: thinkTags(undefined) }),
+    ]),
+    [
+      "text completions",
+      "",
+      `data: ${JSON.stringify({ choices: [{ index: 0, text: piece }] })}\n\n`,
+      "content",
+      (transport) => new TextStream(transport, STREAM_REQUEST),
+    ],
+    [
+      "the native chat",
+      "",
+      `data: ${JSON.stringify({ type: "message.delta", content: piece })}\n\n`,
+      "content",
+      (transport) =>
+        new NativeChatStream(transport, {
+          ...STREAM_REQUEST,
+          tags: thinkTags(undefined),
+          onModelLoad: () => {},
+        }),
+    ],
+    [
+      "responses",
+      "",
+      `data: ${JSON.stringify({ type: "response.output_text.delta", delta: piece })}\n\n`,
+      "content",
+      (transport) => new ResponsesStream(transport, STREAM_REQUEST),
+    ],
+  ];
+  for (const [name, start, text, kept, stream] of open) {
+    const body = new Endless(text, start);
+    const transport = new Transport({
+      baseUrl: "http://127.0.0.1:1234",
+      service: "LM Studio",
+      headers: {},
+      connectTimeoutMs: 5000,
+      firstTokenTimeoutMs: 5000,
+      idleTimeoutMs: 5000,
+      maxRetries: 0,
+      fetch: body.fetch(200, { "content-type": "text/event-stream" }),
+    }, 100 * KIB);
+    const source = stream(transport);
+    const error = await rejection((async () => {
+      while (await source.next() !== undefined);
+    })());
+    assertInstanceOf(error, StreamError, name);
+    assertEquals([error.code, error.retriable], ["malformed_stream", false], name);
+    assertEquals(
+      error.message.split(".")[0],
+      "Cannot stream: the answer is longer than 102400 characters",
+    );
+    const partial = error.partial?.[kept];
+    const arrived = Array.isArray(partial) ? partial[0]?.arguments ?? "" : partial ?? "";
+    assert(arrived.length >= 98 * KIB && arrived.length <= 101 * KIB, `${name}: ${arrived.length}`);
+    assert(body.isCancelled, name);
+  }
+});
+
+const STREAM_REQUEST = {
+  body: { model: "m" },
+  action: "stream",
+  options: {},
+  onModel: () => {},
+};

@@ -28,6 +28,8 @@ import {
 } from "../mod.ts";
 import { withClock } from "./support/clock.ts";
 import {
+  events,
+  fetchOf,
   fixture,
   fixtureAnswer,
   gate,
@@ -729,14 +731,14 @@ Deno.test("answer: reasoning under each name, and in tags", async () => {
   assertEquals(await content("think_tags"), ["Four, as 1 < 2.", "Two and two make four."]);
 });
 
-Deno.test("answer: tags count only around the start", async () => {
+Deno.test("answer: tags count where a thought may begin, and not where they are spoken of", async () => {
   const split = async (text: string) => {
     const { content, reasoning } = await decode(withMessage({ role: "assistant", content: text }));
     return [content, reasoning];
   };
   assertEquals(await split("<think>never closed"), ["", "never closed"]);
   assertEquals(await split("<think></think>Yes."), ["Yes.", undefined]);
-  assertEquals(await split(" \n<think>a</think>b<think>c</think>"), ["b<think>c</think>", "a"]);
+  assertEquals(await split(" \n<think>a</think>b<think>c</think>"), ["b", "a\n\nc"]);
   for (const text of ["The tag <think>a</think>.", "End it with </think>, always.", "1 <t", "<"]) {
     assertEquals(await split(text), [text, undefined]);
   }
@@ -823,6 +825,16 @@ Deno.test("answer: usage, where the server tells", async () => {
     completionTokens: 4,
     totalTokens: 4,
   });
+  const counted = { prompt_tokens: 30, completion_tokens: 4, total_tokens: 34 };
+  const known = { promptTokens: 30, completionTokens: 4, totalTokens: 34 };
+  for (const cached of [20, 0]) {
+    const details = { cached_tokens: cached };
+    const told = { ...counted, prompt_tokens_details: details };
+    assertEquals(await usage(told), { ...known, cachedTokens: cached });
+  }
+  for (const details of [null, {}, { cached_tokens: -1 }, { cached_tokens: "20" }, 20]) {
+    assertEquals(await usage({ ...counted, prompt_tokens_details: details }), known);
+  }
 });
 
 Deno.test("answer: stats of the server", async () => {
@@ -842,6 +854,95 @@ Deno.test("answer: stats of the server", async () => {
     rejectedTokens: 7,
     ignoredTokens: 1,
   });
+});
+
+/** As llama.cpp's server gives them. */
+const TIMINGS = {
+  cache_n: 236,
+  prompt_n: 1,
+  prompt_ms: 30.958,
+  prompt_per_token_ms: 30.958,
+  prompt_per_second: 32.3,
+  predicted_n: 35,
+  predicted_ms: 661.064,
+  predicted_per_token_ms: 18.88,
+  predicted_per_second: 52.94,
+  draft_n: 12,
+  draft_n_accepted: 9,
+};
+const TIMED = {
+  tokensPerSecond: 52.94,
+  timeToFirstTokenMs: 30.958,
+  generationMs: 661.064,
+  draft: { totalTokens: 12, acceptedTokens: 9 },
+  source: "server",
+} as const;
+
+Deno.test("answer: timings of llama.cpp's server, whole, streamed and of text", async () => {
+  const usage = { prompt_tokens: 237, completion_tokens: 35, total_tokens: 272 };
+  const known = {
+    promptTokens: 237,
+    completionTokens: 35,
+    totalTokens: 272,
+    cachedTokens: 236,
+  };
+  const more = { usage, timings: TIMINGS };
+  const whole = await decode(json({ ...ANSWER, ...more }));
+  assertEquals([whole.stats, whole.usage], [TIMED, known]);
+  const frames = [
+    { model: "m", choices: [{ index: 0, delta: { content: "Hi." } }] },
+    { model: "m", choices: [{ index: 0, delta: {}, finish_reason: "stop" }] },
+    { model: "m", choices: [], ...more },
+  ];
+  const body = [...frames.map((frame) => JSON.stringify(frame)), "[DONE]"]
+    .map((data) => `data: ${data}\n\n`).join("");
+  const lmstudio = new LMStudioProvider({ env: {}, model: "m", fetch: fetchOf(events(body)) });
+  const streamed = await lmstudio.streamCompletion("Hi").response();
+  assertEquals([streamed.stats, streamed.usage], [TIMED, known]);
+  const text = json({ model: "m", choices: [{ index: 0, text: "Hi." }], ...more });
+  const completed = await new LMStudioProvider({ env: {}, model: "m", fetch: fetchOf(text) })
+    .completeText("Hi");
+  assertEquals([completed.stats, completed.usage], [TIMED, known]);
+  // Its own statistics say more than that.
+  const both = await decode(json({ ...ANSWER, ...more, stats: { tokens_per_second: 7 } }));
+  assertEquals(both.stats, { tokensPerSecond: 7, source: "server" });
+});
+
+Deno.test("answer: numbers that are none of what they count reach nobody", async () => {
+  const wild = (text: string): string =>
+    text.replaceAll('"WILD"', "1e999").replaceAll('"BIG"', "1e308");
+  const all = (value: string) => ({
+    usage: {
+      prompt_tokens: value,
+      completion_tokens: value,
+      total_tokens: value,
+      prompt_tokens_details: { cached_tokens: value },
+      completion_tokens_details: { reasoning_tokens: value },
+    },
+    stats: {
+      tokens_per_second: value,
+      time_to_first_token: value,
+      generation_time: value,
+      model_load_time_seconds: value,
+      total_draft_tokens_count: value,
+    },
+    timings: { prompt_ms: value, predicted_ms: value, predicted_per_second: value, draft_n: value },
+  });
+  for (const value of ["WILD", "BIG"]) {
+    const text = wild(JSON.stringify({ ...ANSWER, ...all(value) }));
+    const headers = { "content-type": "application/json" };
+    const { usage, stats } = await decode({ headers, body: text });
+    assertEquals([usage, stats?.source], [undefined, "measured"]);
+  }
+  // Each can be, both together cannot.
+  const huge = wild(JSON.stringify({
+    ...ANSWER,
+    usage: { prompt_tokens: "BIG", completion_tokens: 4 },
+    stats: { generation_time: "BIG", stop_reason: "eosFound" },
+  }));
+  const { usage, stats } = await decode({ headers: {}, body: huge });
+  assertEquals(usage, { promptTokens: 0, completionTokens: 4, totalTokens: 4 });
+  assertEquals(stats, { stopReason: "eosFound", source: "server" });
 });
 
 Deno.test("answer: of a server that names no model and no id", async () => {

@@ -486,6 +486,7 @@ Deno.test("config: explainConfig lists every value with its source and origin, s
       { key: "idleTimeoutMs", value: 7, source: "file", origin: path("config.json") },
       { key: "maxRetries", value: 5, source: "option" },
       { key: "modelCacheTtlMs", value: 30_000, source: "default" },
+      { key: "reasoningTags", value: undefined, source: "default" },
       { key: "headers", value: { "X-Key": "***" }, source: "file", origin: path("config.json") },
       fetch,
       { key: "onModelSubstituted", value: "throw", source: "default" },

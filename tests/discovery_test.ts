@@ -14,6 +14,7 @@ import { FakeTime } from "@std/testing/time";
 import {
   AuthenticationError,
   ConfigurationError,
+  isProviderError,
   LMStudioProvider,
   NetworkError,
   type ServiceCandidate,
@@ -320,6 +321,18 @@ Deno.test("discover: probes are one attempt, and follow no redirect", async () =
   assertEquals(await over([lmstudio(broken.url), lmstudio(redirecting.url)]).discover(), []);
   for (const { requests } of [broken, redirecting]) {
     assertEquals(new Set(requests).size, requests.length);
+  }
+});
+
+Deno.test("discover: a server that loads its model says nothing of who it is", async () => {
+  const loading = { error: { code: 503, message: "Loading model", type: "unavailable_error" } };
+  await using server = serveJson(loading, 503);
+  const discovery = over([lmstudio(server.url), ollama(server.url)]);
+  assertEquals(await discovery.discover(), []);
+  for (const type of ["lmstudio", "ollama"] as const) {
+    const error = await assertRejects(() => discovery.healthCheck(type, server.url));
+    assert(isProviderError(error, "api"));
+    assertEquals([error.code, error.retriable, error.attempts], ["model_loading", true, 1]);
   }
 });
 
@@ -811,6 +824,7 @@ Deno.test("find: an abort ends the wait, and the probes nobody else waits for", 
   const { signal } = controller;
   const calls = [discovery.find("lmstudio", { signal }), discovery.discover({ signal })];
   const reason = new Error("enough");
+  while (silence.came < 1) await new Promise((resolve) => setTimeout(resolve, 5));
   controller.abort(reason);
   for (const call of calls) assertEquals(await assertRejects(() => call), reason);
   while (silence.left < 1) await new Promise((resolve) => setTimeout(resolve, 5));

@@ -26,6 +26,7 @@ const OPTIONS = Object.keys(
     model: true,
     modelCacheTtlMs: true,
     onModelSubstituted: true,
+    reasoningTags: true,
     timeoutMs: true,
   } satisfies Record<keyof mod.LMStudioProviderOptions, true>,
 );

@@ -27,7 +27,12 @@ const FIXTURES = new URL("../fixtures/errors/", import.meta.url);
 const ENDPOINT = "http://127.0.0.1:1234/v1/chat/completions";
 const MODEL = "qwen/qwen3-8b";
 const PROXY_HINT = "Set NO_PROXY=127.0.0.1,localhost.";
-const RETRIABLE: readonly KnownCode[] = ["server_error", "model_unloaded", "rate_limited"];
+const RETRIABLE: readonly KnownCode[] = [
+  "server_error",
+  "model_unloaded",
+  "model_loading",
+  "rate_limited",
+];
 
 const CLASSES = {
   api: ApiError,
@@ -46,6 +51,7 @@ const KINDS: Partial<Record<KnownCode, keyof typeof CLASSES>> = {
   not_lm_studio: "api",
   unsupported_by_server: "api",
   job_not_found: "api",
+  model_loading: "api",
   unauthorized: "authentication",
   forbidden: "authentication",
   rate_limited: "rate-limited",
@@ -322,6 +328,71 @@ const CATALOGUE: Record<string, Expected> = {
   },
   "images_unsupported.json": { by: [400], code: "unsupported_content" },
   "images_url.json": { by: [400], code: "unsupported_content", hint: "PNG or JPEG" },
+  "images_add_on.json": {
+    by: [400, 200, 500, "frame"],
+    code: "unsupported_content",
+    hint: "sees images",
+  },
+  "images_invalid.json": {
+    by: [400, 200, "frame"],
+    code: "unsupported_content",
+    hint: "PNG or JPEG",
+  },
+  "schema_type.json": {
+    by: [400, 200, 500, "frame"],
+    code: "unsupported_response_format",
+    hint: "grammar",
+  },
+  "schema_conversion.json": {
+    by: [400, 200, "frame"],
+    code: "unsupported_response_format",
+    state: "JSON schema conversion failed: Unrecognized schema: true",
+    hint: "a tool's parameters",
+  },
+  "schema_ref.json": {
+    by: [400, 500, "frame"],
+    code: "unsupported_response_format",
+    state: "unsupported $ref #",
+  },
+  "schema_pattern.json": { by: [400, 200, "frame"], code: "unsupported_response_format" },
+  "engine_mlx_stop.json": { by: [400, 200, 500, "frame"], code: "server_error" },
+  "engine_mlx_index.json": { by: [400, 200, "frame"], code: "server_error" },
+  "engine_prediction_error.json": { by: [400, 200, "frame"], code: "server_error" },
+  "load_cancelled.json": {
+    by: [400, 404, 200, "frame"],
+    code: "model_unloaded",
+    hint: "Send the request again",
+  },
+  "unloaded_in_queue.json": { by: [400, 200, "frame"], code: "model_unloaded" },
+  "model_cannot_find.json": { by: [400, 404, 200, "frame"], code: "model_not_found" },
+  "model_does_not_exist.json": { by: [400, 404, 200, "frame"], code: "model_not_found" },
+  "mcp_not_public.json": {
+    by: [400, 500, 200, "frame"],
+    code: "invalid_request",
+    state: "non-public address",
+    hint: "mcp.json",
+  },
+  "mcp_server_url.json": {
+    by: [400, 200, "frame"],
+    code: "invalid_request",
+    state: "tools: Tool for MCP server 'files'",
+    hint: "fromMcpTool()",
+  },
+  "plugin_not_found.json": {
+    by: [400, 500, 200, "frame"],
+    code: "invalid_request",
+    hint: "mcp/<name>",
+  },
+  "download_quantization.json": {
+    by: [400, 501, 200, "frame"],
+    code: "unsupported_by_server",
+    hint: "Leave `quantization` out",
+  },
+  "param_named.json": {
+    by: [400, 200, "frame"],
+    code: "invalid_request",
+    state: "top_p: Expected number, received string",
+  },
   "embeddings_input.json": { by: [400], code: "invalid_request", hint: "input" },
   "embeddings_empty.json": { by: [400, 500], code: "invalid_request", hint: "empty" },
 
@@ -368,7 +439,34 @@ const CATALOGUE: Record<string, Expected> = {
   },
 
   "proxy_502.html": { by: [502], code: "server_error", state: "the server answered 502 Bad" },
-  "proxy_403.html": { by: [403], code: "forbidden", state: "the server answered 403 Forbidden" },
+  "proxy_403.html": {
+    by: [403],
+    code: "forbidden",
+    state: "the server answered 403 Forbidden",
+    hint: "such as a proxy or firewall",
+  },
+  "loading_llama_server.json": {
+    by: [503, 500, 200, "frame"],
+    code: "model_loading",
+    hint: "Wait",
+  },
+  "loading_ollama_busy.json": { by: [503, 500, "frame"], code: "model_loading", hint: "Wait" },
+  "loading_unavailable.json": { by: [503], code: "model_loading", state: "Not yet." },
+  "nginx_413.html": { by: [413], code: "invalid_request", hint: "client_max_body_size" },
+  "nginx_401.html": { by: [401], code: "unauthorized", hint: "Something between here and" },
+  "cloudflare_522.html": {
+    by: [520, 521, 522, 523, 524, 525, 526, 527],
+    code: "server_error",
+    state: "with an HTML page",
+    hint: "Something between here and",
+  },
+  "cloudflare_524.txt": {
+    by: [520, 521, 522, 523, 524, 525, 526, 527],
+    code: "server_error",
+    state: "error code: 524",
+    hint: "Something between here and",
+  },
+  "express_413.html": { by: [413], code: "invalid_request", hint: "Send less at once" },
   "express_404.html": {
     by: [404],
     code: "invalid_request",
@@ -501,6 +599,158 @@ Deno.test("case, quotes, numbers, line breaks and cuts do not change the meaning
   for (const [code, texts] of same) {
     for (const text of texts) assertEquals(fromText(text, 400).code, code, text);
   }
+});
+
+Deno.test("wordings of one kind have one meaning, whatever engine, version or case they come from", async (t) => {
+  const kinds: [KnownCode, hint: string, string[]][] = [
+    ["unsupported_content", "sees images", [
+      "This model does not support image inputs",
+      "Images are not supported by the loaded model",
+      "image input is not supported - hint: if this is unexpected, you may need to provide the mmproj",
+      "ValueError: VISION ADD-ON IS NOT LOADED, but images were provided",
+      "The vision adapter was not found for this model",
+      "qwen3 is not a vision model",
+      "this model is missing data required for image input",
+      "Model does not support multimodal input",
+      "The model is not multimodal and cannot process images",
+    ]],
+    ["unsupported_content", "PNG or JPEG", [
+      "Invalid image detected at index 12",
+      "Error in iterating prediction stream: UnidentifiedImageError: cannot identify image file",
+      "Failed to decode the image",
+      "Corrupted image",
+    ]],
+    ["unsupported_response_format", "grammar", [
+      "JSON Schema Conversion failed: Unrecognized schema: {}",
+      'ValueError: "type" must be a string',
+      "pattern must start with \`^\` and end with \`$\`",
+      "Error in iterating prediction stream: NotImplementedError: Unsupported JSON schema",
+      "Failed to convert JSON schema to a grammar",
+      "Invalid schema for response_format 'answer'",
+      "Error in iterating prediction stream: ValueError: 'properties' must be an object",
+      "ValueError: 'maxLength' must be an integer",
+      "parse: error parsing grammar: unknown escape at \\d",
+    ]],
+    ["model_loading", "Wait", [
+      "Loading the model, 40 %",
+      "unexpected server status: llm server loading model",
+      "Model qwen/qwen3-8b is still loading",
+      "The model 'x' is being loaded",
+      "Model is not ready",
+      "Server is busy",
+    ]],
+    ["server_error", "Try again", [
+      "Error in iterating prediction stream: RuntimeError: [metal::malloc] failed",
+      "ERROR IN ITERATING PREDICTION STREAM: AssertionError: ",
+      "Received prediction-error: null",
+    ]],
+    ["model_unloaded", "Send the request again", [
+      "Failed to load model. Error: Operation cancelled.",
+      'Error: Failed to load "qwen/qwen3-8b": the load was canceled',
+      "Model loading was cancelled",
+      "Loading of qwen/qwen3-8b has been canceled",
+      "The operation was canceled while loading the model",
+    ]],
+    ["model_not_found", "listModels()", [
+      "cannot find model 'x/y'",
+      "Could not find the model \`x/y\`",
+      "The model \`x/y\` does not exist",
+      "Model with id x/y doesn't exist.",
+      "No such model: x",
+      "Unknown model: x",
+      "No model found with key x/y",
+    ]],
+    ["invalid_request", "mcp.json", [
+      "URL resolves to a non-public address.",
+      "Unable to connect to remote MCP server 'a'. We only allow public addresses.",
+      "Tool for MCP server 'x' requires a non-empty \"server_url\" field",
+    ]],
+    ["invalid_request", "mcp/<name>", [
+      "Cannot find plugin 'mcp/files'",
+      "Could not find plugin with identifier 'mcp/files'",
+      "Invalid plugin identifier: files",
+      "Plugin with identifier 'a/b' is not installed",
+      "The plugin 'a/b' does not exist",
+    ]],
+    ["invalid_tool_schema", "parameters", ["Invalid schema for function 'get_weather'"]],
+    ["invalid_request", "template", [
+      "Unable to generate parser for this template. Automatic parser generation failed: \n" +
+      "While executing CallExpression at line 163, column 57 in source",
+    ]],
+  ];
+  for (const [code, hint, texts] of kinds) {
+    for (const text of texts) {
+      await t.step(text, () => {
+        for (const status of [400, 500, 200, undefined]) {
+          const error = fromText(text, status);
+          assertEquals(error.code, code);
+          assertStringIncludes(error.hint, hint);
+          assertEquals(error.retriable, RETRIABLE.includes(code));
+        }
+      });
+    }
+  }
+});
+
+Deno.test("words that only resemble those mean what they say", () => {
+  const cases: [string, KnownCode][] = [
+    ["Failed to load model. Error: exit code 1", "model_load_failed"],
+    ["Error loading model: not a GGUF file", "model_load_failed"],
+    ["Loading model failed", "model_load_failed"],
+    ["model loading failed", "model_load_failed"],
+    ["Could not connect to plugin 'mcp/files'.", "invalid_request"],
+    ["Cannot find model of instance reference abc", "model_unloaded"],
+    [
+      "Error in iterating prediction stream: ValueError: The number of tokens exceeds the context length",
+      "context_overflow",
+    ],
+  ];
+  for (const [text, code] of cases) assertEquals(fromText(text, 400).code, code, text);
+  // What a tool server said to a plugin is not what LM Studio says.
+  const quoted = { type: "mcp_connection_error", message: "MCP server 'a' said: model not found" };
+  assertEquals(errorFromWire(quoted, 400, context()).code, "server_error");
+  // The field is that of the tools, but no schema of theirs is wrong.
+  const remote = {
+    type: "external_connector_error",
+    code: "http_error",
+    param: "tools",
+    message: "Error retrieving tool list from MCP server: 'files'.",
+  };
+  const failed = errorFromWire(remote, 400, context());
+  assertEquals([failed.code, failed.retriable], ["server_error", true]);
+});
+
+Deno.test("a schema that is refused is that of the tools where the request has no other", () => {
+  const text = "JSON schema conversion failed: Unrecognized schema: true";
+  for (const message of [text, "Failed to initialize samplers: failed to parse grammar"]) {
+    const error = errorFromWire({ message }, 400, context({ hasToolSchemasAlone: true }));
+    assertEquals([error.code, error.retriable], ["invalid_tool_schema", false]);
+    assertStringIncludes(error.hint, "a tool's parameters");
+  }
+});
+
+Deno.test("the field that a server names is in the message, once", () => {
+  const cases: [error: Record<string, unknown>, state: string][] = [
+    [{ message: "Required", param: "input" }, "input: Required"],
+    [{ message: "Invalid 'input': it is empty", param: "input" }, "Invalid 'input': it is empty"],
+    [{ message: "No.", param: "tools.3.name" }, "tools.3.name: No."],
+    [{ message: "No.", param: null }, "No."],
+    [{ message: "No.", param: "x".repeat(500) }, "No."],
+    [{ message: "No.", param: 7 }, "7: No."],
+    [{ message: "No.", param: "\u001b[31m\u202esampler" }, "[31m sampler: No."],
+  ];
+  for (const [error, state] of cases) {
+    const wire = readWireError({ error });
+    assert(wire !== undefined);
+    for (const status of [400, 200, undefined]) {
+      const shown = stateOf(errorFromWire(wire, status, context()));
+      assertEquals(shown.slice(0, state.length), state);
+    }
+  }
+  const wordless = respond(400, '{"error":{"type":"invalid_request","param":"top_k"}}');
+  assertStringIncludes(stateOf(wordless), "400 Bad Request (invalid_request, top_k)");
+  const secret = readWireError({ error: { message: "No.", param: "sk-lm-abcd1234:efgh" } });
+  assert(!errorFromWire(secret!, 400, context()).message.includes("efgh"));
 });
 
 Deno.test("a nested type decides although the words are unknown", () => {
@@ -743,8 +993,51 @@ Deno.test("the proxy hint is for gateway failures and foreign bodies, not for th
     assertStringIncludes(respond(status, "<html>", { proxyHint }).hint, PROXY_HINT);
   }
   assert(!respond(503, '{"error":"No models loaded."}', { proxyHint }).hint.includes("NO_PROXY"));
-  assert(!respond(400, '{"error":"odd"}', { proxyHint }).hint.includes("NO_PROXY"));
+  // Only the server has its errors in this shape.
+  for (const status of [400, 407, 502, 503, 504, 522]) {
+    for (const body of ['{"error":"odd"}', '{"error":{"message":"odd","type":"odd"}}']) {
+      for (const overrides of [{ proxyHint }, {}]) {
+        const { hint } = respond(status, body, overrides);
+        assert(!/NO_PROXY|[Bb]etween here and/.test(hint), hint);
+      }
+    }
+  }
   assert(!respond(500, "", { proxyHint }).hint.includes("NO_PROXY"));
+  // vLLM's shape.
+  const vllm = '{"object":"error","message":"odd","type":"InternalServerError","code":502}';
+  assert(!respond(502, vllm, { proxyHint }).hint.includes("NO_PROXY"));
+  assert(!respond(503, vllm).hint.includes("between"));
+});
+
+Deno.test("what comes from something between is told as that", () => {
+  const challenge = (scheme: string) => ({ "www-authenticate": `${scheme} realm="lab"` });
+  for (const scheme of ["Basic", "basic", "Digest", "Negotiate", "NTLM"]) {
+    for (const body of ["", "Unauthorized", "<html>401</html>", '{"detail":"no"}']) {
+      const error = respond(401, body, {}, challenge(scheme));
+      assertEquals([error.code, error.kind], ["unauthorized", "authentication"]);
+      assertStringIncludes(error.hint, "wants a sign-in of its own");
+      assert(!error.hint.includes("LM_API_TOKEN"));
+      const own = { proxyHint: PROXY_HINT, unauthorizedHint: "Give the token." };
+      assertStringIncludes(respond(401, body, own, challenge(scheme)).hint, "sign-in of its own");
+      assertStringIncludes(respond(401, body, own, challenge(scheme)).hint, PROXY_HINT);
+    }
+  }
+  // Its own refusal, and one that asks for a token.
+  for (
+    const [body, headers] of [
+      ['{"error":{"message":"no","code":"invalid_api_key"}}', challenge("Basic")],
+      ["", challenge("Bearer")],
+      ["", {}],
+    ] as const
+  ) assertStringIncludes(respond(401, body, {}, headers).hint, "LM_API_TOKEN");
+
+  for (const status of [500, 501, 508, 529]) {
+    assertStringIncludes(respond(status, "<html>").hint, "Something between here and", `${status}`);
+  }
+  assertStringIncludes(respond(407, "").hint, "A proxy between here and the server");
+  assertStringIncludes(respond(413, "").hint, "Send less at once");
+  assertStringIncludes(respond(403, '{"error":"no"}').hint, "API token");
+  assertStringIncludes(respond(429, "<html>").hint, "Wait");
 });
 
 Deno.test("partial and attempts are passed on", () => {

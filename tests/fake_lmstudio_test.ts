@@ -677,11 +677,17 @@ Deno.test("replies: in order, then the default; or by a function", async () => {
 
 Deno.test("usage can be scripted", async () => {
   const usage = { promptTokens: 100, completionTokens: 7, reasoningTokens: 3 };
-  assertEquals((await completionOf({ replies: [{ content: "x", usage }] })).usage, {
+  const told = {
     prompt_tokens: 100,
     completion_tokens: 7,
     total_tokens: 107,
     completion_tokens_details: { reasoning_tokens: 3 },
+  };
+  assertEquals((await completionOf({ replies: [{ content: "x", usage }] })).usage, told);
+  const cached = { ...usage, cachedTokens: 90 };
+  assertEquals((await completionOf({ replies: [{ content: "x", usage: cached }] })).usage, {
+    ...told,
+    prompt_tokens_details: { cached_tokens: 90 },
   });
 });
 
@@ -740,6 +746,57 @@ Deno.test("reasoning, in each of its fields", async () => {
 const WEATHER: FakeReply = {
   toolCalls: [{ name: "get_weather", arguments: { city: "Bern" } }, { name: "now", id: "42" }],
 };
+
+Deno.test("tool calls: each in one piece, after the silence in which it is written", async () => {
+  using time = new FakeTime();
+  const door = open({ models: [MODEL], replies: [WEATHER], streamCalls: "whole", tokenMs: 100 });
+  const answer = await door.post(CHAT, chat({ stream: true }));
+  const text = await settle(time, answer.text());
+  const calls = (framesOf(text).slice(0, -1) as Chunk[]).flatMap(({ choices }) =>
+    choices[0]?.delta.tool_calls as Json[] ?? []
+  );
+  assertEquals(calls.map(({ function: called }) => called as unknown), [
+    { name: "get_weather", arguments: '{"city":"Bern"}' },
+    { name: "now", arguments: "{}" },
+  ]);
+  assertEquals(calls.map(({ index }) => index), [0, 1]);
+  // Five pieces and the name, of which the first token takes no time; then two and a name.
+  assertEquals(time.now - time.start, 700);
+  // It counts as many tokens as in pieces.
+  const { usage } = await completionOf({ replies: [WEATHER], streamCalls: "whole" });
+  assertEquals(usage, (await completionOf({ replies: [WEATHER] })).usage);
+});
+
+Deno.test("tool calls: all under one index, without ids", async () => {
+  const chunks = await streamOf({ replies: [WEATHER], streamCalls: "under-one-index" });
+  const calls = chunks.flatMap(({ choices }) => choices[0]?.delta.tool_calls as Json[] ?? []);
+  assertEquals(new Set(calls.map(({ index, id }) => `${index} ${id}`)), new Set(["0 undefined"]));
+  const named = calls.filter(({ function: called }) => "name" in (called as Json));
+  assertEquals(named.map(({ function: called }) => (called as Json).name), ["get_weather", "now"]);
+});
+
+Deno.test("a finish reason beside each piece", async () => {
+  const replies = [{ content: "One two", reasoning: "Hm." }, "One two", {
+    content: "One two",
+    finishReason: "None",
+  }];
+  const reasons = async (options: FakeLMStudioOptions) =>
+    (await streamOf({ replies, ...options })).map(({ choices: [choice] }) => choice?.finish_reason);
+  assertEquals(await reasons({}), [null, null, null, "stop"]);
+  const beside = { streamFinish: "beside-pieces" } as const;
+  assertEquals(await reasons(beside), ["stop", "stop", "stop", "stop"]);
+  assertEquals(await reasons({ ...beside, replies: replies.slice(2) }), ["None", "None", "None"]);
+  const text = await open({ models: [MODEL], replies: ["One two"], ...beside })
+    .post("/v1/completions", JSON.stringify({ prompt: "Count.", stream: true }));
+  const frames = framesOf(await text.text()).slice(0, -1) as {
+    choices: { finish_reason: unknown }[];
+  }[];
+  assertEquals(frames.map(({ choices: [choice] }) => choice?.finish_reason), [
+    "stop",
+    "stop",
+    "stop",
+  ]);
+});
 
 Deno.test("tool calls: named in the first delta, arguments in pieces", async () => {
   const chunks = await streamOf({ replies: [WEATHER] });
@@ -1234,6 +1291,24 @@ onBothDoors(
   },
 );
 
+onBothDoors("faults: a server that has no model ready", () => ({
+  faults: [
+    { fault: { type: "loading" } },
+    { fault: { type: "loading", words: "ollama", retryAfter: 3 } },
+  ],
+}), async (door) => {
+  const said: unknown[] = [];
+  for (let turn = 0; turn < 2; turn++) {
+    const response = await door.post(CHAT, STREAM);
+    said.push([response.status, response.headers.get("retry-after"), await response.json()]);
+  }
+  assertEquals(said, [
+    [503, null, { error: { code: 503, message: "Loading model", type: "unavailable_error" } }],
+    [503, "3", { error: "server busy, please try again.  maximum pending requests exceeded" }],
+  ]);
+  await (await door.post(CHAT, STREAM)).text();
+});
+
 onBothDoors("faults: any answer", () => ({
   faults: [
     { fault: { type: "respond", status: 200, body: { error: "Model is unloaded." } } },
@@ -1396,6 +1471,8 @@ Deno.test("options: values that nobody would heed are refused by name", () => {
     [{ jit: "yes" }, 'jit is "yes", not true or false'],
     [{ tokenMs: "5" }, 'tokenMs is "5", not a number'],
     [{ firstTokenMs: -1 }, "firstTokenMs is -1, not a number"],
+    [{ streamCalls: "one" }, 'streamCalls is "one", not one of "in-pieces", "whole"'],
+    [{ streamFinish: "first" }, 'streamFinish is "first", not one of "at-end"'],
     [{ streamHeaders: "late" }, 'streamHeaders is "late", not one of "at-once"'],
     [{ reasoningField: "thoughts" }, 'reasoningField is "thoughts", not one of'],
     [{ apiToken: "" }, "apiToken is empty or no text"],

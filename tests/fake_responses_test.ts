@@ -83,7 +83,7 @@ Deno.test("fake responses: the events of text, reasoning and a call, and the sam
     "in_progress",
     ...around("reasoning_text", 1),
     ...around("output_text", 2),
-    ...around("function_call_arguments", 5),
+    ...around("function_call_arguments", 0),
     "completed",
   ]);
   const { response } = events.at(-1)!;

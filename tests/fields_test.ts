@@ -36,6 +36,7 @@ const OPTIONS = new Set([
   "idleTimeoutMs",
   "maxRetries",
   "modelCacheTtlMs",
+  "reasoningTags",
   "headers",
   "fetch",
   "onModelSubstituted",

@@ -49,7 +49,7 @@ async function sent(
   const puppet = new Puppet();
   const { fetch } = openAI({ ...options, fetch: puppet.fetch });
   const pending = fetch(input, init);
-  while (puppet.calls.length === 0) await Promise.resolve();
+  while (puppet.calls.length === 0) await new Promise((resolve) => setTimeout(resolve));
   const { url, init: seen } = puppet.last;
   puppet.last.respond();
   puppet.last.end();
@@ -185,7 +185,7 @@ Deno.test("forward: a key in the query is sent, and shown nowhere", async () => 
   const puppet = new Puppet();
   const { fetch } = openAI({ fetch: puppet.fetch });
   const failed = rejection(fetch(`${CHAT}?key=secret-1#secret-2`, post({})));
-  while (puppet.calls.length === 0) await Promise.resolve();
+  while (puppet.calls.length === 0) await new Promise((resolve) => setTimeout(resolve));
   assertEquals(puppet.last.url, `${CHAT}?key=secret-1`);
   puppet.last.fail(new TypeError("fetch failed"));
   const error = await failed;
@@ -227,26 +227,65 @@ Deno.test("forward: bodies that are no text, and no body at all, come back as th
   assertEquals(await notJson.text(), "{ not JSON");
 });
 
-Deno.test("forward: an error under 200 is a 400 with the same body, whatever was asked for", async () => {
+Deno.test("forward: an error under 200 is a 400, and the same but for a text, whatever was asked for", async () => {
   const errors = [
     '{"error":"Unexpected endpoint or method. (POST /v1/x)"}',
     '{"error":{"message":"No.","type":"t","param":null,"code":"c"}}',
     ' \n{"type":"error","error":{"type":"api_error","message":"No."}}',
     '{"id":"resp_1","status":"failed","error":{"code":"server_error","message":"No."}}',
   ];
+  const wrapped = '{"error":{"message":"Unexpected endpoint or method. (POST /v1/x)"}}';
   const types = ["application/json; charset=utf-8", "text/plain", "text/html"];
   for (const body of errors) {
     for (const type of types) {
       for (const init of [STREAM, post({ model: "m" }), {}]) {
         const response = await answering({ body, headers: { "content-type": type } })(CHAT, init);
-        assertEquals(
-          [response.status, await response.text()],
-          [400, body.trimStart()].with(1, body),
-        );
-        assertEquals(response.headers.get("content-type"), type);
+        const isText = typeof JSON.parse(body).error === "string";
+        assertEquals([response.status, await response.text()], [400, isText ? wrapped : body]);
+        const json = "application/json; charset=utf-8";
+        assertEquals(response.headers.get("content-type"), isText ? json : type);
       }
     }
   }
+});
+
+Deno.test("forward: an error that is a text is an object, under every status and in streams", async () => {
+  const cases: [body: string, expected: string][] = [
+    ['{"error":"No models loaded."}', '{"error":{"message":"No models loaded."}}'],
+    [' {\n"error" : "Größe \\"x\\"" }\n', '{"error":{"message":"Größe \\"x\\""}}'],
+    ['{"error":"No.","code":7}', '{"error":{"message":"No."},"code":7}'],
+    ['{"error":{"message":"No.","error":"x"}}', '{"error":{"message":"No.","error":"x"}}'],
+    ['{"error":[{"message":"No."}]}', '{"error":[{"message":"No."}]}'],
+    ['{"error":""}', '{"error":""}'],
+    ['{"detail":"Not Found"}', '{"detail":"Not Found"}'],
+    ['<html>"error":"x"</html>', '<html>"error":"x"</html>'],
+    ['{"error":"cut', '{"error":"cut'],
+    ["", ""],
+    ['{"error":"' + "x".repeat(70_000) + '"}', '{"error":"' + "x".repeat(70_000) + '"}'],
+  ];
+  for (const [body, expected] of cases) {
+    for (const status of [400, 404, 500, 503]) {
+      for (const pieces of [[body], cut(body, 7)]) {
+        const headers = { "content-length": String(new TextEncoder().encode(body).length) };
+        const answer = { status, body: pieces, ...(body === expected ? {} : { headers }) };
+        const response = await answering(answer)(CHAT, post({}));
+        assertEquals([response.status, await response.text()], [status, expected]);
+        assertEquals(response.headers.get("content-length"), null);
+      }
+    }
+  }
+  const frames = [
+    `data: {"choices":[{"index":0,"delta":{"content":"\\"error\\":\\"x\\""}}]}\n\n`,
+    'event: error\ndata: {"error":"Model unloaded."}\n\n',
+  ];
+  const stream = await answering({
+    headers: { "content-type": "text/event-stream" },
+    body: frames.join(""),
+  })(CHAT, STREAM);
+  assertEquals(
+    await stream.text(),
+    `${frames[0]}event: error\ndata: {"error":{"message":"Model unloaded."}}\n\n`,
+  );
 });
 
 Deno.test("forward: an `error` that says nothing is none", async () => {
@@ -335,7 +374,7 @@ Deno.test("forward: a stream that breaks off breaks, unless its finish reason ha
     [event({}, "stop"), "close", undefined],
     [event({}, "stop"), "break", undefined],
     [token("Hi") + "data: [DONE]", "close", undefined],
-    [token("Hi") + 'data: {"error":"The model has crashed"}\n\n', "close", undefined],
+    [token("Hi") + 'data: {"error":{"message":"Crashed"}}\n\n', "close", undefined],
     [token("Hi") + 'event: error\ndata: {"message":"x"}\n\n', "close", undefined],
     [token('"error": {} "finish_reason":"stop"'), "close", "stream_truncated"],
   ];
@@ -556,7 +595,7 @@ Deno.test("forward: an abort rejects with the caller's reason, before and within
       const count = puppet.calls.length;
       const pending = fetch(CHAT, { ...post({}), signal: controller.signal });
       const outcome = rejection(pending.then((response) => response.text()));
-      while (puppet.calls.length === count) await Promise.resolve();
+      while (puppet.calls.length === count) await new Promise((resolve) => setTimeout(resolve));
       if (isWithin) {
         puppet.last.respond(200, { "content-type": type });
         puppet.last.send(token("Hi"));
@@ -575,7 +614,7 @@ Deno.test("forward: a body that is let go of stops the server", async () => {
     const puppet = new Puppet();
     const { fetch } = openAI({ fetch: puppet.fetch });
     const pending = fetch(CHAT, post({}));
-    while (puppet.calls.length === 0) await Promise.resolve();
+    while (puppet.calls.length === 0) await new Promise((resolve) => setTimeout(resolve));
     puppet.last.respond(200, { "content-type": type });
     await (await pending).body!.cancel();
     assert(puppet.last.isCancelled);
@@ -588,7 +627,7 @@ Deno.test("forward: a broken connection rejects, or breaks the body", async () =
     const puppet = new Puppet();
     const { fetch } = openAI({ fetch: puppet.fetch });
     const pending = fetch(CHAT, post({}));
-    while (puppet.calls.length === 0) await Promise.resolve();
+    while (puppet.calls.length === 0) await new Promise((resolve) => setTimeout(resolve));
     puppet.last.respond(200, { "content-type": type });
     puppet.last.fail(new TypeError("terminated"));
     const error = await rejection(pending.then((response) => response.text()));
@@ -619,7 +658,7 @@ Deno.test("forward: two at a time do not know of each other", async () => {
   const controller = new AbortController();
   const first = rejection(fetch(CHAT, { ...post({}), signal: controller.signal }));
   const second = fetch(CHAT, post({}));
-  while (puppet.calls.length < 2) await Promise.resolve();
+  while (puppet.calls.length < 2) await new Promise((resolve) => setTimeout(resolve));
   controller.abort();
   await first;
   puppet.last.respond();

@@ -241,3 +241,39 @@ Deno.test("a probe reads a few MiB at most of whatever answers", async () => {
     assertLess(bytes, 17 * 1024 * 1024);
   }
 });
+
+// --- Long parts ---------------------------------------------------------------------------------
+
+Deno.test("long arguments are not read again at each event that says less", async () => {
+  const long = JSON.stringify({ a: "x".repeat(2_000_000) });
+  const begun = [
+    { type: "response.output_item.added", output_index: 0, item: { ...item(0), arguments: "" } },
+    { type: "response.function_call_arguments.delta", output_index: 0, delta: long },
+  ];
+  const empty = { ...item(0), arguments: "{}" };
+  const events = [
+    { type: "response.function_call_arguments.done", output_index: 0, arguments: "{}" },
+    { type: "response.function_call_arguments.done", output_index: 0, arguments: "{" },
+    { type: "response.output_item.done", output_index: 0, item: empty },
+  ];
+  for (const event of events) {
+    const lmstudio = streamed(...begun, ...times(2_000, () => event), {
+      type: "response.completed",
+      response: { output: [empty] },
+    });
+    const { toolCalls } = await inTime(() => lmstudio.responses.stream({ input: "x" }).response());
+    assertEquals(toolCalls.map((call) => call.arguments.length), [long.length]);
+  }
+});
+
+Deno.test("what was streamed of one item is given to one, however many the last event has of it", async () => {
+  const text = "x".repeat(2_000_000);
+  const message = { type: "message", id: "m", content: [] };
+  const lmstudio = streamed(
+    { type: "response.output_item.added", output_index: 0, item: message },
+    { type: "response.output_text.delta", output_index: 0, item_id: "m", delta: text },
+    { type: "response.completed", response: { output: times(2_000, () => message) } },
+  );
+  const answer = await inTime(() => lmstudio.responses.stream({ input: "x" }).response());
+  assertEquals([answer.text.length, answer.output.length], [text.length, 2_000]);
+});

@@ -80,8 +80,8 @@ async function inScene(
 Deno.test("monitor: available, degraded, unavailable and available again", async () => {
   await inScene(async (scene) => {
     await using _monitor = scene.watch({ intervalMs: 1000, maxFailures: 3 });
-    assertEquals(scene.rounds, 1);
     await scene.settle();
+    assertEquals(scene.rounds, 1);
     assertEquals(scene.statuses, ["available"]);
     await scene.pass(1000);
     assertEquals([scene.rounds, scene.statuses.length], [2, 1]);

@@ -632,6 +632,79 @@ Deno.test("events: odd ones keep what their type promises", async () => {
   ]);
 });
 
+Deno.test("events: numbers that are none, and a type that is none", async () => {
+  const told: unknown[] = [];
+  const onStatus = ({ progress }: CallStatus) => {
+    if (progress !== undefined) told.push(progress);
+  };
+  const raw = (data: string, name = ""): string =>
+    `${name === "" ? "" : `event: ${name}\n`}data: ${data}\n\n`;
+  const ending =
+    `{"type":"chat.end","result":{"model_instance_id":"m","output":[{"type":"message",` +
+    `"content":"Hi.","score":1e999}],"stats":{"input_tokens":1e999,"total_output_tokens":1e308,` +
+    `"tokens_per_second":1e999,"time_to_first_token_seconds":1e308}}}`;
+  const stream = streamOf(
+    events([
+      raw('{"type":"model_load.progress","progress":1e999}'),
+      raw('{"type":"model_load.progress","progress":-7}'),
+      raw('{"type":"prompt_processing.progress","progress":-1e999}'),
+      raw('{"type":"prompt_processing.progress","progress":3}'),
+      raw('{"type":"model_load.end","load_time_seconds":1e308}'),
+      raw('{"type":"later.kind","some_number":1e999,"list_of":[1e999,2]}'),
+      raw('{"type":["message.delta"],"content":"Hi."}', "message.delta"),
+      raw(ending),
+    ]),
+    { onStatus },
+  );
+  const { events: all, error } = await readAll(stream);
+  assertEquals(error, undefined);
+  assertEquals(all.slice(0, -1) as unknown[], [
+    { type: "model_load.progress", modelInstanceId: "", progress: 0 },
+    { type: "model_load.progress", modelInstanceId: "", progress: 0 },
+    { type: "prompt_processing.progress", progress: 0 },
+    { type: "prompt_processing.progress", progress: 1 },
+    { type: "model_load.end", modelInstanceId: "", loadTimeSeconds: 1e308 },
+    { type: "later.kind", someNumber: undefined, listOf: [undefined, 2] },
+    { type: "message.delta", content: "Hi." },
+  ]);
+  assertEquals(told, [0, 0, 0, 1]);
+  const { stats, usage, output } = await stream.response();
+  assertEquals([stats.source, stats.modelLoadMs, usage], ["measured", undefined, undefined]);
+  assertEquals(output[0] as unknown, { type: "message", content: "Hi.", score: undefined });
+  const { error: nameless } = await readAll(streamOf(events([
+    raw('{"type":["message.delta"],"content":"Hi."}'),
+  ])));
+  assertInstanceOf(nameless, StreamError);
+  assertEquals(nameless.code, "malformed_stream");
+});
+
+Deno.test("events: a call is begun by its name, and then silent while it is written", async () => {
+  const told: string[] = [];
+  const { chat } = onFake({
+    streamCalls: "whole",
+    tokenMs: 1,
+    replies: [{
+      content: "Done.",
+      toolRuns: [{ tool: "write_file", arguments: { text: "a b c" }, output: "ok" }],
+    }],
+  });
+  const onStatus = ({ phase }: CallStatus) => void told.push(phase);
+  const stream = chat.stream({ input: "Write.", integrations: ["mcp/files"] }, { onStatus });
+  const { types, error } = await readAll(stream);
+  assertEquals(error, undefined);
+  assertEquals(types.filter((type) => type.startsWith("tool_call.")), [
+    "tool_call.start",
+    "tool_call.name",
+    "tool_call.arguments",
+    "tool_call.success",
+  ]);
+  assertEquals(told.at(-1), "generating");
+  // Where only the name tells that it has begun, that is its first token.
+  const body = events([event("tool_call.name", { tool: "look" })], "hang");
+  const silent = await failure(streamOf(body, { idleTimeoutMs: 20 }).response());
+  assertEquals(silent.code, "timeout_idle");
+});
+
 Deno.test("types: a switch tells the known kinds apart, the rest is ChatUnknownKind", () => {
   const read = (event: ChatEvent): string => {
     switch (event.type) {

@@ -157,7 +157,7 @@ Deno.test("openai: an error under 200 is raised, for answers, streams, vectors a
   for (const call of calls) {
     const raised = await rejection(call);
     assertInstanceOf(raised, BadRequestError);
-    assertEquals([raised.status, raised.error], [400, error]);
+    assertEquals<unknown>([raised.status, raised.error], [400, { message: error }]);
     assertStringIncludes(raised.message, "Unexpected endpoint or method");
   }
 });

@@ -1,7 +1,16 @@
 /** Reasoning apart from the text, whole and streamed, whichever field it comes in and whatever else is there. */
-import { assertEquals } from "@std/assert";
-import { LMStudioProvider } from "../mod.ts";
+import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import {
+  ConfigurationError,
+  InvalidRequestError,
+  LMStudioProvider,
+  LocalProvider,
+  OpenAICompatibleProvider,
+  StreamError,
+} from "../mod.ts";
+import { createFakeLMStudio } from "../src/testing/mod.ts";
 import { fetchOf, json } from "./support/stub_server.ts";
+import { event } from "./support/wire.ts";
 
 type Fields = Record<string, unknown>;
 
@@ -69,10 +78,12 @@ Deno.test("reasoning: all of the limit was thought away", async () => {
   );
 });
 
-Deno.test("reasoning: an opening tag that was in the prompt is missed in whole answers", async () => {
+Deno.test("reasoning: an opening tag that was in the prompt is missed, whole and at a stream's end", async () => {
   const text = "Hm.\n</think>\n\nHi.";
   const expected = { content: "Hi.", reasoning: "Hm.", finishReason: "stop" };
   assertEquals(await whole({ content: text }), expected);
+  assertEquals(await streamed([{ content: text }]), expected);
+  assertEquals(await streamed([...text].map((content) => ({ content }))), expected);
   // Current builds send the field with every answer.
   assertEquals(await whole({ content: text, reasoning_content: "" }), expected);
   assertEquals(await whole({ content: text, reasoning_content: null }), expected);
@@ -82,6 +93,160 @@ Deno.test("reasoning: an opening tag that was in the prompt is missed in whole a
     reasoning: "A",
     finishReason: "stop",
   });
-  // What a stream has given out it cannot take back.
-  assertEquals((await streamed([{ content: text }])).content, text);
+  assertEquals(await streamed([{ content: text, reasoning_content: "A" }]), {
+    content: text,
+    reasoning: "A",
+    finishReason: "stop",
+  });
+});
+
+const THOUGHT_TAGS = [["<thought>", "</thought>"], { open: "<<", close: ">>" }] as const;
+const TAGGED = "<thought>Hm.</thought>Hi. <<Well.>>There.";
+const SPLIT = ["Hi. There.", "Hm.\n\nWell."];
+
+Deno.test("reasoning: tags that nobody knows, by option and by request, whole and streamed", async () => {
+  const fake = () => createFakeLMStudio({ replies: () => TAGGED });
+  const bare = () => new LMStudioProvider({ fetch: fake().fetch, env: {} });
+  const request = { messages: "Hi", reasoningTags: THOUGHT_TAGS };
+  const own = () =>
+    new LMStudioProvider({ fetch: fake().fetch, env: {}, reasoningTags: THOUGHT_TAGS });
+  const tools = [{ name: "look", execute: () => "" }];
+  const answers: Record<string, Promise<{ content: string; reasoning?: string }>> = {
+    "complete, option": own().complete("Hi"),
+    "complete, request": bare().complete(request),
+    "stream, option": own().streamCompletion("Hi").response(),
+    "stream, request": bare().streamCompletion(request).response(),
+    "runTools, request": bare().runTools({ ...request, tools }).then(({ response }) => response),
+    "streamTools, option": own().streamTools({ messages: "Hi", tools }).result()
+      .then(({ response }) => response),
+    "chat.send, option": own().chat.send({ input: "Hi" }),
+    "chat.send, request": bare().chat.send({ input: "Hi", reasoningTags: THOUGHT_TAGS }),
+    "chat.stream, option": own().chat.stream({ input: "Hi" }).response(),
+    "LocalProvider, option": new LocalProvider({
+      fetch: fake().fetch,
+      env: {},
+      reasoningTags: THOUGHT_TAGS,
+    }).complete("Hi"),
+    "OpenAICompatibleProvider, option": new OpenAICompatibleProvider({
+      name: "other",
+      baseUrl: "http://127.0.0.1:1/v1",
+      fetch: fake().fetch,
+      reasoningTags: THOUGHT_TAGS,
+      model: "m",
+    }).complete("Hi"),
+  };
+  for (const [name, answer] of Object.entries(answers)) {
+    const { content, reasoning } = await answer;
+    assertEquals([content, reasoning], SPLIT, name);
+  }
+  const { content } = await bare().complete("Hi");
+  assertEquals(content, TAGGED);
+  // A request's own are in place of the provider's.
+  assertEquals((await own().complete({ messages: "Hi", reasoningTags: [] })).content, TAGGED);
+});
+
+Deno.test("reasoning: tags that are none are refused, and none are sent", async () => {
+  const refused: [tags: unknown, state: string][] = [
+    ["<a>", 'is "<a>", not an array of pairs such as ["<think>", "</think>"]'],
+    [["<a>", "</a>"], "has an entry [0] that is not a pair such as"],
+    [[["<a>"]], "has an entry [0] that is not a pair such as"],
+    [[["<a>", "</a>"], { open: "<b>" }], "has an entry [1] that is not a pair such as"],
+    [[{ open: "<b>", close: "</b>", start: 1 }], "has an entry [0] that is not a pair such as"],
+    [[["", "</a>"]], "has an entry [0] with a tag that is empty"],
+    [[["<a>", "\n"]], "has an entry [0] with a tag that is empty"],
+    [[["<a>", "<a>\n"]], 'has an entry [0] whose tags are both "<a>"'],
+    [[["<a>", "x".repeat(201)]], "has an entry [0] with a tag that is longer than 200 characters"],
+  ];
+  const fake = createFakeLMStudio();
+  const provider = new LMStudioProvider({ fetch: fake.fetch, env: {} });
+  for (const [tags, state] of refused) {
+    const reasoningTags = tags as typeof THOUGHT_TAGS;
+    for (
+      const call of [
+        provider.complete({ messages: "Hi", reasoningTags }),
+        provider.streamCompletion({ messages: "Hi", reasoningTags }).response(),
+        provider.chat.send({ input: "Hi", reasoningTags }),
+      ]
+    ) {
+      const error = await assertRejects(() => call, InvalidRequestError);
+      assertStringIncludes(error.message, `: reasoningTags ${state}`);
+    }
+    const error = assertThrows(
+      () => new LMStudioProvider({ env: {}, reasoningTags }),
+      ConfigurationError,
+    );
+    assertStringIncludes(error.message, `: option reasoningTags ${state}`);
+  }
+  assertEquals(fake.requests.length, 0);
+  await provider.complete({ messages: "Hi", reasoningTags: THOUGHT_TAGS });
+  assertEquals(JSON.stringify(fake.requests.at(-1)?.body).includes("tags"), false);
+});
+
+Deno.test("reasoning: where only the closing tag came, histories have the thought apart", async () => {
+  const first = { content: "I look.\n</think>\n\n", toolCalls: [{ name: "look" }] };
+  for (const stream of [false, true]) {
+    const fake = createFakeLMStudio({ replies: [first, "It is\n</think>\n\n4."] });
+    const provider = new LMStudioProvider({ fetch: fake.fetch, env: {} });
+    const request = { messages: "Hi", tools: [{ name: "look", execute: () => "4" }] };
+    const { response, messages } = stream
+      ? await provider.streamTools(request).result()
+      : await provider.runTools(request);
+    assertEquals([response.content, response.reasoning], ["4.", "It is"]);
+    const said = messages.flatMap((message) =>
+      message.role === "assistant" ? [[message.content, message.reasoning]] : []
+    );
+    assertEquals(said, [["", "I look."], ["4.", "It is"]]);
+  }
+});
+
+Deno.test("reasoning: what is left of a stream that broke is split as well", async () => {
+  const body = event({ content: "Hm.\n</think>" }) + event({ content: "\n\nHel" });
+  const headers = { "content-type": "text/event-stream" };
+  const stream = lmstudio(fetchOf({ headers, body })).streamCompletion("Hi");
+  const error = await assertRejects(() => stream.response(), StreamError);
+  assertEquals(error.partial, { content: "Hel", reasoning: "Hm.", toolCalls: [] });
+});
+
+Deno.test("reasoning: leading closing tags are dropped alike, whole and streamed", async () => {
+  for (const text of ["</think>Hi.", "\n</think>\n\nHi.", "</think>Hi.</think>There."]) {
+    const expected = await whole({ content: text });
+    assertEquals(expected.content.startsWith("Hi."), true);
+    assertEquals(await streamed([...text].map((content) => ({ content }))), expected);
+  }
+});
+
+Deno.test("reasoning: the native chat splits its messages as complete() does", async () => {
+  const message = (content: string) => ({ type: "message", content });
+  const thought = { type: "reasoning", content: "A." };
+  const cases: [output: unknown[], content: string, reasoning: string | undefined][] = [
+    [[message("<think>Hm.</think>Hi.")], "Hi.", "Hm."],
+    [[message("Hm.\n</think>\n\nHi.")], "Hi.", "Hm."],
+    [
+      [message("<think>Hm.</think>I look."), message("[THINK]So.[/THINK]4.")],
+      "I look.\n\n4.",
+      "Hm.\n\nSo.",
+    ],
+    [[thought, message("<think>Hm.</think>Hi.")], "Hi.", "A.\n\nHm."],
+    [[thought, message("Use\n</think>\nhere")], "Use\n</think>\nhere", "A."],
+    [[message("Hi.")], "Hi.", undefined],
+  ];
+  for (const [output, content, reasoning] of cases) {
+    const result = { model_instance_id: "m", output, stats: {} };
+    const sent = await lmstudio(fetchOf(json(result))).chat.send({ input: "Hi" });
+    const headers = { "content-type": "text/event-stream" };
+    const body = `data: ${JSON.stringify({ type: "chat.end", result })}\n\n`;
+    const end = await lmstudio(fetchOf({ headers, body })).chat.stream({ input: "Hi" }).response();
+    for (const answer of [sent, end]) {
+      assertEquals([answer.content, answer.reasoning], [content, reasoning]);
+      // The items are what the server said.
+      assertEquals(answer.output, output as typeof answer.output);
+    }
+  }
+  const headers = { "content-type": "text/event-stream" };
+  const delta = (content: string) =>
+    `data: ${JSON.stringify({ type: "message.delta", content })}\n\n`;
+  const body = delta("<think>Hm") + delta(".</think>Hel");
+  const broken = lmstudio(fetchOf({ headers, body })).chat.stream({ input: "Hi" });
+  const error = await assertRejects(() => broken.response(), StreamError);
+  assertEquals(error.partial, { content: "Hel", reasoning: "Hm.", toolCalls: [] });
 });

@@ -24,6 +24,7 @@ import {
   type ResponsesRequest,
   type ResponsesUnknownEvent,
   StreamError,
+  type ToolCall,
 } from "../mod.ts";
 import { createFakeLMStudio, type FakeLMStudioOptions } from "../src/testing/mod.ts";
 import { inFakeTime, Puppet } from "./support/puppet.ts";
@@ -328,6 +329,7 @@ Deno.test("responses.create: what an answer says", async () => {
     completionTokens: 1,
     totalTokens: 15,
     reasoningTokens: 0,
+    cachedTokens: 0,
   });
   assertEquals([text.stats.source, text.output[0]?.type], ["measured", "message"]);
   assertEquals(text.raw, JSON.parse(fixture("responses/text.json")));
@@ -437,7 +439,24 @@ interface Expected {
 const THOUGHT = "We need a prime below 50. 41 will do.";
 const CALL = { id: "365174485", name: "get_weather", arguments: '{"city":"Zürich"}' };
 const BROKEN: PartialAnswer = { content: "The first primes", toolCalls: [] };
+/** Two calls, whatever the later events leave of their arguments. */
+function weatherCalls(zurich: string, bern: string): ToolCall[] {
+  return [
+    { id: zurich, name: "get_weather", arguments: '{"city":"Zürich"}' },
+    { id: bern, name: "get_weather", arguments: '{"city":"Bern"}' },
+  ];
+}
 const STREAMS: Readonly<Record<string, Expected>> = {
+  "arguments_deltas_only.sse": {
+    text: "",
+    toolCalls: weatherCalls("call_5561029384756102", "call_6672130495867213"),
+    output: ["function_call", "function_call"],
+  },
+  "arguments_done_only.sse": {
+    text: "",
+    toolCalls: weatherCalls("call_7310284659031847", "call_1948375026471936"),
+    output: ["function_call", "function_call"],
+  },
   "documented.sse": { text: "Hello", output: [] },
   "done_only.sse": { text: "41" },
   "error.sse": { code: "model_unloaded", partial: BROKEN },
@@ -452,6 +471,12 @@ const STREAMS: Readonly<Record<string, Expected>> = {
   "mcp_failed.sse": { text: "I could not look." },
   "reasoning.sse": { text: "41", reasoning: THOUGHT, output: ["reasoning", "message"] },
   "reasoning_done_only.sse": { text: "41", reasoning: THOUGHT, output: [] },
+  "recorded_call.sse": {
+    text: "I will look.",
+    reasoning: "They ask for the weather.",
+    toolCalls: [{ ...CALL, id: "call_2025306790300011" }],
+    output: ["reasoning", "message", "function_call"],
+  },
   "refusal.sse": { text: "" },
   "summary.sse": {
     text: "41",
@@ -492,6 +517,11 @@ for (const [name, expected] of Object.entries(STREAMS)) {
       assertEquals([answer.text, answer.reasoning], [expected.text, expected.reasoning]);
       assertEquals([answer.toolCalls, answer.status, answer.model], [toolCalls, status, MODEL]);
       if (name !== "unknown.sse") assertEquals(answer.output.map(({ type }) => type), output);
+      // What is sent back says what the model said.
+      assertEquals(
+        answer.output.filter(({ type }) => type === "function_call").map((item) => item.arguments),
+        output.includes("function_call") ? toolCalls.map((call) => call.arguments) : [],
+      );
       assertEquals(answer.id.slice(0, 9), "resp_e9c4");
       assertEquals(answer.stats.source, "measured");
     }
@@ -651,6 +681,14 @@ Deno.test("responses.stream: ends that are none, and frames that are no events",
       "no_model_loaded",
     ],
     ["a type that is a number", frame({ type: 7 }), "malformed_stream"],
+    ["a type that is a list", frame({ type: ["response.completed"] }), "malformed_stream"],
+    [
+      "a type that is a list of parts",
+      CREATED + say("41") + frame({ type: [{ text: "response.completed" }], response: {} }),
+      "malformed_stream",
+      { content: "41", toolCalls: [] },
+    ],
+    ["a type that is an object", frame({ type: { text: "x" } }), "malformed_stream"],
   ];
   for (const [name, body, code, partial] of cases) {
     await t.step(name, async () => {
@@ -694,6 +732,280 @@ Deno.test("responses.stream: what the end does not repeat, is wrongly numbered o
     });
   }
 });
+
+// --- Arguments of calls -----------------------------------------------------------------------
+
+/** An item of a call; a field that is `undefined` is not sent. */
+function callItem(n: number, args: unknown, more: Record<string, unknown> = {}) {
+  return {
+    type: "function_call",
+    id: `fc_${n}`,
+    call_id: `call_${n}`,
+    name: "add",
+    arguments: args,
+    ...more,
+  };
+}
+
+function added(index: number, item: unknown, kind: "added" | "done" = "added"): string {
+  return frame({ type: `response.output_item.${kind}`, output_index: index, item });
+}
+
+function argumentsEvent(kind: "delta" | "done", fields: Record<string, unknown>): string {
+  return frame({ type: `response.function_call_arguments.${kind}`, ...fields });
+}
+
+function completed(output: unknown): string {
+  const response = { id: "r", status: "completed", model: MODEL, output };
+  return frame({ type: "response.completed", response });
+}
+
+Deno.test("responses.stream: arguments that came are not replaced by less, in calls, output and partial", async (t) => {
+  const whole = argumentsEvent("done", { item_id: "fc_1", output_index: 0, arguments: '{"a":1}' });
+  const pieces = argumentsEvent("delta", { item_id: "fc_1", output_index: 0, delta: '{"a"' }) +
+    argumentsEvent("delta", { item_id: "fc_1", output_index: 0, delta: ":1}" });
+  const begun = added(0, callItem(1, ""));
+  const over = (args: unknown) => added(0, callItem(1, args), "done");
+  const cases: [name: string, frames: string, last?: unknown][] = [
+    ["an item with {}", begun + whole + over("{}")],
+    ["an item with nothing", begun + whole + over("")],
+    ["an item without the field", begun + whole + over(undefined)],
+    ["an item with null", begun + whole + over(null)],
+    ["an item with an empty object that is spaced", begun + whole + over(" { }\n")],
+    ["an item with an object that is empty", begun + whole + over({})],
+    ["an item that is cut", begun + whole + over('{"a":')],
+    ["pieces, then nothing", begun + pieces + over("")],
+    [
+      "pieces, then {} in the event that ends them",
+      begun + pieces + argumentsEvent("done", { item_id: "fc_1", arguments: "{}" }) + over("{}"),
+    ],
+    ["an item that begins with {}", added(0, callItem(1, "{}")) + pieces + over("{}")],
+    ["the item alone", begun + over('{"a":1}')],
+    ["the item says it as an object", begun + over({ a: 1 })],
+    [
+      "the item says more than the pieces",
+      begun + argumentsEvent("delta", {
+        item_id: "fc_1",
+        output_index: 0,
+        delta: '{"a"',
+      }) + over('{"a":1}'),
+    ],
+    ["the item begins, and only the last event ends it", begun + whole, callItem(1, "{}")],
+    ["a last event that says it first", begun + over("{}"), callItem(1, '{"a":1}')],
+    ["a last event with another id", begun + whole + over("{}"), callItem(1, "{}", { id: "x" })],
+    [
+      "a last event without the id of the call",
+      begun + whole + over("{}"),
+      callItem(1, "", { call_id: undefined }),
+    ],
+    [
+      "ids that change on the way",
+      [
+        added(0, callItem(1, "", { id: "a" })),
+        argumentsEvent("done", { item_id: "b", output_index: 0, arguments: '{"a":1}' }),
+        added(0, callItem(1, "{}", { id: "c" }), "done"),
+      ].join(""),
+      callItem(1, "{}", { id: "d" }),
+    ],
+    [
+      "pieces without any id or place",
+      begun + argumentsEvent("done", { arguments: '{"a":1}' }) + over("{}"),
+    ],
+  ];
+  const expected = [{ id: "call_1", name: "add", arguments: '{"a":1}' }];
+  const argumentsOf = (value: unknown) => typeof value === "string" ? value : JSON.stringify(value);
+  for (const [name, frames, last = callItem(1, "{}")] of cases) {
+    await t.step(name, async () => {
+      for (const end of [completed([last]), completed([]), COMPLETED]) {
+        if (name.startsWith("a last event that says") && end !== completed([last])) continue;
+        const { answer, error } = await see(provider(events(CREATED + frames + end)));
+        assertEquals(error, undefined);
+        assertEquals(answer?.toolCalls, expected);
+        assertEquals(answer?.output.map((item) => argumentsOf(item.arguments)), ['{"a":1}']);
+        assertEquals(answer?.output[0]?.call_id, "call_1");
+      }
+      if (name.startsWith("a last event that says")) return;
+      const { error } = await see(provider(events(CREATED + frames)));
+      assertInstanceOf(error, StreamError);
+      assertEquals(error.partial, { content: "", toolCalls: expected });
+    });
+  }
+});
+
+Deno.test("responses.stream: each call keeps its own arguments, however items are counted and named", async (t) => {
+  const done = (n: number, more: Record<string, unknown> = {}) =>
+    argumentsEvent("done", { item_id: `fc_${n}`, arguments: `{"a":${n}}`, ...more });
+  const both = [callItem(1, "{}"), callItem(2, "{}")];
+  const [first, second] = both;
+  const cases: [name: string, frames: string[]][] = [
+    ["one after the other", [
+      ...[added(0, first), done(1, { output_index: 0 }), added(0, first, "done")],
+      ...[added(1, second), done(2, { output_index: 1 }), added(1, second, "done")],
+    ]],
+    ["at the same time", [
+      ...[added(0, first), added(1, second), done(2, { output_index: 1 })],
+      ...[done(1, { output_index: 0 }), added(1, second, "done"), added(0, first, "done")],
+    ]],
+    ["all counted as the first", [
+      ...[added(0, first), done(1, { output_index: 0 }), added(0, first, "done")],
+      ...[added(0, second), done(2, { output_index: 0 }), added(0, second, "done")],
+    ]],
+    ["all counted as the first, at the same time", [
+      ...[added(0, first), added(0, second)],
+      ...[done(1, { output_index: 0 }), done(2, { output_index: 0 })],
+    ]],
+    ["told by the id of the call", [
+      ...[added(0, { ...first, id: "fc" }), added(1, { ...second, id: "fc" })],
+      ...[done(1, { item_id: "fc", call_id: "call_1" }), done(2, { item_id: "call_2" })],
+    ]],
+    ["no item begins", [
+      ...[done(1, { output_index: 0 }), added(0, first, "done")],
+      ...[done(2, { output_index: 0 }), added(0, second, "done")],
+    ]],
+    ["no item begins, at the same time", [
+      ...[done(1, { output_index: 0 }), done(2, { output_index: 0 })],
+      ...[added(0, first, "done"), added(0, second, "done")],
+    ]],
+  ];
+  for (const [name, frames] of cases) {
+    await t.step(name, async () => {
+      for (const end of [completed(both), COMPLETED]) {
+        const { answer } = await see(provider(events(CREATED + frames.join("") + end)));
+        const sorted = answer?.toolCalls.toSorted((a, b) => a.id.localeCompare(b.id));
+        assertEquals(
+          sorted,
+          [1, 2].map((n) => ({
+            id: `call_${n}`,
+            name: "add",
+            arguments: `{"a":${n}}`,
+          })),
+        );
+        assertEquals(
+          answer?.output.map((item) => item.arguments).toSorted(),
+          ['{"a":1}', '{"a":2}'],
+        );
+      }
+    });
+  }
+});
+
+Deno.test("responses.stream: what is no less replaces what had come", async () => {
+  const frames = (later: string) =>
+    [
+      added(0, callItem(1, "")),
+      argumentsEvent("done", { item_id: "fc_1", output_index: 0, arguments: '{"a":1}' }),
+      added(0, callItem(1, later), "done"),
+    ].join("");
+  const { answer } = await see(provider(events(CREATED + frames('{"a":2}') + COMPLETED)));
+  assertEquals(answer?.toolCalls[0]?.arguments, '{"a":2}');
+  // A call that has none has none, and another call's are not its own.
+  const none = added(0, callItem(1, "{}"), "done") + completed([callItem(1, "{}")]);
+  assertEquals((await see(provider(events(CREATED + none)))).answer?.toolCalls, [
+    { id: "call_1", name: "add", arguments: "{}" },
+  ]);
+  const other = completed([callItem(2, "{}", { name: "sub" })]);
+  assertEquals((await see(provider(events(CREATED + frames("{}") + other)))).answer?.toolCalls, [
+    { id: "call_2", name: "sub", arguments: "{}" },
+  ]);
+});
+
+Deno.test("responses.stream: a call that the last event leaves out is not lost, nor one of which no item came", async () => {
+  const done = (n: number, more: Record<string, unknown> = {}) =>
+    argumentsEvent("done", { item_id: `fc_${n}`, arguments: `{"a":${n}}`, ...more });
+  const both = added(0, callItem(1, "")) + done(1) + added(1, callItem(2, "")) + done(2);
+  const message = { type: "message", id: "msg_1", role: "assistant", content: "Adding." };
+  const cases: [frames: string, calls: string[], types: string[]][] = [
+    [
+      both + completed([callItem(1, "{}")]),
+      ["call_1", "call_2"],
+      ["function_call", "function_call"],
+    ],
+    [
+      both + completed([message]),
+      ["call_1", "call_2"],
+      ["message", "function_call", "function_call"],
+    ],
+    [done(1, { name: "add" }) + COMPLETED, ["fc_1"], ["function_call"]],
+    [done(1, { name: "add" }) + completed([message]), ["fc_1"], ["message", "function_call"]],
+  ];
+  for (const [frames, calls, types] of cases) {
+    const { answer } = await see(provider(events(CREATED + frames)));
+    assertEquals(answer?.toolCalls.map(({ id }) => id), calls);
+    assertEquals(answer?.output.map(({ type }) => type), types);
+    // What is sent back has each call by the id that its result names.
+    const sentBack = answer?.output.filter(({ type }) => type === "function_call");
+    assertEquals(sentBack?.map((item) => [item.call_id, item.arguments]), [
+      [calls[0], '{"a":1}'],
+      ...(calls.length > 1 ? [[calls[1], '{"a":2}']] : []),
+    ]);
+  }
+});
+
+Deno.test("responses.stream: text and thoughts that came are in the output, where the items are empty", async () => {
+  const thought = { type: "reasoning", id: "rs_1", summary: [], content: [] };
+  const message = { type: "message", id: "msg_1", role: "assistant", content: [] };
+  const frames = frame({
+    type: "response.reasoning_text.delta",
+    item_id: "rs_1",
+    output_index: 0,
+    content_index: 0,
+    delta: "Hm.",
+  }) + added(0, thought, "done") + frame({
+    type: "response.output_text.done",
+    item_id: "msg_1",
+    output_index: 1,
+    content_index: 0,
+    text: "41",
+  }) + added(1, message, "done");
+  for (const end of [completed([thought, message]), completed([]), COMPLETED]) {
+    const { answer } = await see(provider(events(CREATED + frames + end)));
+    assertEquals([answer?.text, answer?.reasoning], ["41", "Hm."]);
+    const { input } = await sent({ input: ["A prime?", ...answer!.output] });
+    assertEquals((input as unknown[]).slice(1), [
+      { ...thought, content: [{ type: "reasoning_text", text: "Hm." }] },
+      { ...message, content: [{ type: "output_text", text: "41", annotations: [] }] },
+    ]);
+  }
+});
+
+Deno.test("responses.stream: a call of an MCP server keeps its arguments in output", async () => {
+  const item = (args: string) => ({
+    type: "mcp_call",
+    id: "mcp_1",
+    name: "search",
+    arguments: args,
+  });
+  const frames = added(0, item("")) +
+    frame({ type: "response.mcp_call_arguments.delta", item_id: "mcp_1", delta: '{"q":' }) +
+    frame({ type: "response.mcp_call_arguments.delta", item_id: "mcp_1", delta: '"x"}' }) +
+    frame({ type: "response.mcp_call_arguments.done", item_id: "mcp_1", arguments: "" }) +
+    added(0, item("{}"), "done");
+  for (const end of [completed([item("{}")]), COMPLETED]) {
+    const { answer } = await see(provider(events(CREATED + frames + end)));
+    assertEquals(answer?.output, [item('{"q":"x"}')]);
+    assertEquals(answer?.toolCalls, []);
+  }
+});
+
+Deno.test("responses: the fake leaves arguments out as servers do, and a tool round goes on all the same", async () => {
+  for (const callArguments of ["everywhere", "done-only", "deltas-only"] as const) {
+    const { lmstudio, bodies } = open({
+      callArguments,
+      replies: [{ toolCalls: [{ name: "add", arguments: { a: 1, b: 2 } }] }, "3"],
+    });
+    const first = await lmstudio.responses.stream({ input: "1 + 2?", store: false }).response();
+    assertEquals(first.toolCalls.map((call) => call.arguments), ['{"a":1,"b":2}']);
+    const [{ id } = { id: "" }] = first.toolCalls;
+    await lmstudio.responses.stream({
+      store: false,
+      input: [...first.output, { type: "function_call_output", callId: id, output: "3" }],
+    }).response();
+    const sentBack = bodies()[1]?.input as Record<string, unknown>[];
+    assertEquals(sentBack.map((item) => item.arguments), ['{"a":1,"b":2}', undefined]);
+  }
+});
+
+// --- Who answered -----------------------------------------------------------------------------
 
 Deno.test("responses.stream: another model's answer is an error before anything of it is given out", async () => {
   const other = (type: string) =>

@@ -13,6 +13,7 @@ import {
 import {
   backoffMs,
   type FailedAttempt,
+  loadingDelayMs,
   parseRetryAfter,
   type RetryPolicy,
   shouldRetry,
@@ -35,6 +36,7 @@ const FAILURES: Readonly<Record<string, AnyProviderError>> = {
   "502": new ApiError(MESSAGE, { code: "server_error", status: 502 }),
   "503": new ApiError(MESSAGE, { code: "server_error", status: 503 }),
   "504": new ApiError(MESSAGE, { code: "server_error", status: 504 }),
+  loading: new ApiError(MESSAGE, { code: "model_loading", status: 503 }),
   unloaded: new ApiError(MESSAGE, { code: "model_unloaded", status: 400 }),
   crashed: new ApiError(MESSAGE, { code: "model_crashed", status: 400 }),
   noModel: new ModelNotAvailableError(MESSAGE, { code: "no_model_loaded", status: 400 }),
@@ -44,9 +46,9 @@ const FAILURES: Readonly<Record<string, AnyProviderError>> = {
 
 /** The failures after which each kind of call is sent again, on a fresh origin, before any answer. */
 const RETRIED: Readonly<Record<RetryPolicy, readonly string[]>> = {
-  read: ["refused", "reset", "connectTimeout", "408", "429", "502", "503", "504"],
-  stateless: ["refused", "429", "503"],
-  stateful: ["refused"],
+  read: ["refused", "reset", "connectTimeout", "408", "429", "502", "503", "504", "loading"],
+  stateless: ["refused", "429", "503", "loading"],
+  stateful: ["refused", "loading"],
 };
 
 function attempt(more: Partial<FailedAttempt> = {}): FailedAttempt {
@@ -99,6 +101,30 @@ Deno.test("backoffMs: full jitter below a doubling limit", () => {
   assertEquals(highest, [250, 500, 1_000, 2_000, 4_000, 8_000, 8_000, 8_000, 8_000]);
   assertEquals(backoffMs(3, undefined, () => 0), 0);
   assertEquals(backoffMs(3, undefined, () => 0.5), 500);
+});
+
+Deno.test("loadingDelayMs: 1 s doubling to 10 s, until it would be too late", () => {
+  const open = { elapsedMs: 0, limitMs: 600_000 };
+  assertEquals([1, 2, 3, 4, 5, 6, 100].map((times) => loadingDelayMs(times, undefined, open)), [
+    1_000,
+    2_000,
+    4_000,
+    8_000,
+    10_000,
+    10_000,
+    10_000,
+  ]);
+  assertEquals([0, 500, 3_000, 1e9].map((asked) => loadingDelayMs(1, asked, open)), [
+    1_000,
+    1_000,
+    3_000,
+    60_000,
+  ]);
+  assertEquals(loadingDelayMs(1, undefined, { elapsedMs: 8_999, limitMs: 10_000 }), 1_000);
+  assertEquals(loadingDelayMs(1, undefined, { elapsedMs: 9_000, limitMs: 10_000 }), undefined);
+  // A minute, where the call has no limit.
+  assertEquals(loadingDelayMs(1, undefined, { elapsedMs: 58_999, limitMs: Infinity }), 1_000);
+  assertEquals(loadingDelayMs(1, undefined, { elapsedMs: 59_000, limitMs: Infinity }), undefined);
 });
 
 Deno.test("backoffMs: what the server asks for wins, without jitter, at most 60 s", () => {

@@ -1,10 +1,11 @@
-/** `<think>…</think>` at the start of an answer, whole and cut anywhere. */
+/** `<think>…</think>` and other tags in an answer, whole and cut anywhere. */
 import { assert, assertEquals } from "@std/assert";
 import {
   splitAsStreamed,
   type SplitText,
   splitThinking,
   ThinkSplitter,
+  thinkTags,
 } from "../src/api/think_splitter.ts";
 
 const CASES:
@@ -44,12 +45,112 @@ const CASES:
     ["almost a tag", "<think\n>Hm.</think>", "", "<think\n>Hm.</think>"],
     ["a tag later", "Say <think>x</think> to think.", "", "Say <think>x</think> to think."],
     [
+      "a block in a line, after thoughts",
+      "<think>a</think>One <think>x</think> two.",
+      "a\n\nx",
+      "One two.",
+    ],
+    ["a block with lines of its own in a line", "One <think>\nx\n</think> two.", "x", "One two."],
+    ["a block in a word", "One<think>x</think>two.", "x", "Onetwo."],
+    ["a block on lines of its own in a text", "One\n<think>\nx\n</think>\ntwo.", "x", "One\ntwo."],
+    [
+      "a block that begins at the end of a line",
+      "One:<think>\nx\n</think>\ntwo.",
+      "x",
+      "One:\ntwo.",
+    ],
+    ["tags among words", "The <think> tag, and </think>.", "", "The <think> tag, and </think>."],
+    ["a tag and a comma", "It is <think>, not <b>.", "", "It is <think>, not <b>."],
+    ["a tag in quotes", 'It is "<think>" here.', "", 'It is "<think>" here.'],
+    ["a tag in an attribute", 'Set tag="<think>".', "", 'Set tag="<think>".'],
+    ["a block behind a quote", 'He said "hi."<think>x</think> So.', "x", 'He said "hi." So.'],
+    ["a tag in brackets", "A tag (<think>) here.", "", "A tag (<think>) here."],
+    [
+      "thoughts behind code",
+      "Do `a` and\n```\nb\n```\n<think>c</think>d",
+      "c",
+      "Do `a` and\n```\nb\n```\nd",
+    ],
+    [
+      "a code span that is never closed ends with its line",
+      "A ` b\n<think>c</think>d",
+      "c",
+      "A ` b\nd",
+    ],
+    [
       "a tag later, after thinking",
       "<think>a</think>b <think>c</think>",
-      "a",
-      "b <think>c</think>",
+      "a\n\nc",
+      "b ",
     ],
-    ["a second block", "<think>a</think><think>b</think>c", "a", "<think>b</think>c"],
+    ["a second block", "<think>a</think><think>b</think>c", "a\n\nb", "c"],
+    [
+      "a third block",
+      "<think>a</think>\n<think>b</think>c\n<think>d</think>",
+      "a\n\nb\n\nd",
+      "c\n",
+    ],
+    ["a block after text", "Let me see.\n<think>a</think>\nHello.", "a", "Let me see.\nHello."],
+    ["a block after a sentence", "Let me see. <think>a</think> Hello.", "a", "Let me see. Hello."],
+    ["words on both sides of a block", "<think>a</think>b<think>c</think> d", "a\n\nc", "b d"],
+    ["a block that is never closed, after text", "b.\n<think>c", "c", "b.\n"],
+    ["a tag in a code span", "Hi.\n`<think>` a </think>", "", "Hi.\n`<think>` a </think>"],
+    [
+      "a tag in a block of code",
+      "Hi.\n```xml\n<think>\na\n</think>\n```\nb",
+      "",
+      "Hi.\n```xml\n<think>\na\n</think>\n```\nb",
+    ],
+    [
+      "a tag among the words of a model that thinks",
+      "<think>a</think>I use <think> for that.",
+      "a",
+      "I use <think> for that.",
+    ],
+    ["an answer in JSON", '{"a": "x.\\n<think>b</think>"}', "", '{"a": "x.\\n<think>b</think>"}'],
+    ["an array", '[1, "\\n<think>b</think>"]', "", '[1, "\\n<think>b</think>"]'],
+    ["the closing tag first", "</think>\n\nHello.", "", "Hello."],
+    ["the closing tag first, after white space", "\n</think>Hello.", "", "Hello."],
+
+    ["Mistral's tags", "[THINK]Hm.[/THINK]Hello.", "Hm.", "Hello."],
+    ["an array like Mistral's tags", "[THIN, 5]", "", "[THIN, 5]"],
+    ["Gemma's channel", "<|channel>thought\nHm.\n<channel|>Hello.", "Hm.", "Hello."],
+    [
+      "the channels of gpt-oss",
+      "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Hello.",
+      "Hm.",
+      "Hello.",
+    ],
+    ["an answer alone of gpt-oss", "<|channel|>final<|message|>Hello.", "", "Hello."],
+    ["Seed's tags", "<seed:think>Hm.</seed:think>Hello.", "Hm.", "Hello."],
+    [
+      "thoughts of gpt-oss that end with the channel of the answer",
+      "<|channel|>analysis<|message|>Hm.<|channel|>final<|message|>Hello.",
+      "Hm.",
+      "Hello.",
+    ],
+    [
+      "two thoughts of gpt-oss",
+      "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>analysis<|message|>b<|end|>" +
+      "<|start|>assistant<|channel|>final<|message|>c",
+      "a\n\nb",
+      "c",
+    ],
+    ["nothing thought by Gemma", "<|channel>thought\n<channel|>Hello.", "", "Hello."],
+    [
+      "Seed's tags, and a block after text",
+      "Hi.<seed:think>Hm.</seed:think>Hello.",
+      "Hm.",
+      "Hi.Hello.",
+    ],
+    [
+      "other models' tags among thoughts",
+      "<think>[THINK]a[/THINK]</think>b",
+      "[THINK]a[/THINK]",
+      "b",
+    ],
+    ["Kimi's tags", "◁think▷Hm.◁/think▷Hello.", "Hm.", "Hello."],
+    ["Command's tags", "<|START_THINKING|>Hm.<|END_THINKING|>Hello.", "Hm.", "Hello."],
     ["an opening tag inside", "<think>a <think> b</think>c", "a <think> b", "c"],
     ["a closing tag later", "<think>a</think>b</think>c", "a", "b</think>c"],
     ["closing tags alone", "a</think>b</think>c", "", "a</think>b</think>c"],
@@ -73,7 +174,6 @@ const LONE:
     ["white space of all kinds", "\n Hm. \r\n\t</think> \u00a0\nHello. ", "Hm.", "Hello. "],
     ["at the end of its line", "Hm. </think>\nHello.", "Hm.", "Hello."],
     ["on the line of the answer", "Hm.\n</think> Hello.", "Hm.", "Hello."],
-    ["nothing thought", "</think>Hello.", "", "Hello."],
     ["nothing answered", "Hm.\n</think>", "Hm.", ""],
     [
       "quotes and code among the thoughts",
@@ -82,6 +182,8 @@ const LONE:
       "d",
     ],
     ["an unpaired apostrophe before", "That's it'</think>Hello.", "That's it'", "Hello."],
+    ["of Mistral", "Hm.\n[/THINK]\nHello.", "Hm.", "Hello."],
+    ["of Gemma", "Hm.\n<channel|>Hello.", "Hm.", "Hello."],
     ["code in the answer", "Hm.\n</think>\n`a`\n```\nb\n```", "Hm.", "`a`\n```\nb\n```"],
   ];
 
@@ -145,6 +247,30 @@ for (const [hazard, text, reasoning, content] of LONE) {
   });
 }
 
+Deno.test("think: without its opening tag: with another block behind", () => {
+  assertEquals(splitThinking("a\n</think>\nb\n<think>c</think>d"), {
+    reasoning: "a\n\nc",
+    content: "b\nd",
+  });
+});
+
+Deno.test("think: tags of one's own, beside those that are known", () => {
+  const tags = thinkTags([{ open: "<thought>", close: "</thought>" }]);
+  for (const [open, close] of [["<thought>", "</thought>"], ["<think>", "</think>"]]) {
+    const text = `${open}Hm.${close}Hello.`;
+    assertEquals(splitThinking(text, tags), { reasoning: "Hm.", content: "Hello." });
+  }
+  const pair = thinkTags([["\n§ thinking\n", "§ answer\n"]]);
+  assertEquals(splitThinking("§ thinking\nHm.\n§ answer\nHello.", pair), {
+    reasoning: "Hm.",
+    content: "Hello.",
+  });
+  assertEquals(splitThinking("Hm.\n</thought>Hello.", tags), {
+    reasoning: "Hm.",
+    content: "Hello.",
+  });
+});
+
 Deno.test("think: a closing tag that is spoken of stays in the answer", () => {
   for (const text of MENTIONED) assertEquals(splitThinking(text), { reasoning: "", content: text });
 });
@@ -167,21 +293,50 @@ Deno.test("think: what is certain is given out at once", () => {
   ]);
   assertEquals(
     seen.map(({ content }) => content),
-    ["", "", "", "", "", "", "", "Hel", "lo", " <think>"],
+    ["", "", "", "", "", "", "", "Hel", "lo", " "],
   );
-  assertEquals(splitter.end(), { content: "", reasoning: "" });
+  // It may be a second block, or a word.
+  assertEquals(splitter.end(), { content: "<think>", reasoning: "" });
 });
 
 Deno.test("think: an answer without tags is not held back", () => {
   const splitter = new ThinkSplitter();
   assertEquals(splitter.feed("H"), { content: "H", reasoning: "" });
-  assertEquals(splitter.feed("<"), { content: "<", reasoning: "" });
+  assertEquals(splitter.feed("<b"), { content: "<b", reasoning: "" });
+  // This may be the first character of one, for as long as nothing follows.
+  assertEquals(splitter.feed("<"), { content: "", reasoning: "" });
+  assertEquals(splitter.held(), { content: "<", reasoning: "" });
+  assertEquals(splitter.feed("i"), { content: "<i", reasoning: "" });
   assertEquals(new ThinkSplitter().feed("<tx"), { content: "<tx", reasoning: "" });
 });
 
 Deno.test("think: a text of nothing, and an end without a beginning", () => {
   assertEquals(feed([]), { content: "", reasoning: "" });
   assertEquals(feed(["", ""]), { content: "", reasoning: "" });
+});
+
+Deno.test("think: texts full of tags, and of what looks like them, take no longer for each", () => {
+  const units = [
+    "<think>a</think>",
+    "<think>a</think>b",
+    "a <think> b ",
+    "`<think>` ",
+    "< ",
+    "<|channel|>analysis<|message|>a<|end|>",
+    "[THINK]a[/THINK]\n",
+    "</think>",
+  ];
+  for (const unit of units) {
+    const time = (length: number): number => {
+      const startedAt = performance.now();
+      splitThinking(unit.repeat(length));
+      splitThinking(`a${unit.repeat(length)}`);
+      return performance.now() - startedAt;
+    };
+    time(500);
+    const [short, long] = [time(2_000), time(32_000)];
+    assert(long < 64 * Math.max(short, 4), `${unit}: ${short} ms, then ${long} ms`);
+  }
 });
 
 Deno.test("think: a model that writes nothing but line ends does not slow us down", () => {

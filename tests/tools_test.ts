@@ -1274,3 +1274,47 @@ Deno.test("mcp: what the results of servers become", async () => {
     assertEquals(await toldOf(ran, {}), { result, isError });
   }
 });
+
+bothWays("servers: calls in one piece or under one index are the same calls", async (run) => {
+  for (const streamCalls of ["in-pieces", "whole", "under-one-index"] as const) {
+    const { lmstudio } = scripted([
+      calls(
+        { name: "add", arguments: { a: 1, b: 2 } },
+        { name: "add", arguments: { a: 30, b: 40 } },
+        { name: "now" },
+      ),
+      "Well.",
+    ], { streamCalls });
+    const add = { name: "add", execute: (args: unknown) => JSON.stringify(args) };
+    const now = { name: "now", execute: () => "12:00" };
+    const { messages, response } = await run(lmstudio, { messages: ASK, tools: [add, now] });
+    assertEquals(told(messages), ['{"a":1,"b":2}', '{"a":30,"b":40}', "12:00"], streamCalls);
+    assertEquals(response.content, "Well.");
+  }
+});
+
+bothWays("servers: usage of the cache is summed", async (run) => {
+  const usage = { promptTokens: 10, completionTokens: 5 };
+  const { lmstudio } = scripted([
+    { toolCalls: [{ name: "now" }], usage: { ...usage, cachedTokens: 4 } },
+    { toolCalls: [{ name: "now" }], usage },
+    { content: "Well.", usage: { ...usage, cachedTokens: 8 } },
+  ]);
+  const tools = [{ name: "now", execute: () => "12:00" }];
+  const { usage: sum } = await run(lmstudio, { messages: ASK, tools });
+  assertEquals([sum?.promptTokens, sum?.cachedTokens], [30, 12]);
+});
+
+Deno.test("servers: a finish reason beside each piece ends no round early", async () => {
+  const { lmstudio } = scripted(
+    [{ content: "I look.", reasoning: "Hm.", toolCalls: [{ name: "now" }] }, "It is noon."],
+    { streamFinish: "beside-pieces", tokenMs: 1 },
+  );
+  const tools = [{ name: "now", execute: () => "12:00" }];
+  const { response, messages } = await lmstudio.streamTools({ messages: ASK, tools }).result();
+  assertEquals([response.content, response.finishReason, told(messages)], [
+    "It is noon.",
+    "stop",
+    ["12:00"],
+  ]);
+});

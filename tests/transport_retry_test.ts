@@ -10,9 +10,11 @@ import {
   LMStudioProvider,
   type LMStudioProviderOptions,
   NetworkError,
+  OpenAICompatibleProvider,
   ProviderError,
   RateLimitedError,
 } from "../mod.ts";
+import { createFakeLMStudio } from "../src/testing/mod.ts";
 import { decodeJson, type ServerSettings, Transport } from "../src/transport/transport.ts";
 import { inFakeTime, Puppet } from "./support/puppet.ts";
 import { closedPort, deafServer, type RawHandler, rawServer } from "./support/raw_server.ts";
@@ -478,6 +480,214 @@ Deno.test("firstTokenTimeoutMs covers all attempts", async () => {
     assert(isProviderError(error, "timeout"));
     assertEquals([error.phase, error.attempts, puppet.calls.length], ["first-token", 2, 2]);
   });
+});
+
+// --- A server that loads its model --------------------------------------------------------------
+
+const LOADING = '{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}';
+const SERVER_BUSY = '{"error":"server busy, please try again.  maximum pending requests exceeded"}';
+const CHAT_ANSWER = answer("Hi");
+
+/** One call against a server that answers `loading` for so long, and then as it should. */
+async function whileLoading(
+  call: Call,
+  loading: { readonly body?: string; readonly headers?: Record<string, string>; times?: number },
+  good: string,
+  options: LMStudioProviderOptions,
+  callOptions: CallOptions,
+  run: (
+    pass: (ms: number) => Promise<void>,
+    sent: () => number,
+    result: Promise<unknown>,
+  ) => Promise<void>,
+): Promise<void> {
+  const { body = LOADING, headers, times = Infinity } = loading;
+  await inFakeTime(async (pass) => {
+    let sent = 0;
+    const fetch = () => {
+      sent++;
+      return Promise.resolve(
+        sent <= times
+          ? new Response(body, { status: 503, ...(headers === undefined ? {} : { headers }) })
+          : new Response(good),
+      );
+    };
+    const result = call(provider({ fetch, ...options }), callOptions);
+    result.catch(() => {});
+    await pass(0);
+    await run(
+      async (ms) => {
+        await pass(ms);
+        await pass(0);
+      },
+      () => sent,
+      result,
+    );
+  });
+}
+
+const STREAM_ANSWER = token("Hi") + FINISH;
+
+Deno.test("a server that loads its model is asked again after 1, 2, 4, 8 and 10 s, whatever is asked", async () => {
+  const calls: [Call, good: string][] = [
+    [STATELESS.complete!, CHAT_ANSWER],
+    [STATELESS.streamCompletion!, STREAM_ANSWER],
+    [STATELESS.embed!, EMBEDDING],
+    [(lmstudio, options) => lmstudio.chat.send({ input: "Hi" }, options), "{}"],
+    [(lmstudio, options) => lmstudio.responses.create({ input: "Hi" }, options), "{}"],
+  ];
+  for (const [call, good] of calls) {
+    for (const body of [LOADING, SERVER_BUSY]) {
+      const statuses: string[] = [];
+      const onStatus = ({ phase }: { phase: string }) => void statuses.push(phase);
+      const loading = { body, times: 6 };
+      await whileLoading(call, loading, good, {}, { onStatus }, async (pass, sent, result) => {
+        for (const [index, pause] of [1, 2, 4, 8, 10, 10].entries()) {
+          assertEquals(sent(), index + 1);
+          await pass(pause * 1000 - 1);
+          assertEquals(sent(), index + 1);
+          await pass(1);
+        }
+        assertEquals(sent(), 7);
+        if (good !== "{}") await result;
+        assertEquals(statuses.slice(0, 2), ["waiting", "loading"]);
+        assertEquals(statuses.filter((phase) => phase === "loading").length, 1);
+      });
+    }
+  }
+});
+
+Deno.test("a server that goes on loading is told as that, after a minute or the limit of the call", async () => {
+  const cases: [Call, CallOptions, seconds: number][] = [
+    [STATELESS.complete!, {}, 55],
+    [STATELESS.embed!, {}, 55],
+    [STATELESS.complete!, { timeoutMs: 8000 }, 7],
+    [STATELESS.complete!, { timeoutMs: 100_000 }, 95],
+    [READ.listModels!, {}, 25],
+    [STATELESS.streamCompletion!, { firstTokenTimeoutMs: 20_000 }, 15],
+    [STATELESS.streamCompletion!, {}, 595],
+    [STATELESS.streamCompletion!, { firstTokenTimeoutMs: Infinity }, 55],
+  ];
+  for (const [call, options, seconds] of cases) {
+    await whileLoading(call, {}, "", {}, options, async (pass, sent, result) => {
+      let isOver = false;
+      result.catch(() => {}).finally(() => isOver = true);
+      const pauses = [1, 2, 4, 8];
+      for (let left = seconds; left > 0;) {
+        const pause = pauses.shift() ?? 10;
+        left -= pause;
+        assert(!isOver, `${left} s before ${seconds} s`);
+        const before = sent();
+        await pass(pause * 1000);
+        assertEquals(sent(), before + 1);
+      }
+      const error = await rejection(result);
+      assert(isProviderError(error, "api"));
+      assertEquals([error.code, error.retriable, error.status], ["model_loading", true, 503]);
+      assertEquals(error.attempts, sent());
+      assertStringIncludes(error.message, "Wait until the server has its model loaded");
+    });
+  }
+});
+
+Deno.test("a server that loads is asked no more than it asks for, and not after maxRetries: 0", async () => {
+  const { complete } = STATELESS;
+  const asked = { headers: { "retry-after": "20" }, times: 1 };
+  await whileLoading(complete!, asked, CHAT_ANSWER, {}, {}, async (pass, sent, result) => {
+    await pass(19_999);
+    assertEquals(sent(), 1);
+    await pass(1);
+    assertEquals(sent(), 2);
+    await result;
+  });
+  for (const options of [{ maxRetries: 0 }, {}]) {
+    const callOptions = options.maxRetries === 0 ? {} : { maxRetries: 0 };
+    await whileLoading(complete!, {}, "", options, callOptions, async (_pass, sent, result) => {
+      const error = await rejection(result);
+      assert(isProviderError(error, "api"));
+      assertEquals([error.code, sent()], ["model_loading", 1]);
+    });
+  }
+});
+
+Deno.test("an abort, or what onStatus throws, ends the wait for a server that loads", async () => {
+  const controller = new AbortController();
+  const { complete } = STATELESS;
+  const { signal } = controller;
+  await whileLoading(complete!, {}, "", {}, { signal }, async (pass, sent, result) => {
+    await pass(500);
+    controller.abort("enough");
+    assertEquals([await rejection(result), sent()], ["enough", 1]);
+  });
+  const failure = new Error("not again");
+  const onStatus = ({ phase }: { phase: string }) => {
+    if (phase === "loading") throw failure;
+  };
+  await whileLoading(complete!, {}, "", {}, { onStatus }, async (_pass, sent, result) => {
+    assertEquals([await rejection(result), sent()], [failure, 1]);
+  });
+});
+
+Deno.test("what comes after the loading is sent again as often as ever", async () => {
+  const bodies = [LOADING, LOADING, "busy", LOADING, "busy", "busy"];
+  await inFakeTime(async (pass) => {
+    let sent = 0;
+    const statuses: string[] = [];
+    const fetch = () => Promise.resolve(new Response(bodies[sent++] ?? "more", { status: 503 }));
+    const result = provider({ fetch, maxRetries: 2 }).complete("Hello", {
+      onStatus: ({ phase }) => void statuses.push(phase),
+    });
+    result.catch(() => {});
+    for (let second = 0; second < 30; second++) {
+      await pass(1000);
+      await pass(0);
+    }
+    const error = await rejection(result);
+    assert(isProviderError(error, "api"));
+    assertEquals([error.code, sent, error.attempts], ["server_error", 6, 6]);
+    assertEquals(statuses, ["waiting", "loading"]);
+  });
+});
+
+Deno.test("Loading under 200 or within a stream is told, and not sent again", async () => {
+  for (const good of [LOADING, `event: error\ndata: ${LOADING}\n\n`]) {
+    const call = good === LOADING ? STATELESS.complete : STATELESS.streamCompletion;
+    await whileLoading(call!, { times: 0 }, good, {}, {}, async (_pass, sent, result) => {
+      const error = await rejection(result);
+      assert(isProviderError(error, "api"));
+      assertEquals([error.code, error.retriable, sent()], ["model_loading", true, 1]);
+    });
+  }
+});
+
+Deno.test("other servers that load are waited for as well, those of the fake among them", async () => {
+  for (const words of ["llama.cpp", "ollama"] as const) {
+    await inFakeTime(async (pass) => {
+      const { fetch, requests } = createFakeLMStudio({
+        models: ["m"],
+        replies: ["Hi."],
+        faults: [{ path: "/v1/chat/completions", times: 2, fault: { type: "loading", words } }],
+      });
+      const statuses: string[] = [];
+      const server = new OpenAICompatibleProvider({
+        name: "llama.cpp",
+        baseUrl: "http://127.0.0.1:8080",
+        fetch,
+        env: {},
+      });
+      const result = server.complete({ model: "m", messages: "Hello" }, {
+        onStatus: ({ phase }) => void statuses.push(phase),
+      });
+      result.catch(() => {});
+      for (let second = 0; second < 4; second++) {
+        await pass(1000);
+        for (let turn = 0; turn < 20; turn++) await pass(0);
+      }
+      assertEquals((await result).content, "Hi.");
+      const asked = requests.filter(({ path }) => path === "/v1/chat/completions");
+      assertEquals([asked.length, statuses.includes("loading")], [3, true]);
+    });
+  }
 });
 
 // --- Calls that change something on the server -------------------------------------------------

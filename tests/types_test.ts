@@ -148,6 +148,7 @@ Deno.test("types: fields of what goes in", () => {
       | "schema"
       | "schemaName"
       | "reasoning"
+      | "reasoningTags"
       | "ttlSeconds"
       | "draftModel"
       | "extraBody"
@@ -247,6 +248,7 @@ Deno.test("types: fields of what comes out", () => {
       completionTokens: number;
       totalTokens: number;
       reasoningTokens?: number;
+      cachedTokens?: number;
     }>
   >(true);
   assertType<IsExact<ToolCall, { id: string; name: string; arguments: string }>>(true);

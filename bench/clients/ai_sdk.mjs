@@ -1,3 +1,4 @@
+// @ts-ignore -- the bench alone installs it
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { EMBEDDING_MODEL, INPUTS, MODEL, PROMPT } from "./requests.mjs";
 

@@ -1,3 +1,4 @@
+// @ts-ignore -- the bench alone installs it
 import OpenAI from "openai";
 import { COMPLETION, EMBEDDING, STREAM } from "./requests.mjs";
 

@@ -8,15 +8,16 @@
 import { isRecord } from "../core/request_checks.ts";
 import type { AssistantMessage, ToolCall } from "../core/messages.ts";
 import type { CallOptions, CompletionResponse, FinishReason } from "../core/types.ts";
+import { finishReasonOf } from "../transport/ending.ts";
 import type { ErrorContext } from "../transport/error_mapping.ts";
 import {
   malformedResponse,
   type Transport,
   type TransportRequest,
 } from "../transport/transport.ts";
-import { splitAsStreamed, splitThinking } from "./think_splitter.ts";
+import { splitAsStreamed, splitThinking, type ThinkTags } from "./think_splitter.ts";
 import { ToolCallAssembler } from "./tool_call_assembler.ts";
-import { decodeStats, decodeUsage, measureStats } from "./usage.ts";
+import { decodeServerStats, decodeUsage, measureStats } from "./usage.ts";
 import { firstChoice, textOf, TOO_MANY_CALLS, TOO_MANY_HINT } from "./wire_choice.ts";
 
 /** The route of completions. */
@@ -27,6 +28,7 @@ export const CHAT_PATH = "/v1/chat/completions";
  *
  * @param body as `encodeCompletionRequest` gives it, with the model.
  * @param startedAt when the call began that this request is part of.
+ * @param tags of thoughts in the text.
  */
 export async function requestCompletion(
   transport: Transport,
@@ -34,6 +36,7 @@ export async function requestCompletion(
   action: string,
   options: CallOptions,
   startedAt: number,
+  tags: ThinkTags,
 ): Promise<CompletionResponse> {
   const sentAt = performance.now();
   const request: TransportRequest = {
@@ -45,7 +48,7 @@ export async function requestCompletion(
     model: typeof body.model === "string" ? body.model : undefined,
   };
   const { value, context } = await transport.json(request, options, Infinity, startedAt);
-  return decodeCompletion(value, performance.now() - sentAt, context);
+  return decodeCompletion(value, performance.now() - sentAt, context, tags);
 }
 
 /** What a finished answer consists of, whichever way it came. */
@@ -96,6 +99,7 @@ export function decodeCompletion(
   value: unknown,
   elapsedMs: number,
   context: ErrorContext,
+  tags: ThinkTags,
 ): CompletionResponse {
   const choice = isRecord(value) && Array.isArray(value.choices)
     ? firstChoice(value.choices)
@@ -107,24 +111,24 @@ export function decodeCompletion(
   const ownReasoning = reasoningOf(message);
   const text = textOf(message.content);
   // What has its reasoning in a field of its own has no tag left out.
-  const split = ownReasoning === "" ? splitThinking(text) : splitAsStreamed(text);
+  const split = ownReasoning === "" ? splitThinking(text, tags) : splitAsStreamed(text, tags);
   const assembler = new ToolCallAssembler();
   assembler.feedWhole(message.tool_calls);
   if (assembler.isOverfull) {
     const state = `the answer has ${TOO_MANY_CALLS}`;
     throw malformedResponse(state, undefined, context, undefined, TOO_MANY_HINT);
   }
-  const usage = decodeUsage(value.usage);
+  const usage = decodeUsage(value.usage, value.timings);
   return toCompletionResponse({
     id: textOf(value.id),
     model: textOf(value.model) || (context.model ?? ""),
     content: split.content,
     reasoning: ownReasoning + split.reasoning,
     toolCalls: assembler.calls(),
-    finishReason: textOf(choice.finish_reason) || undefined,
+    finishReason: finishReasonOf(choice.finish_reason),
   }, {
     ...(usage === undefined ? {} : { usage }),
-    stats: decodeStats(value.stats) ?? measureStats(usage, elapsedMs),
+    stats: decodeServerStats(value) ?? measureStats(usage, elapsedMs),
     raw: value,
   });
 }

@@ -13,7 +13,7 @@ import {
 } from "../core/request_checks.ts";
 import type { ContentPart, Message } from "../core/messages.ts";
 import type { CompletionRequest } from "../core/types.ts";
-import { describe, describeType } from "../core/value_checks.ts";
+import { checkReasoningTags, describe, describeType } from "../core/value_checks.ts";
 import { checkExtraBody, checkSampling, SAMPLING_FIELDS } from "./sampling.ts";
 
 /** The fields of a completion request. */
@@ -27,6 +27,7 @@ export const REQUEST_FIELDS: ReadonlySet<string> = new Set(
     "schema",
     "schemaName",
     "reasoning",
+    "reasoningTags",
     "extraBody",
   ] satisfies (keyof CompletionRequest)[],
 );
@@ -78,9 +79,17 @@ export function checkCompletionRequest(
       `reasoning is ${describe(checked.reasoning)}, not "off", "on", "low", "medium" or "high"`,
     );
   }
+  checkTags(checked.reasoningTags, refuse);
   checkTools(checked.tools, checked.toolChoice, refuse);
   checkExtraBody(checked.extraBody, ["model", "messages", "stream"], refuse);
   return checked as unknown as CompletionRequest;
+}
+
+/** Refuses what are no pairs of tags around thoughts. */
+export function checkTags(tags: unknown, refuse: Refuse): void {
+  if (tags === undefined) return;
+  const checked = checkReasoningTags(tags);
+  if ("problem" in checked) throw refuse(`reasoningTags ${checked.problem}`);
 }
 
 function checkMessages(messages: unknown, refuse: Refuse): void {

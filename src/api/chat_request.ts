@@ -9,7 +9,8 @@ import { isRecord, type Refuse } from "../core/request_checks.ts";
 import type { AssistantMessage, ContentPart, Message, Tool, ToolCall } from "../core/messages.ts";
 import type { CompletionRequest } from "../core/types.ts";
 import { describe } from "../core/value_checks.ts";
-import { encodeImages, type FetchImage, type PlacedImage } from "./images.ts";
+import type { FetchImage, PlacedImage } from "./images.ts";
+import { importOnUse } from "./schema_import.ts";
 import { toJsonSchema } from "./json_schema.ts";
 import { encodeSampling, withExtraBody } from "./sampling.ts";
 
@@ -58,7 +59,7 @@ async function encodeMessages(
   // A copy: what the caller adds while images are fetched was not checked, and is for the next request.
   const messages = typeof given === "string" ? [given] : [...given];
   const images = imagesOf(messages);
-  const urls = await encodeImages(images, refuse, fetchImage);
+  const urls = images.length === 0 ? [] : await encodeLazily(images, refuse, fetchImage);
   const urlOf = new Map(images.map(({ part }, index) => [part, urls[index] ?? ""]));
   const encoded: Record<string, unknown>[] = [];
   let texts: string[] = [];
@@ -78,13 +79,25 @@ async function encodeMessages(
   return encoded;
 }
 
+async function encodeLazily(
+  images: readonly PlacedImage[],
+  refuse: Refuse,
+  fetchImage: FetchImage,
+): Promise<string[]> {
+  const { encodeImages } = await importOnUse(() => import("./images.ts"), "send images");
+  return await encodeImages(images, refuse, fetchImage);
+}
+
 function imagesOf(messages: readonly (string | Message)[]): PlacedImage[] {
-  return messages.flatMap((message, at) => {
-    if (typeof message === "string" || typeof message.content === "string") return [];
-    return (message.content ?? []).flatMap((part, index) =>
-      part.type === "image" ? [{ part, path: `messages[${at}].content[${index}].image` }] : []
-    );
-  });
+  const images: PlacedImage[] = [];
+  for (const [at, message] of messages.entries()) {
+    if (typeof message === "string" || !Array.isArray(message.content)) continue;
+    for (const [index, part] of message.content.entries()) {
+      if (part.type !== "image") continue;
+      images.push({ part, path: `messages[${at}].content[${index}].image` });
+    }
+  }
+  return images;
 }
 
 function encodeMessage(

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { ToolCallDelta } from "../core/messages.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type {
   CompletionResponse,
@@ -22,30 +23,34 @@ import {
   toCompletionResponse,
 } from "./chat.ts";
 import { FrameStream, type FrameStreamRequest, type StreamSummary } from "./frame_stream.ts";
-import { ThinkSplitter } from "./think_splitter.ts";
+import { type SplitText, splitThinking, ThinkSplitter, type ThinkTags } from "./think_splitter.ts";
 import { ToolCallAssembler } from "./tool_call_assembler.ts";
 import { textOf, TOO_MANY_CALLS } from "./wire_choice.ts";
 
 /** What a streamed completion is asked with; the body as `encodeCompletionRequest` gives it, with the model. */
-export type ChatStreamRequest = FrameStreamRequest<CompletionResponse>;
+export interface ChatStreamRequest extends FrameStreamRequest<CompletionResponse> {
+  /** Tags of thoughts in the text. */
+  readonly tags: ThinkTags;
+}
 
 /** One streamed completion: `next()` until it gives `undefined`, then `response()`. */
 export class ChatStream extends FrameStream<CompletionResponse> {
-  readonly #think = new ThinkSplitter();
+  readonly #tags: ThinkTags;
+  readonly #think: ThinkSplitter;
   readonly #tools = new ToolCallAssembler();
   #content = "";
   #reasoning = "";
 
   constructor(transport: Transport, request: ChatStreamRequest) {
     super(transport, CHAT_PATH, request);
+    this.#tags = request.tags;
+    this.#think = new ThinkSplitter(request.tags);
   }
 
   override partial(): PartialAnswer | undefined {
     const toolCalls = this.#tools.calls();
     // What waits for the rest of a tag has arrived, too.
-    const held = this.#think.held();
-    const content = this.#content + held.content;
-    const reasoning = this.#reasoning + held.reasoning;
+    const { content, reasoning } = this.#split(this.#think.held());
     if (content === "" && reasoning === "" && toolCalls.length === 0) return undefined;
     return { content, ...(reasoning === "" ? {} : { reasoning }), toolCalls };
   }
@@ -55,12 +60,16 @@ export class ChatStream extends FrameStream<CompletionResponse> {
     if (!isRecord(delta)) return undefined;
     const text = textOf(delta.content);
     const split = text === "" ? undefined : this.#think.feed(text);
-    const reasoning = reasoningOf(delta) + (split?.reasoning ?? "");
+    const content = split?.content ?? "";
+    const ownReasoning = reasoningOf(delta);
+    const reasoning = ownReasoning + (split?.reasoning ?? "");
     const calls = delta.tool_calls === undefined ? NO_CALLS : this.#tools.feed(delta.tool_calls);
     if (this.#tools.isOverfull) throw this.tooMuch(TOO_MANY_CALLS);
+    if (content !== "" || calls.length > 0) this.markPiece("text");
     // Held-back text is a token too, though it is not given out yet.
-    if (text !== "" || reasoning !== "" || calls.length > 0) this.markFirstToken();
-    return this.#chunk(split?.content ?? "", reasoning, calls);
+    else if (text !== "" || reasoning !== "") this.markPiece("thought");
+    this.countText(text.length + ownReasoning.length + lengthOf(calls));
+    return this.#chunk(content, reasoning, calls);
   }
 
   protected override takeRest(): StreamingChunk | undefined {
@@ -77,7 +86,7 @@ export class ChatStream extends FrameStream<CompletionResponse> {
     elapsedMs: number,
     context: ErrorContext,
   ): CompletionResponse {
-    return decodeCompletion(value, elapsedMs, context);
+    return decodeCompletion(value, elapsedMs, context, this.#tags);
   }
 
   protected override chunkOf(whole: CompletionResponse): StreamingChunk | undefined {
@@ -91,11 +100,18 @@ export class ChatStream extends FrameStream<CompletionResponse> {
     return toCompletionResponse({
       id,
       model,
-      content: this.#content,
-      reasoning: this.#reasoning,
+      ...this.#split(),
       toolCalls: this.#tools.calls(),
       finishReason,
     }, more);
+  }
+
+  /** All that has come, as `decodeCompletion` splits it: it may be known only now that the opening tag is missing. */
+  #split(held: SplitText = { content: "", reasoning: "" }): SplitText {
+    const content = this.#content + held.content;
+    const reasoning = this.#reasoning + held.reasoning;
+    const isWhole = reasoning === "" && !this.#think.hasTags;
+    return isWhole ? splitThinking(content, this.#tags) : { content, reasoning };
   }
 
   #chunk(
@@ -113,6 +129,14 @@ export class ChatStream extends FrameStream<CompletionResponse> {
     if (toolCalls.length > 0) chunk.toolCalls = toolCalls;
     return chunk;
   }
+}
+
+function lengthOf(calls: readonly ToolCallDelta[]): number {
+  let length = 0;
+  for (const { id = "", name = "", arguments: text = "" } of calls) {
+    length += id.length + name.length + text.length;
+  }
+  return length;
 }
 
 const NO_CALLS: NonNullable<StreamingChunk["toolCalls"]> = [];

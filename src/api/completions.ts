@@ -10,6 +10,7 @@ import { checkFields, checkName, isRecord, type Refuse } from "../core/request_c
 import type { TextCompletionRequest, TextCompletionResponse } from "../core/text_completions.ts";
 import type { CallOptions, FinishReason, PartialAnswer, StreamingChunk } from "../core/types.ts";
 import { describe, describeType } from "../core/value_checks.ts";
+import { finishReasonOf } from "../transport/ending.ts";
 import type { ErrorContext } from "../transport/error_mapping.ts";
 import { malformedResponse, type Transport } from "../transport/transport.ts";
 import { FrameStream, type FrameStreamRequest, type StreamSummary } from "./frame_stream.ts";
@@ -20,7 +21,7 @@ import {
   SAMPLING_FIELDS,
   withExtraBody,
 } from "./sampling.ts";
-import { decodeStats, decodeUsage, measureStats } from "./usage.ts";
+import { decodeServerStats, decodeUsage, measureStats } from "./usage.ts";
 import { firstChoice, textOf } from "./wire_choice.ts";
 
 const PATH = "/v1/completions";
@@ -96,14 +97,14 @@ function decodeText(
   if (!isRecord(value) || typeof choice?.text !== "string") {
     throw malformedResponse("the answer has no choices[0].text", value, context);
   }
-  const usage = decodeUsage(value.usage);
+  const usage = decodeUsage(value.usage, value.timings);
   return {
     id: textOf(value.id),
     model: textOf(value.model) || (context.model ?? ""),
     text: choice.text,
-    finishReason: textOf(choice.finish_reason) || "stop",
+    finishReason: finishReasonOf(choice.finish_reason) ?? "stop",
     ...(usage === undefined ? {} : { usage }),
-    stats: decodeStats(value.stats) ?? measureStats(usage, elapsedMs),
+    stats: decodeServerStats(value) ?? measureStats(usage, elapsedMs),
     raw: value,
   };
 }
@@ -122,7 +123,10 @@ export class TextStream extends FrameStream<TextCompletionResponse> {
 
   protected override takeChoice(choice: Record<string, unknown>): StreamingChunk | undefined {
     const text = textOf(choice.text);
-    if (text !== "") this.markFirstToken();
+    if (text !== "") {
+      this.countText(text.length);
+      this.markPiece("text");
+    }
     return this.#chunk(text);
   }
 

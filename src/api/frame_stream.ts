@@ -17,12 +17,13 @@ import type {
   Usage,
 } from "../core/types.ts";
 import { type ErrorContext, errorFromWire, readWireError } from "../transport/error_mapping.ts";
+import { Ending, finishReasonOf, type Piece } from "../transport/ending.ts";
 import type { EventReader } from "../transport/event_reader.ts";
 import type { SseEvent } from "../transport/sse.ts";
 import { decodeJson, type Transport } from "../transport/transport.ts";
 import { firstChoice, textOf, TOO_MANY_HINT } from "./wire_choice.ts";
 import { PulledItems } from "./pulled_items.ts";
-import { decodeStats, decodeUsage, measureStreamStats } from "./usage.ts";
+import { decodeServerStats, decodeUsage, measureStreamStats } from "./usage.ts";
 
 /** What a streamed answer is asked with. */
 export interface FrameStreamRequest<Answer> {
@@ -71,7 +72,9 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
   #id = "";
   #model = "";
   #isModelChecked = false;
-  #finishReason: string | undefined;
+  readonly #ending: Ending;
+  /** Of the frame that is being read. */
+  #piece: Piece = "nothing";
   #usage: Usage | undefined;
   #serverStats: GenerationStats | undefined;
   #raw: unknown;
@@ -89,12 +92,13 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
       model: textOf(body.model),
       partial: () => this.partial(),
     }, options);
+    this.#ending = new Ending(this.#reader);
   }
 
   /** What has arrived, if anything has. */
   abstract partial(): PartialAnswer | undefined;
 
-  /** The chunk for one choice, if it has anything for the user; `markFirstToken()` at whatever is a token. */
+  /** The chunk for one choice, if it has anything for the user; `markPiece()` at whatever is a token. */
   protected abstract takeChoice(choice: Record<string, unknown>): StreamingChunk | undefined;
 
   /** What was held back, now that nothing follows. */
@@ -122,6 +126,11 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
     return this.#items.take();
   }
 
+  /** Whether this chunk is the last. */
+  isFinal(chunk: StreamingChunk): boolean {
+    return chunk.isFinal;
+  }
+
   /** Stops the server and lets go of the connection. Idempotent. */
   close(): void {
     this.#reader.close();
@@ -138,7 +147,7 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
     return this.#whole ?? this.assemble({
       id: this.#id,
       model: this.#answeringModel(),
-      finishReason: this.finishReasonFor(this.#finishReason),
+      finishReason: this.finishReasonFor(this.#ending.reason),
       more: {
         ...(this.#usage === undefined ? {} : { usage: this.#usage }),
         stats: this.#stats(),
@@ -152,8 +161,18 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
     return this.error(`the stream has ${what}`, "malformed_stream", TOO_MANY_HINT);
   }
 
-  /** The first token came. */
-  protected markFirstToken(): void {
+  /** The frame has a piece of the answer in it. */
+  protected markPiece(piece: Piece): void {
+    this.#piece = piece;
+    if (this.#firstTokenAt === undefined) this.#markFirstToken();
+  }
+
+  /** Text of the answer that is kept. @throws {StreamError} it is too much. */
+  protected countText(length: number): void {
+    this.#reader.countText(length);
+  }
+
+  #markFirstToken(): void {
     if (this.#firstTokenAt !== undefined) return;
     this.#firstTokenAt = performance.now();
     this.#reader.markFirstToken();
@@ -214,8 +233,10 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
     this.#raw = frame;
     if (this.#id === "") this.#id = textOf(frame.id);
     if (this.#model === "") this.#model = textOf(frame.model);
-    if (frame.usage) this.#usage = decodeUsage(frame.usage) ?? this.#usage;
-    if (frame.stats) this.#serverStats = decodeStats(frame.stats) ?? this.#serverStats;
+    if (frame.usage) this.#usage = decodeUsage(frame.usage, frame.timings) ?? this.#usage;
+    if (frame.stats || frame.timings) {
+      this.#serverStats = decodeServerStats(frame) ?? this.#serverStats;
+    }
     if (Array.isArray(frame.choices)) {
       const choice = firstChoice(frame.choices);
       if (choice !== undefined) this.#takeChoice(choice);
@@ -230,15 +251,14 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
   }
 
   #takeChoice(choice: Record<string, unknown>): void {
+    this.#piece = "nothing";
     this.#give(this.takeChoice(choice));
-    const finishReason = choice.finish_reason;
-    // Some repeat it in every frame that follows: the wait for the end is not begun anew.
-    if (typeof finishReason === "string" && finishReason !== "" && !this.#finishReason) {
-      this.markFirstToken();
-      this.#finishReason = finishReason;
-      this.#finishedAt = performance.now();
-      this.#reader.markFinish();
-    }
+    const reason = finishReasonOf(choice.finish_reason);
+    if (reason !== undefined) this.#markFirstToken();
+    const wasFinished = this.#ending.isFinished;
+    this.#ending.take(this.#piece, reason);
+    if (this.#piece === "nothing" && wasFinished) return;
+    this.#finishedAt = reason === undefined ? undefined : performance.now();
   }
 
   #give(chunk: StreamingChunk | undefined): void {
@@ -252,7 +272,7 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
 
   #takeEnd(unfinished: SseEvent | undefined): void {
     if (unfinished?.data.trim() === "[DONE]") return this.#takeDone();
-    if (this.#finishReason !== undefined) return this.#finish();
+    if (this.#ending.isWhole) return this.#finish();
     const state = this.#raw === undefined ? "the stream was empty" : "the stream broke off";
     throw this.error(state, "stream_truncated");
   }
@@ -260,7 +280,7 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
   #finish(): void {
     this.#give(this.takeRest());
     this.#finishedAt ??= performance.now();
-    this.#giveFinal(this.finishReasonFor(this.#finishReason), this.#usage, this.#stats());
+    this.#giveFinal(this.finishReasonFor(this.#ending.reason), this.#usage, this.#stats());
   }
 
   #giveFinal(
@@ -284,7 +304,7 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
     const { context } = this.#reader;
     const value = decodeJson(status, text, context);
     const whole = this.decodeWhole(value, performance.now() - this.#startedAt, context);
-    this.markFirstToken();
+    this.#markFirstToken();
     this.#model = whole.model;
     this.#give(this.chunkOf(whole));
     this.#whole = whole;

@@ -16,8 +16,9 @@ import {
 } from "../transport/transport.ts";
 import { decodeChatItem } from "./native_chat_fields.ts";
 import { importSchemas } from "./schema_import.ts";
-import { textOfOutput } from "./native_chat_transcript.ts";
 import { MOST_PARTS, TOO_MANY_HINT, TOO_MANY_ITEMS } from "./wire_choice.ts";
+import { textsOfOutput } from "./native_chat_transcript.ts";
+import type { ThinkTags } from "./think_splitter.ts";
 import { decodeChatUsage, decodeStats, measureStats } from "./usage.ts";
 
 /** What every request of this route is. */
@@ -42,6 +43,7 @@ export function chatRequest(
  *
  * @param body as `encodeChatRequest` gives it, with the model.
  * @param startedAt when the call began that this request is part of.
+ * @param tags of thoughts in messages.
  */
 export async function requestChat(
   transport: Transport,
@@ -49,6 +51,7 @@ export async function requestChat(
   action: string,
   options: CallOptions,
   startedAt: number,
+  tags: ThinkTags,
 ): Promise<ChatResponse> {
   const sentAt = performance.now();
   const request = chatRequest(body, action);
@@ -56,6 +59,7 @@ export async function requestChat(
   const elapsedMs = performance.now() - sentAt;
   const decoded = await decodeChatAnswer(value, {
     modelInstanceId: request.model ?? "",
+    tags,
     measure: (usage) => measureStats(usage, elapsedMs),
   });
   if ("issues" in decoded) {
@@ -69,6 +73,8 @@ export async function requestChat(
 export interface AroundChatAnswer {
   /** Where the answer does not say. */
   readonly modelInstanceId: string;
+  /** Of thoughts in messages. */
+  readonly tags: ThinkTags;
   /** Where the answer does not say how fast it came. */
   readonly measure: (usage: Usage | undefined) => GenerationStats;
   /** Told by an event, where the answer does not say. */
@@ -106,14 +112,14 @@ export async function decodeChatAnswer(
   if ("issues" in parsed) return { fault: "no output", ...parsed };
   const { answer } = parsed;
   const output = answer.output.map(decodeChatItem);
-  const reasoning = textOfOutput(output, "reasoning");
+  const { content, reasoning } = textsOfOutput(output, around.tags);
   const usage = decodeChatUsage(answer.stats);
   const stats = decodeStats(answer.stats) ?? around.measure(usage);
   const { modelLoadMs = around.modelLoadMs } = stats;
   const response: ChatResponse = {
     ...(answer.response_id === undefined ? {} : { responseId: answer.response_id }),
     modelInstanceId: answer.model_instance_id ?? around.modelInstanceId,
-    content: textOfOutput(output, "message"),
+    content,
     ...(reasoning === "" ? {} : { reasoning }),
     output,
     ...(usage === undefined ? {} : { usage }),

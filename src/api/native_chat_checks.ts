@@ -15,7 +15,7 @@ import {
   type Refuse,
 } from "../core/request_checks.ts";
 import { checkHeaders, describe, describeType } from "../core/value_checks.ts";
-import { checkImage, REASONING } from "./chat_checks.ts";
+import { checkImage, checkTags, REASONING } from "./chat_checks.ts";
 import { SAMPLING_RULES } from "./sampling.ts";
 
 const NUMBER_RULES: Readonly<Partial<Record<keyof ChatRequest, NumberRule>>> = {
@@ -40,6 +40,7 @@ const REQUEST_FIELDS: ReadonlySet<string> = new Set(
     "integrations",
     "contextLength",
     "reasoning",
+    "reasoningTags",
     "temperature",
     "topP",
     "topK",
@@ -92,6 +93,7 @@ export function checkChatRequest(request: unknown, refuse: Refuse): ChatRequest 
   if (reasoning !== undefined && !REASONING.has(reasoning)) {
     throw refuse(`reasoning is ${describe(reasoning)}, not "off", "low", "medium", "high" or "on"`);
   }
+  checkTags(request.reasoningTags, refuse);
   checkIntegrations(request.integrations, refuse);
   return request as unknown as ChatRequest;
 }

@@ -14,32 +14,32 @@ const FOREIGN: ReadonlySet<string> = new Set(["arguments", "headers"]);
 /** No answer is nested like this; what is must not exhaust the stack. */
 const MAX_DEPTH = 64;
 
-/** A field that a kind promises, by what stands for it where the server leaves it out. */
-type Promised = Readonly<Record<string, "" | 0 | { readonly of: Promised }>>;
+/** A field that a kind promises, by its type: an amount is 0 or more, a share from 0 to 1. */
+type Promised = Readonly<Record<string, "text" | "amount" | "share" | { readonly of: Promised }>>;
 
-const INSTANCE: Promised = { modelInstanceId: "" };
-const CONTENT: Promised = { content: "" };
-const CALL: Promised = { tool: "", arguments: { of: {} } };
-const FAILURE: Promised = { reason: "", metadata: { of: { type: "", toolName: "" } } };
+const INSTANCE: Promised = { modelInstanceId: "text" };
+const CONTENT: Promised = { content: "text" };
+const CALL: Promised = { tool: "text", arguments: { of: {} } };
+const FAILURE: Promised = { reason: "text", metadata: { of: { type: "text", toolName: "text" } } };
 const NOTHING: Promised = {};
 
 const EVENTS: ReadonlyMap<string, Promised> = new Map<ChatEvent["type"], Promised>([
   ["chat.start", INSTANCE],
   ["model_load.start", INSTANCE],
-  ["model_load.progress", { ...INSTANCE, progress: 0 }],
-  ["model_load.end", { ...INSTANCE, loadTimeSeconds: 0 }],
-  ["prompt_processing.progress", { progress: 0 }],
+  ["model_load.progress", { ...INSTANCE, progress: "share" }],
+  ["model_load.end", { ...INSTANCE, loadTimeSeconds: "amount" }],
+  ["prompt_processing.progress", { progress: "share" }],
   ["reasoning.delta", CONTENT],
-  ["tool_call.start", { tool: "" }],
+  ["tool_call.start", { tool: "text" }],
   ["tool_call.arguments", CALL],
-  ["tool_call.success", { ...CALL, output: "" }],
+  ["tool_call.success", { ...CALL, output: "text" }],
   ["tool_call.failure", FAILURE],
   ["message.delta", CONTENT],
 ]);
 const ITEMS: ReadonlyMap<string, Promised> = new Map<ChatOutputItem["type"], Promised>([
   ["message", CONTENT],
   ["reasoning", CONTENT],
-  ["tool_call", { ...CALL, output: "" }],
+  ["tool_call", { ...CALL, output: "text" }],
   ["invalid_tool_call", FAILURE],
 ]);
 
@@ -61,13 +61,15 @@ function toCamelCase(wire: Readonly<Record<string, unknown>>, depth: number): Fi
   return Object.fromEntries(
     Object.entries(wire).map(([name, value]) => [
       name.includes("_") ? camelCase(name) : name,
-      typeof value !== "object" || FOREIGN.has(name) ? value : camelCaseWithin(value, depth + 1),
+      FOREIGN.has(name) ? value : camelCaseWithin(value, depth + 1),
     ]),
   );
 }
 
 function camelCaseWithin(value: unknown, depth: number): unknown {
-  if (depth > MAX_DEPTH) return value;
+  // `1e999` is `Infinity`, and no number of anything.
+  if (typeof value === "number") return Number.isFinite(value) ? value : undefined;
+  if (typeof value !== "object" || depth > MAX_DEPTH) return value;
   if (Array.isArray(value)) return value.map((entry) => camelCaseWithin(entry, depth + 1));
   return isRecord(value) ? toCamelCase(value, depth) : value;
 }
@@ -83,15 +85,20 @@ type Fields = Record<string, unknown>;
 
 /** What is promised is there, and of its type: a user's `event.content.length` must not throw. */
 function promise(fields: Fields, promised: Promised): Fields {
-  for (const [name, empty] of Object.entries(promised)) {
+  for (const [name, type] of Object.entries(promised)) {
     const value = fields[name];
-    if (empty === "") fields[name] = textOf(value);
-    else if (empty === 0) fields[name] = typeof value === "number" ? value : 0;
-    else fields[name] = promise(isRecord(value) ? value : {}, empty.of);
+    if (type === "text") fields[name] = textOf(value);
+    else if (type === "amount") fields[name] = amountOf(value);
+    else if (type === "share") fields[name] = Math.min(amountOf(value), 1);
+    else fields[name] = promise(isRecord(value) ? value : {}, type.of);
   }
   // Optional, so absent rather than null.
   if ("providerInfo" in fields && !isRecord(fields.providerInfo)) delete fields.providerInfo;
   return fields;
+}
+
+function amountOf(value: unknown): number {
+  return typeof value === "number" && value >= 0 ? value : 0;
 }
 
 function textOf(value: unknown): string {

@@ -23,9 +23,10 @@ import { decodeJson, malformedResponse, type Transport } from "../transport/tran
 import { chatRequest, decodeChatAnswer, type UnreadableAnswer } from "./native_chat.ts";
 import { decodeChatEvent } from "./native_chat_fields.ts";
 import { callsOfOutput, ChatTranscript } from "./native_chat_transcript.ts";
-import { measureStreamStats } from "./usage.ts";
+import { measureStreamStats, millisecondsOf } from "./usage.ts";
 import { PulledItems } from "./pulled_items.ts";
 import { TOO_MANY_HINT, TOO_MANY_ITEMS } from "./wire_choice.ts";
+import type { ThinkTags } from "./think_splitter.ts";
 
 /** What a streamed chat is asked with. */
 export interface NativeChatStreamRequest {
@@ -33,6 +34,8 @@ export interface NativeChatStreamRequest {
   readonly body: Record<string, unknown>;
   readonly action: string;
   readonly options: CallOptions;
+  /** Of thoughts in messages. */
+  readonly tags: ThinkTags;
   /** Told that the server loads a model, and that it has. */
   readonly onModelLoad: () => void;
 }
@@ -42,7 +45,8 @@ export class NativeChatStream {
   readonly #reader: EventReader;
   readonly #options: CallOptions;
   readonly #onModelLoad: () => void;
-  readonly #transcript = new ChatTranscript();
+  readonly #tags: ThinkTags;
+  readonly #transcript: ChatTranscript;
   readonly #startedAt = performance.now();
   readonly #items = new PulledItems<ChatEvent>(() => this.#fill());
   /** What an `error` event said; the answer may follow. */
@@ -56,7 +60,9 @@ export class NativeChatStream {
   #finalEvent: ChatEvent | undefined;
 
   constructor(transport: Transport, request: NativeChatStreamRequest) {
-    const { body, action, options, onModelLoad } = request;
+    const { body, action, options, tags, onModelLoad } = request;
+    this.#tags = tags;
+    this.#transcript = new ChatTranscript(tags);
     this.#options = options;
     this.#onModelLoad = onModelLoad;
     this.#modelInstanceId = typeof body.model === "string" ? body.model : "";
@@ -148,6 +154,8 @@ export class NativeChatStream {
     this.#isEmpty = false;
     if (type === "chat.end") return frame;
     const decoded = decodeChatEvent(type, frame);
+    // Arguments of calls are kept as well.
+    if (type.startsWith("tool_call.")) this.#reader.countText(data.length);
     this.#heed(decoded);
     this.#transcript.take(decoded);
     if (this.#transcript.isOverfull) throw this.#malformed(TOO_MANY_ITEMS, TOO_MANY_HINT);
@@ -170,7 +178,7 @@ export class NativeChatStream {
         break;
       case "model_load.end":
         this.#onModelLoad();
-        if (event.loadTimeSeconds > 0) this.#modelLoadMs = event.loadTimeSeconds * 1000;
+        if (event.loadTimeSeconds > 0) this.#modelLoadMs = millisecondsOf(event.loadTimeSeconds);
         break;
       case "prompt_processing.start":
         this.#tell("processing");
@@ -180,7 +188,9 @@ export class NativeChatStream {
         break;
       case "message.delta":
       case "reasoning.delta":
-        if (event.content !== "") this.#markToken();
+        if (event.content === "") break;
+        this.#reader.countText(event.content.length);
+        this.#markToken();
         break;
       case "tool_call.start":
       case "tool_call.arguments":
@@ -188,6 +198,9 @@ export class NativeChatStream {
       case "tool_call.failure":
         this.#markToken();
         break;
+      default:
+        // `tool_call.name` is not documented: the model has begun a call, and writes its arguments.
+        if (event.type.startsWith("tool_call.")) this.#markToken();
     }
   }
 
@@ -261,6 +274,7 @@ export class NativeChatStream {
     const firstTokenAt = this.#firstTokenAt ?? finishedAt;
     const decoded = await decodeChatAnswer(result, {
       modelInstanceId: this.#modelInstanceId,
+      tags: this.#tags,
       modelLoadMs: this.#modelLoadMs,
       measure: (usage) =>
         measureStreamStats(usage, finishedAt - firstTokenAt, firstTokenAt - this.#startedAt),

@@ -8,6 +8,12 @@ import { jsonText } from "../core/json_text.ts";
 import type { ToolCall } from "../core/messages.ts";
 import type { ChatEvent, ChatOutputItem } from "../core/native_chat.ts";
 import type { PartialAnswer } from "../core/types.ts";
+import {
+  splitAsStreamed,
+  type SplitText,
+  splitThinking,
+  type ThinkTags,
+} from "./think_splitter.ts";
 import { MOST_PARTS } from "./wire_choice.ts";
 
 /** Several messages of one answer are one text. */
@@ -18,12 +24,26 @@ function joinTexts(texts: readonly string[]): string {
   return texts.filter((text) => text !== "").join(BETWEEN);
 }
 
-/** The texts of an output of this kind, as one. */
-export function textOfOutput(
-  output: readonly ChatOutputItem[],
-  type: "message" | "reasoning",
-): string {
-  return joinTexts(output.flatMap((item) => item.type === type ? [item.content] : []));
+/** The messages of an answer as one text, and its thoughts, those within messages too. */
+function splitTexts(
+  messages: readonly string[],
+  thoughts: readonly string[],
+  tags: ThinkTags,
+): SplitText {
+  // What has its thoughts apart has no tag left out.
+  const split = thoughts.some((text) => text !== "") ? splitAsStreamed : splitThinking;
+  const parts = messages.map((text) => split(text, tags));
+  return {
+    content: joinTexts(parts.map(({ content }) => content)),
+    reasoning: joinTexts([...thoughts, ...parts.map(({ reasoning }) => reasoning)]),
+  };
+}
+
+/** The text of an output, and its thoughts. */
+export function textsOfOutput(output: readonly ChatOutputItem[], tags: ThinkTags): SplitText {
+  const textsOf = (type: "message" | "reasoning"): string[] =>
+    output.flatMap((item) => item.type === type ? [item.content] : []);
+  return splitTexts(textsOf("message"), textsOf("reasoning"), tags);
 }
 
 /** The tools that the server has run. The wire has no ids for them. */
@@ -41,6 +61,12 @@ export class ChatTranscript {
   readonly #calls: ToolCall[] = [];
   /** The last call, while the tool has not answered. */
   #call: ToolCall | undefined;
+  readonly #tags: ThinkTags;
+
+  /** @param tags of thoughts in messages. */
+  constructor(tags: ThinkTags) {
+    this.#tags = tags;
+  }
 
   /** Whether there are more calls or messages than an answer can have. */
   get isOverfull(): boolean {
@@ -79,8 +105,8 @@ export class ChatTranscript {
 
   /** What has arrived, if anything has. */
   partial(): PartialAnswer | undefined {
-    const content = joinTexts(this.#texts.message);
-    const reasoning = joinTexts(this.#texts.reasoning);
+    const { message, reasoning: thoughts } = this.#texts;
+    const { content, reasoning } = splitTexts(message, thoughts, this.#tags);
     if (content === "" && reasoning === "" && this.#calls.length === 0) return undefined;
     return {
       content,

@@ -108,6 +108,7 @@ export function decodeResponsesUsage(wire: unknown): Usage | undefined {
     prompt_tokens: wire.input_tokens,
     completion_tokens: wire.output_tokens,
     total_tokens: wire.total_tokens,
+    prompt_tokens_details: wire.input_tokens_details,
     completion_tokens_details: wire.output_tokens_details,
   });
 }

@@ -24,13 +24,7 @@ import {
   partialOf,
   responsesRequest,
 } from "./responses.ts";
-import {
-  completeParts,
-  itemsOf,
-  OutputAssembler,
-  type OutputParts,
-  readOutput,
-} from "./responses_output.ts";
+import { OutputAssembler, type OutputParts } from "./responses_output.ts";
 import { PulledItems } from "./pulled_items.ts";
 import { decodeStats, measureStreamStats } from "./usage.ts";
 
@@ -100,6 +94,14 @@ export class ResponsesStream {
   /** An event that is there already: most come several to a read, and waiting costs more than decoding. */
   take(): ResponsesEvent | undefined {
     return this.#items.take();
+  }
+
+  /** Whether the answer is whole with this event: after one that failed comes the error. */
+  isFinal(event: ResponsesEvent): boolean {
+    if (event.type !== "response.completed" && event.type !== "response.incomplete") return false;
+    // Typed as what is documented; what came may lack it.
+    const response: { readonly status?: unknown } | undefined = event.response;
+    return response?.status !== "failed";
   }
 
   /** Stops the server and lets go of the connection. Idempotent. */
@@ -183,7 +185,7 @@ export class ResponsesStream {
       const state = frame === undefined ? "not JSON" : "no object";
       throw this.#streamError(`the stream has an event that is ${state}`, "malformed_stream");
     }
-    const type = textOf(frame.type);
+    const type = typeof frame.type === "string" ? frame.type : "";
     // Beside an event of the answer an error is told to the model, such as a tool's; elsewhere it is the end.
     const isError = name === "error" || type === "error" ||
       (!type.startsWith("response.") && readWireError(frame) !== undefined);
@@ -194,6 +196,8 @@ export class ResponsesStream {
     }
     this.#isEmpty = false;
     if (isRecord(frame.response)) this.#takeSnapshot(frame.response);
+    // What comes whole is kept as well: texts under ever new places, items.
+    this.#reader.countText(typeof frame.delta === "string" ? frame.delta.length : data.length);
     if (this.#output.feed(frame) || END_TYPES.has(type)) this.#markFirstToken();
     if (this.#output.isOverfull || itemCount(this.#snapshot.output) > MOST_PARTS) {
       throw this.#streamError(
@@ -246,7 +250,6 @@ export class ResponsesStream {
   #toAnswer(): ResponsesAnswer {
     const response = this.#snapshot;
     const usage = decodeResponsesUsage(response.usage);
-    const items = itemsOf(response.output);
     const finishedAt = this.#finishedAt ?? performance.now();
     const firstTokenAt = this.#firstTokenAt ?? finishedAt;
     return {
@@ -254,7 +257,7 @@ export class ResponsesStream {
       model: this.#models.at(-1) ?? textOf(this.#wireRequest.model),
       status: answerStatus(response.status),
       ...fieldsOf(this.#parts()),
-      output: items.length > 0 ? items : this.#output.items(),
+      output: this.#output.items(response.output),
       ...(usage === undefined ? {} : { usage }),
       stats: decodeStats(response.stats) ??
         measureStreamStats(usage, finishedAt - firstTokenAt, firstTokenAt - this.#startedAt),
@@ -264,7 +267,7 @@ export class ResponsesStream {
 
   /** By the last event, and from the others what it does not repeat. */
   #parts(): OutputParts {
-    return completeParts(readOutput(this.#snapshot.output), this.#output.parts());
+    return this.#output.parts(this.#snapshot.output);
   }
 
   #errorOf(wire: WireError): Error {

@@ -50,8 +50,9 @@ export const SAMPLING_FIELDS: readonly (keyof Sampling)[] = [
 
 /** Refuses settings that cannot be sent. */
 export function checkSampling(request: Readonly<Record<string, unknown>>, refuse: Refuse): void {
-  for (const [name, rule] of Object.entries(SAMPLING_RULES)) {
-    checkNumber(name, request[name], rule, refuse);
+  for (const name in SAMPLING_RULES) {
+    if (request[name] === undefined) continue;
+    checkNumber(name, request[name], SAMPLING_RULES[name as NumberSetting], refuse);
   }
   checkStop(request.stop, refuse);
   checkLogitBias(request.logitBias, refuse);
@@ -92,7 +93,8 @@ export function withExtraBody(
   extra: TextCompletionRequest["extraBody"],
 ): Record<string, unknown> {
   // `undefined` means absent here too: it must not take away what is set.
-  const given = Object.entries(extra ?? {}).filter(([, value]) => value !== undefined);
+  if (extra === undefined) return { ...body };
+  const given = Object.entries(extra).filter(([, value]) => value !== undefined);
   return { ...body, ...Object.fromEntries(given) };
 }
 

@@ -1,6 +1,6 @@
 /**
- * Loads the schemas that need zod. It is the only dependency, loaded on first use, so that is when it can be
- * missing: a bundle without it, an import map that replaces the package's, no network on the first run.
+ * Loads what is needed on first use only: that is when it can be missing. Of zod, the only dependency: a bundle
+ * without it, an import map that replaces the package's, no network on the first run.
  *
  * @module
  */
@@ -29,4 +29,42 @@ export async function importSchemas<Module>(
         "maps keep it; `cause` says what failed.",
     });
   }
+}
+
+/**
+ * Loads a part of this module.
+ *
+ * @param load imports it.
+ * @param action completes "Cannot …".
+ * @throws {UnknownProviderError} it is not there. The next call tries again.
+ */
+export async function importOnUse<Module>(
+  load: () => Promise<Module>,
+  action: string,
+): Promise<Module> {
+  try {
+    return await load();
+  } catch (cause) {
+    throw new UnknownProviderError(`Cannot ${action}: a part of this package did not load`, {
+      code: "unknown",
+      cause,
+      hint:
+        "Let bundlers keep its `import()` calls or write all into one file, as service workers need it; `cause` " +
+        "says what failed.",
+    });
+  }
+}
+
+/**
+ * A copy of a request, its lists included: what the caller does to it while a part loads is for the next call. What is
+ * no object is given as it is, for the checks to refuse.
+ */
+export function snapshot<Request>(request: Request): Request {
+  if (typeof request !== "object" || request === null || Array.isArray(request)) return request;
+  const copy: Record<string, unknown> = Object.fromEntries(Object.entries(request));
+  for (const name in copy) {
+    const value = copy[name];
+    if (Array.isArray(value)) copy[name] = [...value];
+  }
+  return copy as Request;
 }

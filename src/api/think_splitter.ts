@@ -1,9 +1,11 @@
 /**
- * Tells the reasoning from the answer where a model writes both into its text, as
- * `<think>…</think>` at the start.
+ * Splits the thoughts of a model from its answer where it writes both into its text, such as
+ * `<think>…</think>`.
  *
  * @module
  */
+
+import type { ReasoningTags } from "../core/types.ts";
 
 /** Text and reasoning, apart. */
 export interface SplitText {
@@ -11,36 +13,171 @@ export interface SplitText {
   readonly reasoning: string;
 }
 
-const OPEN = "<think>";
-const CLOSE = "</think>";
+interface TagPair {
+  readonly open: string;
+  readonly close: string;
+  /** A tag that ends the thoughts as well, since it begins the answer. It has the first character of `close`. */
+  readonly alsoCloses?: string;
+  /** Whether the closing tag also ends answers, so that it says nothing without the opening one. */
+  readonly isAlsoEnd?: boolean;
+}
+
+/** Tags of models that are known to write their thoughts into the text, each with who does. */
+const KNOWN_PAIRS: readonly TagPair[] = [
+  // DeepSeek, Qwen and most others.
+  { open: "<think>", close: "</think>" },
+  // Mistral.
+  { open: "[THINK]", close: "[/THINK]" },
+  // Gemma 4.
+  { open: "<|channel>thought", close: "<channel|>" },
+  // gpt-oss, whose template calls its channels so ("harmony").
+  {
+    open: "<|channel|>analysis<|message|>",
+    close: "<|end|>",
+    alsoCloses: "<|channel|>final<|message|>",
+    isAlsoEnd: true,
+  },
+  // Seed-OSS.
+  { open: "<seed:think>", close: "</seed:think>" },
+  // Kimi.
+  { open: "◁think▷", close: "◁/think▷" },
+  // Command A.
+  { open: "<|START_THINKING|>", close: "<|END_THINKING|>" },
+];
+/** Marks between thoughts and answer that belong to neither: of gpt-oss, the name of its channel for answers. */
+const KNOWN_MARKS: readonly string[] = ["<|start|>assistant", "<|channel|>final<|message|>"];
+
+/** A tag or a mark; a mark has no pair. */
+interface Start {
+  readonly text: string;
+  readonly pair?: TagPair;
+}
+
+/** The tags that a text is searched for. */
+export class ThinkTags {
+  readonly pairs: readonly TagPair[];
+  /** Opening tags and marks, the longest first: one may begin like another. */
+  readonly #starts: readonly Start[];
+  /** Codes of the first characters of opening tags, and of a backtick; those below 128 in a table, too. */
+  readonly #codes: ReadonlySet<number>;
+  readonly #ascii = new Uint8Array(128);
+
+  /** @param own pairs of other models. */
+  constructor(own: readonly ReasoningTags[] = []) {
+    this.pairs = [...own.map(pairOf), ...KNOWN_PAIRS];
+    this.#starts = [
+      ...this.pairs.map((pair) => ({ text: pair.open, pair })),
+      ...KNOWN_MARKS.map((text) => ({ text })),
+    ].sort((a, b) => b.text.length - a.text.length);
+    this.#codes = new Set([BACKTICK, ...this.pairs.map(({ open }) => open.charCodeAt(0))]);
+    for (const code of this.#codes) this.#ascii[code] = 1;
+  }
+
+  /** Whether a character may begin an opening tag, or code. */
+  isNotable(code: number): boolean {
+    return code < 128 ? this.#ascii[code] === 1 : this.#codes.has(code);
+  }
+
+  /** Whether a piece of an answer has none of these characters in it. */
+  isOrdinary(piece: string): boolean {
+    for (let at = 0; at < piece.length; at++) {
+      if (this.isNotable(piece.charCodeAt(at))) return false;
+    }
+    return true;
+  }
+
+  /** The tag or mark at a place; `"cut"` where the text ends before it can be told. */
+  startAt(text: string, at: number): Start | "cut" | undefined {
+    const rest = text.slice(at, at + (this.#starts[0]?.text.length ?? 0));
+    for (const start of this.#starts) {
+      if (rest.startsWith(start.text)) return start;
+      if (start.text.startsWith(rest)) return "cut";
+    }
+    return undefined;
+  }
+
+  /** The closing tag at a place, of those that have no business in an answer; `"cut"` as above. */
+  closeAt(text: string, at: number): string | "cut" | undefined {
+    for (const { close, isAlsoEnd } of this.pairs) {
+      if (isAlsoEnd === true) continue;
+      const rest = text.slice(at, at + close.length);
+      if (rest === close) return close;
+      if (close.startsWith(rest)) return "cut";
+    }
+    return undefined;
+  }
+}
+
+function pairOf(tags: ReasoningTags): TagPair {
+  const [open, close] = "open" in tags ? [tags.open, tags.close] : tags;
+  // White space next to them is of neither side.
+  return { open: open.trim(), close: close.trim() };
+}
+
+const BACKTICK = 0x60;
+const LINE_FEED = 0x0a;
+const KNOWN_TAGS: ThinkTags = new ThinkTags();
+
+/** The tags to look for: those that are known, and a user's own. */
+export function thinkTags(own: readonly ReasoningTags[] | undefined): ThinkTags {
+  return own === undefined || own.length === 0 ? KNOWN_TAGS : new ThinkTags(own);
+}
 
 /**
- * Splits a text that arrives in pieces, tags cut anywhere. White space next to the tags belongs to neither
- * side; a tag that is never closed makes all of the text reasoning.
+ * Splits a text that arrives in pieces, tags cut anywhere. White space next to the tags belongs to neither side; a
+ * tag that is never closed makes all that follows reasoning; several thoughts are parted by a blank line. Behind
+ * other text a tag counts only outside of code and JSON, and where it is meant and not spoken of: see `#isMeant`.
  */
 export class ThinkSplitter {
-  #state: "start" | "thinking" | "thought" | "answer" = "start";
+  readonly #tags: ThinkTags;
+  #state: "start" | "thinking" | "thought" | "answer" | "json" = "start";
+  #pair: TagPair | undefined;
   /** White space that waits for what follows it. Only ever added to: looking at it per piece would be quadratic. */
   #space = "";
   /** What may be the beginning of a tag. */
   #tag = "";
-  /** Whether any reasoning has been given out: white space before it is dropped. */
+  /** Whether the thoughts under way have begun: white space before them is dropped. */
   #isBegun = false;
+  #hasTags = false;
+  #hasThoughts = false;
+  #hasReasoning = false;
+  /** The last pieces of the answer: what stands before a tag tells whether it is meant. */
+  readonly #given: string[] = [];
+  #givenAt = 0;
+  /** Length of the run of backticks that opened the code under way; 0 outside of code. */
+  #code = 0;
+  /** Backticks at the end of what was read. */
+  #backticks = 0;
+  #content = "";
+  #reasoning = "";
+
+  constructor(tags: ThinkTags = KNOWN_TAGS) {
+    this.#tags = tags;
+  }
+
+  /** Whether anything was taken out of the text: without that what was given out is what came. */
+  get hasTags(): boolean {
+    return this.#hasTags;
+  }
 
   /** What is certain after this piece. */
   feed(piece: string): SplitText {
-    // Nearly every piece: kept free of any work.
-    if (this.#state === "answer") return { content: piece, reasoning: "" };
+    // Nearly every piece: kept free of any other work.
+    if (this.#state === "json") return { content: piece, reasoning: "" };
+    if (this.#state === "answer" && this.#tag === "" && this.#isPlain(piece)) {
+      this.#remember(piece);
+      return { content: piece, reasoning: "" };
+    }
     const text = this.#tag + piece;
-    this.#tag = "";
-    if (this.#state === "start") return this.#start(text);
-    if (this.#state === "thinking") return this.#think(text);
-    return this.#answer(text);
+    this.#tag = this.#content = this.#reasoning = "";
+    for (let at = 0; at < text.length;) at = this.#step(text, at);
+    return { content: this.#content, reasoning: this.#reasoning };
   }
 
   /** What is held back, and would be given out if the text ended here. */
   held(): SplitText {
-    const held = this.#tag === "" && this.#state !== "start" ? "" : this.#space + this.#tag;
+    const isSpaceOnly = this.#tag === "" && this.#state !== "start";
+    const held = isSpaceOnly ? "" : this.#space + this.#tag;
     return this.#state === "thinking"
       ? { content: "", reasoning: held }
       : { content: held, reasoning: "" };
@@ -53,94 +190,246 @@ export class ThinkSplitter {
     return held;
   }
 
-  #start(text: string): SplitText {
-    const trimmed = text.trimStart();
-    if (trimmed.startsWith(OPEN)) {
-      this.#state = "thinking";
-      this.#space = "";
-      return this.#think(trimmed.slice(OPEN.length));
-    }
-    if (OPEN.startsWith(trimmed)) {
-      this.#space += text.slice(0, text.length - trimmed.length);
-      this.#tag = trimmed;
-      return NOTHING;
-    }
-    this.#state = "answer";
-    return { content: this.#takeSpace() + text, reasoning: "" };
+  /** Whether a piece of the answer has no tag in it, and neither opens nor closes code. */
+  #isPlain(piece: string): boolean {
+    if (this.#backticks > 0) return false;
+    if (this.#code === 0) return this.#tags.isOrdinary(piece);
+    return !piece.includes("`") && (this.#code >= FENCE_LENGTH || !piece.includes("\n"));
   }
 
-  #think(text: string): SplitText {
-    const close = text.indexOf(CLOSE);
-    if (close !== -1) {
-      const reasoning = this.#reason(text.slice(0, close));
-      this.#space = "";
-      this.#state = "thought";
-      return { content: this.#answer(text.slice(close + CLOSE.length)).content, reasoning };
+  /** Reads on from a place; returns how far it got. */
+  #step(text: string, at: number): number {
+    switch (this.#state) {
+      case "start":
+      case "thought":
+        return this.#beforeAnswer(text, at);
+      case "thinking":
+        return this.#think(text, at);
+      case "answer":
+        return this.#answer(text, at);
+      case "json":
+        this.#content += text.slice(at);
+        return text.length;
     }
-    const tagLength = tagStartLength(text);
-    this.#tag = text.slice(text.length - tagLength);
-    return { content: "", reasoning: this.#reason(text.slice(0, text.length - tagLength)) };
   }
 
-  /** The reasoning in a text without tags; white space at its end waits. */
-  #reason(text: string): string {
+  /** At the start of the text, and behind thoughts: the answer begins, or thoughts do. */
+  #beforeAnswer(text: string, at: number): number {
+    const from = skipSpace(text, at);
+    this.#space += text.slice(at, from);
+    if (from === text.length) return from;
+    const start = this.#tags.startAt(text, from) ??
+      (this.#state === "start" ? this.#tags.closeAt(text, from) : undefined);
+    if (start === "cut") {
+      this.#tag = text.slice(from);
+      return text.length;
+    }
+    if (start !== undefined) {
+      this.#space = "";
+      this.#hasTags = true;
+      if (typeof start === "object" && start.pair !== undefined) this.#open(start.pair);
+      else this.#state = "thought";
+      return from + (typeof start === "object" ? start.text : start).length;
+    }
+    const before = this.#answerSoFar();
+    const isFirst = before === "";
+    // Behind later thoughts white space may be all that parts two words of the answer.
+    if (this.#state === "start" || !(isFirst || /\s$/.test(before))) this.#give(this.#space);
+    this.#space = "";
+    // An answer in JSON may have the tags in a text of its own.
+    const isJson = isFirst && (text[from] === "{" || text[from] === "[");
+    this.#state = isJson ? "json" : "answer";
+    return from;
+  }
+
+  #open(pair: TagPair): void {
+    this.#pair = pair;
+    this.#state = "thinking";
+    this.#isBegun = false;
+    this.#hasTags = this.#hasThoughts = true;
+  }
+
+  #think(text: string, at: number): number {
+    if (this.#pair === undefined) return text.length;
+    const close = findClose(text, at, this.#pair);
+    if (close === undefined) {
+      const held = Math.max(
+        beginningLength(text, at, this.#pair.close),
+        beginningLength(text, at, this.#pair.alsoCloses ?? ""),
+      );
+      this.#tag = text.slice(text.length - held);
+      this.#reason(text.slice(at, text.length - held));
+      return text.length;
+    }
+    this.#reason(text.slice(at, close.at));
+    this.#space = "";
+    this.#state = "thought";
+    return close.at + close.tag.length;
+  }
+
+  /** Gives out reasoning without tags; white space at its end waits. */
+  #reason(text: string): void {
     const body = this.#isBegun ? text : text.trimStart();
     const certain = body.trimEnd();
     if (certain === "") {
       this.#space += body;
-      return "";
+      return;
     }
-    this.#isBegun = true;
-    const reasoning = this.#takeSpace() + certain;
+    if (!this.#isBegun && this.#hasReasoning) this.#reasoning += "\n\n";
+    this.#isBegun = this.#hasReasoning = true;
+    this.#reasoning += this.#space + certain;
     this.#space = body.slice(certain.length);
-    return reasoning;
   }
 
-  #answer(text: string): SplitText {
-    const content = text.trimStart();
-    if (content !== "") this.#state = "answer";
-    return { content, reasoning: "" };
+  #answer(text: string, begin: number): number {
+    for (let at = begin; at < text.length; at++) {
+      const code = text.charCodeAt(at);
+      const mayStart = this.#tags.isNotable(code) && !this.#isInCode();
+      const start = mayStart ? this.#tags.startAt(text, at) : undefined;
+      const isTag = start === "cut" || start?.pair !== undefined;
+      if (isTag) {
+        const next = start === "cut" ? undefined : text[at + start.text.length];
+        // No more than is looked at: a text full of tags would be read again for each.
+        const line = text.slice(Math.max(begin, at - SPACE_LOOKED_AT), at);
+        const before = at - begin < SPACE_LOOKED_AT ? this.#answerSoFar() + line : line;
+        const isMeant = this.#isMeant(before, next);
+        if (isMeant !== false) this.#give(text.slice(begin, at));
+        if (isMeant === undefined || (isMeant && start === "cut")) {
+          this.#tag = text.slice(at);
+          return text.length;
+        }
+        if (isMeant && start !== "cut" && start?.pair !== undefined) {
+          this.#open(start.pair);
+          return at + start.text.length;
+        }
+      }
+      this.#noteCode(code);
+    }
+    this.#give(text.slice(begin));
+    return text.length;
   }
 
-  #takeSpace(): string {
-    const space = this.#space;
-    this.#space = "";
-    return space;
+  /**
+   * Whether an opening tag behind an answer is meant and not spoken of: not in quotes, and at the start of a line or
+   * sentence, without a space behind a word, or before a line end. Models that have thought before may do so anywhere,
+   * but for a tag that is a word among others.
+   *
+   * @param before the end of the answer so far.
+   * @param next the character behind the tag; without one it may not be known yet.
+   */
+  #isMeant(before: string, next: string | undefined): boolean | undefined {
+    if (QUOTES.test(before)) return false;
+    if (STARTS.test(before)) return true;
+    if (next === undefined) return undefined;
+    if (next === "\n" || next === "\r") return true;
+    const mayBeWord = /\s$/.test(before) && !this.#hasThoughts;
+    return !mayBeWord && !/[ \t.,;:!?"'`)\]/|*-]/.test(next);
   }
+
+  #isInCode(): boolean {
+    return this.#code !== 0 || this.#backticks !== 0;
+  }
+
+  /** Runs of backticks open and close code; what is shorter than a fence ends with its line. */
+  #noteCode(code: number): void {
+    if (code === BACKTICK) {
+      this.#backticks++;
+      return;
+    }
+    if (this.#backticks > 0) {
+      if (this.#code === 0) this.#code = this.#backticks;
+      else if (this.#backticks >= this.#code) this.#code = 0;
+      this.#backticks = 0;
+    }
+    if (code === LINE_FEED && this.#code < FENCE_LENGTH) this.#code = 0;
+  }
+
+  #give(text: string): void {
+    this.#content += text;
+    this.#remember(text);
+  }
+
+  #remember(text: string): void {
+    if (text !== "") this.#given[this.#givenAt++ % SPACE_LOOKED_AT] = text;
+  }
+
+  /** The end of the answer so far, of at least `SPACE_LOOKED_AT` characters where there are as many. */
+  #answerSoFar(): string {
+    const at = this.#givenAt % SPACE_LOOKED_AT;
+    const ends = [...this.#given.slice(at), ...this.#given.slice(0, at)];
+    return ends.map((text) => text.slice(-SPACE_LOOKED_AT)).join("");
+  }
+}
+
+/** The first tag that ends thoughts. */
+function findClose(
+  text: string,
+  from: number,
+  { close, alsoCloses }: TagPair,
+): { readonly at: number; readonly tag: string } | undefined {
+  if (alsoCloses === undefined) {
+    const at = text.indexOf(close, from);
+    return at === -1 ? undefined : { at, tag: close };
+  }
+  // In one walk: a search for a tag that is not there would read the whole text again for each of many thoughts.
+  const first = close.charAt(0);
+  for (let at = text.indexOf(first, from); at !== -1; at = text.indexOf(first, at + 1)) {
+    if (text.startsWith(close, at)) return { at, tag: close };
+    if (text.startsWith(alsoCloses, at)) return { at, tag: alsoCloses };
+  }
+  return undefined;
+}
+
+function skipSpace(text: string, at: number): number {
+  return text.length - text.slice(at).trimStart().length;
+}
+
+/** How many characters at the end of `text`, from `at` on, begin a tag. */
+function beginningLength(text: string, at: number, tag: string): number {
+  for (let length = Math.min(tag.length - 1, text.length - at); length > 0; length--) {
+    if (text.endsWith(tag.slice(0, length))) return length;
+  }
+  return 0;
 }
 
 /**
  * Splits a whole text as it would be split had it been streamed; but where templates put the opening tag into the
  * prompt, only the closing one comes, and then all before it is reasoning. A stream cannot know that in time.
  */
-export function splitThinking(text: string): SplitText {
-  const close = findLoneClose(text);
-  if (close !== -1) {
+export function splitThinking(text: string, tags: ThinkTags = KNOWN_TAGS): SplitText {
+  for (const pair of tags.pairs) {
+    if (pair.isAlsoEnd === true) continue;
+    const close = findLoneClose(text, pair);
+    if (close === -1) continue;
+    const reasoning = text.slice(0, close).trim();
+    const rest = splitAsStreamed(text.slice(close + pair.close.length).trimStart(), tags);
     return {
-      content: text.slice(close + CLOSE.length).trimStart(),
-      reasoning: text.slice(0, close).trim(),
+      content: rest.content,
+      reasoning: [reasoning, rest.reasoning].filter((part) => part !== "").join("\n\n"),
     };
   }
-  return splitAsStreamed(text);
+  return splitAsStreamed(text, tags);
 }
 
 /** Splits a whole text, exactly as it would be split had it been streamed. */
-export function splitAsStreamed(text: string): SplitText {
-  const splitter = new ThinkSplitter();
+export function splitAsStreamed(text: string, tags: ThinkTags = KNOWN_TAGS): SplitText {
+  const splitter = new ThinkSplitter(tags);
   const start = splitter.feed(text);
   const end = splitter.end();
   return { content: start.content + end.content, reasoning: start.reasoning + end.reasoning };
 }
 
 /**
- * Where the one closing tag of a text is that has no opening tag; -1 also where it is rather spoken of than meant:
+ * Where the first closing tag of a text is that has no opening tag; -1 also where it is rather spoken of than meant:
  * in quotes, in code, in JSON, or among the words of a line.
  */
-function findLoneClose(text: string): number {
-  const at = text.indexOf(CLOSE);
-  if (at === -1 || at !== text.lastIndexOf(CLOSE) || text.includes("<think")) return -1;
+function findLoneClose(text: string, { open, close }: TagPair): number {
+  const at = text.indexOf(close);
+  if (at === -1) return -1;
   const before = text.slice(0, at);
-  const after = text.slice(at + CLOSE.length);
+  const after = text.slice(at + close.length);
+  // `<think` alone may be a tag with something in it.
+  if (before.includes(open.replace(/>$/, "")) || !isBalanced(after, open, close)) return -1;
   if (/["'`([\u2018\u201c\u00ab]$/.test(before) && /^["'`)\]\u2019\u201d\u00bb]/.test(after)) {
     return -1;
   }
@@ -150,6 +439,17 @@ function findLoneClose(text: string): number {
   if (before.split(/^ {0,3}```/m).length % 2 === 0) return -1;
   const isAmongWords = /\S[ \t]+$/.test(line.slice(-SPACE_LOOKED_AT)) && /^[ \t]*\S/.test(after);
   return isAmongWords || isJson(text) ? -1 : at;
+}
+
+/** Whether each tag that opens is closed, and none else is. */
+function isBalanced(text: string, open: string, close: string): boolean {
+  let at = 0;
+  while (true) {
+    const opened = text.indexOf(open, at);
+    const closed = text.indexOf(close, at);
+    if (opened === -1 || closed === -1 || closed < opened) return opened === -1 && closed === -1;
+    at = closed + close.length;
+  }
 }
 
 /** An answer in JSON may have the tag in a text of its own. */
@@ -164,13 +464,8 @@ function isJson(text: string): boolean {
 
 /** More blanks than this between two words are none of a sentence. */
 const SPACE_LOOKED_AT = 16;
-
-const NOTHING: SplitText = { content: "", reasoning: "" };
-
-/** How many characters at the end of `text` begin a closing tag. */
-function tagStartLength(text: string): number {
-  for (let length = Math.min(CLOSE.length - 1, text.length); length > 0; length--) {
-    if (text.endsWith(CLOSE.slice(0, length))) return length;
-  }
-  return 0;
-}
+const FENCE_LENGTH = 3;
+/** The end of a text behind which something is quoted. A straight quote may also be the end of what is. */
+const QUOTES = /[`(\u2018\u201c\u00ab]$|(?:^|[\s([{])["']$/;
+/** The end of a text behind which a line or a sentence starts. */
+const STARTS = /(?:^|[\n.!?\u2026\u3002\uff01\uff1f])["')\]*_\u2019\u201d\u00bb]*[ \t]*$/;

@@ -8,20 +8,26 @@ import { withoutUndefined } from "../core/fields.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { DraftStats, GenerationStats, Usage } from "../core/types.ts";
 
-/** The `usage` of an answer; `undefined` where there is none. */
-export function decodeUsage(wire: unknown): Usage | undefined {
+/**
+ * The `usage` of an answer; `undefined` where there is none.
+ *
+ * @param timings of llama.cpp's server, which count the tokens it took from its cache.
+ */
+export function decodeUsage(wire: unknown, timings?: unknown): Usage | undefined {
   if (!isRecord(wire)) return undefined;
   const promptTokens = numberOf(wire.prompt_tokens);
   const completionTokens = numberOf(wire.completion_tokens);
   if (promptTokens === undefined && completionTokens === undefined) return undefined;
-  const reasoningTokens = isRecord(wire.completion_tokens_details)
-    ? numberOf(wire.completion_tokens_details.reasoning_tokens)
-    : undefined;
+  const { completion_tokens_details: written, prompt_tokens_details: read } = wire;
+  const reasoningTokens = isRecord(written) ? numberOf(written.reasoning_tokens) : undefined;
+  const cachedTokens = (isRecord(read) ? numberOf(read.cached_tokens) : undefined) ??
+    (isRecord(timings) ? numberOf(timings.cache_n) : undefined);
   return {
     promptTokens: promptTokens ?? 0,
     completionTokens: completionTokens ?? 0,
     totalTokens: numberOf(wire.total_tokens) ?? (promptTokens ?? 0) + (completionTokens ?? 0),
     ...(reasoningTokens === undefined ? {} : { reasoningTokens }),
+    ...(cachedTokens === undefined ? {} : { cachedTokens }),
   };
 }
 
@@ -52,10 +58,37 @@ export function decodeStats(wire: unknown): GenerationStats | undefined {
   });
   const stats: Omit<GenerationStats, "source"> = withoutUndefined({
     tokensPerSecond: numberOf(wire.tokens_per_second),
-    timeToFirstTokenMs: milliseconds(wire.time_to_first_token ?? wire.time_to_first_token_seconds),
-    generationMs: milliseconds(wire.generation_time),
-    modelLoadMs: milliseconds(wire.model_load_time_seconds),
+    timeToFirstTokenMs: millisecondsOf(
+      wire.time_to_first_token ?? wire.time_to_first_token_seconds,
+    ),
+    generationMs: millisecondsOf(wire.generation_time),
+    modelLoadMs: millisecondsOf(wire.model_load_time_seconds),
     stopReason: textOf(wire.stop_reason),
+    draft: Object.keys(draft).length === 0 ? undefined : draft,
+  });
+  return Object.keys(stats).length === 0 ? undefined : { ...stats, source: "server" };
+}
+
+/**
+ * The statistics of an answer or of a stream's frame: LM Studio's `stats`, or the `timings` of llama.cpp's server.
+ */
+export function decodeServerStats(
+  { stats, timings }: Readonly<Record<string, unknown>>,
+): GenerationStats | undefined {
+  return decodeStats(stats) ?? decodeTimings(timings);
+}
+
+/** The `timings` of llama.cpp's server; times are in milliseconds. */
+function decodeTimings(wire: unknown): GenerationStats | undefined {
+  if (!isRecord(wire)) return undefined;
+  const draft: DraftStats = withoutUndefined({
+    totalTokens: numberOf(wire.draft_n),
+    acceptedTokens: numberOf(wire.draft_n_accepted),
+  });
+  const stats: Omit<GenerationStats, "source"> = withoutUndefined({
+    tokensPerSecond: numberOf(wire.predicted_per_second),
+    timeToFirstTokenMs: numberOf(wire.prompt_ms),
+    generationMs: numberOf(wire.predicted_ms),
     draft: Object.keys(draft).length === 0 ? undefined : draft,
   });
   return Object.keys(stats).length === 0 ? undefined : { ...stats, source: "server" };
@@ -89,14 +122,16 @@ export function measureStreamStats(
   return { ...(isSpeed ? { tokensPerSecond } : {}), timeToFirstTokenMs, ...rest };
 }
 
-function milliseconds(seconds: unknown): number | undefined {
+/** Seconds in milliseconds; `undefined` for what is no time. */
+export function millisecondsOf(seconds: unknown): number | undefined {
   const value = numberOf(seconds);
   return value === undefined ? undefined : value * 1000;
 }
 
-/** Counts and times: some servers write -1 where they know none. */
+/** Counts and times: some servers write -1 where they know none. Sums of what is larger would be `Infinity`. */
 function numberOf(value: unknown): number | undefined {
-  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : undefined;
+  const isAmount = typeof value === "number" && value >= 0 && value <= Number.MAX_SAFE_INTEGER;
+  return isAmount ? value : undefined;
 }
 
 function textOf(value: unknown): string | undefined {

@@ -13,7 +13,7 @@ import type { ResponsesAnswer } from "./responses.ts";
 import { freezeWithoutSecrets, mask, SECRET_KEYS } from "./secret_settings.ts";
 import type { ServiceDiscoveryOptions, ServiceFinder } from "./services.ts";
 import type { TextCompletionResponse } from "./text_completions.ts";
-import type { CompletionResponse, EmbeddingResponse } from "./types.ts";
+import type { CompletionResponse, EmbeddingResponse, ReasoningTags } from "./types.ts";
 import {
   type Check,
   checkBaseUrl,
@@ -21,6 +21,7 @@ import {
   checkHeaders,
   checkModelName,
   checkOnModelSubstituted,
+  checkReasoningTags,
   checkRetries,
   checkTime,
   checkToken,
@@ -79,11 +80,12 @@ export interface LMStudioProviderOptions {
   firstTokenTimeoutMs?: number | undefined;
   /**
    * Streams: milliseconds of silence allowed after the first token.
-   * @default {120000}
+   * @default {120000; with tools or integrations in the request `firstTokenTimeoutMs`, since a call is sent when it is whole}
    */
   idleTimeoutMs?: number | undefined;
   /**
-   * How often a failed request may be sent again, 0 to 10.
+   * How often a failed request may be sent again, 0 to 10. Above 0, a server that says it loads its model is asked
+   * again whatever the number, within the limit of the call, else for a minute.
    * @default {2}
    */
   maxRetries?: number | undefined;
@@ -92,6 +94,12 @@ export interface LMStudioProviderOptions {
    * @default {30000}
    */
   modelCacheTtlMs?: number | undefined;
+  /**
+   * Pairs of tags between which models write their thoughts into their text, such as `[["<thought>", "</thought>"]]`,
+   * beside those that are known (`<think>`, `[THINK]`, `<seed:think>`, the channels of Gemma 4 and gpt-oss, and more).
+   * @default {none}
+   */
+  reasoningTags?: readonly ReasoningTags[] | undefined;
   /** Headers of every request. Values never appear in errors. */
   headers?: Readonly<Record<string, string>> | undefined;
   /** Used instead of the global `fetch`. On Node it must bring its own long time-outs. */
@@ -133,6 +141,8 @@ export interface ResolvedConfig {
   readonly maxRetries: number;
   /** Milliseconds `supportsModel` and `modelCapabilities` believe a listing. */
   readonly modelCacheTtlMs: number;
+  /** Pairs of tags around thoughts, beside those that are known. */
+  readonly reasoningTags?: readonly ReasoningTags[];
   /** Headers of every request. */
   readonly headers: Readonly<Record<string, string>>;
   /** Used instead of the global `fetch`. */
@@ -241,6 +251,7 @@ const SETTINGS: readonly Setting[] = [
     fallback: 2,
   },
   { key: "modelCacheTtlMs", check: checkTime, fallback: 30_000 },
+  { key: "reasoningTags", check: checkReasoningTags },
   { key: "headers", check: checkHeaders, fallback: Object.freeze({}) },
   { key: "fetch", check: checkFunction, optionOnly: true },
   {
@@ -325,6 +336,14 @@ export function resolveCascade(inputs: ConfigInputs): ResolvedCascade {
     });
   }
   return { config: freezeWithoutSecrets<ResolvedConfig>(config), entries };
+}
+
+/** Whether any source sets a value. */
+export function isSet(
+  { entries }: Pick<ResolvedCascade, "entries">,
+  key: keyof ResolvedConfig,
+): boolean {
+  return entries.some((entry) => entry.key === key && entry.source !== "default");
 }
 
 /** A `ConfigurationError` in the usual wording. */

@@ -31,6 +31,7 @@ export type KnownCode =
   | "unsupported_by_server"
   | "tool_loop_limit"
   | "job_not_found"
+  | "model_loading"
   | "connection_refused"
   | "connection_reset"
   | "service_not_found"
@@ -109,6 +110,12 @@ export const ERROR_CODES: Readonly<Record<KnownCode, CodeEntry>> = {
     kind: "api",
     retriable: false,
     hint: "Start the download again: the server forgets its jobs when it restarts.",
+  },
+  model_loading: {
+    kind: "api",
+    retriable: true,
+    hint:
+      "Wait until the server has its model loaded and a place free, or raise `timeoutMs`, within which it is asked again.",
   },
   connection_refused: { kind: "network", retriable: true, hint: START_SERVER },
   connection_reset: {
@@ -216,7 +223,8 @@ export const ERROR_CODES: Readonly<Record<KnownCode, CodeEntry>> = {
   timeout_idle: {
     kind: "timeout",
     retriable: true,
-    hint: "Raise `idleTimeoutMs` if the model is slow; the server may be stuck.",
+    hint:
+      "Raise `idleTimeoutMs` if the model is slow, or writes a long tool call, which is sent when it is whole; the server may be stuck.",
   },
   timeout_total: {
     kind: "timeout",

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { ConfigEntry, ResolvedCascade, ResolvedConfig } from "./config.ts";
+import { type ConfigEntry, isSet, type ResolvedCascade, type ResolvedConfig } from "./config.ts";
 import { freezeWithoutSecrets, SECRET_KEYS } from "./secret_settings.ts";
 
 /**
@@ -43,6 +43,6 @@ export function cascadeAt(
 }
 
 /** Whether the address is configured, whichever way. */
-export function isAddressConfigured({ entries }: Pick<ResolvedCascade, "entries">): boolean {
-  return entries.some(({ key, source }) => key === "baseUrl" && source !== "default");
+export function isAddressConfigured(cascade: Pick<ResolvedCascade, "entries">): boolean {
+  return isSet(cascade, "baseUrl");
 }

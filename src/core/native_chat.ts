@@ -7,7 +7,7 @@
 
 import type { EventStream } from "./event_stream.ts";
 import type { ImagePart } from "./messages.ts";
-import type { CallOptions, GenerationStats, Usage } from "./types.ts";
+import type { CallOptions, GenerationStats, ReasoningTags, Usage } from "./types.ts";
 
 /**
  * LM Studio's own chat, `POST /api/v1/chat` (0.4.0 and later): the value of `LMStudioProvider.chat`.
@@ -113,6 +113,11 @@ export interface ChatRequest {
   contextLength?: number | undefined;
   /** How much a reasoning model may think; a setting that the model does not have is an error. */
   reasoning?: "off" | "low" | "medium" | "high" | "on" | undefined;
+  /**
+   * Pairs of tags between which this model writes its thoughts into its messages, as in completions. Not sent.
+   * @default {`reasoningTags` of the provider}
+   */
+  reasoningTags?: readonly ReasoningTags[] | undefined;
   /**
    * Randomness, 0 or more: 0 always takes the likeliest token.
    * @default {the model's own}

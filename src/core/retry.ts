@@ -35,6 +35,10 @@ const BASE_DELAY_MS = 250;
 const MAX_DELAY_MS = 8000;
 const MAX_RETRY_AFTER_MS = 60_000;
 const LONGEST_RETRY_AFTER = 100;
+const FIRST_LOADING_DELAY_MS = 1000;
+const MAX_LOADING_DELAY_MS = 10_000;
+/** How long a server that loads its model is asked again where the call has no limit. */
+const LOADING_PATIENCE_MS = 60_000;
 
 const READ_STATUSES: ReadonlySet<number> = new Set([408, 429, 502, 503, 504]);
 const STATELESS_STATUSES: ReadonlySet<number> = new Set([429, 503]);
@@ -42,7 +46,8 @@ const STATELESS_STATUSES: ReadonlySet<number> = new Set([429, 503]);
 /** Whether this failure allows sending the request again; never once a byte of an answer's body had come. */
 export function shouldRetry(error: AnyProviderError, attempt: FailedAttempt): boolean {
   if (!error.retriable || attempt.answer === "body") return false;
-  if (error.code === "connection_refused") return true;
+  // The server has refused it before doing anything, whatever it would do.
+  if (error.code === "connection_refused" || error.code === "model_loading") return true;
   if (attempt.policy === "stateful") return false;
   if (attempt.policy === "read") {
     return error.code === "connection_reset" || error.kind === "timeout" ||
@@ -68,6 +73,28 @@ export function backoffMs(
 ): number {
   if (retryAfterMs !== undefined) return Math.min(retryAfterMs, MAX_RETRY_AFTER_MS);
   return random() * Math.min(MAX_DELAY_MS, BASE_DELAY_MS * 2 ** (attempt - 1));
+}
+
+/**
+ * Milliseconds to wait for a server that loads its model, or has no place free, before asking it for the time after
+ * `times`; `undefined` when that would be too late. Loading takes as long as it takes, so the number of retries does
+ * not count here, and jitter would only make it longer.
+ *
+ * @param elapsedMs since the call began.
+ * @param limitMs of the call.
+ */
+export function loadingDelayMs(
+  times: number,
+  retryAfterMs: number | undefined,
+  { elapsedMs, limitMs }: { readonly elapsedMs: number; readonly limitMs: number },
+): number | undefined {
+  const own = Math.min(MAX_LOADING_DELAY_MS, FIRST_LOADING_DELAY_MS * 2 ** (times - 1));
+  const delayMs = retryAfterMs === undefined
+    ? own
+    // Asked again at once, for a minute, it would only be kept busy.
+    : Math.max(FIRST_LOADING_DELAY_MS, Math.min(retryAfterMs, MAX_RETRY_AFTER_MS));
+  const patienceMs = Number.isFinite(limitMs) ? limitMs : LOADING_PATIENCE_MS;
+  return elapsedMs + delayMs < patienceMs ? delayMs : undefined;
 }
 
 /** A `Retry-After` header in milliseconds from now: seconds or an HTTP date; `undefined` when unreadable. */

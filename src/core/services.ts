@@ -124,3 +124,22 @@ export interface ServiceFinder {
     options?: { readonly signal?: AbortSignal | undefined },
   ): Promise<ServiceInfo>;
 }
+
+/** A running watch over all candidates; disposing it ends it. Its timer never keeps a program alive. */
+export interface ServiceMonitor extends EventTarget, AsyncDisposable {
+  /** `statuschange` is fired when the status of a server changes; its `detail` is the `ServiceInfo`. */
+  addEventListener(
+    type: "statuschange",
+    listener: (event: CustomEvent<ServiceInfo>) => void,
+    options?: boolean | { once?: boolean; signal?: AbortSignal },
+  ): void;
+  /** As of any `EventTarget`. */
+  addEventListener(...args: Parameters<EventTarget["addEventListener"]>): void;
+  /** As of any `EventTarget`. */
+  removeEventListener(
+    type: "statuschange",
+    listener: (event: CustomEvent<ServiceInfo>) => void,
+  ): void;
+  /** As of any `EventTarget`. */
+  removeEventListener(...args: Parameters<EventTarget["removeEventListener"]>): void;
+}

@@ -39,7 +39,8 @@ export interface CallOptions {
   /** Headers of this call; they win over the provider's. Values never appear in errors. */
   headers?: Readonly<Record<string, string>> | undefined;
   /**
-   * How often a failed request may be sent again, 0 to 10.
+   * How often a failed request may be sent again, 0 to 10. Above 0, a server that says it loads its model is asked
+   * again whatever the number, within the limit of the call, else for a minute.
    * @default {2}
    */
   maxRetries?: number | undefined;
@@ -60,7 +61,7 @@ export interface CallOptions {
   firstTokenTimeoutMs?: number | undefined;
   /**
    * Streams: milliseconds of silence allowed after the first token.
-   * @default {120000}
+   * @default {120000; with tools or integrations in the request `firstTokenTimeoutMs`, since a call is sent when it is whole}
    */
   idleTimeoutMs?: number | undefined;
   /** Told what the server is doing during silent minutes. What it throws ends the call. */
@@ -128,6 +129,12 @@ export interface CompletionRequest {
   schemaName?: string | undefined;
   /** How much a reasoning model may think. */
   reasoning?: "off" | "on" | "low" | "medium" | "high" | undefined;
+  /**
+   * Pairs of tags between which this model writes its thoughts into its text, such as `[["<thought>", "</thought>"]]`,
+   * beside those that are known (`<think>`, `[THINK]`, `<seed:think>`, the channels of Gemma 4 and gpt-oss, and more).
+   * @default {`reasoningTags` of the provider}
+   */
+  reasoningTags?: readonly ReasoningTags[] | undefined;
   /** Seconds a model that is loaded by this request stays loaded when idle. */
   ttlSeconds?: number | undefined;
   /** Smaller model for speculative decoding. */
@@ -147,8 +154,9 @@ export interface CompletionResponse {
   /** The text, without reasoning; `""` when there is none. */
   content: string;
   /**
-   * What the model thought, where it shows it: in either of the server's fields, or between `<think>` tags before the
-   * text. Where only the closing tag came, since the opening one was in the prompt, a stream cannot tell in time.
+   * What the model thought, where it shows it: in either of the server's fields, or between tags such as `<think>` in the
+   * text; several thoughts are parted by a blank line. Where only the closing tag came, since the opening one was in the
+   * prompt, all before it is the thought; the chunks of a stream cannot tell that in time, its `response()` does.
    */
   reasoning?: string;
   /** Empty when the model asked for none. */
@@ -275,6 +283,13 @@ export interface EmbeddingResponse {
   usage?: Usage;
 }
 
+/**
+ * A pair of tags between which a model writes its thoughts into its text: `["<think>", "</think>"]`, or with names.
+ */
+export type ReasoningTags =
+  | readonly [open: string, close: string]
+  | { readonly open: string; readonly close: string };
+
 /** Tokens read and written. */
 export interface Usage {
   /** Tokens of the request. */
@@ -283,8 +298,10 @@ export interface Usage {
   completionTokens: number;
   /** Both together. */
   totalTokens: number;
-  /** Part of `completionTokens`. */
+  /** Tokens of reasoning: part of `completionTokens`. */
   reasoningTokens?: number;
+  /** Tokens that the server still had from earlier requests: part of `promptTokens`. */
+  cachedTokens?: number;
 }
 
 /** How fast the answer came. */

@@ -8,6 +8,7 @@
 import { normalizeBaseUrl } from "./base_url.ts";
 import { quote } from "./fields.ts";
 import { unquote } from "./quotes.ts";
+import type { ReasoningTags } from "./types.ts";
 
 /** What a check gives. */
 export type Checked<T = unknown> = { readonly value: T } | { readonly problem: string };
@@ -97,6 +98,43 @@ export function checkHeaders(value: unknown): Checked<Readonly<Record<string, st
   }
   return { value: Object.freeze(Object.fromEntries(headers)) };
 }
+
+/** Pairs of tags around thoughts, as frozen copies. */
+export function checkReasoningTags(value: unknown): Checked<readonly ReasoningTags[]> {
+  if (!Array.isArray(value)) {
+    return { problem: `is ${describe(value)}, not an array of pairs such as ${PAIR}` };
+  }
+  const pairs: ReasoningTags[] = [];
+  for (const [index, given] of Array.from<unknown>(value).entries()) {
+    const [open, close] = tagsOf(given);
+    if (typeof open !== "string" || typeof close !== "string") {
+      return { problem: `has an entry [${index}] that is not a pair such as ${PAIR}` };
+    }
+    for (const tag of [open, close]) {
+      if (tag.trim() === "" || tag.length > LONGEST_TAG) {
+        const state = tag.trim() === "" ? "empty" : `longer than ${LONGEST_TAG} characters`;
+        return { problem: `has an entry [${index}] with a tag that is ${state}` };
+      }
+    }
+    if (open.trim() === close.trim()) {
+      return { problem: `has an entry [${index}] whose tags are both ${quote(open)}` };
+    }
+    pairs.push(Object.freeze({ open, close }));
+  }
+  return { value: Object.freeze(pairs) };
+}
+
+/** The tags of a pair in either of its forms; what is none has none. */
+function tagsOf(given: unknown): readonly unknown[] {
+  if (Array.isArray(given)) return given.length === 2 ? given : [];
+  if (typeof given !== "object" || given === null) return [];
+  const { open, close, ...more } = given as Readonly<Record<string, unknown>>;
+  return Object.keys(more).length === 0 ? [open, close] : [];
+}
+
+const PAIR = '["<think>", "</think>"]';
+/** More than any model's: what may be the beginning of a tag is held back while the text comes. */
+const LONGEST_TAG = 200;
 
 /** A function. */
 export function checkFunction(value: unknown): Checked {

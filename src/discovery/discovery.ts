@@ -4,46 +4,28 @@
  * @module
  */
 
-import {
-  checkOptions,
-  checkServiceType,
-  type DiscoverySettings,
-  type HealthCheckSettings,
-  isServiceType,
-  normalizeEndpoint,
-  resolveDiscoveryOptions,
-  resolveHealthCheck,
-} from "../core/discovery_options.ts";
+import { importOnUse } from "../api/schema_import.ts";
+import { resolveDiscoveryOptions, resolveHealthCheck } from "../core/discovery_options.ts";
 import { isAddressConfigured } from "../core/found_config.ts";
 import type {
   DiscoverOptions,
   MonitorOptions,
-  ServiceCandidate,
   ServiceDiscoveryOptions,
   ServiceFinder,
   ServiceInfo,
+  ServiceMonitor,
   ServiceType,
 } from "../core/services.ts";
 import { readEnvironment } from "../platform/environment.ts";
 import { resolveWithSources } from "../platform/resolve_config.ts";
-import { untilAborted } from "../transport/timers.ts";
 import {
-  type CandidateSource,
   defaultCandidates,
   DISCOVERY_VARIABLES,
   isAutomatic,
   readPreference,
-  sortByPreference,
   withoutDuplicates,
 } from "./candidates.ts";
-import { BackgroundMonitor, type ServiceMonitor } from "./monitor.ts";
-import { serviceNotFound } from "./not_found.ts";
-import { type ConfiguredServer, type LookOptions, ServiceRegistry } from "./registry.ts";
-import { Round } from "./round.ts";
-import type { ServiceRecord } from "./service_record.ts";
-
-const SERVICES_TTL_MS = 30_000;
-const MODELS_TTL_MS = 300_000;
+import type { ConfiguredServer, SearchSettings, ServiceSearch } from "./search.ts";
 
 /** By options: the constructor's users have nothing to do with it. */
 const CONFIGURED = new WeakMap<ServiceDiscoveryOptions, ConfiguredServer>();
@@ -72,18 +54,8 @@ export function discoveryFor(
  * ```
  */
 export class ServiceDiscovery implements ServiceFinder {
-  readonly #settings: DiscoverySettings;
-  readonly #health: HealthCheckSettings;
-  readonly #preference: ServiceType | undefined;
-  readonly #isAutomatic: boolean;
-  readonly #candidates: CandidateSource;
-  readonly #registry: ServiceRegistry;
-  readonly #monitors = new Set<BackgroundMonitor>();
-  #round: Round | undefined;
-  /** What the last whole round found. */
-  #found: { readonly records: readonly ServiceRecord[]; readonly at: number } | undefined;
-  /** What `find` gave, by type. */
-  readonly #chosen = new Map<ServiceType | undefined, { record: ServiceRecord; at: number }>();
+  readonly #settings: SearchSettings;
+  #search: ServiceSearch | undefined;
 
   /**
    * Touches no network.
@@ -91,26 +63,21 @@ export class ServiceDiscovery implements ServiceFinder {
    * @throws {ConfigurationError} naming the option or variable, the value, and what is allowed.
    */
   constructor(options: ServiceDiscoveryOptions = {}) {
-    this.#settings = resolveDiscoveryOptions(options);
-    this.#health = resolveHealthCheck(this.#settings.healthCheck);
-    const { candidates, env, fetch } = this.#settings;
+    const settings = resolveDiscoveryOptions(options);
+    const { candidates, env } = settings;
     const variables = env ?? readEnvironment(DISCOVERY_VARIABLES);
     const configured = CONFIGURED.get(options) ?? readConfigured(env);
-    this.#preference = readPreference(variables);
-    this.#isAutomatic = candidates !== undefined || isAutomatic(variables);
     const source = candidates === undefined
       ? defaultCandidates(variables, configured.baseUrl)
       : () => [...candidates];
-    this.#candidates = () => withoutDuplicates(source());
-    this.#registry = new ServiceRegistry({
+    this.#settings = {
+      options: settings,
+      health: resolveHealthCheck(settings.healthCheck),
       configured,
-      env,
-      fetch,
-      onChange: (info) => {
-        this.#forget();
-        for (const monitor of this.#monitors) monitor.notify(info);
-      },
-    });
+      preference: readPreference(variables),
+      isAutomatic: candidates !== undefined || isAutomatic(variables),
+      candidates: () => withoutDuplicates(source()),
+    };
   }
 
   /**
@@ -129,20 +96,7 @@ export class ServiceDiscovery implements ServiceFinder {
    * ```
    */
   async discover(options: DiscoverOptions = {}): Promise<ServiceInfo[]> {
-    checkOptions("the options", options, ["force", "signal"]);
-    const { force = false, signal } = options;
-    signal?.throwIfAborted();
-    const known = this.#found;
-    if (!force && known !== undefined && isFresh(known.at, SERVICES_TTL_MS)) {
-      return known.records.map((record) => record.info());
-    }
-    const round = this.#join();
-    try {
-      const records = await untilAborted(round.found(), signal);
-      return records.map((record) => record.info());
-    } finally {
-      this.#leave(round);
-    }
+    return await (await this.#load("find servers")).discover(options);
   }
 
   /**
@@ -164,20 +118,7 @@ export class ServiceDiscovery implements ServiceFinder {
     type?: ServiceType,
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<ServiceInfo> {
-    if (type !== undefined) checkServiceType(type);
-    checkOptions("the options", options, ["signal"]);
-    const { signal } = options;
-    signal?.throwIfAborted();
-    const known = this.#recentChoice(type);
-    if (known !== undefined) return known.info();
-    const round = this.#join();
-    try {
-      const record = await untilAborted(this.#choose(round, type), signal);
-      this.#chosen.set(type, { record, at: Date.now() });
-      return record.info();
-    } finally {
-      this.#leave(round);
-    }
+    return await (await this.#load("find a server")).find(type, options);
   }
 
   /**
@@ -195,12 +136,7 @@ export class ServiceDiscovery implements ServiceFinder {
    * ```
    */
   async probe(type: ServiceType, endpoint: string): Promise<ServiceInfo | undefined> {
-    const candidate = toCandidate(type, endpoint);
-    try {
-      return (await this.#look(candidate, NEVER)).info();
-    } catch {
-      return undefined;
-    }
+    return await (await this.#load("probe a server")).probe(type, endpoint);
   }
 
   /**
@@ -217,11 +153,7 @@ export class ServiceDiscovery implements ServiceFinder {
    * ```
    */
   async healthCheck(type: ServiceType, endpoint: string): Promise<void> {
-    const { problem } = await this.#registry.look(toCandidate(type, endpoint), {
-      ...this.#health,
-      signal: NEVER,
-    });
-    if (problem !== undefined) throw problem;
+    await (await this.#load("check a server")).healthCheck(type, endpoint);
   }
 
   /**
@@ -237,8 +169,7 @@ export class ServiceDiscovery implements ServiceFinder {
    * ```
    */
   availableServices(): ServiceInfo[] {
-    return this.#registry.known().filter(({ status }) => status === "available")
-      .map((record) => record.info());
+    return this.#search?.availableServices() ?? [];
   }
 
   /**
@@ -254,7 +185,7 @@ export class ServiceDiscovery implements ServiceFinder {
    * ```
    */
   serviceInfo(typeOrEndpoint: string): ServiceInfo | undefined {
-    return this.#registry.find(typeOrEndpoint)?.info();
+    return this.#search?.serviceInfo(typeOrEndpoint);
   }
 
   /**
@@ -271,13 +202,7 @@ export class ServiceDiscovery implements ServiceFinder {
    * ```
    */
   async models(typeOrEndpoint: string): Promise<string[]> {
-    const record = this.#registry.find(typeOrEndpoint) ?? await this.#lookFor(typeOrEndpoint);
-    const { modelsListedAt } = record;
-    if (modelsListedAt === undefined || !isFresh(modelsListedAt, MODELS_TTL_MS)) {
-      const { problem } = await this.#registry.look(record, this.#lookOptions(NEVER));
-      if (problem !== undefined) throw problem;
-    }
-    return [...record.models];
+    return await (await this.#load("list models")).models(typeOrEndpoint);
   }
 
   /**
@@ -300,94 +225,46 @@ export class ServiceDiscovery implements ServiceFinder {
    * ```
    */
   monitor(options: MonitorOptions = {}): ServiceMonitor {
-    const settings = resolveHealthCheck(this.#settings.healthCheck, options);
-    const onEnd = (): boolean => this.#monitors.delete(monitor);
-    const monitor = new BackgroundMonitor(this.#registry, this.#candidates, settings, onEnd);
-    this.#monitors.add(monitor);
+    const settings = resolveHealthCheck(this.#settings.options.healthCheck, options);
+    const monitor = new LazyMonitor(async (target) => {
+      const search = await this.#load("watch servers");
+      return search.monitor(settings, target);
+    });
     // An overload for one event is more than the base class says.
     return monitor as EventTarget & AsyncDisposable as ServiceMonitor;
   }
 
-  // --- Rounds -----------------------------------------------------------------------------------
-
-  #join(): Round {
-    const round = this.#round ?? this.#begin();
-    round.waiting++;
-    return round;
-  }
-
-  #begin(): Round {
-    const candidates = this.#candidates();
-    this.#registry.candidates = candidates;
-    const round = new Round(candidates, (candidate, signal) => this.#look(candidate, signal));
-    this.#round = round;
-    void round.found().then((records) => {
-      if (this.#round !== round) return;
-      this.#round = undefined;
-      this.#forget();
-      if (records.length > 0) this.#found = { records, at: Date.now() };
-    });
-    return round;
-  }
-
-  /** One caller's leaving must not fail the others; the last one's ends the round. */
-  #leave(round: Round): void {
-    round.waiting--;
-    if (round.waiting > 0 || round.isOver) return;
-    if (this.#round === round) this.#round = undefined;
-    round.cancel();
-  }
-
-  async #choose(round: Round, type: ServiceType | undefined): Promise<ServiceRecord> {
-    const choice = await round.choose(type, this.#preference);
-    if (choice.record !== undefined) return choice.record;
-    throw serviceNotFound(type, choice.failures, this.#isAutomatic, this.#settings.env);
-  }
-
-  #recentChoice(type: ServiceType | undefined): ServiceRecord | undefined {
-    const chosen = this.#chosen.get(type);
-    if (chosen !== undefined && isFresh(chosen.at, SERVICES_TTL_MS)) return chosen.record;
-    if (this.#found === undefined || !isFresh(this.#found.at, SERVICES_TTL_MS)) return undefined;
-    const records = this.#found.records.filter((record) =>
-      (type === undefined || record.type === type) && record.status !== "unavailable"
-    );
-    return sortByPreference(records, this.#preference)[0];
-  }
-
-  /** What was found is no longer what would be found. */
-  #forget(): void {
-    this.#found = undefined;
-    this.#chosen.clear();
-  }
-
-  // --- One server -------------------------------------------------------------------------------
-
-  async #look(candidate: ServiceCandidate, signal: AbortSignal): Promise<ServiceRecord> {
-    await this.#registry.look(candidate, this.#lookOptions(signal));
-    return this.#registry.recordFor(candidate);
-  }
-
-  #lookOptions(signal: AbortSignal): LookOptions {
-    const { timeoutMs } = this.#settings;
-    return { timeoutMs, signal, maxFailures: this.#health.maxFailures };
-  }
-
-  async #lookFor(typeOrEndpoint: string): Promise<ServiceRecord> {
-    if (isServiceType(typeOrEndpoint)) {
-      const { type, endpoint } = await this.find(typeOrEndpoint);
-      return this.#registry.recordFor({ type, endpoint });
-    }
-    const candidates = (["lmstudio", "ollama"] as const).map((type) => ({
-      type,
-      endpoint: normalizeEndpoint(type, typeOrEndpoint),
-    }));
-    const round = new Round(candidates, (candidate, signal) => this.#look(candidate, signal));
-    return await this.#choose(round, undefined);
+  /** The search is loaded on first use: most programs know their server. */
+  async #load(action: string): Promise<ServiceSearch> {
+    const { ServiceSearch } = await importOnUse(() => import("./search.ts"), action);
+    return this.#search ??= new ServiceSearch(this.#settings);
   }
 }
 
-/** For probes nobody can cancel. */
-const NEVER: AbortSignal = new AbortController().signal;
+/** A monitor that begins once what it needs has been loaded. */
+class LazyMonitor extends EventTarget {
+  #isOver = false;
+  readonly #monitor: Promise<AsyncDisposable | undefined>;
+
+  /** @param begin starts the monitor, whose events are fired at this target. */
+  constructor(begin: (target: EventTarget) => Promise<AsyncDisposable>) {
+    super();
+    this.#monitor = begin(this).then(
+      async (monitor) => {
+        if (this.#isOver) await monitor[Symbol.asyncDispose]();
+        return monitor;
+      },
+      // Nothing is watched, which its listeners notice: there is nobody else to be told.
+      () => undefined,
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true;
+    const monitor = await this.#monitor;
+    await monitor?.[Symbol.asyncDispose]();
+  }
+}
 
 function readConfigured(
   env: Readonly<Record<string, string | undefined>> | undefined,
@@ -395,15 +272,4 @@ function readConfigured(
   const cascade = resolveWithSources({}, env);
   const { baseUrl, apiToken } = cascade.config;
   return isAddressConfigured(cascade) ? { baseUrl, apiToken } : {};
-}
-
-function toCandidate(type: unknown, endpoint: unknown): ServiceCandidate {
-  const checked = checkServiceType(type);
-  return { type: checked, endpoint: normalizeEndpoint(checked, endpoint) };
-}
-
-/** A clock that was set back must not make an old answer look new. */
-function isFresh(at: number, ttlMs: number): boolean {
-  const age = Date.now() - at;
-  return age >= 0 && age <= ttlMs;
 }

@@ -10,33 +10,15 @@ import { startBackgroundTimer } from "../platform/background_timer.ts";
 import type { CandidateSource } from "./candidates.ts";
 import type { ServiceRegistry } from "./registry.ts";
 
-/** A running watch over all candidates; disposing it ends it. Its timer never keeps a program alive. */
-export interface ServiceMonitor extends EventTarget, AsyncDisposable {
-  /** `statuschange` is fired when the status of a server changes; its `detail` is the `ServiceInfo`. */
-  addEventListener(
-    type: "statuschange",
-    listener: (event: CustomEvent<ServiceInfo>) => void,
-    options?: boolean | { once?: boolean; signal?: AbortSignal },
-  ): void;
-  /** As of any `EventTarget`. */
-  addEventListener(...args: Parameters<EventTarget["addEventListener"]>): void;
-  /** As of any `EventTarget`. */
-  removeEventListener(
-    type: "statuschange",
-    listener: (event: CustomEvent<ServiceInfo>) => void,
-  ): void;
-  /** As of any `EventTarget`. */
-  removeEventListener(...args: Parameters<EventTarget["removeEventListener"]>): void;
-}
-
 /** The longest pause between two checks of a server that is down, in intervals. */
 const MAX_PAUSE = 8;
 
-/** Looks at all servers at each interval, until it is disposed. A `ServiceMonitor`. */
-export class BackgroundMonitor extends EventTarget {
+/** Looks at all servers at each interval, until it is disposed. */
+export class BackgroundMonitor implements AsyncDisposable {
   readonly #registry: ServiceRegistry;
   readonly #candidates: CandidateSource;
   readonly #settings: HealthCheckSettings;
+  readonly #target: EventTarget;
   readonly #onEnd: () => void;
   readonly #controller = new AbortController();
   /** Rounds that a server which is down is left out of, by endpoint. */
@@ -48,12 +30,13 @@ export class BackgroundMonitor extends EventTarget {
     registry: ServiceRegistry,
     candidates: CandidateSource,
     settings: HealthCheckSettings,
+    target: EventTarget,
     onEnd: () => void,
   ) {
-    super();
     this.#registry = registry;
     this.#candidates = candidates;
     this.#settings = settings;
+    this.#target = target;
     this.#onEnd = onEnd;
     this.#tick();
   }
@@ -61,7 +44,7 @@ export class BackgroundMonitor extends EventTarget {
   /** Tells listeners of a new status. */
   notify(info: ServiceInfo): void {
     if (this.#controller.signal.aborted) return;
-    this.dispatchEvent(new CustomEvent("statuschange", { detail: info }));
+    this.#target.dispatchEvent(new CustomEvent("statuschange", { detail: info }));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -192,7 +192,9 @@ function requireAnswer(error: unknown): AnyProviderError {
 
 /** Whether an answer shows that it is another server; one that fails or wants a password tells nothing. */
 function tellsWhoItIs({ code, kind, status }: AnyProviderError): boolean {
-  if (kind === "authentication" || kind === "rate-limited") return false;
+  if (kind === "authentication" || kind === "rate-limited" || code === "model_loading") {
+    return false;
+  }
   return code !== "server_error" || status === undefined || status < 500;
 }
 

@@ -23,7 +23,7 @@ export class LazyCompletionStream<Answer = CompletionResponse>
     callerSignal: AbortSignal | undefined,
     label: StreamLabel,
   ) {
-    super({ open, callerSignal, label, isFinal: (chunk) => chunk.isFinal });
+    super({ open, callerSignal, label });
   }
 
   get textStream(): AsyncIterable<string> {

@@ -11,13 +11,8 @@ import {
   requestDownloadStatus,
 } from "../api/management.ts";
 import { type AnyProviderError, isProviderError } from "../core/errors.ts";
-import type { EventStream } from "../core/event_stream.ts";
 import { quote } from "../core/fields.ts";
-import type {
-  DownloadOptions,
-  DownloadProgress,
-  DownloadStatus,
-} from "../core/model_management.ts";
+import type { DownloadOptions, DownloadProgress } from "../core/model_management.ts";
 import {
   checkCallOptions,
   checkFields,
@@ -29,7 +24,7 @@ import {
 import type { CallOptions } from "../core/types.ts";
 import { describe } from "../core/value_checks.ts";
 import { sleep } from "../transport/timers.ts";
-import { type ItemSource, LazyStream } from "./lazy_stream.ts";
+import type { ItemSource } from "./lazy_stream.ts";
 import { checkManagement } from "./management_support.ts";
 import type { ServerModels } from "./server_models.ts";
 
@@ -38,78 +33,70 @@ const DEFAULT_POLL_MS = 1000;
 const MAX_LOST_POLLS = 10;
 const MAX_RETRY_AFTER_MS = 60_000;
 
-type FollowOptions = CallOptions & Pick<DownloadOptions, "pollIntervalMs">;
+/** Options of `models.downloadStatus()`. */
+export type FollowOptions = CallOptions & Pick<DownloadOptions, "pollIntervalMs">;
 
-/** Starts a download and follows it. Nothing is sent before the first pull. */
-export function followDownload(
+/** The status of `LMStudioProvider.models.download`. */
+export function openDownload(
   server: ServerModels,
+  verb: string,
   model: string,
   input: DownloadOptions | undefined,
   callOptions: CallOptions | undefined,
-): EventStream<DownloadProgress, DownloadProgress> {
-  const label = { action: "download a model", service: server.service };
-  // deno-lint-ignore require-await -- what is refused is a rejection
-  const open = async (signal: AbortSignal): Promise<DownloadSource> => {
-    const refuse = server.refuse(label.action);
-    const { onStatus, ...options } = checkCallOptions(callOptions, refuse);
-    checkModel(model, refuse);
-    const { pollIntervalMs, ...download } = checkDownloadOptions(input, refuse);
-    const action = `download model ${quote(model)}`;
-    checkManagement(server, action);
-    const own: CallOptions = { ...options, signal };
-    const start = (): Promise<DownloadJob> =>
-      requestDownload(server.transport, model, download, action, { ...own, onStatus });
-    return new DownloadSource(server, action, pollIntervalMs, own, start);
-  };
-  return stream(open, callOptions, label);
+  signal: AbortSignal,
+): ItemSource<DownloadProgress, DownloadProgress> {
+  const refuse = server.refuse(verb);
+  const { onStatus, ...options } = checkCallOptions(callOptions, refuse);
+  checkModel(model, refuse);
+  const { pollIntervalMs, ...download } = checkDownloadOptions(input, refuse);
+  const action = `download model ${quote(model)}`;
+  checkManagement(server, action);
+  const own: CallOptions = { ...options, signal };
+  const start = (): Promise<DownloadJob> =>
+    requestDownload(server.transport, model, download, action, { ...own, onStatus });
+  return new DownloadSource(server, action, pollIntervalMs, own, start);
 }
 
-/** Follows a download that was started before, or asks once how it does. */
-export function followJob(
+/** One look at a download that was started before. */
+export async function lookAtJob(
   server: ServerModels,
+  verb: string,
   jobId: string,
   input: FollowOptions | undefined,
-): DownloadStatus {
-  const label = { action: "follow a download", service: server.service };
-  const check = () => {
-    const refuse = server.refuse(label.action);
-    // What is no object is for the check of the options to refuse.
-    const { pollIntervalMs, ...rest } = isRecord(input) ? input as FollowOptions : {};
-    const { onStatus: _, ...options } = checkCallOptions(isRecord(input) ? rest : input, refuse);
-    checkPollInterval(pollIntervalMs, refuse);
-    checkJobId(jobId, refuse);
-    const action = `follow download ${quote(jobId)}`;
-    checkManagement(server, action);
-    return { action, options, pollIntervalMs };
-  };
-  const look = async (): Promise<DownloadProgress> => {
-    const { action, options } = check();
-    const { progress } = await requestDownloadStatus(server.transport, jobId, action, options);
-    if (isFinal(progress.status)) server.forget();
-    return progress;
-  };
-  // deno-lint-ignore require-await -- what is refused is a rejection
-  const open = async (signal: AbortSignal): Promise<DownloadSource> => {
-    const { action, options, pollIntervalMs } = check();
-    return new DownloadSource(server, action, pollIntervalMs, { ...options, signal }, jobId);
-  };
-  return {
-    [Symbol.asyncIterator]: () => stream(open, input, label)[Symbol.asyncIterator](),
-    then: (onFulfilled, onRejected) => look().then(onFulfilled, onRejected),
-  };
+): Promise<DownloadProgress> {
+  const { action, options } = checkJob(server, verb, jobId, input);
+  const { progress } = await requestDownloadStatus(server.transport, jobId, action, options);
+  if (isFinal(progress.status)) server.forget();
+  return progress;
 }
 
-function stream(
-  open: (signal: AbortSignal) => Promise<DownloadSource>,
-  options: CallOptions | undefined,
-  label: { readonly action: string; readonly service: string },
-): EventStream<DownloadProgress, DownloadProgress> {
-  return new LazyStream({
-    open,
-    callerSignal: options?.signal,
-    label,
-    isFinal: ({ status }: DownloadProgress) => isFinal(status),
-  });
+/** The status of a download that was started before, to its end. */
+export function openJob(
+  server: ServerModels,
+  verb: string,
+  jobId: string,
+  input: FollowOptions | undefined,
+  signal: AbortSignal,
+): ItemSource<DownloadProgress, DownloadProgress> {
+  const { action, options, pollIntervalMs } = checkJob(server, verb, jobId, input);
+  return new DownloadSource(server, action, pollIntervalMs, { ...options, signal }, jobId);
+}
+
+function checkJob(
+  server: ServerModels,
+  verb: string,
+  jobId: string,
+  input: FollowOptions | undefined,
+): { action: string; options: CallOptions; pollIntervalMs: number | undefined } {
+  const refuse = server.refuse(verb);
+  // What is no object is for the check of the options to refuse.
+  const { pollIntervalMs, ...rest } = isRecord(input) ? input as FollowOptions : {};
+  const { onStatus: _, ...options } = checkCallOptions(isRecord(input) ? rest : input, refuse);
+  checkPollInterval(pollIntervalMs, refuse);
+  checkJobId(jobId, refuse);
+  const action = `follow download ${quote(jobId)}`;
+  checkManagement(server, action);
+  return { action, options, pollIntervalMs };
 }
 
 /** One download, looked at whenever the next item is asked for, but not more often than it should be. */
@@ -155,6 +142,10 @@ class DownloadSource implements ItemSource<DownloadProgress, DownloadProgress> {
 
   take(): undefined {
     return undefined;
+  }
+
+  isFinal({ status }: DownloadProgress): boolean {
+    return isFinal(status);
   }
 
   partial(): undefined {

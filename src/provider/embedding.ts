@@ -10,6 +10,7 @@ import { quote } from "../core/fields.ts";
 import { isSameModel } from "../core/model_names.ts";
 import {
   checkCallback,
+  checkCallOptions,
   checkFields,
   checkName,
   checkNumber,
@@ -20,6 +21,7 @@ import type { CallOptions, EmbeddingRequest, EmbeddingResponse, Usage } from "..
 import { describe, describeType } from "../core/value_checks.ts";
 import { listenToAbort } from "../transport/abort_listeners.ts";
 import type { Transport } from "../transport/transport.ts";
+import type { ServerModels } from "./server_models.ts";
 
 const FIELDS: ReadonlySet<string> = new Set(
   [
@@ -37,6 +39,32 @@ const COUNT = {
 const DEFAULT_BATCH_SIZE = 64;
 /** Whole books in one request would be one long silence, and lost together. */
 const MAX_BATCH_LENGTH = 1024 * 1024;
+
+/** As `ModelProvider.embed`. */
+export async function embed(
+  server: ServerModels,
+  input: EmbeddingRequest,
+  options: CallOptions | undefined,
+): Promise<EmbeddingResponse> {
+  const startedAt = performance.now();
+  const refuse = server.refuse("embed");
+  const checked = checkCallOptions(options, refuse);
+  const request = checkEmbeddingRequest(input, refuse);
+  const fields = { input: request.input };
+  const addressed = await server.withEmbeddingModel("embed", request.model, fields, checked);
+  const { model, action, body } = addressed;
+  const known = new Set<string>();
+  const onBatch = async (response: EmbeddingResponse, signal: AbortSignal): Promise<void> => {
+    // Every batch may be answered by another model; each is told once.
+    if (known.has(response.model)) return;
+    known.add(response.model);
+    const rest = { ...server.rest(checked, startedAt), signal };
+    await server.checkAnswer(addressed, response.model, rest, { response });
+  };
+  const show = server.words(checked, body);
+  const batch = { transport: server.transport, model, action, options: checked, startedAt, show };
+  return await embedInBatches(request, batch, onBatch);
+}
 
 /** Refuses a request that cannot be sent, and returns a copy: callers empty a queue once it is handed in. */
 export function checkEmbeddingRequest(request: unknown, refuse: Refuse): EmbeddingRequest {

@@ -9,6 +9,8 @@ import { checkCompletionRequest } from "../api/chat_checks.ts";
 import { encodeCompletionRequest } from "../api/chat_request.ts";
 import { ChatStream } from "../api/chat_stream.ts";
 import type { FetchImage } from "../api/images.ts";
+import { importOnUse, snapshot } from "../api/schema_import.ts";
+import type { ThinkTags } from "../api/think_splitter.ts";
 import { checkCallOptions, checkName } from "../core/request_checks.ts";
 import type {
   CallOptions,
@@ -21,7 +23,6 @@ import type {
   ModelInfo,
 } from "../core/types.ts";
 import { LazyCompletionStream } from "./completion_stream.ts";
-import { checkEmbeddingRequest, embedInBatches } from "./embedding.ts";
 import type { AddressedRequest, ServerModels } from "./server_models.ts";
 
 /** A completion request, ready to be sent. */
@@ -29,6 +30,8 @@ export interface PreparedCompletion extends AddressedRequest {
   readonly options: CallOptions;
   /** When the call began. */
   readonly startedAt: number;
+  /** Tags of thoughts in the answer's text. */
+  readonly tags: ThinkTags;
 }
 
 /** Everything a provider does, but its name. */
@@ -87,26 +90,29 @@ export class Engine {
     const fetchImage = own.fetchImage ?? server.imageFetcher(action, checked, own.signal);
     const fields = await encodeCompletionRequest(request, refuse, fetchImage);
     const addressed = await server.withModel(action, request.model, fields, called);
-    return { ...addressed, options: called, startedAt };
+    const tags = server.thinkTags(request.reasoningTags);
+    return { ...addressed, options: called, startedAt, tags };
   }
 
   /** The whole answer to a request. */
   async answer(prepared: PreparedCompletion): Promise<CompletionResponse> {
-    const { model, body, action, options, startedAt } = prepared;
+    const { model, body, action, options, startedAt, tags } = prepared;
     const server = this.#server;
-    const response = await requestCompletion(server.transport, body, action, options, startedAt);
+    const { transport } = server;
+    const response = await requestCompletion(transport, body, action, options, startedAt, tags);
     const rest = server.rest(options, startedAt);
     await server.checkAnswer({ action, model, body }, response.model, rest, { response });
     return response;
   }
 
   /** The answer to a request as it is generated. Nothing is sent before its first pull. */
-  openStream({ model, body, action, options }: PreparedCompletion): ChatStream {
+  openStream({ model, body, action, options, tags }: PreparedCompletion): ChatStream {
     const server = this.#server;
     return new ChatStream(server.transport, {
       body,
       action,
       options,
+      tags,
       onModel: (answered, arrived) =>
         server.checkAnswer({ action, model, body }, answered, options, arrived),
     });
@@ -117,25 +123,9 @@ export class Engine {
     input: EmbeddingRequest,
     options: CallOptions | undefined,
   ): Promise<EmbeddingResponse> {
-    const startedAt = performance.now();
-    const server = this.#server;
-    const refuse = server.refuse("embed");
-    const checked = checkCallOptions(options, refuse);
-    const request = checkEmbeddingRequest(input, refuse);
-    const fields = { input: request.input };
-    const addressed = await server.withEmbeddingModel("embed", request.model, fields, checked);
-    const { model, action, body } = addressed;
-    const known = new Set<string>();
-    const onBatch = async (response: EmbeddingResponse, signal: AbortSignal): Promise<void> => {
-      // Every batch may be answered by another model; each is told once.
-      if (known.has(response.model)) return;
-      known.add(response.model);
-      const rest = { ...server.rest(checked, startedAt), signal };
-      await server.checkAnswer(addressed, response.model, rest, { response });
-    };
-    const show = server.words(checked, body);
-    const batch = { transport: server.transport, model, action, options: checked, startedAt, show };
-    return await embedInBatches(request, batch, onBatch);
+    const given = snapshot(input);
+    const { embed } = await importOnUse(() => import("./embedding.ts"), "embed");
+    return await embed(this.#server, given, options);
   }
 
   /** As `ModelProvider.supportsModel`. */

@@ -47,6 +47,10 @@ export class FailoverStream implements ChunkSource {
     return undefined;
   }
 
+  isFinal(chunk: StreamingChunk): boolean {
+    return chunk.isFinal;
+  }
+
   partial(): PartialAnswer | undefined {
     const [content, reasoning, toolCalls] = [this.#content, this.#reasoning, this.#toolCalls];
     if (content === "" && reasoning === "" && toolCalls.length === 0) return undefined;

@@ -15,6 +15,8 @@ export interface ItemSource<Item, Answer> {
   next(): Promise<Item | undefined>;
   /** An item that is there already. */
   take(): Item | undefined;
+  /** Whether the answer is whole with this item: leaving after it is no cancelling. */
+  isFinal(item: Item): boolean;
   /** What has arrived, if anything has. */
   partial(): PartialAnswer | undefined;
   /** The whole answer, after the final item. */
@@ -37,8 +39,6 @@ export interface StreamOpening<Item, Answer> {
   /** As it was given, so not checked. */
   readonly callerSignal: AbortSignal | undefined;
   readonly label: StreamLabel;
-  /** Whether the answer is whole with this item: leaving after it is no cancelling. */
-  readonly isFinal: (item: Item) => boolean;
 }
 
 type Outcome =
@@ -53,7 +53,6 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
   readonly #open: StreamOpening<Item, Answer>["open"];
   readonly #callerSignal: AbortSignal | undefined;
   readonly #label: StreamLabel;
-  readonly #isFinal: (item: Item) => boolean;
   readonly #controller = new AbortController();
   #source: ItemSource<Item, Answer> | undefined;
   #outcome: Outcome | undefined;
@@ -67,14 +66,13 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
   #response: Promise<Answer> | undefined;
   #stopListening: (() => void) | undefined;
 
-  constructor({ open, callerSignal, label, isFinal }: StreamOpening<Item, Answer>) {
+  constructor({ open, callerSignal, label }: StreamOpening<Item, Answer>) {
     this.#open = open;
     // What is no signal is refused at the first pull, by `open`. One of another realm or a polyfill counts.
     this.#callerSignal = typeof callerSignal?.addEventListener === "function"
       ? callerSignal
       : undefined;
     this.#label = label;
-    this.#isFinal = isFinal;
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Item> {
@@ -200,7 +198,7 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
 
   /** With the final item the answer is whole: leaving after it is no cancelling. */
   #give(value: Item): IteratorResult<Item, undefined> {
-    if (this.#isFinal(value)) this.#end({ kind: "done" });
+    if (this.#source?.isFinal(value) === true) this.#end({ kind: "done" });
     return { done: false, value };
   }
 

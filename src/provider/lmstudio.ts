@@ -24,15 +24,20 @@ import type { TextCompletionRequest, TextCompletionResponse } from "../core/text
 import type { RunToolsRequest, RunToolsResult, ToolStream } from "../core/tool_loop.ts";
 import { LM_STUDIO } from "./dialects.ts";
 import { Engine } from "./engine.ts";
-import { ModelManager } from "./models.ts";
-import { ServerChat } from "./native_chat.ts";
-import { Responses } from "./responses.ts";
+import {
+  completeObject,
+  completeText,
+  LazyChat,
+  LazyModels,
+  LazyResponses,
+  runTools,
+  streamText,
+  streamTools,
+} from "./lazy_members.ts";
 import { type OpenAIClientOptions, openAIClientOptions } from "./openai_clients.ts";
 import { ServerModels } from "./server_models.ts";
 import { checkDiscovery, finderFor, optionsAt, resolveFor } from "./server_search.ts";
-import { completeObject, type ObjectRequest, type ObjectResponse } from "./structured.ts";
-import { runTools, streamTools } from "./tools.ts";
-import { TextCompletions } from "./text_completion.ts";
+import type { ObjectRequest, ObjectResponse } from "./structured.ts";
 
 /**
  * Models on an LM Studio server: they answer, whole or streamed, with tools, images and typed objects, and embed;
@@ -103,7 +108,6 @@ export class LMStudioProvider implements ModelProvider {
   readonly models: ModelsApi;
   readonly #server: ServerModels;
   readonly #engine: Engine;
-  readonly #texts: TextCompletions;
   readonly #entries: readonly ConfigEntry[];
 
   /**
@@ -112,14 +116,14 @@ export class LMStudioProvider implements ModelProvider {
    * @throws {ConfigurationError} naming the option, variable or file, and the value.
    */
   constructor(options: LMStudioProviderOptions = {}) {
-    const { config, entries, unauthorizedHint } = resolveFor(options);
+    const cascade = resolveFor(options);
+    const { config, entries } = cascade;
     checkDiscovery(options.discovery);
-    this.#server = new ServerModels(config, LM_STUDIO, options.env, unauthorizedHint);
+    this.#server = new ServerModels(config, LM_STUDIO, options.env, cascade);
     this.#engine = new Engine(this.#server);
-    this.#texts = new TextCompletions(this.#server);
-    this.models = new ModelManager(this.#server);
-    this.chat = new ServerChat(this.#server);
-    this.responses = new Responses(this.#server);
+    this.models = new LazyModels(this.#server);
+    this.chat = new LazyChat(this.#server);
+    this.responses = new LazyResponses(this.#server);
     this.#entries = entries;
   }
 
@@ -239,7 +243,7 @@ export class LMStudioProvider implements ModelProvider {
     request: string | TextCompletionRequest,
     options?: CallOptions,
   ): Promise<TextCompletionResponse> {
-    return this.#texts.complete(request, options);
+    return completeText(this.#server, request, options);
   }
 
   /**
@@ -262,7 +266,7 @@ export class LMStudioProvider implements ModelProvider {
     request: string | TextCompletionRequest,
     options?: CallOptions,
   ): CompletionStream<TextCompletionResponse> {
-    return this.#texts.stream(request, options);
+    return streamText(this.#server, request, options);
   }
 
   /**

@@ -5,6 +5,7 @@
  */
 
 import { checkCompletionRequest } from "../api/chat_checks.ts";
+import { importOnUse, snapshot } from "../api/schema_import.ts";
 import type { LMStudioProviderOptions, ResolvedCascade, ResolvedConfig } from "../core/config.ts";
 import { isServiceType } from "../core/discovery_options.ts";
 import { isProviderError } from "../core/errors.ts";
@@ -28,7 +29,6 @@ import { readVariables } from "../platform/variables.ts";
 import { wordsOf } from "../transport/redact.ts";
 import { LazyCompletionStream } from "./completion_stream.ts";
 import { DIALECTS } from "./dialects.ts";
-import { checkEmbeddingRequest } from "./embedding.ts";
 import { Engine } from "./engine.ts";
 import { modelNotFound, type Silence } from "./model_not_found.ts";
 import { ServerModels } from "./server_models.ts";
@@ -205,10 +205,12 @@ export class LocalProvider implements ModelProvider {
     const refuse = this.#refuse("embed");
     const checked = checkCallOptions(options, refuse);
     const { signal } = checked;
-    const { model = this.#config.embeddingModel, input } = checkEmbeddingRequest(request, refuse);
+    const given = snapshot(request);
+    const { checkEmbeddingRequest } = await importOnUse(() => import("./embedding.ts"), "embed");
+    const { model = this.#config.embeddingModel, input } = checkEmbeddingRequest(given, refuse);
     return await this.#run(
       { action: "embed", model, signal, show: wordsOf(this.#config, checked, { input }) },
-      (engine) => engine.embed(request, options),
+      (engine) => engine.embed(given, options),
     );
   }
 
@@ -405,13 +407,14 @@ export class LocalProvider implements ModelProvider {
     const key = `${type} ${endpoint}`;
     const known = this.#engines.get(key);
     if (known !== undefined) return known;
-    const { config, unauthorizedHint } = resolveAt(endpoint, this.#cascade);
+    const cascade = resolveAt(endpoint, this.#cascade);
+    const { config, entries } = cascade;
     // Token and headers were given for LM Studio: another server must not see them.
     const { apiToken: _, ...shared } = config;
     const engine = new Engine(
       type === "lmstudio"
-        ? new ServerModels(config, DIALECTS.lmstudio, this.#env, unauthorizedHint)
-        : new ServerModels({ ...shared, headers: {} }, DIALECTS[type], this.#env),
+        ? new ServerModels(config, DIALECTS.lmstudio, this.#env, cascade)
+        : new ServerModels({ ...shared, headers: {} }, DIALECTS[type], this.#env, { entries }),
     );
     this.#engines.set(key, engine);
     return engine;

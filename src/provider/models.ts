@@ -5,17 +5,12 @@
  */
 
 import { isProviderError, ModelNotAvailableError, TimeoutError } from "../core/errors.ts";
-import type { EventStream } from "../core/event_stream.ts";
 import { quote } from "../core/fields.ts";
 import type {
-  DownloadOptions,
-  DownloadProgress,
-  DownloadStatus,
   EnsureLoadedOptions,
   LoadedModel,
   LoadOptions,
   ModelLease,
-  ModelsApi,
 } from "../core/model_management.ts";
 import {
   fittingModels,
@@ -34,7 +29,6 @@ import {
 } from "../core/request_checks.ts";
 import type { CallOptions, ModelInfo } from "../core/types.ts";
 import { describe } from "../core/value_checks.ts";
-import { followDownload, followJob } from "./download.ts";
 import { waitForLoad, type WaitLimit } from "./load_wait.ts";
 import { checkManagement } from "./management_support.ts";
 import { shownNames } from "./model_choice.ts";
@@ -44,8 +38,8 @@ import type { ServerModels } from "./server_models.ts";
 const SHOWN_NEAREST = 3;
 const MAX_AVAILABLE = 200;
 
-/** Behind `LMStudioProvider.models`. */
-export class ModelManager implements ModelsApi {
+/** Finding, loading and unloading for `LMStudioProvider.models`. */
+export class ModelManager {
   readonly #server: ServerModels;
   readonly #loads: ModelLoads;
 
@@ -118,21 +112,6 @@ export class ModelManager implements ModelsApi {
       };
       return this.#loads.ensure({ name, load: asked, action, find }, wait);
     });
-  }
-
-  download(
-    model: string,
-    download?: DownloadOptions,
-    options?: CallOptions,
-  ): EventStream<DownloadProgress, DownloadProgress> {
-    return followDownload(this.#server, model, download, options);
-  }
-
-  downloadStatus(
-    jobId: string,
-    options?: CallOptions & Pick<DownloadOptions, "pollIntervalMs">,
-  ): DownloadStatus {
-    return followJob(this.#server, jobId, options);
   }
 
   /** The model that is meant. */

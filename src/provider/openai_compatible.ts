@@ -9,7 +9,7 @@ import {
   configurationError,
   type LMStudioProviderOptions,
   resolveCascade,
-  type ResolvedConfig,
+  type ResolvedCascade,
 } from "../core/config.ts";
 import { describeUnknownField } from "../core/fields.ts";
 import { isRecord } from "../core/request_checks.ts";
@@ -60,6 +60,7 @@ const OPTION_NAMES: ReadonlySet<string> = new Set(
     "idleTimeoutMs",
     "maxRetries",
     "modelCacheTtlMs",
+    "reasoningTags",
     "headers",
     "fetch",
     "env",
@@ -93,10 +94,10 @@ export class OpenAICompatibleProvider implements ModelProvider {
    * @throws {ConfigurationError} naming the option and the value.
    */
   constructor(options: OpenAICompatibleProviderOptions) {
-    const { name, service, config } = resolveOptions(options);
+    const { name, service, cascade } = resolveOptions(options);
     this.name = name;
     this.#engine = new Engine(
-      new ServerModels(config, openAICompatible(name, service), options.env),
+      new ServerModels(cascade.config, openAICompatible(name, service), options.env, cascade),
     );
   }
 
@@ -224,7 +225,7 @@ export class OpenAICompatibleProvider implements ModelProvider {
 
 function resolveOptions(
   options: unknown,
-): { name: string; service: string; config: ResolvedConfig } {
+): { name: string; service: string; cascade: ResolvedCascade } {
   const refuse = (state: string): Error =>
     configurationError(state, undefined, "OpenAI-compatible");
   if (!isRecord(options)) throw refuse(`the options are ${typeof options}, not an object`);
@@ -243,6 +244,6 @@ function resolveOptions(
   // What is no address is refused with the rest, in the same words.
   const address = normalizeBaseUrl(typeof baseUrl === "string" ? baseUrl : "", DEFAULT_PORT);
   if (address.problem === undefined) given.baseUrl = address.url;
-  const { config } = resolveCascade({ options: given, env: {}, service });
-  return { name, service, config };
+  const cascade = resolveCascade({ options: given, env: {}, service });
+  return { name, service, cascade };
 }

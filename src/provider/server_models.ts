@@ -7,15 +7,21 @@
 
 import type { FetchImage } from "../api/images.ts";
 import { type Listing, ModelLister } from "../api/models.ts";
-import type { ModelSubstitution, OnModelSubstituted, ResolvedConfig } from "../core/config.ts";
+import { importOnUse } from "../api/schema_import.ts";
+import { type ThinkTags, thinkTags } from "../api/think_splitter.ts";
+import {
+  isSet,
+  type ModelSubstitution,
+  type OnModelSubstituted,
+  type ResolvedCascade,
+  type ResolvedConfig,
+} from "../core/config.ts";
 import { isProviderError, ModelNotAvailableError, SerializationError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import { findModel, isSameListedModel, isSameModel } from "../core/model_names.ts";
 import { refusal, type Refuse } from "../core/request_checks.ts";
-import type { CallOptions, ModelInfo, PartialAnswer } from "../core/types.ts";
-import { findElsewhere } from "../discovery/elsewhere.ts";
+import type { CallOptions, ModelInfo, PartialAnswer, ReasoningTags } from "../core/types.ts";
 import { shownModel } from "../transport/error_mapping.ts";
-import { fetchFile } from "../transport/fetch_file.ts";
 import { wordsOf } from "../transport/redact.ts";
 import { untilAborted } from "../transport/timers.ts";
 import { Transport } from "../transport/transport.ts";
@@ -68,16 +74,28 @@ export class ServerModels {
     config: ResolvedConfig,
     dialect: Dialect,
     env: Readonly<Record<string, string | undefined>> | undefined,
-    unauthorizedHint?: string,
+    cascade: Pick<ResolvedCascade, "entries" | "unauthorizedHint">,
   ) {
     this.config = config;
     this.service = dialect.service;
     this.#dialect = dialect;
     const { service } = dialect;
     const lookElsewhere = dialect.provider === "lmstudio"
-      ? (baseUrl: string, signal: AbortSignal) => findElsewhere(baseUrl, signal, env)
+      ? (baseUrl: string, signal: AbortSignal) =>
+        // A hint that cannot be had must not stand in the way of the error it is for.
+        import("../discovery/elsewhere.ts").then(
+          ({ findElsewhere }) => findElsewhere(baseUrl, signal, env),
+          () => undefined,
+        )
       : undefined;
-    this.transport = new Transport({ ...config, service, env, unauthorizedHint, lookElsewhere });
+    this.transport = new Transport({
+      ...config,
+      isIdleTimeoutDefault: !isSet(cascade, "idleTimeoutMs"),
+      service,
+      env,
+      unauthorizedHint: cascade.unauthorizedHint,
+      lookElsewhere,
+    });
     this.#lister = new ModelLister(this.transport, dialect.listings, dialect.provider);
     this.#cache = new ModelCache((options) => this.#lister.list(options));
   }
@@ -85,6 +103,11 @@ export class ServerModels {
   /** Makes the errors of one kind of call; `action` completes "Cannot …". */
   refuse(action: string): Refuse {
     return refusal(action, this.service);
+  }
+
+  /** The tags that the text of an answer is searched for. @param own of the request, in place of the configured ones. */
+  thinkTags(own: readonly ReasoningTags[] | undefined): ThinkTags {
+    return thinkTags(own ?? this.config.reasoningTags);
   }
 
   /** Fetches the images of one call. @param streamSignal of a stream, in place of the caller's. */
@@ -96,7 +119,11 @@ export class ServerModels {
       : Infinity;
     const { fetch } = this.config;
     const errand = { fetch, action, refuse: this.refuse(action), signal, timeoutMs };
-    return (url, path, failed) => fetchFile(url, path, errand, failed);
+    return async (url, path, failed) => {
+      const load = () => import("../transport/fetch_file.ts");
+      const { fetchFile } = await importOnUse(load, action);
+      return await fetchFile(url, path, errand, failed);
+    };
   }
 
   /** What the server has now. The array is the caller's. */

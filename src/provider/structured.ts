@@ -71,9 +71,11 @@ export async function completeObject<Schema extends StandardSchema | JsonSchema>
     fields,
     checked,
   );
+  const tags = server.thinkTags(request.reasoningTags);
   let body = first;
   for (let repairs = 0;; repairs++) {
-    const response = await requestCompletion(server.transport, body, action, checked, startedAt);
+    const { transport } = server;
+    const response = await requestCompletion(transport, body, action, checked, startedAt, tags);
     const rest = server.rest(checked, startedAt);
     await server.checkAnswer({ action, model, body }, response.model, rest, { response });
     const show = server.words(checked, first);

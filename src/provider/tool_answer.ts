@@ -69,13 +69,21 @@ export function toMessages(messages: CompletionRequest["messages"]): Message[] {
 /** Both together. */
 export function addUsage(sum: Usage | undefined, more: Usage | undefined): Usage | undefined {
   if (sum === undefined || more === undefined) return sum ?? more;
-  const reasoning = sum.reasoningTokens ?? more.reasoningTokens;
   return {
     promptTokens: sum.promptTokens + more.promptTokens,
     completionTokens: sum.completionTokens + more.completionTokens,
     totalTokens: sum.totalTokens + more.totalTokens,
-    ...(reasoning === undefined
-      ? {}
-      : { reasoningTokens: (sum.reasoningTokens ?? 0) + (more.reasoningTokens ?? 0) }),
+    ...addDetail("reasoningTokens", sum, more),
+    ...addDetail("cachedTokens", sum, more),
   };
+}
+
+/** A number that not every server tells. */
+function addDetail(
+  name: "reasoningTokens" | "cachedTokens",
+  sum: Usage,
+  more: Usage,
+): Partial<Usage> {
+  if (sum[name] === undefined && more[name] === undefined) return {};
+  return { [name]: (sum[name] ?? 0) + (more[name] ?? 0) };
 }

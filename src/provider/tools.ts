@@ -18,7 +18,7 @@ import {
   isRecord,
   type Refuse,
 } from "../core/request_checks.ts";
-import type { RunToolsRequest, RunToolsResult, ToolEvent, ToolStream } from "../core/tool_loop.ts";
+import type { RunToolsRequest, RunToolsResult, ToolEvent } from "../core/tool_loop.ts";
 import type {
   CallOptions,
   CompletionRequest,
@@ -31,7 +31,7 @@ import { describe, describeType } from "../core/value_checks.ts";
 import { listenToAbort } from "../transport/abort_listeners.ts";
 import { untilAborted } from "../transport/timers.ts";
 import type { Engine, PreparedCompletion } from "./engine.ts";
-import { type ItemSource, LazyStream } from "./lazy_stream.ts";
+import type { ItemSource } from "./lazy_stream.ts";
 import type { ServerModels } from "./server_models.ts";
 import { addUsage, CallIds, repairAnswer, toMessages } from "./tool_answer.ts";
 import { type CallOutcome, decideCall, findTool, runCall, unknownTool } from "./tool_call.ts";
@@ -57,29 +57,15 @@ export async function runTools(
   return loop.response();
 }
 
-/** As `LMStudioProvider.streamTools`. */
-export function streamTools(
+/** The events of `LMStudioProvider.streamTools`. */
+export function openToolStream(
   engine: Engine,
   server: ServerModels,
   request: RunToolsRequest,
   options: CallOptions | undefined,
-): ToolStream {
-  let loop: ToolLoop | undefined;
-  return new LazyToolStream({
-    open: (streamSignal) => {
-      loop = new ToolLoop(engine, server, { request, options, streamSignal });
-      return Promise.resolve(loop);
-    },
-    callerSignal: options?.signal,
-    label: { action: ACTION, service: server.service },
-    isFinal: () => loop?.isOver === true,
-  });
-}
-
-class LazyToolStream extends LazyStream<ToolEvent, RunToolsResult> implements ToolStream {
-  result(): Promise<RunToolsResult> {
-    return this.response();
-  }
+  streamSignal: AbortSignal,
+): ItemSource<ToolEvent, RunToolsResult> {
+  return new ToolLoop(engine, server, { request, options, streamSignal });
 }
 
 /** What the loop is started with, as it was given, so not checked. */
@@ -133,7 +119,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
   }
 
   /** Whether the model needs no more tools: nothing comes after the event given last. */
-  get isOver(): boolean {
+  isFinal(): boolean {
     return this.#result !== undefined;
   }
 
@@ -159,7 +145,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
   }
 
   close(): void {
-    if (!this.isOver) this.#abort(new DOMException("The stream is over", "AbortError"));
+    if (!this.isFinal()) this.#abort(new DOMException("The stream is over", "AbortError"));
     // Whatever it waits for has ended with the signal.
     this.#events.return().catch(() => {});
   }
@@ -240,7 +226,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
       }
       const chunk = answer.finalChunk;
       if (chunk !== undefined) yield { type: "chunk", round, chunk };
-      if (this.isOver) return;
+      if (this.isFinal()) return;
       if (round === maxRounds) throw this.#limitError(prepared.action, maxRounds);
       for (const message of yield* this.#runCalls(calls, messages, round, setup)) {
         messages.push(message);

@@ -27,6 +27,8 @@ export interface ChatOptions {
   readonly firstTokenMs: number;
   readonly tokenMs: number;
   readonly reasoningField: "reasoning_content" | "reasoning" | "think-tags";
+  readonly streamCalls: "in-pieces" | "whole" | "under-one-index";
+  readonly streamFinish: "at-end" | "beside-pieces";
 }
 
 /** What the model is going to say, in order. */
@@ -53,6 +55,8 @@ type Token =
     readonly index: number;
     readonly arguments: string;
     readonly head?: CallHead;
+    /** How many the model writes for it. @default {1} */
+    readonly written?: number;
   };
 
 interface CallHead {
@@ -101,7 +105,7 @@ export function chatRoutes(
           errorFrame: encodeErrorFrame,
         };
       }
-      await passWholeAnswer(generation.tokens.length, instance, options, call.signal);
+      await passWholeAnswer(countWritten(generation.tokens), instance, options, call.signal);
       return jsonAnswer(encodeCompletion(generation, options));
     },
   }];
@@ -134,10 +138,10 @@ function generate(
 ): Generation {
   const all = tokensOf(answer, body.stop, ids, options);
   const limit = numberOf(body.max_tokens) ?? numberOf(body.max_completion_tokens) ?? -1;
-  const isLimited = limit >= 0 && all.length > limit;
-  const tokens = isLimited ? all.slice(0, limit) : all;
+  const isLimited = limit >= 0 && countWritten(all) > limit;
+  const tokens = isLimited ? upTo(limit, all) : all;
   // At the limit LM Studio reports one token less than it wrote.
-  const completionTokens = isLimited ? Math.max(0, limit - 1) : tokens.length;
+  const completionTokens = isLimited ? Math.max(0, limit - 1) : countWritten(tokens);
   const reasoningTokens = tokens.filter((token) => token.kind === "reasoning").length;
   const hasCalls = tokens.some((token) => token.kind === "call");
   const prompt = answer.usage?.promptTokens ?? promptTokens;
@@ -152,6 +156,9 @@ function generate(
       prompt_tokens: prompt,
       completion_tokens: completion,
       total_tokens: answer.usage?.totalTokens ?? prompt + completion,
+      ...(answer.usage?.cachedTokens === undefined
+        ? {}
+        : { prompt_tokens_details: { cached_tokens: answer.usage.cachedTokens } }),
       ...(isSince(options.version, "0.4.0")
         ? {
           completion_tokens_details: {
@@ -186,16 +193,37 @@ function tokensOf(
     const head = { id: call.id ?? ids.digits(9), name: call.name };
     const { arguments: value = {} } = call;
     const text = typeof value === "string" ? value : JSON.stringify(value);
-    if (isSince(options.version, "0.3.17")) {
-      tokens.push({ kind: "call", index, head, arguments: "" });
-      for (const piece of text.match(/\w+|\W+/g) ?? []) {
-        tokens.push({ kind: "call", index, arguments: piece });
-      }
-    } else {
+    const pieces = piecesOfArguments(text);
+    if (!isSince(options.version, "0.3.17")) {
       tokens.push({ kind: "call", index, head, arguments: text });
+    } else if (options.streamCalls === "whole") {
+      tokens.push({ kind: "call", index, head, arguments: text, written: pieces.length + 1 });
+    } else {
+      tokens.push({ kind: "call", index, head, arguments: "" });
+      for (const piece of pieces) tokens.push({ kind: "call", index, arguments: piece });
     }
   }
   return tokens;
+}
+
+/** The tokens of a call's arguments. */
+export function piecesOfArguments(text: string): readonly string[] {
+  return text.match(/\w+|\W+/g) ?? [];
+}
+
+/** How many tokens the model writes for these. */
+function countWritten(tokens: readonly Token[]): number {
+  return tokens.reduce((sum, token) => sum + writtenFor(token), 0);
+}
+
+/** The tokens that the model has written at a limit. */
+function upTo(limit: number, tokens: readonly Token[]): Token[] {
+  let written = 0;
+  return tokens.filter((token) => (written += writtenFor(token)) <= limit);
+}
+
+function writtenFor(token: Token): number {
+  return token.kind === "call" ? token.written ?? 1 : 1;
 }
 
 async function* framesOf(
@@ -218,19 +246,22 @@ async function* framesOf(
   const choice = (delta: JsonObject, finish_reason: string | null) =>
     chunk({ choices: [{ index: 0, delta, logprobs: null, finish_reason }] });
 
+  // Chunks know this reason since 0.3.15.
+  const knowsReason = finishReason !== "tool_calls" || isSince(options.version, "0.3.15");
+  const reason = knowsReason ? finishReason : "stop";
+  const besidePieces = options.streamFinish === "beside-pieces" ? reason : null;
   await sleep(options.firstTokenMs, signal);
   for (const [position, token] of generation.tokens.entries()) {
-    if (position > 0) await sleep(options.tokenMs, signal);
+    const written = writtenFor(token) - (position === 0 ? 1 : 0);
+    if (written > 0) await sleep(written * options.tokenMs, signal);
     if (instance.unloaded) {
       const text = encodeErrorFrame("Model unloaded by user or API request.");
       return yield { kind: "end", text };
     }
     const delta = { role: "assistant", ...encodeDelta(token, options) };
-    yield { kind: "token", text: choice(delta, null) };
+    yield { kind: "token", text: choice(delta, besidePieces) };
   }
-  // Chunks know this reason since 0.3.15.
-  const knowsReason = finishReason !== "tool_calls" || isSince(options.version, "0.3.15");
-  yield { kind: "finish", text: choice({}, knowsReason ? finishReason : "stop") };
+  yield { kind: "finish", text: choice({}, reason) };
   if (withUsage) yield { kind: "other", text: chunk({ choices: [], usage }) };
   yield { kind: "end", text: encodeFrame("[DONE]") };
 }
@@ -242,14 +273,13 @@ function encodeDelta(token: Token, options: ChatOptions): JsonObject {
     case "reasoning":
       return { [reasoningFieldOf(options)]: token.text };
     case "call": {
-      const { index, head, arguments: text } = token;
-      if (head !== undefined) {
-        const { id, name } = head;
-        return {
-          tool_calls: [{ index, id, type: "function", function: { name, arguments: text } }],
-        };
-      }
-      return { tool_calls: [{ index, function: { arguments: text } }] };
+      const { head, arguments: text } = token;
+      const isJoined = options.streamCalls === "under-one-index";
+      const index = isJoined ? 0 : token.index;
+      if (head === undefined) return { tool_calls: [{ index, function: { arguments: text } }] };
+      const { id, name } = head;
+      const fields = { type: "function", function: { name, arguments: text } };
+      return { tool_calls: [isJoined ? { index, ...fields } : { index, id, ...fields }] };
     }
   }
 }

@@ -31,7 +31,10 @@ const OPTIONS: Fields<FakeLMStudioOptions> = {
   firstTokenMs: true,
   tokenMs: true,
   streamHeaders: true,
+  streamCalls: true,
+  streamFinish: true,
   reasoningField: true,
+  callArguments: true,
   substitution: true,
   cors: true,
   faults: true,
@@ -107,6 +110,7 @@ const FAULT_KINDS: { [Type in FaultKind["type"]]: Fields<Extract<FaultKind, { ty
   redirect: { type: true, location: true, status: true },
   "empty-stream": { type: true },
   "rate-limit": { type: true, retryAfter: true },
+  loading: { type: true, words: true, retryAfter: true },
 };
 
 /** Values of a type that nobody heeds would be another silent misspelling. */
@@ -126,7 +130,10 @@ const AMOUNTS = [
 ];
 const CHOICES: Readonly<Record<string, readonly string[]>> = {
   streamHeaders: ["at-once", "at-first-token"],
+  streamCalls: ["in-pieces", "whole", "under-one-index"],
+  streamFinish: ["at-end", "beside-pieces"],
   reasoningField: ["reasoning_content", "reasoning", "think-tags"],
+  callArguments: ["everywhere", "done-only", "deltas-only"],
   at: ["headers", "start", "body", "finish", "end"],
 };
 

@@ -132,7 +132,8 @@ async function* framesOf(
       const text = encodeErrorFrame("Model unloaded by user or API request.");
       return yield { kind: "end", text };
     }
-    yield { kind: "token", text: frame({ choices: [choiceOf(piece, null)] }) };
+    const reason = options.streamFinish === "beside-pieces" ? finishReason : null;
+    yield { kind: "token", text: frame({ choices: [choiceOf(piece, reason)] }) };
   }
   yield { kind: "finish", text: frame({ choices: [choiceOf("", finishReason)] }) };
   if (withUsage) yield { kind: "other", text: frame({ choices: [], usage }) };

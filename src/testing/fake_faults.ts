@@ -77,10 +77,22 @@ export function answerInstead(fault: FaultKind | undefined): BodyAnswer | undefi
       const retryAfter = String(fault.retryAfter ?? 1);
       return { ...answer, headers: { ...answer.headers, "Retry-After": retryAfter } };
     }
+    case "loading": {
+      const { words = "llama.cpp", retryAfter } = fault;
+      const answer = jsonAnswer({ error: LOADING_ERRORS[words] }, { status: 503 });
+      return retryAfter === undefined
+        ? answer
+        : { ...answer, headers: { ...answer.headers, "Retry-After": String(retryAfter) } };
+    }
     default:
       return undefined;
   }
 }
+
+const LOADING_ERRORS = {
+  "llama.cpp": { code: 503, message: "Loading model", type: "unavailable_error" },
+  ollama: "server busy, please try again.  maximum pending requests exceeded",
+} as const;
 
 /** Where a stall or a cut happens. */
 export function placeOf(fault: FaultKind | undefined): FaultPlace | undefined {

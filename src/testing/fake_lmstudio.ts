@@ -109,8 +109,9 @@ class FakeServer {
       substitution: options.substitution ?? true,
       autoEvict: (options.autoEvict ?? true) && isSince(version, "0.3.9"),
     });
-    const { reasoningField = "reasoning_content" } = options;
-    const chat = { version, firstTokenMs, tokenMs, reasoningField };
+    const { reasoningField = "reasoning_content", streamFinish = "at-end" } = options;
+    const { streamCalls = "in-pieces" } = options;
+    const chat = { version, firstTokenMs, tokenMs, reasoningField, streamCalls, streamFinish };
     this.#routes = [
       { method: "GET", path: "/lmstudio-greeting", handle: () => jsonAnswer({ lmstudio: true }) },
       ...models.routes(),
@@ -119,12 +120,17 @@ class FakeServer {
       ...nativeChatRoutes(models, script, ids, {
         firstTokenMs,
         tokenMs,
+        streamCalls,
         jit: options.jit ?? true,
         jitLoadMs: options.jitLoadMs ?? 0,
         integrations: options.integrations ?? true,
       }),
       ...embeddingRoutes(models),
-      ...responsesRoutes(models, script, ids, { firstTokenMs, tokenMs }),
+      ...responsesRoutes(models, script, ids, {
+        firstTokenMs,
+        tokenMs,
+        callArguments: options.callArguments ?? "everywhere",
+      }),
       ...managementRoutes(models, ids, options),
     ];
   }

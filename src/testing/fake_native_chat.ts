@@ -1,6 +1,6 @@
 /** `POST /api/v1/chat` of the fake (0.4.0): conversations that the server keeps, and events that tell all it does. */
 
-import { piecesOf, type Script } from "./fake_chat.ts";
+import { piecesOf, piecesOfArguments, type Script } from "./fake_chat.ts";
 import type { Instance, ModelStore, StoredModel } from "./fake_models.ts";
 import { checkNativeChat, countImages, refuseNative, textsOf } from "./fake_native_chat_request.ts";
 import type { FakeAnswer, FakeToolRun } from "./fake_options.ts";
@@ -30,6 +30,7 @@ const LOAD_STEPS = [0.25, 0.5, 0.75, 1];
 export interface NativeChatOptions {
   readonly firstTokenMs: number;
   readonly tokenMs: number;
+  readonly streamCalls: "in-pieces" | "whole" | "under-one-index";
   readonly jit: boolean;
   readonly jitLoadMs: number;
   readonly integrations: boolean;
@@ -192,7 +193,7 @@ class Turn {
     const reasoning = this.#body.reasoning === "off" ? [] : piecesOf(this.#answer.reasoning);
     yield* this.#say("reasoning", reasoning, signal);
     for (const run of this.#answer.toolRuns ?? []) {
-      yield* this.#use(run);
+      yield* this.#use(run, signal);
       yield* this.#prompt(signal);
     }
     yield* this.#say("message", piecesOf(this.#answer.content), signal);
@@ -296,7 +297,10 @@ class Turn {
       : mark("reasoning.end");
   }
 
-  *#use({ tool, failure, ...run }: FakeToolRun): Generator<Frame, void, undefined> {
+  async *#use(
+    { tool, failure, ...run }: FakeToolRun,
+    signal: AbortSignal,
+  ): AsyncGenerator<Frame, void, undefined> {
     const provider_info = providerOf(this.#body.integrations);
     const { arguments: given = {}, output = "[]" } = run;
     if (failure !== undefined) {
@@ -308,6 +312,12 @@ class Turn {
     }
     const call = { tool, arguments: given, provider_info };
     yield mark("tool_call.start", { tool, provider_info });
+    if (this.#options.streamCalls === "whole") {
+      // An event that no documentation has; its fields are not known.
+      yield mark("tool_call.name", { tool });
+      const written = piecesOfArguments(JSON.stringify(given)).length;
+      await sleep(written * this.#options.tokenMs, signal);
+    }
     yield mark("tool_call.arguments", call);
     yield mark("tool_call.success", { tool, arguments: given, output, provider_info });
     this.#output.push({ type: "tool_call", tool, arguments: given, output, provider_info });

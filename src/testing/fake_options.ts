@@ -48,8 +48,27 @@ export interface FakeLMStudioOptions {
    * @default {"at-once"}
    */
   streamHeaders?: "at-once" | "at-first-token" | undefined;
+  /**
+   * How a streamed answer gives its tool calls. `"whole"`: each in one piece, after silence for as long as it takes to
+   * write it, as newer versions do with some models; in the native chat the silence is before
+   * `tool_call.arguments`. `"under-one-index"`: all with the index 0 and without ids, as other servers do.
+   * @default {"in-pieces", before 0.3.17 whole}
+   */
+  streamCalls?: "in-pieces" | "whole" | "under-one-index" | undefined;
+  /**
+   * Where a streamed completion says why it stops. `"beside-pieces"`: beside each piece as well, as other servers do.
+   * @default {"at-end"}
+   */
+  streamFinish?: "at-end" | "beside-pieces" | undefined;
   /** Where reasoning is put. Before 0.3.9 always `"think-tags"`. @default {"reasoning_content"} */
   reasoningField?: "reasoning_content" | "reasoning" | "think-tags" | undefined;
+  /**
+   * Where a streamed response tells a call's arguments. `"done-only"`: in `function_call_arguments.done`, and every item
+   * says `{}`. `"deltas-only"`: in deltas, and what comes after them says nothing. Both were seen with other versions
+   * and models.
+   * @default {"everywhere": in `function_call_arguments.done` and in the items, without deltas}
+   */
+  callArguments?: "everywhere" | "done-only" | "deltas-only" | undefined;
   /** Whether the one loaded model answers, with 200, for a model nobody has. @default {true} */
   substitution?: boolean | undefined;
   /** Whether the native chat may use plugins and MCP servers; else it answers 403. @default {true} */
@@ -149,7 +168,7 @@ export interface FakeToolCall {
   name: string;
   /** JSON text as it is, or a value to be written as JSON. @default {{}} */
   arguments?: unknown;
-  /** Id of the call. @default {nine digits} */
+  /** Id of the call. @default {nine digits; in responses `call_` and sixteen} */
   id?: string | undefined;
 }
 
@@ -194,7 +213,8 @@ export type FaultKind =
   | HtmlFault
   | RedirectFault
   | EmptyStreamFault
-  | RateLimitFault;
+  | RateLimitFault
+  | LoadingFault;
 
 /**
  * Where in an answer a fault happens: before its headers, in its body, after the chunk with the finish
@@ -302,6 +322,16 @@ export interface RateLimitFault {
   /** Which fault it is. */
   type: "rate-limit";
   /** Value of `Retry-After`: seconds or a date. @default {1} */
+  retryAfter?: number | string | undefined;
+}
+
+/** 503 with the words of a server that has no model ready yet: LM Studio loads in silence, others say so. */
+export interface LoadingFault {
+  /** Which fault it is. */
+  type: "loading";
+  /** Whose words: llama.cpp's "Loading model", or Ollama's "server busy". @default {"llama.cpp"} */
+  words?: "llama.cpp" | "ollama" | undefined;
+  /** Value of `Retry-After`: seconds or a date. @default {no such header} */
   retryAfter?: number | string | undefined;
 }
 

@@ -1,6 +1,7 @@
 /**
  * `POST /v1/responses` of the fake (0.3.29 on): one response, whole or streamed, and the memory of those before
- * it. Nobody has published a whole stream of LM Studio's; order and fields are those that OpenAI documents.
+ * it. Order, ids and fields of a stream are those of the recordings of 2026-01; what they do not show is as OpenAI
+ * documents it.
  */
 
 import { piecesOf, type Script } from "./fake_chat.ts";
@@ -27,6 +28,7 @@ import {
 export interface ResponsesOptions {
   readonly firstTokenMs: number;
   readonly tokenMs: number;
+  readonly callArguments: "everywhere" | "done-only" | "deltas-only";
 }
 
 /** An item of the output, with the pieces its text comes in. */
@@ -85,7 +87,7 @@ export function responsesRoutes(
     await sleep(options.tokenMs * Math.max(0, countPieces(generation) - 1), call.signal);
     if (instance.unloaded) throw refuseWith(400, "Model unloaded by user or API request.");
     store();
-    return jsonAnswer(encodeResponse(generation));
+    return jsonAnswer(encodeResponse(generation, (text) => text));
   };
   return [{ method: "POST", path: "/v1/responses", since: "0.3.29", handle }];
 }
@@ -148,14 +150,14 @@ function generate(
     if (pieces.length < all.length) isLimited = true;
     left -= pieces.length;
     const isCut = pieces.length === 0 && all.length > 0;
-    if (!isCut) items.push({ type, id: `${prefix}_${ids.alphanumeric(20)}`, pieces, ...more });
+    if (!isCut) items.push({ type, id: `${prefix}_${ids.alphanumeric(21)}`, pieces, ...more });
   };
   const reasoning = piecesOf(answer.reasoning);
   const content = piecesOf(answer.content);
   const calls = answer.toolCalls ?? [];
   if (reasoning.length > 0) add("reasoning", "rs", reasoning);
   if (content.length > 0 || calls.length === 0) add("message", "msg", content);
-  for (const { id = ids.digits(9), name, arguments: value = {} } of calls) {
+  for (const { id = `call_${ids.digits(16)}`, name, arguments: value = {} } of calls) {
     const text = typeof value === "string" ? value : JSON.stringify(value);
     add("function_call", "fc", text.match(/\w+|\W+/g) ?? [], { call: { id, name } });
   }
@@ -191,13 +193,21 @@ function countPieces({ items }: Generation): number {
   return items.reduce((sum, { pieces }) => sum + pieces.length, 0);
 }
 
-function encodeResponse({ head, items, isLimited, usage }: Generation): JsonObject {
+/** @param repeated what an item says of the arguments of its call. */
+function encodeResponse(
+  { head, items, isLimited, usage }: Generation,
+  repeated: (text: string) => string,
+): JsonObject {
   return {
     ...head,
     status: isLimited ? "incomplete" : "completed",
     error: null,
     incomplete_details: isLimited ? { reason: "max_output_tokens" } : null,
-    output: items.map((item) => encodeItem(item, item.pieces.join(""), "completed")),
+    output: items.map((item) => {
+      const text = item.pieces.join("");
+      const said = item.type === "function_call" ? repeated(text) : text;
+      return encodeItem(item, said, "completed");
+    }),
     usage,
   };
 }
@@ -239,6 +249,9 @@ async function* framesOf(
   yield frame("mark", "response.in_progress", { response: begun });
   await sleep(options.firstTokenMs, signal);
   let isFirst = true;
+  const { callArguments } = options;
+  const repeated = (text: string): string =>
+    callArguments === "everywhere" ? text : callArguments === "done-only" ? "{}" : "";
   for (const [output_index, item] of generation.items.entries()) {
     const { id: item_id, type, pieces } = item;
     const text = pieces.join("");
@@ -258,20 +271,26 @@ async function* framesOf(
         const text = errorFrame("Model unloaded by user or API request.", sequence++);
         return yield { kind: "end", text };
       }
-      yield frame("token", `response.${DELTAS[type]}.delta`, { ...of, delta });
+      // A call is silent while it is written.
+      if (type !== "function_call" || callArguments === "deltas-only") {
+        yield frame("token", `response.${DELTAS[type]}.delta`, { ...of, delta });
+      }
     }
-    const whole = type === "function_call" ? { arguments: text } : { text };
-    yield frame("mark", `response.${DELTAS[type]}.done`, { ...of, ...whole });
+    if (type === "function_call") {
+      const isTold = callArguments !== "deltas-only";
+      const whole = { arguments: isTold ? text : "" };
+      yield frame(isTold ? "token" : "mark", `response.${DELTAS[type]}.done`, { ...of, ...whole });
+    } else yield frame("mark", `response.${DELTAS[type]}.done`, { ...of, text });
     if (type !== "function_call") {
       const part = encodePart(type, text);
       yield frame("mark", "response.content_part.done", { ...of, part });
     }
-    const done = encodeItem(item, text, "completed");
+    const done = encodeItem(item, type === "function_call" ? repeated(text) : text, "completed");
     yield frame("mark", "response.output_item.done", { output_index, item: done });
   }
   store();
   const end = generation.isLimited ? "response.incomplete" : "response.completed";
-  yield frame("end", end, { response: encodeResponse(generation) });
+  yield frame("end", end, { response: encodeResponse(generation, repeated) });
 }
 
 const DELTAS: Readonly<Record<Item["type"], string>> = {

@@ -29,6 +29,7 @@ export type {
   FaultKind,
   FaultPlace,
   HtmlFault,
+  LoadingFault,
   RateLimitFault,
   RecordedRequest,
   RedirectFault,

@@ -39,6 +39,26 @@ export async function readBody(response: Response, limits: BodyLimits): Promise<
   return { ...end, text: (texts.join("") + decoder.decode()).replace(/^\uFEFF/, "") };
 }
 
+/** Bytes that a response says its body has; `Infinity` where it does not, or where they are compressed. */
+export function lengthOf({ headers }: Response): number {
+  const length = headers.get("content-length");
+  if (length === null || headers.get("content-encoding") !== null) return Infinity;
+  return /^\d+$/.test(length) ? Number(length) : Infinity;
+}
+
+/**
+ * Reads text of a known length, as the runtime does it by itself: it ends with the signal of its `fetch`. Does not
+ * reject, as `readBody`; how much of a body that breaks off had arrived is not known, and taken for something.
+ */
+export async function readText(response: Response): Promise<BodyText> {
+  try {
+    const text = await response.text();
+    return { end: "whole", bytes: text.length, text };
+  } catch (failure) {
+    return { end: "failed", bytes: 1, text: "", failure };
+  }
+}
+
 /** Reads bytes. Does not reject, as `readBody`. */
 export async function readBytes(
   response: Response,

@@ -13,7 +13,13 @@ import {
   type TimeoutPhase,
   UnknownProviderError,
 } from "../core/errors.ts";
-import { backoffMs, type FailedAttempt, type RetryPolicy, shouldRetry } from "../core/retry.ts";
+import {
+  backoffMs,
+  type FailedAttempt,
+  loadingDelayMs,
+  type RetryPolicy,
+  shouldRetry,
+} from "../core/retry.ts";
 import type { CallOptions, CallStatus, PartialAnswer } from "../core/types.ts";
 import { withoutFetchCaps } from "../platform/node_fetch.ts";
 import { isBrowser, isDeno } from "../platform/runtime.ts";
@@ -35,6 +41,8 @@ export interface ServerSettings extends ReachedServer {
   readonly connectTimeoutMs: number;
   readonly firstTokenTimeoutMs: number;
   readonly idleTimeoutMs: number;
+  /** Whether nobody set `idleTimeoutMs`: then it is not for models that may call tools. */
+  readonly isIdleTimeoutDefault?: boolean | undefined;
   readonly maxRetries: number;
   /** Replaces the process's environment, for hints about proxies. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
@@ -120,11 +128,15 @@ export class Call {
   readonly #request: TransportRequest;
   readonly #options: CallOptions;
   readonly #origin: OriginState;
-  readonly #controller = new AbortController();
   readonly #redact: (text: string) => string;
   readonly #stopListening: () => void;
-  #attemptController = new AbortController();
+  /** Of the attempt under way: one that took no connection is aborted without the call. */
+  #controller = new AbortController();
+  /** Why the call ended, once it has. */
+  #end: { readonly reason: unknown } | undefined;
   #wasReset = false;
+  /** How often the server said that it loads its model. */
+  #timesLoading = 0;
   /** Of the current attempt: `isBroken` of its failure, and the status of its answer. */
   #isBroken = false;
   #status: number | undefined;
@@ -154,22 +166,34 @@ export class Call {
     if (signal?.aborted === true) onAbort();
   }
 
-  /** Aborted by the caller, by a timer, or when the call is over; its reason is what the call rejects with. */
+  /** Signal of the attempt under way: aborted by the caller, by a timer, or when the call is over. */
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
   /** Ends whatever is under way with this reason, unless it has ended already. */
   abort(reason: unknown): void {
+    if (this.#end !== undefined) return;
+    this.#end = { reason };
     this.#controller.abort(reason);
-    this.#attemptController.abort(reason);
   }
 
-  /** The call is over: stops its timers, lets go of the caller's signal and of the connection. Idempotent. */
-  finish(): void {
+  /** Throws the reason of a call that has ended. */
+  throwIfEnded(): void {
+    if (this.#end !== undefined) throw this.#end.reason;
+  }
+
+  /**
+   * Ends the call: stops its timers, lets go of the caller's signal and of the connection. Idempotent.
+   *
+   * @param isRead whether the answer was read to its end: then nothing is left to be let go of, and an abort would
+   * cost more than all else here.
+   */
+  finish(isRead = false): void {
     this.#stopLimit();
     this.#stopListening();
-    this.abort(new DOMException("The call is over", "AbortError"));
+    if (isRead) this.#end ??= { reason: CALL_OVER };
+    else this.abort(CALL_OVER);
   }
 
   /**
@@ -177,14 +201,14 @@ export class Call {
    * until then.
    */
   async send<T>(limit: CallLimit, accept: (response: Response) => T | Promise<T>): Promise<T> {
-    this.signal.throwIfAborted();
+    this.throwIfEnded();
     const body = this.#encodeBody();
     this.#refuseMissingRoute();
     const remainingMs = (): number => limit.ms - (performance.now() - limit.startedAt);
     this.#stopLimit = startTimer(remainingMs(), () => void this.#giveUp(limit));
     this.status({ phase: "waiting" });
     // Who is told may leave at once: what was sent then would run for nobody.
-    this.signal.throwIfAborted();
+    this.throwIfEnded();
     while (true) {
       const sentAt = performance.now();
       const originUsedBefore = this.#origin.usedBefore;
@@ -198,7 +222,7 @@ export class Call {
         return accepted;
       } catch (error) {
         // What ended the call is its reason, however the runtime wraps it.
-        this.signal.throwIfAborted();
+        this.throwIfEnded();
         const delayMs = this.#delayBeforeRetry(error, {
           policy: this.#request.policy,
           elapsedMs: performance.now() - sentAt,
@@ -206,9 +230,11 @@ export class Call {
           isBroken: this.#isBroken,
           wasReset: this.#wasReset,
           answer: this.answer,
-        });
+        }, limit);
         // Waiting past the limit could only end in a timeout, which says less than this error.
         if (delayMs === undefined || delayMs >= remainingMs()) throw await this.#explain(error);
+        this.#controller = new AbortController();
+        if (this.#timesLoading === 1 && isLoading(error)) this.status({ phase: "loading" });
         await sleep(delayMs, this.signal);
       }
     }
@@ -235,6 +261,7 @@ export class Call {
       onMissingRoute: () => this.#rememberMissingRoute(),
       notFoundHint: this.#request.notFoundHint,
       unauthorizedHint,
+      hasToolSchemasAlone: hasToolSchemasAlone(this.#request.body),
       redact: this.#redact,
       // Every answer has a context, few become an error: what had arrived is put together, and the environment read,
       // only for those.
@@ -300,35 +327,51 @@ export class Call {
     throw errorFromWire({ message }, undefined, { ...this.context(), onMissingRoute: undefined });
   }
 
-  #delayBeforeRetry(error: unknown, attempt: FailedAttempt): number | undefined {
+  #delayBeforeRetry(
+    error: unknown,
+    attempt: FailedAttempt,
+    { ms: limitMs, startedAt }: CallLimit,
+  ): number | undefined {
     if (!isProviderError(error) || !shouldRetry(error, attempt)) return undefined;
     const maxRetries = this.#options.maxRetries ?? this.#server.maxRetries;
-    if (this.attempts > maxRetries) return undefined;
+    if (isLoading(error) && maxRetries > 0) {
+      const elapsedMs = performance.now() - startedAt;
+      return loadingDelayMs(++this.#timesLoading, error.retryAfterMs, { elapsedMs, limitMs });
+    }
+    if (this.attempts - this.#timesLoading > maxRetries) return undefined;
     this.#wasReset ||= error.code === "connection_reset";
-    return backoffMs(this.attempts, error.retryAfterMs, Math.random);
+    return backoffMs(this.attempts - this.#timesLoading, error.retryAfterMs, Math.random);
   }
 
   async #attempt(body: BodyInit | undefined): Promise<Response> {
     const { query = "", foreign } = this.#request;
-    const controller = new AbortController();
-    this.#attemptController = controller;
-    const headersCame = new AbortController();
+    const { signal } = this;
     const connectMs = this.#options.connectTimeoutMs ?? this.#server.connectTimeoutMs;
-    const stopProbe = startTimer(connectMs, () => void this.#probe(connectMs, headersCame.signal));
+    // Made only for the few calls that wait for so long.
+    let probe: AbortController | undefined;
+    const stopTimer = startTimer(connectMs, () => {
+      probe = new AbortController();
+      void this.#probe(connectMs, probe.signal);
+    });
+    const stopProbe = (): void => {
+      stopTimer();
+      probe?.abort();
+    };
     let response: Response;
     try {
       response = await fetchFrom(
         this.#server,
         this.endpoint + query,
         this.#init(body),
-        controller.signal,
+        signal,
       );
     } catch (error) {
-      controller.signal.throwIfAborted();
+      signal.throwIfAborted();
+      // It has failed already: looking for its cause takes time of its own.
+      stopProbe();
       throw await this.#explainFailure(error);
     } finally {
       stopProbe();
-      headersCame.abort();
     }
     if (!isReadable(response)) throw this.#unusableError();
     this.#origin.usedBefore = true;
@@ -339,14 +382,15 @@ export class Call {
     return response;
   }
 
-  #headers(body: BodyInit | undefined): Headers {
-    const headers = new Headers({ accept: "application/json, text/event-stream" });
-    if (body !== undefined) headers.set("content-type", "application/json");
+  /** Names in lower case: a caller's spelling must not send a header twice. */
+  #headers(body: BodyInit | undefined): Record<string, string> {
+    const headers: Record<string, string> = { accept: "application/json, text/event-stream" };
+    if (body !== undefined) headers["content-type"] = "application/json";
     if (this.#server.apiToken !== undefined) {
-      headers.set("authorization", `Bearer ${this.#server.apiToken}`);
+      headers.authorization = `Bearer ${this.#server.apiToken}`;
     }
-    for (const own of [this.#server.headers, this.#options.headers ?? {}]) {
-      for (const [name, value] of Object.entries(own)) headers.set(name, value);
+    for (const own of [this.#server.headers, this.#options.headers]) {
+      for (const name in own) headers[name.toLowerCase()] = own[name] ?? "";
     }
     return headers;
   }
@@ -361,7 +405,8 @@ export class Call {
       ...(isOwnFetch ? {} : withoutFetchCaps()),
       ...foreign?.init,
       method,
-      headers: foreign?.headers ?? this.#headers(body),
+      headers: foreign?.headers ??
+        (isOwnFetch ? new Headers(this.#headers(body)) : this.#headers(body)),
       // Followed, a redirect would carry token and headers to another origin.
       redirect: "manual",
       ...(body === undefined ? {} : { body: isStream ? new Blob([body]).stream() : body }),
@@ -385,7 +430,7 @@ export class Call {
   async #probe(timeoutMs: number, headersCame: AbortSignal): Promise<void> {
     if (await isReachable(this.#server, this.endpoint, timeoutMs, headersCame)) return;
     if (!headersCame.aborted) {
-      this.#attemptController.abort(this.timeoutError("connect", timeoutMs));
+      this.#controller.abort(this.timeoutError("connect", timeoutMs));
     }
   }
 
@@ -439,5 +484,16 @@ export class Call {
   }
 }
 
+/** One for all calls: its stack says nothing, and making one takes as long as all the rest of a call. */
+const CALL_OVER = new DOMException("The call is over", "AbortError");
+
 const MAY_HAVE_RUN =
   "The call may have run on the server all the same: look before you send it again.";
+
+function isLoading(error: unknown): boolean {
+  return isProviderError(error) && error.code === "model_loading";
+}
+
+function hasToolSchemasAlone(body: TransportRequest["body"]): boolean {
+  return Array.isArray(body?.tools) && body.tools.length > 0 && body.response_format === undefined;
+}

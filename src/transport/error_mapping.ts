@@ -56,6 +56,8 @@ export interface ErrorContext {
   readonly notFoundHint?: string | undefined;
   /** The same of `unauthorized`. */
   readonly unauthorizedHint?: string | undefined;
+  /** Whether the only schemas in the request are those of its tools: an engine does not say which it refuses. */
+  readonly hasToolSchemasAlone?: boolean | undefined;
   /** Removes secrets and prompt text from text that a server sent. */
   readonly redact: (text: string) => string;
   /** Only where the address is loopback: what to do when a proxy answers in the server's place. */
@@ -81,8 +83,29 @@ interface Outcome {
 
 const MAX_STATE_CHARS = 200;
 const MAX_LISTED_MODELS = 200;
-/** Statuses that only something between us and a local server sends. */
-const PROXY_STATUSES: ReadonlySet<number | undefined> = new Set([407, 502, 503, 504]);
+/** Statuses that only something between us and a local server sends; those beyond 511 are Cloudflare's. */
+const PROXY_STATUSES: ReadonlySet<number | undefined> = new Set([
+  ...[407, 502, 503, 504],
+  ...[520, 521, 522, 523, 524, 525, 526, 527, 530],
+]);
+
+/** Ways to sign in that no LM Studio asks for. */
+const FOREIGN_CHALLENGE = /^\s*(?:basic|digest|negotiate|ntlm)\b/i;
+
+/** What to do where something between us and the server answers in its place, by status. */
+const IN_BETWEEN_HINTS: Readonly<Record<number, string>> = {
+  401:
+    "Something between here and the server, such as a reverse proxy, wants a sign-in of its own: give its " +
+    "`authorization` in `headers`, or use an address that goes past it.",
+  403:
+    "Something between here and the server, such as a proxy or firewall, refuses the request: allow the address " +
+    "there, or go past it.",
+  407:
+    "A proxy between here and the server wants a sign-in of its own: give it in the proxy's address, or go past it.",
+  413:
+    "Something between here and the server takes no request this large: raise its limit (nginx: " +
+    "`client_max_body_size`), or send less at once, such as fewer messages or smaller images.",
+};
 
 const IN_BETWEEN =
   "Something between here and the server answers in its place: see whether the server is on, and look at that " +
@@ -112,6 +135,14 @@ const REASONS: Readonly<Record<number, string>> = {
   502: "Bad Gateway",
   503: "Service Unavailable",
   504: "Gateway Timeout",
+  520: "Unknown Error",
+  521: "Web Server Is Down",
+  522: "Connection Timed Out",
+  523: "Origin Is Unreachable",
+  524: "A Timeout Occurred",
+  525: "SSL Handshake Failed",
+  526: "Invalid SSL Certificate",
+  527: "Railgun Error",
 };
 
 /**
@@ -141,7 +172,8 @@ export function errorFromResponse(
   const wire = readWireError(parseJson(bodyText));
   if (wire !== undefined) return errorFromMeaning(wire, { status, retryAfterMs }, context);
   const body = describeBody(bodyText);
-  return errorFromMeaning(body.wire, { status, retryAfterMs, body }, context);
+  const isForeign = FOREIGN_CHALLENGE.test(headers.get("www-authenticate") ?? "");
+  return errorFromMeaning(body.wire, { status, retryAfterMs, body, isForeign }, context);
 }
 
 /**
@@ -172,8 +204,10 @@ export function errorFromUndecodable(
 interface Answer {
   readonly status: number | undefined;
   readonly retryAfterMs?: number | undefined;
-  /** Only where the body is not an error in a shape of the server. */
+  /** Only where the body is not an error in a shape of the server, whose own answer that would be. */
   readonly body?: Body;
+  /** Whether it asks for a sign-in that is not the server's. */
+  readonly isForeign?: boolean;
 }
 
 function errorFromMeaning(
@@ -182,8 +216,8 @@ function errorFromMeaning(
   context: ErrorContext,
 ): AnyProviderError {
   const { status, retryAfterMs, body } = answer;
-  const meaning = forRoute(interpret(wire, status), answer, context);
-  const said = shorten(forPeople(meaning.texts), context);
+  const meaning = forTools(forRoute(interpret(wire, status), answer, context), context);
+  const said = shorten(withParam(forPeople(meaning.texts), meaning.param), context);
   // Words that decided speak for themselves; any others need to be told from what the server did.
   const isKnown = body === undefined || meaning.hint !== undefined ||
     meaning.code !== interpret({ message: "" }, status).code;
@@ -218,8 +252,22 @@ function forRoute(
   };
 }
 
+function forTools(meaning: Meaning, { hasToolSchemasAlone }: ErrorContext): Meaning {
+  return meaning.code === "unsupported_response_format" && hasToolSchemasAlone === true
+    ? { ...meaning, code: "invalid_tool_schema" }
+    : meaning;
+}
+
+/** "Invalid input" alone tells nobody what is meant. */
+function withParam(text: string, param: string | undefined): string {
+  const isTold = param === undefined || text.toLowerCase().includes(param.toLowerCase());
+  return isTold || text.trim() === "" || param.length > MAX_STATE_CHARS / 2
+    ? text
+    : `${param}: ${text}`;
+}
+
 function wordlessState(
-  { type, code }: WireError,
+  { type, code, param }: WireError,
   { status, body }: Answer,
   said: string,
   context: ErrorContext,
@@ -230,16 +278,20 @@ function wordlessState(
   if (body?.kind === "page") return `${line} with an HTML page`;
   if (body?.kind === "empty") return `${line} with an empty body`;
   if (said !== "") return line.endsWith(` ${said}`) ? line : `${line}: ${said}`;
-  const identifier = shorten(type ?? code ?? "", context);
+  const named = [type ?? code, param].filter((name) => name !== undefined);
+  const identifier = shorten(named.join(", "), context);
   return identifier === "" ? line : `${line} (${identifier})`;
 }
 
 function hintFor(
   { code, hint, promptTokens, contextLength }: Meaning,
-  { status, retryAfterMs = 0, body }: Answer,
+  answer: Answer,
   context: ErrorContext,
 ): string | undefined {
+  const { status, retryAfterMs = 0, body } = answer;
   const { service, notFoundHint, unauthorizedHint } = context;
+  const between = inBetweenHint(answer);
+  if (between !== undefined) return withProxyHint(between, context);
   if (code === "model_not_found" && notFoundHint !== undefined) return notFoundHint;
   if (code === "unauthorized" && unauthorizedHint !== undefined) return unauthorizedHint;
   // Smaller than the context: the answer filled the rest, and the numbers would mislead.
@@ -255,10 +307,21 @@ function hintFor(
     const address = ERROR_CODES.not_lm_studio.hint;
     return body.kind === "page" ? withProxyHint(address, context) : address;
   }
-  if (isUnknown && PROXY_STATUSES.has(status)) return context.proxyHint ?? IN_BETWEEN;
+  if (body !== undefined && !body.isServers && isUnknown && PROXY_STATUSES.has(status)) {
+    return context.proxyHint ?? IN_BETWEEN;
+  }
   if (body?.kind !== "page") return hint;
   // The code's own remedy comes first: a page of a proxy may say 401 as well.
-  return isUnknown ? context.proxyHint : withProxyHint(hint ?? defaultHint(code, service), context);
+  if (isUnknown) return context.proxyHint ?? (body.isServers ? undefined : IN_BETWEEN);
+  return withProxyHint(hint ?? defaultHint(code, service), context);
+}
+
+/** Of answers that have a remedy of their own where they are not the server's. */
+function inBetweenHint({ status = 0, body, isForeign }: Answer): string | undefined {
+  if (body === undefined) return undefined;
+  const isPage = body.kind === "page" && !body.isServers;
+  const isBetween = isPage || status === 407 || (status === 401 && isForeign === true);
+  return isBetween ? IN_BETWEEN_HINTS[status] : undefined;
 }
 
 function withProxyHint(hint: string, { proxyHint }: ErrorContext): string {
@@ -297,18 +360,27 @@ function targetOf(location: string, context: ErrorContext): string | undefined {
 /** A body that came with an error status and is not an error in a shape of the server. */
 interface Body {
   readonly kind: "page" | "empty" | "text";
+  /** Whether it is a server's own: a page that LM Studio was seen to write, an error in the shape of vLLM. */
+  readonly isServers?: boolean;
   readonly wire: WireError;
 }
 
 function describeBody(bodyText: string): Body {
   if (bodyText.trim() === "") return { kind: "empty", wire: { message: "" } };
   // A page has words, but for people before browsers.
-  if (isHtml(bodyText)) return { kind: "page", wire: { message: "" } };
+  if (isHtml(bodyText)) {
+    return { kind: "page", isServers: EXPRESS_PAGE.test(bodyText), wire: { message: "" } };
+  }
   const value = parseJson(bodyText);
-  if (isRecord(value)) return { kind: "text", wire: readRecord(value, {}) };
+  if (isRecord(value)) {
+    return { kind: "text", isServers: value.object === "error", wire: readRecord(value, {}) };
+  }
   const message = value === undefined ? bodyText : typeof value === "string" ? value : "";
   return { kind: "text", wire: salvageWireError(message) ?? { message } };
 }
+
+/** The page of LM Studio's web framework, which says in it what went wrong. */
+const EXPRESS_PAGE = /<title>Error<\/title>\s{0,20}<\/head>\s{0,20}<body>\s{0,20}<pre>/i;
 
 function isHtml(text: string): boolean {
   return /^[\s\uFEFF]*<[!?a-z]/i.test(text);

@@ -32,6 +32,8 @@ export interface Meaning {
   readonly hint?: string | undefined;
   /** What the error says and what the errors inside it say, outermost first. */
   readonly texts: readonly string[];
+  /** The field of the request that the innermost of them names. */
+  readonly param?: string | undefined;
   /** Of a context overflow. */
   readonly promptTokens?: number | undefined;
   /** Of a context overflow. */
@@ -49,6 +51,7 @@ const MAX_NESTING = 4;
 const MAX_FOLDED_CHARS = 16_384;
 
 const LOAD_FAILURE_CAUSES: ReadonlySet<KnownCode> = new Set([
+  "model_unloaded",
   "insufficient_resources",
   "wrong_model_type",
 ]);
@@ -67,6 +70,7 @@ const IDENTIFIERS: Readonly<Record<string, KnownCode>> = {
   not_implemented: "unsupported_by_server",
   mcp_connection_error: "server_error",
   plugin_connection_error: "server_error",
+  external_connector_error: "server_error",
 };
 
 /** Identifiers that accompany many failures: only where the text says nothing. */
@@ -87,6 +91,7 @@ const VAGUE_IDENTIFIERS: Readonly<Record<string, KnownCode>> = {
 const QUOTING_TYPES: ReadonlySet<string | undefined> = new Set([
   "mcp_connection_error",
   "plugin_connection_error",
+  "external_connector_error",
 ]);
 
 const TOOLS_PATH = /(?:^|\.)(?:tools?|functions?|parameters)(?:$|[.[])/;
@@ -97,6 +102,34 @@ const TEMPLATE_HINT =
 const GRAMMAR_HINT =
   "Simplify the JSON Schema (of `schema`, or of a tool's parameters): the engine cannot turn it into a " +
   "grammar; a large `maxLength` or `maxItems` is a common cause.";
+
+const MCP_HINT =
+  "Put a local MCP server into LM Studio's mcp.json and ask for it as `mcp/<name>`, or run its tools here with " +
+  "`fromMcpTool()`: the server itself connects to public addresses alone.";
+
+/** Words that tell more than the identifier or the field they come with. */
+const PRECISE_RULES: readonly Rule[] = [
+  {
+    code: "invalid_request",
+    words:
+      /non-public address|only allow public addresses|requires a (?:non-empty |valid )?'?server_?url/,
+    hint: MCP_HINT,
+  },
+  {
+    code: "invalid_request",
+    words:
+      /\bplugin (?:(?:with )?(?:id|identifier) )?(?:'[^'\n]{1,300}' |\S{1,300} )?(?:(?:was |is |could )?not (?:be )?(?:found|installed)|does not exist|is not (?:a )?(?:valid|plugin)|is invalid|must be)|(?:cannot|could not|unable to) find (?:a |the )?plugin|(?:invalid|unknown|no such) plugin/,
+    hint:
+      "Give the id of a plugin as LM Studio shows it, `owner/name`, or `mcp/<name>` for a server of its mcp.json.",
+  },
+  {
+    code: "unsupported_by_server",
+    words: /\bquantizations?\b.{0,200}(?:coming soon|not (?:yet )?(?:implemented|supported))/,
+    hint:
+      "Leave `quantization` out, or give the model's Hugging Face URL: for names of its catalogue LM Studio " +
+      "cannot choose one yet.",
+  },
+];
 
 // The first match decides, so what a text is about stands before what it merely mentions.
 const RULES: readonly Rule[] = [
@@ -113,6 +146,13 @@ const RULES: readonly Rule[] = [
       "Allow plugins in LM Studio's server settings, and this one for the API token if there is one.",
   },
   { code: "model_crashed", words: /model has crashed|runner process has terminated/ },
+  { code: "invalid_tool_schema", words: /schema (?:for|of|in) (?:the )?(?:function|tool)\b/ },
+  {
+    code: "unsupported_response_format",
+    words:
+      /schema conversion failed|json schema error|(?:unrecognized|unsupported|invalid) (?:json )?schema\b|unsupported \$ref|error resolving ref|(?:convert|compil|pars|process)(?:e|ed|ing)? (?:the |a |this )?(?:json )?schema\b|'(?:type|properties|required|enum|items|pattern|format|anyof|oneof|allof|additionalproperties|(?:min|max)(?:imum|length|items))' must be an? (?:string|object|array|list|boolean|number|integer)|pattern must start with/,
+    hint: GRAMMAR_HINT,
+  },
   {
     code: "insufficient_resources",
     words:
@@ -124,13 +164,26 @@ const RULES: readonly Rule[] = [
       /model is not (?:an? )?(?:embedding|llm|language)|does not support (?:chat|generate|embeddings?)(?![\w ])/,
   },
   {
+    code: "model_unloaded",
+    words:
+      /failed to load.{0,400}\bcancell?ed|cancell?ed (?:while|during|before) (?:the )?load(?:ing)?\b|\bload(?:ing)? (?:of .{1,300} |operation |request )?(?:was |has been |is )?cancell?ed/,
+    hint:
+      "Send the request again: another load, or somebody in LM Studio, cancelled that of this model.",
+  },
+  {
     code: "model_load_failed",
     words:
-      /failed to load (?:the )?model|error loading (?:the )?model|model load(?:ing)? (?:was |has )?(?:failed|aborted|stopped|cancell?ed)|exited before becoming healthy/,
+      /failed to load (?:the )?model|error loading (?:the )?model|(?:model load(?:ing)?|load(?:ing)? (?:the )?model) (?:was |has )?(?:failed|aborted|stopped)|exited before becoming healthy/,
+  },
+  {
+    code: "model_loading",
+    words:
+      /(?:^|\n)\W{0,4}(?:still )?loading (?:the )?model\b(?!.{0,100}\b(?:fail|abort|error))|llm server loading model|\bmodel (?:'[^'\n]{1,300}' |\S{1,300} )?is (?:still |currently |already |now )?(?:loading|being loaded)|\bmodel (?:'[^'\n]{1,300}' |\S{1,300} )?is not (?:yet )?ready|server (?:is )?(?:currently )?busy|maximum pending requests/,
   },
   {
     code: "invalid_request",
-    words: /jinja|rendering prompt|prompt template|no user query found/,
+    words:
+      /jinja|rendering prompt|prompt template|no user query found|unable to generate parser for this template/,
     hint: TEMPLATE_HINT,
   },
   {
@@ -158,7 +211,7 @@ const RULES: readonly Rule[] = [
   {
     code: "model_not_found",
     words:
-      /invalid model identifier|\bmodel (?:with identifier )?(?:'[^'\n]{1,300}'|\S{1,300}) (?:was |is )?not found|no downloaded \w{0,20} ?models/,
+      /invalid model identifier|\bmodel (?:with identifier )?(?:'[^'\n]{1,300}'|\S{1,300}) (?:was |is )?not found|no downloaded \w{0,20} ?models|(?:cannot|can't|could not|unable to) find (?:a |the )?model\b|\bmodel (?:with (?:id|identifier|key|name) |named )?(?:'[^'\n]{1,300}' |\S{1,300} )?(?:does not|doesn't) exist|(?:no such|unknown) model\b|\bno model (?:was |is )?found/,
   },
   {
     code: "invalid_request",
@@ -174,16 +227,20 @@ const RULES: readonly Rule[] = [
   { code: "unsupported_response_format", words: /response_format/ },
   {
     code: "unsupported_response_format",
-    words: /(?:parse|compile|invalid|initialize) (?:the )?grammar|initialize samplers/,
+    words: /(?:pars(?:e|ing)|compile|invalid|initialize) (?:the )?grammar|initialize samplers/,
     hint: GRAMMAR_HINT,
   },
   {
     code: "unsupported_content",
-    words: /does not support (?:images?|vision)|images? (?:input )?(?:is|are) not supported/,
+    words:
+      /does not support (?:images?|vision|multimodal)|missing data required for images?|images? (?:inputs? )?(?:is|are) not supported|vision (?:add-on|adapter|model|encoder|tower|projector)s? (?:is|was|are) not (?:loaded|available|found)|(?:vision|multimodal input) is not supported|not (?:a )?(?:vision|multimodal)\b|without vision/,
+    hint:
+      "Use a model that sees images (listed with vision), or leave the images out: this one takes text alone.",
   },
   {
     code: "unsupported_content",
-    words: /'url' field must be a base64|unsupported image|failed to (?:decode|load|process) image/,
+    words:
+      /'url' field must be a base64|(?:unsupported|invalid|corrupt(?:ed)?) image|(?:failed to|cannot|could not) (?:decode|identify|load|process|read) (?:the |an )?image/,
     hint: "Send images as PNG or JPEG, by their bytes or as a data: URL.",
   },
   {
@@ -212,7 +269,11 @@ const RULES: readonly Rule[] = [
     hint:
       "Try again: the model wrote a tool call that the engine cannot read; a lower temperature may help.",
   },
-  { code: "server_error", words: /fetch failed|channel error|lm link|entered error state/ },
+  {
+    code: "server_error",
+    words:
+      /fetch failed|channel error|lm link|entered error state|error in iterating prediction stream|received prediction-error/,
+  },
 ];
 
 /** What this error means; `status` is undefined for a frame inside a stream. */
@@ -221,13 +282,14 @@ export function interpret(wire: WireError, status: number | undefined): Meaning 
   const texts = layers.map(({ message }) => message);
   const folded = texts.map(fold).join("\n");
   const { code, hint } = classify(layers, folded, status);
-  if (code !== "context_overflow") return { code, hint, texts };
+  const { param } = layers.findLast((layer) => layer.param !== undefined) ?? {};
+  if (code !== "context_overflow") return { code, hint, texts, param };
   const said = readContextNumbers(folded);
   const promptTokens = layers.find((layer) => layer.promptTokens !== undefined)?.promptTokens ??
     said.promptTokens;
   const contextLength = layers.find((layer) => layer.contextLength !== undefined)?.contextLength ??
     said.contextLength;
-  return { code, hint, texts, promptTokens, contextLength };
+  return { code, hint, texts, param, promptTokens, contextLength };
 }
 
 function classify(
@@ -236,6 +298,8 @@ function classify(
   status: number | undefined,
 ): Pick<Meaning, "code" | "hint"> {
   if (status === 401) return { code: "unauthorized" };
+  const precise = PRECISE_RULES.find(({ words }) => words.test(folded));
+  if (precise !== undefined) return precise;
   // From the outside in: what an error quotes means less than the error.
   const identifiers = layers.flatMap(({ type, code }) => [type, code]);
   for (const identifier of identifiers) {
@@ -251,10 +315,14 @@ function classify(
   if (layers.some(({ param }) => TOOLS_PATH.test(param ?? ""))) {
     return { code: "invalid_tool_schema" };
   }
+  if (layers.some(({ param }) => param?.startsWith("response_format"))) {
+    return { code: "unsupported_response_format" };
+  }
   const rule = RULES.find(({ words }) => words.test(folded));
   if (rule !== undefined) return rule;
   // Accompanies failed loads and wrong types too, whose words are above.
   if (identifiers.includes("model_not_found")) return { code: "model_not_found" };
+  if (identifiers.includes("unavailable_error")) return { code: "model_loading" };
   if (status === 403) return { code: "forbidden" };
   if (status === 429) return { code: "rate_limited" };
   // From the inside out: LM Studio calls whatever its engine refused an internal error.
@@ -365,13 +433,11 @@ export function readRecord(
 ): WireError {
   const titled = [error.title, error.cause].filter(isText).join(": ");
   const said = [error.message, titled, error.detail, outer.message].find(isText) ?? "";
-  const param = identifierOf(error.param);
   return {
-    // "Invalid input" alone tells nobody which tool is meant.
-    message: param !== undefined && TOOLS_PATH.test(param) ? `${param}: ${said}` : said,
+    message: said,
     ...present("type", identifierOf(error.type)),
     ...present("code", identifierOf(error.code)),
-    ...present("param", param),
+    ...present("param", identifierOf(error.param)),
     ...present("promptTokens", countOf(error.n_prompt_tokens)),
     ...present("contextLength", countOf(error.n_ctx)),
   };

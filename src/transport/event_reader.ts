@@ -6,8 +6,8 @@
  */
 
 import { StreamError } from "../core/errors.ts";
-import type { CallStatus } from "../core/types.ts";
-import type { Call } from "./call.ts";
+import type { CallOptions, CallStatus } from "../core/types.ts";
+import type { Call, ServerSettings } from "./call.ts";
 import type { ErrorContext } from "./error_mapping.ts";
 import { SseDecoder, type SseEvent, SseLimitError } from "./sse.ts";
 import { startTimer } from "./timers.ts";
@@ -16,6 +16,24 @@ import { startTimer } from "./timers.ts";
 export interface StreamTimeouts {
   readonly firstTokenTimeoutMs: number;
   readonly idleTimeoutMs: number;
+}
+
+/**
+ * The timers of one stream. The server sends a tool call when it is whole, and is silent while the model writes it:
+ * where there may be one, the default limit is that of the first token.
+ *
+ * @param body of the request.
+ */
+export function streamTimeouts(
+  server: Pick<ServerSettings, "firstTokenTimeoutMs" | "idleTimeoutMs" | "isIdleTimeoutDefault">,
+  body: Readonly<Record<string, unknown>> = {},
+  options: CallOptions = {},
+): StreamTimeouts {
+  const firstTokenTimeoutMs = options.firstTokenTimeoutMs ?? server.firstTokenTimeoutMs;
+  const isSilent = server.isIdleTimeoutDefault === true &&
+    [body.tools, body.integrations].some((list) => Array.isArray(list) && list.length > 0);
+  const idleTimeoutMs = isSilent ? firstTokenTimeoutMs : server.idleTimeoutMs;
+  return { firstTokenTimeoutMs, idleTimeoutMs: options.idleTimeoutMs ?? idleTimeoutMs };
 }
 
 /** After the finish reason only usage and `[DONE]` can come. */
@@ -35,6 +53,8 @@ export type Pull =
 export class EventReader {
   readonly #call: Call;
   readonly #timeouts: StreamTimeouts;
+  readonly #maxTextLength: number;
+  #textLength = 0;
   readonly #decoder = new SseDecoder();
   #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   #status = 0;
@@ -49,9 +69,11 @@ export class EventReader {
   readonly #eventlessDecoder = new TextDecoder();
   #isClosed = false;
 
-  constructor(call: Call, timeouts: StreamTimeouts) {
+  /** @param maxTextLength bounds the text of the answer, in characters. */
+  constructor(call: Call, timeouts: StreamTimeouts, maxTextLength: number = Infinity) {
     this.#call = call;
     this.#timeouts = timeouts;
+    this.#maxTextLength = maxTextLength;
     this.#remainingMs = timeouts.firstTokenTimeoutMs;
   }
 
@@ -65,15 +87,41 @@ export class EventReader {
     this.#call.status(status);
   }
 
+  /**
+   * Counts text that is going to be kept: a model that never stops must not fill the memory.
+   *
+   * @throws {StreamError} an answer has no more than that.
+   */
+  countText(length: number): void {
+    this.#textLength += length;
+    if (this.#textLength <= this.#maxTextLength) return;
+    const { context } = this;
+    const state = `the answer is longer than ${this.#maxTextLength} characters`;
+    throw new StreamError(`Cannot ${context.action}: ${state}`, {
+      ...context,
+      code: "malformed_stream",
+      hint: "Set a limit of tokens against endless answers; `partial` has what had arrived.",
+    });
+  }
+
   /** The first token came: from now on silence is bounded by the idle timer. */
   markFirstToken(): void {
     if (this.#phase === "first-token") this.#phase = "idle";
   }
 
-  /** The finish reason came: what is left may take `FINISH_GRACE_MS`. */
-  markFinish(): void {
+  /**
+   * The finish reason came: whatever happens from now on is the end.
+   *
+   * @param isSure whether nothing but the end can follow: it may take `FINISH_GRACE_MS`, else as long as any piece.
+   */
+  markFinish(isSure = true): void {
     this.#phase = "finish";
-    this.#remainingMs = FINISH_GRACE_MS;
+    this.#remainingMs = isSure ? FINISH_GRACE_MS : this.#timeouts.idleTimeoutMs;
+  }
+
+  /** More of the answer came after its finish reason: it was not the end. */
+  markUnfinished(): void {
+    this.#phase = "idle";
   }
 
   /**

@@ -12,8 +12,9 @@ import type { RetryPolicy } from "../core/retry.ts";
 import { readBody } from "./body.ts";
 import { Call, type CallLimit, type OriginState, type ServerSettings } from "./call.ts";
 import { errorFromUndecodable, readWireError } from "./error_mapping.ts";
-import { EventReader, isEventStream } from "./event_reader.ts";
-import { bytesBody, eventsBody } from "./forwarded_body.ts";
+import { EventReader, isEventStream, streamTimeouts } from "./event_reader.ts";
+import { bytesBody, errorBody, eventsBody } from "./forwarded_body.ts";
+import { withErrorObject } from "./forwarded_errors.ts";
 import { withBase64Vectors } from "./forwarded_vectors.ts";
 
 /** As much as `Transport.json()` takes. */
@@ -32,6 +33,9 @@ const USE_BASE_URL =
 const PLAIN_HEADERS =
   /^(?:accept|content-|user-agent$|x-stainless-|host$|connection$|cache-control$)/;
 
+/** Headers that are of one body alone. */
+const BODY_HEADERS = ["content-length", "content-encoding", "etag"] as const;
+
 /** Statuses with which a `Response` cannot be made with a body, not even an empty one. */
 const NO_BODY: ReadonlySet<number> = new Set([204, 205]);
 
@@ -46,7 +50,8 @@ interface Forwarded {
 
 /**
  * Sends what a client gives its `fetch`, and answers as `fetch` does, but for this: an error under 200 has the
- * status 400, and whatever else would look like success and is none rejects, or breaks the body.
+ * status 400, one that is text is an object, and whatever else would look like success and is none rejects, or
+ * breaks the body.
  *
  * @param ownKeys what clients have as their keys from us: they stand for whatever the provider sends.
  * @throws {InvalidRequestError} the address is not below the server's, whose token must not get there.
@@ -80,9 +85,9 @@ export async function forward(
       call.finish();
       return answer;
     }
-    if (response.status >= 400) return bytesAnswer(response, call, ERROR_BODY_MS);
+    if (response.status >= 400) return errorAnswer(response, call);
     if (fields.stream !== true && !isEventStream(response)) {
-      return bytesAnswer(response, call, server.idleTimeoutMs);
+      return bytesAnswer(response, call, streamTimeouts(server, fields).idleTimeoutMs);
     }
     return await streamAnswer(response, request, server, startedAt);
   } catch (error) {
@@ -249,7 +254,7 @@ async function wholeAnswer(
     throw errorFromUndecodable({ status: response.status, bodyText }, state, call.context());
   }
   const value = parseJson(text);
-  if (readWireError(value) !== undefined) return copy(response, text, 400);
+  if (readWireError(value) !== undefined) return errorCopy(response, text);
   if (fields.encoding_format === "base64" && path.endsWith("/embeddings")) {
     const changed = withBase64Vectors(value);
     if (changed !== undefined) return changedCopy(response, JSON.stringify(changed));
@@ -267,13 +272,22 @@ function bytesAnswer(response: Response, call: Call, idleTimeoutMs: number): Res
   return copy(response, bytesBody(response, call, idleTimeoutMs));
 }
 
+/** An answer under an error status. It is given at once, since its body may be slow or never end. */
+function errorAnswer(response: Response, call: Call): Response {
+  if (!isText(response)) return bytesAnswer(response, call, ERROR_BODY_MS);
+  const headers = new Headers(response.headers);
+  // The body may turn out otherwise.
+  for (const name of BODY_HEADERS) headers.delete(name);
+  return copy(response, errorBody(response, call, ERROR_BODY_MS), response.status, headers);
+}
+
 async function streamAnswer(
   response: Response,
   { call, fields, path }: Forwarded,
   server: ServerSettings,
   startedAt: number,
 ): Promise<Response> {
-  const reader = new EventReader(call, server);
+  const reader = new EventReader(call, streamTimeouts(server, fields));
   reader.adopt(response, startedAt);
   const isChat = /\/(?:chat\/)?completions$/.test(path);
   const stream = {
@@ -288,7 +302,7 @@ async function streamAnswer(
   if (first.kind !== "text") return copy(response, eventsBody(stream, first));
   const { context } = reader;
   reader.close();
-  if (readWireError(parseJson(first.text)) !== undefined) return copy(response, first.text, 400);
+  if (readWireError(parseJson(first.text)) !== undefined) return errorCopy(response, first.text);
   const { message, kind, code } = errorFromUndecodable(
     { status: first.status, bodyText: first.text },
     "the answer is not a stream",
@@ -311,9 +325,16 @@ function copy(
   return same;
 }
 
+/** An error that came as success. */
+function errorCopy(response: Response, text: string): Response {
+  const changed = withErrorObject(text);
+  if (changed === undefined) return copy(response, text, 400);
+  return changedCopy(response, changed, 400);
+}
+
 function changedCopy(response: Response, json: string, status?: number): Response {
   const headers = new Headers(response.headers);
-  for (const name of ["content-length", "content-encoding", "etag"]) headers.delete(name);
+  for (const name of BODY_HEADERS) headers.delete(name);
   headers.set("content-type", "application/json; charset=utf-8");
   return copy(response, json, status, headers);
 }

@@ -9,13 +9,17 @@ import { parseJson } from "../core/json_text.ts";
 import { isRecord } from "../core/request_checks.ts";
 import { StreamError } from "../core/errors.ts";
 import type { Call } from "./call.ts";
+import { Ending, finishReasonOf, type Piece } from "./ending.ts";
 import { errorFromUndecodable } from "./error_mapping.ts";
+import { withErrorObject } from "./forwarded_errors.ts";
 import type { EventReader, Pull } from "./event_reader.ts";
 import type { SseEvent } from "./sse.ts";
 import { startTimer, untilAborted } from "./timers.ts";
 
 /** Nothing is read before it is asked for: timers would run against the client's own pauses. */
 const ON_DEMAND = { highWaterMark: 0 };
+/** An error is no longer than this; anything longer is passed on as it is. */
+const MAX_ERROR_BYTES = 64 * 1024;
 
 /** The body as it is. Ends the call with itself. */
 export function bytesBody(
@@ -47,6 +51,48 @@ export function bytesBody(
     },
     cancel: () => call.finish(),
   }, ON_DEMAND);
+}
+
+/** The body of an error, as it is unless it is JSON whose error is a text. Ends the call with itself. */
+export function errorBody(
+  response: Response,
+  call: Call,
+  idleTimeoutMs: number,
+): ReadableStream<Uint8Array> {
+  const reader = bytesBody(response, call, idleTimeoutMs).getReader();
+  /** What may be such JSON. */
+  let start: Uint8Array[] | undefined = [];
+  let length = 0;
+  return new ReadableStream({
+    async pull(controller) {
+      while (true) {
+        const { done, value } = await reader.read();
+        if (value !== undefined) {
+          length += value.byteLength;
+          if (start === undefined) return controller.enqueue(value);
+          start.push(value);
+        }
+        if (!done && length <= MAX_ERROR_BYTES) continue;
+        const bytes = concatenate(start ?? []);
+        const changed = done ? withErrorObject(new TextDecoder().decode(bytes)) : undefined;
+        const rest = changed === undefined ? bytes : new TextEncoder().encode(changed);
+        if (rest.byteLength > 0) controller.enqueue(rest);
+        start = undefined;
+        return done ? controller.close() : undefined;
+      }
+    },
+    cancel: (reason) => reader.cancel(reason),
+  }, ON_DEMAND);
+}
+
+function concatenate(pieces: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    all.set(piece, at);
+    at += piece.byteLength;
+  }
+  return all;
 }
 
 /** A stream on its way to another client. */
@@ -97,10 +143,15 @@ class Watch {
   readonly #stream: ForwardedStream;
   #hasToken = false;
   #isEmpty = true;
-  #hasEnd = false;
+  /** Of the one answer, or of the last one that said something. */
+  readonly #ending: Ending;
+  /** Whether an error came, which the client raises. */
+  #hasError = false;
 
   constructor(stream: ForwardedStream) {
     this.#stream = stream;
+    // Of several answers the first may be finished long before the others: the timers are not told.
+    this.#ending = new Ending(stream.isSingle ? stream.reader : NO_TIMERS);
   }
 
   /** What to write. @throws {StreamError} the stream broke off. */
@@ -114,7 +165,7 @@ class Watch {
     this.isDone = true;
     const { unfinished } = pull;
     if (unfinished !== undefined && isDoneMark(unfinished)) return written(unfinished);
-    if (this.#stream.isChat && !this.#hasEnd) {
+    if (this.#stream.isChat && !this.#hasError && !this.#ending.isWhole) {
       const { context } = reader;
       const state = this.#isEmpty ? "the stream was empty" : "the stream broke off";
       throw new StreamError(`Cannot ${context.action}: ${state}`, {
@@ -131,7 +182,7 @@ class Watch {
     let text = "";
     for (const event of events) {
       if (event.data === "" && event.event === "") continue;
-      text += written(event);
+      text += written({ ...event, data: withErrorObject(event.data) ?? event.data });
       this.isDone = isDoneMark(event);
       // What comes after it is nobody's.
       if (this.isDone) break;
@@ -141,23 +192,34 @@ class Watch {
   }
 
   #look({ event, data }: SseEvent): void {
-    const { reader, isChat, isSingle } = this.#stream;
+    const { reader, isChat } = this.#stream;
     this.#isEmpty = false;
     if (!this.#hasToken && isToken(parseJson(data))) {
       this.#hasToken = true;
       reader.markFirstToken();
     }
-    if (!isChat || this.#hasEnd) return;
+    if (!isChat) return;
     // Inside of a text the quotes would have a backslash before them.
-    if (/"finish_reason"\s*:\s*"[^"]/.test(data)) {
-      this.#hasEnd = true;
-      if (isSingle) reader.markFinish();
-    } else if (event === "error" || /"error"\s*:\s*["{]/.test(data)) {
-      // The client raises it.
-      this.#hasEnd = true;
+    const mayFinish = this.#ending.isFinished || /"finish_reason"\s*:\s*"/.test(data);
+    // A piece alone needs no look: nearly all are.
+    if (mayFinish) this.#takeFrame(parseJson(data));
+    else if (event === "error" || /"error"\s*:\s*["{]/.test(data)) this.#hasError = true;
+    else this.#ending.take("text", undefined);
+  }
+
+  #takeFrame(frame: unknown): void {
+    const choices = isRecord(frame) && Array.isArray(frame.choices) ? frame.choices : [];
+    for (const choice of choices) {
+      if (!isRecord(choice)) continue;
+      // What comes after the end of one of several answers may be of another.
+      const piece = this.#stream.isSingle ? pieceOf(choice) : "nothing";
+      this.#ending.take(piece, finishReasonOf(choice.finish_reason));
     }
+    if (isRecord(frame) && frame.error) this.#hasError = true;
   }
 }
+
+const NO_TIMERS = { markFinish() {}, markUnfinished() {} };
 
 function isDoneMark({ data }: SseEvent): boolean {
   return data.length < 32 && data.trim() === "[DONE]";
@@ -179,10 +241,14 @@ function isToken(value: unknown): boolean {
 
 function isTokenChoice(choice: unknown): boolean {
   if (!isRecord(choice)) return false;
-  const { delta, text, finish_reason: finishReason } = choice;
-  if (isFilled(finishReason) || isFilled(text)) return true;
-  return isRecord(delta) &&
-    [delta.content, delta.reasoning, delta.reasoning_content, delta.tool_calls].some(isFilled);
+  return pieceOf(choice) !== "nothing" || finishReasonOf(choice.finish_reason) !== undefined;
+}
+
+function pieceOf({ delta, text }: Record<string, unknown>): Piece {
+  if (isFilled(text)) return "text";
+  if (!isRecord(delta)) return "nothing";
+  if (isFilled(delta.content) || isFilled(delta.tool_calls)) return "text";
+  return isFilled(delta.reasoning) || isFilled(delta.reasoning_content) ? "thought" : "nothing";
 }
 
 function isFilled(value: unknown): boolean {

@@ -28,8 +28,12 @@ export async function fetchFrom(
 ): Promise<Response> {
   // Looked up at each use, so that a mock put in place later is used; called as a plain function, since browsers
   // refuse `fetch` with another `this`.
-  const fetch = server.fetch ?? globalThis.fetch;
-  // One of the user's own may give anything, no promise included.
+  if (server.fetch === undefined) {
+    const { fetch } = globalThis;
+    return await fetch(url, { ...init, signal });
+  }
+  const { fetch } = server;
+  // One of the user's own may give anything, no promise included, and not heed the signal.
   const pending = Promise.resolve(fetch(url, { ...init, signal }));
   try {
     return await untilAborted(pending, signal);

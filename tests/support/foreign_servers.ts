@@ -85,14 +85,16 @@ export function serveJson(body: unknown, status = 200): ForeignServer {
   return serveForeign(() => Response.json(body, { status }));
 }
 
-/** Takes connections and never says anything. `left` counts the clients that have gone. */
-export function serveSilence(): AsyncDisposable & { url: string; left: number } {
+/** Takes connections and never says anything. `came` and `left` count the clients. */
+export function serveSilence(): AsyncDisposable & { url: string; came: number; left: number } {
   const server = rawServer(async (connection) => {
+    silence.came++;
     await connection.gone();
     silence.left++;
   });
   const silence = {
     url: server.url,
+    came: 0,
     left: 0,
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };

@@ -1,0 +1,255 @@
+/**
+ * Looks for servers: rounds over all candidates, single servers, and what was found.
+ *
+ * @module
+ */
+
+import {
+  checkOptions,
+  checkServiceType,
+  type DiscoverySettings,
+  type HealthCheckSettings,
+  isServiceType,
+  normalizeEndpoint,
+} from "../core/discovery_options.ts";
+import type {
+  DiscoverOptions,
+  ServiceCandidate,
+  ServiceInfo,
+  ServiceType,
+} from "../core/services.ts";
+import { untilAborted } from "../transport/timers.ts";
+import { type CandidateSource, sortByPreference } from "./candidates.ts";
+import { BackgroundMonitor } from "./monitor.ts";
+import { serviceNotFound } from "./not_found.ts";
+import { type ConfiguredServer, type LookOptions, ServiceRegistry } from "./registry.ts";
+import { Round } from "./round.ts";
+import type { ServiceRecord } from "./service_record.ts";
+
+export type { ConfiguredServer } from "./registry.ts";
+
+const SERVICES_TTL_MS = 30_000;
+const MODELS_TTL_MS = 300_000;
+
+/** What a search works with, read and checked when its `ServiceDiscovery` was made. */
+export interface SearchSettings {
+  readonly options: DiscoverySettings;
+  readonly health: HealthCheckSettings;
+  readonly configured: ConfiguredServer;
+  readonly preference: ServiceType | undefined;
+  readonly isAutomatic: boolean;
+  readonly candidates: CandidateSource;
+}
+
+/** What `ServiceDiscovery` does: rounds over all candidates, and what is remembered of them. */
+export class ServiceSearch {
+  readonly #settings: DiscoverySettings;
+  readonly #health: HealthCheckSettings;
+  readonly #preference: ServiceType | undefined;
+  readonly #isAutomatic: boolean;
+  readonly #candidates: CandidateSource;
+  readonly #registry: ServiceRegistry;
+  readonly #monitors = new Set<BackgroundMonitor>();
+  #round: Round | undefined;
+  /** What the last whole round found. */
+  #found: { readonly records: readonly ServiceRecord[]; readonly at: number } | undefined;
+  /** What `find` gave, by type. */
+  readonly #chosen = new Map<ServiceType | undefined, { record: ServiceRecord; at: number }>();
+
+  constructor(
+    { options, health, configured, preference, isAutomatic, candidates }: SearchSettings,
+  ) {
+    this.#settings = options;
+    this.#health = health;
+    this.#preference = preference;
+    this.#isAutomatic = isAutomatic;
+    this.#candidates = candidates;
+    this.#registry = new ServiceRegistry({
+      configured,
+      env: options.env,
+      fetch: options.fetch,
+      onChange: (info) => {
+        this.#forget();
+        for (const monitor of this.#monitors) monitor.notify(info);
+      },
+    });
+  }
+
+  async discover(options: DiscoverOptions = {}): Promise<ServiceInfo[]> {
+    checkOptions("the options", options, ["force", "signal"]);
+    const { force = false, signal } = options;
+    signal?.throwIfAborted();
+    const known = this.#found;
+    if (!force && known !== undefined && isFresh(known.at, SERVICES_TTL_MS)) {
+      return known.records.map((record) => record.info());
+    }
+    const round = this.#join();
+    try {
+      const records = await untilAborted(round.found(), signal);
+      return records.map((record) => record.info());
+    } finally {
+      this.#leave(round);
+    }
+  }
+
+  async find(
+    type?: ServiceType,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<ServiceInfo> {
+    if (type !== undefined) checkServiceType(type);
+    checkOptions("the options", options, ["signal"]);
+    const { signal } = options;
+    signal?.throwIfAborted();
+    const known = this.#recentChoice(type);
+    if (known !== undefined) return known.info();
+    const round = this.#join();
+    try {
+      const record = await untilAborted(this.#choose(round, type), signal);
+      this.#chosen.set(type, { record, at: Date.now() });
+      return record.info();
+    } finally {
+      this.#leave(round);
+    }
+  }
+
+  async probe(type: ServiceType, endpoint: string): Promise<ServiceInfo | undefined> {
+    const candidate = toCandidate(type, endpoint);
+    try {
+      return (await this.#look(candidate, NEVER)).info();
+    } catch {
+      return undefined;
+    }
+  }
+
+  async healthCheck(type: ServiceType, endpoint: string): Promise<void> {
+    const { problem } = await this.#registry.look(toCandidate(type, endpoint), {
+      ...this.#health,
+      signal: NEVER,
+    });
+    if (problem !== undefined) throw problem;
+  }
+
+  availableServices(): ServiceInfo[] {
+    return this.#registry.known().filter(({ status }) => status === "available")
+      .map((record) => record.info());
+  }
+
+  serviceInfo(typeOrEndpoint: string): ServiceInfo | undefined {
+    return this.#registry.find(typeOrEndpoint)?.info();
+  }
+
+  async models(typeOrEndpoint: string): Promise<string[]> {
+    const record = this.#registry.find(typeOrEndpoint) ?? await this.#lookFor(typeOrEndpoint);
+    const { modelsListedAt } = record;
+    if (modelsListedAt === undefined || !isFresh(modelsListedAt, MODELS_TTL_MS)) {
+      const { problem } = await this.#registry.look(record, this.#lookOptions(NEVER));
+      if (problem !== undefined) throw problem;
+    }
+    return [...record.models];
+  }
+
+  /** Watches all candidates until the monitor is disposed. @param target where its events are fired. */
+  monitor(settings: HealthCheckSettings, target: EventTarget): AsyncDisposable {
+    const onEnd = (): boolean => this.#monitors.delete(monitor);
+    const monitor = new BackgroundMonitor(
+      this.#registry,
+      this.#candidates,
+      settings,
+      target,
+      onEnd,
+    );
+    this.#monitors.add(monitor);
+    return monitor;
+  }
+
+  // --- Rounds -----------------------------------------------------------------------------------
+
+  #join(): Round {
+    const round = this.#round ?? this.#begin();
+    round.waiting++;
+    return round;
+  }
+
+  #begin(): Round {
+    const candidates = this.#candidates();
+    this.#registry.candidates = candidates;
+    const round = new Round(candidates, (candidate, signal) => this.#look(candidate, signal));
+    this.#round = round;
+    void round.found().then((records) => {
+      if (this.#round !== round) return;
+      this.#round = undefined;
+      this.#forget();
+      if (records.length > 0) this.#found = { records, at: Date.now() };
+    });
+    return round;
+  }
+
+  /** One caller's leaving must not fail the others; the last one's ends the round. */
+  #leave(round: Round): void {
+    round.waiting--;
+    if (round.waiting > 0 || round.isOver) return;
+    if (this.#round === round) this.#round = undefined;
+    round.cancel();
+  }
+
+  async #choose(round: Round, type: ServiceType | undefined): Promise<ServiceRecord> {
+    const choice = await round.choose(type, this.#preference);
+    if (choice.record !== undefined) return choice.record;
+    throw serviceNotFound(type, choice.failures, this.#isAutomatic, this.#settings.env);
+  }
+
+  #recentChoice(type: ServiceType | undefined): ServiceRecord | undefined {
+    const chosen = this.#chosen.get(type);
+    if (chosen !== undefined && isFresh(chosen.at, SERVICES_TTL_MS)) return chosen.record;
+    if (this.#found === undefined || !isFresh(this.#found.at, SERVICES_TTL_MS)) return undefined;
+    const records = this.#found.records.filter((record) =>
+      (type === undefined || record.type === type) && record.status !== "unavailable"
+    );
+    return sortByPreference(records, this.#preference)[0];
+  }
+
+  /** What was found is no longer what would be found. */
+  #forget(): void {
+    this.#found = undefined;
+    this.#chosen.clear();
+  }
+
+  // --- One server -------------------------------------------------------------------------------
+
+  async #look(candidate: ServiceCandidate, signal: AbortSignal): Promise<ServiceRecord> {
+    await this.#registry.look(candidate, this.#lookOptions(signal));
+    return this.#registry.recordFor(candidate);
+  }
+
+  #lookOptions(signal: AbortSignal): LookOptions {
+    const { timeoutMs } = this.#settings;
+    return { timeoutMs, signal, maxFailures: this.#health.maxFailures };
+  }
+
+  async #lookFor(typeOrEndpoint: string): Promise<ServiceRecord> {
+    if (isServiceType(typeOrEndpoint)) {
+      const { type, endpoint } = await this.find(typeOrEndpoint);
+      return this.#registry.recordFor({ type, endpoint });
+    }
+    const candidates = (["lmstudio", "ollama"] as const).map((type) => ({
+      type,
+      endpoint: normalizeEndpoint(type, typeOrEndpoint),
+    }));
+    const round = new Round(candidates, (candidate, signal) => this.#look(candidate, signal));
+    return await this.#choose(round, undefined);
+  }
+}
+
+/** For probes nobody can cancel. */
+const NEVER: AbortSignal = new AbortController().signal;
+
+function toCandidate(type: unknown, endpoint: unknown): ServiceCandidate {
+  const checked = checkServiceType(type);
+  return { type: checked, endpoint: normalizeEndpoint(checked, endpoint) };
+}
+
+/** A clock that was set back must not make an old answer look new. */
+function isFresh(at: number, ttlMs: number): boolean {
+  const age = Date.now() - at;
+  return age >= 0 && age <= ttlMs;
+}
