@@ -21,6 +21,7 @@ import {
   errorFromWire,
   readWireError,
 } from "../src/transport/error_mapping.ts";
+import { createRedactor } from "../src/transport/redact.ts";
 
 const FIXTURES = new URL("../fixtures/errors/", import.meta.url);
 const ENDPOINT = "http://127.0.0.1:1234/v1/chat/completions";
@@ -1347,6 +1348,37 @@ Deno.test("no input makes it throw, and every state is bounded", () => {
       assertInstanceOf(error, ProviderError);
       assert(stateOf(error).length <= 201, error.message);
       JSON.stringify(error);
+    }
+  }
+});
+
+Deno.test("an error of 64 KiB to a prompt of 1 MiB is masked in little time", () => {
+  const mib = 1024 * 1024;
+  const words = Array.from({ length: mib / 8 }, (_, index) => `word${index} `).join("");
+  const prompts = [
+    words,
+    words.replaceAll(" ", "\n"),
+    "ab cd\n".repeat(mib / 6),
+    JSON.stringify(words),
+    "&#65;".repeat(mib / 5),
+    "\\".repeat(mib),
+    "-".repeat(mib),
+  ];
+  for (const prompt of prompts) {
+    const echoes = [
+      prompt.slice(0, 65536),
+      JSON.stringify({ error: JSON.stringify({ message: prompt.slice(0, 20_000) }) }),
+      '"a'.repeat(32_768),
+    ];
+    for (const bodyText of echoes) {
+      let ms = Infinity;
+      for (let run = 0; run < 3 && ms > 1000; run++) {
+        const redact = createRedactor(["sk-lm-abcdefgh"], { messages: [{ content: prompt }] });
+        const start = performance.now();
+        errorFromResponse({ status: 500, headers: new Headers(), bodyText }, context({ redact }));
+        ms = Math.min(ms, performance.now() - start);
+      }
+      assert(ms < 2000, `${JSON.stringify(prompt.slice(0, 20))}: ${ms} ms`);
     }
   }
 });

@@ -18,7 +18,7 @@ import {
 import { splitAsStreamed, splitThinking, type ThinkTags } from "./think_splitter.ts";
 import { ToolCallAssembler } from "./tool_call_assembler.ts";
 import { decodeServerStats, decodeUsage, measureStats } from "./usage.ts";
-import { firstChoice, textOf } from "./wire_choice.ts";
+import { firstChoice, textOf, TOO_MANY_CALLS, TOO_MANY_HINT } from "./wire_choice.ts";
 
 /** The route of completions. */
 export const CHAT_PATH = "/v1/chat/completions";
@@ -114,6 +114,10 @@ export function decodeCompletion(
   const split = ownReasoning === "" ? splitThinking(text, tags) : splitAsStreamed(text, tags);
   const assembler = new ToolCallAssembler();
   assembler.feedWhole(message.tool_calls);
+  if (assembler.isOverfull) {
+    const state = `the answer has ${TOO_MANY_CALLS}`;
+    throw malformedResponse(state, undefined, context, undefined, TOO_MANY_HINT);
+  }
   const usage = decodeUsage(value.usage, value.timings);
   return toCompletionResponse({
     id: textOf(value.id),

@@ -25,7 +25,7 @@ import {
 import { FrameStream, type FrameStreamRequest, type StreamSummary } from "./frame_stream.ts";
 import { type SplitText, splitThinking, ThinkSplitter, type ThinkTags } from "./think_splitter.ts";
 import { ToolCallAssembler } from "./tool_call_assembler.ts";
-import { textOf } from "./wire_choice.ts";
+import { textOf, TOO_MANY_CALLS } from "./wire_choice.ts";
 
 /** What a streamed completion is asked with; the body as `encodeCompletionRequest` gives it, with the model. */
 export interface ChatStreamRequest extends FrameStreamRequest<CompletionResponse> {
@@ -64,6 +64,7 @@ export class ChatStream extends FrameStream<CompletionResponse> {
     const ownReasoning = reasoningOf(delta);
     const reasoning = ownReasoning + (split?.reasoning ?? "");
     const calls = delta.tool_calls === undefined ? NO_CALLS : this.#tools.feed(delta.tool_calls);
+    if (this.#tools.isOverfull) throw this.tooMuch(TOO_MANY_CALLS);
     if (content !== "" || calls.length > 0) this.markPiece("text");
     // Held-back text is a token too, though it is not given out yet.
     else if (text !== "" || reasoning !== "") this.markPiece("thought");
@@ -132,7 +133,9 @@ export class ChatStream extends FrameStream<CompletionResponse> {
 
 function lengthOf(calls: readonly ToolCallDelta[]): number {
   let length = 0;
-  for (const { arguments: text = "" } of calls) length += text.length;
+  for (const { id = "", name = "", arguments: text = "" } of calls) {
+    length += id.length + name.length + text.length;
+  }
   return length;
 }
 

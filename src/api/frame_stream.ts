@@ -21,7 +21,7 @@ import { Ending, finishReasonOf, type Piece } from "../transport/ending.ts";
 import type { EventReader } from "../transport/event_reader.ts";
 import type { SseEvent } from "../transport/sse.ts";
 import { decodeJson, type Transport } from "../transport/transport.ts";
-import { firstChoice, textOf } from "./wire_choice.ts";
+import { firstChoice, textOf, TOO_MANY_HINT } from "./wire_choice.ts";
 import { PulledItems } from "./pulled_items.ts";
 import { decodeServerStats, decodeUsage, measureStreamStats } from "./usage.ts";
 
@@ -137,9 +137,9 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
   }
 
   /** An error of this stream, with what has arrived. */
-  error(state: string, code: "stream_truncated" | "malformed_stream"): StreamError {
+  error(state: string, code: "stream_truncated" | "malformed_stream", hint?: string): StreamError {
     const { context } = this.#reader;
-    return new StreamError(`Cannot ${context.action}: ${state}`, { ...context, code });
+    return new StreamError(`Cannot ${context.action}: ${state}`, { ...context, code, hint });
   }
 
   /** The whole answer, once `next()` has given `undefined`. */
@@ -154,6 +154,11 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
         raw: this.#raw,
       },
     });
+  }
+
+  /** No answer has as much of something. */
+  protected tooMuch(what: string): StreamError {
+    return this.error(`the stream has ${what}`, "malformed_stream", TOO_MANY_HINT);
   }
 
   /** The frame has a piece of the answer in it. */

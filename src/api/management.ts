@@ -21,6 +21,7 @@ import type {
 import { isRecord } from "../core/request_checks.ts";
 import type { CallOptions, ModelInfo } from "../core/types.ts";
 import type { ErrorContext } from "../transport/error_mapping.ts";
+import { showWords, wordsOf } from "../transport/redact.ts";
 import { malformedResponse, type Transport } from "../transport/transport.ts";
 import { importSchemas } from "./schema_import.ts";
 
@@ -31,7 +32,9 @@ const STATUS_TIMEOUT_MS = 30_000;
 const NOT_IN_CATALOGUE =
   "Give a name from https://lmstudio.ai/models, such as ibm/granite-4-micro, or the address of a repository on " +
   "Hugging Face that has GGUF or MLX files.";
-const LONGEST_REASON = 200;
+
+/** What can be asked for again: half a character cannot stand in an address, and dots alone lead to another route. */
+const JOB_ID = /^(?!\.{1,2}$)[\x21-\x7e]{1,200}$/;
 
 /** A job as it is. */
 export interface DownloadJob {
@@ -168,11 +171,14 @@ export async function requestDownloadStatus(
   action: string,
   options: CallOptions,
 ): Promise<DownloadJob> {
+  const pathOf = (id: string): string => `/api/v1/models/download/status/${encodeURIComponent(id)}`;
   try {
     const { value, context } = await transport.json(
       {
         method: "GET",
-        path: `/api/v1/models/download/status/${encodeURIComponent(jobId)}`,
+        path: pathOf(jobId),
+        // The server wrote the id.
+        shownPath: pathOf(wordsOf(transport.server, options)(jobId)),
         policy: "read",
         action,
         since: MANAGEMENT_SINCE,
@@ -210,7 +216,7 @@ async function decodeJob(value: unknown, context: ErrorContext): Promise<Downloa
   const job = parseJob(value);
   if (job === undefined) return undefined;
   const progress = withoutUndefined({
-    jobId: job.job_id,
+    jobId: job.job_id === undefined || !JOB_ID.test(job.job_id) ? undefined : job.job_id,
     status: job.status,
     downloadedBytes: job.downloaded_bytes,
     totalBytes: job.total_size_bytes,
@@ -227,7 +233,7 @@ function failureOf(value: unknown, context: ErrorContext): ApiError {
   const said = [isRecord(error) ? error.message : error, message, reason, error_message]
     .concat(failure_reason)
     .find((text): text is string => typeof text === "string" && text.trim() !== "");
-  const shown = said === undefined ? "the download failed" : onOneLine(context.redact(said));
+  const shown = said === undefined ? "the download failed" : showWords(said, context.redact);
   return new ApiError(`Cannot ${context.action}: ${shown}`, {
     ...context,
     code: "server_error",
@@ -235,11 +241,6 @@ function failureOf(value: unknown, context: ErrorContext): ApiError {
       "Start the download again: LM Studio goes on where it stopped. See that there is space on the disk and " +
       "that the machine reaches huggingface.co; the server's log (`lms log stream`) tells more.",
   });
-}
-
-function onOneLine(text: string): string {
-  const line = text.replace(/[\s\p{Cc}\p{Cf}]+/gu, " ").trim();
-  return line.length <= LONGEST_REASON ? line : `${line.slice(0, LONGEST_REASON - 1)}…`;
 }
 
 /** What is said of an instance that is not in memory, under whichever status. */

@@ -201,8 +201,14 @@ function fromV1(entry: V1Entry, raw: unknown, provider: string): ModelInfo {
   }, isTrained);
 }
 
+/** A map, as a server may call a type `constructor`. */
+const V0_TYPES: ReadonlyMap<string, string> = new Map([["vlm", "llm"], [
+  "embeddings",
+  "embedding",
+]]);
+
 function fromV0(entry: V0Entry, raw: unknown, provider: string): ModelInfo {
-  const type = { vlm: "llm", embeddings: "embedding" }[entry.type] ?? entry.type;
+  const type = V0_TYPES.get(entry.type) ?? entry.type;
   // Before 0.3.16, and where there is nothing else to list, it has no capabilities: that says nothing of tools.
   const isTrained = entry.capabilities?.includes("tool_use");
   return toModelInfo({

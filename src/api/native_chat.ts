@@ -6,6 +6,7 @@
  */
 
 import type { ChatResponse } from "../core/native_chat.ts";
+import { isRecord } from "../core/request_checks.ts";
 import type { SchemaIssue } from "../core/schema.ts";
 import type { CallOptions, GenerationStats, Usage } from "../core/types.ts";
 import {
@@ -15,6 +16,7 @@ import {
 } from "../transport/transport.ts";
 import { decodeChatItem } from "./native_chat_fields.ts";
 import { importSchemas } from "./schema_import.ts";
+import { MOST_PARTS, TOO_MANY_HINT, TOO_MANY_ITEMS } from "./wire_choice.ts";
 import { textsOfOutput } from "./native_chat_transcript.ts";
 import type { ThinkTags } from "./think_splitter.ts";
 import { decodeChatUsage, decodeStats, measureStats } from "./usage.ts";
@@ -61,7 +63,8 @@ export async function requestChat(
     measure: (usage) => measureStats(usage, elapsedMs),
   });
   if ("issues" in decoded) {
-    throw malformedResponse("the answer has no output", value, context, decoded.issues);
+    const { fault, issues, hint } = decoded;
+    throw malformedResponse(`the answer has ${fault}`, value, context, issues, hint);
   }
   return decoded.response;
 }
@@ -88,16 +91,25 @@ export function importChatSchemas(
   return importSchemas(() => import("./native_chat_schemas.ts"), action);
 }
 
+/** What is wrong with an answer that cannot be read. */
+export interface UnreadableAnswer {
+  /** What it has. */
+  readonly fault: string;
+  readonly issues: readonly SchemaIssue[];
+  readonly hint?: string;
+}
+
 /** Decodes a whole answer. */
 export async function decodeChatAnswer(
   value: unknown,
   around: AroundChatAnswer,
-): Promise<
-  { readonly response: ChatResponse } | { readonly issues: readonly SchemaIssue[] }
-> {
+): Promise<{ readonly response: ChatResponse } | UnreadableAnswer> {
+  if (isRecord(value) && Array.isArray(value.output) && value.output.length > MOST_PARTS) {
+    return { fault: TOO_MANY_ITEMS, issues: [], hint: TOO_MANY_HINT };
+  }
   const { parseChatAnswer } = await importChatSchemas("read the answer of a chat");
   const parsed = parseChatAnswer(value);
-  if ("issues" in parsed) return parsed;
+  if ("issues" in parsed) return { fault: "no output", ...parsed };
   const { answer } = parsed;
   const output = answer.output.map(decodeChatItem);
   const { content, reasoning } = textsOfOutput(output, around.tags);

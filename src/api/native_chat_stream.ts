@@ -15,17 +15,17 @@ import {
 import type { ChatEvent, ChatResponse } from "../core/native_chat.ts";
 import { parseJson } from "../core/json_text.ts";
 import { isRecord } from "../core/request_checks.ts";
-import type { SchemaIssue } from "../core/schema.ts";
 import type { CallOptions, CallStatus, PartialAnswer } from "../core/types.ts";
 import { errorFromWire, readWireError, type WireError } from "../transport/error_mapping.ts";
 import type { EventReader } from "../transport/event_reader.ts";
 import type { SseEvent } from "../transport/sse.ts";
 import { decodeJson, malformedResponse, type Transport } from "../transport/transport.ts";
-import { chatRequest, decodeChatAnswer } from "./native_chat.ts";
+import { chatRequest, decodeChatAnswer, type UnreadableAnswer } from "./native_chat.ts";
 import { decodeChatEvent } from "./native_chat_fields.ts";
 import { callsOfOutput, ChatTranscript } from "./native_chat_transcript.ts";
 import { measureStreamStats, millisecondsOf } from "./usage.ts";
 import { PulledItems } from "./pulled_items.ts";
+import { TOO_MANY_HINT, TOO_MANY_ITEMS } from "./wire_choice.ts";
 import type { ThinkTags } from "./think_splitter.ts";
 
 /** What a streamed chat is asked with. */
@@ -154,8 +154,11 @@ export class NativeChatStream {
     this.#isEmpty = false;
     if (type === "chat.end") return frame;
     const decoded = decodeChatEvent(type, frame);
+    // Arguments of calls are kept as well.
+    if (type.startsWith("tool_call.")) this.#reader.countText(data.length);
     this.#heed(decoded);
     this.#transcript.take(decoded);
+    if (this.#transcript.isOverfull) throw this.#malformed(TOO_MANY_ITEMS, TOO_MANY_HINT);
     this.#items.push(decoded);
     return undefined;
   }
@@ -251,15 +254,18 @@ export class NativeChatStream {
     this.#markToken();
     await this.#takeAnswer(
       value,
-      (issues) =>
-        malformedResponse("the answer has no output", value, this.#reader.context, issues),
+      ({ fault, issues, hint }) =>
+        malformedResponse(`the answer has ${fault}`, value, this.#reader.context, issues, hint),
     );
   }
 
   async #takeAnswer(
     result: unknown,
-    errorOf: (issues: readonly SchemaIssue[]) => Error = () =>
-      this.#malformed("a `chat.end` without an answer"),
+    errorOf: (unreadable: UnreadableAnswer) => Error = ({ fault, hint }) =>
+      this.#malformed(
+        hint === undefined ? "a `chat.end` without an answer" : `a \`chat.end\` with ${fault}`,
+        hint,
+      ),
   ): Promise<void> {
     // At once: the connection may stay open for as long as we do.
     this.close();
@@ -273,7 +279,7 @@ export class NativeChatStream {
       measure: (usage) =>
         measureStreamStats(usage, finishedAt - firstTokenAt, firstTokenAt - this.#startedAt),
     });
-    if ("issues" in decoded) throw errorOf(decoded.issues);
+    if ("issues" in decoded) throw errorOf(decoded);
     this.#answer = decoded.response;
     const event: ChatEvent = { type: "chat.end", result: decoded.response };
     this.#items.push(event);
@@ -297,8 +303,8 @@ export class NativeChatStream {
     );
   }
 
-  #malformed(what: string): StreamError {
-    return this.#error(`the stream has ${what}`, "malformed_stream");
+  #malformed(what: string, hint?: string): StreamError {
+    return this.#error(`the stream has ${what}`, "malformed_stream", hint);
   }
 
   #error(

@@ -14,6 +14,7 @@ import {
   splitThinking,
   type ThinkTags,
 } from "./think_splitter.ts";
+import { MOST_PARTS } from "./wire_choice.ts";
 
 /** Several messages of one answer are one text. */
 const BETWEEN = "\n\n";
@@ -65,6 +66,12 @@ export class ChatTranscript {
   /** @param tags of thoughts in messages. */
   constructor(tags: ThinkTags) {
     this.#tags = tags;
+  }
+
+  /** Whether there are more calls or messages than an answer can have. */
+  get isOverfull(): boolean {
+    const { message, reasoning } = this.#texts;
+    return this.#calls.length > MOST_PARTS || message.length + reasoning.length > MOST_PARTS;
   }
 
   /** Takes what is text or a call. */

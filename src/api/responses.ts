@@ -14,7 +14,7 @@ import {
   type Transport,
   type TransportRequest,
 } from "../transport/transport.ts";
-import { textOf } from "./wire_choice.ts";
+import { MOST_PARTS, textOf, TOO_MANY_HINT, TOO_MANY_ITEMS } from "./wire_choice.ts";
 import { itemsOf, type OutputParts, readOutput } from "./responses_output.ts";
 import { decodeStats, decodeUsage, measureStats } from "./usage.ts";
 
@@ -61,6 +61,10 @@ export function decodeResponse(
 ): ResponsesAnswer {
   if (!isRecord(value) || !Array.isArray(value.output)) {
     throw malformedResponse("the answer has no output", value, context);
+  }
+  if (value.output.length > MOST_PARTS) {
+    const state = `the answer has ${TOO_MANY_ITEMS}`;
+    throw malformedResponse(state, undefined, context, undefined, TOO_MANY_HINT);
   }
   const parts = readOutput(value.output);
   if (value.status === "failed") {

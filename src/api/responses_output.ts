@@ -9,7 +9,7 @@ import { jsonText, parseJson } from "../core/json_text.ts";
 import type { ToolCall } from "../core/messages.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { ResponsesOutputItem } from "../core/responses_events.ts";
-import { textOf } from "./wire_choice.ts";
+import { MOST_PARTS, textOf } from "./wire_choice.ts";
 import { splitThinking } from "./think_splitter.ts";
 
 /** What users want to know of an output. */
@@ -110,7 +110,11 @@ interface Slot {
   arguments: string;
   /** What was streamed of them since. */
   pieces: string;
+  /** Arguments that were looked at last, and whether they say anything. */
+  judged: { readonly text: string; readonly isSaid: boolean };
 }
+
+const NOTHING_JUDGED: Slot["judged"] = { text: "", isSaid: false };
 
 /** Puts an output together from events. Text is kept, events are not. */
 export class OutputAssembler {
@@ -120,6 +124,11 @@ export class OutputAssembler {
    * place, and alone.
    */
   readonly #byName = new Map<string, Slot>();
+
+  /** Whether there are more than an answer can have. */
+  get isOverfull(): boolean {
+    return this.#slots.length > MOST_PARTS;
+  }
 
   /** Takes one event. Tells whether something of the answer came with it. */
   feed(event: Readonly<Record<string, unknown>>): boolean {
@@ -195,7 +204,13 @@ export class OutputAssembler {
     let isKnown = true;
     const completed = items.map((item, index) => {
       const slot = this.#find({ output_index: index, item }, item.type);
-      if (!isCall(item)) return slot === undefined ? item : withText(item, slot);
+      // Once is enough: what was streamed of one would be as much again in each of a thousand that name it.
+      if (slot !== undefined && repeated.has(slot)) return item;
+      if (!isCall(item)) {
+        if (slot === undefined) return item;
+        repeated.add(slot);
+        return withText(item, slot);
+      }
       const told = slot === undefined ? item : withHead(item, slot.item);
       // Found by its place alone it is another call where even the name is another.
       if (
@@ -205,7 +220,10 @@ export class OutputAssembler {
         return item;
       }
       repeated.add(slot);
-      return withArguments(told, laterArguments(argumentsSoFar(slot), argumentsOf(item.arguments)));
+      return withArguments(
+        told,
+        laterArguments(slot, argumentsSoFar(slot), argumentsOf(item.arguments)),
+      );
     });
     // One that is not known may be one of those that were streamed, under another id.
     if (!isKnown) return completed;
@@ -222,7 +240,7 @@ export class OutputAssembler {
     if (event.type === "response.output_item.done") {
       slot.isOver = true;
       takeWholeArguments(slot, item.arguments);
-    } else slot.arguments = laterArguments(slot.arguments, argumentsOf(item.arguments));
+    } else slot.arguments = laterArguments(slot, slot.arguments, argumentsOf(item.arguments));
     // A call begins with its item; a message that begins is still empty.
     if (item.type.endsWith("_call")) return true;
     const { text, reasoning } = readItem(item);
@@ -243,6 +261,7 @@ export class OutputAssembler {
         summary: new Map(),
         arguments: "",
         pieces: "",
+        judged: NOTHING_JUDGED,
       };
       this.#slots.push(slot);
       for (const name of placesOf(event, type)) this.#byName.set(name, slot);
@@ -302,12 +321,12 @@ function isOtherCall({ item }: Slot, event: Readonly<Record<string, unknown>>): 
 // --- Arguments --------------------------------------------------------------------------------
 
 /** What is known of a call's arguments: what is streamed comes after what was said before. */
-function argumentsSoFar({ arguments: whole, pieces }: Slot): string {
-  return laterArguments(whole, pieces);
+function argumentsSoFar(slot: Slot): string {
+  return laterArguments(slot, slot.arguments, slot.pieces);
 }
 
 function takeWholeArguments(slot: Slot, value: unknown): void {
-  slot.arguments = laterArguments(argumentsSoFar(slot), argumentsOf(value));
+  slot.arguments = laterArguments(slot, argumentsSoFar(slot), argumentsOf(value));
   slot.pieces = "";
 }
 
@@ -315,10 +334,15 @@ function takeWholeArguments(slot: Slot, value: unknown): void {
  * What was said later, except where that is less than what had come: servers were seen to send `{}` or nothing in
  * the events after the one with the arguments.
  */
-function laterArguments(earlier: string, later: string): string {
+function laterArguments(slot: Slot, earlier: string, later: string): string {
   if (later.trim() === "") return earlier;
-  if (isEmpty(earlier) || parseJson(earlier) === undefined) return later;
-  return isEmpty(later) || parseJson(later) === undefined ? earlier : later;
+  // What is later is read once, as it comes; what is earlier may be long, and asked for again at each event.
+  if (!isEmpty(later) && parseJson(later) !== undefined) return later;
+  if (slot.judged.text !== earlier) {
+    const isSaid = !isEmpty(earlier) && parseJson(earlier) !== undefined;
+    slot.judged = { text: earlier, isSaid };
+  }
+  return slot.judged.isSaid ? earlier : later;
 }
 
 function isEmpty(text: string): boolean {

@@ -16,7 +16,7 @@ import { errorFromWire, readWireError, type WireError } from "../transport/error
 import type { EventReader } from "../transport/event_reader.ts";
 import type { SseEvent } from "../transport/sse.ts";
 import { decodeJson, type Transport, type TransportRequest } from "../transport/transport.ts";
-import { textOf } from "./wire_choice.ts";
+import { MOST_PARTS, textOf, TOO_MANY_HINT, TOO_MANY_ITEMS } from "./wire_choice.ts";
 import {
   decodeResponse,
   decodeResponsesUsage,
@@ -42,8 +42,8 @@ export interface ResponsesStreamRequest {
     model: string,
     arrived: {
       /** Where the server did not stream. */
-      response: ResponsesAnswer | undefined;
-      partial: PartialAnswer | undefined;
+      readonly response: ResponsesAnswer | undefined;
+      readonly partial: PartialAnswer | undefined;
     },
   ) => void | Promise<void>;
 }
@@ -137,10 +137,18 @@ export class ResponsesStream {
 
   /** The first events may repeat the name that was asked, and only the last tell who answered. */
   async #checkModel(): Promise<void> {
+    const putTogether = (): PartialAnswer | undefined => this.partial();
+    // Each event may name another model, and few names are wrong: only for those it is put together.
+    const arrived = {
+      response: this.#whole,
+      get partial() {
+        return putTogether();
+      },
+    };
     try {
       for (const model of this.#models.slice(this.#checkedModels)) {
         this.#checkedModels++;
-        await this.#onModel(model, { response: this.#whole, partial: this.partial() });
+        await this.#onModel(model, arrived);
       }
     } catch (error) {
       // Nothing of another model's answer is given out as this one's.
@@ -188,8 +196,16 @@ export class ResponsesStream {
     }
     this.#isEmpty = false;
     if (isRecord(frame.response)) this.#takeSnapshot(frame.response);
-    if (typeof frame.delta === "string") this.#reader.countText(frame.delta.length);
+    // What comes whole is kept as well: texts under ever new places, items.
+    this.#reader.countText(typeof frame.delta === "string" ? frame.delta.length : data.length);
     if (this.#output.feed(frame) || END_TYPES.has(type)) this.#markFirstToken();
+    if (this.#output.isOverfull || itemCount(this.#snapshot.output) > MOST_PARTS) {
+      throw this.#streamError(
+        `the stream has ${TOO_MANY_ITEMS}`,
+        "malformed_stream",
+        TOO_MANY_HINT,
+      );
+    }
     // As it came: what it holds is the server's to say, and types only describe it.
     this.#items.push(frame as unknown as ResponsesEvent);
     if (isError) throw this.#errorOf(readWireError(frame) ?? wireErrorOf(frame));
@@ -259,10 +275,18 @@ export class ResponsesStream {
   }
 
   /** An error of this stream, with what has arrived. */
-  #streamError(state: string, code: "stream_truncated" | "malformed_stream"): StreamError {
+  #streamError(
+    state: string,
+    code: "stream_truncated" | "malformed_stream",
+    hint?: string,
+  ): StreamError {
     const { context } = this.#reader;
-    return new StreamError(`Cannot ${context.action}: ${state}`, { ...context, code });
+    return new StreamError(`Cannot ${context.action}: ${state}`, { ...context, code, hint });
   }
+}
+
+function itemCount(output: unknown): number {
+  return Array.isArray(output) ? output.length : 0;
 }
 
 /** A stream that is over has no answer in progress, whatever its first events said. */

@@ -8,6 +8,7 @@
 import { jsonText } from "../core/json_text.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { ToolCall, ToolCallDelta } from "../core/messages.ts";
+import { MOST_PARTS } from "./wire_choice.ts";
 
 interface Slot {
   id: string;
@@ -22,6 +23,12 @@ export class ToolCallAssembler {
   /** Numbers of the slots by what the wire calls them: searching would take the square of their number. */
   readonly #lastOfIndex = new Map<unknown, number>();
   readonly #byId = new Map<unknown, Map<string, number>>();
+  #isOverfull = false;
+
+  /** Whether there were more than `MOST_PARTS`, which are not taken. */
+  get isOverfull(): boolean {
+    return this.#isOverfull;
+  }
 
   /** Takes the `tool_calls` of a delta; gives the repaired pieces, none where they say nothing. */
   feed(wireCalls: unknown): ToolCallDelta[] {
@@ -53,7 +60,8 @@ export class ToolCallAssembler {
     if (id === "" && name === "" && text === "") return [];
     const wireIndex = typeof wireCall.index === "number" ? wireCall.index : undefined;
     const index = this.#find(wireIndex, { id, name, text }) ?? this.#add(wireIndex);
-    const slot = this.#slots[index]!;
+    const slot = this.#slots[index];
+    if (slot === undefined) return [];
     const delta: ToolCallDelta = { index };
     if (slot.id === "" && id !== "") {
       slot.id = delta.id = id;
@@ -94,7 +102,12 @@ export class ToolCallAssembler {
     return id === "" || slot.id === "" || name === "" ? last : undefined;
   }
 
+  /** The number of a new call; there is no call under it where it would be one too many. */
   #add(wireIndex: number | undefined): number {
+    if (this.#slots.length >= MOST_PARTS) {
+      this.#isOverfull = true;
+      return MOST_PARTS;
+    }
     const index = this.#slots.push({
       id: "",
       name: "",

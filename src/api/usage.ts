@@ -97,8 +97,9 @@ function decodeTimings(wire: unknown): GenerationStats | undefined {
 /** Statistics of a whole answer by our own clock. @param generationMs of the whole call. */
 export function measureStats(usage: Usage | undefined, generationMs: number): GenerationStats {
   const tokens = usage?.completionTokens ?? 0;
+  const tokensPerSecond = tokens * 1000 / generationMs;
   return {
-    ...(tokens > 0 && generationMs > 0 ? { tokensPerSecond: tokens * 1000 / generationMs } : {}),
+    ...(tokensPerSecond > 0 && tokensPerSecond < Infinity ? { tokensPerSecond } : {}),
     generationMs,
     source: "measured",
   };

@@ -14,6 +14,7 @@ import type {
   FinishReason,
   PartialAnswer,
 } from "./types.ts";
+import { withoutUnseen } from "./plain_text.ts";
 import type { SchemaIssue } from "./schema.ts";
 import {
   defaultHint,
@@ -93,9 +94,10 @@ export abstract class ProviderError extends Error {
     const known = isKnownCode(code)
       ? { ...ERROR_CODES[code], hint: defaultHint(code, options.service) }
       : { retriable: false, hint: "" };
-    const hint = options.hint ?? known.hint;
+    const hint = withoutUnseen(options.hint ?? known.hint);
     super(
-      joinSentences(message, hint),
+      // Whoever prints it must see what is there, whoever wrote that.
+      withoutUnseen(joinSentences(message, hint)),
       options.cause === undefined ? undefined : { cause: options.cause },
     );
     this.code = code;
@@ -190,8 +192,12 @@ export class ModelNotAvailableError extends ProviderError {
     },
   ) {
     super(message, options);
-    setIfKnown(this, "model", options.model);
-    setIfKnown(this, "available", options.available);
+    setIfKnown(
+      this,
+      "model",
+      options.model === undefined ? undefined : withoutUnseen(options.model),
+    );
+    setIfKnown(this, "available", options.available?.map((name) => withoutUnseen(name)));
     hideIfKnown(this, "response", options.response);
   }
 }

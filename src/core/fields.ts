@@ -4,6 +4,8 @@
  * @module
  */
 
+import { cutText, quoteText } from "./plain_text.ts";
+
 const LONGEST_SHOWN = 80;
 /** Comparing takes the product of two lengths, and no field is as long as this. */
 const LONGEST_COMPARED = 100;
@@ -73,7 +75,7 @@ export function describeUnknownField(
 
 /** Text in an error message: of one line, and not longer than one. */
 export function quote(text: string): string {
-  return JSON.stringify(text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text);
+  return quoteText(cutText(text, LONGEST_SHOWN + 1));
 }
 
 /** The likeliest of `known` for a name that is not among them. */

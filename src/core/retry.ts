@@ -34,6 +34,7 @@ const STALE_CONNECTION_MS = 1000;
 const BASE_DELAY_MS = 250;
 const MAX_DELAY_MS = 8000;
 const MAX_RETRY_AFTER_MS = 60_000;
+const LONGEST_RETRY_AFTER = 100;
 const FIRST_LOADING_DELAY_MS = 1000;
 const MAX_LOADING_DELAY_MS = 10_000;
 /** How long a server that loads its model is asked again where the call has no limit. */
@@ -98,11 +99,18 @@ export function loadingDelayMs(
 
 /** A `Retry-After` header in milliseconds from now: seconds or an HTTP date; `undefined` when unreadable. */
 export function parseRetryAfter(value: string | null, nowMs: number): number | undefined {
-  const text = value?.trim() ?? "";
-  if (/^\d+(\.\d+)?$/.test(text)) return Math.ceil(Number(text) * 1000);
+  // No date is longer, and looking for one in a long text takes the square of its length.
+  if (value === null || value.length > LONGEST_RETRY_AFTER) return undefined;
+  const text = value.trim();
+  if (/^\d+(\.\d+)?$/.test(text)) return safeMs(Math.ceil(Number(text) * 1000));
   // `Date.parse` reads "-5", "2" and "maybe 5" as dates: an HTTP date has a month and a time in it.
   if (!/[a-z]{3}.*\d\d:\d\d:\d\d/i.test(text)) return undefined;
   // The oldest of its forms ends with the year and has no zone, which `Date.parse` takes for the local one.
   const date = Date.parse(/ \d{4}$/.test(text) ? `${text} GMT` : text);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - nowMs);
+  return safeMs(Math.max(0, date - nowMs));
+}
+
+/** Longer than a number can tell, or no number at all: nothing that could be waited for. */
+function safeMs(ms: number): number | undefined {
+  return Number.isSafeInteger(ms) ? ms : undefined;
 }

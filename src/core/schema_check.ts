@@ -5,6 +5,7 @@
  */
 
 import { quote } from "./fields.ts";
+import { cutText, withoutUnseen } from "./plain_text.ts";
 import type { SchemaIssue, StandardSchema } from "./schema.ts";
 
 /** What a schema says of a value. */
@@ -47,7 +48,7 @@ export function describeIssue({ message, path = [] }: SchemaIssue): string {
 /** Libraries' own issues have much more on them, input values included. */
 function toPlainIssue({ message, path }: SchemaIssue): SchemaIssue {
   return {
-    message: String(message).slice(0, LONGEST_MESSAGE),
+    message: cutText(withoutUnseen(String(message)), LONGEST_MESSAGE),
     ...(path === undefined ? {} : { path: Array.from(path, keyOf) }),
   };
 }

@@ -36,6 +36,9 @@ export interface ProbeSettings {
   readonly fetch?: typeof globalThis.fetch | undefined;
 }
 
+/** Many times the longest listing of a server; a stranger at the port may send without end. */
+const MAX_BODY_BYTES = 4 * 1024 * 1024;
+
 /** A server that is what it should be. */
 export interface ProbeAnswer {
   /** Ids. */
@@ -102,7 +105,7 @@ class Probe {
       onErrorBody: (status, text) => {
         if (status === 401 && isLMStudioRefusal(text)) this.#isSecured = true;
       },
-    });
+    }, MAX_BODY_BYTES);
     this.#options = { signal };
   }
 

@@ -50,17 +50,19 @@ export async function embed(
   const refuse = server.refuse("embed");
   const checked = checkCallOptions(options, refuse);
   const request = checkEmbeddingRequest(input, refuse);
-  const model = request.model ?? await server.embeddingModel("embed", checked);
-  const action = `embed with model ${quote(model)}`;
+  const fields = { input: request.input };
+  const addressed = await server.withEmbeddingModel("embed", request.model, fields, checked);
+  const { model, action, body } = addressed;
   const known = new Set<string>();
   const onBatch = async (response: EmbeddingResponse, signal: AbortSignal): Promise<void> => {
     // Every batch may be answered by another model; each is told once.
     if (known.has(response.model)) return;
     known.add(response.model);
     const rest = { ...server.rest(checked, startedAt), signal };
-    await server.checkAnswer(action, model, response.model, rest, { response });
+    await server.checkAnswer(addressed, response.model, rest, { response });
   };
-  const batch = { transport: server.transport, model, action, options: checked, startedAt };
+  const show = server.words(checked, body);
+  const batch = { transport: server.transport, model, action, options: checked, startedAt, show };
   try {
     return await embedInBatches(request, batch, onBatch);
   } catch (error) {
@@ -106,6 +108,8 @@ export interface BatchCall {
   readonly options: CallOptions;
   /** When the call began, by `performance.now()`. */
   readonly startedAt: number;
+  /** Shows what the server wrote. */
+  readonly show: (text: string) => string;
 }
 
 /**
@@ -115,7 +119,7 @@ export interface BatchCall {
  */
 export async function embedInBatches(
   request: EmbeddingRequest,
-  { transport, model, action, options, startedAt }: BatchCall,
+  { transport, model, action, options, startedAt, show }: BatchCall,
   onBatch: (response: EmbeddingResponse, signal: AbortSignal) => Promise<void>,
 ): Promise<EmbeddingResponse> {
   const texts = typeof request.input === "string" ? [request.input] : request.input;
@@ -160,7 +164,7 @@ export async function embedInBatches(
     // Nothing goes on behind the caller's back.
     await Promise.allSettled(workers);
   }
-  return join(responses, action, transport);
+  return join(responses, action, transport, show);
 }
 
 /** The texts in their order: so many to a batch, unless they are long. A longer one than that is one by itself. */
@@ -184,6 +188,7 @@ function join(
   responses: readonly EmbeddingResponse[],
   action: string,
   transport: Transport,
+  show: BatchCall["show"],
 ): EmbeddingResponse {
   const [first] = responses;
   if (first === undefined || responses.length === 1) return first ?? { model: "", embeddings: [] };
@@ -199,7 +204,8 @@ function join(
   // Where a substitution is accepted, it may begin half-way.
   const stranger = responses.find(({ model }) => !isSameModel(model, first.model));
   if (stranger !== undefined) {
-    throw mixed(`${quote(first.model)} answered, then ${quote(stranger.model)}`);
+    const [one, other] = [first, stranger].map(({ model }) => quote(show(model)));
+    throw mixed(`${one} answered, then ${other}`);
   }
   const width = first.embeddings[0]?.length;
   const other = responses.find(({ embeddings }) => embeddings[0]?.length !== width);

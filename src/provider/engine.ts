@@ -101,7 +101,7 @@ export class Engine {
     const { transport } = server;
     const response = await requestCompletion(transport, body, action, options, startedAt, tags);
     const rest = server.rest(options, startedAt);
-    await server.checkAnswer(action, model, response.model, rest, { response });
+    await server.checkAnswer({ action, model, body }, response.model, rest, { response });
     return response;
   }
 
@@ -113,7 +113,8 @@ export class Engine {
       action,
       options,
       tags,
-      onModel: (answered, arrived) => server.checkAnswer(action, model, answered, options, arrived),
+      onModel: (answered, arrived) =>
+        server.checkAnswer({ action, model, body }, answered, options, arrived),
     });
   }
 

@@ -26,6 +26,7 @@ import type {
 import { readPreference, sortByPreference } from "../discovery/candidates.ts";
 import { resolveWithSources } from "../platform/resolve_config.ts";
 import { readVariables } from "../platform/variables.ts";
+import { wordsOf } from "../transport/redact.ts";
 import { LazyCompletionStream } from "./completion_stream.ts";
 import { DIALECTS } from "./dialects.ts";
 import { Engine } from "./engine.ts";
@@ -53,6 +54,8 @@ interface Errand {
   readonly action: string;
   readonly model: string | undefined;
   readonly signal: AbortSignal | undefined;
+  /** Shows what a server wrote. */
+  readonly show: (text: string) => string;
 }
 
 /** A server that has a model. */
@@ -200,12 +203,13 @@ export class LocalProvider implements ModelProvider {
    */
   async embed(request: EmbeddingRequest, options?: CallOptions): Promise<EmbeddingResponse> {
     const refuse = this.#refuse("embed");
-    const { signal } = checkCallOptions(options, refuse);
+    const checked = checkCallOptions(options, refuse);
+    const { signal } = checked;
     const given = snapshot(request);
     const { checkEmbeddingRequest } = await importOnUse(() => import("./embedding.ts"), "embed");
-    const { model = this.#config.embeddingModel } = checkEmbeddingRequest(given, refuse);
+    const { model = this.#config.embeddingModel, input } = checkEmbeddingRequest(given, refuse);
     return await this.#run(
-      { action: "embed", model, signal },
+      { action: "embed", model, signal, show: wordsOf(this.#config, checked, { input }) },
       (engine) => engine.embed(given, options),
     );
   }
@@ -255,9 +259,10 @@ export class LocalProvider implements ModelProvider {
 
   #completionErrand(action: string, request: unknown, options: unknown): Errand {
     const refuse = this.#refuse(action);
-    const { signal } = checkCallOptions(options, refuse);
-    const { model = this.#config.model } = checkCompletionRequest(request, refuse);
-    return { action, model, signal };
+    const checked = checkCallOptions(options, refuse);
+    const { model = this.#config.model, messages } = checkCompletionRequest(request, refuse);
+    const show = wordsOf(this.#config, checked, { messages });
+    return { action, model, signal: checked.signal, show };
   }
 
   async #lookUp(
@@ -269,7 +274,7 @@ export class LocalProvider implements ModelProvider {
     const { signal } = checkCallOptions(options, refuse);
     checkName("model", model ?? null, refuse);
     try {
-      return await this.#placeOf({ action, model, signal }, model);
+      return await this.#placeOf({ signal }, model);
     } catch (error) {
       signal?.throwIfAborted();
       // "Cannot say" is an answer here, unlike everywhere else.
@@ -295,7 +300,8 @@ export class LocalProvider implements ModelProvider {
     const silent: Silence[] = [];
     const place = await this.#placeOf(errand, model, silent);
     if (place !== undefined) return place.service;
-    throw modelNotFound(errand.action, model, await this.#services(signal), silent);
+    const { action, show } = errand;
+    throw modelNotFound(action, model, await this.#services(signal), silent, show);
   }
 
   /** Another server that can do the same, after this one failed; rethrows the failure where there is none. */
@@ -323,7 +329,7 @@ export class LocalProvider implements ModelProvider {
 
   /** Where a model is: as discovery knows, then as the servers themselves say, then on servers that are new. */
   async #placeOf(
-    { signal }: Errand,
+    { signal }: Pick<Errand, "signal">,
     model: string,
     silent: Silence[] = [],
   ): Promise<Place | undefined> {

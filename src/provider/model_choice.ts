@@ -7,6 +7,7 @@
 
 import { ModelNotAvailableError } from "../core/errors.ts";
 import { answeringCopy, withoutCopies } from "../core/model_names.ts";
+import { cutText } from "../core/plain_text.ts";
 import type { ModelInfo } from "../core/types.ts";
 
 /** Of `available` in an error: more than anybody reads. */
@@ -21,6 +22,8 @@ export interface ChoiceContext {
   readonly action: string;
   readonly service: string;
   readonly endpoint: string;
+  /** Shows what the server wrote. */
+  readonly show: (text: string) => string;
 }
 
 /**
@@ -38,10 +41,10 @@ export function chooseChatModel(models: readonly ModelInfo[], context: ChoiceCon
   if (only !== undefined && eligible.length === 1) return nameToAsk(only);
   const state = eligible.length > 1
     ? isStateKnown
-      ? `no model was named and several are loaded (${names(eligible)})`
-      : `no model was named and the server has several (${names(eligible)})`
+      ? `no model was named and several are loaded (${names(eligible, context)})`
+      : `no model was named and the server has several (${names(eligible, context)})`
     : candidates.length > 0
-    ? `no model was named and none is loaded (downloaded: ${names(candidates)})`
+    ? `no model was named and none is loaded (downloaded: ${names(candidates, context)})`
     : "no model was named and the server lists no language model";
   const hint = eligible.length > 1
     ? "Name one of them as `model`, in the request or in the provider's options."
@@ -65,7 +68,7 @@ export function chooseEmbeddingModel(
   if (only !== undefined && eligible.length === 1) return nameToAsk(only);
   const state = candidates.length === 0
     ? "no model was named and the server lists no embedding model"
-    : `no model was named and the server has several for embeddings (${names(eligible)})`;
+    : `no model was named and the server has several for embeddings (${names(eligible, context)})`;
   const hint = candidates.length === 0
     ? context.service === "LM Studio"
       ? "Download one, such as `lms get nomic-embed-text-v1.5`."
@@ -83,31 +86,41 @@ function noModel(
   state: string,
   available: readonly ModelInfo[],
   hint: string | undefined,
-  { action, service, endpoint }: ChoiceContext,
+  { action, service, endpoint, show }: ChoiceContext,
 ): ModelNotAvailableError {
   return new ModelNotAvailableError(`Cannot ${action}: ${state}`, {
     code: "no_model_loaded",
     service,
     endpoint,
     hint,
-    available: available.slice(0, MAX_AVAILABLE).map((model) => model.id),
+    available: shownIds(available, show),
   });
 }
 
-function names(models: readonly ModelInfo[]): string {
-  return shownNames(models.map(({ id }) => id));
+function names(models: readonly ModelInfo[], { show }: ChoiceContext): string {
+  return shownNames(models.map(({ id }) => id), show);
 }
 
 /** The first of some names that are near one which is not there, as the end of a sentence. */
-export function shownNearest(near: readonly string[]): string {
+export function shownNearest(near: readonly string[], show: (text: string) => string): string {
   const verb = near.length === 1 ? "is" : "are";
-  return `the nearest ${verb} ${shownNames(near.slice(0, SHOWN_NEAREST))}`;
+  return `the nearest ${verb} ${shownNames(near.slice(0, SHOWN_NEAREST), show)}`;
 }
 
-/** Ids of models in an error message, not more than anybody reads. */
-export function shownNames(ids: readonly string[], most = 10): string {
-  // The server's words: of any length, with any characters.
-  const shown = ids.slice(0, most)
-    .map((id) => id.replace(/\p{C}/gu, "").slice(0, LONGEST_NAME)).join(", ");
+/** Ids of models in an error message, not more than anybody reads. @param show shows what the server wrote. */
+export function shownNames(
+  ids: readonly string[],
+  show: (text: string) => string,
+  most = 10,
+): string {
+  const shown = ids.slice(0, most).map((id) => cutText(show(id), LONGEST_NAME)).join(", ");
   return ids.length > most ? `${shown} and ${ids.length - most} more` : shown;
+}
+
+/** Ids of models that could be asked instead. @param show shows what the server wrote. */
+export function shownIds(
+  models: readonly Pick<ModelInfo, "id">[],
+  show: (text: string) => string,
+): string[] {
+  return models.slice(0, MAX_AVAILABLE).map(({ id }) => show(id));
 }

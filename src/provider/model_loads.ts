@@ -313,7 +313,8 @@ export class ModelLoads {
     const { instanceId } = held;
     // Unloaded by somebody in the meantime: a copy of this name is another one.
     if (this.#held.get(instanceId) !== held) return;
-    await this.unload(instanceId, `unload model ${quote(instanceId)}`, options);
+    const shown = this.#server.words(options)(instanceId);
+    await this.unload(instanceId, `unload model ${quote(shown)}`, options);
   }
 }
 

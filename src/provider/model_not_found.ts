@@ -5,6 +5,7 @@
  */
 
 import { isProviderError, ModelNotAvailableError } from "../core/errors.ts";
+import { quote } from "../core/fields.ts";
 import { nearestNames } from "../core/model_names.ts";
 import type { ServiceInfo } from "../core/services.ts";
 import { DIALECTS } from "./dialects.ts";
@@ -20,12 +21,14 @@ export interface Silence {
  * None of the servers has this model.
  *
  * @param silent those that may have it all the same, but do not tell.
+ * @param show shows what a server wrote.
  */
 export function modelNotFound(
   action: string,
   model: string,
   services: readonly ServiceInfo[],
   silent: readonly Silence[],
+  show: (text: string) => string,
 ): ModelNotAvailableError {
   const speaking = services.filter(({ endpoint }) =>
     silent.every(({ service }) => service.endpoint !== endpoint)
@@ -36,18 +39,19 @@ export function modelNotFound(
   );
   const available = [...new Set(services.flatMap(({ models }) => models))];
   const near = nearestNames(available, model, MAX_AVAILABLE);
-  const nearest = near.length === 0 ? "" : `; ${shownNearest(near)}`;
+  const nearest = near.length === 0 ? "" : `; ${shownNearest(near, show)}`;
   const first = silent.map(({ error }) => error).find((error) => isProviderError(error));
   const hint =
     "Use an id that `listModels()` gives, or download the model with `lms get <model>` or " +
     "`ollama pull <model>`.";
   return new ModelNotAvailableError(
-    `Cannot ${action}: none of the servers${tell} (${names(speaking)}) has the model "${model}"` +
-      nearest + rest.join(""),
+    `Cannot ${action}: none of the servers${tell} (${names(speaking)}) has the model ${
+      quote(model)
+    }` + nearest + rest.join(""),
     {
       code: "model_not_found",
       model,
-      available: available.slice(0, MAX_AVAILABLE),
+      available: available.slice(0, MAX_AVAILABLE).map(show),
       hint: first === undefined ? hint : `${first.hint} ${hint}`,
       cause: first,
     },

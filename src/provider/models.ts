@@ -55,7 +55,7 @@ export class ModelManager {
     const checked = checkCallOptions(options, refuse);
     checkName("name", name ?? null, refuse);
     const models = await this.#server.list(checked);
-    return asAsked(this.#pick(models, name, `find model ${quote(name)}`), name);
+    return asAsked(this.#pick(models, name, `find model ${quote(name)}`, checked), name);
   }
 
   async load(name: string, load?: LoadOptions, options?: CallOptions): Promise<LoadedModel> {
@@ -83,7 +83,7 @@ export class ModelManager {
     checkManagement(this.#server, action);
     const models = await this.#listIfAny(checked);
     checkManagement(this.#server, action);
-    const listed = models && this.#copiesToUnload(models, nameOrInstance, action);
+    const listed = models && this.#copiesToUnload(models, nameOrInstance, action, checked);
     const unloaded: string[] = [];
     // What is not listed may be in memory all the same: the server knows.
     for (const id of listed ?? [nameOrInstance]) {
@@ -91,7 +91,7 @@ export class ModelManager {
       const wasThere = await this.#loads.unload(id, action, rest);
       // One that was listed has gone in between.
       if (!wasThere && listed === undefined) {
-        throw this.#notFound(models, nameOrInstance, action, NOT_IN_MEMORY);
+        throw this.#notFound(models, nameOrInstance, action, checked, NOT_IN_MEMORY);
       }
       unloaded.push(id);
     }
@@ -113,25 +113,31 @@ export class ModelManager {
         const models = await this.#server.listTogether(wait.options);
         // An older server may list only what is loaded: that it is too old says more than that it has none.
         if (fittingModels(models, name).length === 0) checkManagement(this.#server, action);
-        return this.#pick(models, name, action);
+        return this.#pick(models, name, action, wait.options);
       };
       return this.#loads.ensure({ name, load: asked, action, find }, wait);
     });
   }
 
   /** The model that is meant. */
-  #pick(models: readonly ModelInfo[], name: string, action: string): ModelInfo {
+  #pick(
+    models: readonly ModelInfo[],
+    name: string,
+    action: string,
+    options: CallOptions,
+  ): ModelInfo {
     const found = withoutCopies(fittingModels(models, name));
     const loaded = found.filter((model) => model.loaded === true);
     const [only] = found.length === 1 ? found : loaded;
     if (only !== undefined && (found.length === 1 || loaded.length === 1)) return only;
-    if (found.length === 0) throw this.#notFound(models, name, action);
+    if (found.length === 0) throw this.#notFound(models, name, action, options);
     const ids = found.map(({ id }) => id);
+    const show = this.#server.words(options);
     throw this.#unavailable(
       name,
-      `Cannot ${action}: it may be any of ${shownNames(ids, SHOWN_FITTING)}`,
+      `Cannot ${action}: it may be any of ${shownNames(ids, show, SHOWN_FITTING)}`,
       {
-        available: ids.slice(0, MAX_AVAILABLE),
+        available: ids.slice(0, MAX_AVAILABLE).map(show),
         hint: whatTellsApart(found),
       },
     );
@@ -142,15 +148,20 @@ export class ModelManager {
     models: readonly ModelInfo[] | undefined,
     name: string,
     action: string,
+    options: CallOptions,
     hint?: string,
   ): ModelNotAvailableError {
+    const show = this.#server.words(options);
     const near = nearestNames(namesIn(models ?? []), name, MAX_AVAILABLE);
     const state = near.length > 0
-      ? `the server does not have it; ${shownNearest(near)}`
+      ? `the server does not have it; ${shownNearest(near, show)}`
       : models === undefined
       ? "the server does not have it"
       : "the server has no models";
-    return this.#unavailable(name, `Cannot ${action}: ${state}`, { available: near, hint });
+    return this.#unavailable(name, `Cannot ${action}: ${state}`, {
+      available: near.map(show),
+      hint,
+    });
   }
 
   #unavailable(
@@ -174,7 +185,7 @@ export class ModelManager {
     // Before the name is looked at: an older server may not list what it has.
     checkManagement(this.#server, action);
     if (models === undefined) return { id: name, type: "llm" };
-    return targetOf(this.#pick(models, name, action), name);
+    return targetOf(this.#pick(models, name, action, options), name);
   }
 
   /** `undefined` where the server gives no list at all: then it decides what a name means. */
@@ -192,6 +203,7 @@ export class ModelManager {
     models: readonly ModelInfo[],
     name: string,
     action: string,
+    options: CallOptions,
   ): string[] | undefined {
     if (fittingModels(models, name).length === 0) return undefined;
     const all = models.flatMap((model) => loadedCopies(model, model.id).map(({ id }) => id));
@@ -200,12 +212,12 @@ export class ModelManager {
       const copy = all.find((id) => id === name) ?? all.find((id) => id.toLowerCase() === folded);
       const isKey = models.some(({ id }) => id.toLowerCase() === folded);
       if (copy !== undefined && !isKey) return [copy];
-      const model = this.#pick(models, name, action);
+      const model = this.#pick(models, name, action, options);
       // `x:2` is one copy of `x`, and gone: the others are not meant.
       if (withoutCopyNumber(name.trim()) !== name.trim() && !isKey) return [];
       return loadedCopies(model, name).map(({ id }) => id);
     }
-    return loadedCopies(this.#pick(models, name, action), name).map(({ id }) => id);
+    return loadedCopies(this.#pick(models, name, action, options), name).map(({ id }) => id);
   }
 
   #limit(action: string, options: CallOptions): WaitLimit {

@@ -24,7 +24,7 @@ export async function createResponse(
   const { model, body, action } = await server.withModel(verb, named, fields, checked);
   const response = await requestResponse(server.transport, body, action, checked, startedAt);
   const rest = server.rest(checked, startedAt);
-  await server.checkAnswer(action, model, response.model, rest, { response });
+  await server.checkAnswer({ action, model, body }, response.model, rest, { response });
   return response;
 }
 
@@ -43,7 +43,8 @@ export async function openResponseStream(
     body,
     action,
     options: own,
-    onModel: (answered, arrived) => server.checkAnswer(action, model, answered, own, arrived),
+    onModel: (answered, arrived) =>
+      server.checkAnswer({ action, model, body }, answered, own, arrived),
   });
 }
 

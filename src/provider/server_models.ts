@@ -28,13 +28,17 @@ import {
 } from "../core/model_names.ts";
 import { refusal, type Refuse } from "../core/request_checks.ts";
 import type { CallOptions, ModelInfo, PartialAnswer, ReasoningTags } from "../core/types.ts";
+import { shownModel } from "../transport/error_mapping.ts";
+import { wordsOf } from "../transport/redact.ts";
 import { untilAborted } from "../transport/timers.ts";
 import { Transport } from "../transport/transport.ts";
 import { ModelCache } from "./model_cache.ts";
 import {
+  type ChoiceContext,
   chooseChatModel,
   chooseEmbeddingModel,
   MAX_AVAILABLE,
+  shownIds,
   shownNearest,
 } from "./model_choice.ts";
 
@@ -187,15 +191,31 @@ export class ServerModels {
     fields: Readonly<Record<string, unknown>>,
     options: CallOptions,
   ): Promise<AddressedRequest> {
-    const model = named ?? await this.#chatModel(action, options, fields);
-    return { model, body: { model, ...fields }, action: `${action} with model ${quote(model)}` };
+    const own = named ?? this.config.model;
+    const model = own ?? await this.#chatModel(action, options, fields);
+    const shown = own ?? this.words(options, fields)(model);
+    return { model, body: { model, ...fields }, action: `${action} with model ${quote(shown)}` };
   }
 
-  /** The model for embeddings that name none. */
-  async embeddingModel(action: string, options: CallOptions): Promise<string> {
-    if (this.config.embeddingModel !== undefined) return this.config.embeddingModel;
-    const models = await this.#cache.get(CHOICE_MAX_AGE_MS, options);
-    return chooseEmbeddingModel(models, this.#choiceContext(action));
+  /** The same for texts to embed: else the loaded embedding model. */
+  async withEmbeddingModel(
+    action: string,
+    named: string | undefined,
+    fields: Readonly<Record<string, unknown>>,
+    options: CallOptions,
+  ): Promise<AddressedRequest> {
+    const own = named ?? this.config.embeddingModel;
+    const model = own ?? chooseEmbeddingModel(
+      await this.#cache.get(CHOICE_MAX_AGE_MS, options),
+      this.#choiceContext(action, options, fields),
+    );
+    const shown = own ?? this.words(options, fields)(model);
+    return { model, body: { model, ...fields }, action: `${action} with model ${quote(shown)}` };
+  }
+
+  /** Shows what this server says in the errors of a call. @param body an echo of its prompts is masked. */
+  words(options: CallOptions, body?: Readonly<Record<string, unknown>>): (text: string) => string {
+    return wordsOf(this.config, options, body);
   }
 
   /** Options for what is still to be done in a call: `timeoutMs` is for all of it. */
@@ -211,8 +231,7 @@ export class ServerModels {
    * @throws {ModelNotAvailableError} code `model_substituted`, unless the configuration says otherwise.
    */
   async checkAnswer(
-    action: string,
-    requested: string,
+    { model: requested, action, body }: AddressedRequest,
     answered: string,
     options: CallOptions,
     arrived: Arrived,
@@ -238,25 +257,24 @@ export class ServerModels {
     }
     const isEmbedding = arrived.response !== undefined && "embeddings" in arrived.response;
     const candidates = models.filter(({ type }) => (type === "embedding") === isEmbedding);
+    const show = this.words(options, body);
     const listed = findModel(models, requested);
     const isMistaken = isEmbedding && listed !== undefined && isTakenForLLM(listed);
     const near = nearestNames(namesIn(candidates), requested, MAX_AVAILABLE);
     const reason = isMistaken
       ? `; ${TAKEN_FOR_LLM}`
       : listed === undefined && near.length > 0
-      ? `; the server does not have ${quote(requested)}, ${shownNearest(near)}`
+      ? `; the server does not have ${quote(requested)}, ${shownNearest(near, show)}`
       : "";
     throw new ModelNotAvailableError(
-      `Cannot ${action}: the model ${quote(answered)} answered instead${reason}`,
+      `Cannot ${action}: the model ${quote(show(answered))} answered instead${reason}`,
       {
         code: "model_substituted",
         service: this.service,
         endpoint: this.config.baseUrl,
         hint: isMistaken ? OVERRIDE_TYPE : undefined,
-        model: requested,
-        available: candidates.length === 0
-          ? undefined
-          : candidates.slice(0, MAX_AVAILABLE).map(({ id }) => id),
+        model: shownModel(requested, action, show),
+        available: candidates.length === 0 ? undefined : shownIds(candidates, show),
         response: arrived.response,
         partial: arrived.partial ?? partialOf(arrived.response),
       },
@@ -316,7 +334,7 @@ export class ServerModels {
   }
 
   /**
-   * The model for a call that names none: the configured one, else the one that is loaded.
+   * The model for a call where none is named: the one that is loaded.
    *
    * @param fields what is to be sent: what cannot be written is refused before the server is asked what is loaded.
    */
@@ -325,14 +343,18 @@ export class ServerModels {
     options: CallOptions,
     fields: Readonly<Record<string, unknown>>,
   ): Promise<string> {
-    if (this.config.model !== undefined) return this.config.model;
     this.#checkWritable(action, fields);
     const models = await this.#cache.get(CHOICE_MAX_AGE_MS, options);
-    return chooseChatModel(models, this.#choiceContext(action));
+    return chooseChatModel(models, this.#choiceContext(action, options, fields));
   }
 
-  #choiceContext(action: string): { action: string; service: string; endpoint: string } {
-    return { action, service: this.service, endpoint: this.config.baseUrl };
+  #choiceContext(
+    action: string,
+    options: CallOptions,
+    fields: Readonly<Record<string, unknown>>,
+  ): ChoiceContext {
+    const { service, config } = this;
+    return { action, service, endpoint: config.baseUrl, show: this.words(options, fields) };
   }
 }
 

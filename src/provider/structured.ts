@@ -13,8 +13,12 @@ import { quote } from "../core/fields.ts";
 import { checkCallOptions, checkNumber, isRecord, type Refuse } from "../core/request_checks.ts";
 import type { JsonSchema, SchemaIssue, SchemaOutput, StandardSchema } from "../core/schema.ts";
 import { checkBySchema, describeIssue } from "../core/schema_check.ts";
-import type { CallOptions, CompletionRequest, CompletionResponse } from "../core/types.ts";
-import { createRedactor } from "../transport/redact.ts";
+import type {
+  CallOptions,
+  CompletionRequest,
+  CompletionResponse,
+  FinishReason,
+} from "../core/types.ts";
 import { untilAborted } from "../transport/timers.ts";
 import { partialOf, type ServerModels } from "./server_models.ts";
 
@@ -46,7 +50,6 @@ const ACTION = "complete an object";
 const MAX_REPAIRS = 10;
 /** What of the issues goes into a message. */
 const SHOWN_ISSUES = 3;
-const SHOWN_LENGTH = 200;
 /** What of the issues the model is told: more would only fill its context. */
 const TOLD_ISSUES = 20;
 
@@ -74,8 +77,9 @@ export async function completeObject<Schema extends StandardSchema | JsonSchema>
     const { transport } = server;
     const response = await requestCompletion(transport, body, action, checked, startedAt, tags);
     const rest = server.rest(checked, startedAt);
-    await server.checkAnswer(action, model, response.model, rest, { response });
-    const verdict = await untilAborted(judge(response, schema, request), checked.signal);
+    await server.checkAnswer({ action, model, body }, response.model, rest, { response });
+    const show = server.words(checked, first);
+    const verdict = await untilAborted(judge(response, schema, request, show), checked.signal);
     if (verdict.isObject) {
       // The schema's own validation made it; plain JSON Schema promises nothing but `unknown`.
       return { object: verdict.value as SchemaOutput<Schema>, response };
@@ -84,13 +88,9 @@ export async function completeObject<Schema extends StandardSchema | JsonSchema>
       body = repairBody(first, response, verdict.issues);
       continue;
     }
-    const { apiToken, headers } = server.config;
-    const secrets = [apiToken, ...Object.values({ ...headers, ...checked.headers })];
-    const known = secrets.filter((secret) => secret !== undefined);
-    const redact = createRedactor(known, first);
     throw toError(`Cannot ${action}: `, verdict, response, repairs, {
-      redact,
-      redactIssues: createRedactor(known, { ...first, prompt: quotedTexts(response) }),
+      show,
+      showIssues: server.words(checked, { ...first, prompt: quotedTexts(response) }),
       service: server.service,
       endpoint: server.config.baseUrl + CHAT_PATH,
     });
@@ -152,8 +152,9 @@ async function judge(
   response: CompletionResponse,
   schema: StandardSchema | JsonSchema,
   request: CompletionRequest,
+  show: (text: string) => string,
 ): Promise<Verdict> {
-  if (response.toolCalls.length > 0) return toolsCalled(response);
+  if (response.toolCalls.length > 0) return toolsCalled(response, show);
   const parsed = parseAnswer(response);
   if (parsed === undefined) return noJson(response, request);
   // A number may have been cut; whatever else has its end is whole.
@@ -180,9 +181,10 @@ async function judge(
   };
 }
 
-function toolsCalled({ toolCalls }: CompletionResponse): Failure {
-  const names = [...new Set(toolCalls.map(({ name }) => quote(name)))].slice(0, SHOWN_ISSUES);
-  const state = `the model called ${names.join(", ")} instead of answering`;
+function toolsCalled({ toolCalls }: CompletionResponse, show: (text: string) => string): Failure {
+  const names = [...new Set(toolCalls.map(({ name }) => name))].slice(0, SHOWN_ISSUES);
+  const shown = names.map((name) => quote(show(name))).join(", ");
+  const state = `the model called ${shown} instead of answering`;
   return {
     isObject: false,
     state,
@@ -292,7 +294,10 @@ function quotedTexts(response: CompletionResponse): string[] {
     if (typeof value === "string") texts.push(value);
     // As a year is no secret, and a phone number is one.
     if (typeof value === "number" && Math.abs(value) > 99_999) texts.push(String(value));
-    if (typeof value === "object" && value !== null) waiting.push(...Object.values(value));
+    // One by one: a list of hundreds of thousands is more than a call takes arguments.
+    if (typeof value === "object" && value !== null) {
+      for (const part of Object.values(value)) waiting.push(part);
+    }
   }
   return texts.filter((text) => !SCHEMA_WORDS.test(text));
 }
@@ -306,16 +311,18 @@ function toError(
   { state, hint, issues, showIssues, cause }: Failure,
   response: CompletionResponse,
   repairs: number,
-  { redact, redactIssues, ...context }: {
-    redact: (text: string) => string;
-    redactIssues: (text: string) => string;
+  { show, showIssues: showQuoting, ...context }: {
+    /** Shows what the server wrote. */
+    show: (text: string) => string;
+    /** The same where it may quote the answer. */
+    showIssues: (text: string) => string;
     service: string;
     endpoint: string;
   },
 ): ParseError {
   const shown = issues.slice(0, SHOWN_ISSUES).map(describeIssue).join("; ");
   const more = issues.length > SHOWN_ISSUES ? `; and ${issues.length - SHOWN_ISSUES} more` : "";
-  const details = showIssues ? `: ${redactIssues(shown).slice(0, SHOWN_LENGTH)}${more}` : "";
+  const details = showIssues ? `: ${showQuoting(shown)}${more}` : "";
   const after = repairs === 0 ? "" : `, after ${repairs} repair${repairs === 1 ? "" : "s"}`;
   return new ParseError(`${start}${state}${after}${details}`, {
     ...context,
@@ -323,10 +330,23 @@ function toError(
     attempts: repairs + 1,
     hint: repairs > 0 && hint === TRY_REPAIRS ? REPAIRED_IN_VAIN : hint,
     issues,
-    finishReason: response.finishReason,
+    finishReason: shownReason(response.finishReason, show),
     response,
     partial: partialOf(response),
-    bodySnippet: redact(response.content).slice(0, SHOWN_LENGTH),
+    bodySnippet: show(response.content),
     cause,
   });
+}
+
+/** Programs tell answers by them, so none is masked where a prompt has the same word in it. */
+const REASONS: ReadonlySet<string> = new Set([
+  "stop",
+  "length",
+  "tool_calls",
+  "content_filter",
+  "function_call",
+]);
+
+function shownReason(reason: FinishReason, show: (text: string) => string): FinishReason {
+  return REASONS.has(reason) ? reason : show(reason);
 }

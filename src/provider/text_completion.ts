@@ -27,7 +27,7 @@ export async function completeText(
   const { model, body, action } = await server.withModel(verb, request.model, fields, checked);
   const response = await requestText(server.transport, body, action, checked, startedAt);
   const rest = server.rest(checked, startedAt);
-  await server.checkAnswer(action, model, response.model, rest, { response });
+  await server.checkAnswer({ action, model, body }, response.model, rest, { response });
   return response;
 }
 
@@ -46,7 +46,8 @@ export async function openTextStream(
     body,
     action,
     options: own,
-    onModel: (answered, arrived) => server.checkAnswer(action, model, answered, own, arrived),
+    onModel: (answered, arrived) =>
+      server.checkAnswer({ action, model, body }, answered, own, arrived),
   });
 }
 

@@ -228,7 +228,9 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
       if (chunk !== undefined) yield { type: "chunk", round, chunk };
       if (this.isFinal()) return;
       if (round === maxRounds) throw this.#limitError(prepared.action, maxRounds);
-      messages.push(...yield* this.#runCalls(calls, messages, round, setup));
+      for (const message of yield* this.#runCalls(calls, messages, round, setup)) {
+        messages.push(message);
+      }
       completion = {
         ...completion,
         // What was chosen for the first round is asked to the end, whatever is loaded meanwhile.
@@ -283,11 +285,8 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
     const results = new Map<PlannedCall, string>();
     for (const group of setup.isParallel ? [calls] : calls.map((call) => [call])) {
       for (const { call } of group) yield { type: "call", round, call: { ...call } };
-      const running = this.#start(group, messages, isCut, setup);
-      while (running.size > 0) {
-        const race = Promise.race(running.values());
-        const { planned, call, outcome } = await untilAborted(race, this.#controller.signal);
-        running.delete(planned);
+      for (const next of inOrderOfEnd(this.#start(group, messages, isCut, setup))) {
+        const { planned, call, outcome } = await untilAborted(next, this.#controller.signal);
         results.set(planned, outcome.result);
         yield { type: "result", round, call: { ...call }, ...outcome };
       }
@@ -305,9 +304,11 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
     messages: readonly Message[],
     isCut: boolean,
     { tools, onToolCall }: LoopSetup,
-  ): Map<PlannedCall, Promise<FinishedCall>> {
+  ): Promise<FinishedCall>[] {
     const { signal } = this.#controller;
-    const running = new Map<PlannedCall, Promise<FinishedCall>>();
+    const running: Promise<FinishedCall>[] = [];
+    // One for all: a copy for each would be as many messages as the calls of two rounds multiplied.
+    const conversation = [...messages];
     let asked: Promise<unknown> = Promise.resolve();
     for (const planned of group) {
       const { call, tool } = planned;
@@ -327,7 +328,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
         // are done would still be told of an abort. So does the MCP SDK, which then cancels calls that were answered.
         const own = new AbortController();
         const stopListening = listenToAbort(signal, () => own.abort(signal.reason));
-        const context = { toolCallId: call.id, signal: own.signal, messages: [...messages] };
+        const context = { toolCallId: call.id, signal: own.signal, messages: conversation };
         const outcome = await runCall(decision, tool, context, isCut);
         stopListening();
         return { planned, call: decision, outcome };
@@ -335,7 +336,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
       // Nobody waits for it after an abort.
       finished.catch(() => {});
       asked = decided;
-      running.set(planned, finished);
+      running.push(finished);
     }
     return running;
   }
@@ -359,6 +360,23 @@ interface FinishedCall {
   /** As it was run. */
   readonly call: ToolCall;
   readonly outcome: CallOutcome;
+}
+
+/**
+ * What the promises give, first what is there first. Each is listened to once: `Promise.race` of those that are left
+ * listens to all of them again for each that ends.
+ */
+function inOrderOfEnd<T>(promises: readonly Promise<T>[]): Promise<T>[] {
+  const settle: ((promise: Promise<T>) => void)[] = [];
+  const ordered = promises.map(() => new Promise<T>((resolve) => settle.push(resolve)));
+  let ended = 0;
+  for (const promise of promises) {
+    const onEnd = (): void => settle[ended++]?.(promise);
+    promise.then(onEnd, onEnd);
+  }
+  // Nobody waits for the others after a failure.
+  for (const promise of ordered) promise.catch(() => {});
+  return ordered;
 }
 
 /** The calls to run; none where the caller is to run one: the others of that answer wait for it. */

@@ -29,7 +29,7 @@ import { type ErrorContext, errorFromResponse, errorFromWire } from "./error_map
 import { hintFor, type ReachedServer, timeoutError, Unanswered } from "./no_answer.ts";
 import { proxyHint } from "./proxy_hint.ts";
 import { answersGreeting, fetchFrom, isReachable } from "./reachability.ts";
-import { createRedactor, secretsOfQuery } from "./redact.ts";
+import { createRedactor, secretsOf, secretsOfQuery } from "./redact.ts";
 import { safeCause } from "./safe_cause.ts";
 import { sleep, startTimer } from "./timers.ts";
 
@@ -66,6 +66,8 @@ export interface TransportRequest {
   readonly method: string;
   /** Path below the base URL, such as `/v1/models`. */
   readonly path: string;
+  /** The path in errors, where a part of it may be an echo. */
+  readonly shownPath?: string | undefined;
   /** Sent behind the path, but in no error: it may hold a key. */
   readonly query?: string | undefined;
   readonly body?: Readonly<Record<string, unknown>> | undefined;
@@ -247,10 +249,11 @@ export class Call {
   /** What every error of this call says. */
   context(): ErrorContext {
     const { baseUrl, service, env, unauthorizedHint } = this.#server;
+    const { partial } = this.#request;
     return {
       action: this.#request.action,
       service,
-      endpoint: this.endpoint,
+      endpoint: this.#server.baseUrl + (this.#request.shownPath ?? this.#request.path),
       attempts: this.attempts,
       status: this.#status,
       model: this.#request.model,
@@ -260,8 +263,11 @@ export class Call {
       unauthorizedHint,
       hasToolSchemasAlone: hasToolSchemasAlone(this.#request.body),
       redact: this.#redact,
-      partial: this.#request.partial?.(),
-      // Every answer has a context, few become an error: the environment is read only for those.
+      // Every answer has a context, few become an error: what had arrived is put together, and the environment read,
+      // only for those.
+      get partial() {
+        return partial?.();
+      },
       get proxyHint() {
         return proxyHint(baseUrl, env);
       },
@@ -490,9 +496,4 @@ function isLoading(error: unknown): boolean {
 
 function hasToolSchemasAlone(body: TransportRequest["body"]): boolean {
   return Array.isArray(body?.tools) && body.tools.length > 0 && body.response_format === undefined;
-}
-
-function secretsOf(server: ServerSettings, options: CallOptions): string[] {
-  const headers = [...Object.values(server.headers), ...Object.values(options.headers ?? {})];
-  return [server.apiToken ?? "", ...headers].filter((secret) => secret !== "");
 }

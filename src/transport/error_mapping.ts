@@ -6,6 +6,7 @@
  */
 
 import { parseJson } from "../core/json_text.ts";
+import { quote } from "../core/fields.ts";
 import { isRecord } from "../core/request_checks.ts";
 import { defaultHint, ERROR_CODES, tooOldHint } from "../core/error_codes.ts";
 import {
@@ -19,6 +20,7 @@ import {
   UnknownProviderError,
 } from "../core/errors.ts";
 import { parseRetryAfter } from "../core/retry.ts";
+import { cutText } from "../core/plain_text.ts";
 import type { PartialAnswer } from "../core/types.ts";
 import {
   interpret,
@@ -26,9 +28,10 @@ import {
   readRecord,
   readWireError,
   salvageWireError,
-  unescapeJson,
   type WireError,
 } from "./error_wording.ts";
+
+import { showWords } from "./redact.ts";
 
 export { readWireError, type WireError } from "./error_wording.ts";
 
@@ -78,10 +81,8 @@ interface Outcome {
   readonly bodySnippet?: string | undefined;
 }
 
-const MAX_SHOWN_CHARS = 200;
+const MAX_STATE_CHARS = 200;
 const MAX_LISTED_MODELS = 200;
-/** A body holds JSON as text, twice over at most. */
-const MAX_ESCAPES = 3;
 /** Statuses that only something between us and a local server sends; those beyond 511 are Cloudflare's. */
 const PROXY_STATUSES: ReadonlySet<number | undefined> = new Set([
   ...[407, 502, 503, 504],
@@ -223,7 +224,7 @@ function errorFromMeaning(
   const state = said !== "" && isKnown ? said : wordlessState(wire, answer, said, context);
   return makeError({
     code: meaning.code,
-    state: cut(state),
+    state: cutText(state, MAX_STATE_CHARS),
     status,
     retryAfterMs,
     hint: hintFor(meaning, answer, context),
@@ -260,7 +261,7 @@ function forTools(meaning: Meaning, { hasToolSchemasAlone }: ErrorContext): Mean
 /** "Invalid input" alone tells nobody what is meant. */
 function withParam(text: string, param: string | undefined): string {
   const isTold = param === undefined || text.toLowerCase().includes(param.toLowerCase());
-  return isTold || text.trim() === "" || param.length > MAX_SHOWN_CHARS / 2
+  return isTold || text.trim() === "" || param.length > MAX_STATE_CHARS / 2
     ? text
     : `${param}: ${text}`;
 }
@@ -418,44 +419,21 @@ function modelIds(items: readonly string[]): string[] | undefined {
   return ids.length === 0 ? undefined : [...new Set(ids)].slice(0, MAX_LISTED_MODELS);
 }
 
-// --- Showing what a server said ---------------------------------------------------------------
-
-/** Redacted, on one line, at most 200 characters. The order matters: a secret that is cut is not found. */
-function shorten(text: string, { redact }: ErrorContext): string {
-  // Control and format characters could rewrite a terminal's line.
-  const line = redactEscaped(text, redact).replace(/[\s\p{Cc}\p{Cf}]+/gu, " ").trim();
-  return cut(mask(line));
+/** As it may be shown. */
+function shorten(text: string, { redact }: Pick<ErrorContext, "redact">): string {
+  return showWords(text, redact);
 }
 
-/** Redacts text that may hold JSON as well: there a prompt has backslashes where its author wrote none. */
-function redactEscaped(text: string, redact: ErrorContext["redact"]): string {
-  let shown = redact(text);
-  let plain = shown;
-  for (let depth = 0; depth < MAX_ESCAPES && plain.includes("\\"); depth++) {
-    plain = unescapeJson(plain);
-    const clean = redact(plain);
-    if (clean !== plain) shown = plain = clean;
-  }
-  return shown;
-}
-
-/** Removes what a server may echo of credentials and of the request, whatever `redact` knows. */
-function mask(text: string): string {
-  return text
-    .replace(/\b(api[ _-]?(?:token|key)(?: provided)?\W{0,3}[:=]\W{0,3})[^\s"'`,;]+/gi, "$1***")
-    .replace(
-      /\b(((?:proxy-)?authorization|x-api-key)\W{0,3}[:=]\W{0,3}(?:(?:bearer|basic) )?)(?!(?:bearer|basic) |\$LM_API_TOKEN)[^\s"'`,;]+/gi,
-      "$1***",
-    )
-    .replace(/\b(bearer )(?!\$LM_API_TOKEN|(?:tokens?|scheme) )[^\s"'`,;]+/gi, "$1***")
-    .replace(/\bsk-[\w*.:-]{4,}/gi, "sk-***")
-    .replace(/,? ?(?:\.\.\.)?"[^"]{0,100}"(?:\.\.\.)? is not valid JSON/g, " is not valid JSON");
-}
-
-function cut(text: string): string {
-  if (text.length <= MAX_SHOWN_CHARS) return text;
-  // Not between the halves of a character outside the basic plane.
-  return `${text.slice(0, MAX_SHOWN_CHARS - 1).replace(/[\ud800-\udbff]$/, "")}…`;
+/**
+ * The model that was asked for, as the message names it: one that is not named there was taken from what the server
+ * listed, which may be an echo.
+ */
+export function shownModel(
+  model: string | undefined,
+  action: string,
+  redact: ErrorContext["redact"],
+): string | undefined {
+  return model === undefined || action.includes(quote(model)) ? model : showWords(model, redact);
 }
 
 // --- Classes ----------------------------------------------------------------------------------
@@ -475,7 +453,7 @@ function makeError(outcome: Outcome, context: ErrorContext): AnyProviderError {
     case "model-not-available":
       return new ModelNotAvailableError(message, {
         ...options,
-        model: context.model,
+        model: shownModel(context.model, context.action, context.redact),
         available: outcome.available,
       });
     case "invalid-request":

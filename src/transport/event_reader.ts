@@ -146,11 +146,15 @@ export class EventReader {
       }
       const head = this.#head;
       if (head !== undefined) {
-        const start = head.byteLength === 0 ? bytes : concatenate(head, bytes);
-        const first = firstByte(start);
+        // What was kept is blank: read again with each piece, 60 000 pieces took 40 s.
+        const first = firstByte(bytes);
         // Some servers send white space for as long as their answer is not ready.
-        this.#head = first === undefined && start.byteLength <= MAX_HEAD_BYTES ? start : undefined;
-        if (first !== undefined && isTextStart(first)) return await this.#readText(reader, start);
+        this.#head = first === undefined && head.byteLength + bytes.byteLength <= MAX_HEAD_BYTES
+          ? concatenate(head, bytes)
+          : undefined;
+        if (first !== undefined && isTextStart(first)) {
+          return await this.#readText(reader, concatenate(head, bytes));
+        }
       }
       const events = this.#decode(() => this.#decoder.feed(bytes));
       if (events.length > 0) {

@@ -147,8 +147,7 @@ function noConnection(causes: readonly Cause[]): NoConnection | undefined {
   for (const { code, syscall, message } of causes) {
     // A connection that had come about can time out, or lose its route, as well.
     if (syscall === "read" || syscall === "write") continue;
-    const trouble = NO_CONNECTION[code];
-    if (trouble !== undefined) return trouble;
+    if (Object.hasOwn(NO_CONNECTION, code)) return NO_CONNECTION[code];
     if (!message.includes(DENO_CONNECT)) continue;
     for (const [words, meant] of DENO_NO_CONNECTION) if (words.test(message)) return meant;
   }

@@ -1,13 +1,17 @@
 /**
  * Keeps secrets and prompts out of what we repeat of a server's words: servers echo tokens, headers and
- * parts of the request in their errors.
+ * parts of the request in their errors. Has the one rule for whatever of a server stands in a message, be it an
+ * error's text, the name of a model or a tool, or a key of an object.
  *
  * @module
  */
 
+import { cutText, onOneLine } from "../core/plain_text.ts";
+import type { CallOptions } from "../core/types.ts";
 import { unescapeJson } from "./error_wording.ts";
 
 const MASK = "***";
+const MAX_SHOWN_CHARS = 200;
 /** Text this long that also stands in a prompt is taken for an echo of it. */
 const ECHO_LENGTH = 16;
 /** Prompts shorter than this are ordinary words: masking them would hide the server's message. */
@@ -85,16 +89,70 @@ export function createRedactor(
   };
 }
 
+// --- Showing what a server said ---------------------------------------------------------------
+
+/**
+ * Redacted, on one line, at most 200 characters. The order matters: a secret that is cut is not found.
+ *
+ * @param redact masks secrets and echoes of prompts, as `createRedactor` gives it.
+ */
+export function showWords(text: string, redact: (text: string) => string): string {
+  return cutText(mask(onOneLine(redactEscaped(text, redact))), MAX_SHOWN_CHARS);
+}
+
+/**
+ * Shows what a server says in the errors of a call, by `showWords`.
+ *
+ * @param body of the request: an echo of its prompts is masked.
+ */
+export function wordsOf(
+  server: SecretSettings,
+  options: CallOptions,
+  body?: Readonly<Record<string, unknown>>,
+): (text: string) => string {
+  const redact = createRedactor(secretsOf(server, options), body);
+  return (text) => showWords(text, redact);
+}
+
+/** Redacts text that may hold JSON as well: there a prompt has backslashes where its author wrote none. */
+function redactEscaped(text: string, redact: (text: string) => string): string {
+  let shown = redact(text);
+  let plain = shown;
+  for (let depth = 0; depth < MAX_ESCAPES && plain.includes("\\"); depth++) {
+    plain = unescapeJson(plain);
+    const clean = redact(plain);
+    if (clean !== plain) shown = plain = clean;
+  }
+  return shown;
+}
+
+/** Removes what a server may echo of credentials and of the request, whatever `redact` knows. */
+function mask(text: string): string {
+  return text
+    .replace(/\b(api[ _-]?(?:token|key)(?: provided)?\W{0,3}[:=]\W{0,3})[^\s"'`,;]+/gi, "$1***")
+    .replace(
+      /\b(((?:proxy-)?authorization|x-api-key)\W{0,3}[:=]\W{0,3}(?:(?:bearer|basic) )?)(?!(?:bearer|basic) |\$LM_API_TOKEN)[^\s"'`,;]+/gi,
+      "$1***",
+    )
+    .replace(/\b(bearer )(?!\$LM_API_TOKEN|(?:tokens?|scheme) )[^\s"'`,;]+/gi, "$1***")
+    .replace(/\bsk-[\w*.:-]{4,}/gi, "sk-***")
+    .replace(/,? ?(?:\.\.\.)?"[^"]{0,100}"(?:\.\.\.)? is not valid JSON/g, " is not valid JSON");
+}
+
 // --- Spellings --------------------------------------------------------------------------------
 
 /**
  * What one text may be spelled as in another: white space and its escapes, `\\u00e9` and `\\xe9`, other escapes,
  * percent encoding, HTML. Any number of backslashes counts as one escape, so that neither the depth of JSON
- * within JSON matters nor what the user wrote with backslashes. Linear: no run is read twice.
+ * within JSON matters nor what the user wrote with backslashes. Linear: no run is read twice. A blank between two words
+ * is plain already: most of what a prompt has of these, and each one found costs a call.
  */
 const SPELLINGS =
   // deno-lint-ignore no-control-regex -- JSON spells control characters as escapes.
-  /(?:[\s\0-\x1f]|\\+(?:[nrtbf]|u00[01][\da-fA-F]|u0020)|\\+(?=[\s\0-\x1f]))+|\\+u([\da-fA-F]{4})|\\+x([\da-fA-F]{2})|\\+|((?:%[\da-fA-F]{2})+)|&(?:(quot|apos|lt|gt|amp)|#(\d{1,5})|#x([\da-fA-F]{1,4}));/g;
+  /(?! (?:[^\s\\\0-\x1f]|$))(?:[\s\0-\x1f]|\\+(?:[nrtbf]|u00[01][\da-fA-F]|u0020)|\\+(?=[\s\0-\x1f]))+|\\+u([\da-fA-F]{4})|\\+x([\da-fA-F]{2})|\\+|((?:%[\da-fA-F]{2})+)|&(?:(quot|apos|lt|gt|amp)|#(\d{1,5})|#x([\da-fA-F]{1,4}));/g;
+/** Whether a line has any of them. */
+// deno-lint-ignore no-control-regex -- as above.
+const SPELLED = /[\\%&\t\v\f\0-\x1f]|\s\s|[^\S ]/;
 const ENTITIES: Readonly<Record<string, string>> = {
   quot: '"',
   apos: "'",
@@ -172,10 +230,11 @@ function readPrompts(prompts: readonly string[]): Prompts {
   const lines = new Set<string>();
   for (const prompt of prompts) {
     if (!/[\r\n]/.test(prompt)) continue;
-    for (const line of prompt.split(/[\r\n]+/)) {
+    // Each once: logs and tables say the same a thousand times.
+    for (const line of new Set(prompt.split(/[\r\n]+/))) {
       // Longer ones are echoes by themselves; escapes make a line no more than 6 times as long.
       if (line.length > 6 * ECHO_LENGTH) continue;
-      const word = toPlain(line).trim();
+      const word = (SPELLED.test(line) ? toPlain(line) : line).trim();
       if (isShort(word)) lines.add(word);
     }
   }
@@ -372,6 +431,18 @@ function collectIntegrationSecrets(body: unknown): string[] {
 interface Integration {
   readonly headers?: unknown;
   readonly server_url?: unknown;
+}
+
+/** What of a server's settings nobody else is to see. */
+interface SecretSettings {
+  readonly apiToken?: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** What is sent with a call that nobody else is to see. */
+export function secretsOf(server: SecretSettings, options: CallOptions): string[] {
+  const headers = [...Object.values(server.headers), ...Object.values(options.headers ?? {})];
+  return [server.apiToken ?? "", ...headers].filter((secret) => secret !== "");
 }
 
 /** A query as a whole, and what in it may be a key: `20` and `asc` are words. */

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { withoutUnseen } from "../core/plain_text.ts";
+
 const DEEPEST = 5;
 /** What is looked at of what others hang on their errors, such as a whole request. */
 const MOST_VALUES = 1000;
@@ -16,7 +18,13 @@ const KEPT = ["code", "errno", "syscall", "hostname", "address", "port"] as cons
  *
  * @param redact masks secrets in a text.
  */
-export function safeCause(cause: unknown, redact: (text: string) => string, depth = 0): unknown {
+export function safeCause(
+  cause: unknown,
+  redactWords: (text: string) => string,
+  depth = 0,
+): unknown {
+  // A certificate or a header may have put in what rewrites a terminal's line.
+  const redact = (text: string): string => withoutUnseen(redactWords(text), "lines");
   if (typeof cause === "string") return redact(cause);
   if (!(cause instanceof Error)) return cause;
   if (depth > DEEPEST) return undefined;
@@ -41,8 +49,10 @@ function isHarmless(error: Error, redact: (text: string) => string): boolean {
     if (count > MOST_VALUES || (typeof value === "string" && redact(value) !== value)) return false;
     if (typeof value !== "object" || value === null || seen.has(value)) continue;
     seen.add(value);
-    if (value instanceof Headers || value instanceof Map) waiting.push(...[...value].flat());
-    if (!(value instanceof Uint8Array)) waiting.push(...Object.values(value));
+    // One by one: a list of hundreds of thousands is more than a call takes arguments.
+    const add = (part: unknown): void => void waiting.push(part);
+    if (value instanceof Headers || value instanceof Map) [...value].flat().forEach(add);
+    if (!(value instanceof Uint8Array)) Object.values(value).forEach(add);
   }
   return true;
 }

@@ -24,6 +24,7 @@ import {
   readWireError,
 } from "./error_mapping.ts";
 import { EventReader, streamTimeouts } from "./event_reader.ts";
+import { showWords } from "./redact.ts";
 
 export type { ServerSettings, TransportRequest } from "./call.ts";
 
@@ -165,6 +166,6 @@ export function malformedResponse(
     code: "malformed_response",
     issues,
     hint,
-    bodySnippet: context.redact(text).slice(0, SNIPPET_LENGTH),
+    bodySnippet: showWords(text, context.redact),
   });
 }
