@@ -8,6 +8,7 @@
 import { isRecord, type Refuse } from "../core/request_checks.ts";
 import type { AssistantMessage, ContentPart, Message, Tool, ToolCall } from "../core/messages.ts";
 import type { CompletionRequest } from "../core/types.ts";
+import { quote } from "../core/fields.ts";
 import { describe } from "../core/value_checks.ts";
 import type { FetchImage, PlacedImage } from "./images.ts";
 import { importOnUse } from "./schema_import.ts";
@@ -17,21 +18,30 @@ import { encodeSampling, withExtraBody } from "./sampling.ts";
 /**
  * The body for a checked request, but for the model: what cannot be written is refused before one is looked for.
  * Images behind addresses are fetched when all else has been written.
+ *
+ * @param action completes "Cannot …".
  */
 export async function encodeCompletionRequest(
   request: CompletionRequest,
   refuse: Refuse,
   fetchImage: FetchImage,
+  action: string,
 ): Promise<Record<string, unknown>> {
-  const { schema, schemaName, toolChoice, reasoning } = request;
+  const { schema, schemaName, toolChoice, reasoning, extraBody } = request;
+  // Copies: what the caller adds while a schema is written or an image is fetched was not checked, and is for the next
+  // request.
+  const messages = typeof request.messages === "string"
+    ? [request.messages]
+    : [...request.messages];
+  const given = [...request.tools ?? []];
   const body: Record<string, unknown> = {
     messages: undefined,
     ...encodeSampling(request),
     // "off" is refused by the server, "none" is its word; "on" is what it does anyway.
     reasoning_effort: reasoning === "off" ? "none" : reasoning === "on" ? undefined : reasoning,
   };
-  if (request.tools !== undefined && request.tools.length > 0) {
-    const tools = request.tools.map((tool) => encodeTool(tool, refuse));
+  if (given.length > 0) {
+    const tools = await Promise.all(given.map((tool) => encodeTool(tool, refuse, action)));
     // The server takes only words, so a named choice is "required" among that one tool.
     const named = typeof toolChoice === "object" ? toolChoice.name : undefined;
     body.tools = named === undefined ? tools : tools.filter((tool) => tool.function.name === named);
@@ -43,21 +53,24 @@ export async function encodeCompletionRequest(
       json_schema: {
         name: schemaName ?? "response",
         strict: true,
-        schema: toJsonSchema(schema, "schema", "unsupported_response_format", refuse),
+        schema: await toJsonSchema(schema, {
+          name: "schema",
+          code: "unsupported_response_format",
+          refuse,
+          action,
+        }),
       },
     };
   }
-  body.messages = await encodeMessages(request.messages, refuse, fetchImage);
-  return withExtraBody(body, request.extraBody);
+  body.messages = await encodeMessages(messages, refuse, fetchImage);
+  return withExtraBody(body, extraBody);
 }
 
 async function encodeMessages(
-  given: CompletionRequest["messages"],
+  messages: readonly (string | Message)[],
   refuse: Refuse,
   fetchImage: FetchImage,
 ): Promise<Record<string, unknown>[]> {
-  // A copy: what the caller adds while images are fetched was not checked, and is for the next request.
-  const messages = typeof given === "string" ? [given] : [...given];
   const images = imagesOf(messages);
   const urls = images.length === 0 ? [] : await encodeLazily(images, refuse, fetchImage);
   const urlOf = new Map(images.map(({ part }, index) => [part, urls[index] ?? ""]));
@@ -157,11 +170,12 @@ export interface WireTool {
   };
 }
 
-/** A function on the wire. */
-export function encodeTool(tool: Tool, refuse: Refuse): WireTool {
-  const name = `parameters of tool "${tool.name}"`;
+/** A function on the wire. @param action completes "Cannot …". */
+export async function encodeTool(tool: Tool, refuse: Refuse, action: string): Promise<WireTool> {
+  const name = `parameters of tool ${quote(tool.name)}`;
   const { parameters = {} } = tool;
-  const schema = toJsonSchema(parameters, name, "invalid_tool_schema", refuse);
+  const use = { name, code: "invalid_tool_schema", refuse, action } as const;
+  const schema = await toJsonSchema(parameters, use);
   if (schema.type !== undefined && schema.type !== "object") {
     throw refuse(`${name} have type ${describe(schema.type)}, not "object"`, "invalid_tool_schema");
   }

@@ -4,17 +4,42 @@
  * @module
  */
 
+import { quote } from "../core/fields.ts";
+import { findUnwritable } from "../core/plain_data.ts";
 import { isRecord, type Refuse } from "../core/request_checks.ts";
 import type { JsonSchema, StandardSchema } from "../core/schema.ts";
+import { importSchemas } from "./schema_import.ts";
+
+/** What a schema is for, and what is said when it cannot be used. */
+export interface SchemaUse {
+  /** What the schema is, for errors. */
+  readonly name: string;
+  readonly code: "invalid_tool_schema" | "unsupported_response_format";
+  readonly refuse: Refuse;
+  /** Completes "Cannot …". */
+  readonly action: string;
+}
 
 const GIVE_JSON_SCHEMA =
   "Use a schema that gives JSON Schema (zod 4, ArkType, Valibot or another one through its `toStandardJsonSchema`), or plain JSON Schema.";
+const NOT_ZOD_3 =
+  "Write it with zod 4 (`npm:zod@4`, or `zod/v4` of zod 3.25), or give plain JSON Schema, such as the package " +
+  "zod-to-json-schema makes of it.";
+const WRAP_FIELDS = 'Put the fields below `properties`: `{ type: "object", properties: { … } }`.';
 
 /**
  * Libraries may know only one of the two, and throw for the other. The older one comes first: engines know its tuples
  * (`items` as a list), and take the `items: false` of the newer one for a schema.
  */
-const TARGETS = ["draft-07", "draft-2020-12"];
+const TARGETS = ["draft-07", "draft-2020-12"] as const;
+
+/** How a whole object is written, by the library its fields are of. */
+const WRAPPERS: Readonly<Record<string, string>> = {
+  "zod": "z.object({ … })",
+  "zod 3": "z.object({ … })",
+  "valibot": "toStandardJsonSchema(v.object({ … }))",
+  "arktype": "type({ … })",
+};
 
 /** Whether a value follows Standard Schema. ArkType's are functions. */
 export function isStandardSchema(value: unknown): value is StandardSchema {
@@ -22,38 +47,165 @@ export function isStandardSchema(value: unknown): value is StandardSchema {
     "~standard" in value && isRecord(value["~standard"]);
 }
 
-/**
- * The JSON Schema of `schema`: plain JSON Schema as it is, of others what goes in.
- *
- * @param name what the schema is, for errors.
- */
-export function toJsonSchema(
+/** The JSON Schema of `schema`: plain JSON Schema as it is, of others what goes in. */
+export async function toJsonSchema(
   schema: JsonSchema | StandardSchema,
-  name: string,
-  code: "invalid_tool_schema" | "unsupported_response_format",
-  refuse: Refuse,
-): Record<string, unknown> {
-  if (!isStandardSchema(schema)) {
-    if (isRecord(schema)) return { ...schema };
-    throw refuse(`${name} is not a schema`, code, GIVE_JSON_SCHEMA);
-  }
-  const { jsonSchema, vendor } = schema["~standard"];
-  if (typeof jsonSchema?.input !== "function") {
-    throw refuse(`${name}, a schema of ${vendor}, gives no JSON Schema`, code, GIVE_JSON_SCHEMA);
+  use: SchemaUse,
+): Promise<Record<string, unknown>> {
+  const { name, code, refuse } = use;
+  const library = libraryOf(schema);
+  if (library === undefined) {
+    checkPlainSchema(schema, use);
+    return { ...schema };
   }
   for (const target of TARGETS) {
+    const write = await writerOf(schema, target, use);
+    if (write === undefined) {
+      const hint = library === "zod 3" ? NOT_ZOD_3 : GIVE_JSON_SCHEMA;
+      throw refuse(`${name}, a schema of ${library}, gives no JSON Schema`, code, hint);
+    }
     try {
-      const written: unknown = jsonSchema.input({ target });
+      const written: unknown = write();
       if (isRecord(written) && !(written instanceof Promise)) return withNamedRefs(written);
     } catch {
       continue;
     }
   }
   throw refuse(
-    `${name}, a schema of ${vendor}, cannot be written as JSON Schema`,
+    `${name}, a schema of ${library}, cannot be written as JSON Schema`,
     code,
     GIVE_JSON_SCHEMA,
   );
+}
+
+/** What writes the JSON Schema of a library's schema, if anything can. */
+async function writerOf(
+  schema: unknown,
+  target: typeof TARGETS[number],
+  { action }: SchemaUse,
+): Promise<(() => unknown) | undefined> {
+  const { jsonSchema } = isStandardSchema(schema) ? schema["~standard"] : {};
+  if (typeof jsonSchema?.input === "function") return () => jsonSchema.input({ target });
+  // zod 4 has told this way of itself since 4.2, zod/mini never: ours can read theirs.
+  if (!isZod4(schema)) return undefined;
+  const load = () => import("./zod_schemas.ts");
+  const { writeZodSchema } = await importSchemas(load, action, "writes the schema");
+  return () => writeZodSchema(schema, target);
+}
+
+/** The library a schema is of; `undefined` for what is no library's. */
+function libraryOf(value: unknown): string | undefined {
+  const isObject = (typeof value === "object" || typeof value === "function") && value !== null;
+  if (!isObject) return undefined;
+  // Before 3.24 they are no Standard Schemas.
+  const isZod3 = !isZod4(value) && "_def" in value && "safeParse" in value;
+  if (isZod3) return "zod 3";
+  return isStandardSchema(value) ? value["~standard"].vendor : undefined;
+}
+
+function isZod4(value: unknown): boolean {
+  return typeof value === "object" && value !== null && "_zod" in value && isRecord(value._zod);
+}
+
+// --- Plain JSON Schema ------------------------------------------------------------------------
+
+/** The keywords, and what they must be where a field of that name would be mistaken for one. */
+const KEYWORDS: Readonly<
+  Record<Exclude<keyof JsonSchema, "~standard" | "_def">, "text" | "any">
+> = {
+  $schema: "text",
+  $id: "text",
+  $anchor: "text",
+  $comment: "text",
+  $ref: "text",
+  $defs: "any",
+  definitions: "any",
+  title: "text",
+  description: "text",
+  default: "any",
+  examples: "any",
+  deprecated: "any",
+  readOnly: "any",
+  writeOnly: "any",
+  nullable: "any",
+  type: "any",
+  enum: "any",
+  const: "any",
+  properties: "any",
+  patternProperties: "any",
+  additionalProperties: "any",
+  unevaluatedProperties: "any",
+  propertyNames: "any",
+  required: "any",
+  dependencies: "any",
+  dependentRequired: "any",
+  dependentSchemas: "any",
+  minProperties: "any",
+  maxProperties: "any",
+  items: "any",
+  prefixItems: "any",
+  additionalItems: "any",
+  unevaluatedItems: "any",
+  contains: "any",
+  minContains: "any",
+  maxContains: "any",
+  minItems: "any",
+  maxItems: "any",
+  uniqueItems: "any",
+  minLength: "any",
+  maxLength: "any",
+  pattern: "text",
+  format: "text",
+  contentEncoding: "text",
+  contentMediaType: "text",
+  minimum: "any",
+  maximum: "any",
+  exclusiveMinimum: "any",
+  exclusiveMaximum: "any",
+  multipleOf: "any",
+  allOf: "any",
+  anyOf: "any",
+  oneOf: "any",
+  not: "any",
+  if: "any",
+  then: "any",
+  else: "any",
+};
+/** Names told of what has no keyword. */
+const SHOWN_NAMES = 3;
+
+/** Refuses what would be sent as something else, or as a schema that says nothing. */
+function checkPlainSchema(schema: unknown, { name, code, refuse }: SchemaUse): void {
+  if (!isRecord(schema)) throw refuse(`${name} is not a schema`, code, GIVE_JSON_SCHEMA);
+  const found = findUnwritable(schema, (value) => {
+    const library = libraryOf(value);
+    return library === undefined ? undefined : `a schema of ${library}`;
+  });
+  if (found !== undefined) {
+    const library = found.what.replace("a schema of ", "");
+    const isShape = Object.keys(schema).includes(found.path);
+    const state = `the field ${
+      isShape ? quote(found.path) : found.path
+    } of ${name} is ${found.what}`;
+    if (library === found.what) throw refuse(state, code, GIVE_JSON_SCHEMA);
+    const wrapper = WRAPPERS[library] ?? "an object of that library";
+    const why = isShape ? ": a raw shape is no schema" : ", within JSON Schema";
+    throw refuse(`${state}${why}`, code, `Give the whole as one schema, such as ${wrapper}.`);
+  }
+  const names = Object.keys(schema).filter((field) => schema[field] !== undefined);
+  const isKeyword = (field: string): boolean =>
+    Object.hasOwn(KEYWORDS, field) || field.startsWith("$");
+  if (names.length > 0 && !names.some(isKeyword)) {
+    const shown = names.slice(0, SHOWN_NAMES).map(quote).join(", ");
+    const state =
+      `no field of ${name} is a keyword of JSON Schema, such as "type": there is ${shown}`;
+    throw refuse(state, code, WRAP_FIELDS);
+  }
+  for (const [field, form] of Object.entries(KEYWORDS)) {
+    // Of a field that was meant, and not the keyword of its name.
+    if (!isRecord(schema[field]) || (form === "any" && field !== "type")) continue;
+    throw refuse(`the field ${quote(field)} of ${name} is an object, not text`, code, WRAP_FIELDS);
+  }
 }
 
 // --- References -------------------------------------------------------------------------------

@@ -235,13 +235,19 @@ function checkMcpTool(
 /**
  * The body for a checked request, but for the model. Images behind addresses are fetched when all else has been
  * written.
+ *
+ * @param action completes "Cannot …".
  */
 export async function encodeResponsesRequest(
   request: ResponsesRequest,
   refuse: Refuse,
   fetchImage: FetchImage,
+  action: string,
 ): Promise<Record<string, unknown>> {
-  const { reasoning, maxOutputTokens, toolChoice } = request;
+  const { reasoning, maxOutputTokens, toolChoice, extraBody } = request;
+  // As in chat: copies.
+  const input = typeof request.input === "string" ? request.input : [...request.input];
+  const given = [...request.tools ?? []];
   const body: Record<string, unknown> = {
     input: undefined,
     instructions: request.instructions,
@@ -255,25 +261,31 @@ export async function encodeResponsesRequest(
     temperature: request.temperature,
     top_p: request.topP,
   };
-  if (request.tools !== undefined && request.tools.length > 0) {
+  if (given.length > 0) {
     // As in chat: a named choice is "required" among that one function.
     const named = typeof toolChoice === "object" ? toolChoice.name : undefined;
     const tools = named === undefined
-      ? request.tools
-      : request.tools.filter((tool) => !isMcpTool(tool) && tool.name === named);
-    body.tools = tools.map((tool) => isMcpTool(tool) ? encodeMcpTool(tool) : flat(tool, refuse));
+      ? given
+      : given.filter((tool) => !isMcpTool(tool) && tool.name === named);
+    body.tools = await Promise.all(
+      tools.map((tool) => isMcpTool(tool) ? encodeMcpTool(tool) : flat(tool, refuse, action)),
+    );
     body.tool_choice = named === undefined ? toolChoice : "required";
   }
-  body.input = await encodeInput(request.input, refuse, fetchImage);
-  return withExtraBody(body, request.extraBody);
+  body.input = await encodeInput(input, refuse, fetchImage);
+  return withExtraBody(body, extraBody);
 }
 
 function isMcpTool(tool: Tool | ResponsesMcpTool): tool is ResponsesMcpTool {
   return "type" in tool && tool.type === "mcp";
 }
 
-function flat(tool: Tool, refuse: Refuse): Record<string, unknown> {
-  const { type, function: definition } = encodeTool(tool, refuse);
+async function flat(
+  tool: Tool,
+  refuse: Refuse,
+  action: string,
+): Promise<Record<string, unknown>> {
+  const { type, function: definition } = await encodeTool(tool, refuse, action);
   return { type, ...definition };
 }
 
@@ -288,13 +300,11 @@ function encodeMcpTool(tool: ResponsesMcpTool): Record<string, unknown> {
 }
 
 async function encodeInput(
-  given: ResponsesRequest["input"],
+  input: ResponsesRequest["input"],
   refuse: Refuse,
   fetchImage: FetchImage,
 ): Promise<string | Record<string, unknown>[]> {
-  if (typeof given === "string") return given;
-  // As in chat: a copy.
-  const input = [...given];
+  if (typeof input === "string") return input;
   const images = imagesOf(input);
   const urls = await encodeImages(images, refuse, fetchImage);
   const urlOf = new Map(images.map(({ part }, index) => [part, urls[index] ?? ""]));

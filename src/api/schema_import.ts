@@ -12,16 +12,18 @@ import { UnknownProviderError } from "../core/errors.ts";
  *
  * @param load imports a module that imports zod.
  * @param action completes "Cannot …".
+ * @param purpose what zod does for it.
  * @throws {UnknownProviderError} zod is not there. The next call tries again.
  */
 export async function importSchemas<Module>(
   load: () => Promise<Module>,
   action: string,
+  purpose = "reads the answer",
 ): Promise<Module> {
   try {
     return await load();
   } catch (cause) {
-    throw new UnknownProviderError(`Cannot ${action}: zod, which reads the answer, did not load`, {
+    throw new UnknownProviderError(`Cannot ${action}: zod, which ${purpose}, did not load`, {
       code: "unknown",
       cause,
       hint:

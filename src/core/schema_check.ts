@@ -57,7 +57,8 @@ function keyOf(step: PropertyKey | { readonly key: PropertyKey }): PropertyKey {
   return typeof step === "object" ? step.key : step;
 }
 
-function describePath(path: NonNullable<SchemaIssue["path"]>): string {
+/** A place in a value: `tags[0].name`. */
+export function describePath(path: NonNullable<SchemaIssue["path"]>): string {
   const text = path.map(keyOf).map((key) => {
     if (typeof key === "number") return `[${key}]`;
     return typeof key === "string" && /^[a-z_$][\w$]{0,79}$/i.test(key)

@@ -88,7 +88,7 @@ export class Engine {
     const request = checkCompletionRequest(input, refuse);
     const called = own.signal === undefined ? checked : { ...checked, signal: own.signal };
     const fetchImage = own.fetchImage ?? server.imageFetcher(action, checked, own.signal);
-    const fields = await encodeCompletionRequest(request, refuse, fetchImage);
+    const fields = await encodeCompletionRequest(request, refuse, fetchImage, action);
     const addressed = await server.withModel(action, request.model, fields, called);
     const tags = server.thinkTags(request.reasoningTags);
     return { ...addressed, options: called, startedAt, tags };

@@ -60,6 +60,6 @@ async function encode(
   const checked = checkCallOptions(options, refuse);
   const request = checkResponsesRequest(input, refuse);
   const fetchImage = server.imageFetcher(action, checked, signal);
-  const fields = await encodeResponsesRequest(request, refuse, fetchImage);
+  const fields = await encodeResponsesRequest(request, refuse, fetchImage, action);
   return { named: request.model, checked, fields };
 }

@@ -26,8 +26,8 @@ import { partialOf, type ServerModels } from "./server_models.ts";
 export interface ObjectRequest<Schema extends StandardSchema | JsonSchema>
   extends Omit<CompletionRequest, "schema"> {
   /**
-   * What the answer must be: of zod 4, of ArkType, of Valibot through `toStandardJsonSchema`, of any other library that
-   * gives JSON Schema by Standard Schema; or plain JSON Schema, which is sent, but not validated against.
+   * What the answer must be: of zod 4 or zod/mini, of ArkType, of Valibot through `toStandardJsonSchema`, of any other
+   * library that gives JSON Schema by Standard Schema; or plain JSON Schema, which is sent, but not validated against.
    */
   schema: Schema;
   /**
@@ -64,7 +64,7 @@ export async function completeObject<Schema extends StandardSchema | JsonSchema>
   const checked = checkCallOptions(options, refuse);
   const { request, schema, maxRepairs } = checkObjectRequest(input, refuse);
   const fetchImage = server.imageFetcher(ACTION, checked);
-  const fields = await encodeCompletionRequest(request, refuse, fetchImage);
+  const fields = await encodeCompletionRequest(request, refuse, fetchImage, ACTION);
   const { model, body: first, action } = await server.withModel(
     ACTION,
     request.model,
