@@ -2,12 +2,19 @@
 import {
   assertEquals,
   assertFalse,
+  assertRejects,
   assertStrictEquals,
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import { type CallOptions, InvalidRequestError } from "../mod.ts";
+import {
+  type CallOptions,
+  InvalidRequestError,
+  LMStudioProvider,
+  ServiceDiscovery,
+} from "../mod.ts";
 import { checkCallOptions, refusal } from "../src/core/request_checks.ts";
+import { createFakeLMStudio } from "../src/testing/mod.ts";
 
 const refuse = refusal("list models", "LM Studio");
 
@@ -78,5 +85,126 @@ Deno.test("call options: a bad one is named with its value, never a header's or 
     const message = refused(options);
     assertStringIncludes(message, state);
     assertFalse(message.includes("S3CRET"), message);
+  }
+});
+
+// --- Lists with nothing in them ---------------------------------------------------------------
+
+/** Requests with fields that TypeScript would not take. */
+function chat(fields: Record<string, unknown>): never {
+  return { messages: "Hi", ...fields } as never;
+}
+
+function text(fields: Record<string, unknown>): never {
+  return { prompt: "Hi", ...fields } as never;
+}
+
+function input(fields: Record<string, unknown>): never {
+  return { input: "Hi", ...fields } as never;
+}
+
+/** A list whose places have no items. */
+const hole = (...behind: unknown[]): unknown[] => new Array<unknown>(1).concat(behind);
+
+const PLUGIN = { type: "plugin", id: "mcp/files" };
+const MCP = { type: "mcp", serverLabel: "s", serverUrl: "https://mcp.example/" };
+
+type Ask = (lmstudio: LMStudioProvider) => Promise<unknown>;
+
+const LISTS: [what: string, ask: Ask, state: string][] = [
+  ["stop", (l) => l.complete(chat({ stop: [undefined] })), "stop is undefined"],
+  ["stop behind", (l) => l.complete(chat({ stop: ["a", undefined] })), "stop is undefined"],
+  ["stop before", (l) => l.complete(chat({ stop: [undefined, 5] })), "stop is undefined"],
+  ["stop, null", (l) => l.complete(chat({ stop: [null] })), "stop is null"],
+  ["stop, a hole", (l) => l.complete(chat({ stop: hole() })), "stop is undefined"],
+  ["stop, a hole before", (l) => l.complete(chat({ stop: hole("") })), "stop is undefined"],
+  ["stop of text", (l) => l.completeText(text({ stop: [undefined] })), "stop is undefined"],
+  ["messages", (l) => l.complete(chat({ messages: hole("Hi") })), "messages[0] is undefined"],
+  [
+    "content",
+    (l) => l.complete(chat({ messages: [{ role: "user", content: hole() }] })),
+    "messages[0].content[0] is undefined",
+  ],
+  ["tools", (l) => l.complete(chat({ tools: [undefined] })), "tools[0] is undefined"],
+  ["tools, a hole", (l) => l.runTools(chat({ tools: hole() })), "tools[0] is undefined"],
+  ["inputs", (l) => l.embed(input({ input: ["a", undefined] })), "input[1] is undefined"],
+  ["inputs, a hole", (l) => l.embed(input({ input: hole("a") })), "input[0] is undefined"],
+  ["items", (l) => l.responses.create(input({ input: hole() })), "input[0] is undefined"],
+  ["parts", (l) => l.chat.send(input({ input: hole() })), "input[0] is undefined"],
+  ["integrations", (l) => l.chat.send(input({ integrations: hole() })), "integrations[0] is und"],
+  [
+    "names of tools",
+    (l) => l.chat.send(input({ integrations: [{ ...PLUGIN, allowedTools: hole() }] })),
+    "allowedTools is not an array of tools' names: there is undefined among them",
+  ],
+  [
+    "names of tools that are empty",
+    (l) => l.chat.send(input({ integrations: [{ ...PLUGIN, allowedTools: [" "] }] })),
+    `allowedTools is not an array of tools' names: there is " " among them`,
+  ],
+  [
+    "names of tools of responses",
+    (l) => l.responses.create(input({ tools: [{ ...MCP, allowedTools: hole("a") }] })),
+    "tools[0].allowedTools is not an array of tools' names: there is undefined among them",
+  ],
+  [
+    "extraBody",
+    (l) => l.complete(chat({ extraBody: { a: [undefined] } })),
+    "extraBody.a[0] is undefined",
+  ],
+  [
+    "extraBody, deep",
+    (l) => l.completeText(text({ extraBody: { a: { b: [1, ...hole(2)] } } })),
+    "extraBody.a.b[1] is undefined, which JSON cannot hold",
+  ],
+  [
+    "a number that is none",
+    (l) => l.responses.create(input({ extraBody: { min_p: NaN } })),
+    "extraBody.min_p is NaN",
+  ],
+  [
+    "a function",
+    (l) => l.complete(chat({ extraBody: { f: () => 1 } })),
+    "extraBody.f is a function",
+  ],
+  [
+    "a map",
+    (l) => l.complete(chat({ extraBody: { m: new Map([[1, 2]]) } })),
+    "extraBody.m is a Map",
+  ],
+];
+
+for (const [what, ask, state] of LISTS) {
+  Deno.test(`refusals: what would be null or nothing on the wire is told: ${what}`, async () => {
+    const fake = createFakeLMStudio();
+    const lmstudio = new LMStudioProvider({ fetch: fake.fetch, env: {} });
+    const error = await assertRejects(() => ask(lmstudio), InvalidRequestError);
+    assertStringIncludes(error.message, state);
+    assertEquals(fake.requests, []);
+  });
+}
+
+Deno.test("refusals: what JSON can hold goes through extraBody as it is", async () => {
+  const fake = createFakeLMStudio();
+  const lmstudio = new LMStudioProvider({ fetch: fake.fetch, env: {} });
+  const extraBody = {
+    list: [null, 0, "", false, []],
+    absent: undefined,
+    inner: { absent: undefined, at: new Date(0), bare: Object.create(null) },
+  };
+  await lmstudio.complete({ messages: "Hi", extraBody });
+  const body = fake.requests.find(({ method }) => method === "POST")?.body;
+  const { list, inner } = body as Record<string, unknown>;
+  assertEquals(list, [null, 0, "", false, []]);
+  assertEquals(inner, { at: "1970-01-01T00:00:00.000Z", bare: {} });
+});
+
+Deno.test("refusals: a candidate that is not there is told, too", () => {
+  for (const candidates of [[undefined], hole({ type: "ollama", endpoint: "nas" })]) {
+    assertThrows(
+      () => new ServiceDiscovery({ candidates: candidates as never }),
+      Error,
+      "candidates[0] is undefined, not an object",
+    );
   }
 });

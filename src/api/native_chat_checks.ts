@@ -9,6 +9,7 @@ import type { ChatIntegration, ChatRequest } from "../core/native_chat.ts";
 import {
   checkFields,
   checkName,
+  checkNames,
   checkNumber,
   isRecord,
   type NumberRule,
@@ -143,11 +144,7 @@ function checkIntegration(integration: unknown, path: string, refuse: Refuse): v
     throw refuse(`${path}.type is ${describe(type)}, not "plugin" or "ephemeral_mcp"`);
   }
   checkFields(integration, INTEGRATION_FIELDS[type], "field", refuse, path);
-  if (allowedTools !== undefined) {
-    const isList = Array.isArray(allowedTools) &&
-      allowedTools.every((name) => typeof name === "string" && name.trim() !== "");
-    if (!isList) throw refuse(`${path}.allowedTools is not an array of tools' names`);
-  }
+  checkNames(`${path}.allowedTools`, allowedTools, "tools' names", refuse);
   if (type === "plugin") return checkName(`${path}.id`, id ?? "", refuse);
   checkName(`${path}.serverLabel`, serverLabel ?? "", refuse);
   // Addresses of MCP servers may have a key in them: it is not said.

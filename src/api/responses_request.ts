@@ -10,6 +10,7 @@ import type { ContentPart, Tool } from "../core/messages.ts";
 import {
   checkFields,
   checkName,
+  checkNames,
   checkNumber,
   isRecord,
   type NumberRule,
@@ -219,11 +220,7 @@ function checkMcpTool(
   if (typeof serverUrl !== "string" || !/^https?:\/\/[^\s/]/i.test(serverUrl)) {
     throw refuse(`${path}.serverUrl is not an http: or https: address`);
   }
-  if (allowedTools !== undefined) {
-    const isList = Array.isArray(allowedTools) &&
-      allowedTools.every((name) => typeof name === "string" && name !== "");
-    if (!isList) throw refuse(`${path}.allowedTools is not a list of names`);
-  }
+  checkNames(`${path}.allowedTools`, allowedTools, "tools' names", refuse);
   if (headers !== undefined) {
     const checked = checkHeaders(headers);
     if ("problem" in checked) throw refuse(`${path}.headers ${checked.problem}`);

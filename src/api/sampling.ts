@@ -12,6 +12,7 @@ import {
   type NumberRule,
   type Refuse,
 } from "../core/request_checks.ts";
+import { findUnwritable } from "../core/plain_data.ts";
 import type { TextCompletionRequest } from "../core/text_completions.ts";
 import { describe } from "../core/value_checks.ts";
 
@@ -85,6 +86,10 @@ export function checkExtraBody(extra: unknown, reserved: readonly string[], refu
   for (const name of reserved) {
     if (extra[name] !== undefined) throw refuse(`extraBody may not set "${name}"`);
   }
+  const found = findUnwritable(extra);
+  if (found !== undefined) {
+    throw refuse(`extraBody.${found.path} is ${found.what}, which JSON cannot hold`);
+  }
 }
 
 /** The body with the user's own fields, which win. */
@@ -101,10 +106,11 @@ export function withExtraBody(
 function checkStop(stop: unknown, refuse: Refuse): void {
   if (stop === undefined) return;
   const texts: readonly unknown[] = Array.isArray(stop) ? stop : [stop];
-  const bad = texts.find((text) => typeof text !== "string" || text === "");
-  if (texts.length === 0 || bad !== undefined) {
-    throw refuse(`stop is ${describe(bad ?? stop)}, not text or several texts, none of them empty`);
-  }
+  // Not `find`: `undefined` may be what is found.
+  const index = texts.findIndex((text) => typeof text !== "string" || text === "");
+  if (texts.length > 0 && index === -1) return;
+  const shown = texts.length === 0 ? stop : texts[index];
+  throw refuse(`stop is ${describe(shown)}, not text or several texts, none of them empty`);
 }
 
 function checkLogitBias(bias: unknown, refuse: Refuse): void {

@@ -85,7 +85,8 @@ export function resolveDiscoveryOptions(options: ServiceDiscoveryOptions): Disco
     throw discoveryError(`fetch is ${describe(fetch)}, not a function`);
   }
   return {
-    candidates: candidates?.map((candidate, index) => checkCandidate(candidate, index)),
+    // Not `map`, which goes past a place without an item.
+    candidates: candidates && Array.from(candidates, checkCandidate),
     timeoutMs,
     healthCheck: { ...healthCheck },
     env,

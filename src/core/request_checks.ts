@@ -69,6 +69,16 @@ export function checkCallback(name: string, value: unknown, refuse: Refuse): voi
   }
 }
 
+/** Refuses what is neither absent nor a list of names. */
+export function checkNames(name: string, value: unknown, what: string, refuse: Refuse): void {
+  if (value === undefined) return;
+  if (!Array.isArray(value)) throw refuse(`${name} is not an array of ${what}`);
+  // Not `every`, which goes past a place without an item: JSON writes null there.
+  const index = value.findIndex((item) => typeof item !== "string" || item.trim() === "");
+  if (index === -1) return;
+  throw refuse(`${name} is not an array of ${what}: there is ${describe(value[index])} among them`);
+}
+
 /** Whether a value is an object that is no array. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
