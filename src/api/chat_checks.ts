@@ -47,6 +47,35 @@ const TOOL_FIELDS: ReadonlySet<string> = new Set(["name", "description", "parame
 /** For those who come from OpenAI's client. */
 const FLAT_TOOL_HINT =
   "Give a tool as `{ name, description, parameters, execute }`, without `function` around it.";
+/** Roles and kinds of parts under the names of other libraries and of the wire. */
+const ROLE_HINTS: ReadonlyMap<unknown, string> = new Map([
+  ["human", 'Write the role "user".'],
+  ...["ai", "bot", "model"].map((role) => [role, 'Write the role "assistant".'] as const),
+  ["function", 'Give the result of a call as `{ role: "tool", toolCallId, content }`.'],
+]);
+const PART_HINTS: ReadonlyMap<unknown, string> = new Map([
+  ...["image_url", "input_image", "imageUrl", "image-url", "media"].map((type) =>
+    [
+      type,
+      'Give an image as `{ type: "image", image }`: an address, a data: URL or bytes.',
+    ] as const
+  ),
+  ...["input_text", "output_text"].map((type) =>
+    [type, 'Give text as a part of the type "text".'] as const
+  ),
+  ...["file", "input_file", "document", "pdf"].map((type) =>
+    [type, "Only images are taken: give the text of a file as text."] as const
+  ),
+  ...["audio", "input_audio", "audio_url", "video", "video_url"].map((type) =>
+    [type, "LM Studio takes texts and images alone."] as const
+  ),
+  ...["tool_result", "tool-result", "function_call_output"].map((type) =>
+    [type, 'A result is a message of its own: `{ role: "tool", toolCallId, content }`.'] as const
+  ),
+  ...["tool_use", "tool-call", "tool_call", "function_call"].map((type) =>
+    [type, "An assistant's calls are its `toolCalls`: `[{ id, name, arguments }]`."] as const
+  ),
+]);
 const ANSWER_HINT = "Give the `message` of an answer, not the answer.";
 const TOOL_CALL_FIELDS: ReadonlySet<string> = new Set(["id", "name", "arguments"]);
 /** The settings of reasoning. */
@@ -116,7 +145,7 @@ function checkMessage(message: unknown, path: string, refuse: Refuse): void {
     throw refuse(
       `${path}.role is ${describe(role)}, not "system", "developer", "user", "assistant" or "tool"`,
       "invalid_request",
-      isRecord(message.message) ? ANSWER_HINT : undefined,
+      isRecord(message.message) ? ANSWER_HINT : ROLE_HINTS.get(role),
     );
   }
   checkFields(message, MESSAGE_FIELDS[role as Message["role"]], "field", refuse, path);
@@ -151,15 +180,23 @@ function checkContent(content: unknown, path: string, refuse: Refuse): void {
 /** Refuses what is neither text nor an image of a message. */
 export function checkContentPart(part: unknown, path: string, refuse: Refuse): void {
   if (!isRecord(part)) throw refuse(`${path} is ${describeType(part)}, not an object`);
-  const { type } = part;
-  if (type !== "text" && type !== "image") {
-    throw refuse(`${path}.type is ${describe(type)}, not "text" or "image"`);
-  }
+  const type = checkPartType(part.type, path, refuse);
   checkFields(part, PART_FIELDS[type], "field", refuse, path);
   if (type === "text" && typeof part.text !== "string") {
     throw refuse(`${path}.text is ${describeType(part.text)}, not text`);
   }
   if (type === "image") checkImage(part, path, refuse);
+}
+
+/** Refuses what is no kind of part. */
+export function checkPartType(
+  type: unknown,
+  path: string,
+  refuse: Refuse,
+): ContentPart["type"] {
+  if (type === "text" || type === "image") return type;
+  const state = `${path}.type is ${describe(type)}, not "text" or "image"`;
+  throw refuse(state, "invalid_request", PART_HINTS.get(type));
 }
 
 /** Refuses a part whose image is none. */

@@ -36,9 +36,6 @@ export function checkTextRequest(request: unknown, refuse: Refuse): TextCompleti
   if (!isRecord(checked)) {
     throw refuse(`the request is ${describe(request)}, not text or an object`);
   }
-  if (checked.stream !== undefined) {
-    throw refuse('unknown field "stream" (use streamText() to stream)');
-  }
   checkFields(checked, REQUEST_FIELDS, "field", refuse);
   checkName("model", checked.model, refuse);
   const { prompt, suffix, echo } = checked;

@@ -16,7 +16,7 @@ import {
   type Refuse,
 } from "../core/request_checks.ts";
 import { checkHeaders, describe, describeType } from "../core/value_checks.ts";
-import { checkImage, checkTags, REASONING } from "./chat_checks.ts";
+import { checkImage, checkPartType, checkTags, REASONING } from "./chat_checks.ts";
 import { SAMPLING_RULES } from "./sampling.ts";
 
 const NUMBER_RULES: Readonly<Partial<Record<keyof ChatRequest, NumberRule>>> = {
@@ -50,16 +50,6 @@ const REQUEST_FIELDS: ReadonlySet<string> = new Set(
     "maxTokens",
   ] satisfies (keyof ChatRequest)[],
 );
-/** What people know from the other routes, and this one does not have. */
-const ELSEWHERE: Readonly<Record<string, string>> = {
-  stream: "use chat.stream() to stream",
-  messages: "give what the user says as `input`; `previousResponseId` goes on from an answer",
-  system: 'did you mean "systemPrompt"?',
-  tools: "tools come from `integrations`; complete() takes your own",
-  schema: "completeObject() takes it",
-  stop: "this route does not have it; complete() does",
-  extraBody: "this route refuses what it does not know",
-};
 const PART_FIELDS = {
   text: new Set(["type", "content"]),
   image: new Set(["type", "image", "mediaType"]),
@@ -73,9 +63,6 @@ const INTEGRATION_FIELDS = {
 export function checkChatRequest(request: unknown, refuse: Refuse): ChatRequest {
   if (!isRecord(request)) {
     throw refuse(`the request is ${describeType(request)}, not an object with \`input\``);
-  }
-  for (const [name, advice] of Object.entries(ELSEWHERE)) {
-    if (request[name] !== undefined) throw refuse(`unknown field "${name}" (${advice})`);
   }
   checkFields(request, REQUEST_FIELDS, "field", refuse);
   checkName("model", request.model, refuse);
@@ -108,10 +95,8 @@ function checkInput(input: unknown, refuse: Refuse): void {
   for (const [index, part] of input.entries()) {
     const path = `input[${index}]`;
     if (!isRecord(part)) throw refuse(`${path} is ${describeType(part)}, not an object`);
-    const { type, content } = part;
-    if (type !== "text" && type !== "image") {
-      throw refuse(`${path}.type is ${describe(type)}, not "text" or "image"`);
-    }
+    const { content } = part;
+    const type = checkPartType(part.type, path, refuse);
     checkFields(part, PART_FIELDS[type], "field", refuse, path);
     if (type === "text") {
       if (typeof content !== "string") {

@@ -80,9 +80,6 @@ export function checkResponsesRequest(request: unknown, refuse: Refuse): Respons
     const state = "LM Studio ignores `schema` on this route";
     throw refuse(state, "unsupported_response_format", "Use `complete()` for structured output.");
   }
-  if (request.stream !== undefined) {
-    throw refuse('unknown field "stream" (use responses.stream() to stream)');
-  }
   checkFields(request, REQUEST_FIELDS, "field", refuse);
   checkName("model", request.model, refuse);
   checkInput(request.input, refuse);

@@ -4,54 +4,12 @@
  * @module
  */
 
+import { remarkOn } from "./field_remarks.ts";
 import { cutText, quoteText } from "./plain_text.ts";
 
 const LONGEST_SHOWN = 80;
 /** Comparing takes the product of two lengths, and no field is as long as this. */
 const LONGEST_COMPARED = 100;
-
-/** Names other libraries use for ours, once `_`, `-` and case are gone. */
-const ALIASES: ReadonlyMap<string, string | readonly string[]> = new Map(Object.entries({
-  apikey: "apiToken",
-  token: "apiToken",
-  bearertoken: "apiToken",
-  baseuri: "baseUrl",
-  endpoint: "baseUrl",
-  url: "baseUrl",
-  host: "baseUrl",
-  timeout: "timeoutMs",
-  retries: "maxRetries",
-  maxcompletiontokens: "maxTokens",
-  maxoutputtokens: "maxTokens",
-  numpredict: "maxTokens",
-  stopsequences: "stop",
-  prompt: "messages",
-  messages: ["prompt", "input"],
-  system: "instructions",
-  systemprompt: "instructions",
-  maxtokens: "maxOutputTokens",
-  responseformat: "schema",
-  reasoningeffort: "reasoning",
-  ttl: "ttlSeconds",
-  abortsignal: "signal",
-  texts: "input",
-  inputs: "input",
-  functions: "tools",
-  inputschema: "parameters",
-  maxsteps: "maxRounds",
-  maxturns: "maxRounds",
-  maxiterations: "maxRounds",
-  paralleltoolcalls: "parallel",
-  handler: "execute",
-  run: "execute",
-}));
-
-/** Names that have a better answer than another name. */
-const REMARKS: ReadonlyMap<string, string> = new Map(Object.entries({
-  stream: "use streamCompletion() to stream",
-  n: "LM Studio gives one answer per request",
-  signal: "it is an option of the call, the last argument",
-}));
 
 /** The first own field with a value that is not in `known`, described: `unknown field "max_tokens" (did you mean "maxTokens"?)`. */
 export function describeUnknownField(
@@ -61,16 +19,18 @@ export function describeUnknownField(
 ): string | undefined {
   for (const [name, field] of Object.entries(value)) {
     if (field === undefined || known.has(name)) continue;
-    const remark = REMARKS.get(name);
-    const nearest = nearestName(name, known);
-    const advice = nearest !== undefined
-      ? ` (did you mean "${nearest}"?)`
-      : remark !== undefined
-      ? ` (${remark})`
-      : "";
-    return `unknown ${noun} ${quote(name)}${advice}`;
+    return `unknown ${noun} ${quote(name)}${adviceFor(name, known)}`;
   }
   return undefined;
+}
+
+function adviceFor(name: string, known: ReadonlySet<string>): string {
+  const advice = sameName(name, known) === undefined
+    ? remarkOn(fold(name), known)?.advice
+    : undefined;
+  if (advice !== undefined) return ` (${advice})`;
+  const nearest = nearestName(name, known);
+  return nearest === undefined ? "" : ` (did you mean "${nearest}"?)`;
 }
 
 /** Text in an error message: of one line, and not longer than one. */
@@ -82,10 +42,8 @@ export function quote(text: string): string {
 export function nearestName(name: string, known: Iterable<string>): string | undefined {
   const names = [...known];
   const folded = fold(name);
-  const same = names.find((candidate) => fold(candidate) === folded);
+  const same = sameName(name, names) ?? remarkOn(folded, new Set(names))?.meant;
   if (same !== undefined) return same;
-  const alias = [ALIASES.get(folded) ?? []].flat().find((name) => names.includes(name));
-  if (alias !== undefined) return alias;
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(folded.length / 3)) + 1;
   for (const candidate of names) {
@@ -93,6 +51,12 @@ export function nearestName(name: string, known: Iterable<string>): string | und
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
   return best;
+}
+
+/** The one of `known` that is the same but for its spelling. */
+function sameName(name: string, known: Iterable<string>): string | undefined {
+  const folded = fold(name);
+  return [...known].find((candidate) => fold(candidate) === folded);
 }
 
 function fold(name: string): string {

@@ -30,6 +30,8 @@ export function refusal(action: string, service: string): Refuse {
     new InvalidRequestError(`Cannot ${action}: ${state}`, { code, service, attempts: 0, hint });
 }
 
+const BEYOND = "A field that only the server knows goes into `extraBody`.";
+
 /** Refuses fields that are not known, with the likeliest one that is. */
 export function checkFields(
   value: object,
@@ -39,7 +41,9 @@ export function checkFields(
   path = "",
 ): void {
   const unknown = describeUnknownField(value, known, noun);
-  if (unknown !== undefined) throw refuse(path === "" ? unknown : `${path} has an ${unknown}`);
+  if (unknown === undefined) return;
+  const hint = known.has("extraBody") ? BEYOND : undefined;
+  throw refuse(path === "" ? unknown : `${path} has an ${unknown}`, "invalid_request", hint);
 }
 
 /** What a number must be, in words and as a test. */
