@@ -1087,6 +1087,27 @@ Deno.test("any other body is malformed, with its start shown", () => {
   assertEquals(undecodable("").code, "malformed_response");
 });
 
+Deno.test("what is no JSON is shown by its first 60 characters, redacted before it is cut", () => {
+  const said = (body: string, overrides?: Partial<ErrorContext>): string =>
+    undecodable(body, overrides).message.split("the answer is not JSON")[1] ?? "";
+  assert(said("Ollama is running").startsWith(': "Ollama is running". '));
+  assert(said("").startsWith(": it is empty. "));
+  assert(said("  \n").startsWith(": it is empty. "));
+  assert(said('{"a":"b').startsWith(': "{"a":"b". '));
+  const long = "0123456789".repeat(10);
+  assert(said(long).startsWith(`: "${long.slice(0, 60)}…". `));
+  // A character outside the basic plane is not cut in two.
+  assert(said(`${long.slice(0, 59)}😀${long}`).startsWith(`: "${long.slice(0, 59)}…". `));
+  assert(said("a\u001b[31m\r\nb\u202ec").startsWith(': "a [31m b c". '));
+  // A secret at the edge would be cut to something that nobody knows.
+  const secret = "sk-lm-abcdefgh:0123456789";
+  const redact = (text: string): string => text.replaceAll(secret, "***");
+  const echo = `${long.slice(0, 50)} ${secret} behind`;
+  assert(said(echo, { redact }).startsWith(`: "${long.slice(0, 50)} *** beh`));
+  // JSON that is none of the expected is not "not JSON".
+  assert(said('{"fine":true}').startsWith(". "));
+});
+
 Deno.test("an error where an answer was expected is that error", () => {
   assertEquals(undecodable('{"error":"No models loaded."}').code, "no_model_loaded");
   assertEquals(undecodable('{"error":null}').code, "malformed_response");

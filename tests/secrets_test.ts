@@ -2,7 +2,7 @@
  * Servers echo what they were sent. Tokens, header values and prompts must not reach an error, where they
  * would end in logs: every shape of an error is tried with an echo of all of them.
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   type CallOptions,
   ConfigurationError,
@@ -486,4 +486,42 @@ Deno.test("a line of a prompt that is but a word of the server's is shown", () =
   const redact = createRedactor([], { input: "Model\nfailed to\nrespond" });
   assertEquals(redact("Model failed: it did not respond."), "Model failed: it did not respond.");
   assertEquals(redact('said "Model" \nrespond'), 'said "***" \n***');
+});
+
+Deno.test("secrets: the start of what is no JSON is shown without them, whole and streamed", async () => {
+  const prompt = "the heron waits at the edge of the water";
+  const bodies = [
+    `Nothing here. ${prompt}, and Bearer ${TOKEN}`,
+    `{"cut":"${TOKEN} ${prompt}`,
+    `${TOKEN}`,
+  ];
+  for (const body of bodies) {
+    for (const type of ["application/json", "text/event-stream"]) {
+      const lmstudio = new LMStudioProvider({
+        env: {},
+        apiToken: TOKEN,
+        model: "m",
+        fetch: () =>
+          Promise.resolve(
+            new Response(type === "application/json" ? body : `data: ${body}\n\n`, {
+              headers: { "content-type": type },
+            }),
+          ),
+      });
+      const calls = [
+        () => lmstudio.complete(prompt),
+        () => lmstudio.streamCompletion(prompt).response(),
+        () => lmstudio.chat.stream({ input: prompt }).response(),
+        () => lmstudio.responses.stream({ input: prompt }).response(),
+        () => lmstudio.streamText(prompt).response(),
+      ];
+      for (const call of calls) {
+        const error = await assertRejects(call, Error);
+        const text = printed(error);
+        for (const hidden of [TOKEN, TOKEN.slice(0, 10), prompt, prompt.slice(0, 20)]) {
+          assert(!text.includes(hidden), `${hidden} in ${text}`);
+        }
+      }
+    }
+  }
 });

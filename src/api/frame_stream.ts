@@ -16,7 +16,12 @@ import type {
   StreamingChunk,
   Usage,
 } from "../core/types.ts";
-import { type ErrorContext, errorFromWire, readWireError } from "../transport/error_mapping.ts";
+import {
+  type ErrorContext,
+  errorFromWire,
+  readWireError,
+  startOf,
+} from "../transport/error_mapping.ts";
 import { Ending, finishReasonOf, type Piece } from "../transport/ending.ts";
 import type { EventReader } from "../transport/event_reader.ts";
 import type { SseEvent } from "../transport/sse.ts";
@@ -228,7 +233,8 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
     }
     if (!isRecord(frame)) {
       const state = frame === undefined ? "not JSON" : "no object";
-      throw this.error(`the stream has an event that is ${state}`, "malformed_stream");
+      const start = startOf(data, this.#reader.context);
+      throw this.error(`the stream has an event that is ${state}${start}`, "malformed_stream");
     }
     this.#raw = frame;
     if (this.#id === "") this.#id = textOf(frame.id);

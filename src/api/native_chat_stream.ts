@@ -16,7 +16,12 @@ import type { ChatEvent, ChatResponse } from "../core/native_chat.ts";
 import { parseJson } from "../core/json_text.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { CallOptions, CallStatus, PartialAnswer } from "../core/types.ts";
-import { errorFromWire, readWireError, type WireError } from "../transport/error_mapping.ts";
+import {
+  errorFromWire,
+  readWireError,
+  startOf,
+  type WireError,
+} from "../transport/error_mapping.ts";
 import type { EventReader } from "../transport/event_reader.ts";
 import type { SseEvent } from "../transport/sse.ts";
 import { decodeJson, malformedResponse, type Transport } from "../transport/transport.ts";
@@ -148,7 +153,8 @@ export class NativeChatStream {
       return undefined;
     }
     if (!isRecord(frame)) {
-      throw this.#malformed(`an event that is ${frame === undefined ? "not JSON" : "no object"}`);
+      const state = frame === undefined ? "not JSON" : "no object";
+      throw this.#malformed(`an event that is ${state}${startOf(data, this.#reader.context)}`);
     }
     if (type === "") throw this.#malformed("an event without a type");
     this.#isEmpty = false;

@@ -12,7 +12,12 @@ import { isRecord } from "../core/request_checks.ts";
 import type { ResponsesAnswer } from "../core/responses.ts";
 import type { ResponsesEvent } from "../core/responses_events.ts";
 import type { CallOptions, PartialAnswer } from "../core/types.ts";
-import { errorFromWire, readWireError, type WireError } from "../transport/error_mapping.ts";
+import {
+  errorFromWire,
+  readWireError,
+  startOf,
+  type WireError,
+} from "../transport/error_mapping.ts";
 import type { EventReader } from "../transport/event_reader.ts";
 import type { SseEvent } from "../transport/sse.ts";
 import { decodeJson, type Transport, type TransportRequest } from "../transport/transport.ts";
@@ -183,7 +188,11 @@ export class ResponsesStream {
       // Whatever an `error` event holds, it is no part of the answer.
       if (name === "error") throw this.#errorOf({ message: data });
       const state = frame === undefined ? "not JSON" : "no object";
-      throw this.#streamError(`the stream has an event that is ${state}`, "malformed_stream");
+      const start = startOf(data, this.#reader.context);
+      throw this.#streamError(
+        `the stream has an event that is ${state}${start}`,
+        "malformed_stream",
+      );
     }
     const type = typeof frame.type === "string" ? frame.type : "";
     // Beside an event of the answer an error is told to the model, such as a tool's; elsewhere it is the end.

@@ -82,6 +82,8 @@ interface Outcome {
 }
 
 const MAX_STATE_CHARS = 200;
+/** 60 characters, and a sign that there were more: enough to see what it is. */
+const MAX_START_CHARS = 61;
 const MAX_LISTED_MODELS = 200;
 /** Statuses that only something between us and a local server sends; those beyond 511 are Cloudflare's. */
 const PROXY_STATUSES: ReadonlySet<number | undefined> = new Set([
@@ -178,23 +180,27 @@ export function errorFromResponse(
 
 /**
  * The error for a 2xx body that is not what was expected. `reason` is the state in the message, such as
- * "the answer is not JSON".
+ * "the answer is not JSON"; the start of what is no JSON follows it, unless the body is only a part of the answer.
  */
 export function errorFromUndecodable(
-  response: { readonly status: number; readonly bodyText: string },
+  response: { readonly status: number; readonly bodyText: string; readonly isCut?: boolean },
   reason: string,
   context: ErrorContext,
 ): AnyProviderError {
-  const { status, bodyText } = response;
-  const wire = readWireError(parseJson(bodyText));
+  const { status, bodyText, isCut = false } = response;
+  const value = parseJson(bodyText);
+  const wire = readWireError(value);
   if (wire !== undefined) return errorFromWire(wire, status, context);
+  const start = value === undefined && !isCut ? startOf(bodyText, context) : "";
   const isPage = isHtml(bodyText);
   const code = isPage ? "not_lm_studio" : "malformed_response";
   const isForeign = isPage || !/^[\s\uFEFF]*[{[]/.test(bodyText);
   return makeError({
     code,
     status,
-    state: isPage ? `${answered(status)} with an HTML page` : shorten(reason, context),
+    state: isPage
+      ? `${answered(status)} with an HTML page`
+      : cutText(shorten(reason, context) + start, MAX_STATE_CHARS),
     hint: isForeign ? withProxyHint(ERROR_CODES[code].hint, context) : undefined,
     bodySnippet: isPage ? undefined : shorten(bodyText, context),
   }, context);
@@ -434,6 +440,12 @@ export function shownModel(
   redact: ErrorContext["redact"],
 ): string | undefined {
   return model === undefined || action.includes(quote(model)) ? model : showWords(model, redact);
+}
+
+/** How a text begins that should have been something else, to go behind what is said of it. Redacted before it is cut. */
+export function startOf(text: string, context: Pick<ErrorContext, "redact">): string {
+  const line = shorten(text, context);
+  return line === "" ? ": it is empty" : `: "${cutText(line, MAX_START_CHARS)}"`;
 }
 
 // --- Classes ----------------------------------------------------------------------------------

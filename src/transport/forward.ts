@@ -251,7 +251,8 @@ async function wholeAnswer(
   if (end === "too-large") {
     const bodyText = text.slice(0, SNIPPET_LENGTH);
     const state = `the answer is larger than ${MAX_BODY_BYTES} bytes`;
-    throw errorFromUndecodable({ status: response.status, bodyText }, state, call.context());
+    const cut = { status: response.status, bodyText, isCut: true };
+    throw errorFromUndecodable(cut, state, call.context());
   }
   const value = parseJson(text);
   if (readWireError(value) !== undefined) return errorCopy(response, text);

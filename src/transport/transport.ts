@@ -84,7 +84,7 @@ export class Transport {
         const state = `the answer is larger than ${this.#maxBodyBytes} bytes`;
         // More than is shown: an echo that is cut is not found.
         const start = body.text.slice(0, 32 * SNIPPET_LENGTH);
-        throw errorFromUndecodable({ status, bodyText: start }, state, context);
+        throw errorFromUndecodable({ status, bodyText: start, isCut: true }, state, context);
       }
       const value = decodeJson(status, body.text, context, request);
       return { value, elapsedMs: performance.now() - startedAt, context };
