@@ -3,8 +3,8 @@
  * JSON cannot hold. Old versions are imported here alone: nothing that is published reaches them.
  */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { type } from "arktype";
-import * as v from "valibot";
+import { type } from "npm:arktype@^2.2.9";
+import * as v from "npm:valibot@^1.5.0";
 import * as z from "zod";
 import * as mini from "zod/mini";
 import z322 from "npm:zod@3.22.4";
