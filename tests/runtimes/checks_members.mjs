@@ -148,7 +148,7 @@ await check("other clients' fetch: an answer, a stream, an error under 200", asy
   }, async (baseUrl) => {
     const answer = await clientOf(new LMStudioProvider({ baseUrl, env: {} }))({ model: MODEL });
     assert.equal(answer.status, 400);
-    assert.deepEqual(await answer.json(), { error: "boom" });
+    assert.deepEqual(await answer.json(), { error: { message: "boom" } });
   });
 });
 
