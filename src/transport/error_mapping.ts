@@ -97,8 +97,8 @@ const FOREIGN_CHALLENGE = /^\s*(?:basic|digest|negotiate|ntlm)\b/i;
 /** What to do where something between us and the server answers in its place, by status. */
 const IN_BETWEEN_HINTS: Readonly<Record<number, string>> = {
   401:
-    "Something between here and the server, such as a reverse proxy, wants a sign-in of its own: give its " +
-    "`authorization` in `headers`, or use an address that goes past it.",
+    "Something between here and the server, such as a reverse proxy, wants a sign-in of its own: give the " +
+    "token it takes as `apiToken`, or its `authorization` in `headers`, or use an address that goes past it.",
   403:
     "Something between here and the server, such as a proxy or firewall, refuses the request: allow the address " +
     "there, or go past it.",
