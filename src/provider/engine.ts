@@ -23,6 +23,7 @@ import type {
   ModelInfo,
 } from "../core/types.ts";
 import { LazyCompletionStream } from "./completion_stream.ts";
+import { callerSignalOf } from "./lazy_stream.ts";
 import type { AddressedRequest, ServerModels } from "./server_models.ts";
 
 /** A completion request, ready to be sent. */
@@ -66,7 +67,7 @@ export class Engine {
     const { service } = this.#server;
     const open = async (signal: AbortSignal): Promise<ChatStream> =>
       this.openStream(await this.prepare(action, input, options, { signal }));
-    return new LazyCompletionStream(open, options?.signal, { action, service });
+    return new LazyCompletionStream(open, callerSignalOf(options), { action, service });
   }
 
   /**

@@ -23,6 +23,7 @@ import type {
   ModelProvider,
 } from "../core/types.ts";
 import { LazyCompletionStream } from "./completion_stream.ts";
+import { callerSignalOf } from "./lazy_stream.ts";
 import { FailoverStream } from "./failover_stream.ts";
 
 /** Another provider may have the model, though this one never will. */
@@ -193,7 +194,7 @@ export class FallbackProvider implements ModelProvider {
         return member.provider.streamCompletion(request, own);
       }, () => this.#recover(member));
     };
-    return new LazyCompletionStream(open, options?.signal, { action, service: this.name });
+    return new LazyCompletionStream(open, callerSignalOf(options), { action, service: this.name });
   }
 
   /**

@@ -26,7 +26,7 @@ import type { RunToolsRequest, RunToolsResult, ToolEvent, ToolStream } from "../
 import type { CallOptions, CompletionStream, ModelInfo } from "../core/types.ts";
 import { LazyCompletionStream } from "./completion_stream.ts";
 import type { Engine } from "./engine.ts";
-import { type ItemSource, LazyStream } from "./lazy_stream.ts";
+import { callerSignalOf, type ItemSource, LazyStream } from "./lazy_stream.ts";
 import type { ModelManager } from "./models.ts";
 import type { ServerModels } from "./server_models.ts";
 import type { ObjectRequest, ObjectResponse } from "./structured.ts";
@@ -177,7 +177,7 @@ export function streamText(
     const { openTextStream } = await importOnUse(() => import("./text_completion.ts"), action);
     return await openTextStream(server, action, given, options, signal);
   };
-  return new LazyCompletionStream(open, options?.signal, { action, service });
+  return new LazyCompletionStream(open, callerSignalOf(options), { action, service });
 }
 
 /** As `LMStudioProvider.completeObject`. */
@@ -218,7 +218,7 @@ export function streamTools(
     return openToolStream(engine, server, given, options, signal);
   };
   const label = { action, service: server.service };
-  return new LazyToolStream({ open, callerSignal: options?.signal, label });
+  return new LazyToolStream({ open, callerSignal: callerSignalOf(options), label });
 }
 
 class LazyToolStream extends LazyStream<ToolEvent, RunToolsResult> implements ToolStream {
@@ -235,7 +235,7 @@ function lazyStream<Item, Answer>(
 ): EventStream<Item, Answer> {
   return new LazyStream({
     open: (signal) => open(signal, action),
-    callerSignal: options?.signal,
+    callerSignal: callerSignalOf(options),
     label: { action, service },
   });
 }

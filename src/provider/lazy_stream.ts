@@ -41,6 +41,20 @@ export interface StreamOpening<Item, Answer> {
   readonly label: StreamLabel;
 }
 
+/**
+ * The signal in options as they were given. What throws when it is read is for the check of the options, at the first
+ * pull: a stream method throws nothing.
+ */
+export function callerSignalOf(
+  options: { readonly signal?: AbortSignal | undefined } | undefined,
+): AbortSignal | undefined {
+  try {
+    return options?.signal;
+  } catch {
+    return undefined;
+  }
+}
+
 type Outcome =
   | { readonly kind: "done" }
   | { readonly kind: "failed"; readonly error: unknown }

@@ -28,6 +28,7 @@ import { resolveWithSources } from "../platform/resolve_config.ts";
 import { readVariables } from "../platform/variables.ts";
 import { wordsOf } from "../transport/redact.ts";
 import { LazyCompletionStream } from "./completion_stream.ts";
+import { callerSignalOf } from "./lazy_stream.ts";
 import { DIALECTS } from "./dialects.ts";
 import { Engine } from "./engine.ts";
 import { modelNotFound, type Silence } from "./model_not_found.ts";
@@ -185,7 +186,7 @@ export class LocalProvider implements ModelProvider {
         return this.#engineOf(service).streamCompletion(request, { ...options, signal });
       });
     };
-    return new LazyCompletionStream(open, options?.signal, { action, service: SERVICE });
+    return new LazyCompletionStream(open, callerSignalOf(options), { action, service: SERVICE });
   }
 
   /**

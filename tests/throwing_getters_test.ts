@@ -1,0 +1,39 @@
+/** Options whose fields throw when they are read: a rejection at the first pull, as any other refusal. */
+import { assertEquals, assertRejects } from "@std/assert";
+import { FallbackProvider, LMStudioProvider, LocalProvider } from "../mod.ts";
+import { createFakeLMStudio } from "../src/testing/mod.ts";
+
+const THROWN = new Error("thrown by a getter");
+
+function throwing(name: string): Record<string, never> {
+  return Object.defineProperty({}, name, {
+    enumerable: true,
+    get: () => {
+      throw THROWN;
+    },
+  }) as Record<string, never>;
+}
+
+Deno.test("streams: a getter of the options that throws is a rejection at the first pull", async () => {
+  const fake = createFakeLMStudio({ models: ["m"] });
+  const lmstudio = new LMStudioProvider({ env: {}, fetch: fake.fetch, model: "m" });
+  const local = new LocalProvider({ env: {}, fetch: fake.fetch });
+  const methods: Record<string, (options: Record<string, never>) => AsyncIterable<unknown>> = {
+    streamCompletion: (options) => lmstudio.streamCompletion("?", options),
+    streamText: (options) => lmstudio.streamText("?", options),
+    streamTools: (options) => lmstudio.streamTools({ messages: "?" }, options),
+    "chat.stream": (options) => lmstudio.chat.stream({ input: "?" }, options),
+    "responses.stream": (options) => lmstudio.responses.stream({ input: "?" }, options),
+    "models.download": (options) => lmstudio.models.download("m", undefined, options),
+    "local.streamCompletion": (options) => local.streamCompletion("?", options),
+    "fallback.streamCompletion": (options) =>
+      new FallbackProvider([lmstudio]).streamCompletion("?", options),
+  };
+  for (const [method, open] of Object.entries(methods)) {
+    for (const name of ["signal", "headers"]) {
+      const pulled = open(throwing(name))[Symbol.asyncIterator]().next();
+      assertEquals(await assertRejects(() => pulled), THROWN, `${method}, ${name}`);
+    }
+  }
+  assertEquals(fake.requests, []);
+});
