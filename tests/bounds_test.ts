@@ -415,3 +415,13 @@ const STREAM_REQUEST = {
   options: {},
   onModel: () => {},
 };
+
+Deno.test("listings: a model with a field nested five thousand deep is a model like any other", async () => {
+  const deep = "[".repeat(5000) + "]".repeat(5000);
+  const body = `{"models":[{"type":"llm","key":"m","field":${deep}}]}`;
+  const fetch = () =>
+    Promise.resolve(new Response(body, { headers: { "content-type": "application/json" } }));
+  const provider = new LMStudioProvider({ env: {}, fetch });
+  assertEquals((await provider.listModels()).map(({ id }) => id), ["m"]);
+  assertEquals((await provider.models.get("m")).id, "m");
+});

@@ -150,7 +150,7 @@ export class ServerModels {
   async list(options: CallOptions): Promise<ModelInfo[]> {
     const models = await this.#cache.ask(options);
     // The cache must not change when the caller sorts or edits what it got.
-    return structuredClone(models);
+    return models.map(copyModel);
   }
 
   /** What the server has now, asked for together with whoever asks at the same time. Not to be changed. */
@@ -361,6 +361,23 @@ export class ServerModels {
 /** Of a listing that tells types; the one that tells ids alone does not tell what is loaded either. */
 function isTakenForLLM({ type, loaded }: ModelInfo): boolean {
   return type !== "embedding" && loaded !== undefined;
+}
+
+/**
+ * A copy that may be edited. By hand: `structuredClone` took a third of the time of a listing, and has no stack for
+ * what is nested thousands of times. `raw` is the server's, and nothing here reads it again.
+ */
+function copyModel(model: ModelInfo): ModelInfo {
+  const { capabilities, variants, instances, reasoning } = model;
+  return {
+    ...model,
+    capabilities: { ...capabilities },
+    ...(variants === undefined ? {} : { variants: [...variants] }),
+    ...(instances === undefined ? {} : { instances: instances.map((copy) => ({ ...copy })) }),
+    ...(reasoning === undefined
+      ? {}
+      : { reasoning: { ...reasoning, options: [...reasoning.options] } }),
+  };
 }
 
 /** What an answer consists of; of embeddings nothing. */
