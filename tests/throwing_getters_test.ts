@@ -37,3 +37,23 @@ Deno.test("streams: a getter of the options that throws is a rejection at the fi
   }
   assertEquals(fake.requests, []);
 });
+
+Deno.test("streams: a signal whose own fields throw is a rejection at the first pull", async () => {
+  const fake = createFakeLMStudio({ models: ["m"] });
+  const lmstudio = new LMStudioProvider({ env: {}, fetch: fake.fetch, model: "m" });
+  for (const name of ["addEventListener", "aborted"]) {
+    const options = { signal: throwing(name) } as unknown as Record<string, never>;
+    for (
+      const open of [
+        () => lmstudio.streamCompletion("?", options),
+        () => lmstudio.streamText("?", options),
+        () => lmstudio.chat.stream({ input: "?" }, options),
+        () => new FallbackProvider([lmstudio]).streamCompletion("?", options),
+      ]
+    ) {
+      const stream = open();
+      await assertRejects(() => stream[Symbol.asyncIterator]().next(), name);
+    }
+  }
+  assertEquals(fake.requests, []);
+});

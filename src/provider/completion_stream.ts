@@ -16,7 +16,7 @@ export class LazyCompletionStream<Answer = CompletionResponse>
   implements CompletionStream<Answer> {
   /**
    * @param open checks the request and makes the source; its signal is aborted by the caller and by `cancel()`.
-   * @param callerSignal as it was given, so not checked.
+   * @param callerSignal as `callerSignalOf` gives it.
    */
   constructor(
     open: (signal: AbortSignal) => Promise<ChunkSource<Answer>>,

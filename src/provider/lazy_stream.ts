@@ -36,7 +36,7 @@ export interface StreamLabel {
 export interface StreamOpening<Item, Answer> {
   /** Checks the request and makes the source; its signal is aborted by the caller and by `cancel()`. */
   readonly open: (signal: AbortSignal) => Promise<ItemSource<Item, Answer>>;
-  /** As it was given, so not checked. */
+  /** As `callerSignalOf` gives it. */
   readonly callerSignal: AbortSignal | undefined;
   readonly label: StreamLabel;
 }
@@ -49,7 +49,9 @@ export function callerSignalOf(
   options: { readonly signal?: AbortSignal | undefined } | undefined,
 ): AbortSignal | undefined {
   try {
-    return options?.signal;
+    const signal = options?.signal;
+    // What is no signal is refused at the first pull, too. One of another realm or a polyfill counts.
+    return typeof signal?.addEventListener === "function" ? signal : undefined;
   } catch {
     return undefined;
   }
@@ -82,10 +84,7 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
 
   constructor({ open, callerSignal, label }: StreamOpening<Item, Answer>) {
     this.#open = open;
-    // What is no signal is refused at the first pull, by `open`. One of another realm or a polyfill counts.
-    this.#callerSignal = typeof callerSignal?.addEventListener === "function"
-      ? callerSignal
-      : undefined;
+    this.#callerSignal = callerSignal;
     this.#label = label;
   }
 
