@@ -212,26 +212,28 @@ Deno.test("examples/responses.ts: a tool is asked, and the conversation goes on 
 });
 
 for (
-  const name of [
-    "stream",
-    "chat",
-    "text",
-    "embeddings",
-    "objects",
-    "vision",
-    "tools",
-    "responses",
-    "models",
-    "download",
-    "openai_client",
-  ]
+  const [name, action] of Object.entries({
+    stream: "stream a completion",
+    chat: "stream a chat",
+    text: "stream text",
+    embeddings: "embed",
+    objects: "complete an object",
+    vision: "list models",
+    tools: "run tools",
+    responses: "create a response",
+    models: "list models",
+    download: "download model \\S+",
+    openai_client: "list models",
+  })
 ) {
   Deno.test(`examples/${name}.ts: without a server one sentence says what to do`, async () => {
     const { code, text, errors } = await runExample(name, `http://127.0.0.1:${closedPort()}`);
     assertEquals({ code, text }, { code: 1, text: "" });
     assertMatch(
       errors,
-      /^\n?Cannot (?:list models|download model \S+): .* refused the connection\. Start the server .*\n$/,
+      new RegExp(
+        `^\\n?Cannot ${action}: .* refused the connection\\. Start the server .*\\n$`,
+      ),
     );
   });
 }

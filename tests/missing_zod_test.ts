@@ -46,8 +46,8 @@ Deno.test("zod: without it chats work, and what needs it says so", async () => {
     `UnknownProviderError unknown Cannot ${action}: zod, which reads the answer, did not load`;
   const actions = [
     "list models",
-    "list models",
-    "list models",
+    "complete",
+    "look up a model",
     "chat",
     "stream a chat",
     'follow download "job_1"',

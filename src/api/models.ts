@@ -29,6 +29,8 @@ export const LMSTUDIO_LISTINGS: readonly Listing[] = [
   { path: "/v1/models", decode: decodeOpenAI },
 ];
 
+/** Completes "Cannot …" where a listing is all that was asked for. */
+export const LISTING_ACTION = "list models";
 const LISTING_TIMEOUT_MS = 30_000;
 /** A server may be updated while we run; until this long after, it is taken for the old one. */
 const REMEMBERED_MS = 30_000;
@@ -82,7 +84,7 @@ export class ModelLister {
   async #ask(listing: Listing, options: CallOptions, startedAt: number): Promise<ModelInfo[]> {
     const { path } = listing;
     const { value, context } = await this.#transport.json(
-      { method: "GET", path, policy: "read", action: "list models" },
+      { method: "GET", path, policy: "read", action: LISTING_ACTION },
       options,
       LISTING_TIMEOUT_MS,
       startedAt,
@@ -119,7 +121,7 @@ function isUnknownRoute(error: unknown): boolean {
 function noListing(last: unknown): unknown {
   if (!isProviderError(last, "invalid-request")) return last;
   const { status, service, endpoint, attempts } = last;
-  return new ApiError(`Cannot list models: no route for it, the server answers ${status}`, {
+  return new ApiError(`Cannot ${LISTING_ACTION}: no route for it, the server answers ${status}`, {
     code: "not_lm_studio",
     service,
     endpoint,
@@ -129,7 +131,7 @@ function noListing(last: unknown): unknown {
 }
 
 function notLMStudio(state: string, status: number, context: ErrorContext): ApiError {
-  return new ApiError(`Cannot list models: ${state}`, {
+  return new ApiError(`Cannot ${LISTING_ACTION}: ${state}`, {
     ...context,
     code: "not_lm_studio",
     status,
@@ -137,7 +139,7 @@ function notLMStudio(state: string, status: number, context: ErrorContext): ApiE
 }
 
 function importListingSchemas(): Promise<typeof import("./listing_schemas.ts")> {
-  return importSchemas(() => import("./listing_schemas.ts"), "list models");
+  return importSchemas(() => import("./listing_schemas.ts"), LISTING_ACTION);
 }
 
 async function decodeV1(value: unknown, provider: string): Promise<ModelInfo[] | undefined> {

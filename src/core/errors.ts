@@ -404,6 +404,96 @@ export function withResponse(error: AnyProviderError, response: ChatResponse): A
   return error;
 }
 
+/** Hidden from inspectors, and part of an error all the same. */
+const HIDDEN_FIELDS = ["cause", "partial", "response", "issues", "bodySnippet"] as const;
+
+/**
+ * Runs a request that is made on behalf of another call: an error of ours then names that call. It is a new one, since
+ * several calls may wait for the same request.
+ *
+ * @param own completes "Cannot …" in the errors of the request.
+ * @param action completes "Cannot …" in the call's.
+ */
+export async function toldAs<T>(
+  own: string,
+  action: string,
+  request: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await request();
+  } catch (error) {
+    throw own === action ? error : renamed(error, `Cannot ${own}: `, `Cannot ${action}: `);
+  }
+}
+
+function renamed(error: unknown, from: string, to: string): unknown {
+  if (!isProviderError(error) || !error.message.startsWith(from)) return error;
+  const { message, hint, code } = error;
+  const state = hint !== "" && message.endsWith(` ${hint}`)
+    ? message.slice(from.length, -hint.length - 1)
+    : message.slice(from.length);
+  const make = error.constructor as new (
+    message: string,
+    options: ProviderErrorOptions,
+  ) => AnyProviderError;
+  const copy = new make(`${to}${state}`, { code, hint });
+  for (const name of [...Object.keys(error), ...HIDDEN_FIELDS]) {
+    const field = Object.getOwnPropertyDescriptor(error, name);
+    if (field !== undefined) Object.defineProperty(copy, name, field);
+  }
+  return copy;
+}
+
+/** Where a call was made; it has no stack where the runtime cannot tell. */
+export interface CallSite {
+  readonly stack?: string;
+}
+
+/**
+ * The place a call is made at. Taken at each call, whether it fails or not: once an answer is waited for, the caller is
+ * on no stack. The text is only written when it is read.
+ *
+ * @param above this function and those it calls are left out.
+ */
+export function callSite(above: unknown): CallSite {
+  const site: CallSite = {};
+  // Not in every browser.
+  const capture: unknown = Reflect.get(Error, "captureStackTrace");
+  if (typeof capture === "function") capture.call(Error, site, above);
+  return site;
+}
+
+/** Adds the place of the call to the stack of an error of ours; others are given as they are. */
+export function withCallSite(error: unknown, site: CallSite): unknown {
+  const { stack } = site;
+  if (stack === undefined || !isProviderError(error) || error.stack === undefined) return error;
+  const known = new Set(error.stack.split("\n").map(placeOf));
+  const missing = stack.split("\n").filter((line) => {
+    const place = placeOf(line);
+    return place !== undefined && !known.has(place);
+  });
+  // An `Error.prepareStackTrace` of the program's own may make it anything.
+  if (missing.length > 0) Reflect.set(error, "stack", [error.stack, ...missing].join("\n"));
+  return error;
+}
+
+/** File and line of a line in a stack: an asynchronous call has another column there than the call itself. */
+function placeOf(line: string): string | undefined {
+  return /^\s+at (?:.*\(|async )?(.+:\d+):\d+\)?$/.exec(line)?.[1];
+}
+
+/** Runs a call: the errors of ours that it fails with have the caller's line in their stack. */
+export async function fromCaller<T>(
+  call: () => PromiseLike<T>,
+  site: CallSite = callSite(fromCaller),
+): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    throw withCallSite(error, site);
+  }
+}
+
 function joinSentences(message: string, hint: string): string {
   if (hint === "") return message;
   return `${message}${/[.!?…]$/.test(message) ? "" : "."} ${hint}`;

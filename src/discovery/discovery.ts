@@ -6,6 +6,7 @@
 
 import { importOnUse } from "../api/schema_import.ts";
 import { resolveDiscoveryOptions, resolveHealthCheck } from "../core/discovery_options.ts";
+import { fromCaller } from "../core/errors.ts";
 import { isAddressConfigured } from "../core/found_config.ts";
 import type {
   DiscoverOptions,
@@ -96,7 +97,9 @@ export class ServiceDiscovery implements ServiceFinder {
    * ```
    */
   async discover(options: DiscoverOptions = {}): Promise<ServiceInfo[]> {
-    return await (await this.#load("find servers")).discover(options);
+    return await fromCaller(async () => {
+      return await (await this.#load("find servers")).discover(options);
+    });
   }
 
   /**
@@ -118,7 +121,9 @@ export class ServiceDiscovery implements ServiceFinder {
     type?: ServiceType,
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<ServiceInfo> {
-    return await (await this.#load("find a server")).find(type, options);
+    return await fromCaller(async () => {
+      return await (await this.#load("find a server")).find(type, options);
+    });
   }
 
   /**
@@ -136,7 +141,9 @@ export class ServiceDiscovery implements ServiceFinder {
    * ```
    */
   async probe(type: ServiceType, endpoint: string): Promise<ServiceInfo | undefined> {
-    return await (await this.#load("probe a server")).probe(type, endpoint);
+    return await fromCaller(async () => {
+      return await (await this.#load("probe a server")).probe(type, endpoint);
+    });
   }
 
   /**
@@ -153,7 +160,9 @@ export class ServiceDiscovery implements ServiceFinder {
    * ```
    */
   async healthCheck(type: ServiceType, endpoint: string): Promise<void> {
-    await (await this.#load("check a server")).healthCheck(type, endpoint);
+    return await fromCaller(async () => {
+      await (await this.#load("check a server")).healthCheck(type, endpoint);
+    });
   }
 
   /**
@@ -202,7 +211,9 @@ export class ServiceDiscovery implements ServiceFinder {
    * ```
    */
   async models(typeOrEndpoint: string): Promise<string[]> {
-    return await (await this.#load("list models")).models(typeOrEndpoint);
+    return await fromCaller(async () => {
+      return await (await this.#load("list models")).models(typeOrEndpoint);
+    });
   }
 
   /**

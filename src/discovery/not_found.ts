@@ -103,7 +103,6 @@ function shortMessage(error: AnyProviderError, candidate: ServiceCandidate): str
     : message;
   return withoutHint
     .replace(`Cannot ${actionOf(candidate)}: `, "")
-    .replace("Cannot list models: ", "")
     .replace(new URL(candidate.endpoint).origin + " ", "")
     .replace(/[.\s]+$/, "");
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { LMSTUDIO_LISTINGS, ModelLister } from "../api/models.ts";
+import { LISTING_ACTION, LMSTUDIO_LISTINGS, ModelLister } from "../api/models.ts";
 import { SERVICE_NAMES } from "../core/discovery_options.ts";
 import {
   type AnyProviderError,
@@ -12,6 +12,7 @@ import {
   isProviderError,
   NetworkError,
   TimeoutError,
+  toldAs,
 } from "../core/errors.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { ServiceCandidate } from "../core/services.ts";
@@ -123,8 +124,12 @@ class Probe {
       ? LMSTUDIO_LISTINGS
       : LMSTUDIO_LISTINGS.filter(({ path }) => path.startsWith("/api/"));
     try {
-      const models = await new ModelLister(this.#transport, listings, "lmstudio")
-        .list(this.#options);
+      const lister = new ModelLister(this.#transport, listings, "lmstudio");
+      const models = await toldAs(
+        LISTING_ACTION,
+        actionOf(this.#target),
+        () => lister.list(this.#options),
+      );
       // An empty list has no shape to know it by.
       if (models.length === 0 && !isGreeted) throw this.#stranger();
       return { models: models.map(({ id }) => id) };

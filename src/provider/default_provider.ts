@@ -5,6 +5,7 @@
  */
 
 import type { LMStudioProviderOptions } from "../core/config.ts";
+import { fromCaller } from "../core/errors.ts";
 import type { ServiceType } from "../core/services.ts";
 import type { ModelProvider } from "../core/types.ts";
 import { readPreference } from "../discovery/candidates.ts";
@@ -40,28 +41,32 @@ import {
 export async function createDefaultProvider(
   options: LMStudioProviderOptions = {},
 ): Promise<ModelProvider> {
-  const { model } = resolveWithSources(options, undefined, FRAMEWORK_VARIABLES).config;
-  const variables = readVariables(options, PROVIDER_VARIABLES);
-  // The framework's own variable is read by no provider but the local one, so it is handed on.
-  const isFrameworks = model !== resolveWithSources(options).config.model;
-  const own = isFrameworks ? { ...options, model } : options;
-  const preference = readPreference(variables);
-  switch (namedProvider(variables)) {
-    case "lmstudio":
-      return isAddressGiven(own) ? new LMStudioProvider(own) : await LMStudioProvider.discover(own);
-    case "ollama":
-      return only("ollama", own);
-    case "local":
-      return new LocalProvider(own);
-    case undefined:
-      break;
-  }
-  if (isAddressGiven(own) && preference !== "ollama") return new LMStudioProvider(own);
-  const finder = finderFor(own);
-  const { type, endpoint } = await finder.find();
-  return type === "lmstudio"
-    ? lmstudioAt(endpoint, own)
-    : only(type, { ...own, discovery: finder });
+  return await fromCaller(async () => {
+    const { model } = resolveWithSources(options, undefined, FRAMEWORK_VARIABLES).config;
+    const variables = readVariables(options, PROVIDER_VARIABLES);
+    // The framework's own variable is read by no provider but the local one, so it is handed on.
+    const isFrameworks = model !== resolveWithSources(options).config.model;
+    const own = isFrameworks ? { ...options, model } : options;
+    const preference = readPreference(variables);
+    switch (namedProvider(variables)) {
+      case "lmstudio":
+        return isAddressGiven(own)
+          ? new LMStudioProvider(own)
+          : await LMStudioProvider.discover(own);
+      case "ollama":
+        return only("ollama", own);
+      case "local":
+        return new LocalProvider(own);
+      case undefined:
+        break;
+    }
+    if (isAddressGiven(own) && preference !== "ollama") return new LMStudioProvider(own);
+    const finder = finderFor(own);
+    const { type, endpoint } = await finder.find();
+    return type === "lmstudio"
+      ? lmstudioAt(endpoint, own)
+      : only(type, { ...own, discovery: finder });
+  });
 }
 
 function only(type: ServiceType, options: LMStudioProviderOptions): LocalProvider {

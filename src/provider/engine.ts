@@ -9,6 +9,7 @@ import { checkCompletionRequest } from "../api/chat_checks.ts";
 import { encodeCompletionRequest } from "../api/chat_request.ts";
 import { ChatStream } from "../api/chat_stream.ts";
 import type { FetchImage } from "../api/images.ts";
+import { LISTING_ACTION } from "../api/models.ts";
 import { importOnUse, snapshot } from "../api/schema_import.ts";
 import type { ThinkTags } from "../api/think_splitter.ts";
 import { checkCallOptions, checkName } from "../core/request_checks.ts";
@@ -45,9 +46,8 @@ export class Engine {
 
   /** As `ModelProvider.listModels`. */
   async listModels(options: CallOptions | undefined): Promise<ModelInfo[]> {
-    return await this.#server.list(
-      checkCallOptions(options, this.#server.refuse("list models")),
-    );
+    const checked = checkCallOptions(options, this.#server.refuse(LISTING_ACTION));
+    return await this.#server.list(checked, LISTING_ACTION);
   }
 
   /** As `ModelProvider.complete`. */
@@ -151,6 +151,6 @@ export class Engine {
     const refuse = this.#server.refuse(action);
     const checked = checkCallOptions(options, refuse);
     checkName("model", model ?? null, refuse);
-    return await this.#server.find(model, checked);
+    return await this.#server.find(model, checked, action);
   }
 }

@@ -8,6 +8,7 @@ import {
   AllProvidersFailedError,
   type AnyProviderError,
   ConfigurationError,
+  fromCaller,
   isProviderError,
 } from "../core/errors.ts";
 import { checkCallOptions, refusal } from "../core/request_checks.ts";
@@ -117,23 +118,26 @@ export class FallbackProvider implements ModelProvider {
    * ```
    */
   async listModels(options?: CallOptions): Promise<ModelInfo[]> {
-    const results = await Promise.allSettled(
-      this.#members.map(async ({ provider }) => await provider.listModels(options)),
-    );
-    options?.signal?.throwIfAborted();
-    const failures: Failure[] = [];
-    const byId = new Map<string, ModelInfo>();
-    for (const [index, result] of results.entries()) {
-      const member = this.#members[index];
-      if (member === undefined) continue;
-      if (result.status === "rejected") failures.push(this.#judge(member, result.reason, options));
-      else this.#recover(member);
-      for (const model of result.status === "fulfilled" ? result.value : []) {
-        if (!byId.has(model.id)) byId.set(model.id, model);
+    return await fromCaller(async () => {
+      const results = await Promise.allSettled(
+        this.#members.map(async ({ provider }) => await provider.listModels(options)),
+      );
+      options?.signal?.throwIfAborted();
+      const failures: Failure[] = [];
+      const byId = new Map<string, ModelInfo>();
+      for (const [index, result] of results.entries()) {
+        const member = this.#members[index];
+        if (member === undefined) continue;
+        if (result.status === "rejected") {
+          failures.push(this.#judge(member, result.reason, options));
+        } else this.#recover(member);
+        for (const model of result.status === "fulfilled" ? result.value : []) {
+          if (!byId.has(model.id)) byId.set(model.id, model);
+        }
       }
-    }
-    if (failures.length === this.#members.length) throw allFailed("list models", failures);
-    return [...byId.values()];
+      if (failures.length === this.#members.length) throw allFailed("list models", failures);
+      return [...byId.values()];
+    });
   }
 
   /**
@@ -158,7 +162,9 @@ export class FallbackProvider implements ModelProvider {
     request: string | CompletionRequest,
     options?: CallOptions,
   ): Promise<CompletionResponse> {
-    return this.#call("complete", options, (provider) => provider.complete(request, options));
+    return fromCaller(() =>
+      this.#call("complete", options, (provider) => provider.complete(request, options))
+    );
   }
 
   /**
@@ -211,7 +217,9 @@ export class FallbackProvider implements ModelProvider {
    * ```
    */
   embed(request: EmbeddingRequest, options?: CallOptions): Promise<EmbeddingResponse> {
-    return this.#call("embed", options, (provider) => provider.embed(request, options));
+    return fromCaller(() =>
+      this.#call("embed", options, (provider) => provider.embed(request, options))
+    );
   }
 
   /**
@@ -228,10 +236,12 @@ export class FallbackProvider implements ModelProvider {
    * ```
    */
   async supportsModel(model: string, options?: CallOptions): Promise<boolean> {
-    for (const { provider } of this.#inOrder()) {
-      if (await provider.supportsModel(model, options)) return true;
-    }
-    return false;
+    return await fromCaller(async () => {
+      for (const { provider } of this.#inOrder()) {
+        if (await provider.supportsModel(model, options)) return true;
+      }
+      return false;
+    });
   }
 
   /**
@@ -252,11 +262,13 @@ export class FallbackProvider implements ModelProvider {
     model: string,
     options?: CallOptions,
   ): Promise<ModelCapabilities | undefined> {
-    for (const { provider } of this.#inOrder()) {
-      const capabilities = await provider.modelCapabilities(model, options);
-      if (capabilities !== undefined) return capabilities;
-    }
-    return undefined;
+    return await fromCaller(async () => {
+      for (const { provider } of this.#inOrder()) {
+        const capabilities = await provider.modelCapabilities(model, options);
+        if (capabilities !== undefined) return capabilities;
+      }
+      return undefined;
+    });
   }
 
   async #call<T>(

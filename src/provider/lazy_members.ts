@@ -6,6 +6,7 @@
  */
 
 import { importOnUse, snapshot } from "../api/schema_import.ts";
+import { callSite, fromCaller } from "../core/errors.ts";
 import type { EventStream } from "../core/event_stream.ts";
 import type {
   DownloadOptions,
@@ -40,9 +41,11 @@ export class LazyChat implements ChatApi {
   }
 
   async send(request: ChatRequest, options?: CallOptions): Promise<ChatResponse> {
-    const given = snapshot(request);
-    const { sendChat } = await importOnUse(importChat, "chat");
-    return await sendChat(this.#server, given, options);
+    return await fromCaller(async () => {
+      const given = snapshot(request);
+      const { sendChat } = await importOnUse(importChat, "chat");
+      return await sendChat(this.#server, given, options);
+    });
   }
 
   stream(request: ChatRequest, options?: CallOptions): EventStream<ChatEvent, ChatResponse> {
@@ -63,9 +66,11 @@ export class LazyResponses implements ResponsesApi {
   }
 
   async create(request: ResponsesRequest, options?: CallOptions): Promise<ResponsesAnswer> {
-    const given = snapshot(request);
-    const { createResponse } = await importOnUse(importResponses, "create a response");
-    return await createResponse(this.#server, given, options);
+    return await fromCaller(async () => {
+      const given = snapshot(request);
+      const { createResponse } = await importOnUse(importResponses, "create a response");
+      return await createResponse(this.#server, given, options);
+    });
   }
 
   stream(
@@ -90,16 +95,22 @@ export class LazyModels implements ModelsApi {
   }
 
   async get(name: string, options?: CallOptions): Promise<ModelInfo> {
-    return await (await this.#load("find a model")).get(name, options);
+    return await fromCaller(async () => {
+      return await (await this.#load("find a model")).get(name, options);
+    });
   }
 
   async load(name: string, load?: LoadOptions, options?: CallOptions): Promise<LoadedModel> {
-    const given = snapshot(load);
-    return await (await this.#load("load a model")).load(name, given, options);
+    return await fromCaller(async () => {
+      const given = snapshot(load);
+      return await (await this.#load("load a model")).load(name, given, options);
+    });
   }
 
   async unload(nameOrInstance: string, options?: CallOptions): Promise<string[]> {
-    return await (await this.#load("unload a model")).unload(nameOrInstance, options);
+    return await fromCaller(async () => {
+      return await (await this.#load("unload a model")).unload(nameOrInstance, options);
+    });
   }
 
   async ensureLoaded(
@@ -107,8 +118,10 @@ export class LazyModels implements ModelsApi {
     load?: EnsureLoadedOptions,
     options?: CallOptions,
   ): Promise<ModelLease> {
-    const given = snapshot(load);
-    return await (await this.#load("load a model")).ensureLoaded(name, given, options);
+    return await fromCaller(async () => {
+      const given = snapshot(load);
+      return await (await this.#load("load a model")).ensureLoaded(name, given, options);
+    });
   }
 
   download(
@@ -127,6 +140,8 @@ export class LazyModels implements ModelsApi {
     options?: CallOptions & Pick<DownloadOptions, "pollIntervalMs">,
   ): DownloadStatus {
     const verb = "follow a download";
+    // Taken here: `await` calls `then` when the caller is on no stack any more.
+    const site = callSite(this.downloadStatus);
     const follow = (): EventStream<DownloadProgress, DownloadProgress> =>
       lazyStream(this.#server, verb, options, async (signal) => {
         const { openJob } = await importOnUse(importDownload, verb);
@@ -138,7 +153,7 @@ export class LazyModels implements ModelsApi {
     };
     return {
       [Symbol.asyncIterator]: () => follow()[Symbol.asyncIterator](),
-      then: (onFulfilled, onRejected) => look().then(onFulfilled, onRejected),
+      then: (onFulfilled, onRejected) => fromCaller(look, site).then(onFulfilled, onRejected),
     };
   }
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { InvalidRequestError, StreamError } from "../core/errors.ts";
+import { callSite, InvalidRequestError, StreamError, withCallSite } from "../core/errors.ts";
 import type { EventStream } from "../core/event_stream.ts";
 import type { PartialAnswer } from "../core/types.ts";
 import { listenToAbort } from "../transport/abort_listeners.ts";
@@ -69,6 +69,8 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
   readonly #open: StreamOpening<Item, Answer>["open"];
   readonly #callerSignal: AbortSignal | undefined;
   readonly #label: StreamLabel;
+  /** Where the stream was asked for. */
+  readonly #site = callSite(LazyStream);
   readonly #controller = new AbortController();
   #source: ItemSource<Item, Answer> | undefined;
   #outcome: Outcome | undefined;
@@ -201,9 +203,10 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
       if (item !== undefined) return this.#give(item);
       this.#end({ kind: "done" });
       return DONE;
-    } catch (error) {
+    } catch (cause) {
       // The consumer stopped it: whatever broke by that is no news.
       if (this.#isCancelled()) return DONE;
+      const error = withCallSite(cause, this.#site);
       this.#end({ kind: "failed", error });
       throw error;
     }

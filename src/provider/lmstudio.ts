@@ -5,6 +5,7 @@
  */
 
 import type { ConfigEntry, LMStudioProviderOptions } from "../core/config.ts";
+import { fromCaller } from "../core/errors.ts";
 import type { ModelsApi } from "../core/model_management.ts";
 import type {
   CallOptions,
@@ -146,8 +147,10 @@ export class LMStudioProvider implements ModelProvider {
    * ```
    */
   static async discover(options: LMStudioProviderOptions = {}): Promise<LMStudioProvider> {
-    const { endpoint } = await finderFor(options).find("lmstudio");
-    return lmstudioAt(endpoint, options);
+    return await fromCaller(async () => {
+      const { endpoint } = await finderFor(options).find("lmstudio");
+      return lmstudioAt(endpoint, options);
+    });
   }
 
   /**
@@ -169,7 +172,7 @@ export class LMStudioProvider implements ModelProvider {
    * ```
    */
   listModels(options?: CallOptions): Promise<ModelInfo[]> {
-    return this.#engine.listModels(options);
+    return fromCaller(() => this.#engine.listModels(options));
   }
 
   /**
@@ -195,7 +198,7 @@ export class LMStudioProvider implements ModelProvider {
     request: string | CompletionRequest,
     options?: CallOptions,
   ): Promise<CompletionResponse> {
-    return this.#engine.complete(request, options);
+    return fromCaller(() => this.#engine.complete(request, options));
   }
 
   /**
@@ -243,7 +246,7 @@ export class LMStudioProvider implements ModelProvider {
     request: string | TextCompletionRequest,
     options?: CallOptions,
   ): Promise<TextCompletionResponse> {
-    return completeText(this.#server, request, options);
+    return fromCaller(() => completeText(this.#server, request, options));
   }
 
   /**
@@ -293,7 +296,7 @@ export class LMStudioProvider implements ModelProvider {
     request: ObjectRequest<Schema>,
     options?: CallOptions,
   ): Promise<ObjectResponse<SchemaOutput<Schema>>> {
-    return completeObject(this.#server, request, options);
+    return fromCaller(() => completeObject(this.#server, request, options));
   }
 
   /**
@@ -318,7 +321,7 @@ export class LMStudioProvider implements ModelProvider {
    * ```
    */
   runTools(request: RunToolsRequest, options?: CallOptions): Promise<RunToolsResult> {
-    return runTools(this.#engine, this.#server, request, options);
+    return fromCaller(() => runTools(this.#engine, this.#server, request, options));
   }
 
   /**
@@ -361,7 +364,7 @@ export class LMStudioProvider implements ModelProvider {
    * ```
    */
   embed(request: EmbeddingRequest, options?: CallOptions): Promise<EmbeddingResponse> {
-    return this.#engine.embed(request, options);
+    return fromCaller(() => this.#engine.embed(request, options));
   }
 
   /**
@@ -378,7 +381,7 @@ export class LMStudioProvider implements ModelProvider {
    * ```
    */
   supportsModel(model: string, options?: CallOptions): Promise<boolean> {
-    return this.#engine.supportsModel(model, options);
+    return fromCaller(() => this.#engine.supportsModel(model, options));
   }
 
   /**
@@ -399,7 +402,7 @@ export class LMStudioProvider implements ModelProvider {
     model: string,
     options?: CallOptions,
   ): Promise<ModelCapabilities | undefined> {
-    return this.#engine.modelCapabilities(model, options);
+    return fromCaller(() => this.#engine.modelCapabilities(model, options));
   }
 
   /**

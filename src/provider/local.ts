@@ -5,10 +5,11 @@
  */
 
 import { checkCompletionRequest } from "../api/chat_checks.ts";
+import { LISTING_ACTION } from "../api/models.ts";
 import { importOnUse, snapshot } from "../api/schema_import.ts";
 import type { LMStudioProviderOptions, ResolvedCascade, ResolvedConfig } from "../core/config.ts";
 import { isServiceType } from "../core/discovery_options.ts";
-import { isProviderError } from "../core/errors.ts";
+import { fromCaller, isProviderError, toldAs } from "../core/errors.ts";
 import { findModel, isSameModel } from "../core/model_names.ts";
 import { checkCallOptions, checkName, refusal, type Refuse } from "../core/request_checks.ts";
 import type { ServiceFinder, ServiceInfo, ServiceType } from "../core/services.ts";
@@ -127,12 +128,14 @@ export class LocalProvider implements ModelProvider {
    * ```
    */
   async listModels(options?: CallOptions): Promise<ModelInfo[]> {
-    const checked = checkCallOptions(options, this.#refuse("list models"));
-    const services = await this.#services(checked.signal);
-    const listings = await this.#listAll(services, checked);
-    const byId = new Map<string, ModelInfo>();
-    for (const model of listings.flat()) if (!byId.has(model.id)) byId.set(model.id, model);
-    return [...byId.values()];
+    return await fromCaller(async () => {
+      const checked = checkCallOptions(options, this.#refuse(LISTING_ACTION));
+      const services = await this.#services(checked.signal);
+      const listings = await this.#listAll(services, checked);
+      const byId = new Map<string, ModelInfo>();
+      for (const model of listings.flat()) if (!byId.has(model.id)) byId.set(model.id, model);
+      return [...byId.values()];
+    });
   }
 
   /**
@@ -153,8 +156,10 @@ export class LocalProvider implements ModelProvider {
     request: string | CompletionRequest,
     options?: CallOptions,
   ): Promise<CompletionResponse> {
-    const errand = this.#completionErrand("complete", request, options);
-    return await this.#run(errand, (engine) => engine.complete(request, options));
+    return await fromCaller(async () => {
+      const errand = this.#completionErrand("complete", request, options);
+      return await this.#run(errand, (engine) => engine.complete(request, options));
+    });
   }
 
   /**
@@ -203,16 +208,18 @@ export class LocalProvider implements ModelProvider {
    * ```
    */
   async embed(request: EmbeddingRequest, options?: CallOptions): Promise<EmbeddingResponse> {
-    const refuse = this.#refuse("embed");
-    const checked = checkCallOptions(options, refuse);
-    const { signal } = checked;
-    const given = snapshot(request);
-    const { checkEmbeddingRequest } = await importOnUse(() => import("./embedding.ts"), "embed");
-    const { model = this.#config.embeddingModel, input } = checkEmbeddingRequest(given, refuse);
-    return await this.#run(
-      { action: "embed", model, signal, show: wordsOf(this.#config, checked, { input }) },
-      (engine) => engine.embed(given, options),
-    );
+    return await fromCaller(async () => {
+      const refuse = this.#refuse("embed");
+      const checked = checkCallOptions(options, refuse);
+      const { signal } = checked;
+      const given = snapshot(request);
+      const { checkEmbeddingRequest } = await importOnUse(() => import("./embedding.ts"), "embed");
+      const { model = this.#config.embeddingModel, input } = checkEmbeddingRequest(given, refuse);
+      return await this.#run(
+        { action: "embed", model, signal, show: wordsOf(this.#config, checked, { input }) },
+        (engine) => engine.embed(given, options),
+      );
+    });
   }
 
   /**
@@ -229,7 +236,9 @@ export class LocalProvider implements ModelProvider {
    * ```
    */
   async supportsModel(model: string, options?: CallOptions): Promise<boolean> {
-    return await this.#lookUp(model, options, "look up a model") !== undefined;
+    return await fromCaller(async () => {
+      return await this.#lookUp(model, options, "look up a model") !== undefined;
+    });
   }
 
   /**
@@ -250,8 +259,10 @@ export class LocalProvider implements ModelProvider {
     model: string,
     options?: CallOptions,
   ): Promise<ModelCapabilities | undefined> {
-    const place = await this.#lookUp(model, options, "look up a model's capabilities");
-    return place && await this.#engineOf(place.service).modelCapabilities(place.id, options);
+    return await fromCaller(async () => {
+      const place = await this.#lookUp(model, options, "look up a model's capabilities");
+      return place && await this.#engineOf(place.service).modelCapabilities(place.id, options);
+    });
   }
 
   #refuse(action: string): Refuse {
@@ -299,9 +310,13 @@ export class LocalProvider implements ModelProvider {
     const { model, signal } = errand;
     if (model === undefined) return await this.#preferred(signal);
     const silent: Silence[] = [];
-    const place = await this.#placeOf(errand, model, silent);
-    if (place !== undefined) return place.service;
     const { action, show } = errand;
+    const place = await toldAs(
+      LISTING_ACTION,
+      action,
+      () => this.#placeOf(errand, model, silent),
+    );
+    if (place !== undefined) return place.service;
     throw modelNotFound(action, model, await this.#services(signal), silent, show);
   }
 

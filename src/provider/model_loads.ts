@@ -231,7 +231,7 @@ export class ModelLoads {
       { load, action },
       unlimited,
     );
-    const copies = await this.#listCopies(model, name, options);
+    const copies = await this.#listCopies(model, { name, action }, options);
     const listed = copies.find(({ id }) => id === instanceId);
     const contextLength = listed?.contextLength ?? config?.contextLength;
     const loaded = { instanceId, contextLength };
@@ -253,11 +253,11 @@ export class ModelLoads {
   /** The copies in memory by now; none where the server cannot say. */
   async #listCopies(
     { id }: ModelInfo,
-    name: string,
+    { name, action }: Pick<Wanted, "name" | "action">,
     options: CallOptions,
   ): Promise<readonly LoadedInstance[]> {
     try {
-      const models = await this.#server.listTogether(options);
+      const models = await this.#server.listTogether(options, action);
       const model = models.find((model) => model.id === id);
       return model === undefined ? [] : loadedCopies(model, name);
     } catch (error) {

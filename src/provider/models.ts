@@ -54,8 +54,9 @@ export class ModelManager {
     const refuse = this.#server.refuse("find a model");
     const checked = checkCallOptions(options, refuse);
     checkName("name", name ?? null, refuse);
-    const models = await this.#server.list(checked);
-    return asAsked(this.#pick(models, name, `find model ${quote(name)}`, checked), name);
+    const action = `find model ${quote(name)}`;
+    const models = await this.#server.list(checked, action);
+    return asAsked(this.#pick(models, name, action, checked), name);
   }
 
   async load(name: string, load?: LoadOptions, options?: CallOptions): Promise<LoadedModel> {
@@ -81,7 +82,7 @@ export class ModelManager {
     checkName("nameOrInstance", nameOrInstance ?? null, refuse);
     const action = `unload model ${quote(nameOrInstance)}`;
     checkManagement(this.#server, action);
-    const models = await this.#listIfAny(checked);
+    const models = await this.#listIfAny(checked, action);
     checkManagement(this.#server, action);
     const listed = models && this.#copiesToUnload(models, nameOrInstance, action, checked);
     const unloaded: string[] = [];
@@ -110,7 +111,7 @@ export class ModelManager {
     const action = `load model ${quote(name)}`;
     return await waitForLoad(checked, this.#limit(action, checked), (wait) => {
       const find = async (): Promise<ModelInfo> => {
-        const models = await this.#server.listTogether(wait.options);
+        const models = await this.#server.listTogether(wait.options, action);
         // An older server may list only what is loaded: that it is too old says more than that it has none.
         if (fittingModels(models, name).length === 0) checkManagement(this.#server, action);
         return this.#pick(models, name, action, wait.options);
@@ -181,7 +182,7 @@ export class ModelManager {
   }
 
   async #findToLoad(name: string, action: string, options: CallOptions): Promise<Target> {
-    const models = await this.#listIfAny(options);
+    const models = await this.#listIfAny(options, action);
     // Before the name is looked at: an older server may not list what it has.
     checkManagement(this.#server, action);
     if (models === undefined) return { id: name, type: "llm" };
@@ -189,9 +190,12 @@ export class ModelManager {
   }
 
   /** `undefined` where the server gives no list at all: then it decides what a name means. */
-  async #listIfAny(options: CallOptions): Promise<readonly ModelInfo[] | undefined> {
+  async #listIfAny(
+    options: CallOptions,
+    action: string,
+  ): Promise<readonly ModelInfo[] | undefined> {
     try {
-      return await this.#server.list(options);
+      return await this.#server.list(options, action);
     } catch (error) {
       if (!isProviderError(error) || !NO_LISTING.has(error.code)) throw error;
       return undefined;

@@ -11,6 +11,7 @@ import {
   resolveCascade,
   type ResolvedCascade,
 } from "../core/config.ts";
+import { fromCaller } from "../core/errors.ts";
 import { describeUnknownField } from "../core/fields.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type {
@@ -116,7 +117,7 @@ export class OpenAICompatibleProvider implements ModelProvider {
    * ```
    */
   listModels(options?: CallOptions): Promise<ModelInfo[]> {
-    return this.#engine.listModels(options);
+    return fromCaller(() => this.#engine.listModels(options));
   }
 
   /**
@@ -139,7 +140,7 @@ export class OpenAICompatibleProvider implements ModelProvider {
     request: string | CompletionRequest,
     options?: CallOptions,
   ): Promise<CompletionResponse> {
-    return this.#engine.complete(request, options);
+    return fromCaller(() => this.#engine.complete(request, options));
   }
 
   /**
@@ -181,7 +182,7 @@ export class OpenAICompatibleProvider implements ModelProvider {
    * ```
    */
   embed(request: EmbeddingRequest, options?: CallOptions): Promise<EmbeddingResponse> {
-    return this.#engine.embed(request, options);
+    return fromCaller(() => this.#engine.embed(request, options));
   }
 
   /**
@@ -198,7 +199,7 @@ export class OpenAICompatibleProvider implements ModelProvider {
    * ```
    */
   supportsModel(model: string, options?: CallOptions): Promise<boolean> {
-    return this.#engine.supportsModel(model, options);
+    return fromCaller(() => this.#engine.supportsModel(model, options));
   }
 
   /**
@@ -219,7 +220,7 @@ export class OpenAICompatibleProvider implements ModelProvider {
     model: string,
     options?: CallOptions,
   ): Promise<ModelCapabilities | undefined> {
-    return this.#engine.modelCapabilities(model, options);
+    return fromCaller(() => this.#engine.modelCapabilities(model, options));
   }
 }
 

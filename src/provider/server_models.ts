@@ -6,7 +6,7 @@
  */
 
 import type { FetchImage } from "../api/images.ts";
-import { type Listing, ModelLister } from "../api/models.ts";
+import { type Listing, LISTING_ACTION, ModelLister } from "../api/models.ts";
 import { importOnUse } from "../api/schema_import.ts";
 import { type ThinkTags, thinkTags } from "../api/think_splitter.ts";
 import {
@@ -16,7 +16,12 @@ import {
   type ResolvedCascade,
   type ResolvedConfig,
 } from "../core/config.ts";
-import { isProviderError, ModelNotAvailableError, SerializationError } from "../core/errors.ts";
+import {
+  isProviderError,
+  ModelNotAvailableError,
+  SerializationError,
+  toldAs,
+} from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import {
   asAsked,
@@ -146,16 +151,16 @@ export class ServerModels {
     };
   }
 
-  /** What the server has now. The array is the caller's. */
-  async list(options: CallOptions): Promise<ModelInfo[]> {
-    const models = await this.#cache.ask(options);
+  /** What the server has now. The array is the caller's. @param action completes "Cannot …". */
+  async list(options: CallOptions, action: string): Promise<ModelInfo[]> {
+    const models = await toldAs(LISTING_ACTION, action, () => this.#cache.ask(options));
     // The cache must not change when the caller sorts or edits what it got.
     return models.map(copyModel);
   }
 
   /** What the server has now, asked for together with whoever asks at the same time. Not to be changed. */
-  async listTogether(options: CallOptions): Promise<readonly ModelInfo[]> {
-    return await this.#cache.refresh(options);
+  async listTogether(options: CallOptions, action: string): Promise<readonly ModelInfo[]> {
+    return await toldAs(LISTING_ACTION, action, () => this.#cache.refresh(options));
   }
 
   /** The models have changed: nothing that was listed before counts any more. */
@@ -169,12 +174,16 @@ export class ServerModels {
   }
 
   /** The model of this name, under any spelling; `undefined` where there is none or the server cannot say. */
-  async find(model: string, options: CallOptions): Promise<ModelInfo | undefined> {
+  async find(
+    model: string,
+    options: CallOptions,
+    action: string,
+  ): Promise<ModelInfo | undefined> {
     try {
       options.signal?.throwIfAborted();
       const known = findModel(this.#cache.recent(this.config.modelCacheTtlMs) ?? [], model);
       // A model that is not there may be new.
-      const found = known ?? findModel(await this.#cache.refresh(options), model);
+      const found = known ?? findModel(await this.listTogether(options, action), model);
       return found && asAsked(found, model);
     } catch (error) {
       options.signal?.throwIfAborted();
@@ -206,7 +215,7 @@ export class ServerModels {
   ): Promise<AddressedRequest> {
     const own = named ?? this.config.embeddingModel;
     const model = own ?? chooseEmbeddingModel(
-      await this.#cache.get(CHOICE_MAX_AGE_MS, options),
+      await this.#recent(options, action),
       this.#choiceContext(action, options, fields),
     );
     const shown = own ?? this.words(options, fields)(model);
@@ -293,7 +302,7 @@ export class ServerModels {
   ): Promise<unknown> {
     if (this.#dialect.provider !== "lmstudio" || !isProviderError(error)) return error;
     if (!WRONG_TYPE_CODES.has(error.code)) return error;
-    const listed = await this.find(model, options);
+    const listed = await this.find(model, options, action);
     if (listed === undefined || !isTakenForLLM(listed)) return error;
     const { endpoint, attempts, status } = error;
     return new ModelNotAvailableError(`Cannot ${action}: ${TAKEN_FOR_LLM}`, {
@@ -344,8 +353,14 @@ export class ServerModels {
     fields: Readonly<Record<string, unknown>>,
   ): Promise<string> {
     this.#checkWritable(action, fields);
-    const models = await this.#cache.get(CHOICE_MAX_AGE_MS, options);
+    const models = await this.#recent(options, action);
     return chooseChatModel(models, this.#choiceContext(action, options, fields));
+  }
+
+  /** A listing to choose a model from. */
+  async #recent(options: CallOptions, action: string): Promise<readonly ModelInfo[]> {
+    const ask = () => this.#cache.get(CHOICE_MAX_AGE_MS, options);
+    return await toldAs(LISTING_ACTION, action, ask);
   }
 
   #choiceContext(
