@@ -1,7 +1,7 @@
 /** What a user sees where zod, which is loaded on first use, is not there. */
 import { assertEquals, assertRejects, assertStrictEquals, assertStringIncludes } from "@std/assert";
 import { UnknownProviderError } from "../mod.ts";
-import { importSchemas } from "../src/api/schema_import.ts";
+import { importSchemas } from "../src/core/import_on_use.ts";
 import { runScript } from "./support/script.ts";
 
 Deno.test("zod: a module that does not load is an error with a remedy, and is tried again", async () => {
@@ -53,4 +53,34 @@ Deno.test("zod: without it chats work, and what needs it says so", async () => {
     'follow download "job_1"',
   ];
   assertEquals([output, errors], [["Hi.", ...actions.map(failed), "false"].join("\n"), ""]);
+});
+
+Deno.test("parts: one that does not load is an error of ours, which names the call", async () => {
+  const missing = ["transport/forward", "provider/embedding", "provider/native_chat"];
+  const imports = Object.fromEntries(
+    missing.map((part) => [
+      new URL(`../src/${part}.ts`, import.meta.url).href,
+      "file:///nowhere/part.ts",
+    ]),
+  );
+  const map = encodeURIComponent(JSON.stringify({ imports }));
+  const script = `
+    import { LMStudioProvider } from "mod";
+    const fetch = () => Promise.resolve(Response.json({}));
+    const lmstudio = new LMStudioProvider({ env: {}, fetch });
+    const client = lmstudio.toOpenAI();
+    for (const call of [
+      () => client.fetch(client.baseURL + "/models"),
+      () => lmstudio.embed({ model: "m", input: "a" }),
+      () => lmstudio.chat.send({ model: "m", input: "Hi" }),
+    ]) {
+      const { name, kind, message } = await call().then((value) => ({ message: value }), (error) => error);
+      console.log(name, kind, message.split(".")[0]);
+    }
+  `;
+  const { output, errors } = await runScript(script, [`--import-map=data:application/json,${map}`]);
+  const failed = ["send a request", "embed", "chat"].map((action) =>
+    `UnknownProviderError unknown Cannot ${action}: a part of this package did not load`
+  );
+  assertEquals([output, errors], [failed.join("\n"), ""]);
 });

@@ -11,7 +11,7 @@ import type { CompletionRequest } from "../core/types.ts";
 import { quote } from "../core/fields.ts";
 import { describe } from "../core/value_checks.ts";
 import type { FetchImage, PlacedImage } from "./images.ts";
-import { importOnUse } from "./schema_import.ts";
+import { importOnUse } from "../core/import_on_use.ts";
 import { toJsonSchema } from "./json_schema.ts";
 import { encodeSampling, withExtraBody } from "./sampling.ts";
 

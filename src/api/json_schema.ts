@@ -8,7 +8,7 @@ import { quote } from "../core/fields.ts";
 import { findUnwritable } from "../core/plain_data.ts";
 import { isRecord, type Refuse } from "../core/request_checks.ts";
 import type { JsonSchema, StandardSchema } from "../core/schema.ts";
-import { importSchemas } from "./schema_import.ts";
+import { importSchemas } from "../core/import_on_use.ts";
 
 /** What a schema is for, and what is said when it cannot be used. */
 export interface SchemaUse {

@@ -23,7 +23,7 @@ import type { CallOptions, ModelInfo } from "../core/types.ts";
 import type { ErrorContext } from "../transport/error_mapping.ts";
 import { showWords, wordsOf } from "../transport/redact.ts";
 import { malformedResponse, type Transport } from "../transport/transport.ts";
-import { importSchemas } from "./schema_import.ts";
+import { importSchemas } from "../core/import_on_use.ts";
 
 /** First version with these routes. */
 export const MANAGEMENT_SINCE = "0.4.0";

@@ -14,7 +14,7 @@ import type { CallOptions, LoadedInstance, ModelCapabilities, ModelInfo } from "
 import type { ErrorContext } from "../transport/error_mapping.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { OpenAIEntry, V0Entry, V1Entry } from "./listing_schemas.ts";
-import { importSchemas } from "./schema_import.ts";
+import { importSchemas } from "../core/import_on_use.ts";
 
 /** A listing's route, and what it must look like: unknown routes answer 200 too. */
 export interface Listing {

@@ -15,7 +15,7 @@ import {
   type TransportRequest,
 } from "../transport/transport.ts";
 import { decodeChatItem } from "./native_chat_fields.ts";
-import { importSchemas } from "./schema_import.ts";
+import { importSchemas } from "../core/import_on_use.ts";
 import { MOST_PARTS, TOO_MANY_HINT, TOO_MANY_ITEMS } from "./wire_choice.ts";
 import { textsOfOutput } from "./native_chat_transcript.ts";
 import type { ThinkTags } from "./think_splitter.ts";

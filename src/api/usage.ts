@@ -137,3 +137,25 @@ function numberOf(value: unknown): number | undefined {
 function textOf(value: unknown): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
 }
+
+/** Both together. */
+export function addUsage(sum: Usage | undefined, more: Usage | undefined): Usage | undefined {
+  if (sum === undefined || more === undefined) return sum ?? more;
+  return {
+    promptTokens: sum.promptTokens + more.promptTokens,
+    completionTokens: sum.completionTokens + more.completionTokens,
+    totalTokens: sum.totalTokens + more.totalTokens,
+    ...addDetail("reasoningTokens", sum, more),
+    ...addDetail("cachedTokens", sum, more),
+  };
+}
+
+/** A number that not every server tells. */
+function addDetail(
+  name: "reasoningTokens" | "cachedTokens",
+  sum: Usage,
+  more: Usage,
+): Partial<Usage> {
+  if (sum[name] === undefined && more[name] === undefined) return {};
+  return { [name]: (sum[name] ?? 0) + (more[name] ?? 0) };
+}

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { importOnUse } from "../api/schema_import.ts";
+import { importOnUse } from "../core/import_on_use.ts";
 import { resolveDiscoveryOptions, resolveHealthCheck } from "../core/discovery_options.ts";
 import { fromCaller } from "../core/errors.ts";
 import { isAddressConfigured } from "../core/found_config.ts";

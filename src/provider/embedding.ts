@@ -5,6 +5,7 @@
  */
 
 import { requestEmbeddings } from "../api/embeddings.ts";
+import { addUsage } from "../api/usage.ts";
 import { ParseError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import { isSameModel } from "../core/model_names.ts";
@@ -17,7 +18,7 @@ import {
   isRecord,
   type Refuse,
 } from "../core/request_checks.ts";
-import type { CallOptions, EmbeddingRequest, EmbeddingResponse, Usage } from "../core/types.ts";
+import type { CallOptions, EmbeddingRequest, EmbeddingResponse } from "../core/types.ts";
 import { describe, describeType } from "../core/value_checks.ts";
 import { listenToAbort } from "../transport/abort_listeners.ts";
 import type { Transport } from "../transport/transport.ts";
@@ -212,18 +213,10 @@ function join(
   if (other !== undefined) {
     throw mixed(`vectors of ${width} numbers, then of ${other.embeddings[0]?.length}`);
   }
-  const usages = responses.flatMap(({ usage }) => usage === undefined ? [] : [usage]);
+  const usage = responses.map((response) => response.usage).reduce(addUsage);
   return {
     model: first.model,
     embeddings: responses.flatMap(({ embeddings }) => embeddings),
-    ...(usages.length === 0 ? {} : { usage: usages.reduce(addUsage) }),
-  };
-}
-
-function addUsage(a: Usage, b: Usage): Usage {
-  return {
-    promptTokens: a.promptTokens + b.promptTokens,
-    completionTokens: a.completionTokens + b.completionTokens,
-    totalTokens: a.totalTokens + b.totalTokens,
+    ...(usage === undefined ? {} : { usage }),
   };
 }

@@ -10,7 +10,7 @@ import { encodeCompletionRequest } from "../api/chat_request.ts";
 import { ChatStream } from "../api/chat_stream.ts";
 import type { FetchImage } from "../api/images.ts";
 import { LISTING_ACTION } from "../api/models.ts";
-import { importOnUse, snapshot } from "../api/schema_import.ts";
+import { importOnUse, snapshot } from "../core/import_on_use.ts";
 import type { ThinkTags } from "../api/think_splitter.ts";
 import { checkCallOptions, checkName } from "../core/request_checks.ts";
 import type {
@@ -97,25 +97,25 @@ export class Engine {
 
   /** The whole answer to a request. */
   async answer(prepared: PreparedCompletion): Promise<CompletionResponse> {
-    const { model, body, action, options, startedAt, tags } = prepared;
+    const { body, action, options, startedAt, tags } = prepared;
     const server = this.#server;
     const { transport } = server;
     const response = await requestCompletion(transport, body, action, options, startedAt, tags);
     const rest = server.rest(options, startedAt);
-    await server.checkAnswer({ action, model, body }, response.model, rest, { response });
+    await server.checkAnswer(prepared, response.model, rest, { response });
     return response;
   }
 
   /** The answer to a request as it is generated. Nothing is sent before its first pull. */
-  openStream({ model, body, action, options, tags }: PreparedCompletion): ChatStream {
+  openStream(prepared: PreparedCompletion): ChatStream {
+    const { body, action, options, tags } = prepared;
     const server = this.#server;
     return new ChatStream(server.transport, {
       body,
       action,
       options,
       tags,
-      onModel: (answered, arrived) =>
-        server.checkAnswer({ action, model, body }, answered, options, arrived),
+      onModel: (answered, arrived) => server.checkAnswer(prepared, answered, options, arrived),
     });
   }
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { importOnUse, snapshot } from "../api/schema_import.ts";
+import { importOnUse, snapshot } from "../core/import_on_use.ts";
 import { callSite, fromCaller } from "../core/errors.ts";
 import type { EventStream } from "../core/event_stream.ts";
 import type {

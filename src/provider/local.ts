@@ -6,7 +6,7 @@
 
 import { checkCompletionRequest } from "../api/chat_checks.ts";
 import { LISTING_ACTION } from "../api/models.ts";
-import { importOnUse, snapshot } from "../api/schema_import.ts";
+import { importOnUse, snapshot } from "../core/import_on_use.ts";
 import type { LMStudioProviderOptions, ResolvedCascade, ResolvedConfig } from "../core/config.ts";
 import { isServiceType } from "../core/discovery_options.ts";
 import { fromCaller, isProviderError, toldAs } from "../core/errors.ts";

@@ -21,10 +21,11 @@ export async function createResponse(
   const startedAt = performance.now();
   const verb = "create a response";
   const { checked, fields, named } = await encode(server, verb, request, options);
-  const { model, body, action } = await server.withModel(verb, named, fields, checked);
+  const addressed = await server.withModel(verb, named, fields, checked);
+  const { body, action } = addressed;
   const response = await requestResponse(server.transport, body, action, checked, startedAt);
   const rest = server.rest(checked, startedAt);
-  await server.checkAnswer({ action, model, body }, response.model, rest, { response });
+  await server.checkAnswer(addressed, response.model, rest, { response });
   return response;
 }
 
@@ -38,13 +39,13 @@ export async function openResponseStream(
 ): Promise<ResponsesStream> {
   const { checked, fields, named } = await encode(server, verb, request, options, signal);
   const own: CallOptions = { ...checked, signal };
-  const { model, body, action } = await server.withModel(verb, named, fields, own);
+  const addressed = await server.withModel(verb, named, fields, own);
+  const { body, action } = addressed;
   return new ResponsesStream(server.transport, {
     body,
     action,
     options: own,
-    onModel: (answered, arrived) =>
-      server.checkAnswer({ action, model, body }, answered, own, arrived),
+    onModel: (answered, arrived) => server.checkAnswer(addressed, answered, own, arrived),
   });
 }
 

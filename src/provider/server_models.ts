@@ -7,7 +7,7 @@
 
 import type { FetchImage } from "../api/images.ts";
 import { type Listing, LISTING_ACTION, ModelLister } from "../api/models.ts";
-import { importOnUse } from "../api/schema_import.ts";
+import { importOnUse } from "../core/import_on_use.ts";
 import { type ThinkTags, thinkTags } from "../api/think_splitter.ts";
 import {
   isSet,
@@ -202,8 +202,7 @@ export class ServerModels {
   ): Promise<AddressedRequest> {
     const own = named ?? this.config.model;
     const model = own ?? await this.#chatModel(action, options, fields);
-    const shown = own ?? this.words(options, fields)(model);
-    return { model, body: { model, ...fields }, action: `${action} with model ${quote(shown)}` };
+    return this.#address(action, model, own ?? this.words(options, fields)(model), fields);
   }
 
   /** The same for texts to embed: else the loaded embedding model. */
@@ -218,7 +217,16 @@ export class ServerModels {
       await this.#recent(options, action),
       this.#choiceContext(action, options, fields),
     );
-    const shown = own ?? this.words(options, fields)(model);
+    return this.#address(action, model, own ?? this.words(options, fields)(model), fields);
+  }
+
+  /** @param shown the model's name as it may stand in errors: one that was listed may be an echo. */
+  #address(
+    action: string,
+    model: string,
+    shown: string,
+    fields: Readonly<Record<string, unknown>>,
+  ): AddressedRequest {
     return { model, body: { model, ...fields }, action: `${action} with model ${quote(shown)}` };
   }
 

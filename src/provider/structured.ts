@@ -65,20 +65,16 @@ export async function completeObject<Schema extends StandardSchema | JsonSchema>
   const { request, schema, maxRepairs } = checkObjectRequest(input, refuse);
   const fetchImage = server.imageFetcher(ACTION, checked);
   const fields = await encodeCompletionRequest(request, refuse, fetchImage, ACTION);
-  const { model, body: first, action } = await server.withModel(
-    ACTION,
-    request.model,
-    fields,
-    checked,
-  );
+  const addressed = await server.withModel(ACTION, request.model, fields, checked);
+  const { body: first, action } = addressed;
   const tags = server.thinkTags(request.reasoningTags);
+  const { transport } = server;
+  const show = server.words(checked, first);
   let body = first;
   for (let repairs = 0;; repairs++) {
-    const { transport } = server;
     const response = await requestCompletion(transport, body, action, checked, startedAt, tags);
     const rest = server.rest(checked, startedAt);
-    await server.checkAnswer({ action, model, body }, response.model, rest, { response });
-    const show = server.words(checked, first);
+    await server.checkAnswer({ ...addressed, body }, response.model, rest, { response });
     const verdict = await untilAborted(judge(response, schema, request, show), checked.signal);
     if (verdict.isObject) {
       // The schema's own validation made it; plain JSON Schema promises nothing but `unknown`.

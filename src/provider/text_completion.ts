@@ -24,10 +24,11 @@ export async function completeText(
   const startedAt = performance.now();
   const verb = "complete text";
   const { request, checked, fields } = encode(server, verb, input, options);
-  const { model, body, action } = await server.withModel(verb, request.model, fields, checked);
+  const addressed = await server.withModel(verb, request.model, fields, checked);
+  const { body, action } = addressed;
   const response = await requestText(server.transport, body, action, checked, startedAt);
   const rest = server.rest(checked, startedAt);
-  await server.checkAnswer({ action, model, body }, response.model, rest, { response });
+  await server.checkAnswer(addressed, response.model, rest, { response });
   return response;
 }
 
@@ -41,13 +42,13 @@ export async function openTextStream(
 ): Promise<TextStream> {
   const { request, checked, fields } = encode(server, verb, input, options);
   const own: CallOptions = { ...checked, signal };
-  const { model, body, action } = await server.withModel(verb, request.model, fields, own);
+  const addressed = await server.withModel(verb, request.model, fields, own);
+  const { body, action } = addressed;
   return new TextStream(server.transport, {
     body,
     action,
     options: own,
-    onModel: (answered, arrived) =>
-      server.checkAnswer({ action, model, body }, answered, own, arrived),
+    onModel: (answered, arrived) => server.checkAnswer(addressed, answered, own, arrived),
   });
 }
 

@@ -6,7 +6,7 @@
 
 import { isObjectText } from "../api/chat_request.ts";
 import type { AssistantMessage, Message, ToolCall } from "../core/messages.ts";
-import type { CompletionRequest, CompletionResponse, Usage } from "../core/types.ts";
+import type { CompletionRequest, CompletionResponse } from "../core/types.ts";
 
 /** Some chat templates take only ids of nine letters or digits, which LM Studio's own are. */
 const FIRST_OWN_ID = 100_000_000;
@@ -64,26 +64,4 @@ export function toMessages(messages: CompletionRequest["messages"]): Message[] {
     isText = typeof message === "string";
   }
   return result;
-}
-
-/** Both together. */
-export function addUsage(sum: Usage | undefined, more: Usage | undefined): Usage | undefined {
-  if (sum === undefined || more === undefined) return sum ?? more;
-  return {
-    promptTokens: sum.promptTokens + more.promptTokens,
-    completionTokens: sum.completionTokens + more.completionTokens,
-    totalTokens: sum.totalTokens + more.totalTokens,
-    ...addDetail("reasoningTokens", sum, more),
-    ...addDetail("cachedTokens", sum, more),
-  };
-}
-
-/** A number that not every server tells. */
-function addDetail(
-  name: "reasoningTokens" | "cachedTokens",
-  sum: Usage,
-  more: Usage,
-): Partial<Usage> {
-  if (sum[name] === undefined && more[name] === undefined) return {};
-  return { [name]: (sum[name] ?? 0) + (more[name] ?? 0) };
 }

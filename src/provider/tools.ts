@@ -8,6 +8,7 @@
 import type { FetchImage } from "../api/images.ts";
 import { checkCompletionRequest, REQUEST_FIELDS } from "../api/chat_checks.ts";
 import type { ChatStream } from "../api/chat_stream.ts";
+import { addUsage } from "../api/usage.ts";
 import { ApiError, isProviderError } from "../core/errors.ts";
 import type { Message, Tool, ToolCall } from "../core/messages.ts";
 import {
@@ -33,7 +34,7 @@ import { untilAborted } from "../transport/timers.ts";
 import type { Engine, PreparedCompletion } from "./engine.ts";
 import type { ItemSource } from "./lazy_stream.ts";
 import type { ServerModels } from "./server_models.ts";
-import { addUsage, CallIds, repairAnswer, toMessages } from "./tool_answer.ts";
+import { CallIds, repairAnswer, toMessages } from "./tool_answer.ts";
 import { type CallOutcome, decideCall, findTool, runCall, unknownTool } from "./tool_call.ts";
 
 const ACTION = "run tools";

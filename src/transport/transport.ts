@@ -6,6 +6,7 @@
  */
 
 import { type AnyProviderError, ParseError } from "../core/errors.ts";
+import { importOnUse } from "../core/import_on_use.ts";
 import { jsonText } from "../core/json_text.ts";
 import type { SchemaIssue } from "../core/schema.ts";
 import type { CallOptions } from "../core/types.ts";
@@ -127,7 +128,7 @@ export class Transport {
     input: RequestInfo | URL,
     init?: RequestInit,
   ): Promise<Response> {
-    const { forward } = await import("./forward.ts");
+    const { forward } = await importOnUse(() => import("./forward.ts"), "send a request");
     return await forward(this.server, this.#origin, ownKeys, input, init);
   }
 }

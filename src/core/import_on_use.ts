@@ -1,0 +1,78 @@
+/**
+ * Loads on first use what few programs need: that is when it can be missing.
+ *
+ * @module
+ */
+
+import { UnknownProviderError } from "./errors.ts";
+
+/** What is loaded, for the error where it is not there. */
+interface Part {
+  /** For people, as the beginning of "… did not load". */
+  readonly name: string;
+  readonly hint: string;
+}
+
+const OWN_PART: Part = {
+  name: "a part of this package",
+  hint:
+    "Let bundlers keep its `import()` calls or write all into one file, as service workers need it; `cause` says " +
+    "what failed.",
+};
+
+/**
+ * What an import gives.
+ *
+ * @param load imports it.
+ * @param action completes "Cannot …".
+ * @throws {UnknownProviderError} it is not there. The next call tries again.
+ */
+export async function importOnUse<Module>(
+  load: () => Promise<Module>,
+  action: string,
+  { name, hint }: Part = OWN_PART,
+): Promise<Module> {
+  try {
+    return await load();
+  } catch (cause) {
+    throw new UnknownProviderError(`Cannot ${action}: ${name} did not load`, {
+      code: "unknown",
+      cause,
+      hint,
+    });
+  }
+}
+
+/**
+ * Imports a module that imports zod, the only dependency: a bundle or an import map may have left it out, or there may
+ * be no network on the first run.
+ *
+ * @param purpose what zod does for it.
+ * @throws {UnknownProviderError} as `importOnUse`.
+ */
+export async function importSchemas<Module>(
+  load: () => Promise<Module>,
+  action: string,
+  purpose = "reads the answer",
+): Promise<Module> {
+  return await importOnUse(load, action, {
+    name: `zod, which ${purpose},`,
+    hint:
+      "Install it beside this package (`deno add npm:zod`, `npm install zod`), and let bundlers and import " +
+      "maps keep it; `cause` says what failed.",
+  });
+}
+
+/**
+ * A copy of a request, its lists included: what the caller does to it while a part loads is for the next call. What is
+ * no object is given as it is, for the checks to refuse.
+ */
+export function snapshot<Request>(request: Request): Request {
+  if (typeof request !== "object" || request === null || Array.isArray(request)) return request;
+  const copy: Record<string, unknown> = Object.fromEntries(Object.entries(request));
+  for (const name in copy) {
+    const value = copy[name];
+    if (Array.isArray(value)) copy[name] = [...value];
+  }
+  return copy as Request;
+}
