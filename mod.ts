@@ -73,7 +73,7 @@ export type {
   ToolEvent,
   ToolStream,
 } from "./src/core/tool_loop.ts";
-export type { ObjectRequest, ObjectResponse } from "./src/provider/structured.ts";
+export type { ObjectRequest, ObjectResponse } from "./src/members/objects.ts";
 export type {
   JsonSchema,
   SchemaIssue,
@@ -84,7 +84,7 @@ export type {
 } from "./src/core/schema.ts";
 
 // Beyond the interface: text completions, responses, LM Studio's own chat, models, other clients
-export type { TextCompletionRequest, TextCompletionResponse } from "./src/core/text_completions.ts";
+export type { TextCompletionRequest, TextCompletionResponse } from "./src/core/text.ts";
 export type {
   ResponsesAnswer,
   ResponsesApi,
@@ -134,7 +134,7 @@ export type {
   ChatToolFailure,
   ChatToolProvider,
   ChatUnknownKind,
-} from "./src/core/native_chat.ts";
+} from "./src/core/chat.ts";
 export type {
   DownloadOptions,
   DownloadProgress,

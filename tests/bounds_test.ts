@@ -9,9 +9,9 @@ import {
   ProviderError,
   StreamError,
 } from "../mod.ts";
-import { ChatStream } from "../src/api/chat_stream.ts";
-import { TextStream } from "../src/api/completions.ts";
-import { NativeChatStream } from "../src/api/native_chat_stream.ts";
+import { ChatStream } from "../src/api/completion_stream.ts";
+import { TextStream } from "../src/api/text.ts";
+import { NativeChatStream } from "../src/api/chat_stream.ts";
 import { ResponsesStream } from "../src/api/responses_stream.ts";
 import { thinkTags } from "../src/api/think_splitter.ts";
 import { Transport } from "../src/transport/transport.ts";

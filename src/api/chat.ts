@@ -1,139 +1,130 @@
 /**
- * `POST /v1/chat/completions`: one whole answer.
+ * `POST /api/v1/chat`: one whole answer of LM Studio's own chat.
  *
- * @see https://lmstudio.ai/docs/developer/openai-compat/chat-completions
+ * @see https://lmstudio.ai/docs/developer/rest/chat
  * @module
  */
 
+import type { ChatResponse } from "../core/chat.ts";
 import { isRecord } from "../core/request_checks.ts";
-import type { AssistantMessage, ToolCall } from "../core/messages.ts";
-import type { CallOptions, CompletionResponse, FinishReason } from "../core/types.ts";
-import { finishReasonOf } from "../transport/ending.ts";
-import type { ErrorContext } from "../transport/error_mapping.ts";
+import type { SchemaIssue } from "../core/schema.ts";
+import type { CallOptions, GenerationStats, Usage } from "../core/types.ts";
 import {
   malformedResponse,
   type Transport,
   type TransportRequest,
 } from "../transport/transport.ts";
-import { splitAsStreamed, splitThinking, type ThinkTags } from "./think_splitter.ts";
-import { ToolCallAssembler } from "./tool_call_assembler.ts";
-import { decodeServerStats, decodeUsage, measureStats } from "./usage.ts";
-import { firstChoice, textOf, TOO_MANY_CALLS, TOO_MANY_HINT } from "./wire_choice.ts";
+import { decodeChatItem } from "./chat_fields.ts";
+import { importSchemas } from "../core/import_on_use.ts";
+import { MOST_PARTS, TOO_MANY_HINT, TOO_MANY_ITEMS } from "./wire_choice.ts";
+import { textsOfOutput } from "./chat_transcript.ts";
+import type { ThinkTags } from "./think_splitter.ts";
+import { decodeChatUsage, decodeStats, measureStats } from "./usage.ts";
 
-/** The route of completions. */
-export const CHAT_PATH = "/v1/chat/completions";
+/** What every request of this route is. */
+export function chatRequest(
+  body: Record<string, unknown>,
+  action: string,
+): TransportRequest {
+  return {
+    method: "POST",
+    path: "/api/v1/chat",
+    body,
+    // The server keeps the conversation and runs tools: what is sent twice may have happened twice.
+    policy: "stateful",
+    since: "0.4.0",
+    action,
+    model: typeof body.model === "string" ? body.model : undefined,
+  };
+}
 
 /**
  * Asks for one answer.
  *
- * @param body as `encodeCompletionRequest` gives it, with the model.
+ * @param body as `encodeChatRequest` gives it, with the model.
  * @param startedAt when the call began that this request is part of.
- * @param tags of thoughts in the text.
+ * @param tags of thoughts in messages.
  */
-export async function requestCompletion(
+export async function requestChat(
   transport: Transport,
   body: Record<string, unknown>,
   action: string,
   options: CallOptions,
   startedAt: number,
   tags: ThinkTags,
-): Promise<CompletionResponse> {
+): Promise<ChatResponse> {
   const sentAt = performance.now();
-  const request: TransportRequest = {
-    method: "POST",
-    path: CHAT_PATH,
-    body,
-    policy: "stateless",
-    action,
-    model: typeof body.model === "string" ? body.model : undefined,
-  };
+  const request = chatRequest(body, action);
   const { value, context } = await transport.json(request, options, Infinity, startedAt);
-  return decodeCompletion(value, performance.now() - sentAt, context, tags);
+  const elapsedMs = performance.now() - sentAt;
+  const decoded = await decodeChatAnswer(value, {
+    modelInstanceId: request.model ?? "",
+    tags,
+    measure: (usage) => measureStats(usage, elapsedMs),
+  });
+  if ("issues" in decoded) {
+    const { fault, issues, hint } = decoded;
+    throw malformedResponse(`the answer has ${fault}`, value, context, issues, hint);
+  }
+  return decoded.response;
 }
 
-/** What a finished answer consists of, whichever way it came. */
-export interface AnswerParts {
-  readonly id: string;
-  readonly model: string;
-  readonly content: string;
-  readonly reasoning: string;
-  readonly toolCalls: ToolCall[];
-  readonly finishReason: string | undefined;
+/** What is known of an answer beside its body. */
+export interface AroundChatAnswer {
+  /** Where the answer does not say. */
+  readonly modelInstanceId: string;
+  /** Of thoughts in messages. */
+  readonly tags: ThinkTags;
+  /** Where the answer does not say how fast it came. */
+  readonly measure: (usage: Usage | undefined) => GenerationStats;
+  /** Told by an event, where the answer does not say. */
+  readonly modelLoadMs?: number | undefined;
 }
 
-/** Puts a `CompletionResponse` together. */
-export function toCompletionResponse(
-  parts: AnswerParts,
-  more: Pick<CompletionResponse, "usage" | "stats" | "raw">,
-): CompletionResponse {
-  const { id, model, content, reasoning, toolCalls } = parts;
-  const message: AssistantMessage = {
-    role: "assistant",
-    content,
-    ...(reasoning === "" ? {} : { reasoning }),
-    ...(toolCalls.length === 0 ? {} : { toolCalls }),
-  };
-  return {
-    id,
-    model,
-    message,
-    content,
-    ...(reasoning === "" ? {} : { reasoning }),
-    toolCalls,
-    finishReason: repairFinishReason(parts.finishReason, toolCalls),
-    ...more,
-  };
+/**
+ * What reads whole answers. To be called before anything is sent, too: an answer that cannot be read would be lost
+ * with the tools that were run for it.
+ */
+export function importChatSchemas(
+  action: string,
+): Promise<typeof import("./chat_schemas.ts")> {
+  return importSchemas(() => import("./chat_schemas.ts"), action);
 }
 
-/** Before 0.3.15 answers that call tools finish with "stop". */
-export function repairFinishReason(
-  reason: string | undefined,
-  toolCalls: readonly ToolCall[],
-): FinishReason {
-  const isStop = reason === undefined || reason === "stop";
-  return isStop && toolCalls.length > 0 ? "tool_calls" : reason ?? "stop";
+/** What is wrong with an answer that cannot be read. */
+export interface UnreadableAnswer {
+  /** What it has. */
+  readonly fault: string;
+  readonly issues: readonly SchemaIssue[];
+  readonly hint?: string;
 }
 
 /** Decodes a whole answer. */
-export function decodeCompletion(
+export async function decodeChatAnswer(
   value: unknown,
-  elapsedMs: number,
-  context: ErrorContext,
-  tags: ThinkTags,
-): CompletionResponse {
-  const choice = isRecord(value) && Array.isArray(value.choices)
-    ? firstChoice(value.choices)
-    : undefined;
-  if (!isRecord(value) || choice === undefined || !isRecord(choice.message)) {
-    throw malformedResponse("the answer has no choices[0].message", value, context);
+  around: AroundChatAnswer,
+): Promise<{ readonly response: ChatResponse } | UnreadableAnswer> {
+  if (isRecord(value) && Array.isArray(value.output) && value.output.length > MOST_PARTS) {
+    return { fault: TOO_MANY_ITEMS, issues: [], hint: TOO_MANY_HINT };
   }
-  const { message } = choice;
-  const ownReasoning = reasoningOf(message);
-  const text = textOf(message.content);
-  // What has its reasoning in a field of its own has no tag left out.
-  const split = ownReasoning === "" ? splitThinking(text, tags) : splitAsStreamed(text, tags);
-  const assembler = new ToolCallAssembler();
-  assembler.feedWhole(message.tool_calls);
-  if (assembler.isOverfull) {
-    const state = `the answer has ${TOO_MANY_CALLS}`;
-    throw malformedResponse(state, undefined, context, undefined, TOO_MANY_HINT);
-  }
-  const usage = decodeUsage(value.usage, value.timings);
-  return toCompletionResponse({
-    id: textOf(value.id),
-    model: textOf(value.model) || (context.model ?? ""),
-    content: split.content,
-    reasoning: ownReasoning + split.reasoning,
-    toolCalls: assembler.calls(),
-    finishReason: finishReasonOf(choice.finish_reason),
-  }, {
+  const { parseChatAnswer } = await importChatSchemas("read the answer of a chat");
+  const parsed = parseChatAnswer(value);
+  if ("issues" in parsed) return { fault: "no output", ...parsed };
+  const { answer } = parsed;
+  const output = answer.output.map(decodeChatItem);
+  const { content, reasoning } = textsOfOutput(output, around.tags);
+  const usage = decodeChatUsage(answer.stats);
+  const stats = decodeStats(answer.stats) ?? around.measure(usage);
+  const { modelLoadMs = around.modelLoadMs } = stats;
+  const response: ChatResponse = {
+    ...(answer.response_id === undefined ? {} : { responseId: answer.response_id }),
+    modelInstanceId: answer.model_instance_id ?? around.modelInstanceId,
+    content,
+    ...(reasoning === "" ? {} : { reasoning }),
+    output,
     ...(usage === undefined ? {} : { usage }),
-    stats: decodeServerStats(value) ?? measureStats(usage, elapsedMs),
+    stats: { ...stats, ...(modelLoadMs === undefined ? {} : { modelLoadMs }) },
     raw: value,
-  });
-}
-
-/** Reasoning under either of its names: `reasoning_content` since 0.3.9, `reasoning` for gpt-oss. */
-export function reasoningOf(message: Record<string, unknown>): string {
-  return textOf(message.reasoning_content) || textOf(message.reasoning);
+  };
+  return { response };
 }

@@ -1,159 +1,139 @@
 /**
- * `POST /v1/completions`: text that the model continues, whole or as it is generated. No template is applied
- * and nothing is taken out of the text.
+ * `POST /v1/chat/completions`: one whole answer.
  *
- * @see https://lmstudio.ai/docs/developer/openai-compat/completions
+ * @see https://lmstudio.ai/docs/developer/openai-compat/chat-completions
  * @module
  */
 
-import { checkFields, checkName, isRecord, type Refuse } from "../core/request_checks.ts";
-import type { TextCompletionRequest, TextCompletionResponse } from "../core/text_completions.ts";
-import type { CallOptions, FinishReason, PartialAnswer, StreamingChunk } from "../core/types.ts";
-import { describe, describeType } from "../core/value_checks.ts";
+import { isRecord } from "../core/request_checks.ts";
+import type { AssistantMessage, ToolCall } from "../core/messages.ts";
+import type { CallOptions, CompletionResponse, FinishReason } from "../core/types.ts";
 import { finishReasonOf } from "../transport/ending.ts";
 import type { ErrorContext } from "../transport/error_mapping.ts";
-import { malformedResponse, type Transport } from "../transport/transport.ts";
-import { FrameStream, type FrameStreamRequest, type StreamSummary } from "./frame_stream.ts";
 import {
-  checkExtraBody,
-  checkSampling,
-  encodeSampling,
-  SAMPLING_FIELDS,
-  withExtraBody,
-} from "./sampling.ts";
+  malformedResponse,
+  type Transport,
+  type TransportRequest,
+} from "../transport/transport.ts";
+import { splitAsStreamed, splitThinking, type ThinkTags } from "./think_splitter.ts";
+import { ToolCallAssembler } from "./tool_call_assembler.ts";
 import { decodeServerStats, decodeUsage, measureStats } from "./usage.ts";
-import { firstChoice, textOf } from "./wire_choice.ts";
+import { firstChoice, textOf, TOO_MANY_CALLS, TOO_MANY_HINT } from "./wire_choice.ts";
 
-const PATH = "/v1/completions";
-const OWN_FIELDS = ["model", "prompt", "suffix", "echo", "extraBody"] as const;
-const REQUEST_FIELDS: ReadonlySet<string> = new Set(
-  [...OWN_FIELDS, ...SAMPLING_FIELDS] satisfies (keyof TextCompletionRequest)[],
-);
-
-/** Refuses a request that cannot be sent, and returns it as an object. */
-export function checkTextRequest(request: unknown, refuse: Refuse): TextCompletionRequest {
-  const checked = typeof request === "string" ? { prompt: request } : request;
-  if (!isRecord(checked)) {
-    throw refuse(`the request is ${describe(request)}, not text or an object`);
-  }
-  checkFields(checked, REQUEST_FIELDS, "field", refuse);
-  checkName("model", checked.model, refuse);
-  const { prompt, suffix, echo } = checked;
-  // Engines differ in what several prompts, or tokens, give; one text gives one answer everywhere.
-  if (typeof prompt !== "string") throw refuse(`prompt is ${describe(prompt)}, not text`);
-  if (suffix !== undefined && typeof suffix !== "string") {
-    throw refuse(`suffix is ${describeType(suffix)}, not text`);
-  }
-  if (echo !== undefined && typeof echo !== "boolean") {
-    throw refuse(`echo is ${describe(echo)}, not true or false`);
-  }
-  checkSampling(checked, refuse);
-  checkExtraBody(checked.extraBody, ["model", "prompt", "stream"], refuse);
-  return checked as unknown as TextCompletionRequest;
-}
-
-/** The body for a checked request, but for the model. */
-export function encodeTextRequest(request: TextCompletionRequest): Record<string, unknown> {
-  const { prompt, suffix, echo } = request;
-  return withExtraBody({ prompt, suffix, echo, ...encodeSampling(request) }, request.extraBody);
-}
+/** The route of completions. */
+export const CHAT_PATH = "/v1/chat/completions";
 
 /**
- * Asks for one continuation.
+ * Asks for one answer.
  *
- * @param body as `encodeTextRequest` gives it, with the model.
+ * @param body as `encodeCompletionRequest` gives it, with the model.
  * @param startedAt when the call began that this request is part of.
+ * @param tags of thoughts in the text.
  */
-export async function requestText(
+export async function requestCompletion(
   transport: Transport,
   body: Record<string, unknown>,
   action: string,
   options: CallOptions,
   startedAt: number,
-): Promise<TextCompletionResponse> {
+  tags: ThinkTags,
+): Promise<CompletionResponse> {
   const sentAt = performance.now();
-  const model = textOf(body.model);
-  const { value, context } = await transport.json(
-    { method: "POST", path: PATH, body, policy: "stateless", action, model },
-    options,
-    Infinity,
-    startedAt,
-  );
-  return decodeText(value, performance.now() - sentAt, context);
+  const request: TransportRequest = {
+    method: "POST",
+    path: CHAT_PATH,
+    body,
+    policy: "stateless",
+    action,
+    model: typeof body.model === "string" ? body.model : undefined,
+  };
+  const { value, context } = await transport.json(request, options, Infinity, startedAt);
+  return decodeCompletion(value, performance.now() - sentAt, context, tags);
 }
 
-/** Decodes a whole answer. */
-function decodeText(
-  value: unknown,
-  elapsedMs: number,
-  context: ErrorContext,
-): TextCompletionResponse {
-  const choice = isRecord(value) && Array.isArray(value.choices)
-    ? firstChoice(value.choices)
-    : undefined;
-  if (!isRecord(value) || typeof choice?.text !== "string") {
-    throw malformedResponse("the answer has no choices[0].text", value, context);
-  }
-  const usage = decodeUsage(value.usage, value.timings);
+/** What a finished answer consists of, whichever way it came. */
+export interface AnswerParts {
+  readonly id: string;
+  readonly model: string;
+  readonly content: string;
+  readonly reasoning: string;
+  readonly toolCalls: ToolCall[];
+  readonly finishReason: string | undefined;
+}
+
+/** Puts a `CompletionResponse` together. */
+export function toCompletionResponse(
+  parts: AnswerParts,
+  more: Pick<CompletionResponse, "usage" | "stats" | "raw">,
+): CompletionResponse {
+  const { id, model, content, reasoning, toolCalls } = parts;
+  const message: AssistantMessage = {
+    role: "assistant",
+    content,
+    ...(reasoning === "" ? {} : { reasoning }),
+    ...(toolCalls.length === 0 ? {} : { toolCalls }),
+  };
   return {
-    id: textOf(value.id),
-    model: textOf(value.model) || (context.model ?? ""),
-    text: choice.text,
-    finishReason: finishReasonOf(choice.finish_reason) ?? "stop",
-    ...(usage === undefined ? {} : { usage }),
-    stats: decodeServerStats(value) ?? measureStats(usage, elapsedMs),
-    raw: value,
+    id,
+    model,
+    message,
+    content,
+    ...(reasoning === "" ? {} : { reasoning }),
+    toolCalls,
+    finishReason: repairFinishReason(parts.finishReason, toolCalls),
+    ...more,
   };
 }
 
-/** One streamed continuation: `next()` until it gives `undefined`, then `response()`. */
-export class TextStream extends FrameStream<TextCompletionResponse> {
-  #text = "";
+/** Before 0.3.15 answers that call tools finish with "stop". */
+export function repairFinishReason(
+  reason: string | undefined,
+  toolCalls: readonly ToolCall[],
+): FinishReason {
+  const isStop = reason === undefined || reason === "stop";
+  return isStop && toolCalls.length > 0 ? "tool_calls" : reason ?? "stop";
+}
 
-  constructor(transport: Transport, request: FrameStreamRequest<TextCompletionResponse>) {
-    super(transport, PATH, request);
+/** Decodes a whole answer. */
+export function decodeCompletion(
+  value: unknown,
+  elapsedMs: number,
+  context: ErrorContext,
+  tags: ThinkTags,
+): CompletionResponse {
+  const choice = isRecord(value) && Array.isArray(value.choices)
+    ? firstChoice(value.choices)
+    : undefined;
+  if (!isRecord(value) || choice === undefined || !isRecord(choice.message)) {
+    throw malformedResponse("the answer has no choices[0].message", value, context);
   }
-
-  override partial(): PartialAnswer | undefined {
-    return this.#text === "" ? undefined : { content: this.#text, toolCalls: [] };
+  const { message } = choice;
+  const ownReasoning = reasoningOf(message);
+  const text = textOf(message.content);
+  // What has its reasoning in a field of its own has no tag left out.
+  const split = ownReasoning === "" ? splitThinking(text, tags) : splitAsStreamed(text, tags);
+  const assembler = new ToolCallAssembler();
+  assembler.feedWhole(message.tool_calls);
+  if (assembler.isOverfull) {
+    const state = `the answer has ${TOO_MANY_CALLS}`;
+    throw malformedResponse(state, undefined, context, undefined, TOO_MANY_HINT);
   }
+  const usage = decodeUsage(value.usage, value.timings);
+  return toCompletionResponse({
+    id: textOf(value.id),
+    model: textOf(value.model) || (context.model ?? ""),
+    content: split.content,
+    reasoning: ownReasoning + split.reasoning,
+    toolCalls: assembler.calls(),
+    finishReason: finishReasonOf(choice.finish_reason),
+  }, {
+    ...(usage === undefined ? {} : { usage }),
+    stats: decodeServerStats(value) ?? measureStats(usage, elapsedMs),
+    raw: value,
+  });
+}
 
-  protected override takeChoice(choice: Record<string, unknown>): StreamingChunk | undefined {
-    const text = textOf(choice.text);
-    if (text !== "") {
-      this.countText(text.length);
-      this.markPiece("text");
-    }
-    return this.#chunk(text);
-  }
-
-  protected override takeRest(): undefined {}
-
-  protected override finishReasonFor(reason: string | undefined): FinishReason {
-    return reason ?? "stop";
-  }
-
-  protected override decodeWhole(
-    value: unknown,
-    elapsedMs: number,
-    context: ErrorContext,
-  ): TextCompletionResponse {
-    return decodeText(value, elapsedMs, context);
-  }
-
-  protected override chunkOf({ text }: TextCompletionResponse): StreamingChunk | undefined {
-    return this.#chunk(text);
-  }
-
-  protected override assemble(
-    { id, model, finishReason, more }: StreamSummary,
-  ): TextCompletionResponse {
-    return { id, model, text: this.#text, finishReason, ...more };
-  }
-
-  #chunk(content: string): StreamingChunk | undefined {
-    if (content === "") return undefined;
-    this.#text += content;
-    return { content, isFinal: false };
-  }
+/** Reasoning under either of its names: `reasoning_content` since 0.3.9, `reasoning` for gpt-oss. */
+export function reasoningOf(message: Record<string, unknown>): string {
+  return textOf(message.reasoning_content) || textOf(message.reasoning);
 }

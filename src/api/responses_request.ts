@@ -26,8 +26,8 @@ import type {
   ResponsesRequest,
 } from "../core/responses.ts";
 import { checkHeaders, describe, describeType } from "../core/value_checks.ts";
-import { checkContentPart, checkTool, checkToolChoice, REASONING } from "./chat_checks.ts";
-import { encodeTool } from "./chat_request.ts";
+import { checkContentPart, checkTool, checkToolChoice, REASONING } from "./completion_checks.ts";
+import { encodeTool } from "./completion_request.ts";
 import { encodeImages, type FetchImage, type PlacedImage } from "./images.ts";
 import { checkExtraBody, SAMPLING_RULES, withExtraBody } from "./sampling.ts";
 

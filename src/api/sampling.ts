@@ -13,7 +13,7 @@ import {
   type Refuse,
 } from "../core/request_checks.ts";
 import { findUnwritable } from "../core/plain_data.ts";
-import type { TextCompletionRequest } from "../core/text_completions.ts";
+import type { TextCompletionRequest } from "../core/text.ts";
 import { describe } from "../core/value_checks.ts";
 
 type NumberSetting = Exclude<keyof Sampling, "stop" | "logitBias" | "draftModel">;

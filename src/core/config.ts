@@ -12,7 +12,7 @@ import { unquote } from "./quotes.ts";
 import type { ResponsesAnswer } from "./responses.ts";
 import { freezeWithoutSecrets, mask, SECRET_KEYS } from "./secret_settings.ts";
 import type { ServiceDiscoveryOptions, ServiceFinder } from "./services.ts";
-import type { TextCompletionResponse } from "./text_completions.ts";
+import type { TextCompletionResponse } from "./text.ts";
 import type { CompletionResponse, EmbeddingResponse, ReasoningTags } from "./types.ts";
 import {
   type Check,

@@ -5,9 +5,9 @@
  * @module
  */
 
-import type { ChatResponse } from "./native_chat.ts";
+import type { ChatResponse } from "./chat.ts";
 import type { ResponsesAnswer } from "./responses.ts";
-import type { TextCompletionResponse } from "./text_completions.ts";
+import type { TextCompletionResponse } from "./text.ts";
 import type {
   CompletionResponse,
   EmbeddingResponse,

@@ -11,7 +11,7 @@ import type {
   PartialAnswer,
   StreamingChunk,
 } from "../core/types.ts";
-import type { ChunkSource } from "./completion_stream.ts";
+import type { ChunkSource } from "../server/completion_stream.ts";
 
 /** The stream to try next, given what the one before failed with. Rejects where there is none. */
 export type OpenNext = (failure?: { readonly error: unknown }) => Promise<CompletionStream>;

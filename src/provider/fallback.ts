@@ -23,8 +23,8 @@ import type {
   ModelInfo,
   ModelProvider,
 } from "../core/types.ts";
-import { LazyCompletionStream } from "./completion_stream.ts";
-import { callerSignalOf } from "./lazy_stream.ts";
+import { LazyCompletionStream } from "../server/completion_stream.ts";
+import { callerSignalOf } from "../server/lazy_stream.ts";
 import { FailoverStream } from "./failover_stream.ts";
 
 /** Another provider may have the model, though this one never will. */

@@ -18,19 +18,25 @@ import type {
   ModelLease,
   ModelsApi,
 } from "../core/model_management.ts";
-import type { ChatApi, ChatEvent, ChatRequest, ChatResponse } from "../core/native_chat.ts";
+import type { ChatApi, ChatEvent, ChatRequest, ChatResponse } from "../core/chat.ts";
 import type { ResponsesAnswer, ResponsesApi, ResponsesRequest } from "../core/responses.ts";
 import type { ResponsesEvent } from "../core/responses_events.ts";
 import type { JsonSchema, SchemaOutput, StandardSchema } from "../core/schema.ts";
-import type { TextCompletionRequest, TextCompletionResponse } from "../core/text_completions.ts";
+import type { TextCompletionRequest, TextCompletionResponse } from "../core/text.ts";
 import type { RunToolsRequest, RunToolsResult, ToolEvent, ToolStream } from "../core/tool_loop.ts";
-import type { CallOptions, CompletionStream, ModelInfo } from "../core/types.ts";
-import { LazyCompletionStream } from "./completion_stream.ts";
-import type { Engine } from "./engine.ts";
-import { callerSignalOf, type ItemSource, LazyStream } from "./lazy_stream.ts";
-import type { ModelManager } from "./models.ts";
-import type { ServerModels } from "./server_models.ts";
-import type { ObjectRequest, ObjectResponse } from "./structured.ts";
+import type {
+  CallOptions,
+  CompletionStream,
+  EmbeddingRequest,
+  EmbeddingResponse,
+  ModelInfo,
+} from "../core/types.ts";
+import { LazyCompletionStream } from "../server/completion_stream.ts";
+import type { Engine } from "../server/engine.ts";
+import { callerSignalOf, type ItemSource, LazyStream } from "../server/lazy_stream.ts";
+import type { ModelManager } from "../members/models.ts";
+import type { ServerModels } from "../server/server_models.ts";
+import type { ObjectRequest, ObjectResponse } from "../members/objects.ts";
 
 /** `LMStudioProvider.chat`. */
 export class LazyChat implements ChatApi {
@@ -159,14 +165,25 @@ export class LazyModels implements ModelsApi {
 
   /** One manager for all calls: those for the same model share a load. */
   async #load(action: string): Promise<ModelManager> {
-    const { ModelManager } = await importOnUse(() => import("./models.ts"), action);
+    const { ModelManager } = await importOnUse(() => import("../members/models.ts"), action);
     return this.#manager ??= new ModelManager(this.#server);
   }
 }
 
-const importChat = () => import("./native_chat.ts");
-const importResponses = () => import("./responses.ts");
-const importDownload = () => import("./download.ts");
+const importChat = () => import("../members/chat.ts");
+const importResponses = () => import("../members/responses.ts");
+const importDownload = () => import("../members/download.ts");
+
+/** As `ModelProvider.embed`. */
+export async function embed(
+  server: ServerModels,
+  request: EmbeddingRequest,
+  options: CallOptions | undefined,
+): Promise<EmbeddingResponse> {
+  const given = snapshot(request);
+  const { embed } = await importOnUse(() => import("../members/embeddings.ts"), "embed");
+  return await embed(server, given, options);
+}
 
 /** As `LMStudioProvider.completeText`. */
 export async function completeText(
@@ -175,7 +192,7 @@ export async function completeText(
   options: CallOptions | undefined,
 ): Promise<TextCompletionResponse> {
   const given = snapshot(request);
-  const { completeText } = await importOnUse(() => import("./text_completion.ts"), "complete text");
+  const { completeText } = await importOnUse(() => import("../members/text.ts"), "complete text");
   return await completeText(server, given, options);
 }
 
@@ -189,7 +206,7 @@ export function streamText(
   const { service } = server;
   const open = async (signal: AbortSignal) => {
     const given = snapshot(request);
-    const { openTextStream } = await importOnUse(() => import("./text_completion.ts"), action);
+    const { openTextStream } = await importOnUse(() => import("../members/text.ts"), action);
     return await openTextStream(server, action, given, options, signal);
   };
   return new LazyCompletionStream(open, callerSignalOf(options), { action, service });
@@ -202,7 +219,7 @@ export async function completeObject<Schema extends StandardSchema | JsonSchema>
   options: CallOptions | undefined,
 ): Promise<ObjectResponse<SchemaOutput<Schema>>> {
   const given = snapshot(request);
-  const load = () => import("./structured.ts");
+  const load = () => import("../members/objects.ts");
   const { completeObject } = await importOnUse(load, "complete an object");
   return await completeObject(server, given, options);
 }
@@ -215,7 +232,7 @@ export async function runTools(
   options: CallOptions | undefined,
 ): Promise<RunToolsResult> {
   const given = snapshot(request);
-  const { runTools } = await importOnUse(() => import("./tools.ts"), "run tools");
+  const { runTools } = await importOnUse(() => import("../members/tools.ts"), "run tools");
   return await runTools(engine, server, given, options);
 }
 
@@ -229,7 +246,7 @@ export function streamTools(
   const action = "run tools";
   const open = async (signal: AbortSignal): Promise<ItemSource<ToolEvent, RunToolsResult>> => {
     const given = snapshot(request);
-    const { openToolStream } = await importOnUse(() => import("./tools.ts"), action);
+    const { openToolStream } = await importOnUse(() => import("../members/tools.ts"), action);
     return openToolStream(engine, server, given, options, signal);
   };
   const label = { action, service: server.service };

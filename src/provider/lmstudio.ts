@@ -18,16 +18,17 @@ import type {
   ModelInfo,
   ModelProvider,
 } from "../core/types.ts";
-import type { ChatApi } from "../core/native_chat.ts";
+import type { ChatApi } from "../core/chat.ts";
 import type { ResponsesApi } from "../core/responses.ts";
 import type { JsonSchema, SchemaOutput, StandardSchema } from "../core/schema.ts";
-import type { TextCompletionRequest, TextCompletionResponse } from "../core/text_completions.ts";
+import type { TextCompletionRequest, TextCompletionResponse } from "../core/text.ts";
 import type { RunToolsRequest, RunToolsResult, ToolStream } from "../core/tool_loop.ts";
-import { LM_STUDIO } from "./dialects.ts";
-import { Engine } from "./engine.ts";
+import { LM_STUDIO } from "../server/dialects.ts";
+import { Engine } from "../server/engine.ts";
 import {
   completeObject,
   completeText,
+  embed,
   LazyChat,
   LazyModels,
   LazyResponses,
@@ -36,9 +37,9 @@ import {
   streamTools,
 } from "./lazy_members.ts";
 import { type OpenAIClientOptions, openAIClientOptions } from "./openai_clients.ts";
-import { ServerModels } from "./server_models.ts";
+import { ServerModels } from "../server/server_models.ts";
 import { checkDiscovery, finderFor, optionsAt, resolveFor } from "./server_search.ts";
-import type { ObjectRequest, ObjectResponse } from "./structured.ts";
+import type { ObjectRequest, ObjectResponse } from "../members/objects.ts";
 
 /**
  * Models on an LM Studio server: they answer, whole or streamed, with tools, images and typed objects, and embed;
@@ -364,7 +365,7 @@ export class LMStudioProvider implements ModelProvider {
    * ```
    */
   embed(request: EmbeddingRequest, options?: CallOptions): Promise<EmbeddingResponse> {
-    return fromCaller(() => this.#engine.embed(request, options));
+    return fromCaller(() => embed(this.#server, request, options));
   }
 
   /**

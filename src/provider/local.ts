@@ -4,7 +4,7 @@
  * @module
  */
 
-import { checkCompletionRequest } from "../api/chat_checks.ts";
+import { checkCompletionRequest } from "../api/completion_checks.ts";
 import { LISTING_ACTION } from "../api/models.ts";
 import { importOnUse, snapshot } from "../core/import_on_use.ts";
 import type { LMStudioProviderOptions, ResolvedCascade, ResolvedConfig } from "../core/config.ts";
@@ -28,13 +28,14 @@ import { readPreference, sortByPreference } from "../discovery/candidates.ts";
 import { resolveWithSources } from "../platform/resolve_config.ts";
 import { readVariables } from "../platform/variables.ts";
 import { wordsOf } from "../transport/redact.ts";
-import { LazyCompletionStream } from "./completion_stream.ts";
-import { callerSignalOf } from "./lazy_stream.ts";
-import { DIALECTS } from "./dialects.ts";
-import { Engine } from "./engine.ts";
-import { modelNotFound, type Silence } from "./model_not_found.ts";
-import { ServerModels } from "./server_models.ts";
+import { LazyCompletionStream } from "../server/completion_stream.ts";
+import { callerSignalOf } from "../server/lazy_stream.ts";
+import { DIALECTS } from "../server/dialects.ts";
+import { Engine } from "../server/engine.ts";
+import { modelNotFound, type Silence } from "../server/model_not_found.ts";
+import { ServerModels } from "../server/server_models.ts";
 import { FailoverStream } from "./failover_stream.ts";
+import { embed } from "./lazy_members.ts";
 import {
   finderFor,
   FRAMEWORK_VARIABLES,
@@ -213,11 +214,14 @@ export class LocalProvider implements ModelProvider {
       const checked = checkCallOptions(options, refuse);
       const { signal } = checked;
       const given = snapshot(request);
-      const { checkEmbeddingRequest } = await importOnUse(() => import("./embedding.ts"), "embed");
+      const { checkEmbeddingRequest } = await importOnUse(
+        () => import("../members/embeddings.ts"),
+        "embed",
+      );
       const { model = this.#config.embeddingModel, input } = checkEmbeddingRequest(given, refuse);
       return await this.#run(
         { action: "embed", model, signal, show: wordsOf(this.#config, checked, { input }) },
-        (engine) => engine.embed(given, options),
+        (engine) => embed(engine.server, given, options),
       );
     });
   }

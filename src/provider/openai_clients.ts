@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ServerModels } from "./server_models.ts";
+import type { ServerModels } from "../server/server_models.ts";
 
 /** The options of an OpenAI-style client, under the names that most of them use. */
 export interface OpenAIClientOptions {

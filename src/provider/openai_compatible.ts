@@ -26,9 +26,10 @@ import type {
   ModelProvider,
 } from "../core/types.ts";
 import { describe } from "../core/value_checks.ts";
-import { openAICompatible } from "./dialects.ts";
-import { Engine } from "./engine.ts";
-import { ServerModels } from "./server_models.ts";
+import { openAICompatible } from "../server/dialects.ts";
+import { Engine } from "../server/engine.ts";
+import { ServerModels } from "../server/server_models.ts";
+import { embed } from "./lazy_members.ts";
 
 /** The options of `new OpenAICompatibleProvider()`. Nothing is read from the environment. */
 export interface OpenAICompatibleProviderOptions extends
@@ -182,7 +183,7 @@ export class OpenAICompatibleProvider implements ModelProvider {
    * ```
    */
   embed(request: EmbeddingRequest, options?: CallOptions): Promise<EmbeddingResponse> {
-    return fromCaller(() => this.#engine.embed(request, options));
+    return fromCaller(() => embed(this.#engine.server, request, options));
   }
 
   /**

@@ -6,7 +6,7 @@
  */
 
 import { jsonText } from "../core/json_text.ts";
-import type { ChatEvent, ChatOutputItem } from "../core/native_chat.ts";
+import type { ChatEvent, ChatOutputItem } from "../core/chat.ts";
 import { isRecord } from "../core/request_checks.ts";
 
 /** Below these the names are somebody else's: of a tool's parameters, of headers. */

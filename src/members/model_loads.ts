@@ -14,7 +14,7 @@ import type { CallOptions, LoadedInstance, ModelInfo } from "../core/types.ts";
 import { untilAborted } from "../transport/timers.ts";
 import type { LoadWait } from "./load_wait.ts";
 import { checkManagement } from "./management_support.ts";
-import type { ServerModels } from "./server_models.ts";
+import type { ServerModels } from "../server/server_models.ts";
 
 /** A load under way, and how many wait for it. */
 interface RunningLoad {

@@ -24,9 +24,9 @@ import {
 import type { CallOptions } from "../core/types.ts";
 import { describe } from "../core/value_checks.ts";
 import { sleep } from "../transport/timers.ts";
-import type { ItemSource } from "./lazy_stream.ts";
+import type { ItemSource } from "../server/lazy_stream.ts";
 import { checkManagement } from "./management_support.ts";
-import type { ServerModels } from "./server_models.ts";
+import type { ServerModels } from "../server/server_models.ts";
 
 const DEFAULT_POLL_MS = 1000;
 /** Lost one after the other, each sent again by the transport's own rules before it counts as lost. */

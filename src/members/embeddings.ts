@@ -22,7 +22,7 @@ import type { CallOptions, EmbeddingRequest, EmbeddingResponse } from "../core/t
 import { describe, describeType } from "../core/value_checks.ts";
 import { listenToAbort } from "../transport/abort_listeners.ts";
 import type { Transport } from "../transport/transport.ts";
-import type { ServerModels } from "./server_models.ts";
+import type { ServerModels } from "../server/server_models.ts";
 
 const FIELDS: ReadonlySet<string> = new Set(
   [

@@ -7,7 +7,7 @@
 import { MANAGEMENT_SINCE } from "../api/management.ts";
 import { tooOldHint } from "../core/error_codes.ts";
 import { ApiError } from "../core/errors.ts";
-import type { ServerModels } from "./server_models.ts";
+import type { ServerModels } from "../server/server_models.ts";
 
 /** @throws {ApiError} code `unsupported_by_server`, if the last listing showed a server without these routes. */
 export function checkManagement(server: ServerModels, action: string): void {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isObjectText } from "../api/chat_request.ts";
+import { isObjectText } from "../api/completion_request.ts";
 import type { AssistantMessage, Message, ToolCall } from "../core/messages.ts";
 import type { CompletionRequest, CompletionResponse } from "../core/types.ts";
 

@@ -4,16 +4,11 @@
  * @module
  */
 
-import {
-  checkTextRequest,
-  encodeTextRequest,
-  requestText,
-  TextStream,
-} from "../api/completions.ts";
+import { checkTextRequest, encodeTextRequest, requestText, TextStream } from "../api/text.ts";
 import { checkCallOptions } from "../core/request_checks.ts";
-import type { TextCompletionRequest, TextCompletionResponse } from "../core/text_completions.ts";
+import type { TextCompletionRequest, TextCompletionResponse } from "../core/text.ts";
 import type { CallOptions } from "../core/types.ts";
-import type { ServerModels } from "./server_models.ts";
+import type { ServerModels } from "../server/server_models.ts";
 
 /** As `LMStudioProvider.completeText`. */
 export async function completeText(

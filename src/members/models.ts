@@ -33,9 +33,9 @@ import type { CallOptions, ModelInfo } from "../core/types.ts";
 import { describe } from "../core/value_checks.ts";
 import { waitForLoad, type WaitLimit } from "./load_wait.ts";
 import { checkManagement } from "./management_support.ts";
-import { MAX_AVAILABLE, shownNames, shownNearest } from "./model_choice.ts";
+import { MAX_AVAILABLE, shownNames, shownNearest } from "../server/model_choice.ts";
 import { loadedCopies, ModelLoads, type Target, targetOf } from "./model_loads.ts";
-import type { ServerModels } from "./server_models.ts";
+import type { ServerModels } from "../server/server_models.ts";
 
 const SHOWN_FITTING = 3;
 const NOT_IN_MEMORY = "Use the id of a model, or of one of its copies, that `listModels()` gives.";

@@ -4,15 +4,15 @@
  * @module
  */
 
-import { importChatSchemas, requestChat } from "../api/native_chat.ts";
-import { checkChatRequest } from "../api/native_chat_checks.ts";
-import { encodeChatRequest } from "../api/native_chat_request.ts";
-import { NativeChatStream } from "../api/native_chat_stream.ts";
+import { importChatSchemas, requestChat } from "../api/chat.ts";
+import { checkChatRequest } from "../api/chat_checks.ts";
+import { encodeChatRequest } from "../api/chat_request.ts";
+import { NativeChatStream } from "../api/chat_stream.ts";
 import type { ThinkTags } from "../api/think_splitter.ts";
-import type { ChatRequest, ChatResponse } from "../core/native_chat.ts";
+import type { ChatRequest, ChatResponse } from "../core/chat.ts";
 import { checkCallOptions } from "../core/request_checks.ts";
 import type { CallOptions } from "../core/types.ts";
-import type { ServerModels } from "./server_models.ts";
+import type { ServerModels } from "../server/server_models.ts";
 
 /** As `LMStudioProvider.chat.send`. */
 export async function sendChat(

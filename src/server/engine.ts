@@ -4,13 +4,12 @@
  * @module
  */
 
-import { requestCompletion } from "../api/chat.ts";
-import { checkCompletionRequest } from "../api/chat_checks.ts";
-import { encodeCompletionRequest } from "../api/chat_request.ts";
-import { ChatStream } from "../api/chat_stream.ts";
+import { requestCompletion } from "../api/completions.ts";
+import { checkCompletionRequest } from "../api/completion_checks.ts";
+import { encodeCompletionRequest } from "../api/completion_request.ts";
+import { ChatStream } from "../api/completion_stream.ts";
 import type { FetchImage } from "../api/images.ts";
 import { LISTING_ACTION } from "../api/models.ts";
-import { importOnUse, snapshot } from "../core/import_on_use.ts";
 import type { ThinkTags } from "../api/think_splitter.ts";
 import { checkCallOptions, checkName } from "../core/request_checks.ts";
 import type {
@@ -18,8 +17,6 @@ import type {
   CompletionRequest,
   CompletionResponse,
   CompletionStream,
-  EmbeddingRequest,
-  EmbeddingResponse,
   ModelCapabilities,
   ModelInfo,
 } from "../core/types.ts";
@@ -36,18 +33,19 @@ export interface PreparedCompletion extends AddressedRequest {
   readonly tags: ThinkTags;
 }
 
-/** Everything a provider does, but its name. */
+/** What every program needs of a provider. */
 export class Engine {
-  readonly #server: ServerModels;
+  /** The server all of it is asked of. */
+  readonly server: ServerModels;
 
   constructor(server: ServerModels) {
-    this.#server = server;
+    this.server = server;
   }
 
   /** As `ModelProvider.listModels`. */
   async listModels(options: CallOptions | undefined): Promise<ModelInfo[]> {
-    const checked = checkCallOptions(options, this.#server.refuse(LISTING_ACTION));
-    return await this.#server.list(checked, LISTING_ACTION);
+    const checked = checkCallOptions(options, this.server.refuse(LISTING_ACTION));
+    return await this.server.list(checked, LISTING_ACTION);
   }
 
   /** As `ModelProvider.complete`. */
@@ -64,7 +62,7 @@ export class Engine {
     options: CallOptions | undefined,
   ): CompletionStream {
     const action = "stream a completion";
-    const { service } = this.#server;
+    const { service } = this.server;
     const open = async (signal: AbortSignal): Promise<ChatStream> =>
       this.openStream(await this.prepare(action, input, options, { signal }));
     return new LazyCompletionStream(open, callerSignalOf(options), { action, service });
@@ -83,7 +81,7 @@ export class Engine {
     own: { readonly signal?: AbortSignal; readonly fetchImage?: FetchImage } = {},
   ): Promise<PreparedCompletion> {
     const startedAt = performance.now();
-    const server = this.#server;
+    const server = this.server;
     const refuse = server.refuse(action);
     const checked = checkCallOptions(options, refuse);
     const request = checkCompletionRequest(input, refuse);
@@ -98,7 +96,7 @@ export class Engine {
   /** The whole answer to a request. */
   async answer(prepared: PreparedCompletion): Promise<CompletionResponse> {
     const { body, action, options, startedAt, tags } = prepared;
-    const server = this.#server;
+    const server = this.server;
     const { transport } = server;
     const response = await requestCompletion(transport, body, action, options, startedAt, tags);
     const rest = server.rest(options, startedAt);
@@ -109,7 +107,7 @@ export class Engine {
   /** The answer to a request as it is generated. Nothing is sent before its first pull. */
   openStream(prepared: PreparedCompletion): ChatStream {
     const { body, action, options, tags } = prepared;
-    const server = this.#server;
+    const server = this.server;
     return new ChatStream(server.transport, {
       body,
       action,
@@ -117,16 +115,6 @@ export class Engine {
       tags,
       onModel: (answered, arrived) => server.checkAnswer(prepared, answered, options, arrived),
     });
-  }
-
-  /** As `ModelProvider.embed`. */
-  async embed(
-    input: EmbeddingRequest,
-    options: CallOptions | undefined,
-  ): Promise<EmbeddingResponse> {
-    const given = snapshot(input);
-    const { embed } = await importOnUse(() => import("./embedding.ts"), "embed");
-    return await embed(this.#server, given, options);
   }
 
   /** As `ModelProvider.supportsModel`. */
@@ -148,9 +136,9 @@ export class Engine {
     options: CallOptions | undefined,
     action: string,
   ): Promise<ModelInfo | undefined> {
-    const refuse = this.#server.refuse(action);
+    const refuse = this.server.refuse(action);
     const checked = checkCallOptions(options, refuse);
     checkName("model", model ?? null, refuse);
-    return await this.#server.find(model, checked, action);
+    return await this.server.find(model, checked, action);
   }
 }

@@ -6,8 +6,8 @@
  */
 
 import type { FetchImage } from "../api/images.ts";
-import { checkCompletionRequest, REQUEST_FIELDS } from "../api/chat_checks.ts";
-import type { ChatStream } from "../api/chat_stream.ts";
+import { checkCompletionRequest, REQUEST_FIELDS } from "../api/completion_checks.ts";
+import type { ChatStream } from "../api/completion_stream.ts";
 import { addUsage } from "../api/usage.ts";
 import { ApiError, isProviderError } from "../core/errors.ts";
 import type { Message, Tool, ToolCall } from "../core/messages.ts";
@@ -31,9 +31,9 @@ import type {
 import { describe, describeType } from "../core/value_checks.ts";
 import { listenToAbort } from "../transport/abort_listeners.ts";
 import { untilAborted } from "../transport/timers.ts";
-import type { Engine, PreparedCompletion } from "./engine.ts";
-import type { ItemSource } from "./lazy_stream.ts";
-import type { ServerModels } from "./server_models.ts";
+import type { Engine, PreparedCompletion } from "../server/engine.ts";
+import type { ItemSource } from "../server/lazy_stream.ts";
+import type { ServerModels } from "../server/server_models.ts";
 import { CallIds, repairAnswer, toMessages } from "./tool_answer.ts";
 import { type CallOutcome, decideCall, findTool, runCall, unknownTool } from "./tool_call.ts";
 

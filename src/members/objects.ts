@@ -4,9 +4,9 @@
  * @module
  */
 
-import { CHAT_PATH, requestCompletion } from "../api/chat.ts";
-import { checkCompletionRequest } from "../api/chat_checks.ts";
-import { encodeCompletionRequest } from "../api/chat_request.ts";
+import { CHAT_PATH, requestCompletion } from "../api/completions.ts";
+import { checkCompletionRequest } from "../api/completion_checks.ts";
+import { encodeCompletionRequest } from "../api/completion_request.ts";
 import { isStandardSchema } from "../api/json_schema.ts";
 import { ParseError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
@@ -20,7 +20,7 @@ import type {
   FinishReason,
 } from "../core/types.ts";
 import { untilAborted } from "../transport/timers.ts";
-import { partialOf, type ServerModels } from "./server_models.ts";
+import { partialOf, type ServerModels } from "../server/server_models.ts";
 
 /** What to complete as an object: a completion request with a schema. */
 export interface ObjectRequest<Schema extends StandardSchema | JsonSchema>

@@ -6,7 +6,7 @@
 
 import { jsonText } from "../core/json_text.ts";
 import type { ToolCall } from "../core/messages.ts";
-import type { ChatEvent, ChatOutputItem } from "../core/native_chat.ts";
+import type { ChatEvent, ChatOutputItem } from "../core/chat.ts";
 import type { PartialAnswer } from "../core/types.ts";
 import {
   splitAsStreamed,

@@ -10,7 +10,7 @@ import { ResponsesStream } from "../api/responses_stream.ts";
 import { checkCallOptions } from "../core/request_checks.ts";
 import type { ResponsesAnswer, ResponsesRequest } from "../core/responses.ts";
 import type { CallOptions } from "../core/types.ts";
-import type { ServerModels } from "./server_models.ts";
+import type { ServerModels } from "../server/server_models.ts";
 
 /** As `LMStudioProvider.responses.create`. */
 export async function createResponse(
