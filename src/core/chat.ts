@@ -43,7 +43,7 @@ export interface ChatApi {
 
   /**
    * The answer as it comes, event by event. Returns at once; the request is sent at the first pull. Leaving
-   * the loop stops the server. The last event is `chat.end`, with the answer that `response()` gives.
+   * the loop stops the generation. The last event is `chat.end`, with the answer that `response()` gives.
    *
    * An `error` event is given out like the others; so is the `chat.end` that follows it, within 2 s. Then the
    * stream throws the error, with that answer as `response` of an `ApiError` or `InvalidRequestError`. While a

@@ -36,7 +36,7 @@ export interface ResponsesApi {
   create(request: ResponsesRequest, options?: CallOptions): Promise<ResponsesAnswer>;
   /**
    * The answer as it is generated. Returns at once; the request is sent at the first pull, and leaving the loop
-   * stops the server. `response()` has the shape of `create()`.
+   * stops the generation. `response()` has the shape of `create()`.
    *
    * @throws at the first pull, as `create()`; after an `error` or `response.failed` event, what it says; later
    * {StreamError}, {TimeoutError} or {NetworkError} with `partial`, what had arrived.

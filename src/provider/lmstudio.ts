@@ -204,7 +204,7 @@ export class LMStudioProvider implements ModelProvider {
 
   /**
    * The answer as it is generated, by `POST /v1/chat/completions` with `stream: true`. Returns at once; the
-   * request is sent at the first pull. Leaving the loop stops the server.
+   * request is sent at the first pull. Leaving the loop stops the generation.
    *
    * @throws at the first pull, as `complete()`; later {StreamError}, {TimeoutError} or {NetworkError} with
    * `partial`, what had arrived.

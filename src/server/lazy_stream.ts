@@ -1,5 +1,5 @@
 /**
- * A stream users hold: starts at the first pull, has one consumer, and stops the server when it is left.
+ * A stream users hold: starts at the first pull, has one consumer, and stops the generation when it is left.
  *
  * @module
  */
