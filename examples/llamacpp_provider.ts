@@ -12,6 +12,10 @@ import {
   OpenAICompatibleProvider,
 } from "../mod.ts";
 
+interface Props {
+  default_generation_settings?: { n_ctx?: number };
+}
+
 /** llama.cpp's server: OpenAI's routes, and a context length of its own at `/props`. */
 export class LlamaCppProvider implements ModelProvider {
   readonly name = "llamacpp";
@@ -30,7 +34,8 @@ export class LlamaCppProvider implements ModelProvider {
   async listModels(options?: CallOptions): Promise<ModelInfo[]> {
     const models = await this.#routes.listModels(options);
     const response = await fetch(this.#props, { signal: options?.signal ?? null });
-    const length = response.ok ? (await response.json()).default_generation_settings?.n_ctx : 0;
+    const props = (response.ok ? await response.json() : {}) as Props;
+    const length = props.default_generation_settings?.n_ctx;
     return models.map((model) => ({
       ...model,
       loaded: true,
