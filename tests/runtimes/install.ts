@@ -1,6 +1,6 @@
 /**
  * What README.md tells to install until the package is on JSR, word for word: in empty folders beside a clone, with
- * empty caches, and then README's first answer on each runtime. One line each; exit code 1 if one failed.
+ * empty caches, and then README's first answer and its other programs on each runtime. One line each; exit code 1 if one failed.
  */
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -15,7 +15,11 @@ const REPLY = "Because of the air.";
 const QUESTION = "Why is the sky blue? Answer in two sentences.";
 
 const folder = await Deno.makeTempDir({ prefix: "lmstudio-install-" });
-const fake = createFakeLMStudio({ replies: () => REPLY, tokenMs: 6 });
+const fake = createFakeLMStudio({
+  // Where an object is asked for, the smallest one that the schema takes.
+  replies: ({ response_format }) => response_format === undefined ? REPLY : undefined,
+  tokenMs: 6,
+});
 await using server = await fake.listen();
 const env = {
   DENO_DIR: `${folder}/caches/deno`,
@@ -65,6 +69,24 @@ try {
   await step(`Bun: ${bunAdd}`, async () => {
     await shell(bunAdd, bun);
     await answers(["bun", "first.mjs"], bun);
+  });
+
+  const others = ["What it does", "Several servers", "Errors"]
+    .flatMap((heading) => blocks(section(readme, heading), "ts"));
+  const [installZod = "", ...addZod] = section(readme, "What it does")
+    .match(/(?:npm install|bun add|deno add) (?:npm:)?zod/g) ?? [];
+  await step("Node, Bun and Deno: README's other programs", async () => {
+    if (others.length < 3 || addZod.length !== 2) throw new Error("README.md has too few of them");
+    await shell(installZod, node);
+    for (const [at, cwd] of [bun, deno].entries()) await shell(addZod[at] ?? "", cwd);
+    for (const [at, code] of others.entries()) {
+      await Deno.writeTextFile(`${node}/${at}.mjs`, code);
+      for (const cwd of [bun, deno]) await Deno.writeTextFile(`${cwd}/${at}.ts`, code);
+      await must(["node", `${at}.mjs`], { cwd: node, env });
+      await must(["bun", `${at}.ts`], { cwd: bun, env });
+      const flags = ["--no-prompt", "--check", "--allow-net=127.0.0.1", "--allow-env"];
+      await must([Deno.execPath(), "run", ...flags, `${at}.ts`], { cwd: deno, env });
+    }
   });
 
   await step("Node and Bun: an example", async () => {
