@@ -165,7 +165,7 @@ export type {
 } from "./src/core/services.ts";
 
 // Configuration
-export { resolveConfig } from "./src/platform/resolve_config.ts";
+export { resolveConfig } from "./src/platform/environment.ts";
 export type {
   ConfigEntry,
   ConfigSource,

@@ -84,7 +84,7 @@ Deno.test("a name is probed under the permission for that name", async () => {
 
 Deno.test("a probe that is not allowed tells nothing", async () => {
   await using server = rawServer((connection) => connection.gone());
-  const probe = new URL("../src/platform/connection_probe.ts", import.meta.url).href;
+  const probe = new URL("../src/platform/network.ts", import.meta.url).href;
   const { output, errors } = await runScript(
     `import { acceptsConnections } from "${probe}";
     for (const url of Deno.args) {

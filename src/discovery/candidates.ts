@@ -9,7 +9,7 @@ import { discoveryError, normalizeEndpoint } from "../core/discovery_options.ts"
 import { unquote } from "../core/quotes.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { ServiceCandidate, ServiceInfo, ServiceType } from "../core/services.ts";
-import { isFolder, listFolder, readIfPermitted } from "../platform/permitted_files.ts";
+import { isFolder, listFolder, readIfPermitted } from "../platform/files.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -17,8 +17,7 @@ import type {
   ServiceMonitor,
   ServiceType,
 } from "../core/services.ts";
-import { readEnvironment } from "../platform/environment.ts";
-import { resolveWithSources } from "../platform/resolve_config.ts";
+import { readEnvironment, resolveWithSources } from "../platform/environment.ts";
 import {
   defaultCandidates,
   DISCOVERY_VARIABLES,

@@ -6,7 +6,7 @@
  */
 
 import { readEnvironment } from "../platform/environment.ts";
-import { acceptsConnections, mayConnect } from "../platform/connection_probe.ts";
+import { acceptsConnections, mayConnect } from "../platform/network.ts";
 import { listenToAbort } from "../transport/abort_listeners.ts";
 import { startTimer } from "../transport/timers.ts";
 import { localCandidates } from "./candidates.ts";

@@ -1,10 +1,90 @@
 /**
- * The process's environment, on runtimes that have one.
+ * The configuration of this process: the cascade of `core/config.ts` over its environment and the files that options
+ * name.
  *
  * @module
  */
 
-import { globals } from "./runtime.ts";
+import {
+  checkOptions,
+  CONFIG_VARIABLES,
+  type ConfigInputs,
+  configurationError,
+  type LMStudioProviderOptions,
+  resolveCascade,
+  type ResolvedCascade,
+  type ResolvedConfig,
+} from "../core/config.ts";
+import { unquote } from "../core/quotes.ts";
+import { parseDotenv, readTextFile } from "./files.ts";
+import { globals, isGranted } from "./runtime.ts";
+
+/**
+ * What a provider with these options would work with: defaults, then `configFile`, `envFile`, the
+ * environment and the options, each winning over the one before. Touches no network.
+ *
+ * @param options as for `new LMStudioProvider()`.
+ * @param env used instead of the process's environment, and of `options.env`.
+ * @returns a frozen object; printing it shows no secret.
+ * @throws {ConfigurationError} naming the option, variable or file, and the value.
+ *
+ * @example
+ * ```ts
+ * import { resolveConfig } from "jsr:@patinox/lmstudio";
+ *
+ * const config = resolveConfig({ maxRetries: 0 }, { LMSTUDIO_HOST: "192.168.1.20" });
+ * console.log(config.baseUrl); // http://192.168.1.20:1234
+ * ```
+ */
+export function resolveConfig(
+  options: LMStudioProviderOptions = {},
+  env?: Readonly<Record<string, string | undefined>>,
+): ResolvedConfig {
+  return resolveWithSources(options, env).config;
+}
+
+/** Like `resolveConfig`, with the source of every value. @param moreVariables read after those that every provider reads. */
+export function resolveWithSources(
+  options: LMStudioProviderOptions,
+  env?: Readonly<Record<string, string | undefined>>,
+  moreVariables: NonNullable<ConfigInputs["moreVariables"]> = {},
+): ResolvedCascade {
+  checkOptions(options);
+  const dotenv = options.envFile === undefined ? undefined : readDotenv(options.envFile);
+  const file = options.configFile === undefined
+    ? undefined
+    : { name: options.configFile, text: readNamedFile("configFile", options.configFile) };
+  return resolveCascade({
+    options,
+    env: env ?? options.env ??
+      readEnvironment([...CONFIG_VARIABLES, ...Object.values(moreVariables).flat()]),
+    dotenv,
+    file,
+    moreVariables,
+  });
+}
+
+function readDotenv(name: string): { name: string; values: Readonly<Record<string, string>> } {
+  const values = parseDotenv(readNamedFile("envFile", name));
+  if (values === undefined) throw configurationError("option envFile needs Deno, Bun or Node");
+  return { name, values };
+}
+
+function readNamedFile(option: string, path: string): string {
+  if (typeof path !== "string" || path === "") {
+    throw configurationError(`option ${option} is not the path of a file`);
+  }
+  const result = readTextFile(path);
+  if (result.problem !== undefined) {
+    throw configurationError(
+      `option ${option}: file ${path} cannot be read: ${result.problem}`,
+      result.hint,
+    );
+  }
+  return result.text;
+}
+
+// --- Variables --------------------------------------------------------------------------------
 
 /**
  * The named variables, and no others. A variable that Deno does not let us read is absent: we ask whether
@@ -19,14 +99,30 @@ export function readEnvironment(names: readonly string[]): Record<string, string
   return values;
 }
 
-function readVariable(name: string): string | undefined {
+function readVariable(variable: string): string | undefined {
   const { Deno } = globals();
   try {
-    // Only where there is no Deno: there, looking at `process` loads all of its Node layer.
-    if (Deno === undefined) return globals().process?.env?.[name];
-    const state = Deno.permissions?.querySync?.({ name: "env", variable: name }).state;
-    return state === "granted" ? Deno.env?.get(name) : undefined;
+    // Only where there is no Deno: there, reading `process` loads all of its Node layer.
+    if (Deno === undefined) return globals().process?.env?.[variable];
+    return isGranted({ name: "env", variable }) ? Deno.env?.get(variable) : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** The named variables, from the environment, else from the `.env` file. Empty means absent. */
+export function readVariables(
+  { env, envFile }: Pick<LMStudioProviderOptions, "env" | "envFile">,
+  names: readonly string[],
+): Record<string, string> {
+  const dotenv = envFile === undefined ? undefined : readTextFile(envFile);
+  // A file that cannot be read was refused with the rest of the configuration.
+  const written = dotenv?.problem === undefined ? parseDotenv(dotenv?.text ?? "") : undefined;
+  const given = env ?? readEnvironment(names);
+  const values: Record<string, string> = {};
+  for (const name of names) {
+    const value = unquote(given[name] ?? "") || unquote(written?.[name] ?? "");
+    if (value) values[name] = value;
+  }
+  return values;
 }

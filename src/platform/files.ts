@@ -1,10 +1,11 @@
 /**
- * The two files of the configuration, read only when named.
+ * Files, read at once: constructors cannot wait. Those of the configuration are read only when named, others only
+ * where they may be.
  *
  * @module
  */
 
-import { builtinModule } from "./runtime.ts";
+import { builtinModule, isGranted } from "./runtime.ts";
 
 /** The text of a file, or why there is none and what to do about it. */
 export type FileResult =
@@ -13,9 +14,13 @@ export type FileResult =
 
 interface FileSystem {
   readFileSync(path: string): Uint8Array;
+  statSync(path: string): { isDirectory(): boolean; isFile(): boolean };
+  readdirSync(path: string): string[];
 }
 
-/** Reads a file at once: constructors cannot wait. */
+// --- Named files ------------------------------------------------------------------------------
+
+/** The text of a file that somebody named. */
 export function readTextFile(path: string): FileResult {
   const fs = builtinModule<FileSystem>("node:fs");
   if (fs === undefined) {
@@ -58,4 +63,46 @@ function explain(error: unknown, path: string): FileResult {
     return { problem: "reading it is not allowed" };
   }
   return { problem: code ?? name ?? "unknown reason" };
+}
+
+// --- Files that may be there ------------------------------------------------------------------
+// Nobody asked for them, so where they are missing or may not be read there is neither a prompt nor an error.
+
+/** The text of a file, where there is one that may be read without asking. */
+export function readIfPermitted(path: string): string | undefined {
+  const result = mayRead(path) ? readTextFile(path) : undefined;
+  return result === undefined || result.problem !== undefined ? undefined : result.text;
+}
+
+/** Whether there is a folder, as far as may be looked without asking. */
+export function isFolder(path: string): boolean {
+  return lookAt(path)?.isDirectory() ?? false;
+}
+
+/** Whether there is a file, as far as may be looked without asking. */
+export function isFile(path: string): boolean {
+  return lookAt(path)?.isFile() ?? false;
+}
+
+function lookAt(path: string): ReturnType<FileSystem["statSync"]> | undefined {
+  if (!mayRead(path)) return undefined;
+  try {
+    return builtinModule<FileSystem>("node:fs")?.statSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The names in a folder, in their order; none where it may not be read. */
+export function listFolder(path: string): string[] {
+  if (!mayRead(path)) return [];
+  try {
+    return builtinModule<FileSystem>("node:fs")?.readdirSync(path).sort() ?? [];
+  } catch {
+    return [];
+  }
+}
+
+function mayRead(path: string): boolean {
+  return isGranted({ name: "read", path });
 }

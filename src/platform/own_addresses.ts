@@ -5,22 +5,12 @@
  */
 
 import { isLoopback } from "../core/base_url.ts";
-import { builtinModule } from "./runtime.ts";
+import { builtinModule, isGranted } from "./runtime.ts";
 
 interface OperatingSystem {
   networkInterfaces(): Readonly<
     Record<string, readonly { readonly address: string }[] | undefined>
   >;
-}
-
-interface DenoPermissions {
-  readonly Deno?: {
-    readonly permissions?: {
-      querySync?(
-        descriptor: { readonly name: "sys"; readonly kind: "networkInterfaces" },
-      ): { readonly state: string };
-    };
-  };
 }
 
 /** Whether a server at this address runs on this machine, as far as may be known without asking. */
@@ -31,10 +21,8 @@ export function isOnThisMachine(url: string): boolean {
 }
 
 function ownAddresses(): string[] {
-  const { Deno } = globalThis as unknown as DenoPermissions;
+  if (!isGranted({ name: "sys", kind: "networkInterfaces" })) return [];
   try {
-    const query = { name: "sys", kind: "networkInterfaces" } as const;
-    if (Deno !== undefined && Deno.permissions?.querySync?.(query).state !== "granted") return [];
     const interfaces = builtinModule<OperatingSystem>("node:os")?.networkInterfaces() ?? {};
     return Object.values(interfaces).flatMap((own = []) => own.map(({ address }) => address));
   } catch {

@@ -1,14 +1,21 @@
 /**
- * Which runtime this is, and the few of its globals we look at, typed as no more than we use of them: the
- * package is compiled where none of them, or only another runtime's, is declared.
+ * The runtime: which one it is, what it permits, and the few of its globals that are read, typed as no more than is
+ * used of them, since the package is compiled where none of them, or only another runtime's, is declared.
  *
  * @module
  */
 
+/** A permission of Deno, as far as any is needed. */
+type Permission =
+  | { readonly name: "env"; readonly variable: string }
+  | { readonly name: "net"; readonly host: string }
+  | { readonly name: "read"; readonly path: string }
+  | { readonly name: "sys"; readonly kind: "networkInterfaces" };
+
 interface RuntimeGlobals {
   readonly Deno?: {
     readonly permissions?: {
-      querySync?(descriptor: { name: "env"; variable: string }): { readonly state: string };
+      querySync?(permission: Permission): { readonly state: string };
     };
     readonly env?: { get(name: string): string | undefined };
     readonly build?: { readonly os?: string };
@@ -30,7 +37,7 @@ interface RuntimeGlobals {
   readonly WorkerGlobalScope?: unknown;
 }
 
-/** The global object, looked at anew at each use: users and tests may change it. */
+/** The global object, read at each use: users and tests may change it. */
 export function globals(): RuntimeGlobals {
   return globalThis as RuntimeGlobals;
 }
@@ -66,19 +73,15 @@ export function builtinModule<T>(name: string): T | undefined {
 }
 
 /**
- * Whether the user has forbidden this page to reach the machine it runs on. Only a denial is certain: browsers
- * say `prompt` also where they never ask.
+ * Whether something may be done without a prompt: on Deno once it is granted, elsewhere always. Done without the
+ * permission, it would prompt on the terminal, or throw.
  */
-export async function isLocalNetworkDenied(): Promise<boolean> {
-  const { permissions } = globals().navigator ?? {};
-  // The name of now, then that of earlier versions; a browser that knows neither rejects.
-  for (const name of ["loopback-network", "local-network-access"]) {
-    try {
-      const status = await permissions?.query({ name });
-      if (status !== undefined) return status.state === "denied";
-    } catch {
-      continue;
-    }
+export function isGranted(permission: Permission): boolean {
+  const { Deno } = globals();
+  if (Deno === undefined) return true;
+  try {
+    return Deno.permissions?.querySync?.(permission).state === "granted";
+  } catch {
+    return false;
   }
-  return false;
 }

@@ -6,7 +6,7 @@
  */
 
 import type { ConnectionFacts } from "../core/connection_hints.ts";
-import { isFile, readIfPermitted } from "./permitted_files.ts";
+import { isFile, readIfPermitted } from "./files.ts";
 import { globals, isNode } from "./runtime.ts";
 
 /** What is known of the runtime and its machine. */

@@ -9,8 +9,7 @@ import { fromCaller } from "../core/errors.ts";
 import type { ServiceType } from "../core/services.ts";
 import type { ModelProvider } from "../core/types.ts";
 import { readPreference } from "../discovery/candidates.ts";
-import { resolveWithSources } from "../platform/resolve_config.ts";
-import { readVariables } from "../platform/variables.ts";
+import { readVariables, resolveWithSources } from "../platform/environment.ts";
 import { lmstudioAt, LMStudioProvider } from "./lmstudio.ts";
 import { LocalProvider } from "./local.ts";
 import {

@@ -25,8 +25,7 @@ import type {
   ModelProvider,
 } from "../core/types.ts";
 import { readPreference, sortByPreference } from "../discovery/candidates.ts";
-import { resolveWithSources } from "../platform/resolve_config.ts";
-import { readVariables } from "../platform/variables.ts";
+import { readVariables, resolveWithSources } from "../platform/environment.ts";
 import { wordsOf } from "../transport/redact.ts";
 import { LazyCompletionStream } from "../server/completion_stream.ts";
 import { callerSignalOf } from "../server/lazy_stream.ts";

@@ -17,8 +17,7 @@ import { describe } from "../core/value_checks.ts";
 import { DISCOVERY_VARIABLES } from "../discovery/candidates.ts";
 import { discoveryFor, ServiceDiscovery } from "../discovery/discovery.ts";
 import { isOnThisMachine } from "../platform/own_addresses.ts";
-import { resolveWithSources } from "../platform/resolve_config.ts";
-import { readVariables } from "../platform/variables.ts";
+import { readVariables, resolveWithSources } from "../platform/environment.ts";
 
 /** Read while a provider looks for servers; the last two only for hints. */
 const VARIABLES: readonly string[] = [

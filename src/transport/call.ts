@@ -21,7 +21,7 @@ import {
   shouldRetry,
 } from "../core/retry.ts";
 import type { CallOptions, CallStatus, PartialAnswer } from "../core/types.ts";
-import { withoutFetchCaps } from "../platform/node_fetch.ts";
+import { withoutFetchCaps } from "../platform/network.ts";
 import { isBrowser, isDeno } from "../platform/runtime.ts";
 import { listenToAbort } from "./abort_listeners.ts";
 import { isReadable, readBody } from "./body.ts";

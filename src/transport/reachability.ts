@@ -6,8 +6,7 @@
 
 import { isLoopback } from "../core/base_url.ts";
 import type { KnownCode } from "../core/error_codes.ts";
-import { acceptsConnections } from "../platform/connection_probe.ts";
-import { isLocalNetworkDenied } from "../platform/runtime.ts";
+import { acceptsConnections, isLocalNetworkDenied } from "../platform/network.ts";
 import { discardBody } from "./body.ts";
 import { startTimer, untilAborted } from "./timers.ts";
 
