@@ -17,8 +17,7 @@
 
 // Providers
 export { LMStudioProvider } from "./src/provider/lmstudio.ts";
-export { createDefaultProvider } from "./src/provider/default_provider.ts";
-export { LocalProvider } from "./src/provider/local.ts";
+export { createDefaultProvider, LocalProvider } from "./src/provider/local.ts";
 export { FallbackProvider } from "./src/provider/fallback.ts";
 export { OpenAICompatibleProvider } from "./src/provider/openai_compatible.ts";
 export type { OpenAICompatibleProviderOptions } from "./src/provider/openai_compatible.ts";
@@ -146,7 +145,7 @@ export type {
   ModelLease,
   ModelsApi,
 } from "./src/core/model_management.ts";
-export type { OpenAIClientOptions } from "./src/provider/openai_clients.ts";
+export type { OpenAIClientOptions } from "./src/provider/lmstudio.ts";
 
 // Finding servers
 export { ServiceDiscovery } from "./src/discovery/discovery.ts";

@@ -13,6 +13,7 @@ import type {
   MonitorOptions,
   ServiceCandidate,
   ServiceDiscoveryOptions,
+  ServiceFinder,
   ServiceType,
 } from "./services.ts";
 import { describe } from "./value_checks.ts";
@@ -160,4 +161,11 @@ function checkCandidate(value: unknown, index: number): ServiceCandidate {
   if (unknown !== undefined) throw discoveryError(`${name} has an ${unknown}`);
   const type = checkServiceType(value.type, `the type of ${name}`);
   return { type, endpoint: normalizeEndpoint(type, value.endpoint, `the endpoint of ${name}`) };
+}
+
+/** Whether a value looks for servers, whoever wrote it. */
+export function isFinder(value: unknown): value is ServiceFinder {
+  if (typeof value !== "object" || value === null) return false;
+  const { discover, find } = value as Partial<ServiceFinder>;
+  return typeof discover === "function" && typeof find === "function";
 }

@@ -5,96 +5,48 @@
  */
 
 import { normalizeBaseUrl } from "../core/base_url.ts";
-import { discoveryError, normalizeEndpoint } from "../core/discovery_options.ts";
 import { unquote } from "../core/quotes.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { ServiceCandidate, ServiceInfo, ServiceType } from "../core/services.ts";
 import { isFolder, listFolder, readIfPermitted } from "../platform/files.ts";
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
-/** The variables discovery reads beside those of the configuration. */
-export const DISCOVERY_VARIABLES: readonly string[] = [
-  "LOCAL_ENDPOINT",
-  "LOCAL_PROVIDER_PREFERENCE",
-  "LOCAL_AUTO_DISCOVER",
-  "OLLAMA_HOST",
-  "OLLAMA_ENDPOINT",
-  "HOME",
-  "USERPROFILE",
-];
+/** Variables, of the process or given. */
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 const LMSTUDIO_DEFAULT: ServiceCandidate = { type: "lmstudio", endpoint: "http://127.0.0.1:1234" };
 const OLLAMA_DEFAULT: ServiceCandidate = { type: "ollama", endpoint: "http://127.0.0.1:11434" };
 const OLLAMA_PORT = 11434;
-const TYPES: readonly ServiceType[] = ["lmstudio", "ollama"];
 
 /** The addresses that LM Studio's own files name, and its usual one. */
 export function localCandidates(env: Environment): string[] {
   return [...lmstudioOfThisUser(env), LMSTUDIO_DEFAULT].map(({ endpoint }) => endpoint);
 }
 
-/** Lists the candidates anew at each call: LM Studio's port may change while we run. */
-export type CandidateSource = () => ServiceCandidate[];
+/** Lists the candidates anew at each call: LM Studio's port may change while the program runs. */
+export type CandidateSource = () => readonly ServiceCandidate[];
 
 /**
- * The default candidates, in order. What the environment says is checked at once.
+ * The default candidates, in order.
  *
- * @param configuredUrl the address LM Studio is configured to have, if any.
- * @throws {ConfigurationError} naming the variable and its value.
+ * @param named addresses that the configuration names.
+ * @param isAutomatic whether more than these and Ollama's own variables may be tried.
  */
 export function defaultCandidates(
+  named: readonly ServiceCandidate[],
   env: Environment,
-  configuredUrl: string | undefined,
+  isAutomatic: boolean,
 ): CandidateSource {
-  const configured: ServiceCandidate[] = configuredUrl === undefined
-    ? []
-    : [{ type: "lmstudio", endpoint: configuredUrl }];
-  const local = readVariable(env, "LOCAL_ENDPOINT");
-  if (local !== undefined) {
-    for (const type of TYPES) {
-      const endpoint = normalizeEndpoint(type, local, "variable LOCAL_ENDPOINT");
-      configured.push({ type, endpoint });
-    }
-  }
   const ollama = ollamaEndpoint(env);
   const atOllama: ServiceCandidate[] = ollama === undefined
     ? []
     : [{ type: "ollama", endpoint: ollama }];
-  if (!isAutomatic(env)) return () => [...configured, ...atOllama];
+  if (!isAutomatic) return () => [...named, ...atOllama];
   return () => [
-    ...configured,
+    ...named,
     ...lmstudioOfThisUser(env),
     LMSTUDIO_DEFAULT,
     ...(atOllama.length > 0 ? atOllama : [OLLAMA_DEFAULT]),
   ];
-}
-
-/** Whether more than the configured addresses may be tried. @throws {ConfigurationError} */
-export function isAutomatic(env: Environment): boolean {
-  const text = readVariable(env, "LOCAL_AUTO_DISCOVER");
-  if (text === undefined || /^(?:true|1|yes|on)$/i.test(text)) return true;
-  if (/^(?:false|0|no|off)$/i.test(text)) return false;
-  throw discoveryError(
-    `variable LOCAL_AUTO_DISCOVER is ${JSON.stringify(text.slice(0, 60))}, not true or false`,
-  );
-}
-
-/** The type that `LOCAL_PROVIDER_PREFERENCE` names; `undefined` for none. @throws {ConfigurationError} */
-export function readPreference(env: Environment): ServiceType | undefined {
-  const text = readVariable(env, "LOCAL_PROVIDER_PREFERENCE");
-  const name = text?.toLowerCase();
-  if (name === undefined || name === "auto") return undefined;
-  if (name === "lmstudio" || name === "ollama") return name;
-  throw discoveryError(
-    `variable LOCAL_PROVIDER_PREFERENCE is ${JSON.stringify(text?.slice(0, 60))}, ` +
-      "not lmstudio, ollama or auto",
-  );
-}
-
-/** A variable's text; empty means absent. */
-export function readVariable(env: Environment, name: string): string | undefined {
-  return unquote(env[name] ?? "") || undefined;
 }
 
 /** Available before degraded before the rest; then the preferred type; then in their order. */
@@ -157,8 +109,8 @@ const PORT_FILES = [".internal/http-server-config.json", ".internal/http-server.
 
 /** Where LM Studio, or another app of its maker, is set to listen: it need not run. */
 function lmstudioOfThisUser(env: Environment): ServiceCandidate[] {
-  const userHome = readVariable(env, "HOME") ?? readVariable(env, "USERPROFILE");
-  if (userHome === undefined) return [];
+  const userHome = unquote(env.HOME ?? "") || unquote(env.USERPROFILE ?? "");
+  if (userHome === "") return [];
   const home = lmstudioHome(userHome);
   const apps = listFolder(`${home}/apps`).map((app) => `${home}/apps/${app}`);
   return [home, ...apps].flatMap((folder) => PORT_FILES.map((file) => `${folder}/${file}`))

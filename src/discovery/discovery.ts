@@ -4,40 +4,46 @@
  * @module
  */
 
-import { importOnUse } from "../core/import_on_use.ts";
-import { resolveDiscoveryOptions, resolveHealthCheck } from "../core/discovery_options.ts";
+import { isSet, type LMStudioProviderOptions } from "../core/config.ts";
+import {
+  discoveryError,
+  isFinder,
+  isServiceType,
+  normalizeEndpoint,
+  resolveDiscoveryOptions,
+  resolveHealthCheck,
+} from "../core/discovery_options.ts";
 import { fromCaller } from "../core/errors.ts";
-import { isAddressConfigured } from "../core/found_config.ts";
+import { importOnUse, snapshot } from "../core/import_on_use.ts";
+import { unquote } from "../core/quotes.ts";
 import type {
   DiscoverOptions,
   MonitorOptions,
+  ServiceCandidate,
   ServiceDiscoveryOptions,
   ServiceFinder,
   ServiceInfo,
   ServiceMonitor,
   ServiceType,
 } from "../core/services.ts";
-import { readEnvironment, resolveWithSources } from "../platform/environment.ts";
-import {
-  defaultCandidates,
-  DISCOVERY_VARIABLES,
-  isAutomatic,
-  readPreference,
-  withoutDuplicates,
-} from "./candidates.ts";
+import { readEnvironment, readVariables, resolveWithSources } from "../platform/environment.ts";
 import type { ConfiguredServer, SearchSettings, ServiceSearch } from "./search.ts";
 
-/** By options: the constructor's users have nothing to do with it. */
-const CONFIGURED = new WeakMap<ServiceDiscoveryOptions, ConfiguredServer>();
+type Environment = Readonly<Record<string, string | undefined>>;
 
-/** A discovery for a provider that has a configuration of its own. */
-export function discoveryFor(
-  options: ServiceDiscoveryOptions,
-  configured: ConfiguredServer,
-): ServiceDiscovery {
-  CONFIGURED.set(options, configured);
-  return new ServiceDiscovery(options);
-}
+/** Variables of discovery, beside those of the configuration. */
+export const DISCOVERY_VARIABLES: readonly string[] = [
+  "LOCAL_ENDPOINT",
+  "LOCAL_PROVIDER_PREFERENCE",
+  "LOCAL_AUTO_DISCOVER",
+  "OLLAMA_HOST",
+  "OLLAMA_ENDPOINT",
+  "HOME",
+  "USERPROFILE",
+];
+
+/** Server of a provider's configuration, by the options made for it: users of the constructor have none. */
+const CONFIGURED = new WeakMap<ServiceDiscoveryOptions, ConfiguredServer>();
 
 /**
  * Finds LM Studio and Ollama: all candidates are asked at once, each with its own short timer, and only an
@@ -67,16 +73,16 @@ export class ServiceDiscovery implements ServiceFinder {
     const { candidates, env } = settings;
     const variables = env ?? readEnvironment(DISCOVERY_VARIABLES);
     const configured = CONFIGURED.get(options) ?? readConfigured(env);
-    const source = candidates === undefined
-      ? defaultCandidates(variables, configured.baseUrl)
-      : () => [...candidates];
+    const isDefault = candidates === undefined;
+    const named = isDefault ? namedCandidates(variables, configured.baseUrl) : [];
     this.#settings = {
       options: settings,
-      health: resolveHealthCheck(settings.healthCheck),
       configured,
+      variables,
+      named,
+      isAutomatic: !isDefault || isAutomatic(variables),
+      health: resolveHealthCheck(settings.healthCheck),
       preference: readPreference(variables),
-      isAutomatic: candidates !== undefined || isAutomatic(variables),
-      candidates: () => withoutDuplicates(source()),
     };
   }
 
@@ -97,7 +103,8 @@ export class ServiceDiscovery implements ServiceFinder {
    */
   async discover(options: DiscoverOptions = {}): Promise<ServiceInfo[]> {
     return await fromCaller(async () => {
-      return await (await this.#load("find servers")).discover(options);
+      const given = snapshot(options);
+      return await (await this.#load("find servers")).discover(given);
     });
   }
 
@@ -121,7 +128,8 @@ export class ServiceDiscovery implements ServiceFinder {
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<ServiceInfo> {
     return await fromCaller(async () => {
-      return await (await this.#load("find a server")).find(type, options);
+      const given = snapshot(options);
+      return await (await this.#load("find a server")).find(type, given);
     });
   }
 
@@ -276,10 +284,93 @@ class LazyMonitor extends EventTarget {
   }
 }
 
-function readConfigured(
-  env: Readonly<Record<string, string | undefined>> | undefined,
-): ConfiguredServer {
+// --- What the configuration says --------------------------------------------------------------
+
+function readConfigured(env: Environment | undefined): ConfiguredServer {
   const cascade = resolveWithSources({}, env);
   const { baseUrl, apiToken } = cascade.config;
-  return isAddressConfigured(cascade) ? { baseUrl, apiToken } : {};
+  return isSet(cascade, "baseUrl") ? { baseUrl, apiToken } : {};
+}
+
+/** Candidates of the configuration, in order. @throws {ConfigurationError} */
+function namedCandidates(env: Environment, configuredUrl: string | undefined): ServiceCandidate[] {
+  const named: ServiceCandidate[] = configuredUrl === undefined
+    ? []
+    : [{ type: "lmstudio", endpoint: configuredUrl }];
+  const local = textOf(env, "LOCAL_ENDPOINT");
+  if (local === undefined) return named;
+  const at = (type: ServiceType): ServiceCandidate => ({
+    type,
+    endpoint: normalizeEndpoint(type, local, "variable LOCAL_ENDPOINT"),
+  });
+  return [...named, at("lmstudio"), at("ollama")];
+}
+
+/** Whether more than the configured addresses may be tried. @throws {ConfigurationError} */
+function isAutomatic(env: Environment): boolean {
+  const text = textOf(env, "LOCAL_AUTO_DISCOVER");
+  if (text === undefined || /^(?:true|1|yes|on)$/i.test(text)) return true;
+  if (/^(?:false|0|no|off)$/i.test(text)) return false;
+  throw discoveryError(
+    `variable LOCAL_AUTO_DISCOVER is ${JSON.stringify(text.slice(0, 60))}, not true or false`,
+  );
+}
+
+/** The type that `LOCAL_PROVIDER_PREFERENCE` names; `undefined` for none. @throws {ConfigurationError} */
+export function readPreference(env: Environment): ServiceType | undefined {
+  const text = textOf(env, "LOCAL_PROVIDER_PREFERENCE");
+  const name = text?.toLowerCase();
+  if (name === undefined || name === "auto") return undefined;
+  if (isServiceType(name)) return name;
+  throw discoveryError(
+    `variable LOCAL_PROVIDER_PREFERENCE is ${JSON.stringify(text?.slice(0, 60))}, ` +
+      "not lmstudio, ollama or auto",
+  );
+}
+
+/** A variable's text; empty means absent. */
+function textOf(env: Environment, name: string): string | undefined {
+  return unquote(env[name] ?? "") || undefined;
+}
+
+// --- On behalf of a provider --------------------------------------------------------------------
+
+/** Read on behalf of a provider, from its `.env` file as well; the last two only for hints. */
+const PROVIDER_VARIABLES: readonly string[] = [
+  ...DISCOVERY_VARIABLES,
+  "PATINOX_MODEL_PROVIDER",
+  "HTTP_PROXY",
+  "NO_PROXY",
+];
+
+/**
+ * The finder of a provider with these options: the one they name, or a discovery made of them.
+ *
+ * @throws {ConfigurationError} naming the option, variable or file, and the value.
+ */
+export function finderFor(options: LMStudioProviderOptions): ServiceFinder {
+  const cascade = resolveWithSources(options);
+  const { discovery } = options;
+  if (isFinder(discovery)) return discovery;
+  if (discovery !== undefined) resolveDiscoveryOptions(discovery);
+  const own: ServiceDiscoveryOptions = {
+    ...discovery,
+    env: discovery?.env ?? providerVariables(options),
+    fetch: discovery?.fetch ?? options.fetch,
+  };
+  if (isSet(cascade, "baseUrl")) {
+    const { baseUrl, apiToken, headers } = cascade.config;
+    CONFIGURED.set(own, { baseUrl, apiToken, headers });
+  }
+  return new ServiceDiscovery(own);
+}
+
+function providerVariables(options: LMStudioProviderOptions): Record<string, string> {
+  const { PATINOX_MODEL_PROVIDER: named, ...variables } = readVariables(
+    options,
+    PROVIDER_VARIABLES,
+  );
+  const type = named?.toLowerCase();
+  // The framework's choice of a provider is a preference, too.
+  return isServiceType(type) ? { LOCAL_PROVIDER_PREFERENCE: type, ...variables } : variables;
 }

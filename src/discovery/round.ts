@@ -9,7 +9,7 @@ import { ApiError } from "../core/errors.ts";
 import type { ServiceCandidate, ServiceType } from "../core/services.ts";
 import type { FailedCandidate } from "./not_found.ts";
 import { actionOf } from "./probes.ts";
-import type { ServiceRecord } from "./service_record.ts";
+import type { ServiceRecord } from "./registry.ts";
 
 /** Looks at one candidate; rejects where it is not there. */
 export type Look = (candidate: ServiceCandidate, signal: AbortSignal) => Promise<ServiceRecord>;

@@ -19,12 +19,22 @@ import type {
   ServiceType,
 } from "../core/services.ts";
 import { untilAborted } from "../transport/timers.ts";
-import { type CandidateSource, sortByPreference } from "./candidates.ts";
+import {
+  type CandidateSource,
+  defaultCandidates,
+  type Environment,
+  sortByPreference,
+  withoutDuplicates,
+} from "./candidates.ts";
 import { BackgroundMonitor } from "./monitor.ts";
 import { serviceNotFound } from "./not_found.ts";
-import { type ConfiguredServer, type LookOptions, ServiceRegistry } from "./registry.ts";
+import {
+  type ConfiguredServer,
+  type LookOptions,
+  type ServiceRecord,
+  ServiceRegistry,
+} from "./registry.ts";
 import { Round } from "./round.ts";
-import type { ServiceRecord } from "./service_record.ts";
 
 export type { ConfiguredServer } from "./registry.ts";
 
@@ -37,8 +47,11 @@ export interface SearchSettings {
   readonly health: HealthCheckSettings;
   readonly configured: ConfiguredServer;
   readonly preference: ServiceType | undefined;
+  /** Addresses that the configuration names. */
+  readonly named: readonly ServiceCandidate[];
+  /** Whether more than the named addresses may be tried. */
   readonly isAutomatic: boolean;
-  readonly candidates: CandidateSource;
+  readonly variables: Environment;
 }
 
 /** What `ServiceDiscovery` does: rounds over all candidates, and what is remembered of them. */
@@ -57,13 +70,17 @@ export class ServiceSearch {
   readonly #chosen = new Map<ServiceType | undefined, { record: ServiceRecord; at: number }>();
 
   constructor(
-    { options, health, configured, preference, isAutomatic, candidates }: SearchSettings,
+    { options, health, configured, preference, named, isAutomatic, variables }: SearchSettings,
   ) {
     this.#settings = options;
     this.#health = health;
     this.#preference = preference;
     this.#isAutomatic = isAutomatic;
-    this.#candidates = candidates;
+    const { candidates } = options;
+    const list = candidates === undefined
+      ? defaultCandidates(named, variables, isAutomatic)
+      : () => candidates;
+    this.#candidates = () => withoutDuplicates(list());
     this.#registry = new ServiceRegistry({
       configured,
       env: options.env,

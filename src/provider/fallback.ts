@@ -1,17 +1,11 @@
 /**
- * A provider made of several: what one cannot do, the next one does.
+ * Provider made of several: what one cannot do, the next one does.
  *
  * @module
  */
 
-import {
-  AllProvidersFailedError,
-  type AnyProviderError,
-  ConfigurationError,
-  fromCaller,
-  isProviderError,
-} from "../core/errors.ts";
-import { checkCallOptions, refusal } from "../core/request_checks.ts";
+import { ConfigurationError, fromCaller } from "../core/errors.ts";
+import { importOnUse, snapshot } from "../core/import_on_use.ts";
 import type {
   CallOptions,
   CompletionRequest,
@@ -23,25 +17,9 @@ import type {
   ModelInfo,
   ModelProvider,
 } from "../core/types.ts";
+import type { ProviderList } from "../members/fallback.ts";
 import { LazyCompletionStream } from "../server/completion_stream.ts";
 import { callerSignalOf } from "../server/lazy_stream.ts";
-import { FailoverStream } from "./failover_stream.ts";
-
-/** Another provider may have the model, though this one never will. */
-const MODEL_CODES: ReadonlySet<string> = new Set([
-  "model_not_found",
-  "no_model_loaded",
-  "model_substituted",
-]);
-/** The server itself was not there: the next call need not find that out again. */
-const GONE_CODES: ReadonlySet<string> = new Set([
-  "connection_refused",
-  "connection_reset",
-  "service_not_found",
-  "timeout_connect",
-]);
-const FIRST_PAUSE_MS = 1000;
-const LONGEST_PAUSE_MS = 30_000;
 
 const METHODS = [
   "listModels",
@@ -51,20 +29,6 @@ const METHODS = [
   "supportsModel",
   "modelCapabilities",
 ] as const;
-
-/** A provider of the list, and how it did. */
-interface Member {
-  readonly provider: ModelProvider;
-  readonly index: number;
-  /** By `Date.now()`; until then it is asked last. */
-  pausedUntil: number;
-  pauseMs: number;
-}
-
-interface Failure {
-  readonly member: Member;
-  readonly error: AnyProviderError;
-}
 
 /**
  * Asks providers in their order: the next one where one fails in a way that a retry could mend, or does not have
@@ -86,7 +50,8 @@ interface Failure {
 export class FallbackProvider implements ModelProvider {
   /** `"fallback"`. */
   readonly name = "fallback" as const;
-  readonly #members: readonly Member[];
+  readonly #providers: readonly ModelProvider[];
+  #list: ProviderList | undefined;
 
   /**
    * Keeps the list as it is now.
@@ -96,12 +61,7 @@ export class FallbackProvider implements ModelProvider {
    */
   constructor(providers: readonly ModelProvider[]) {
     checkProviders(providers);
-    this.#members = providers.map((provider, index) => ({
-      provider,
-      index,
-      pausedUntil: 0,
-      pauseMs: 0,
-    }));
+    this.#providers = [...providers];
   }
 
   /**
@@ -117,27 +77,8 @@ export class FallbackProvider implements ModelProvider {
    * console.log((await provider.listModels()).length);
    * ```
    */
-  async listModels(options?: CallOptions): Promise<ModelInfo[]> {
-    return await fromCaller(async () => {
-      const results = await Promise.allSettled(
-        this.#members.map(async ({ provider }) => await provider.listModels(options)),
-      );
-      options?.signal?.throwIfAborted();
-      const failures: Failure[] = [];
-      const byId = new Map<string, ModelInfo>();
-      for (const [index, result] of results.entries()) {
-        const member = this.#members[index];
-        if (member === undefined) continue;
-        if (result.status === "rejected") {
-          failures.push(this.#judge(member, result.reason, options));
-        } else this.#recover(member);
-        for (const model of result.status === "fulfilled" ? result.value : []) {
-          if (!byId.has(model.id)) byId.set(model.id, model);
-        }
-      }
-      if (failures.length === this.#members.length) throw allFailed("list models", failures);
-      return [...byId.values()];
-    });
+  listModels(options?: CallOptions): Promise<ModelInfo[]> {
+    return fromCaller(async () => (await this.#load("list models")).listModels(options));
   }
 
   /**
@@ -162,9 +103,11 @@ export class FallbackProvider implements ModelProvider {
     request: string | CompletionRequest,
     options?: CallOptions,
   ): Promise<CompletionResponse> {
-    return fromCaller(() =>
-      this.#call("complete", options, (provider) => provider.complete(request, options))
-    );
+    return fromCaller(async () => {
+      const given = snapshot(request);
+      const list = await this.#load("complete");
+      return await list.call("complete", options, (provider) => provider.complete(given, options));
+    });
   }
 
   /**
@@ -183,22 +126,9 @@ export class FallbackProvider implements ModelProvider {
    */
   streamCompletion(request: string | CompletionRequest, options?: CallOptions): CompletionStream {
     const action = "stream a completion";
-    // deno-lint-ignore require-await -- the type is a promise
-    const open = async (signal: AbortSignal): Promise<FailoverStream> => {
-      // A value that is no object would vanish in the copy.
-      const own = { ...checkCallOptions(options, refusal(action, this.name)), signal };
-      const left = this.#inOrder();
-      const failures: Failure[] = [];
-      let member: Member | undefined;
-      // deno-lint-ignore require-await -- the type is a promise
-      return new FailoverStream(async (failure) => {
-        if (failure !== undefined && member !== undefined) {
-          failures.push(this.#judge(member, failure.error, own));
-        }
-        member = left.shift();
-        if (member === undefined) throw allFailed(action, failures);
-        return member.provider.streamCompletion(request, own);
-      }, () => this.#recover(member));
+    const open = async (signal: AbortSignal) => {
+      const given = snapshot(request);
+      return (await this.#load(action)).openStream(action, given, options, signal);
     };
     return new LazyCompletionStream(open, callerSignalOf(options), { action, service: this.name });
   }
@@ -217,9 +147,11 @@ export class FallbackProvider implements ModelProvider {
    * ```
    */
   embed(request: EmbeddingRequest, options?: CallOptions): Promise<EmbeddingResponse> {
-    return fromCaller(() =>
-      this.#call("embed", options, (provider) => provider.embed(request, options))
-    );
+    return fromCaller(async () => {
+      const given = snapshot(request);
+      const list = await this.#load("embed");
+      return await list.call("embed", options, (provider) => provider.embed(given, options));
+    });
   }
 
   /**
@@ -235,12 +167,11 @@ export class FallbackProvider implements ModelProvider {
    * console.log(await provider.supportsModel("qwen/qwen3-8b"));
    * ```
    */
-  async supportsModel(model: string, options?: CallOptions): Promise<boolean> {
-    return await fromCaller(async () => {
-      for (const { provider } of this.#inOrder()) {
-        if (await provider.supportsModel(model, options)) return true;
-      }
-      return false;
+  supportsModel(model: string, options?: CallOptions): Promise<boolean> {
+    return fromCaller(async () => {
+      const list = await this.#load("look up a model");
+      const ask = (provider: ModelProvider) => provider.supportsModel(model, options);
+      return Boolean(await list.lookUp(ask, Boolean));
     });
   }
 
@@ -258,71 +189,21 @@ export class FallbackProvider implements ModelProvider {
    * console.log(capabilities?.maxTokens);
    * ```
    */
-  async modelCapabilities(
+  modelCapabilities(
     model: string,
     options?: CallOptions,
   ): Promise<ModelCapabilities | undefined> {
-    return await fromCaller(async () => {
-      for (const { provider } of this.#inOrder()) {
-        const capabilities = await provider.modelCapabilities(model, options);
-        if (capabilities !== undefined) return capabilities;
-      }
-      return undefined;
+    return fromCaller(async () => {
+      const list = await this.#load("look up a model's capabilities");
+      const ask = (provider: ModelProvider) => provider.modelCapabilities(model, options);
+      return await list.lookUp(ask, (capabilities) => capabilities !== undefined);
     });
   }
 
-  async #call<T>(
-    action: string,
-    options: CallOptions | undefined,
-    call: (provider: ModelProvider) => Promise<T>,
-  ): Promise<T> {
-    const failures: Failure[] = [];
-    for (const member of this.#inOrder()) {
-      try {
-        const result = await call(member.provider);
-        this.#recover(member);
-        return result;
-      } catch (error) {
-        failures.push(this.#judge(member, error, options));
-      }
-    }
-    throw allFailed(action, failures);
-  }
-
-  /** Those that are paused come last: a call that nobody else can answer still tries them. */
-  #inOrder(): Member[] {
-    const now = Date.now();
-    // A clock that was set back must not make a pause longer.
-    const isPaused = ({ pausedUntil }: Member): boolean =>
-      pausedUntil > now && pausedUntil <= now + LONGEST_PAUSE_MS;
-    return [
-      ...this.#members.filter((member) => !isPaused(member)),
-      ...this.#members.filter(isPaused),
-    ];
-  }
-
-  /** Notes a failure that the next provider may mend; throws any other. */
-  #judge(member: Member, error: unknown, options: CallOptions | undefined): Failure {
-    options?.signal?.throwIfAborted();
-    if (!isProviderError(error)) throw error;
-    // Also where another host, that of an image, was not there: the same for every provider.
-    if (!error.retriable && !MODEL_CODES.has(error.code)) throw error;
-    if (GONE_CODES.has(error.code)) this.#pause(member);
-    return { member, error };
-  }
-
-  #pause(member: Member): void {
-    const now = Date.now();
-    // Calls that fail at the same time are one failure.
-    if (member.pausedUntil > now) return;
-    member.pauseMs = Math.min(Math.max(FIRST_PAUSE_MS, 2 * member.pauseMs), LONGEST_PAUSE_MS);
-    member.pausedUntil = now + member.pauseMs;
-  }
-
-  #recover(member: Member | undefined): void {
-    if (member === undefined) return;
-    member.pausedUntil = 0;
-    member.pauseMs = 0;
+  /** One list for all calls: they learn from each other which provider is gone. */
+  async #load(action: string): Promise<ProviderList> {
+    const { ProviderList } = await importOnUse(() => import("../members/fallback.ts"), action);
+    return this.#list ??= new ProviderList(this.name, this.#providers);
   }
 }
 
@@ -342,18 +223,4 @@ function checkProviders(providers: unknown): void {
       throw refuse(`providers[${index}] is no ModelProvider: it has no ${missing}()`);
     }
   }
-}
-
-function allFailed(action: string, failures: readonly Failure[]): AllProvidersFailedError {
-  const inOrder = [...failures].sort((a, b) => a.member.index - b.member.index);
-  const states = inOrder.map(({ member, error }) => `${member.provider.name}: ${error.code}`);
-  return new AllProvidersFailedError(
-    `Cannot ${action}: every provider failed (${states.join(", ")})`,
-    {
-      code: "all_providers_failed",
-      attempts: failures.reduce((sum, { error }) => sum + error.attempts, 0),
-      partial: inOrder.find(({ error }) => error.partial !== undefined)?.error.partial,
-      errors: inOrder.map(({ error }) => error),
-    },
-  );
 }

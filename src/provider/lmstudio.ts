@@ -1,11 +1,13 @@
 /**
- * The provider for LM Studio.
+ * Provider for LM Studio.
  *
  * @module
  */
 
-import type { ConfigEntry, LMStudioProviderOptions } from "../core/config.ts";
+import type { ConfigEntry, LMStudioProviderOptions, ResolvedCascade } from "../core/config.ts";
+import { isFinder, resolveDiscoveryOptions } from "../core/discovery_options.ts";
 import { fromCaller } from "../core/errors.ts";
+import { importOnUse, snapshot } from "../core/import_on_use.ts";
 import type { ModelsApi } from "../core/model_management.ts";
 import type {
   CallOptions,
@@ -23,6 +25,7 @@ import type { ResponsesApi } from "../core/responses.ts";
 import type { JsonSchema, SchemaOutput, StandardSchema } from "../core/schema.ts";
 import type { TextCompletionRequest, TextCompletionResponse } from "../core/text.ts";
 import type { RunToolsRequest, RunToolsResult, ToolStream } from "../core/tool_loop.ts";
+import { resolveWithSources } from "../platform/environment.ts";
 import { LM_STUDIO } from "../server/dialects.ts";
 import { Engine } from "../server/engine.ts";
 import {
@@ -36,10 +39,28 @@ import {
   streamText,
   streamTools,
 } from "./lazy_members.ts";
-import { type OpenAIClientOptions, openAIClientOptions } from "./openai_clients.ts";
 import { ServerModels } from "../server/server_models.ts";
-import { checkDiscovery, finderFor, optionsAt, resolveFor } from "./server_search.ts";
 import type { ObjectRequest, ObjectResponse } from "../members/objects.ts";
+
+/** The options of an OpenAI-style client, under the names that most of them use. */
+export interface OpenAIClientOptions {
+  /** Root of the server's OpenAI-style routes, such as `http://127.0.0.1:1234/v1`. */
+  baseURL: string;
+  /** The API token, or `"lm-studio"` where there is none: such clients refuse to be without. */
+  apiKey: string;
+  /**
+   * Takes what the global `fetch` takes, for addresses below the server's alone, sends it once, with the provider's
+   * token, headers and timers, and answers as the server does. But an error under 200 has the status 400, and a
+   * stream that breaks off breaks. Rejects with an error of `AnyProviderError`, or with the `signal.reason`.
+   */
+  fetch: typeof globalThis.fetch;
+}
+
+/** In LM Studio's own examples. */
+const PLACEHOLDER_KEY = "lm-studio";
+
+/** Configuration for a server that was found, by the options made for it: users of the constructor have none. */
+const FOUND = new WeakMap<LMStudioProviderOptions, ResolvedCascade>();
 
 /**
  * Models on an LM Studio server: they answer, whole or streamed, with tools, images and typed objects, and embed;
@@ -118,9 +139,10 @@ export class LMStudioProvider implements ModelProvider {
    * @throws {ConfigurationError} naming the option, variable or file, and the value.
    */
   constructor(options: LMStudioProviderOptions = {}) {
-    const cascade = resolveFor(options);
+    const cascade = FOUND.get(options) ?? resolveWithSources(options);
     const { config, entries } = cascade;
-    checkDiscovery(options.discovery);
+    const { discovery } = options;
+    if (discovery !== undefined && !isFinder(discovery)) resolveDiscoveryOptions(discovery);
     this.#server = new ServerModels(config, LM_STUDIO, options.env, cascade);
     this.#engine = new Engine(this.#server);
     this.models = new LazyModels(this.#server);
@@ -149,8 +171,11 @@ export class LMStudioProvider implements ModelProvider {
    */
   static async discover(options: LMStudioProviderOptions = {}): Promise<LMStudioProvider> {
     return await fromCaller(async () => {
-      const { endpoint } = await finderFor(options).find("lmstudio");
-      return lmstudioAt(endpoint, options);
+      const given = snapshot(options);
+      const load = () => import("../discovery/discovery.ts");
+      const { finderFor } = await importOnUse(load, "find LM Studio");
+      const { endpoint } = await finderFor(given).find("lmstudio");
+      return await lmstudioAt(endpoint, given);
     });
   }
 
@@ -423,7 +448,14 @@ export class LMStudioProvider implements ModelProvider {
    * ```
    */
   toOpenAI(): OpenAIClientOptions {
-    return openAIClientOptions(this.#server);
+    const { config, transport } = this.#server;
+    const apiKey = config.apiToken ?? PLACEHOLDER_KEY;
+    return {
+      baseURL: `${config.baseUrl}/v1`,
+      apiKey,
+      // The placeholder also where a token is: people write it down beside `fetch`.
+      fetch: (input, init) => transport.forward([apiKey, PLACEHOLDER_KEY], input, init),
+    };
   }
 
   /**
@@ -443,7 +475,14 @@ export class LMStudioProvider implements ModelProvider {
   }
 }
 
-/** A provider for the server at an address that was found. */
-export function lmstudioAt(endpoint: string, options: LMStudioProviderOptions): LMStudioProvider {
-  return new LMStudioProvider(optionsAt(endpoint, options));
+/** Makes a provider for the server at an address that was found, without the secrets that are not for it. */
+export async function lmstudioAt(
+  endpoint: string,
+  options: LMStudioProviderOptions,
+): Promise<LMStudioProvider> {
+  const load = () => import("../members/found_config.ts");
+  const { cascadeAt } = await importOnUse(load, "find LM Studio");
+  const own = { ...options };
+  FOUND.set(own, cascadeAt(resolveWithSources(options), endpoint));
+  return new LMStudioProvider(own);
 }

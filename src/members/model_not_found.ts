@@ -8,11 +8,11 @@ import { isProviderError, ModelNotAvailableError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import { nearestNames } from "../core/model_names.ts";
 import type { ServiceInfo } from "../core/services.ts";
-import { DIALECTS } from "./dialects.ts";
-import { MAX_AVAILABLE, shownNearest } from "./model_choice.ts";
+import { DIALECTS } from "../server/dialects.ts";
+import { MAX_AVAILABLE, shownNearest } from "../server/model_choice.ts";
 
 /** A server that did not list its models. */
-export interface Silence {
+export interface SilentServer {
   readonly service: ServiceInfo;
   readonly error: unknown;
 }
@@ -27,7 +27,7 @@ export function modelNotFound(
   action: string,
   model: string,
   services: readonly ServiceInfo[],
-  silent: readonly Silence[],
+  silent: readonly SilentServer[],
   show: (text: string) => string,
 ): ModelNotAvailableError {
   const speaking = services.filter(({ endpoint }) =>

@@ -1,28 +1,30 @@
 /**
- * The configuration for a server that discovery found. Any local program can answer as LM Studio does, so token and
+ * Configuration for a server that discovery found. Any local program can answer as LM Studio does, so token and
  * headers follow nobody: they go where they were given for.
  *
  * @module
  */
 
-import { type ConfigEntry, isSet, type ResolvedCascade, type ResolvedConfig } from "./config.ts";
-import { freezeWithoutSecrets, SECRET_KEYS } from "./secret_settings.ts";
+import {
+  type ConfigEntry,
+  isSet,
+  type ResolvedCascade,
+  type ResolvedConfig,
+} from "../core/config.ts";
+import { freezeWithoutSecrets, SECRET_KEYS } from "../core/secret_settings.ts";
+import { isOnThisMachine } from "../platform/own_addresses.ts";
 
 /**
  * The same configuration for another address. Secrets that stand beside a configured address, whichever source has
  * which, stay with its origin; without one they go to servers on this machine.
  */
-export function cascadeAt(
-  cascade: ResolvedCascade,
-  endpoint: string,
-  isOnThisMachine: () => boolean,
-): ResolvedCascade {
+export function cascadeAt(cascade: ResolvedCascade, endpoint: string): ResolvedCascade {
   const { config, entries } = cascade;
-  const isConfigured = isAddressConfigured(cascade);
+  const isConfigured = isSet(cascade, "baseUrl");
   if (isConfigured && config.baseUrl === endpoint) return cascade;
   const mayHaveSecrets = isConfigured
     ? new URL(config.baseUrl).origin === new URL(endpoint).origin
-    : isOnThisMachine();
+    : isOnThisMachine(endpoint);
   const values: Record<string, unknown> = { ...config, baseUrl: endpoint };
   if (!mayHaveSecrets) { for (const key of SECRET_KEYS) delete values[key]; }
   const { headers = Object.freeze({}) } = values;
@@ -40,9 +42,4 @@ export function cascadeAt(
       } and is sent to no other: give this server's address as \`baseUrl\`, with its own token.`,
     }),
   };
-}
-
-/** Whether the address is configured, whichever way. */
-export function isAddressConfigured(cascade: Pick<ResolvedCascade, "entries">): boolean {
-  return isSet(cascade, "baseUrl");
 }

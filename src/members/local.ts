@@ -1,0 +1,342 @@
+/**
+ * What `LocalProvider` does: which of the servers that discovery finds is asked, and which one instead of one that is
+ * gone.
+ *
+ * @module
+ */
+
+import { checkCompletionRequest } from "../api/completion_checks.ts";
+import { LISTING_ACTION } from "../api/models.ts";
+import type { LMStudioProviderOptions, ResolvedCascade } from "../core/config.ts";
+import { isProviderError, toldAs } from "../core/errors.ts";
+import { importOnUse } from "../core/import_on_use.ts";
+import { findModel, isSameModel } from "../core/model_names.ts";
+import { checkCallOptions, checkName, refusal, type Refuse } from "../core/request_checks.ts";
+import type { ServiceFinder, ServiceInfo, ServiceType } from "../core/services.ts";
+import type {
+  CallOptions,
+  CompletionRequest,
+  CompletionResponse,
+  EmbeddingRequest,
+  EmbeddingResponse,
+  ModelCapabilities,
+  ModelInfo,
+} from "../core/types.ts";
+import { sortByPreference } from "../discovery/candidates.ts";
+import { DIALECTS } from "../server/dialects.ts";
+import { Engine } from "../server/engine.ts";
+import { ServerModels } from "../server/server_models.ts";
+import { wordsOf } from "../transport/redact.ts";
+import {
+  FailoverStream,
+  firstAnswer,
+  isServerGone,
+  mergeListings,
+  type Turns,
+} from "./failover.ts";
+import { cascadeAt } from "./found_config.ts";
+import { modelNotFound, type SilentServer } from "./model_not_found.ts";
+
+/** What a `LocalProvider` works with, read and checked when it was made. */
+export interface LocalSettings {
+  /** Name for people, in errors. */
+  readonly service: string;
+  readonly cascade: ResolvedCascade;
+  readonly env: LMStudioProviderOptions["env"];
+  readonly finder: ServiceFinder;
+  readonly preference: ServiceType | undefined;
+}
+
+/** A call that a server is looked for. */
+interface ModelCall {
+  /** Completes "Cannot …". */
+  readonly action: string;
+  readonly model: string | undefined;
+  readonly signal: AbortSignal | undefined;
+  /** Shows what a server wrote. */
+  readonly show: (text: string) => string;
+}
+
+/** A server that has a model. */
+interface ModelAt {
+  readonly service: ServiceInfo;
+  /** The model's id there. */
+  readonly id: string;
+}
+
+/** The servers of a `LocalProvider`. */
+export class LocalServers {
+  readonly #settings: LocalSettings;
+  /** By type and endpoint. */
+  readonly #engines = new Map<string, Engine>();
+
+  constructor(settings: LocalSettings) {
+    this.#settings = settings;
+  }
+
+  /** As `LocalProvider.listModels`. */
+  async listModels(options: CallOptions | undefined): Promise<ModelInfo[]> {
+    const checked = checkCallOptions(options, this.#refuse(LISTING_ACTION));
+    const services = await this.#services(checked.signal);
+    return mergeListings(await this.#listAll(services, checked));
+  }
+
+  /** As `LocalProvider.complete`. */
+  async complete(
+    request: string | CompletionRequest,
+    options: CallOptions | undefined,
+  ): Promise<CompletionResponse> {
+    const call = this.#completionCall("complete", request, options);
+    return await firstAnswer(this.#turns(call), (engine) => engine.complete(request, options));
+  }
+
+  /** As `LocalProvider.streamCompletion`, once it is pulled. */
+  openStream(
+    action: string,
+    request: string | CompletionRequest,
+    options: CallOptions | undefined,
+    signal: AbortSignal,
+  ): FailoverStream<Engine> {
+    const call = { ...this.#completionCall(action, request, options), signal };
+    const own = { ...options, signal };
+    return new FailoverStream(
+      this.#turns(call),
+      (engine) => engine.streamCompletion(request, own),
+    );
+  }
+
+  /** As `LocalProvider.embed`. */
+  async embed(
+    request: EmbeddingRequest,
+    options: CallOptions | undefined,
+  ): Promise<EmbeddingResponse> {
+    const action = "embed";
+    const refuse = this.#refuse(action);
+    const checked = checkCallOptions(options, refuse);
+    const load = () => import("./embeddings.ts");
+    const { checkEmbeddingRequest, embed } = await importOnUse(load, action);
+    const { config } = this.#settings.cascade;
+    const { model = config.embeddingModel, input } = checkEmbeddingRequest(request, refuse);
+    const show = wordsOf(config, checked, { input });
+    return await firstAnswer(
+      this.#turns({ action, model, signal: checked.signal, show }),
+      ({ server }) => embed(server, request, options),
+    );
+  }
+
+  /** As `LocalProvider.supportsModel`. */
+  async supportsModel(model: string, options: CallOptions | undefined): Promise<boolean> {
+    return await this.#lookUp(model, options, "look up a model") !== undefined;
+  }
+
+  /** As `LocalProvider.modelCapabilities`. */
+  async modelCapabilities(
+    model: string,
+    options: CallOptions | undefined,
+  ): Promise<ModelCapabilities | undefined> {
+    const found = await this.#lookUp(model, options, "look up a model's capabilities");
+    return found && await this.#engineOf(found.service).modelCapabilities(found.id, options);
+  }
+
+  #refuse(action: string): Refuse {
+    return refusal(action, this.#settings.service);
+  }
+
+  #completionCall(action: string, request: unknown, options: unknown): ModelCall {
+    const refuse = this.#refuse(action);
+    const { config } = this.#settings.cascade;
+    const checked = checkCallOptions(options, refuse);
+    const { model = config.model, messages } = checkCompletionRequest(request, refuse);
+    const show = wordsOf(config, checked, { messages });
+    return { action, model, signal: checked.signal, show };
+  }
+
+  async #lookUp(
+    model: string,
+    options: CallOptions | undefined,
+    action: string,
+  ): Promise<ModelAt | undefined> {
+    const refuse = this.#refuse(action);
+    const { signal } = checkCallOptions(options, refuse);
+    checkName("model", model ?? null, refuse);
+    try {
+      return await this.#locate({ signal }, model);
+    } catch (error) {
+      signal?.throwIfAborted();
+      // "Cannot say" is an answer here, unlike everywhere else.
+      if (isProviderError(error)) return undefined;
+      throw error;
+    }
+  }
+
+  // --- Which server -----------------------------------------------------------------------------
+
+  /** The server that has the model and, once it is gone, one other: what fails there, too, is not for want of a server. */
+  #turns(call: ModelCall): Turns<Engine> {
+    let asked: ServiceInfo | undefined;
+    return {
+      next: async (failed) => {
+        const service = failed === undefined
+          ? await this.#serverFor(call)
+          : await this.#otherServerFor(call, asked, failed.error);
+        asked = asked === undefined ? service : undefined;
+        return this.#engineOf(service);
+      },
+    };
+  }
+
+  async #serverFor(call: ModelCall): Promise<ServiceInfo> {
+    const { model, signal } = call;
+    if (model === undefined) return await this.#preferred(signal);
+    const silent: SilentServer[] = [];
+    const { action, show } = call;
+    const found = await toldAs(
+      LISTING_ACTION,
+      action,
+      () => this.#locate(call, model, silent),
+    );
+    if (found !== undefined) return found.service;
+    throw modelNotFound(action, model, await this.#services(signal), silent, show);
+  }
+
+  /** Another server that can do the same, after one failed; rethrows the failure where there is none. */
+  async #otherServerFor(
+    { model, signal }: ModelCall,
+    failed: ServiceInfo | undefined,
+    error: unknown,
+  ): Promise<ServiceInfo> {
+    signal?.throwIfAborted();
+    if (failed === undefined || !isProviderError(error) || !isServerGone(error)) throw error;
+    let others: ServiceInfo[];
+    try {
+      others = (await this.#services(signal, true))
+        .filter(({ endpoint }) => endpoint !== failed.endpoint);
+    } catch {
+      signal?.throwIfAborted();
+      throw error;
+    }
+    const other = model === undefined ? others[0] : findAt(others, model)?.service;
+    if (other === undefined) throw error;
+    return other;
+  }
+
+  /** Where a model is: as discovery knows, then as the listings of the servers say, then on servers that are new. */
+  async #locate(
+    { signal }: Pick<ModelCall, "signal">,
+    model: string,
+    silent: SilentServer[] = [],
+  ): Promise<ModelAt | undefined> {
+    const preferred = findAt([await this.#preferred(signal)], model);
+    if (preferred !== undefined) return preferred;
+    const services = await this.#services(signal);
+    const known = findAt(services, model) ??
+      await this.#locateInListings(services, model, signal, silent);
+    if (known !== undefined) return known;
+    const endpoints = new Set(services.map(({ endpoint }) => endpoint));
+    const all = await this.#services(signal, true);
+    return findAt(all.filter(({ endpoint }) => !endpoints.has(endpoint)), model);
+  }
+
+  /** Where a model is by the listings, which have aliases and new models that discovery does not know. */
+  async #locateInListings(
+    services: readonly ServiceInfo[],
+    model: string,
+    signal: AbortSignal | undefined,
+    silent: SilentServer[],
+  ): Promise<ModelAt | undefined> {
+    const listings = await this.#listAll(services, { signal }, silent);
+    for (const [index, service] of services.entries()) {
+      const models = listings[index] ?? [];
+      if (service.type === "lmstudio") {
+        if (findModel(models, model) !== undefined) return { service, id: model };
+        continue;
+      }
+      const found = findAt([{ ...service, models: models.map(({ id }) => id) }], model);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  /** The listing of each server, empty for one that fails. @throws what the first said, if all fail. */
+  async #listAll(
+    services: readonly ServiceInfo[],
+    options: CallOptions,
+    silent: SilentServer[] = [],
+  ): Promise<ModelInfo[][]> {
+    const results = await Promise.allSettled(
+      services.map((service) => this.#engineOf(service).listModels(options)),
+    );
+    options.signal?.throwIfAborted();
+    const [first] = results;
+    if (first?.status === "rejected" && results.every(({ status }) => status === "rejected")) {
+      throw first.reason;
+    }
+    for (const [index, service] of services.entries()) {
+      const result = results[index];
+      if (result?.status === "rejected") silent.push({ service, error: result.reason });
+    }
+    return results.map((result) => result.status === "fulfilled" ? result.value : []);
+  }
+
+  /** The server for requests that name no model, as soon as no other can be preferred to it. */
+  async #preferred(signal: AbortSignal | undefined): Promise<ServiceInfo> {
+    const service = await this.#settings.finder.find(undefined, { signal });
+    // A finder that was handed in has a preference of its own.
+    if (this.#settings.preference === undefined || service.type === this.#settings.preference) {
+      return service;
+    }
+    const [first = service] = await this.#services(signal);
+    return first;
+  }
+
+  /** All servers that can be used, the preferred one first; never none. */
+  async #services(signal: AbortSignal | undefined, force = false): Promise<ServiceInfo[]> {
+    // Together they are one round, and `find` says best what was tried in vain.
+    const [found, preferred] = await Promise.all([
+      this.#settings.finder.discover({ force, signal }),
+      this.#settings.finder.find(undefined, { signal }),
+    ]);
+    const usable = found.filter(({ status }) => status !== "unavailable");
+    return usable.length === 0 ? [preferred] : sortByPreference(usable, this.#settings.preference);
+  }
+
+  #engineOf({ type, endpoint }: ServiceInfo): Engine {
+    const key = `${type} ${endpoint}`;
+    const known = this.#engines.get(key);
+    if (known !== undefined) return known;
+    const { cascade, env } = this.#settings;
+    const own = cascadeAt(cascade, endpoint);
+    const { config, entries } = own;
+    // Token and headers were given for LM Studio: another server must not see them.
+    const { apiToken: _, ...shared } = config;
+    const engine = new Engine(
+      type === "lmstudio"
+        ? new ServerModels(config, DIALECTS.lmstudio, env, own)
+        : new ServerModels({ ...shared, headers: {} }, DIALECTS[type], env, { entries }),
+    );
+    this.#engines.set(key, engine);
+    return engine;
+  }
+}
+
+/** The first server whose models, as discovery knows them, have this one: by its exact id, then by another spelling. */
+function findAt(services: readonly ServiceInfo[], model: string): ModelAt | undefined {
+  const exact = services.find(({ models }) => models.includes(model));
+  if (exact !== undefined) return { service: exact, id: model };
+  for (const service of services) {
+    const id = service.models.find((known) => isSameAt(service.type, known, model));
+    // LM Studio knows spellings, and tells the copies of a model apart by what they are called.
+    if (id !== undefined) return { service, id: service.type === "lmstudio" ? model : id };
+  }
+  return undefined;
+}
+
+/** To Ollama a name without a tag means the tag `latest`, and tags of digits are tags like any other. */
+function isSameAt(type: ServiceType, a: string, b: string): boolean {
+  return type === "lmstudio" ? isSameModel(a, b) : withTag(a) === withTag(b);
+}
+
+function withTag(name: string): string {
+  const folded = name.trim().toLowerCase();
+  return /:[^/]*$/.test(folded) ? folded : `${folded}:latest`;
+}
