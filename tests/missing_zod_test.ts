@@ -1,6 +1,6 @@
-/** What a user sees where zod, which is loaded on first use, is not there. */
+/** What a user sees where zod, or a part of this package, does not load on first use. */
 import { assertEquals, assertRejects, assertStrictEquals, assertStringIncludes } from "@std/assert";
-import { UnknownProviderError } from "../mod.ts";
+import { FallbackProvider, LMStudioProvider, LocalProvider, UnknownProviderError } from "../mod.ts";
 import { importSchemas } from "../src/core/import_on_use.ts";
 import { runScript } from "./support/script.ts";
 
@@ -83,4 +83,99 @@ Deno.test("parts: one that does not load is an error of ours, which names the ca
     `UnknownProviderError unknown Cannot ${action}: a part of this package did not load`
   );
   assertEquals([output, errors], [failed.join("\n"), ""]);
+});
+
+Deno.test("parts: what finds and places calls does not load: constructors work, each call names itself", async () => {
+  const missing = ["members/local", "members/fallback", "members/found_config", "discovery/search"];
+  const imports = Object.fromEntries(
+    missing.map((part) => [
+      new URL(`../src/${part}.ts`, import.meta.url).href,
+      "file:///nowhere/part.ts",
+    ]),
+  );
+  const map = encodeURIComponent(JSON.stringify({ imports }));
+  const script = `
+    import { createDefaultProvider, FallbackProvider, LMStudioProvider, LocalProvider, ServiceDiscovery } from "mod";
+    const fetch = () => Promise.resolve(Response.json({ lmstudio: true }));
+    const discovery = {
+      discover: () => Promise.resolve([]),
+      find: () => Promise.resolve({ type: "lmstudio", endpoint: "http://127.0.0.1:9" }),
+    };
+    const options = { env: {}, fetch, discovery };
+    const local = new LocalProvider(options);
+    const fallback = new FallbackProvider([new LMStudioProvider(options)]);
+    const servers = new ServiceDiscovery({ env: {}, fetch });
+    for (const call of [
+      () => local.listModels(),
+      () => local.complete("Hi"),
+      () => local.streamCompletion("Hi").response(),
+      () => local.embed({ input: "a" }),
+      () => local.supportsModel("m"),
+      () => local.modelCapabilities("m"),
+      () => fallback.listModels(),
+      () => fallback.complete("Hi"),
+      () => fallback.streamCompletion("Hi").started(),
+      () => fallback.embed({ input: "a" }),
+      () => fallback.supportsModel("m"),
+      () => fallback.modelCapabilities("m"),
+      () => LMStudioProvider.discover(options),
+      () => createDefaultProvider(options),
+      () => servers.discover(),
+      () => servers.find(),
+    ]) {
+      const { name, kind, message } = await call().then((value) => ({ message: value }), (error) => error);
+      console.log(name, kind, message.split(".")[0]);
+    }
+    console.log(servers.availableServices().length, servers.serviceInfo("lmstudio"));
+  `;
+  const { output, errors } = await runScript(script, [`--import-map=data:application/json,${map}`]);
+  const methods = [
+    "list models",
+    "complete",
+    "stream a completion",
+    "embed",
+    "look up a model",
+    "look up a model's capabilities",
+  ];
+  const searches = ["find LM Studio", "find LM Studio", "find servers", "find a server"];
+  const failed = [...methods, ...methods, ...searches].map((action) =>
+    `UnknownProviderError unknown Cannot ${action}: a part of this package did not load`
+  );
+  assertEquals([output, errors], [[...failed, "0 undefined"].join("\n"), ""]);
+});
+
+Deno.test("parts: a request that changes while one loads is sent as it was at the call", async () => {
+  const sent: string[] = [];
+  const fetch: typeof globalThis.fetch = (_, init) => {
+    sent.push(JSON.parse(String(init?.body)).model);
+    return Promise.resolve(
+      Response.json({ model: sent.at(-1), choices: [{ message: { content: "Hi." } }] }),
+    );
+  };
+  const lmstudio = new LMStudioProvider({ env: {}, fetch });
+  const service = {
+    type: "lmstudio" as const,
+    endpoint: "http://127.0.0.1:1234",
+    models: ["then"],
+    status: "available" as const,
+    lastHealthCheck: new Date(),
+    consecutiveFailures: 0,
+    metrics: { averageResponseMs: 0, modelCount: 1, successRate: 1 },
+  };
+  const discovery = {
+    discover: () => Promise.resolve([service]),
+    find: () => Promise.resolve(service),
+  };
+  for (
+    const provider of [
+      new FallbackProvider([lmstudio]),
+      new LocalProvider({ env: {}, fetch, discovery }),
+    ]
+  ) {
+    const request = { model: "then", messages: "Hi" };
+    const answer = provider.complete(request);
+    request.model = "later";
+    await answer;
+  }
+  assertEquals(sent, ["then", "then"]);
 });
