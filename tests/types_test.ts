@@ -7,6 +7,8 @@ import {
   type ApiError,
   type AssistantMessage,
   type CallOptions,
+  type ChatEvent,
+  type ChatIntegration,
   type CompletionRequest,
   type CompletionResponse,
   type CompletionStream,
@@ -31,6 +33,8 @@ import {
   resolveConfig,
   type ResolvedConfig,
   type ResponsesAnswer,
+  type ResponsesEvent,
+  type ServiceInfo,
   type StandardSchema,
   type StreamingChunk,
   type TextCompletionRequest,
@@ -674,4 +678,36 @@ Deno.test("types: a provider of one's own needs no more than the interface", () 
   const mine: ModelProvider = new Mine();
   assertEquals(mine.name, "mine");
   compiles(() => chunk);
+});
+
+Deno.test("types: what has no name of its own is reached by narrowing", () => {
+  type One<Union, Type extends string> = Extract<Union, { type: Type }>;
+  assertType<
+    IsExact<One<ResponsesEvent, "response.output_text.annotation.added">["annotation"], unknown>
+  >(true);
+  compiles((event: ResponsesEvent) => {
+    assertType<IsExact<typeof event.sequence_number, number | undefined>>(true);
+    if (event.type === "response.completed") {
+      assertType<IsExact<typeof event.response.id, string>>(true);
+    }
+    if (event.type === "response.output_text.delta") {
+      assertType<IsExact<typeof event.delta, string>>(true);
+    }
+    if (event.type === "response.reasoning_summary_part.done") {
+      assertType<IsExact<typeof event.part.type, string>>(true);
+    }
+  });
+  compiles((event: ChatEvent) => {
+    if (event.type === "error") assertType<IsExact<typeof event.error.message, string>>(true);
+  });
+  compiles(
+    { type: "plugin", id: "mcp/playwright" } satisfies ChatIntegration,
+    { type: "ephemeral_mcp", serverLabel: "a", serverUrl: "https://a" } satisfies ChatIntegration,
+    { type: "text", text: "a" } satisfies ContentPart,
+    { role: "developer", content: "a" } satisfies Message,
+  );
+  assertType<IsExact<ServiceInfo["metrics"]["successRate"], number>>(true);
+  assertType<IsExact<NonNullable<GenerationStats["draft"]>["acceptedTokens"], number | undefined>>(
+    true,
+  );
 });

@@ -6,7 +6,7 @@
 
 import { withoutUndefined } from "../core/fields.ts";
 import { isRecord } from "../core/request_checks.ts";
-import type { DraftStats, GenerationStats, Usage } from "../core/types.ts";
+import type { GenerationStats, Usage } from "../core/types.ts";
 
 /**
  * The `usage` of an answer; `undefined` where there is none.
@@ -49,7 +49,7 @@ export function decodeChatUsage(stats: unknown): Usage | undefined {
 /** The `stats` of an answer; `undefined` where there are none: most versions send `{}`. */
 export function decodeStats(wire: unknown): GenerationStats | undefined {
   if (!isRecord(wire)) return undefined;
-  const draft: DraftStats = withoutUndefined({
+  const draft: GenerationStats["draft"] = withoutUndefined({
     model: textOf(wire.draft_model),
     totalTokens: numberOf(wire.total_draft_tokens_count),
     acceptedTokens: numberOf(wire.accepted_draft_tokens_count),
@@ -81,7 +81,7 @@ export function decodeServerStats(
 /** The `timings` of llama.cpp's server; times are in milliseconds. */
 function decodeTimings(wire: unknown): GenerationStats | undefined {
   if (!isRecord(wire)) return undefined;
-  const draft: DraftStats = withoutUndefined({
+  const draft: GenerationStats["draft"] = withoutUndefined({
     totalTokens: numberOf(wire.draft_n),
     acceptedTokens: numberOf(wire.draft_n_accepted),
   });

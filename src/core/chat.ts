@@ -139,48 +139,37 @@ export interface ChatRequest {
 }
 
 /** Text or an image of what the user says. */
-export type ChatInputPart = ChatTextPart | ImagePart;
-
-/** Text of what the user says. */
-export interface ChatTextPart {
-  /** Discriminates `ChatInputPart`. */
-  type: "text";
-  /** The text. */
-  content: string;
-}
+export type ChatInputPart = { type: "text"; content: string } | ImagePart;
 
 /** Tools for the model: the id of a plugin (such as `"mcp/playwright"`), the same with a choice, or an MCP server. */
-export type ChatIntegration = string | ChatPlugin | ChatMcpServer;
-
-/** A plugin of the server, or an MCP server of its `mcp.json`. */
-export interface ChatPlugin {
-  /** Discriminates `ChatIntegration`. */
-  type: "plugin";
-  /** Such as `"mcp/playwright"`. */
-  id: string;
-  /**
-   * Names of the tools the model may use.
-   * @default {all}
-   */
-  allowedTools?: readonly string[] | undefined;
-}
-
-/** An MCP server for this request alone. The server must allow that in its settings. */
-export interface ChatMcpServer {
-  /** Discriminates `ChatIntegration`. */
-  type: "ephemeral_mcp";
-  /** What to call it. */
-  serverLabel: string;
-  /** Its address, http or https. */
-  serverUrl: string;
-  /**
-   * Names of the tools the model may use.
-   * @default {all}
-   */
-  allowedTools?: readonly string[] | undefined;
-  /** Headers for it. Values never appear in errors. */
-  headers?: Readonly<Record<string, string>> | undefined;
-}
+export type ChatIntegration =
+  | string
+  /** A plugin of the server, or an MCP server of its `mcp.json`. */
+  | {
+    type: "plugin";
+    /** Such as `"mcp/playwright"`. */
+    id: string;
+    /**
+     * Names of the tools the model may use.
+     * @default {all}
+     */
+    allowedTools?: readonly string[] | undefined;
+  }
+  /** An MCP server for this request alone. The server must allow that in its settings. */
+  | {
+    type: "ephemeral_mcp";
+    /** What to call it. */
+    serverLabel: string;
+    /** Its address, http or https. */
+    serverUrl: string;
+    /**
+     * Names of the tools the model may use.
+     * @default {all}
+     */
+    allowedTools?: readonly string[] | undefined;
+    /** Headers for it. Values never appear in errors. */
+    headers?: Readonly<Record<string, string>> | undefined;
+  };
 
 /** A whole answer of LM Studio's own chat. */
 export interface ChatResponse {
@@ -279,20 +268,21 @@ export type ChatEvent =
   | { type: "message.start" }
   | { type: "message.delta"; content: string }
   | { type: "message.end" }
-  | { type: "error"; error: ChatErrorInfo }
+  /** The stream throws it, too, as an error of its code. */
+  | {
+    type: "error";
+    error: {
+      /** Such as `mcp_connection_error`, `model_load_failed` or `internal_error`. */
+      type: string;
+      /** For people; without secrets and without echoes of the prompt. */
+      message: string;
+      /** A finer code, such as `missing_required_parameter`. */
+      code?: string;
+      /** The parameter it is about. */
+      param?: string;
+    };
+  }
   | { type: "chat.end"; result: ChatResponse };
-
-/** What an `error` event says. The stream throws it, too, as an error of its code. */
-export interface ChatErrorInfo {
-  /** Such as `mcp_connection_error`, `model_load_failed` or `internal_error`. */
-  type: string;
-  /** For people; without secrets and without echoes of the prompt. */
-  message: string;
-  /** A finer code, such as `missing_required_parameter`. */
-  code?: string;
-  /** The parameter it is about. */
-  param?: string;
-}
 
 /**
  * An event, or a part of an answer, of a kind that this version does not know. The unions `ChatEvent` and

@@ -8,31 +8,17 @@ import type { JsonSchema, StandardSchema } from "./schema.ts";
 
 /** One message of a conversation, discriminated by `role`. */
 export type Message =
-  | SystemMessage
-  | DeveloperMessage
+  /** Instructions to the model; `developer` is their newer name, and LM Studio treats both alike. */
+  | {
+    role: "system" | "developer";
+    /** What the model is told. */
+    content: string | readonly ContentPart[];
+    /** Who speaks, where several do. */
+    name?: string | undefined;
+  }
   | UserMessage
   | AssistantMessage
   | ToolMessage;
-
-/** Instructions to the model. */
-export interface SystemMessage {
-  /** Discriminates `Message`. */
-  role: "system";
-  /** What the model is told. */
-  content: string | readonly ContentPart[];
-  /** Who speaks, where several do. */
-  name?: string | undefined;
-}
-
-/** Instructions to the model under their newer name; LM Studio treats them as system messages. */
-export interface DeveloperMessage {
-  /** Discriminates `Message`. */
-  role: "developer";
-  /** What the model is told. */
-  content: string | readonly ContentPart[];
-  /** Who speaks, where several do. */
-  name?: string | undefined;
-}
 
 /** What the user says or shows. */
 export interface UserMessage {
@@ -67,15 +53,7 @@ export interface ToolMessage {
 }
 
 /** Text or an image inside a message. */
-export type ContentPart = TextPart | ImagePart;
-
-/** Text inside a message. */
-export interface TextPart {
-  /** Discriminates `ContentPart`. */
-  type: "text";
-  /** The text. */
-  text: string;
-}
+export type ContentPart = { type: "text"; text: string } | ImagePart;
 
 /** An image inside a message, PNG or JPEG. */
 export interface ImagePart {

@@ -7,9 +7,6 @@
 /** A kind of server that discovery can tell from others. */
 export type ServiceType = "lmstudio" | "ollama";
 
-/** How a server does: `degraded` where it wants a token we have not, fails now and then, or is slow. */
-export type ServiceStatus = "available" | "degraded" | "unavailable" | "unknown";
-
 /** One server. Everything is keyed by its endpoint: there may be several of a type. */
 export interface ServiceInfo {
   /** Which kind of server. */
@@ -20,26 +17,23 @@ export interface ServiceInfo {
   version?: string;
   /** Ids of its models when it was last asked; empty where it wants a token. */
   models: string[];
-  /** How it does. */
-  status: ServiceStatus;
+  /** How it does: `degraded` where it wants a token that was not given, fails now and then, or is slow. */
+  status: "available" | "degraded" | "unavailable" | "unknown";
   /** When it was last looked at. */
   lastHealthCheck: Date;
   /** Failed checks since the last one that succeeded. */
   consecutiveFailures: number;
-  /** What the last checks say, twenty at most. */
-  metrics: ServiceMetrics;
-}
-
-/** Moving averages over the last checks of a server, twenty at most. */
-export interface ServiceMetrics {
-  /** Milliseconds a check took, of those that succeeded; 0 where none did. */
-  averageResponseMs: number;
-  /** Models it lists. */
-  modelCount: number;
-  /** When it was last sent anything. */
-  lastRequest?: Date;
-  /** Share of the checks that succeeded, 0 to 1. */
-  successRate: number;
+  /** Moving averages over the last checks, twenty at most. */
+  metrics: {
+    /** Milliseconds a check took, of those that succeeded; 0 where none did. */
+    averageResponseMs: number;
+    /** Models it lists. */
+    modelCount: number;
+    /** When it was last sent anything. */
+    lastRequest?: Date;
+    /** Share of the checks that succeeded, 0 to 1. */
+    successRate: number;
+  };
 }
 
 /** An address to look at, and what to expect there. */

@@ -320,24 +320,21 @@ export interface GenerationStats {
   modelLoadMs?: number;
   /** The engine's own word for why it stopped, such as `eosFound`. */
   stopReason?: string;
-  /** Speculative decoding. */
-  draft?: DraftStats;
+  /** How well speculative decoding went. */
+  draft?: {
+    /** The draft model. */
+    model?: string;
+    /** Tokens it proposed. */
+    totalTokens?: number;
+    /** Tokens the main model took. */
+    acceptedTokens?: number;
+    /** Tokens it did not take. */
+    rejectedTokens?: number;
+    /** Tokens it did not look at. */
+    ignoredTokens?: number;
+  };
   /** Who says so: the server, or our own clock. */
   source: "server" | "measured";
-}
-
-/** How well speculative decoding went. */
-export interface DraftStats {
-  /** The draft model. */
-  model?: string;
-  /** Tokens it proposed. */
-  totalTokens?: number;
-  /** Tokens the main model took. */
-  acceptedTokens?: number;
-  /** Tokens it did not take. */
-  rejectedTokens?: number;
-  /** Tokens it did not look at. */
-  ignoredTokens?: number;
 }
 
 /** What a model can do. */

@@ -5,12 +5,7 @@
  */
 
 import { discoveryError, isServiceType, normalizeEndpoint } from "../core/discovery_options.ts";
-import type {
-  ServiceCandidate,
-  ServiceInfo,
-  ServiceStatus,
-  ServiceType,
-} from "../core/services.ts";
+import type { ServiceCandidate, ServiceInfo, ServiceType } from "../core/services.ts";
 import { keyOf, sortByPreference } from "./candidates.ts";
 import { type ProbeAnswer, probeService } from "./probes.ts";
 
@@ -146,7 +141,7 @@ const NEVER_SLOW_MS = 250;
 export class ServiceRecord implements ServiceCandidate {
   readonly type: ServiceType;
   readonly endpoint: string;
-  status: ServiceStatus = "unknown";
+  status: ServiceInfo["status"] = "unknown";
   /** Whether it has ever answered as what it should be. */
   wasFound = false;
   consecutiveFailures = 0;
