@@ -13,13 +13,13 @@ export interface ServiceInfo {
   type: ServiceType;
   /** Its root, without a trailing slash. */
   endpoint: string;
-  /** Its version, where it tells: Ollama does. */
+  /** Its version, where it gives one: Ollama does. */
   version?: string;
   /** Ids of its models when it was last asked; empty where it wants a token. */
   models: string[];
   /** How it does: `degraded` where it wants a token that was not given, fails now and then, or is slow. */
   status: "available" | "degraded" | "unavailable" | "unknown";
-  /** When it was last looked at. */
+  /** Time of the last check. */
   lastHealthCheck: Date;
   /** Failed checks since the last one that succeeded. */
   consecutiveFailures: number;
@@ -29,7 +29,7 @@ export interface ServiceInfo {
     averageResponseMs: number;
     /** Models it lists. */
     modelCount: number;
-    /** When it was last sent anything. */
+    /** Time when it was last sent anything. */
     lastRequest?: Date;
     /** Share of the checks that succeeded, 0 to 1. */
     successRate: number;
@@ -44,7 +44,7 @@ export interface ServiceCandidate {
   readonly endpoint: string;
 }
 
-/** When a server counts as down. */
+/** Settings of health checks: when a server counts as down. */
 export interface HealthCheckOptions {
   /**
    * Milliseconds between two checks, above 0 and up to an hour.
@@ -108,7 +108,7 @@ export interface MonitorOptions {
   maxFailures?: number | undefined;
 }
 
-/** What providers need of a `ServiceDiscovery`. */
+/** Finder of servers, the part of a `ServiceDiscovery` that providers need. */
 export interface ServiceFinder {
   /** Every server that answers, in the order of the candidates. */
   discover(options?: DiscoverOptions): Promise<ServiceInfo[]>;

@@ -1,5 +1,5 @@
 /**
- * Where servers may be: what is configured, LM Studio's own settings, the usual ports.
+ * Addresses where servers may be: those that are configured, those in LM Studio's own settings, the usual ports.
  *
  * @module
  */
@@ -68,13 +68,13 @@ const STATUS_RANK: Readonly<Record<ServiceInfo["status"], number>> = {
   unavailable: 3,
 };
 
-/** The same address twice is one candidate. */
+/** Candidates without duplicates of type and address. */
 export function withoutDuplicates(candidates: readonly ServiceCandidate[]): ServiceCandidate[] {
   const byKey = new Map(candidates.map((candidate) => [keyOf(candidate), candidate]));
   return [...byKey.values()];
 }
 
-/** Equal for equal candidates. */
+/** Key of a candidate, equal for equal ones. */
 export function keyOf({ type, endpoint }: ServiceCandidate): string {
   return `${type} ${endpoint}`;
 }
@@ -104,10 +104,10 @@ export function parseOllamaHost(text: string): string | undefined {
 
 // --- LM Studio's own files ----------------------------------------------------------------------
 
-/** What LM Studio's files say of its ports, below its home: the one it is set to, and the one its programs use. */
+/** Files with LM Studio's ports, below its home: the one it is set to, and the one its programs use. */
 const PORT_FILES = [".internal/http-server-config.json", ".internal/http-server.json"];
 
-/** Where LM Studio, or another app of its maker, is set to listen: it need not run. */
+/** Addresses where LM Studio, or another app of its maker, is set to listen; it need not run. */
 function lmstudioOfThisUser(env: Environment): ServiceCandidate[] {
   const userHome = unquote(env.HOME ?? "") || unquote(env.USERPROFILE ?? "");
   if (userHome === "") return [];
@@ -118,7 +118,7 @@ function lmstudioOfThisUser(env: Environment): ServiceCandidate[] {
     .map((endpoint) => ({ type: "lmstudio", endpoint }));
 }
 
-/** As LM Studio's own SDK finds it, which also writes the pointer; we only read. */
+/** LM Studio's home, found as its own SDK does, which also writes the pointer. */
 function lmstudioHome(userHome: string): string {
   const pointed = readIfPermitted(`${userHome}/.lmstudio-home-pointer`)?.trim();
   if (pointed !== undefined && pointed !== "") return pointed;
@@ -146,7 +146,7 @@ function parseAddress(text: string): string[] {
   return [];
 }
 
-/** Where one can listen, but on some systems not connect. */
+/** Replaces the address that listens on every interface, to which some systems cannot connect. */
 function toThisMachine(url: string): string {
   return url.replace("//[::]", "//[::1]");
 }

@@ -1,5 +1,5 @@
 /**
- * Finds the servers on this machine and where it is told to look, and knows how they do.
+ * Discovery of servers, on this machine and where it is told to look, and of their health.
  *
  * @module
  */
@@ -46,7 +46,7 @@ export const DISCOVERY_VARIABLES: readonly string[] = [
 const CONFIGURED = new WeakMap<ServiceDiscoveryOptions, ConfiguredServer>();
 
 /**
- * Finds LM Studio and Ollama: all candidates are asked at once, each with its own short timer, and only an
+ * Finds LM Studio and Ollama: all candidates are probed at once, each with its own short timer, and only an
  * answer of the right shape counts. Everything is keyed by endpoint, since there may be several servers of a
  * type. It holds no connection and, but for monitors, no timer.
  *
@@ -87,7 +87,7 @@ export class ServiceDiscovery implements ServiceFinder {
   }
 
   /**
-   * Every server that answers, in the order of the candidates. Believed for 30 s, unless nothing was found;
+   * Lists every server that answers, in the order of the candidates. Cached for 30 s, unless nothing was found;
    * concurrent calls share one round. Servers that are not there are no error.
    *
    * @throws {ConfigurationError} an option is unknown.
@@ -109,8 +109,8 @@ export class ServiceDiscovery implements ServiceFinder {
   }
 
   /**
-   * The preferred server, of a type if one is named: the first candidate that is available, else the first that
-   * is degraded. Known as soon as the candidates before it are; probes that then nobody waits for are cancelled.
+   * Finds the preferred server, of a type if one is named: the first candidate that is available, else the first that
+   * is degraded. Waits for the candidates before it alone; probes that no call waits for are cancelled.
    *
    * @throws {NetworkError} code `service_not_found`, with what was tried and why each failed; or
    * `permission_denied`, where no connection at all is allowed.
@@ -134,7 +134,7 @@ export class ServiceDiscovery implements ServiceFinder {
   }
 
   /**
-   * Asks one server who it is, and remembers it. One attempt.
+   * Probes one server and remembers it. One attempt.
    *
    * @returns `undefined` where no server of this type answers in time.
    * @throws {ConfigurationError} the type is unknown, or the endpoint no address.
@@ -173,7 +173,7 @@ export class ServiceDiscovery implements ServiceFinder {
   }
 
   /**
-   * The servers that were available when last looked at, in the order of the candidates. Asks nothing.
+   * Lists the servers that were available at their last check, in the order of the candidates. Sends nothing.
    *
    * @example
    * ```ts
@@ -189,7 +189,7 @@ export class ServiceDiscovery implements ServiceFinder {
   }
 
   /**
-   * What is known of a server, or of the preferred one of a type; `undefined` when nothing is. Asks nothing.
+   * Returns what is known of a server, or of the preferred one of a type; `undefined` when nothing is. Sends nothing.
    *
    * @example
    * ```ts
@@ -205,7 +205,7 @@ export class ServiceDiscovery implements ServiceFinder {
   }
 
   /**
-   * Ids of the models of a server, or of the preferred one of a type. Believed for 5 minutes.
+   * Lists the ids of the models of a server, or of the preferred one of a type. Cached for 5 minutes.
    *
    * @throws {NetworkError} code `service_not_found`: there is no such server.
    * @throws {AuthenticationError} it wants a token.
@@ -272,7 +272,7 @@ class LazyMonitor extends EventTarget {
         if (this.#isOver) await monitor[Symbol.asyncDispose]();
         return monitor;
       },
-      // Nothing is watched, which its listeners notice: there is nobody else to be told.
+      // Nothing is watched then, and no call is left that could be rejected.
       () => undefined,
     );
   }

@@ -1,6 +1,6 @@
 /**
- * Where else on this machine LM Studio may be, when it is not where it was called: the port was changed, or another
- * one was meant.
+ * Search for LM Studio at other addresses of this machine, once a call was refused: its port was changed, or another one
+ * was meant.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { startTimer } from "../transport/timers.ts";
 import { localCandidates } from "./candidates.ts";
 import { probeService } from "./probes.ts";
 
-/** All looks together: an error must not be late for a hint. */
+/** Limit of all probes together: an error must not be late for a hint. */
 const LOOK_MS = 300;
 
 /**

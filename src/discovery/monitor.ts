@@ -1,5 +1,5 @@
 /**
- * Watches servers in the background, without keeping a program alive.
+ * Monitor that checks servers in the background, without keeping a program alive.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import type { ServiceRegistry } from "./registry.ts";
 /** The longest pause between two checks of a server that is down, in intervals. */
 const MAX_PAUSE = 8;
 
-/** Looks at all servers at each interval, until it is disposed. */
+/** Checks all servers at each interval, until it is disposed. */
 export class BackgroundMonitor implements AsyncDisposable {
   readonly #registry: ServiceRegistry;
   readonly #candidates: CandidateSource;
@@ -41,7 +41,7 @@ export class BackgroundMonitor implements AsyncDisposable {
     this.#tick();
   }
 
-  /** Tells listeners of a new status. */
+  /** Reports a new status to the listeners. */
   notify(info: ServiceInfo): void {
     if (this.#controller.signal.aborted) return;
     this.#target.dispatchEvent(new CustomEvent("statuschange", { detail: info }));
@@ -106,7 +106,7 @@ export class BackgroundMonitor implements AsyncDisposable {
     const [first] = asked;
     if (first === undefined || signal.aborted) return;
     const failures = this.#registry.noteFailure(first, performance.now() - startedAt, maxFailures);
-    // Down, it is looked at after 1, 2, 4 and then every 8 intervals.
+    // A server that is down is checked after 1, 2, 4 and then every 8 intervals.
     const pause = Math.min(2 ** Math.max(0, failures - maxFailures), MAX_PAUSE) - 1;
     this.#pauses.set(endpoint, pause);
   }

@@ -1,5 +1,5 @@
 /**
- * Whether a server is what it should be: many answer 200 to anything, so the bodies decide.
+ * Probes that show whether a server is what it should be: many answer 200 to anything, so the bodies decide.
  *
  * @module
  */
@@ -21,13 +21,13 @@ import { listenToAbort } from "../transport/abort_listeners.ts";
 import { startTimer } from "../transport/timers.ts";
 import { Transport, type TransportRequest } from "../transport/transport.ts";
 
-/** What is asked, and with what. */
+/** Server to probe, and what is sent to it. */
 export interface ProbeTarget extends ServiceCandidate {
   readonly apiToken?: string | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
-/** How it is asked. */
+/** Settings of a probe. */
 export interface ProbeSettings {
   /** For all requests together, their bodies included. */
   readonly timeoutMs: number;
@@ -50,7 +50,7 @@ export interface ProbeAnswer {
 }
 
 /**
- * Asks a server who it is, and for its models. One attempt.
+ * Asks a server for its identity and its models. One attempt.
  *
  * @throws {ProviderError} nothing answers in time, or something else does.
  */
@@ -137,7 +137,7 @@ class Probe {
       const answer = requireAnswer(error);
       if (isGreeted && STRANGE_CODES.has(answer.code)) throw this.#withoutHttpServer(answer);
       if (isGreeted || this.#isSecured) return { models: [], problem: answer };
-      throw tellsWhoItIs(answer) ? this.#stranger(answer) : answer;
+      throw isOfAnotherServer(answer) ? this.#stranger(answer) : answer;
     }
   }
 
@@ -152,7 +152,7 @@ class Probe {
       return { version, models: tags.models.flatMap(nameOfTag) };
     } catch (error) {
       const answer = requireAnswer(error);
-      throw tellsWhoItIs(answer) ? this.#stranger(answer) : answer;
+      throw isOfAnotherServer(answer) ? this.#stranger(answer) : answer;
     }
   }
 
@@ -195,8 +195,8 @@ function requireAnswer(error: unknown): AnyProviderError {
   return error;
 }
 
-/** Whether an answer shows that it is another server; one that fails or wants a password tells nothing. */
-function tellsWhoItIs({ code, kind, status }: AnyProviderError): boolean {
+/** Whether an answer shows that it is another server; one that fails or wants a password does not. */
+function isOfAnotherServer({ code, kind, status }: AnyProviderError): boolean {
   if (kind === "authentication" || kind === "rate-limited" || code === "model_loading") {
     return false;
   }

@@ -1,5 +1,5 @@
 /**
- * Servers that were seen: a record of each, and the way to look at one.
+ * Registry of the servers that were seen: a record of each, and the way to check one.
  *
  * @module
  */
@@ -16,16 +16,16 @@ export interface ConfiguredServer {
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
-/** What a registry works with. */
+/** Settings of a registry. */
 export interface RegistrySettings {
   readonly configured: ConfiguredServer;
   readonly env: Readonly<Record<string, string | undefined>> | undefined;
   readonly fetch: typeof globalThis.fetch | undefined;
-  /** Told when the status of a server changes. */
+  /** Called when the status of a server changes. */
   readonly onChange: (info: ServiceInfo) => void;
 }
 
-/** How one look is made. */
+/** Options of one check. */
 export interface LookOptions {
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
@@ -33,7 +33,7 @@ export interface LookOptions {
   readonly maxFailures?: number;
 }
 
-/** Knows every server that was seen. */
+/** Records of every server that was seen. */
 export class ServiceRegistry {
   /** The last candidates: servers are given in their order, others after them. */
   candidates: readonly ServiceCandidate[] = [];
@@ -44,7 +44,7 @@ export class ServiceRegistry {
     this.#settings = settings;
   }
 
-  /** Looks at one server, and notes how it does if it is, or was, there. */
+  /** Checks one server, and notes the result if it is, or was, there. */
   async look(candidate: ServiceCandidate, options: LookOptions): Promise<ProbeAnswer> {
     const { env, fetch } = this.#settings;
     const { type, endpoint } = candidate;
@@ -76,7 +76,7 @@ export class ServiceRegistry {
     return this.#records.get(keyOf(candidate))?.wasFound === true;
   }
 
-  /** What is known of a server. */
+  /** The record of a server, made where there is none. */
   recordFor(candidate: ServiceCandidate): ServiceRecord {
     const key = keyOf(candidate);
     const record = this.#records.get(key) ?? new ServiceRecord(candidate);
@@ -128,7 +128,7 @@ function matcher(typeOrEndpoint: unknown): (candidate: ServiceCandidate) => bool
 
 // --- One server -------------------------------------------------------------------------------
 
-/** How many checks the averages cover. */
+/** Checks that the averages cover. */
 const WINDOW = 20;
 /** One slow check says nothing, such as the first one of a program. */
 const FEWEST_TO_JUDGE_SPEED = 3;
@@ -137,7 +137,7 @@ const SLOW_SHARE = 0.75;
 /** Below this nothing is slow: where checks may take a few milliseconds only, a busy machine takes them all. */
 const NEVER_SLOW_MS = 250;
 
-/** What is known of one server, by the checks of it. */
+/** Record of one server, by the checks of it. */
 export class ServiceRecord implements ServiceCandidate {
   readonly type: ServiceType;
   readonly endpoint: string;

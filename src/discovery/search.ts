@@ -1,5 +1,5 @@
 /**
- * Looks for servers: rounds over all candidates, single servers, and what was found.
+ * Search for servers: rounds over all candidates, probes of single ones, and the cache of what was found.
  *
  * @module
  */
@@ -41,7 +41,7 @@ export type { ConfiguredServer } from "./registry.ts";
 const SERVICES_TTL_MS = 30_000;
 const MODELS_TTL_MS = 300_000;
 
-/** What a search works with, read and checked when its `ServiceDiscovery` was made. */
+/** Settings of a search, read and checked when its `ServiceDiscovery` was made. */
 export interface SearchSettings {
   readonly options: DiscoverySettings;
   readonly health: HealthCheckSettings;
@@ -54,7 +54,7 @@ export interface SearchSettings {
   readonly variables: Environment;
 }
 
-/** What `ServiceDiscovery` does: rounds over all candidates, and what is remembered of them. */
+/** The work of a `ServiceDiscovery`: rounds over all candidates, and what is remembered of them. */
 export class ServiceSearch {
   readonly #settings: DiscoverySettings;
   readonly #health: HealthCheckSettings;
@@ -64,9 +64,9 @@ export class ServiceSearch {
   readonly #registry: ServiceRegistry;
   readonly #monitors = new Set<BackgroundMonitor>();
   #round: Round | undefined;
-  /** What the last whole round found. */
+  /** Result of the last whole round. */
   #found: { readonly records: readonly ServiceRecord[]; readonly at: number } | undefined;
-  /** What `find` gave, by type. */
+  /** Results of `find`, by type. */
   readonly #chosen = new Map<ServiceType | undefined, { record: ServiceRecord; at: number }>();
 
   constructor(
@@ -86,7 +86,7 @@ export class ServiceSearch {
       env: options.env,
       fetch: options.fetch,
       onChange: (info) => {
-        this.#forget();
+        this.#dropCache();
         for (const monitor of this.#monitors) monitor.notify(info);
       },
     });
@@ -195,13 +195,13 @@ export class ServiceSearch {
     void round.found().then((records) => {
       if (this.#round !== round) return;
       this.#round = undefined;
-      this.#forget();
+      this.#dropCache();
       if (records.length > 0) this.#found = { records, at: Date.now() };
     });
     return round;
   }
 
-  /** One caller's leaving must not fail the others; the last one's ends the round. */
+  /** Ends the round with the last caller that leaves it: one that leaves earlier must not fail the others. */
   #leave(round: Round): void {
     round.waiting--;
     if (round.waiting > 0 || round.isOver) return;
@@ -225,8 +225,8 @@ export class ServiceSearch {
     return sortByPreference(records, this.#preference)[0];
   }
 
-  /** What was found is no longer what would be found. */
-  #forget(): void {
+  /** Drops the cached results: a search would no longer give them. */
+  #dropCache(): void {
     this.#found = undefined;
     this.#chosen.clear();
   }
@@ -257,7 +257,7 @@ export class ServiceSearch {
   }
 }
 
-/** For probes nobody can cancel. */
+/** Signal of probes that cannot be cancelled. */
 const NEVER: AbortSignal = new AbortController().signal;
 
 function toCandidate(type: unknown, endpoint: unknown): ServiceCandidate {

@@ -15,11 +15,11 @@ import type {
 } from "../core/types.ts";
 import type { ChunkSource } from "../server/completion_stream.ts";
 
-/** Who is asked, and when. */
+/** Order in which providers are asked. */
 export interface Turns<Provider> {
   /**
-   * The provider to ask first or, once one has failed, next. Rejects where there is none: with what the caller shall
-   * be told.
+   * The provider to ask first or, once one has failed, next. Rejects where there is no other, with the error for the
+   * caller.
    */
   next(failed?: { readonly error: unknown }): Promise<Provider>;
   /** Called when the provider has answered; a stream has with its first chunk. */

@@ -1,5 +1,6 @@
 /**
- * What `FallbackProvider` does: which provider is asked, what another one may mend, and who is left alone for a while.
+ * Order of the providers of a `FallbackProvider`: which one is asked, which failures another one may mend, and which
+ * one is asked last for a while.
  *
  * @module
  */
@@ -133,7 +134,7 @@ export class ProviderList {
     };
   }
 
-  /** Those that are paused come last: a call that nobody else can answer still tries them. */
+  /** Entries in the order to ask, the paused ones last: a call that no other can answer still tries them. */
   #inOrder(): Entry[] {
     const now = Date.now();
     // A clock that was set back must not make a pause longer.

@@ -1,6 +1,6 @@
 /**
  * Configuration for a server that discovery found. Any local program can answer as LM Studio does, so token and
- * headers follow nobody: they go where they were given for.
+ * headers go only where they were given for.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * What `LocalProvider` does: which of the servers that discovery finds is asked, and which one instead of one that is
- * gone.
+ * Placement of the calls of a `LocalProvider`: which of the servers that discovery finds is asked, and which one instead
+ * of one that is gone.
  *
  * @module
  */
@@ -37,7 +37,7 @@ import {
 import { cascadeAt } from "./found_config.ts";
 import { modelNotFound, type SilentServer } from "./model_not_found.ts";
 
-/** What a `LocalProvider` works with, read and checked when it was made. */
+/** Settings of a `LocalProvider`, read and checked when it was made. */
 export interface LocalSettings {
   /** Name for people, in errors. */
   readonly service: string;
@@ -47,7 +47,7 @@ export interface LocalSettings {
   readonly preference: ServiceType | undefined;
 }
 
-/** A call that a server is looked for. */
+/** Call that needs a server. */
 interface ModelCall {
   /** Completes "Cannot …". */
   readonly action: string;
@@ -199,7 +199,7 @@ export class LocalServers {
     throw modelNotFound(action, model, await this.#services(signal), silent, show);
   }
 
-  /** Another server that can do the same, after one failed; rethrows the failure where there is none. */
+  /** Another server that can do the same, after one failed. @throws the failure, if no other can. */
   async #otherServerFor(
     { model, signal }: ModelCall,
     failed: ServiceInfo | undefined,
@@ -220,7 +220,7 @@ export class LocalServers {
     return other;
   }
 
-  /** Where a model is: as discovery knows, then as the listings of the servers say, then on servers that are new. */
+  /** Finds a model: by what discovery knows, then by the listings of the servers, then on servers that are new. */
   async #locate(
     { signal }: Pick<ModelCall, "signal">,
     model: string,
@@ -237,7 +237,7 @@ export class LocalServers {
     return findAt(all.filter(({ endpoint }) => !endpoints.has(endpoint)), model);
   }
 
-  /** Where a model is by the listings, which have aliases and new models that discovery does not know. */
+  /** Finds a model by the listings, which have aliases and new models that discovery does not know. */
   async #locateInListings(
     services: readonly ServiceInfo[],
     model: string,

@@ -1,5 +1,5 @@
 /**
- * The error for a model that no server has, or none that tells.
+ * Error for a model that no server has, or no server that lists its models.
  *
  * @module
  */

@@ -20,7 +20,7 @@ import { parseDotenv, readTextFile } from "./files.ts";
 import { globals, isGranted } from "./runtime.ts";
 
 /**
- * What a provider with these options would work with: defaults, then `configFile`, `envFile`, the
+ * Resolves the configuration of a provider with these options: defaults, then `configFile`, `envFile`, the
  * environment and the options, each winning over the one before. Touches no network.
  *
  * @param options as for `new LMStudioProvider()`.

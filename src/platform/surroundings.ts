@@ -1,6 +1,6 @@
 /**
- * What the program runs on and in, as far as that can be known without asking. Looked at only once a connection has
- * failed, to tell causes apart.
+ * Surroundings of the program: runtime, system, container, as far as they can be known without a permission. Read only
+ * once a connection has failed, to tell causes apart.
  *
  * @module
  */
@@ -9,10 +9,10 @@ import type { ConnectionFacts } from "../core/connection_hints.ts";
 import { isFile, readIfPermitted } from "./files.ts";
 import { globals, isNode } from "./runtime.ts";
 
-/** What is known of the runtime and its machine. */
+/** Facts about the runtime and its machine. */
 export type Surroundings = Pick<ConnectionFacts, "runtime" | "platform" | "surroundings">;
 
-/** How the files of the system are looked at. */
+/** Access to files of the system. */
 export interface SystemFiles {
   /** The text of a file that may be read. */
   readonly read: (path: string) => string | undefined;
@@ -33,7 +33,7 @@ const CONTAINER_FILES = ["/.dockerenv", "/run/.containerenv"];
 /** In the names of a container's control groups, where the kernel still shows them. */
 const CONTAINER_GROUP = /docker|containerd|kubepods|libpod|lxc/;
 
-/** What is known now. */
+/** Reads the surroundings. */
 export function readSurroundings(
   files: SystemFiles = { read: readIfPermitted, isFile: isFile },
 ): Surroundings {

@@ -57,7 +57,7 @@ export class FallbackProvider implements ModelProvider {
    * Keeps the list as it is now.
    *
    * @param providers in the order in which they are asked.
-   * @throws {ConfigurationError} there is none, or one is no provider.
+   * @throws {ConfigurationError} the array is empty, or an item is no provider.
    */
   constructor(providers: readonly ModelProvider[]) {
     checkProviders(providers);
@@ -65,7 +65,7 @@ export class FallbackProvider implements ModelProvider {
   }
 
   /**
-   * The models of all providers; of two with the same id the first. Providers that cannot be reached are left out.
+   * Lists the models of all providers; of two with the same id the first. Providers that cannot be reached are left out.
    *
    * @throws {AllProvidersFailedError} none can be reached.
    *
@@ -82,7 +82,7 @@ export class FallbackProvider implements ModelProvider {
   }
 
   /**
-   * One whole answer, of the first provider that can give it.
+   * Completes a request with one whole answer, of the first provider that can give it.
    *
    * @throws {AllProvidersFailedError} none can; `errors` has what each of them said.
    *
@@ -111,7 +111,7 @@ export class FallbackProvider implements ModelProvider {
   }
 
   /**
-   * The answer as it is generated, by the first provider that gives a chunk. What fails after that chunk fails with
+   * Streams the answer as it is generated, by the first provider that gives a chunk. What fails after that chunk fails with
    * `partial`: an answer is never begun twice.
    *
    * @throws at the first pull, as `complete()`.
@@ -134,7 +134,7 @@ export class FallbackProvider implements ModelProvider {
   }
 
   /**
-   * One vector per input, of the first provider that can give them.
+   * Embeds texts: one vector per input, of the first provider that can give them.
    *
    * @throws {AllProvidersFailedError} none can; `errors` has what each of them said.
    *
@@ -155,7 +155,7 @@ export class FallbackProvider implements ModelProvider {
   }
 
   /**
-   * Whether any of the providers has this model.
+   * Checks whether any of the providers has a model.
    *
    * @throws {InvalidRequestError} the name is empty.
    *
@@ -176,7 +176,7 @@ export class FallbackProvider implements ModelProvider {
   }
 
   /**
-   * What this model can do, as the first provider that has it says.
+   * Capabilities of a model, from the first provider that has it.
    *
    * @throws {InvalidRequestError} the name is empty.
    *

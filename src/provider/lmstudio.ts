@@ -84,7 +84,7 @@ export class LMStudioProvider implements ModelProvider {
   readonly name = "lmstudio" as const;
   /**
    * LM Studio's own chat, `POST /api/v1/chat` (0.4.0): the server keeps the conversation, runs the tools of
-   * plugins and MCP servers, and tells how loading and reading the prompt get on.
+   * plugins and MCP servers, and reports the progress of loading and of reading the prompt.
    *
    * @see https://lmstudio.ai/docs/developer/rest/chat
    *
@@ -152,7 +152,7 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * A provider for the LM Studio that is found: at the configured address, the one in LM Studio's own settings,
+   * Finds LM Studio and makes a provider for it: at the configured address, the one in LM Studio's own settings,
    * or 127.0.0.1:1234, in this order. Token and headers go to the configured address only or, where none is
    * configured, to a server on this machine.
    *
@@ -180,8 +180,8 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * The models the server has, downloaded or loaded. Always asks the server: `GET /api/v1/models`, on older
-   * versions `GET /api/v0/models` or `GET /v1/models`, which tells no more than ids.
+   * Lists the models of the server, downloaded or loaded. Always asks the server: `GET /api/v1/models`, on older
+   * versions `GET /api/v0/models` or `GET /v1/models`, which has ids alone.
    *
    * @throws {NetworkError} the server cannot be reached.
    * @throws {AuthenticationError} the server wants a token.
@@ -202,7 +202,7 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * One whole answer, by `POST /v1/chat/completions`. No time limit by default: a model may load first.
+   * Completes a request with one whole answer, by `POST /v1/chat/completions`. No time limit by default: a model may load first.
    *
    * @throws {ModelNotAvailableError} no model, an unknown one, or another one answered.
    * @throws {InvalidRequestError} the request cannot be answered as it is.
@@ -228,7 +228,7 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * The answer as it is generated, by `POST /v1/chat/completions` with `stream: true`. Returns at once; the
+   * Streams the answer as it is generated, by `POST /v1/chat/completions` with `stream: true`. Returns at once; the
    * request is sent at the first pull. Leaving the loop stops the generation.
    *
    * @throws at the first pull, as `complete()`; later {StreamError}, {TimeoutError} or {NetworkError} with
@@ -250,7 +250,7 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * A continuation of a text, by `POST /v1/completions`: no chat template is applied, so a base model fits
+   * Continues a text, by `POST /v1/completions`: no chat template is applied, so a base model fits
    * best. Sent again, limited in time and compared with the asked model as `complete()`.
    *
    * @throws as `complete()`.
@@ -276,7 +276,7 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * A continuation as it is generated, by `POST /v1/completions` with `stream: true`: a stream like that of
+   * Streams the continuation of a text, by `POST /v1/completions` with `stream: true`: a stream like that of
    * `streamCompletion()`, with the text in `content`; `response()` gives what `completeText()` gives.
    *
    * @throws at the first pull, as `complete()`; later as `streamCompletion()`.
@@ -299,7 +299,7 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * An answer in JSON, validated and typed by `schema`, by `POST /v1/chat/completions` with `response_format`.
+   * Completes a request with an object: JSON, validated and typed by `schema`, by `POST /v1/chat/completions` with `response_format`.
    *
    * @throws {ParseError} the answer does not fit, or was cut: `issues`, `partial`, `finishReason`, `response`.
    * @throws {InvalidRequestError} the schema is missing or gives no JSON Schema; else as `complete()`.
@@ -326,7 +326,7 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * Runs the tools that the model calls, and lets it go on, until it calls none: `response` is its last answer,
+   * Runs the tools that the model calls and returns their results to it until it calls none: `response` is its last answer,
    * `messages` the whole conversation. Arguments are checked by the tool's schema; a call that fails or is not
    * valid is told to the model. `timeoutMs` is for each answer; tools have no limit but `signal`.
    *
@@ -375,7 +375,7 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * One vector per input, in order, by `POST /v1/embeddings`, in batches.
+   * Embeds texts, by `POST /v1/embeddings` in batches: one vector per input, in order.
    *
    * @throws {InvalidRequestError} an input is empty.
    * @throws {ParseError} the vectors do not fit the inputs.
@@ -394,7 +394,7 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * Whether the server has this model, under any spelling; `false` when the server cannot say. Uses a listing
+   * Checks whether the server has a model, under any spelling; `false` when the server cannot say. Uses a listing
    * at most `modelCacheTtlMs` old, asked for anew when the model is not in it.
    *
    * @throws {InvalidRequestError} the name is empty.
@@ -411,7 +411,7 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * What this model can do; `undefined` when the server does not have it or cannot say. Uses the same
+   * Capabilities of a model; `undefined` when the server does not have it or cannot say. Uses the same
    * listing as `supportsModel`.
    *
    * @throws {InvalidRequestError} the name is empty.
@@ -432,7 +432,7 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * What an OpenAI-style client needs to talk to this server: `new OpenAI(provider.toOpenAI())`. Its requests
+   * Options for an OpenAI-style client of this server: `new OpenAI(provider.toOpenAI())`. Its requests
    * carry this provider's token, headers and timers, and what LM Studio reports under 200 becomes a 400 that
    * such clients raise.
    *
@@ -459,7 +459,7 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * Every value of the configuration and where it came from; secrets masked.
+   * Lists every value of the configuration and where it came from; secrets masked.
    *
    * @example
    * ```ts

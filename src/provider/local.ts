@@ -33,7 +33,7 @@ import { LazyCompletionStream } from "../server/completion_stream.ts";
 import { callerSignalOf } from "../server/lazy_stream.ts";
 import { lmstudioAt, LMStudioProvider } from "./lmstudio.ts";
 
-/** What the framework says of providers, beside what the configuration reads. */
+/** Variables by which the framework chooses a provider. */
 const PROVIDER_VARIABLES: readonly string[] = [
   "PATINOX_MODEL_PROVIDER",
   "LOCAL_PROVIDER_PREFERENCE",
@@ -42,7 +42,7 @@ const PROVIDER_VARIABLES: readonly string[] = [
 const FRAMEWORK_VARIABLES: NonNullable<ConfigInputs["moreVariables"]> = {
   model: ["PATINOX_MODEL_DEFAULT"],
 };
-/** What errors are about, for people. */
+/** Name for people, in errors. */
 const SERVICE = "the local servers";
 
 /**
@@ -90,7 +90,7 @@ export class LocalProvider implements ModelProvider {
   }
 
   /**
-   * The models of all servers; of two with the same id that of the preferred server. Servers that do not answer are
+   * Lists the models of all servers; of two with the same id that of the preferred server. Servers that do not answer are
    * left out.
    *
    * @throws {NetworkError} code `service_not_found`: there is no server.
@@ -107,7 +107,7 @@ export class LocalProvider implements ModelProvider {
   }
 
   /**
-   * One whole answer, of the server that has the model.
+   * Completes a request with one whole answer, of the server that has the model.
    *
    * @throws {NetworkError} code `service_not_found`: there is no server.
    * @throws {ModelNotAvailableError} code `model_not_found`: no server has this model.
@@ -131,7 +131,7 @@ export class LocalProvider implements ModelProvider {
   }
 
   /**
-   * The answer as it is generated, by the server that has the model. Returns at once; servers are looked for at the
+   * Streams the answer as it is generated, by the server that has the model. Returns at once; servers are looked for at the
    * first pull.
    *
    * @throws at the first pull, as `complete()`.
@@ -154,7 +154,7 @@ export class LocalProvider implements ModelProvider {
   }
 
   /**
-   * One vector per input, in order, of the server that has the model.
+   * Embeds texts on the server that has the model: one vector per input, in order.
    *
    * @throws {NetworkError} code `service_not_found`: there is no server.
    * @throws {ModelNotAvailableError} no server has this model, or none was named and there are several.
@@ -174,7 +174,7 @@ export class LocalProvider implements ModelProvider {
   }
 
   /**
-   * Whether any server has this model; `false` when none can say.
+   * Checks whether any server has a model; `false` when no server can say.
    *
    * @throws {InvalidRequestError} the name is empty.
    *
@@ -193,7 +193,7 @@ export class LocalProvider implements ModelProvider {
   }
 
   /**
-   * What this model can do, as the server that has it says; `undefined` when none has it or can say.
+   * Capabilities of a model, from the server that has it; `undefined` when no server has it or can say.
    *
    * @throws {InvalidRequestError} the name is empty.
    *
@@ -223,7 +223,7 @@ export class LocalProvider implements ModelProvider {
 }
 
 /**
- * The provider this machine is set up for: as `PATINOX_MODEL_PROVIDER` says (`lmstudio`, `ollama` or `local`), else
+ * Makes the provider this machine is set up for: as `PATINOX_MODEL_PROVIDER` says (`lmstudio`, `ollama` or `local`), else
  * LM Studio at its configured address, else whatever discovery prefers. Only discovery touches the network.
  *
  * @param options as for `new LMStudioProvider()`; `discovery` says how to look for servers.
@@ -272,7 +272,7 @@ function only(type: ServiceType, options: LMStudioProviderOptions): LocalProvide
   return new LocalProvider({ ...options, discovery: onlyType(type, finderFor(options)) });
 }
 
-/** Finds servers of one type only. */
+/** A finder of servers of one type only. */
 function onlyType(type: ServiceType, finder: ServiceFinder): ServiceFinder {
   return {
     discover: async (options) =>

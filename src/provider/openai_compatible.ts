@@ -1,5 +1,5 @@
 /**
- * A provider for any server with OpenAI-compatible routes.
+ * Provider for any server with OpenAI-compatible routes.
  *
  * @module
  */
@@ -69,7 +69,7 @@ const OPTION_NAMES: ReadonlySet<string> = new Set(
   ] satisfies (keyof OpenAICompatibleProviderOptions)[],
 );
 
-/** A port that nobody wrote is that of plain http. */
+/** Port where the address has none: that of plain http. */
 const DEFAULT_PORT = 80;
 
 /**
@@ -104,7 +104,7 @@ export class OpenAICompatibleProvider implements ModelProvider {
   }
 
   /**
-   * The models the server lists, by `GET /v1/models`: little more than their ids.
+   * Lists the models of the server, by `GET /v1/models`: little more than their ids.
    *
    * @throws {NetworkError} the server cannot be reached.
    * @throws {AuthenticationError} the server wants a token.
@@ -122,7 +122,7 @@ export class OpenAICompatibleProvider implements ModelProvider {
   }
 
   /**
-   * One whole answer, by `POST /v1/chat/completions`.
+   * Completes a request with one whole answer, by `POST /v1/chat/completions`.
    *
    * @throws {ModelNotAvailableError} no model, or an unknown one.
    * @throws {InvalidRequestError} the request cannot be answered as it is.
@@ -145,7 +145,7 @@ export class OpenAICompatibleProvider implements ModelProvider {
   }
 
   /**
-   * The answer as it is generated. Returns at once; the request is sent at the first pull. Leaving the loop stops
+   * Streams the answer as it is generated. Returns at once; the request is sent at the first pull. Leaving the loop stops
    * the server.
    *
    * @throws at the first pull, as `complete()`; later {StreamError}, {TimeoutError} or {NetworkError} with
@@ -168,7 +168,7 @@ export class OpenAICompatibleProvider implements ModelProvider {
   }
 
   /**
-   * One vector per input, in order, by `POST /v1/embeddings`.
+   * Embeds texts, by `POST /v1/embeddings`: one vector per input, in order.
    *
    * @throws {InvalidRequestError} an input is empty.
    * @throws {ParseError} the vectors do not fit the inputs.
@@ -187,7 +187,7 @@ export class OpenAICompatibleProvider implements ModelProvider {
   }
 
   /**
-   * Whether the server lists this model; `false` when it cannot say.
+   * Checks whether the server lists a model; `false` when it cannot say.
    *
    * @throws {InvalidRequestError} the name is empty.
    *
@@ -204,7 +204,7 @@ export class OpenAICompatibleProvider implements ModelProvider {
   }
 
   /**
-   * What this model can do, as far as its name tells; `undefined` when the server does not list it.
+   * Capabilities of a model, as far as its name shows them; `undefined` when the server does not list it.
    *
    * @throws {InvalidRequestError} the name is empty.
    *
