@@ -158,6 +158,46 @@ Deno.test("errors: a local server whose listings fail: the call names itself", a
   assert(error.message.startsWith("Cannot find LM Studio at"), error.message);
 });
 
+Deno.test("errors: where no local server is found, each call names itself, what was looked for and the caller's line", async () => {
+  const refused = { ...options, fetch: SERVERS["refuses"]!, baseUrl: undefined };
+  const local = new LocalProvider(refused);
+  const ollama = await createDefaultProvider({
+    ...refused,
+    env: { PATINOX_MODEL_PROVIDER: "ollama" },
+  });
+  const none = new LocalProvider({ ...refused, discovery: { candidates: [] } });
+  const searches: Readonly<Record<string, readonly [LocalProvider, string]>> = {
+    any: [local, "no local server was found: LM Studio at http://127.0.0.1:1234 ("],
+    ollama: [ollama as LocalProvider, "Ollama was not found: http://127.0.0.1:11434 ("],
+    none: [none, "no local server was found: there is no address to try"],
+  };
+  const calls: Readonly<Record<string, (local: LocalProvider) => PromiseLike<unknown>>> = {
+    complete: (local) => local.complete("?"),
+    "complete ": (local) => local.complete({ messages: "?", model: "m" }),
+    embed: (local) => local.embed({ input: "?" }),
+    "embed ": (local) => local.embed({ input: "?", model: "m" }),
+    "stream a completion": (local) => pull(local.streamCompletion("?")),
+    "stream a completion ": (local) => local.streamCompletion("?").response(),
+    "stream a completion  ": (local) =>
+      local.streamCompletion({ messages: "?", model: "m" }).started(),
+  };
+  for (const [search, [provider, state]] of Object.entries(searches)) {
+    for (const [action, call] of Object.entries(calls)) {
+      const error = await failureOf(function callerOfMember() {
+        return call(provider);
+      });
+      const start = `Cannot ${action.trim()}: ${state}`;
+      assert(error.message.startsWith(start), `${search}: ${error.message}`);
+      assertEquals([error.name, error.code], ["NetworkError", "service_not_found"]);
+      assertEquals(error.message.split(error.hint).length, 2, error.message);
+      assertStringIncludes(error.stack ?? "", "callerOfMember");
+      assertEquals(error.cause instanceof AggregateError, search !== "none");
+    }
+    const found = await failureOf(() => provider.listModels());
+    assert(found.message.startsWith("Cannot find "), found.message);
+  }
+});
+
 Deno.test("errors: calls that share one listing each name themselves, with their own lines", async () => {
   let listings = 0;
   const provider = lmstudio({

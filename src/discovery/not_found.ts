@@ -4,7 +4,7 @@
  * @module
  */
 
-import { SERVICE_NAMES } from "../core/discovery_options.ts";
+import { searchedFor, SERVICE_NAMES } from "../core/discovery_options.ts";
 import { defaultHint, isKnownCode } from "../core/error_codes.ts";
 import { type AnyProviderError, isProviderError, NetworkError } from "../core/errors.ts";
 import type { ServiceCandidate, ServiceType } from "../core/services.ts";
@@ -32,7 +32,6 @@ export function serviceNotFound(
   isAutomatic: boolean,
   env: Readonly<Record<string, string | undefined>> | undefined,
 ): NetworkError {
-  const name = type === undefined ? "a local server" : SERVICE_NAMES[type];
   const errors = failures.map(({ error }) => error);
   const states = failures.map(({ candidate, error }) =>
     `${type === undefined ? `${SERVICE_NAMES[candidate.type]} at ` : ""}${candidate.endpoint} ` +
@@ -41,7 +40,7 @@ export function serviceNotFound(
   const isDenied = errors.length > 0 &&
     errors.every((error) => isProviderError(error) && error.code === "permission_denied");
   return new NetworkError(
-    `Cannot find ${name}: ${
+    `Cannot find ${searchedFor(type)}: ${
       states.length === 0 ? "there is no address to try" : states.join("; ")
     }`,
     {

@@ -8,6 +8,7 @@
 import { checkCompletionRequest } from "../api/completion_checks.ts";
 import { LISTING_ACTION } from "../api/models.ts";
 import type { LMStudioProviderOptions, ResolvedCascade } from "../core/config.ts";
+import { searchedFor } from "../core/discovery_options.ts";
 import { isProviderError, toldAs } from "../core/errors.ts";
 import { importOnUse } from "../core/import_on_use.ts";
 import { findModel, isSameModel } from "../core/model_names.ts";
@@ -36,6 +37,13 @@ import {
 } from "./failover.ts";
 import { cascadeAt } from "./found_config.ts";
 import { modelNotFound, type SilentServer } from "./model_not_found.ts";
+
+/** Ends of searches without a result, in the words of the call that needed them. */
+const NOT_FOUND: readonly (readonly [type: ServiceType | undefined, state: string])[] = [
+  [undefined, "no local server was found"],
+  ["lmstudio", "LM Studio was not found"],
+  ["ollama", "Ollama was not found"],
+];
 
 /** Settings of a `LocalProvider`, read and checked when it was made. */
 export interface LocalSettings {
@@ -185,16 +193,20 @@ export class LocalServers {
     };
   }
 
-  async #serverFor(call: ModelCall): Promise<ServiceInfo> {
-    const { model, signal } = call;
+  /** The server to ask first. Where there is none, the error names the call, and then what was looked for. */
+  #serverFor(call: ModelCall): Promise<ServiceInfo> {
+    const { action } = call;
+    const told = NOT_FOUND.reduce(
+      (ask, [type, state]) => () => toldAs(`find ${searchedFor(type)}`, `${action}: ${state}`, ask),
+      () => toldAs(LISTING_ACTION, action, () => this.#place(call)),
+    );
+    return told();
+  }
+
+  async #place({ action, model, signal, show }: ModelCall): Promise<ServiceInfo> {
     if (model === undefined) return await this.#preferred(signal);
     const silent: SilentServer[] = [];
-    const { action, show } = call;
-    const found = await toldAs(
-      LISTING_ACTION,
-      action,
-      () => this.#locate(call, model, silent),
-    );
+    const found = await this.#locate({ signal }, model, silent);
     if (found !== undefined) return found.service;
     throw modelNotFound(action, model, await this.#services(signal), silent, show);
   }
