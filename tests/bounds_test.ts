@@ -377,7 +377,8 @@ Deno.test("the text of a stream is bounded as whole answers are, and what had co
       "",
       `data: ${JSON.stringify({ type: "response.output_text.delta", delta: piece })}\n\n`,
       "content",
-      (transport) => new ResponsesStream(transport, STREAM_REQUEST),
+      (transport) =>
+        new ResponsesStream(transport, { ...STREAM_REQUEST, tags: thinkTags(undefined) }),
     ],
   ];
   for (const [name, start, text, kept, stream] of open) {

@@ -6,6 +6,7 @@ import {
   LMStudioProvider,
   LocalProvider,
   OpenAICompatibleProvider,
+  type ResponsesAnswer,
   StreamError,
 } from "../mod.ts";
 import { createFakeLMStudio } from "../src/testing/mod.ts";
@@ -104,6 +105,10 @@ const THOUGHT_TAGS = [["<thought>", "</thought>"], { open: "<<", close: ">>" }] 
 const TAGGED = "<thought>Hm.</thought>Hi. <<Well.>>There.";
 const SPLIT = ["Hi. There.", "Hm.\n\nWell."];
 
+function withContent({ text, ...rest }: ResponsesAnswer) {
+  return { ...rest, content: text };
+}
+
 Deno.test("reasoning: tags that nobody knows, by option and by request, whole and streamed", async () => {
   const fake = () => createFakeLMStudio({ replies: () => TAGGED });
   const bare = () => new LMStudioProvider({ fetch: fake().fetch, env: {} });
@@ -119,6 +124,17 @@ Deno.test("reasoning: tags that nobody knows, by option and by request, whole an
     "runTools, request": bare().runTools({ ...request, tools }).then(({ response }) => response),
     "streamTools, option": own().streamTools({ messages: "Hi", tools }).result()
       .then(({ response }) => response),
+    "responses.create, option": own().responses.create({ input: "Hi" }).then(withContent),
+    "responses.create, request": bare().responses.create({
+      input: "Hi",
+      reasoningTags: THOUGHT_TAGS,
+    }).then(withContent),
+    "responses.stream, option": own().responses.stream({ input: "Hi" }).response()
+      .then(withContent),
+    "responses.stream, request": bare().responses.stream({
+      input: "Hi",
+      reasoningTags: THOUGHT_TAGS,
+    }).response().then(withContent),
     "chat.send, option": own().chat.send({ input: "Hi" }),
     "chat.send, request": bare().chat.send({ input: "Hi", reasoningTags: THOUGHT_TAGS }),
     "chat.stream, option": own().chat.stream({ input: "Hi" }).response(),

@@ -16,10 +16,15 @@ import {
 } from "../transport/transport.ts";
 import { MOST_PARTS, textOf, TOO_MANY_HINT, TOO_MANY_ITEMS } from "./wire_choice.ts";
 import { itemsOf, type OutputParts, readOutput } from "./responses_output.ts";
+import type { ThinkTags } from "./think_splitter.ts";
 import { decodeStats, decodeUsage, measureStats } from "./usage.ts";
 
-/** The request for a body, streamed or not. */
-export function responsesRequest(body: Record<string, unknown>, action: string): TransportRequest {
+/** The request for a body, streamed or not. @param tags around thoughts in the answer's texts. */
+export function responsesRequest(
+  body: Record<string, unknown>,
+  action: string,
+  tags: ThinkTags,
+): TransportRequest {
   // The server keeps every answer unless it is told not to.
   const isStateless = body.store === false && typeof body.previous_response_id !== "string";
   return {
@@ -30,7 +35,7 @@ export function responsesRequest(body: Record<string, unknown>, action: string):
     action,
     model: textOf(body.model),
     since: "0.3.29",
-    partialOf: (value) => isRecord(value) ? partialOf(readOutput(value.output)) : undefined,
+    partialOf: (value) => isRecord(value) ? partialOf(readOutput(value.output, tags)) : undefined,
   };
 }
 
@@ -39,6 +44,7 @@ export function responsesRequest(body: Record<string, unknown>, action: string):
  *
  * @param body as `encodeResponsesRequest` gives it, with the model.
  * @param startedAt when the call began that this request is part of.
+ * @param tags around thoughts in the answer's texts.
  */
 export async function requestResponse(
   transport: Transport,
@@ -46,11 +52,12 @@ export async function requestResponse(
   action: string,
   options: CallOptions,
   startedAt: number,
+  tags: ThinkTags,
 ): Promise<ResponsesAnswer> {
   const sentAt = performance.now();
-  const request = responsesRequest(body, action);
+  const request = responsesRequest(body, action, tags);
   const { value, context } = await transport.json(request, options, Infinity, startedAt);
-  return decodeResponse(value, performance.now() - sentAt, context);
+  return decodeResponse(value, performance.now() - sentAt, context, tags);
 }
 
 /** Decodes a whole answer. @throws what it says, where it says that it failed. */
@@ -58,6 +65,7 @@ export function decodeResponse(
   value: unknown,
   elapsedMs: number,
   context: ErrorContext,
+  tags: ThinkTags,
 ): ResponsesAnswer {
   if (!isRecord(value) || !Array.isArray(value.output)) {
     throw malformedResponse("the answer has no output", value, context);
@@ -66,7 +74,7 @@ export function decodeResponse(
     const state = `the answer has ${TOO_MANY_ITEMS}`;
     throw malformedResponse(state, undefined, context, undefined, TOO_MANY_HINT);
   }
-  const parts = readOutput(value.output);
+  const parts = readOutput(value.output, tags);
   if (value.status === "failed") {
     const partial = partialOf(parts);
     const { status } = context;

@@ -10,7 +10,7 @@ import type { ToolCall } from "../core/messages.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { ResponsesOutputItem } from "../core/responses_events.ts";
 import { MOST_PARTS, textOf } from "./wire_choice.ts";
-import { splitThinking } from "./think_splitter.ts";
+import { splitThinking, type ThinkTags } from "./think_splitter.ts";
 
 /** What users want to know of an output. */
 export interface OutputParts {
@@ -21,9 +21,9 @@ export interface OutputParts {
   readonly toolCalls: ToolCall[];
 }
 
-/** Reads the items of a whole output. */
-export function readOutput(output: unknown): OutputParts {
-  return joinParts(itemsOf(output).map(readItem));
+/** Reads the items of a whole output. @param tags around thoughts in its texts. */
+export function readOutput(output: unknown, tags: ThinkTags): OutputParts {
+  return joinParts(itemsOf(output).map(readItem), tags);
 }
 
 /** The items of an output; what is none is left out. */
@@ -80,9 +80,9 @@ function argumentsOf(value: unknown): string {
   return isRecord(value) ? jsonText(value) : textOf(value);
 }
 
-function joinParts(items: readonly ItemParts[]): OutputParts {
+function joinParts(items: readonly ItemParts[], tags: ThinkTags): OutputParts {
   // Where the server does not take the tags out, they stand at the start of the text.
-  const { content, reasoning } = splitThinking(paragraphs(items.map(({ text }) => text)));
+  const { content, reasoning } = splitThinking(paragraphs(items.map(({ text }) => text)), tags);
   return {
     text: content,
     reasoning: paragraphs([...items.map((item) => item.reasoning), reasoning]),
@@ -118,12 +118,18 @@ const NOTHING_JUDGED: Slot["judged"] = { text: "", isSaid: false };
 
 /** Puts an output together from events. Text is kept, events are not. */
 export class OutputAssembler {
+  readonly #tags: ThinkTags;
   readonly #slots: Slot[] = [];
   /**
    * The latest of each name that events have for an item: its type with its id, with the id of its call, with its
    * place, and alone.
    */
   readonly #byName = new Map<string, Slot>();
+
+  /** @param tags around thoughts in the texts. */
+  constructor(tags: ThinkTags) {
+    this.#tags = tags;
+  }
 
   /** Whether there are more than an answer can have. */
   get isOverfull(): boolean {
@@ -168,19 +174,22 @@ export class OutputAssembler {
 
   /** What has come. @param output of the last event, where there was one. */
   parts(output: unknown): OutputParts {
-    const streamed = joinParts(this.#slots.map((slot) => {
-      const { text, reasoning, toolCall } = readItem(itemOf(slot));
-      return {
-        text: [...slot.text.values()].join("") || text,
-        reasoning: [...slot.reasoning.values()].join("") ||
-          paragraphs([...slot.summary.values()]) || reasoning,
-        toolCall,
-      };
-    }));
+    const streamed = joinParts(
+      this.#slots.map((slot) => {
+        const { text, reasoning, toolCall } = readItem(itemOf(slot));
+        return {
+          text: [...slot.text.values()].join("") || text,
+          reasoning: [...slot.reasoning.values()].join("") ||
+            paragraphs([...slot.summary.values()]) || reasoning,
+          toolCall,
+        };
+      }),
+      this.#tags,
+    );
     const items = itemsOf(output);
     return items.length === 0
       ? streamed
-      : completeParts(readOutput(this.#completed(items)), streamed);
+      : completeParts(readOutput(this.#completed(items), this.#tags), streamed);
   }
 
   /**

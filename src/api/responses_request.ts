@@ -26,7 +26,13 @@ import type {
   ResponsesRequest,
 } from "../core/responses.ts";
 import { checkHeaders, describe, describeType } from "../core/value_checks.ts";
-import { checkContentPart, checkTool, checkToolChoice, REASONING } from "./completion_checks.ts";
+import {
+  checkContentPart,
+  checkTags,
+  checkTool,
+  checkToolChoice,
+  REASONING,
+} from "./completion_checks.ts";
 import { encodeTool } from "./completion_request.ts";
 import { encodeImages, type FetchImage, type PlacedImage } from "./images.ts";
 import { checkExtraBody, SAMPLING_RULES, withExtraBody } from "./sampling.ts";
@@ -41,6 +47,7 @@ const REQUEST_FIELDS: ReadonlySet<string> = new Set(
     "tools",
     "toolChoice",
     "reasoning",
+    "reasoningTags",
     "maxOutputTokens",
     "temperature",
     "topP",
@@ -95,6 +102,7 @@ export function checkResponsesRequest(request: unknown, refuse: Refuse): Respons
   if (reasoning !== undefined && !REASONING.has(reasoning)) {
     throw refuse(`reasoning is ${describe(reasoning)}, not "off", "on", "low", "medium" or "high"`);
   }
+  checkTags(request.reasoningTags, refuse);
   for (const [name, rule] of Object.entries(NUMBERS)) {
     checkNumber(name, request[name], rule, refuse);
   }

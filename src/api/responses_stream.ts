@@ -31,6 +31,7 @@ import {
 } from "./responses.ts";
 import { OutputAssembler, type OutputParts } from "./responses_output.ts";
 import { PulledItems } from "./pulled_items.ts";
+import type { ThinkTags } from "./think_splitter.ts";
 import { decodeStats, measureStreamStats } from "./usage.ts";
 
 /** What a streamed response is asked with. */
@@ -39,6 +40,8 @@ export interface ResponsesStreamRequest {
   readonly body: Record<string, unknown>;
   readonly action: string;
   readonly options: CallOptions;
+  /** Tags around thoughts in the answer's texts. */
+  readonly tags: ThinkTags;
   /**
    * Told the model that answers, and what has arrived, before the event that names it is given out. What it
    * throws ends the stream.
@@ -67,7 +70,8 @@ export class ResponsesStream {
   readonly #reader: EventReader;
   readonly #wireRequest: TransportRequest;
   readonly #onModel: ResponsesStreamRequest["onModel"];
-  readonly #output = new OutputAssembler();
+  readonly #tags: ThinkTags;
+  readonly #output: OutputAssembler;
   readonly #startedAt = performance.now();
   readonly #items = new PulledItems<ResponsesEvent>(() => this.#fill());
   #isEmpty = true;
@@ -82,10 +86,15 @@ export class ResponsesStream {
   #whole: ResponsesAnswer | undefined;
   #answer: ResponsesAnswer | undefined;
 
-  constructor(transport: Transport, { body, action, options, onModel }: ResponsesStreamRequest) {
+  constructor(
+    transport: Transport,
+    { body, action, options, tags, onModel }: ResponsesStreamRequest,
+  ) {
     this.#onModel = onModel;
+    this.#tags = tags;
+    this.#output = new OutputAssembler(tags);
     this.#wireRequest = {
-      ...responsesRequest({ ...body, stream: true }, action),
+      ...responsesRequest({ ...body, stream: true }, action, tags),
       partial: () => this.partial(),
     };
     this.#reader = transport.events(this.#wireRequest, options);
@@ -247,7 +256,8 @@ export class ResponsesStream {
   #takeWholeAnswer(status: number, text: string): void {
     const { context } = this.#reader;
     const value = decodeJson(status, text, context, this.#wireRequest);
-    const whole = decodeResponse(value, performance.now() - this.#startedAt, context);
+    const elapsedMs = performance.now() - this.#startedAt;
+    const whole = decodeResponse(value, elapsedMs, context, this.#tags);
     this.#markFirstToken();
     this.#whole = whole;
     this.#takeSnapshot(value as Frame);

@@ -9,7 +9,7 @@
 import type { EventStream } from "./event_stream.ts";
 import type { ContentPart, Tool, ToolCall } from "./messages.ts";
 import type { ResponsesEvent, ResponsesOutputItem } from "./responses_events.ts";
-import type { CallOptions, GenerationStats, Usage } from "./types.ts";
+import type { CallOptions, GenerationStats, ReasoningTags, Usage } from "./types.ts";
 
 /** `POST /v1/responses`: answers that the server remembers. LM Studio 0.3.29 and later. */
 export interface ResponsesApi {
@@ -89,6 +89,12 @@ export interface ResponsesRequest {
   toolChoice?: "auto" | "none" | "required" | { readonly name: string } | undefined;
   /** How much a reasoning model may think. The route has no words for `off` and `on`: they leave it to the server. */
   reasoning?: "off" | "on" | "low" | "medium" | "high" | undefined;
+  /**
+   * Pairs of tags between which this model writes its thoughts into its text, as in completions. Not sent; events are
+   * as they came.
+   * @default {`reasoningTags` of the provider}
+   */
+  reasoningTags?: readonly ReasoningTags[] | undefined;
   /**
    * Tokens to generate at most, reasoning included: a positive integer, or -1 for no limit.
    * @default {no limit}
