@@ -1031,6 +1031,21 @@ Deno.test("what comes from something between is told as that", () => {
     ] as const
   ) assertStringIncludes(respond(401, body, {}, headers).hint, "LM_API_TOKEN");
 
+  // LM Studio's own refusals are JSON.
+  for (
+    const body of ["error code: 1020", "Access denied by policy 17", "Forbidden", "", "RBAC: denied"]
+  ) {
+    const error = respond(403, body);
+    assertEquals([error.code, error.kind], ["forbidden", "authentication"]);
+    assertStringIncludes(error.hint, "such as a proxy or firewall, refuses", body);
+    assertStringIncludes(respond(403, body, { proxyHint: PROXY_HINT }).hint, PROXY_HINT);
+  }
+  for (const body of ['{"message":"no"}', '{"detail":"Not allowed"}', '{"error":"no"}']) {
+    assertStringIncludes(respond(403, body).hint, "API token", body);
+  }
+  const plugin = "Permission denied to use plugin 'mcp/playwright'.";
+  assertStringIncludes(respond(403, plugin).hint, "Allow plugins");
+
   for (const status of [500, 501, 508, 529]) {
     assertStringIncludes(respond(status, "<html>").hint, "Something between here and", `${status}`);
   }

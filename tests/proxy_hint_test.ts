@@ -36,6 +36,7 @@ const FOREIGN: readonly (readonly [status: number, body: string])[] = [
   [503, PAGE],
   [504, "upstream request timeout"],
   [403, PAGE],
+  [403, "error code: 1020"],
   [404, PAGE],
   [500, PAGE],
   [200, PAGE],

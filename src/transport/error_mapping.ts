@@ -289,14 +289,11 @@ function wordlessState(
   return identifier === "" ? line : `${line} (${identifier})`;
 }
 
-function hintFor(
-  { code, hint, promptTokens, contextLength }: Meaning,
-  answer: Answer,
-  context: ErrorContext,
-): string | undefined {
+function hintFor(meaning: Meaning, answer: Answer, context: ErrorContext): string | undefined {
+  const { code, hint, promptTokens, contextLength } = meaning;
   const { status, retryAfterMs = 0, body } = answer;
   const { service, notFoundHint, unauthorizedHint } = context;
-  const between = inBetweenHint(answer);
+  const between = inBetweenHint(meaning, answer);
   if (between !== undefined) return withProxyHint(between, context);
   if (code === "model_not_found" && notFoundHint !== undefined) return notFoundHint;
   if (code === "unauthorized" && unauthorizedHint !== undefined) return unauthorizedHint;
@@ -323,10 +320,16 @@ function hintFor(
 }
 
 /** Of answers that have a remedy of their own where they are not the server's. */
-function inBetweenHint({ status = 0, body, isForeign }: Answer): string | undefined {
+function inBetweenHint(
+  { hint }: Meaning,
+  { status = 0, body, isForeign }: Answer,
+): string | undefined {
   if (body === undefined) return undefined;
   const isPage = body.kind === "page" && !body.isServers;
-  const isBetween = isPage || status === 407 || (status === 401 && isForeign === true);
+  // Servers refuse in JSON, or in words that are known.
+  const isPlain = body.kind !== "json" && hint === undefined && !body.isServers;
+  const isBetween = isPage || status === 407 || (status === 401 && isForeign === true) ||
+    (status === 403 && isPlain);
   return isBetween ? IN_BETWEEN_HINTS[status] : undefined;
 }
 
@@ -365,7 +368,7 @@ function targetOf(location: string, context: ErrorContext): string | undefined {
 
 /** A body that came with an error status and is not an error in a shape of the server. */
 interface Body {
-  readonly kind: "page" | "empty" | "text";
+  readonly kind: "page" | "empty" | "json" | "text";
   /** Whether it is a server's own: a page that LM Studio was seen to write, an error in the shape of vLLM. */
   readonly isServers?: boolean;
   readonly wire: WireError;
@@ -379,7 +382,7 @@ function describeBody(bodyText: string): Body {
   }
   const value = parseJson(bodyText);
   if (isRecord(value)) {
-    return { kind: "text", isServers: value.object === "error", wire: readRecord(value, {}) };
+    return { kind: "json", isServers: value.object === "error", wire: readRecord(value, {}) };
   }
   const message = value === undefined ? bodyText : typeof value === "string" ? value : "";
   return { kind: "text", wire: salvageWireError(message) ?? { message } };
