@@ -265,6 +265,24 @@ Deno.test("an answer beyond the bound is malformed_response, and not sent again"
   assert(body.isCancelled);
 });
 
+Deno.test("a listing without end is left after 64 MiB a route", async () => {
+  const limit = 64 * KIB * KIB;
+  const body = new Endless(" ".repeat(KIB * KIB));
+  const read: number[] = [];
+  const fetch: typeof globalThis.fetch = () => {
+    read.push(body.bytes);
+    return Promise.resolve(new Response(body.stream()));
+  };
+  const error = await rejection(provider({ fetch }).listModels());
+  assertInstanceOf(error, ParseError);
+  assertEquals(error.code, "malformed_response");
+  assert(error.message.includes(`is larger than ${limit} bytes`), error.message);
+  read.push(body.bytes);
+  for (const [route, start] of read.slice(0, -1).entries()) {
+    assertLess(read[route + 1]! - start, limit + 4 * KIB * KIB);
+  }
+});
+
 Deno.test("an answer as large as the bound is read", async () => {
   const text = JSON.stringify("x".repeat(98));
   const transport = new Transport({

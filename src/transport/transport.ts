@@ -31,6 +31,8 @@ export type { ServerSettings, TransportRequest } from "./call.ts";
 
 /** More than any answer: a body that never ends must not fill the memory. */
 const MAX_BODY_BYTES = 256 * 1024 * 1024;
+/** More than any listing or status: what a server says of itself needs no room for images and vectors. */
+const MAX_READ_BYTES = 64 * 1024 * 1024;
 /** What this many characters of a body tell is enough. */
 const SNIPPET_LENGTH = 200;
 
@@ -82,7 +84,7 @@ export class Transport {
       });
       const context = call.context();
       if (body.end === "too-large") {
-        const state = `the answer is larger than ${this.#maxBodyBytes} bytes`;
+        const state = `the answer is larger than ${this.#boundOf(request)} bytes`;
         // More than is shown: an echo that is cut is not found.
         const start = body.text.slice(0, 32 * SNIPPET_LENGTH);
         throw errorFromUndecodable({ status, bodyText: start, isCut: true }, state, context);
@@ -100,15 +102,19 @@ export class Transport {
    */
   async #readBody(
     response: Response,
-    { policy }: TransportRequest,
+    request: TransportRequest,
     signal: AbortSignal,
   ): Promise<BodyText> {
-    const maxBytes = this.#maxBodyBytes;
+    const maxBytes = this.#boundOf(request);
     const isOwnFetch = this.server.fetch !== undefined;
-    if (policy !== "read" && !isOwnFetch && lengthOf(response) <= maxBytes) {
+    if (request.policy !== "read" && !isOwnFetch && lengthOf(response) <= maxBytes) {
       return await readText(response);
     }
     return await readBody(response, { maxBytes, timeoutMs: Infinity, signal });
+  }
+
+  #boundOf({ policy }: TransportRequest): number {
+    return policy === "read" ? Math.min(this.#maxBodyBytes, MAX_READ_BYTES) : this.#maxBodyBytes;
   }
 
   /** A stream of events. Nothing is sent before its first pull. */
