@@ -607,6 +607,25 @@ Deno.test("model: several, or none, are an error that names the candidates", asy
   assertStringIncludes(none.hint, "lms get");
 });
 
+Deno.test("model: none, where the only one for embeddings is listed as a language model, says where to change that", async () => {
+  const llm = (key: string) => ({ key, type: "llm" });
+  const named = await chosen(v1Listing([llm("qwen/qwen3-8b"), llm("qwen/qwen3-embedding-4b")]));
+  assertInstanceOf(named, ModelNotAvailableError);
+  assertEquals([named.code, named.available], ["no_model_loaded", ["qwen/qwen3-embedding-4b"]]);
+  assertStringIncludes(
+    named.message,
+    "no embedding model (listed as language models: qwen/qwen3-embedding-4b)",
+  );
+  assertStringIncludes(named.hint, '"Override Domain Type" to "Text Embedding"');
+  // Nothing in its name tells what it is.
+  const unnamed = await chosen(v1Listing([llm("baai/bge-m3")]));
+  assertInstanceOf(unnamed, ModelNotAvailableError);
+  assertStringIncludes(unnamed.hint, '"Override Domain Type" to "Text Embedding"');
+  const empty = await chosen(v1Listing([]));
+  assertInstanceOf(empty, ModelNotAvailableError);
+  assert(!empty.hint.includes("Override"), empty.hint);
+});
+
 Deno.test("substitution: a variant or an alias is the same model, another is not", async () => {
   const answered = async (asked: string, model: string) => {
     await using server = serveStub({

@@ -1033,7 +1033,13 @@ Deno.test("what comes from something between is told as that", () => {
 
   // LM Studio's own refusals are JSON.
   for (
-    const body of ["error code: 1020", "Access denied by policy 17", "Forbidden", "", "RBAC: denied"]
+    const body of [
+      "error code: 1020",
+      "Access denied by policy 17",
+      "Forbidden",
+      "",
+      "RBAC: denied",
+    ]
   ) {
     const error = respond(403, body);
     assertEquals([error.code, error.kind], ["forbidden", "authentication"]);

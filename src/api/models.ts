@@ -9,7 +9,7 @@
  */
 
 import { ApiError, isProviderError } from "../core/errors.ts";
-import { answeringCopy, maxTokensOf } from "../core/model_names.ts";
+import { answeringCopy, isNamedForEmbedding, maxTokensOf } from "../core/model_names.ts";
 import type { CallOptions, LoadedInstance, ModelCapabilities, ModelInfo } from "../core/types.ts";
 import type { ErrorContext } from "../transport/error_mapping.ts";
 import type { Transport } from "../transport/transport.ts";
@@ -235,7 +235,7 @@ function fromV0(entry: V0Entry, raw: unknown, provider: string): ModelInfo {
 function fromOpenAI(entry: OpenAIEntry, raw: unknown, provider: string): ModelInfo {
   const { id, status, meta } = entry;
   // The only sign of what it is; LM Studio names its bundled model so too.
-  const type = /(?:^|[-_/.])embed/i.test(id) ? "embedding" : "llm";
+  const type = isNamedForEmbedding(id) ? "embedding" : "llm";
   const loaded = status?.value === undefined || status.value === null
     ? undefined
     : status.value === "loaded";

@@ -258,3 +258,8 @@ function isNameOf(model: ModelInfo, name: string): boolean {
   return [model.id, ...(model.variants ?? []), ...instanceIds(model)]
     .some((known) => isSameModel(known, name));
 }
+
+/** Whether a model's name says that it is for embeddings. Many that are do not say so. */
+export function isNamedForEmbedding(id: string): boolean {
+  return /(?:^|[-_/.])embed/i.test(id);
+}

@@ -6,13 +6,17 @@
  */
 
 import { ModelNotAvailableError } from "../core/errors.ts";
-import { answeringCopy, withoutCopies } from "../core/model_names.ts";
+import { answeringCopy, isNamedForEmbedding, withoutCopies } from "../core/model_names.ts";
 import { cutText } from "../core/plain_text.ts";
 import type { ModelInfo } from "../core/types.ts";
 
 /** Of `available` in an error: more than anybody reads. */
 export const MAX_AVAILABLE = 200;
 const LONGEST_NAME = 80;
+/** Where LM Studio has what it takes a model for. */
+export const OVERRIDE_TYPE: string =
+  'in LM Studio, under My Models, the gear beside it, set "Override Domain Type" to "Text Embedding" (newer versions ' +
+  "have this for GGUF models only).";
 /** Of names that are like one which is not there. */
 const SHOWN_NEAREST = 3;
 
@@ -66,15 +70,30 @@ export function chooseEmbeddingModel(
   const eligible = withoutCopies(loaded.length > 0 ? loaded : candidates);
   const [only] = eligible;
   if (only !== undefined && eligible.length === 1) return nameToAsk(only);
-  const state = candidates.length === 0
-    ? "no model was named and the server lists no embedding model"
-    : `no model was named and the server has several for embeddings (${names(eligible, context)})`;
-  const hint = candidates.length === 0
-    ? context.service === "LM Studio"
-      ? "Download one, such as `lms get nomic-embed-text-v1.5`."
-      : "Add one to the server, or name a model in the request."
-    : "Name one of them as `model` in the request, or as `embeddingModel` in the provider's options.";
+  if (candidates.length === 0) throw noEmbeddingModel(models, context);
+  const state = `no model was named and the server has several for embeddings (${
+    names(eligible, context)
+  })`;
+  const hint =
+    "Name one of them as `model` in the request, or as `embeddingModel` in the provider's options.";
   throw noModel(state, eligible, hint, context);
+}
+
+/** None is listed as one: LM Studio takes some for language models. */
+function noEmbeddingModel(
+  models: readonly ModelInfo[],
+  context: ChoiceContext,
+): ModelNotAvailableError {
+  const mistaken = models.filter(({ id }) => isNamedForEmbedding(id));
+  const state = "no model was named and the server lists no embedding model" +
+    (mistaken.length === 0 ? "" : ` (listed as language models: ${names(mistaken, context)})`);
+  const hint = context.service !== "LM Studio"
+    ? "Add one to the server, or name a model in the request."
+    : "Download one, such as `lms get nomic-embed-text-v1.5`" +
+      (models.length === 0
+        ? "."
+        : `; or for one that is listed as a language model: ${OVERRIDE_TYPE}`);
+  return noModel(state, mistaken, hint, context);
 }
 
 /** A name that is in memory: asked by its key, a model that is loaded under an alias may be loaded once more. */

@@ -43,6 +43,7 @@ import {
   chooseChatModel,
   chooseEmbeddingModel,
   MAX_AVAILABLE,
+  OVERRIDE_TYPE,
   shownIds,
   shownNearest,
 } from "./model_choice.ts";
@@ -82,9 +83,7 @@ const WRONG_TYPE_CODES: ReadonlySet<string> = new Set([
   "wrong_model_type",
 ]);
 const TAKEN_FOR_LLM = "the server takes it for a language model";
-const OVERRIDE_TYPE =
-  'Use an embedding model, or if this is one: in LM Studio, under My Models, the gear beside it, set "Override ' +
-  'Domain Type" to "Text Embedding" (newer versions have this for GGUF models only).';
+const USE_EMBEDDING_MODEL = `Use an embedding model, or if this is one: ${OVERRIDE_TYPE}`;
 
 /** One server: the way to it, and what is known of its models. */
 export class ServerModels {
@@ -289,7 +288,7 @@ export class ServerModels {
         code: "model_substituted",
         service: this.service,
         endpoint: this.config.baseUrl,
-        hint: isMistaken ? OVERRIDE_TYPE : undefined,
+        hint: isMistaken ? USE_EMBEDDING_MODEL : undefined,
         model: shownModel(requested, action, show),
         available: candidates.length === 0 ? undefined : shownIds(candidates, show),
         response: arrived.response,
@@ -319,7 +318,7 @@ export class ServerModels {
       endpoint,
       attempts,
       status,
-      hint: OVERRIDE_TYPE,
+      hint: USE_EMBEDDING_MODEL,
       model,
       cause: error,
     });
