@@ -1,10 +1,20 @@
 /** The provider as a web page loads it: it must bundle, work, need no `node:` module, and not grow unnoticed. */
 import { createFakeLMStudio } from "@patinox/lmstudio/testing";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { bundle, type Chunks, gzipKilobytes, kilobytes, readChunks } from "./chunks.ts";
+import { runInThisContext } from "node:vm";
+import {
+  bundle,
+  bundleIntoOne,
+  type Chunks,
+  gzipKilobytes,
+  kilobytes,
+  readChunks,
+} from "./chunks.ts";
 import { fail, type Outcome } from "./command.ts";
+import type { WorkerScope } from "./worker_entry.ts";
 
 const ENTRY = "browser_entry";
+const WORKER = "worker_entry";
 const HERE = fileURLToPath(new URL("./", import.meta.url));
 /**
  * In kB (1000 bytes) for what is loaded at the start. Room for a fifth more than when it was last
@@ -27,7 +37,10 @@ export async function bundleForBrowsers(folder: string): Promise<Outcome> {
   if (!raw.success) return raw;
   const minified = await bundle(smallEntry);
   if (!minified.success) return minified;
-  const seconds = raw.seconds + minified.seconds;
+  const workerEntry = { ...common, file: `${WORKER}.ts`, outdir: `${folder}/worker` };
+  const worker = await bundleIntoOne(workerEntry);
+  if (!worker.success) return worker;
+  const seconds = raw.seconds + minified.seconds + worker.seconds;
 
   const plain = await readChunks(rawEntry);
   const small = await readChunks(smallEntry);
@@ -36,7 +49,11 @@ export async function bundleForBrowsers(folder: string): Promise<Outcome> {
     minified: kilobytes(small.atStart),
     gzip: gzipKilobytes(small.atStart),
   };
-  const problems = [...findProblems(plain, sizes), ...await tryOut(`${folder}/minified`)];
+  const problems = [
+    ...findProblems(plain, sizes),
+    ...await tryOut(`${folder}/minified`),
+    ...await tryOutWorker(await Deno.readTextFile(`${folder}/worker/${WORKER}.js`)),
+  ];
   const laterKb = gzipKilobytes(small.later);
   const stdout = `${sizes.raw} kB, minified ${sizes.minified} kB, gzip ${sizes.gzip} kB; ` +
     `on first use (zod) gzip ${laterKb} kB more`;
@@ -71,5 +88,21 @@ async function tryOut(folder: string): Promise<string[]> {
     return models.length > 0 && content === "Hello." ? [] : ["the bundle gives wrong answers"];
   } catch (error) {
     return [`the bundle does not run: ${error}`];
+  }
+}
+
+/** As a classic script, which is what a service worker is: without `import()`, which it would be refused. */
+async function tryOutWorker(code: string): Promise<string[]> {
+  const [found] = /\bimport\((?!\)).{0,40}/.exec(code) ?? [];
+  if (found !== undefined) return [`the bundle for service workers has ${found}`];
+  runInThisContext(code);
+  const { answers } = globalThis as typeof globalThis & Partial<WorkerScope>;
+  const fake = createFakeLMStudio({ replies: () => "Hello." });
+  try {
+    const given = await answers?.(fake.fetch);
+    const isRight = given?.every((text) => text === "Hello.");
+    return isRight === true ? [] : [`the bundle for service workers gives ${given}`];
+  } catch (error) {
+    return [`the bundle for service workers does not run: ${error}`];
   }
 }

@@ -19,8 +19,20 @@ interface Entry {
   flags?: readonly string[];
 }
 
-export function bundle({ cwd, file, outdir, flags = [] }: Entry): Promise<Outcome> {
-  const options = ["--quiet", "--platform", "browser", "--code-splitting", "--outdir", outdir];
+export function bundle(entry: Entry): Promise<Outcome> {
+  return bundleWith(entry, ["--code-splitting"]);
+}
+
+/** Into one file, as service workers need it: there `import()` is refused. */
+export function bundleIntoOne(entry: Entry): Promise<Outcome> {
+  return bundleWith(entry, ["--format", "iife"]);
+}
+
+function bundleWith(
+  { cwd, file, outdir, flags = [] }: Entry,
+  way: readonly string[],
+): Promise<Outcome> {
+  const options = ["--quiet", "--platform", "browser", ...way, "--outdir", outdir];
   return run([Deno.execPath(), "bundle", ...flags, ...options, file], { cwd });
 }
 
