@@ -22,6 +22,7 @@ import {
   readWireError,
 } from "../src/transport/error_mapping.ts";
 import { createRedactor } from "../src/transport/redact.ts";
+import { randomizer } from "./support/random.ts";
 
 const FIXTURES = new URL("../fixtures/errors/", import.meta.url);
 const ENDPOINT = "http://127.0.0.1:1234/v1/chat/completions";
@@ -1296,14 +1297,6 @@ Deno.test("the state is one line of at most 200 characters", () => {
 });
 
 // --- Any input --------------------------------------------------------------------------------
-
-/** A small deterministic generator: failures can be repeated. */
-function randomizer(seed: number): () => number {
-  return () => {
-    seed = (seed * 1664525 + 1013904223) >>> 0;
-    return seed / 2 ** 32;
-  };
-}
 
 // deno-fmt-ignore
 const WORDS = [

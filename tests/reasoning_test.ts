@@ -10,6 +10,7 @@ import {
   StreamError,
 } from "../mod.ts";
 import { createFakeLMStudio } from "../src/testing/mod.ts";
+import { randomizer } from "./support/random.ts";
 import { fetchOf, json } from "./support/stub_server.ts";
 import { event } from "./support/wire.ts";
 
@@ -182,6 +183,7 @@ Deno.test("reasoning: tags that are none are refused, and none are sent", async 
         provider.complete({ messages: "Hi", reasoningTags }),
         provider.streamCompletion({ messages: "Hi", reasoningTags }).response(),
         provider.chat.send({ input: "Hi", reasoningTags }),
+        provider.responses.create({ input: "Hi", reasoningTags }),
       ]
     ) {
       const error = await assertRejects(() => call, InvalidRequestError);
@@ -229,6 +231,29 @@ Deno.test("reasoning: leading closing tags are dropped alike, whole and streamed
     assertEquals(expected.content.startsWith("Hi."), true);
     assertEquals(await streamed([...text].map((content) => ({ content }))), expected);
   }
+});
+
+Deno.test("reasoning: response() of a stream splits any text as complete() does, cut anywhere", async () => {
+  const texts = [
+    "a</think>x<think>b</think>y<think>c</think>z",
+    "a\n</think>\n\nx.\n<think>b</think>\ny",
+    "a[/THINK]x\n[THINK]b[/THINK]y",
+    "a</think><think>b",
+  ];
+  // What models may write, in no order.
+  const random = randomizer(7);
+  const words = ["<think>", "</think>", "a", " ", "\n", "b.", "`", "[THINK]", "[/THINK]", '"'];
+  for (let count = 0; count < 150; count++) {
+    const length = 2 + Math.floor(random() * 8);
+    const word = () => words[Math.floor(random() * words.length)] ?? "";
+    texts.push(Array.from({ length }, word).join(""));
+  }
+  for (const content of texts) {
+    const expected = await whole({ content });
+    assertEquals(await streamed([...content].map((content) => ({ content }))), expected, content);
+  }
+  const { content, reasoning } = await whole({ content: texts[0] });
+  assertEquals([content, reasoning], ["xyz", "a\n\nb\n\nc"]);
 });
 
 Deno.test("reasoning: the native chat splits its messages as complete() does", async () => {

@@ -40,6 +40,9 @@ export class ChatStream extends FrameStream<CompletionResponse> {
   readonly #tools = new ToolCallAssembler();
   #content = "";
   #reasoning = "";
+  /** The text as it came, tags included. */
+  #text = "";
+  #hasOwnReasoning = false;
 
   constructor(transport: Transport, request: ChatStreamRequest) {
     super(transport, CHAT_PATH, request);
@@ -49,8 +52,7 @@ export class ChatStream extends FrameStream<CompletionResponse> {
 
   override partial(): PartialAnswer | undefined {
     const toolCalls = this.#tools.calls();
-    // What waits for the rest of a tag has arrived, too.
-    const { content, reasoning } = this.#split(this.#think.held());
+    const { content, reasoning } = this.#split();
     if (content === "" && reasoning === "" && toolCalls.length === 0) return undefined;
     return { content, ...(reasoning === "" ? {} : { reasoning }), toolCalls };
   }
@@ -61,7 +63,9 @@ export class ChatStream extends FrameStream<CompletionResponse> {
     const text = textOf(delta.content);
     const split = text === "" ? undefined : this.#think.feed(text);
     const content = split?.content ?? "";
+    this.#text += text;
     const ownReasoning = reasoningOf(delta);
+    if (ownReasoning !== "") this.#hasOwnReasoning = true;
     const reasoning = ownReasoning + (split?.reasoning ?? "");
     const calls = delta.tool_calls === undefined ? NO_CALLS : this.#tools.feed(delta.tool_calls);
     if (this.#tools.isOverfull) throw this.tooMuch(TOO_MANY_CALLS);
@@ -106,12 +110,15 @@ export class ChatStream extends FrameStream<CompletionResponse> {
     }, more);
   }
 
-  /** All that has come, as `decodeCompletion` splits it: it may be known only now that the opening tag is missing. */
-  #split(held: SplitText = { content: "", reasoning: "" }): SplitText {
-    const content = this.#content + held.content;
-    const reasoning = this.#reasoning + held.reasoning;
-    const isWhole = reasoning === "" && !this.#think.hasTags;
-    return isWhole ? splitThinking(content, this.#tags) : { content, reasoning };
+  /** All that has come, as `decodeCompletion` splits it: it may be known only now that an opening tag is missing. */
+  #split(): SplitText {
+    if (this.#text !== "" && !this.#hasOwnReasoning) return splitThinking(this.#text, this.#tags);
+    // What waits for the rest of a tag has arrived, too.
+    const held = this.#think.held();
+    return {
+      content: this.#content + held.content,
+      reasoning: this.#reasoning + held.reasoning,
+    };
   }
 
   #chunk(

@@ -138,7 +138,6 @@ export class ThinkSplitter {
   #tag = "";
   /** Whether the thoughts under way have begun: white space before them is dropped. */
   #isBegun = false;
-  #hasTags = false;
   #hasThoughts = false;
   #hasReasoning = false;
   /** The last pieces of the answer: what stands before a tag tells whether it is meant. */
@@ -153,11 +152,6 @@ export class ThinkSplitter {
 
   constructor(tags: ThinkTags = KNOWN_TAGS) {
     this.#tags = tags;
-  }
-
-  /** Whether anything was taken out of the text: without that what was given out is what came. */
-  get hasTags(): boolean {
-    return this.#hasTags;
   }
 
   /** What is certain after this piece. */
@@ -226,7 +220,6 @@ export class ThinkSplitter {
     }
     if (start !== undefined) {
       this.#space = "";
-      this.#hasTags = true;
       if (typeof start === "object" && start.pair !== undefined) this.#open(start.pair);
       else this.#state = "thought";
       return from + (typeof start === "object" ? start.text : start).length;
@@ -246,7 +239,7 @@ export class ThinkSplitter {
     this.#pair = pair;
     this.#state = "thinking";
     this.#isBegun = false;
-    this.#hasTags = this.#hasThoughts = true;
+    this.#hasThoughts = true;
   }
 
   #think(text: string, at: number): number {
