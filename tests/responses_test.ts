@@ -773,6 +773,9 @@ Deno.test("responses.stream: arguments that came are not replaced by less, in ca
     ["an item with null", begun + whole + over(null)],
     ["an item with an empty object that is spaced", begun + whole + over(" { }\n")],
     ["an item with an object that is empty", begun + whole + over({})],
+    ["an item with an empty list", begun + whole + over("[]")],
+    ["an item with an empty list of its own", begun + whole + over([])],
+    ["an item with an empty text in JSON", begun + whole + over('""')],
     ["an item that is cut", begun + whole + over('{"a":')],
     ["pieces, then nothing", begun + pieces + over("")],
     [

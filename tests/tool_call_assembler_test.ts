@@ -266,6 +266,29 @@ const DEFECTS: readonly (readonly [title: string, lists: readonly unknown[], cal
       ],
     ],
     [
+      "an id of its own and the name in every fragment of one call",
+      [
+        [piece(0, "c1", { name: "shell", arguments: '{"command":' })],
+        [piece(0, "c2", { name: "shell", arguments: '"ls"' })],
+        [piece(0, "c3", { name: "shell", arguments: "}" })],
+        [piece(0, "c4", { name: "shell", arguments: "{" })],
+        [piece(0, "c5", { name: "shell", arguments: "}" })],
+      ],
+      [
+        { id: "c1", name: "shell", arguments: '{"command":"ls"}' },
+        { id: "c4", name: "shell", arguments: "{}" },
+      ],
+    ],
+    [
+      "calls without arguments that each have an id and a name",
+      [
+        [piece(0, "c1", { name: "now", arguments: "" })],
+        [piece(0, "c2", { name: "now", arguments: "" })],
+        [piece(0, "c3", { name: "now" })],
+      ],
+      ["c1", "c2", "c3"].map((id) => ({ id, name: "now", arguments: "" })),
+    ],
+    [
       "one id and one number for all of them",
       [
         [piece(0, "call", { name: "get_weather", arguments: '{"city":' })],

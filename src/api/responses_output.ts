@@ -355,7 +355,7 @@ function laterArguments(slot: Slot, earlier: string, later: string): string {
 }
 
 function isEmpty(text: string): boolean {
-  return /^\s*(?:\{\s*\}|null)?\s*$/.test(text);
+  return /^\s*(?:\{\s*\}|\[\s*\]|""|null)?\s*$/.test(text);
 }
 
 /** Whether it is a call that the caller has to answer. */

@@ -99,7 +99,8 @@ export class ToolCallAssembler {
     }
     if (name !== "" && slot.name !== "" && name !== slot.name) return undefined;
     // An id of its own makes a call, but not in the middle of another's arguments: some give each piece one.
-    return id === "" || slot.id === "" || name === "" ? last : undefined;
+    const isMiddle = name === "" || (slot.object.isOpen && text !== "" && !beginsObject(text));
+    return id === "" || slot.id === "" || isMiddle ? last : undefined;
   }
 
   /** The number of a new call; there is no call under it where it would be one too many. */
@@ -133,6 +134,11 @@ class ObjectScanner {
   /** Whether the object has been closed. */
   get isWhole(): boolean {
     return this.#state === "whole";
+  }
+
+  /** Whether it has begun, and is to go on. */
+  get isOpen(): boolean {
+    return this.#state === "open";
   }
 
   /** Looks at the next piece. */
