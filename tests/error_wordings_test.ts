@@ -119,6 +119,49 @@ for (const [error, code, retriable, hint] of WORDINGS) {
   });
 }
 
+/** Others of the same kinds, as engines, apps and libraries word them. */
+const OTHER_WORDINGS: Readonly<Record<string, readonly string[]>> = {
+  model_not_found: [
+    "Model not found in downloaded models: a/b@q8",
+    "a/b@q8 not found in downloaded models",
+  ],
+  model_unloaded: [
+    'Failed to load model "a". Error: The operation was aborted.',
+    'Failed to load model "a". Error: Operation aborted',
+  ],
+  model_load_failed: ['Failed to load model "a". Error: Model loading aborted.'],
+  insufficient_resources: [
+    'Failed to load model "a". Error: Model loading aborted due to insufficient system resources.',
+  ],
+  unsupported_response_format: [
+    'Unsupported JSON Schema structure {"a": 1}',
+    `${IN_STREAM}NotImplementedError: The minItems keyword is not supported in JSON schema`,
+    `${IN_STREAM}ValueError: Unexpected schema: {'type': 'a'}`,
+    "Failed to build grammar from JSON schema",
+    "error: JSON schema to grammar conversion failed",
+  ],
+  unsupported_content: [
+    "Model has no vision capabilities but images were provided",
+    "Images were provided but the model is text-only",
+    "This text-only model can't process images",
+    "Image at index 0 is invalid",
+    "Invalid base64 image",
+  ],
+  server_error: ["prediction-error", `${IN_STREAM}KeyError: 'image'`],
+};
+
+for (const [code, wordings] of Object.entries(OTHER_WORDINGS)) {
+  Deno.test(`wordings: others of the kind are ${code}`, async () => {
+    for (const words of wordings) {
+      for (const fail of Object.values(WAYS)) {
+        const failure = await fail(words);
+        assertInstanceOf(failure, ProviderError);
+        assertEquals(failure.code, code, words);
+      }
+    }
+  });
+}
+
 Deno.test("wordings: the field that a server names is in the message on every way", async (t) => {
   const error = { type: "invalid_request_error", message: "Invalid input", param: "frequency" };
   for (const [way, fail] of Object.entries(WAYS)) {

@@ -150,7 +150,7 @@ const RULES: readonly Rule[] = [
   {
     code: "unsupported_response_format",
     words:
-      /schema conversion failed|json schema error|(?:unrecognized|unsupported|invalid) (?:json )?schema\b|unsupported \$ref|error resolving ref|(?:convert|compil|pars|process)(?:e|ed|ing)? (?:the |a |this )?(?:json )?schema\b|'(?:type|properties|required|enum|items|pattern|format|anyof|oneof|allof|additionalproperties|(?:min|max)(?:imum|length|items))' must be an? (?:string|object|array|list|boolean|number|integer)|pattern must start with/,
+      /schema conversion failed|json schema error|json schema to grammar|grammar from (?:the )?json schema|not supported in (?:the )?json schema|(?:unrecognized|unsupported|unexpected|invalid) (?:json )?schema\b|unsupported \$ref|error resolving ref|(?:convert|compil|pars|process)(?:e|ed|ing)? (?:the |a |this )?(?:json )?schema\b|'(?:type|properties|required|enum|items|pattern|format|anyof|oneof|allof|additionalproperties|(?:min|max)(?:imum|length|items))' must be an? (?:string|object|array|list|boolean|number|integer)|pattern must start with/,
     hint: GRAMMAR_HINT,
   },
   {
@@ -166,7 +166,7 @@ const RULES: readonly Rule[] = [
   {
     code: "model_unloaded",
     words:
-      /failed to load.{0,400}\bcancell?ed|cancell?ed (?:while|during|before) (?:the )?load(?:ing)?\b|\bload(?:ing)? (?:of .{1,300} |operation |request )?(?:was |has been |is )?cancell?ed/,
+      /failed to load.{0,400}\b(?:cancell?ed|operation (?:was |has been )?aborted)|cancell?ed (?:while|during|before) (?:the )?load(?:ing)?\b|\bload(?:ing)? (?:of .{1,300} |operation |request )?(?:was |has been |is )?cancell?ed/,
     hint:
       "Send the request again: another load, or somebody in LM Studio, cancelled that of this model.",
   },
@@ -211,7 +211,7 @@ const RULES: readonly Rule[] = [
   {
     code: "model_not_found",
     words:
-      /invalid model identifier|\bmodel (?:with identifier )?(?:'[^'\n]{1,300}'|\S{1,300}) (?:was |is )?not found|no downloaded \w{0,20} ?models|(?:cannot|can't|could not|unable to) find (?:a |the )?model\b|\bmodel (?:with (?:id|identifier|key|name) |named )?(?:'[^'\n]{1,300}' |\S{1,300} )?(?:does not|doesn't) exist|(?:no such|unknown) model\b|\bno model (?:was |is )?found/,
+      /invalid model identifier|\bmodel (?:with identifier )?(?:'[^'\n]{1,300}'|\S{1,300}) (?:was |is )?not found|no downloaded \w{0,20} ?models|not found in downloaded models|(?:cannot|can't|could not|unable to) find (?:a |the )?model\b|\bmodel (?:with (?:id|identifier|key|name) |named )?(?:'[^'\n]{1,300}' |\S{1,300} )?(?:does not|doesn't) exist|(?:no such|unknown) model\b|\bno model (?:was |is )?found/,
   },
   {
     code: "invalid_request",
@@ -233,14 +233,14 @@ const RULES: readonly Rule[] = [
   {
     code: "unsupported_content",
     words:
-      /does not support (?:images?|vision|multimodal)|missing data required for images?|images? (?:inputs? )?(?:is|are) not supported|vision (?:add-on|adapter|model|encoder|tower|projector)s? (?:is|was|are) not (?:loaded|available|found)|(?:vision|multimodal input) is not supported|not (?:a )?(?:vision|multimodal)\b|without vision/,
+      /does not support (?:images?|vision|multimodal)|missing data required for images?|images? (?:inputs? )?(?:is|are) not supported|vision (?:add-on|adapter|model|encoder|tower|projector)s? (?:is|was|are) not (?:loaded|available|found)|(?:vision|multimodal input) is not supported|not (?:a )?(?:vision|multimodal)\b|without vision|no vision\b|images? (?:were|was) provided|text-only.{0,80}\bimages?\b/,
     hint:
       "Use a model that sees images (listed with vision), or leave the images out: this one takes text alone.",
   },
   {
     code: "unsupported_content",
     words:
-      /'url' field must be a base64|(?:unsupported|invalid|corrupt(?:ed)?) image|(?:failed to|cannot|could not) (?:decode|identify|load|process|read) (?:the |an )?image/,
+      /'url' field must be a base64|(?:unsupported|invalid|corrupt(?:ed)?) (?:base64(?:-encoded)? )?image|\bimage (?:at index \d+ )?is (?:invalid|corrupt)|(?:failed to|cannot|could not) (?:decode|identify|load|process|read) (?:the |an )?image/,
     hint: "Send images as PNG or JPEG, by their bytes or as a data: URL.",
   },
   {
@@ -272,7 +272,7 @@ const RULES: readonly Rule[] = [
   {
     code: "server_error",
     words:
-      /fetch failed|channel error|lm link|entered error state|error in iterating prediction stream|received prediction-error/,
+      /fetch failed|channel error|lm link|entered error state|error in iterating prediction stream|\bprediction-error/,
   },
 ];
 
