@@ -111,9 +111,9 @@ function parseUrl(address: string): URL | undefined {
   }
 }
 
-// `::1` and `fe80::1` are hosts without a port: a port needs the brackets.
+// `::1` and `fe80::1` are hosts without a port: a port needs the brackets, but behind `::1` it is one, as Node writes it.
 function bracketIpv6(text: string): string {
-  const host = /^[0-9a-f:.]+(?=\/|$)/i.exec(text)?.[0] ?? "";
+  const host = /^::1(?=:\d+(?:\/|$))|^[0-9a-f:.]+(?=\/|$)/i.exec(text)?.[0] ?? "";
   return host.split(":").length > 2 ? `[${host}]${text.slice(host.length)}` : text;
 }
 
