@@ -185,6 +185,8 @@ const REFUSED: [what: string, schema: unknown, state: string, hint: string][] = 
   ["a name that is not there", { type: "object", required: [undefined] }, "required[0]", ""],
   ["a hole", { enum: ["a", , "b"] }, "enum[1]", ""],
   ["a number that is none", { type: "number", maximum: NaN }, "maximum", ""],
+  ["a promise", Promise.resolve({}), " is a Promise", "plain JSON Schema"],
+  ["OpenAI's frame", { name: "x", strict: true, schema: { type: "object" } }, '"strict"', "alone"],
 ];
 
 for (const [what, schema, state, hint] of REFUSED) {
@@ -213,6 +215,29 @@ for (const [what, schema, state, hint] of REFUSED) {
     assertEquals(bodies(), []);
   });
 }
+
+Deno.test("schemas: a type that JSON Schema does not have is refused", async () => {
+  const { lmstudio, bodies } = connect();
+  const refused: [schema: unknown, state: string, hint: string][] = [
+    [{ type: "json_schema", json_schema: { schema: {} } }, '"json_schema", not one of', "alone"],
+    [{ type: "OBJECT", properties: {} }, '"OBJECT", not one of object, array', ""],
+    [{ type: ["string", "undefined"] }, '"undefined", not one of', ""],
+  ];
+  for (const [schema, state, hint] of refused) {
+    const error = await assertRejects(
+      () => lmstudio.completeObject({ messages: "m", schema: schema as JsonSchema }),
+      InvalidRequestError,
+    );
+    assertStringIncludes(error.message, `the type of schema is ${state}`);
+    assertStringIncludes(error.hint, hint);
+  }
+  const error = await assertRejects(
+    () => lmstudio.completeObject({ messages: "m", schema: Promise.resolve({}) as JsonSchema }),
+    InvalidRequestError,
+  );
+  assertStringIncludes(error.message, ": schema is a Promise");
+  assertEquals(bodies(), []);
+});
 
 Deno.test("schemas: plain JSON Schema is sent as it is, keywords of one's own included", async () => {
   const shared = { type: "string" };

@@ -25,6 +25,8 @@ const GIVE_JSON_SCHEMA =
 const NOT_ZOD_3 =
   "Write it with zod 4 (`npm:zod@4`, or `zod/v4` of zod 3.25), or give plain JSON Schema, such as the package " +
   "zod-to-json-schema makes of it.";
+const UNWRAP =
+  "Give the JSON Schema in it alone: what OpenAI's clients have around it is made here.";
 const WRAP_FIELDS = 'Put the fields below `properties`: `{ type: "object", properties: { … } }`.';
 
 /**
@@ -171,6 +173,9 @@ const KEYWORDS: Readonly<
   then: "any",
   else: "any",
 };
+const TYPES: ReadonlySet<unknown> = new Set([
+  ...["object", "array", "string", "number", "integer", "boolean", "null"],
+]);
 /** Names told of what has no keyword. */
 const SHOWN_NAMES = 3;
 
@@ -184,9 +189,8 @@ function checkPlainSchema(schema: unknown, { name, code, refuse }: SchemaUse): v
   if (found !== undefined) {
     const library = found.what.replace("a schema of ", "");
     const isShape = Object.keys(schema).includes(found.path);
-    const state = `the field ${
-      isShape ? quote(found.path) : found.path
-    } of ${name} is ${found.what}`;
+    const place = isShape ? quote(found.path) : found.path;
+    const state = `${place === "" ? "" : `the field ${place} of `}${name} is ${found.what}`;
     if (library === found.what) throw refuse(state, code, GIVE_JSON_SCHEMA);
     const wrapper = WRAPPERS[library] ?? "an object of that library";
     const why = isShape ? ": a raw shape is no schema" : ", within JSON Schema";
@@ -199,7 +203,13 @@ function checkPlainSchema(schema: unknown, { name, code, refuse }: SchemaUse): v
     const shown = names.slice(0, SHOWN_NAMES).map(quote).join(", ");
     const state =
       `no field of ${name} is a keyword of JSON Schema, such as "type": there is ${shown}`;
-    throw refuse(state, code, WRAP_FIELDS);
+    throw refuse(state, code, isRecord(schema.schema) ? UNWRAP : WRAP_FIELDS);
+  }
+  const types: unknown[] = [schema.type].flat();
+  const odd = types.find((type): type is string => typeof type === "string" && !TYPES.has(type));
+  if (odd !== undefined) {
+    const state = `the type of ${name} is ${quote(odd)}, not one of ${[...TYPES].join(", ")}`;
+    throw refuse(state, code, isRecord(schema.json_schema) ? UNWRAP : undefined);
   }
   for (const [field, form] of Object.entries(KEYWORDS)) {
     // Of a field that was meant, and not the keyword of its name.
