@@ -422,12 +422,14 @@ export async function toldAs<T>(
   try {
     return await request();
   } catch (error) {
-    throw own === action ? error : renamed(error, `Cannot ${own}: `, `Cannot ${action}: `);
+    throw renamed(error, own, action);
   }
 }
 
-function renamed(error: unknown, from: string, to: string): unknown {
-  if (!isProviderError(error) || !error.message.startsWith(from)) return error;
+/** The error of a request as `toldAs` throws it; any other as it is. */
+export function renamed(error: unknown, own: string, action: string): unknown {
+  const from = `Cannot ${own}: `;
+  if (own === action || !isProviderError(error) || !error.message.startsWith(from)) return error;
   const { message, hint, code } = error;
   const state = hint !== "" && message.endsWith(` ${hint}`)
     ? message.slice(from.length, -hint.length - 1)
@@ -436,7 +438,7 @@ function renamed(error: unknown, from: string, to: string): unknown {
     message: string,
     options: ProviderErrorOptions,
   ) => AnyProviderError;
-  const copy = new make(`${to}${state}`, { code, hint });
+  const copy = new make(`Cannot ${action}: ${state}`, { code, hint });
   for (const name of [...Object.keys(error), ...HIDDEN_FIELDS]) {
     const field = Object.getOwnPropertyDescriptor(error, name);
     if (field !== undefined) Object.defineProperty(copy, name, field);

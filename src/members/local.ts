@@ -9,7 +9,7 @@ import { checkCompletionRequest } from "../api/completion_checks.ts";
 import { LISTING_ACTION } from "../api/models.ts";
 import type { LMStudioProviderOptions, ResolvedCascade } from "../core/config.ts";
 import { searchedFor } from "../core/discovery_options.ts";
-import { isProviderError, toldAs } from "../core/errors.ts";
+import { isProviderError, renamed } from "../core/errors.ts";
 import { importOnUse } from "../core/import_on_use.ts";
 import { findModel, isSameModel } from "../core/model_names.ts";
 import { checkCallOptions, checkName, refusal, type Refuse } from "../core/request_checks.ts";
@@ -38,11 +38,12 @@ import {
 import { cascadeAt } from "./found_config.ts";
 import { modelNotFound, type SilentServer } from "./model_not_found.ts";
 
-/** Ends of searches without a result, in the words of the call that needed them. */
-const NOT_FOUND: readonly (readonly [type: ServiceType | undefined, state: string])[] = [
-  [undefined, "no local server was found"],
-  ["lmstudio", "LM Studio was not found"],
-  ["ollama", "Ollama was not found"],
+/** What a call does first, as the errors of that name it, and what goes before them in the errors of the call. */
+const FIRST_STEPS: readonly (readonly [own: string, state: string])[] = [
+  [LISTING_ACTION, ""],
+  [`find ${searchedFor(undefined)}`, ": no local server was found"],
+  [`find ${searchedFor("lmstudio")}`, ": LM Studio was not found"],
+  [`find ${searchedFor("ollama")}`, ": Ollama was not found"],
 ];
 
 /** Settings of a `LocalProvider`, read and checked when it was made. */
@@ -194,13 +195,15 @@ export class LocalServers {
   }
 
   /** The server to ask first. Where there is none, the error names the call, and then what was looked for. */
-  #serverFor(call: ModelCall): Promise<ServiceInfo> {
-    const { action } = call;
-    const told = NOT_FOUND.reduce(
-      (ask, [type, state]) => () => toldAs(`find ${searchedFor(type)}`, `${action}: ${state}`, ask),
-      () => toldAs(LISTING_ACTION, action, () => this.#place(call)),
-    );
-    return told();
+  async #serverFor(call: ModelCall): Promise<ServiceInfo> {
+    try {
+      return await this.#place(call);
+    } catch (error) {
+      throw FIRST_STEPS.reduce(
+        (told, [own, state]) => renamed(told, own, call.action + state),
+        error,
+      );
+    }
   }
 
   async #place({ action, model, signal, show }: ModelCall): Promise<ServiceInfo> {
