@@ -9,7 +9,8 @@
 import {
   type AnyProviderError,
   isProviderError,
-  StreamError,
+  providerError,
+  type StreamError,
   withResponse,
 } from "../core/errors.ts";
 import type { ChatEvent, ChatResponse } from "../core/chat.ts";
@@ -319,7 +320,7 @@ export class NativeChatStream {
     hint?: string,
   ): StreamError {
     const { context } = this.#reader;
-    return new StreamError(`Cannot ${context.action}: ${state}`, { ...context, code, hint });
+    return providerError(code, `Cannot ${context.action}: ${state}`, { ...context, hint });
   }
 }
 

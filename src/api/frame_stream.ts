@@ -5,7 +5,7 @@
  * @module
  */
 
-import { StreamError } from "../core/errors.ts";
+import { providerError, type StreamError } from "../core/errors.ts";
 import { parseJson } from "../core/json_text.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type {
@@ -144,7 +144,7 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
   /** An error of this stream, with what has arrived. */
   error(state: string, code: "stream_truncated" | "malformed_stream", hint?: string): StreamError {
     const { context } = this.#reader;
-    return new StreamError(`Cannot ${context.action}: ${state}`, { ...context, code, hint });
+    return providerError(code, `Cannot ${context.action}: ${state}`, { ...context, hint });
   }
 
   /** The whole answer, once `next()` has given `undefined`. */

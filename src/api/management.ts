@@ -9,7 +9,7 @@
  * @module
  */
 
-import { ApiError, isProviderError } from "../core/errors.ts";
+import { type ApiError, isProviderError, providerError } from "../core/errors.ts";
 import { withoutUndefined } from "../core/fields.ts";
 import type {
   DownloadOptions,
@@ -234,9 +234,8 @@ function failureOf(value: unknown, context: ErrorContext): ApiError {
     .concat(failure_reason)
     .find((text): text is string => typeof text === "string" && text.trim() !== "");
   const shown = said === undefined ? "the download failed" : showWords(said, context.redact);
-  return new ApiError(`Cannot ${context.action}: ${shown}`, {
+  return providerError("server_error", `Cannot ${context.action}: ${shown}`, {
     ...context,
-    code: "server_error",
     hint:
       "Start the download again: LM Studio goes on where it stopped. See that there is space on the disk and " +
       "that the machine reaches huggingface.co; the server's log (`lms log stream`) tells more.",
@@ -265,8 +264,7 @@ function asJobNotFound(error: unknown, action: string): unknown {
   if (!isProviderError(error) || error.status !== 404) return error;
   if (error.kind !== "invalid-request" && error.kind !== "model-not-available") return error;
   const { service, endpoint, attempts, status } = error;
-  return new ApiError(`Cannot ${action}: the server knows no such job`, {
-    code: "job_not_found",
+  return providerError("job_not_found", `Cannot ${action}: the server knows no such job`, {
     service,
     endpoint,
     attempts,

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { ApiError, isProviderError } from "../core/errors.ts";
+import { type ApiError, isProviderError, providerError } from "../core/errors.ts";
 import { answeringCopy, isNamedForEmbedding, maxTokensOf } from "../core/model_names.ts";
 import type { CallOptions, LoadedInstance, ModelCapabilities, ModelInfo } from "../core/types.ts";
 import type { ErrorContext } from "../transport/error_mapping.ts";
@@ -121,19 +121,21 @@ function isUnknownRoute(error: unknown): boolean {
 function noListing(last: unknown): unknown {
   if (!isProviderError(last, "invalid-request")) return last;
   const { status, service, endpoint, attempts } = last;
-  return new ApiError(`Cannot ${LISTING_ACTION}: no route for it, the server answers ${status}`, {
-    code: "not_lm_studio",
-    service,
-    endpoint,
-    attempts,
-    status,
-  });
+  return providerError(
+    "not_lm_studio",
+    `Cannot ${LISTING_ACTION}: no route for it, the server answers ${status}`,
+    {
+      service,
+      endpoint,
+      attempts,
+      status,
+    },
+  );
 }
 
 function notLMStudio(state: string, status: number, context: ErrorContext): ApiError {
-  return new ApiError(`Cannot ${LISTING_ACTION}: ${state}`, {
+  return providerError("not_lm_studio", `Cannot ${LISTING_ACTION}: ${state}`, {
     ...context,
-    code: "not_lm_studio",
     status,
   });
 }

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { StreamError } from "../core/errors.ts";
+import { providerError, type StreamError } from "../core/errors.ts";
 import { parseJson } from "../core/json_text.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { ResponsesAnswer } from "../core/responses.ts";
@@ -300,7 +300,7 @@ export class ResponsesStream {
     hint?: string,
   ): StreamError {
     const { context } = this.#reader;
-    return new StreamError(`Cannot ${context.action}: ${state}`, { ...context, code, hint });
+    return providerError(code, `Cannot ${context.action}: ${state}`, { ...context, hint });
   }
 }
 

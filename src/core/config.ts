@@ -5,7 +5,7 @@
  * @module
  */
 
-import { ConfigurationError } from "./errors.ts";
+import { type ConfigurationError, providerError } from "./errors.ts";
 import { describeUnknownField } from "./fields.ts";
 import { isRecord } from "./request_checks.ts";
 import { unquote } from "./quotes.ts";
@@ -352,12 +352,15 @@ export function configurationError(
   hint?: string,
   service = "LM Studio",
 ): ConfigurationError {
-  return new ConfigurationError(`Cannot configure the ${service} provider: ${state}`, {
-    code: "invalid_configuration",
-    service,
-    attempts: 0,
-    hint,
-  });
+  return providerError(
+    "invalid_configuration",
+    `Cannot configure the ${service} provider: ${state}`,
+    {
+      service,
+      attempts: 0,
+      hint,
+    },
+  );
 }
 
 interface Found {

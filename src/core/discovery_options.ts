@@ -6,7 +6,7 @@
 
 import { isRecord } from "./request_checks.ts";
 import { normalizeBaseUrl } from "./base_url.ts";
-import { ConfigurationError } from "./errors.ts";
+import { type ConfigurationError, providerError } from "./errors.ts";
 import { describeUnknownField } from "./fields.ts";
 import type {
   HealthCheckOptions,
@@ -59,8 +59,7 @@ const MONITOR_OPTIONS = ["intervalMs", "maxFailures"];
 
 /** A `ConfigurationError` about discovery. */
 export function discoveryError(state: string): ConfigurationError {
-  return new ConfigurationError(`Cannot configure service discovery: ${state}`, {
-    code: "invalid_configuration",
+  return providerError("invalid_configuration", `Cannot configure service discovery: ${state}`, {
     attempts: 0,
   });
 }

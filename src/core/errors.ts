@@ -22,6 +22,8 @@ import {
   type ErrorCode,
   type ErrorKind,
   isKnownCode,
+  type KindOf,
+  type KnownCode,
 } from "./error_codes.ts";
 
 /** What an error is made of, beside its message. */
@@ -371,6 +373,57 @@ export type AnyProviderError =
   | StreamError
   | ParseError
   | UnknownProviderError;
+
+/** Fields that the errors of a class are made of. */
+type FieldsOfKind<K extends ErrorKind> = K extends "model-not-available"
+  ? ConstructorParameters<typeof ModelNotAvailableError>[1]
+  : K extends "invalid-request" ? ConstructorParameters<typeof InvalidRequestError>[1]
+  : K extends "timeout" ? ConstructorParameters<typeof TimeoutError>[1]
+  : K extends "all-providers-failed" ? ConstructorParameters<typeof AllProvidersFailedError>[1]
+  : K extends "parse" ? ConstructorParameters<typeof ParseError>[1]
+  : ProviderErrorOptions;
+
+// Not `Omit` alone, which keeps of a union what all its members have.
+type WithoutCode<T> = T extends unknown ? Omit<T, "code"> : never;
+
+/** Class of a code's errors. */
+export type ErrorOf<C extends KnownCode> = Extract<AnyProviderError, { kind: KindOf<C> }>;
+/** Fields of a code's errors, as its class takes them. */
+export type FieldsOf<C extends KnownCode> = WithoutCode<FieldsOfKind<KindOf<C>>>;
+
+const CLASSES: {
+  readonly [K in ErrorKind]: new (
+    message: string,
+    options: FieldsOfKind<K>,
+  ) => Extract<AnyProviderError, { kind: K }>;
+} = {
+  "api": ApiError,
+  "network": NetworkError,
+  "authentication": AuthenticationError,
+  "rate-limited": RateLimitedError,
+  "model-not-available": ModelNotAvailableError,
+  "invalid-request": InvalidRequestError,
+  "timeout": TimeoutError,
+  "configuration": ConfigurationError,
+  "all-providers-failed": AllProvidersFailedError,
+  "serialization": SerializationError,
+  "stream": StreamError,
+  "parse": ParseError,
+  "unknown": UnknownProviderError,
+};
+
+/** Error of a code, in the class that the code belongs to. */
+export function providerError<C extends KnownCode>(
+  code: C,
+  message: string,
+  fields: FieldsOf<C>,
+): ErrorOf<C> {
+  const Class = CLASSES[ERROR_CODES[code].kind] as unknown as new (
+    message: string,
+    options: ProviderErrorOptions,
+  ) => ErrorOf<C>;
+  return new Class(message, { ...fields, code });
+}
 
 /**
  * Whether a value is an error of this package, of a given kind if one is named. Works across copies of the

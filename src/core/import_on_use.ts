@@ -4,7 +4,7 @@
  * @module
  */
 
-import { UnknownProviderError } from "./errors.ts";
+import { providerError } from "./errors.ts";
 
 /** What is loaded, for the error where it is not there. */
 interface Part {
@@ -35,8 +35,7 @@ export async function importOnUse<Module>(
   try {
     return await load();
   } catch (cause) {
-    throw new UnknownProviderError(`Cannot ${action}: ${name} did not load`, {
-      code: "unknown",
+    throw providerError("unknown", `Cannot ${action}: ${name} did not load`, {
       cause,
       hint,
     });

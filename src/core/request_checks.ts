@@ -6,7 +6,7 @@
  */
 
 import type { KnownCode } from "./error_codes.ts";
-import { InvalidRequestError } from "./errors.ts";
+import { type InvalidRequestError, providerError } from "./errors.ts";
 import { describeUnknownField } from "./fields.ts";
 import type { CallOptions } from "./types.ts";
 import { type Check, checkHeaders, checkRetries, checkTime, describe } from "./value_checks.ts";
@@ -27,7 +27,7 @@ export type Refuse = (
 /** A `Refuse` for one kind of call, such as `complete`. */
 export function refusal(action: string, service: string): Refuse {
   return (state, code = "invalid_request", hint) =>
-    new InvalidRequestError(`Cannot ${action}: ${state}`, { code, service, attempts: 0, hint });
+    providerError(code, `Cannot ${action}: ${state}`, { service, attempts: 0, hint });
 }
 
 const BEYOND = "A field that only the server knows goes into `extraBody`.";

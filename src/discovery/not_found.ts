@@ -6,7 +6,12 @@
 
 import { searchedFor, SERVICE_NAMES } from "../core/discovery_options.ts";
 import { defaultHint, isKnownCode } from "../core/error_codes.ts";
-import { type AnyProviderError, isProviderError, NetworkError } from "../core/errors.ts";
+import {
+  type AnyProviderError,
+  isProviderError,
+  type NetworkError,
+  providerError,
+} from "../core/errors.ts";
 import type { ServiceCandidate, ServiceType } from "../core/services.ts";
 import { proxyHint } from "../transport/proxy_hint.ts";
 import { actionOf, STRANGE_CODES } from "./probes.ts";
@@ -39,12 +44,12 @@ export function serviceNotFound(
   );
   const isDenied = errors.length > 0 &&
     errors.every((error) => isProviderError(error) && error.code === "permission_denied");
-  return new NetworkError(
+  return providerError(
+    isDenied ? "permission_denied" : "service_not_found",
     `Cannot find ${searchedFor(type)}: ${
       states.length === 0 ? "there is no address to try" : states.join("; ")
     }`,
     {
-      code: isDenied ? "permission_denied" : "service_not_found",
       ...(type === undefined ? {} : { service: SERVICE_NAMES[type] }),
       endpoint: failures[0]?.candidate.endpoint,
       attempts: failures.length,

@@ -8,10 +8,11 @@ import { LISTING_ACTION, LMSTUDIO_LISTINGS, ModelLister } from "../api/models.ts
 import { SERVICE_NAMES } from "../core/discovery_options.ts";
 import {
   type AnyProviderError,
-  ApiError,
+  type ApiError,
   isProviderError,
-  NetworkError,
-  TimeoutError,
+  type NetworkError,
+  providerError,
+  type TimeoutError,
   toldAs,
 } from "../core/errors.ts";
 import { isRecord } from "../core/request_checks.ts";
@@ -169,9 +170,10 @@ class Probe {
   /** The port where LM Studio's own programs talk to it: it greets, but has none of the routes. */
   #withoutHttpServer(cause: unknown): NetworkError {
     const { type, endpoint } = this.#target;
-    return new NetworkError(
+    return providerError(
+      "service_not_found",
       `Cannot ${actionOf(this.#target)}: LM Studio runs, but not its HTTP server`,
-      { code: "service_not_found", service: SERVICE_NAMES[type], endpoint, cause },
+      { service: SERVICE_NAMES[type], endpoint, cause },
     );
   }
 
@@ -179,13 +181,16 @@ class Probe {
   #stranger(cause?: unknown): ApiError {
     const { type, endpoint } = this.#target;
     const name = SERVICE_NAMES[type];
-    return new ApiError(`Cannot ${actionOf(this.#target)}: something else answers there`, {
-      code: type === "lmstudio" ? "not_lm_studio" : "unexpected_endpoint",
-      service: name,
-      endpoint,
-      hint: `Check the address: ${name} may listen on another port.`,
-      cause,
-    });
+    return providerError(
+      type === "lmstudio" ? "not_lm_studio" : "unexpected_endpoint",
+      `Cannot ${actionOf(this.#target)}: something else answers there`,
+      {
+        service: name,
+        endpoint,
+        hint: `Check the address: ${name} may listen on another port.`,
+        cause,
+      },
+    );
   }
 }
 
@@ -222,10 +227,10 @@ function nameOfTag(tag: unknown): string[] {
 }
 
 function noAnswer(target: ServiceCandidate, timeoutMs: number): TimeoutError {
-  return new TimeoutError(
+  return providerError(
+    "timeout_total",
     `Cannot ${actionOf(target)}: it did not answer within ${timeoutMs} ms`,
     {
-      code: "timeout_total",
       phase: "total",
       timeoutMs,
       service: SERVICE_NAMES[target.type],

@@ -5,7 +5,7 @@
  */
 
 import { SERVICE_NAMES } from "../core/discovery_options.ts";
-import { ApiError } from "../core/errors.ts";
+import { type ApiError, providerError } from "../core/errors.ts";
 import type { ServiceCandidate, ServiceType } from "../core/services.ts";
 import type { FailedCandidate } from "./not_found.ts";
 import { actionOf } from "./probes.ts";
@@ -100,10 +100,13 @@ export class Round {
 }
 
 function isOther(candidate: ServiceCandidate, { type }: ServiceCandidate): ApiError {
-  return new ApiError(`Cannot ${actionOf(candidate)}: ${SERVICE_NAMES[type]} answers there`, {
-    code: candidate.type === "lmstudio" ? "not_lm_studio" : "unexpected_endpoint",
-    service: SERVICE_NAMES[candidate.type],
-    endpoint: candidate.endpoint,
-    hint: "Check the address.",
-  });
+  return providerError(
+    candidate.type === "lmstudio" ? "not_lm_studio" : "unexpected_endpoint",
+    `Cannot ${actionOf(candidate)}: ${SERVICE_NAMES[type]} answers there`,
+    {
+      service: SERVICE_NAMES[candidate.type],
+      endpoint: candidate.endpoint,
+      hint: "Check the address.",
+    },
+  );
 }

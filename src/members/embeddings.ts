@@ -6,7 +6,7 @@
 
 import { requestEmbeddings } from "../api/embeddings.ts";
 import { addUsage } from "../api/usage.ts";
-import { ParseError } from "../core/errors.ts";
+import { type ParseError, providerError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import { isSameModel } from "../core/model_names.ts";
 import {
@@ -194,14 +194,17 @@ function join(
   const [first] = responses;
   if (first === undefined || responses.length === 1) return first ?? { model: "", embeddings: [] };
   const mixed = (what: string): ParseError =>
-    new ParseError(`Cannot ${action}: the batches do not fit together: ${what}`, {
-      code: "malformed_response",
-      service: transport.server.service,
-      endpoint: transport.server.baseUrl,
-      attempts: responses.length,
-      hint:
-        "Embed them again while one model stays loaded: vectors of two models cannot be compared.",
-    });
+    providerError(
+      "malformed_response",
+      `Cannot ${action}: the batches do not fit together: ${what}`,
+      {
+        service: transport.server.service,
+        endpoint: transport.server.baseUrl,
+        attempts: responses.length,
+        hint:
+          "Embed them again while one model stays loaded: vectors of two models cannot be compared.",
+      },
+    );
   // Where a substitution is accepted, it may begin half-way.
   const stranger = responses.find(({ model }) => !isSameModel(model, first.model));
   if (stranger !== undefined) {

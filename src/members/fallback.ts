@@ -5,7 +5,12 @@
  * @module
  */
 
-import { AllProvidersFailedError, type AnyProviderError, isProviderError } from "../core/errors.ts";
+import {
+  type AllProvidersFailedError,
+  type AnyProviderError,
+  isProviderError,
+  providerError,
+} from "../core/errors.ts";
 import { checkCallOptions, refusal } from "../core/request_checks.ts";
 import type { CallOptions, CompletionRequest, ModelInfo, ModelProvider } from "../core/types.ts";
 import {
@@ -175,10 +180,10 @@ export class ProviderList {
 function allFailed(action: string, failures: readonly Failure[]): AllProvidersFailedError {
   const inOrder = [...failures].sort((a, b) => a.entry.index - b.entry.index);
   const states = inOrder.map(({ entry, error }) => `${entry.provider.name}: ${error.code}`);
-  return new AllProvidersFailedError(
+  return providerError(
+    "all_providers_failed",
     `Cannot ${action}: every provider failed (${states.join(", ")})`,
     {
-      code: "all_providers_failed",
       attempts: failures.reduce((sum, { error }) => sum + error.attempts, 0),
       partial: inOrder.find(({ error }) => error.partial !== undefined)?.error.partial,
       errors: inOrder.map(({ error }) => error),

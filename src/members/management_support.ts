@@ -6,18 +6,21 @@
 
 import { MANAGEMENT_SINCE } from "../api/management.ts";
 import { tooOldHint } from "../core/error_codes.ts";
-import { ApiError } from "../core/errors.ts";
+import { providerError } from "../core/errors.ts";
 import type { ServerModels } from "../server/server_models.ts";
 
 /** @throws {ApiError} code `unsupported_by_server`, if the last listing showed a server without these routes. */
 export function checkManagement(server: ServerModels, action: string): void {
   if (!server.lacksNewestApi) return;
   const { service, config } = server;
-  throw new ApiError(`Cannot ${action}: this version of ${service} has no route for it`, {
-    code: "unsupported_by_server",
-    service,
-    endpoint: config.baseUrl,
-    attempts: 0,
-    hint: tooOldHint(service, MANAGEMENT_SINCE),
-  });
+  throw providerError(
+    "unsupported_by_server",
+    `Cannot ${action}: this version of ${service} has no route for it`,
+    {
+      service,
+      endpoint: config.baseUrl,
+      attempts: 0,
+      hint: tooOldHint(service, MANAGEMENT_SINCE),
+    },
+  );
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isProviderError, ModelNotAvailableError } from "../core/errors.ts";
+import { isProviderError, type ModelNotAvailableError, providerError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import { nearestNames } from "../core/model_names.ts";
 import type { ServiceInfo } from "../core/services.ts";
@@ -44,12 +44,12 @@ export function modelNotFound(
   const hint =
     "Use an id that `listModels()` gives, or download the model with `lms get <model>` or " +
     "`ollama pull <model>`.";
-  return new ModelNotAvailableError(
+  return providerError(
+    "model_not_found",
     `Cannot ${action}: none of the servers${tell} (${names(speaking)}) has the model ${
       quote(model)
     }` + nearest + rest.join(""),
     {
-      code: "model_not_found",
       model,
       available: available.slice(0, MAX_AVAILABLE).map(show),
       hint: first === undefined ? hint : `${first.hint} ${hint}`,

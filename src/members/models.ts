@@ -4,7 +4,12 @@
  * @module
  */
 
-import { isProviderError, ModelNotAvailableError, TimeoutError } from "../core/errors.ts";
+import {
+  isProviderError,
+  type ModelNotAvailableError,
+  providerError,
+  type TimeoutError,
+} from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import type {
   EnsureLoadedOptions,
@@ -172,8 +177,7 @@ export class ModelManager {
   ): ModelNotAvailableError {
     const { service, config } = this.#server;
     const endpoint = config.baseUrl;
-    return new ModelNotAvailableError(message, {
-      code: "model_not_found",
+    return providerError("model_not_found", message, {
       service,
       endpoint,
       model,
@@ -228,13 +232,16 @@ export class ModelManager {
     const { service, config } = this.#server;
     const ms = options.timeoutMs ?? config.timeoutMs ?? Infinity;
     const error = (): TimeoutError =>
-      new TimeoutError(`Cannot ${action}: the server did not finish within ${ms} ms`, {
-        code: "timeout_total",
-        service,
-        endpoint: config.baseUrl,
-        phase: "total",
-        timeoutMs: ms,
-      });
+      providerError(
+        "timeout_total",
+        `Cannot ${action}: the server did not finish within ${ms} ms`,
+        {
+          service,
+          endpoint: config.baseUrl,
+          phase: "total",
+          timeoutMs: ms,
+        },
+      );
     return { ms, error };
   }
 }

@@ -8,7 +8,7 @@ import { CHAT_PATH, requestCompletion } from "../api/completions.ts";
 import { checkCompletionRequest } from "../api/completion_checks.ts";
 import { encodeCompletionRequest } from "../api/completion_request.ts";
 import { isStandardSchema } from "../api/json_schema.ts";
-import { ParseError } from "../core/errors.ts";
+import { type ParseError, providerError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import { checkCallOptions, checkNumber, isRecord, type Refuse } from "../core/request_checks.ts";
 import type { JsonSchema, SchemaIssue, SchemaOutput, StandardSchema } from "../core/schema.ts";
@@ -320,9 +320,8 @@ function toError(
   const more = issues.length > SHOWN_ISSUES ? `; and ${issues.length - SHOWN_ISSUES} more` : "";
   const details = showIssues ? `: ${showQuoting(shown)}${more}` : "";
   const after = repairs === 0 ? "" : `, after ${repairs} repair${repairs === 1 ? "" : "s"}`;
-  return new ParseError(`${start}${state}${after}${details}`, {
+  return providerError("malformed_response", `${start}${state}${after}${details}`, {
     ...context,
-    code: "malformed_response",
     attempts: repairs + 1,
     hint: repairs > 0 && hint === TRY_REPAIRS ? REPAIRED_IN_VAIN : hint,
     issues,

@@ -9,7 +9,7 @@ import type { FetchImage } from "../api/images.ts";
 import { checkCompletionRequest, REQUEST_FIELDS } from "../api/completion_checks.ts";
 import type { ChatStream } from "../api/completion_stream.ts";
 import { addUsage } from "../api/usage.ts";
-import { ApiError, isProviderError } from "../core/errors.ts";
+import { type ApiError, isProviderError, providerError } from "../core/errors.ts";
 import type { Message, Tool, ToolCall } from "../core/messages.ts";
 import {
   checkCallback,
@@ -344,10 +344,10 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
 
   #limitError(action: string, maxRounds: number): ApiError {
     const answers = maxRounds === 1 ? "1 answer" : `${maxRounds} answers`;
-    return new ApiError(
+    return providerError(
+      "tool_loop_limit",
       `Cannot ${action}: after ${answers}, which is maxRounds, the model still calls tools`,
       {
-        code: "tool_loop_limit",
         service: this.#server.service,
         endpoint: this.#server.config.baseUrl,
         partial: this.partial(),

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ConfigurationError, fromCaller } from "../core/errors.ts";
+import { type ConfigurationError, fromCaller, providerError } from "../core/errors.ts";
 import { importOnUse, snapshot } from "../core/import_on_use.ts";
 import type {
   CallOptions,
@@ -209,8 +209,7 @@ export class FallbackProvider implements ModelProvider {
 
 function checkProviders(providers: unknown): void {
   const refuse = (state: string): ConfigurationError =>
-    new ConfigurationError(`Cannot configure the fallback provider: ${state}`, {
-      code: "invalid_configuration",
+    providerError("invalid_configuration", `Cannot configure the fallback provider: ${state}`, {
       attempts: 0,
     });
   if (!Array.isArray(providers)) throw refuse("the providers are not an array");

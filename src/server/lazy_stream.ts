@@ -4,7 +4,13 @@
  * @module
  */
 
-import { callSite, InvalidRequestError, StreamError, withCallSite } from "../core/errors.ts";
+import {
+  callSite,
+  type InvalidRequestError,
+  providerError,
+  type StreamError,
+  withCallSite,
+} from "../core/errors.ts";
 import type { EventStream } from "../core/event_stream.ts";
 import type { PartialAnswer } from "../core/types.ts";
 import { listenToAbort } from "../transport/abort_listeners.ts";
@@ -156,8 +162,7 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
   ): InvalidRequestError {
     const { action, service } = this.#label;
     const code = "invalid_request";
-    return new InvalidRequestError(`Cannot ${action}: ${state}`, {
-      code,
+    return providerError(code, `Cannot ${action}: ${state}`, {
       service,
       attempts: 0,
       ...details,
@@ -260,8 +265,7 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
 
   #cancelledError(): StreamError {
     const { action, service } = this.#label;
-    return new StreamError(`Cannot ${action}: the stream was cancelled`, {
-      code: "stream_truncated",
+    return providerError("stream_truncated", `Cannot ${action}: the stream was cancelled`, {
       service,
       hint: "`partial` has what had arrived.",
       partial: this.#source?.partial(),

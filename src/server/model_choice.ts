@@ -5,7 +5,7 @@
  * @module
  */
 
-import { ModelNotAvailableError } from "../core/errors.ts";
+import { type ModelNotAvailableError, providerError } from "../core/errors.ts";
 import { answeringCopy, isNamedForEmbedding, withoutCopies } from "../core/model_names.ts";
 import { cutText } from "../core/plain_text.ts";
 import type { ModelInfo } from "../core/types.ts";
@@ -107,8 +107,7 @@ function noModel(
   hint: string | undefined,
   { action, service, endpoint, show }: ChoiceContext,
 ): ModelNotAvailableError {
-  return new ModelNotAvailableError(`Cannot ${action}: ${state}`, {
-    code: "no_model_loaded",
+  return providerError("no_model_loaded", `Cannot ${action}: ${state}`, {
     service,
     endpoint,
     hint,

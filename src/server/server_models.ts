@@ -16,12 +16,7 @@ import {
   type ResolvedCascade,
   type ResolvedConfig,
 } from "../core/config.ts";
-import {
-  isProviderError,
-  ModelNotAvailableError,
-  SerializationError,
-  toldAs,
-} from "../core/errors.ts";
+import { isProviderError, providerError, toldAs } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import {
   asAsked,
@@ -282,10 +277,10 @@ export class ServerModels {
       : listed === undefined && near.length > 0
       ? `; the server does not have ${quote(requested)}, ${shownNearest(near, show)}`
       : "";
-    throw new ModelNotAvailableError(
+    throw providerError(
+      "model_substituted",
       `Cannot ${action}: the model ${quote(show(answered))} answered instead${reason}`,
       {
-        code: "model_substituted",
         service: this.service,
         endpoint: this.config.baseUrl,
         hint: isMistaken ? USE_EMBEDDING_MODEL : undefined,
@@ -312,8 +307,7 @@ export class ServerModels {
     const listed = await this.find(model, options, action);
     if (listed === undefined || !isTakenForLLM(listed)) return error;
     const { endpoint, attempts, status } = error;
-    return new ModelNotAvailableError(`Cannot ${action}: ${TAKEN_FOR_LLM}`, {
-      code: "wrong_model_type",
+    return providerError("wrong_model_type", `Cannot ${action}: ${TAKEN_FOR_LLM}`, {
       service: this.service,
       endpoint,
       attempts,
@@ -339,13 +333,16 @@ export class ServerModels {
     try {
       JSON.stringify(fields);
     } catch (cause) {
-      throw new SerializationError(`Cannot ${action}: the request cannot be written as JSON`, {
-        code: "serialization_failed",
-        service: this.service,
-        endpoint: this.config.baseUrl,
-        attempts: 0,
-        cause,
-      });
+      throw providerError(
+        "serialization_failed",
+        `Cannot ${action}: the request cannot be written as JSON`,
+        {
+          service: this.service,
+          endpoint: this.config.baseUrl,
+          attempts: 0,
+          cause,
+        },
+      );
     }
   }
 

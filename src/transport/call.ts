@@ -7,11 +7,11 @@
 import {
   type AnyProviderError,
   isProviderError,
-  NetworkError,
-  SerializationError,
+  type NetworkError,
+  providerError,
   type TimeoutError,
   type TimeoutPhase,
-  UnknownProviderError,
+  type UnknownProviderError,
 } from "../core/errors.ts";
 import {
   backoffMs,
@@ -285,11 +285,11 @@ export class Call {
   /** The connection broke while the answer was read. */
   resetError(cause: unknown): NetworkError {
     const { action, policy } = this.#request;
-    return new NetworkError(
+    return providerError(
+      "connection_reset",
       `Cannot ${action}: the connection broke before the answer was complete`,
       {
         ...this.context(),
-        code: "connection_reset",
         hint: policy === "stateful" ? MAY_HAVE_RUN : undefined,
         cause: safeCause(cause, this.#redact),
       },
@@ -419,9 +419,10 @@ export class Call {
     try {
       return JSON.stringify(this.#request.body);
     } catch (cause) {
-      throw new SerializationError(
+      throw providerError(
+        "serialization_failed",
         `Cannot ${this.#request.action}: the request cannot be written as JSON`,
-        { ...this.context(), code: "serialization_failed", cause: safeCause(cause, this.#redact) },
+        { ...this.context(), cause: safeCause(cause, this.#redact) },
       );
     }
   }
@@ -436,9 +437,8 @@ export class Call {
 
   #unusableError(): UnknownProviderError {
     const { action } = this.#request;
-    return new UnknownProviderError(`Cannot ${action}: \`fetch\` gave nothing that can be read`, {
+    return providerError("unknown", `Cannot ${action}: \`fetch\` gave nothing that can be read`, {
       ...this.context(),
-      code: "unknown",
       hint:
         "The option `fetch` must give a new `Response`, whose body nobody has read, at each call.",
     });

@@ -8,17 +8,8 @@
 import { parseJson } from "../core/json_text.ts";
 import { quote } from "../core/fields.ts";
 import { isRecord } from "../core/request_checks.ts";
-import { defaultHint, ERROR_CODES, tooOldHint } from "../core/error_codes.ts";
-import {
-  type AnyProviderError,
-  ApiError,
-  AuthenticationError,
-  InvalidRequestError,
-  ModelNotAvailableError,
-  ParseError,
-  RateLimitedError,
-  UnknownProviderError,
-} from "../core/errors.ts";
+import { defaultHint, ERROR_CODES, type KnownCode, tooOldHint } from "../core/error_codes.ts";
+import { type AnyProviderError, providerError } from "../core/errors.ts";
 import { parseRetryAfter } from "../core/retry.ts";
 import { cutText } from "../core/plain_text.ts";
 import type { PartialAnswer } from "../core/types.ts";
@@ -454,32 +445,15 @@ export function startOf(text: string, context: Pick<ErrorContext, "redact">): st
 // --- Classes ----------------------------------------------------------------------------------
 
 function makeError(outcome: Outcome, context: ErrorContext): AnyProviderError {
-  const { code, state, status = context.status, hint, retryAfterMs } = outcome;
-  const { service, endpoint, attempts, partial } = context;
-  const message = `Cannot ${context.action}: ${state}`;
-  const options = { code, service, endpoint, attempts, partial, status, hint, retryAfterMs };
-  switch (ERROR_CODES[code].kind) {
-    case "api":
-      return new ApiError(message, options);
-    case "authentication":
-      return new AuthenticationError(message, options);
-    case "rate-limited":
-      return new RateLimitedError(message, options);
-    case "model-not-available":
-      return new ModelNotAvailableError(message, {
-        ...options,
-        model: shownModel(context.model, context.action, context.redact),
-        available: outcome.available,
-      });
-    case "invalid-request":
-      return new InvalidRequestError(message, {
-        ...options,
-        promptTokens: outcome.promptTokens,
-        contextLength: outcome.contextLength,
-      });
-    case "parse":
-      return new ParseError(message, { ...options, bodySnippet: outcome.bodySnippet });
-    default:
-      return new UnknownProviderError(message, options);
-  }
+  const { code, state, status = context.status } = outcome;
+  const { action, service, endpoint, attempts, partial } = context;
+  return providerError<KnownCode>(code, `Cannot ${action}: ${state}`, {
+    ...outcome,
+    service,
+    endpoint,
+    attempts,
+    partial,
+    status,
+    model: shownModel(context.model, action, context.redact),
+  });
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { StreamError } from "../core/errors.ts";
+import { providerError } from "../core/errors.ts";
 import type { CallOptions, CallStatus } from "../core/types.ts";
 import type { Call, ServerSettings } from "./call.ts";
 import type { ErrorContext } from "./error_mapping.ts";
@@ -97,9 +97,8 @@ export class EventReader {
     if (this.#textLength <= this.#maxTextLength) return;
     const { context } = this;
     const state = `the answer is longer than ${this.#maxTextLength} characters`;
-    throw new StreamError(`Cannot ${context.action}: ${state}`, {
+    throw providerError("malformed_stream", `Cannot ${context.action}: ${state}`, {
       ...context,
-      code: "malformed_stream",
       hint: "Set a limit of tokens against endless answers; `partial` has what had arrived.",
     });
   }
@@ -172,10 +171,13 @@ export class EventReader {
     if (isStream) return { kind: "end", unfinished };
     if (!this.#isEventStream) return { kind: "text", status: this.#status, text };
     const { context } = this;
-    throw new StreamError(`Cannot ${context.action}: the stream has no event in it`, {
-      ...context,
-      code: "malformed_stream",
-    });
+    throw providerError(
+      "malformed_stream",
+      `Cannot ${context.action}: the stream has no event in it`,
+      {
+        ...context,
+      },
+    );
   }
 
   /** Stops the server and lets go of everything. Idempotent. */
@@ -259,11 +261,14 @@ export class EventReader {
     } catch (cause) {
       if (!(cause instanceof SseLimitError)) throw cause;
       const { context } = this;
-      throw new StreamError(`Cannot ${context.action}: one event of the stream is too large`, {
-        ...context,
-        code: "malformed_stream",
-        cause,
-      });
+      throw providerError(
+        "malformed_stream",
+        `Cannot ${context.action}: one event of the stream is too large`,
+        {
+          ...context,
+          cause,
+        },
+      );
     }
   }
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { NetworkError, TimeoutError } from "../core/errors.ts";
+import { type NetworkError, providerError } from "../core/errors.ts";
 import type { Refuse } from "../core/request_checks.ts";
 import { isBrowser } from "../platform/runtime.ts";
 import { listenToAbort } from "./abort_listeners.ts";
@@ -53,11 +53,11 @@ export async function fetchFile(
   const timeoutMs = Math.max(1, Math.min(MAX_MS, errand.timeoutMs ?? Infinity));
   const stopTimer = startTimer(timeoutMs, () => {
     controller.abort(
-      new TimeoutError(
+      providerError(
+        "timeout_total",
         `Cannot ${errand.action}: ${path} did not come from ${show(url)} within ${timeoutMs} ms`,
         {
           ...contextOf(url),
-          code: "timeout_total",
           phase: "total",
           timeoutMs,
           retriable: false,
@@ -200,9 +200,10 @@ class FileFetch {
     const said = state.startsWith(":") ? state : ` ${state}`;
     // Deno's words have the whole address.
     const redact = createRedactor(secretsOfQuery(url.search), undefined);
-    return new NetworkError(
+    return providerError(
+      code,
       `Cannot ${this.#errand.action}: ${this.#path} cannot be fetched: ${show(url)}${said}`,
-      { ...contextOf(url), code, hint, retriable: false, cause: safeCause(cause, redact) },
+      { ...contextOf(url), hint, retriable: false, cause: safeCause(cause, redact) },
     );
   }
 

@@ -7,7 +7,7 @@
 
 import { parseJson } from "../core/json_text.ts";
 import { isRecord } from "../core/request_checks.ts";
-import { InvalidRequestError } from "../core/errors.ts";
+import { providerError } from "../core/errors.ts";
 import type { RetryPolicy } from "../core/retry.ts";
 import { readBody } from "./body.ts";
 import { Call, type CallLimit, type OriginState, type ServerSettings } from "./call.ts";
@@ -107,8 +107,7 @@ async function prepare(
 ): Promise<Forwarded> {
   const { service, baseUrl } = server;
   const refuse = (action: string, state: string, hint: string, endpoint?: string): Error =>
-    new InvalidRequestError(`Cannot ${action}: ${state}`, {
-      code: "invalid_request",
+    providerError("invalid_request", `Cannot ${action}: ${state}`, {
       service,
       endpoint,
       attempts: 0,

@@ -7,7 +7,7 @@
 
 import { parseJson } from "../core/json_text.ts";
 import { isRecord } from "../core/request_checks.ts";
-import { StreamError } from "../core/errors.ts";
+import { providerError } from "../core/errors.ts";
 import type { Call } from "./call.ts";
 import { Ending, finishReasonOf, type Piece } from "./ending.ts";
 import { errorFromUndecodable } from "./error_mapping.ts";
@@ -168,9 +168,8 @@ class Watch {
     if (this.#stream.isChat && !this.#hasError && !this.#ending.isWhole) {
       const { context } = reader;
       const state = this.#isEmpty ? "the stream was empty" : "the stream broke off";
-      throw new StreamError(`Cannot ${context.action}: ${state}`, {
+      throw providerError("stream_truncated", `Cannot ${context.action}: ${state}`, {
         ...context,
-        code: "stream_truncated",
         // What had arrived is with the client.
         hint: "Send the request again.",
       });

@@ -6,7 +6,12 @@
 
 import { isLoopback } from "../core/base_url.ts";
 import { connectionHint, type ConnectionTrouble } from "../core/connection_hints.ts";
-import { NetworkError, TimeoutError, type TimeoutPhase } from "../core/errors.ts";
+import {
+  type NetworkError,
+  providerError,
+  type TimeoutError,
+  type TimeoutPhase,
+} from "../core/errors.ts";
 import { isBrowser } from "../platform/runtime.ts";
 import { readSurroundings } from "../platform/surroundings.ts";
 import type { ErrorContext } from "./error_mapping.ts";
@@ -61,9 +66,8 @@ export function timeoutError(
   context: ErrorContext & { readonly hint: string | undefined },
 ): TimeoutError {
   const { code, state } = TIMEOUTS[phase];
-  return new TimeoutError(`Cannot ${action}: ${state} within ${timeoutMs} ms`, {
+  return providerError(code, `Cannot ${action}: ${state} within ${timeoutMs} ms`, {
     ...context,
-    code,
     phase,
     timeoutMs,
   });
@@ -88,9 +92,8 @@ export class Unanswered {
     const { action, context, resetHint } = request;
     const mayHaveRun = code === "connection_reset" ? resetHint : undefined;
     this.#toError = (likely) =>
-      new NetworkError(`Cannot ${action}: ${state}`, {
+      providerError(code, `Cannot ${action}: ${state}`, {
         ...context,
-        code,
         hint: mayHaveRun ?? hint ?? likely,
         ...(isPermanent === true ? { retriable: false } : {}),
         cause: safeCause(cause, context.redact),
@@ -121,7 +124,6 @@ export class Unanswered {
 }
 
 /** What is made of a rejection. */
-type Seen =
-  & Pick<NetworkError, "code">
-  & Pick<FetchFailure, "state">
-  & Partial<Pick<FetchFailure, "hint" | "trouble" | "isPermanent">>;
+type Seen = Omit<FetchFailure, "code"> & {
+  readonly code: FetchFailure["code"] | "blocked_by_browser";
+};

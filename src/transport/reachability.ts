@@ -5,7 +5,6 @@
  */
 
 import { isLoopback } from "../core/base_url.ts";
-import type { KnownCode } from "../core/error_codes.ts";
 import { acceptsConnections, isLocalNetworkDenied } from "../platform/network.ts";
 import { discardBody } from "./body.ts";
 import { startTimer, untilAborted } from "./timers.ts";
@@ -65,7 +64,7 @@ export async function explainInBrowser(
   server: FetchedServer,
   timeoutMs: number,
   signal: AbortSignal,
-): Promise<{ code: KnownCode; state: string; hint?: string }> {
+): Promise<{ code: "blocked_by_browser" | "connection_refused"; state: string; hint?: string }> {
   if (await answersGreeting(server, timeoutMs, signal, { mode: "no-cors", redirect: "follow" })) {
     const state = `${server.service} is there, but does not let this page call it`;
     return { code: "blocked_by_browser", state };

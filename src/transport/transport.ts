@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type AnyProviderError, ParseError } from "../core/errors.ts";
+import { type AnyProviderError, providerError } from "../core/errors.ts";
 import { importOnUse } from "../core/import_on_use.ts";
 import { jsonText } from "../core/json_text.ts";
 import type { SchemaIssue } from "../core/schema.ts";
@@ -168,9 +168,8 @@ export function malformedResponse(
   hint?: string,
 ): AnyProviderError {
   const text = jsonText(value);
-  return new ParseError(`Cannot ${context.action}: ${state}`, {
+  return providerError("malformed_response", `Cannot ${context.action}: ${state}`, {
     ...context,
-    code: "malformed_response",
     issues,
     hint,
     bodySnippet: showWords(text, context.redact),
