@@ -25,7 +25,7 @@ import {
 } from "../src/core/connection_hints.ts";
 import { readSurroundings } from "../src/platform/surroundings.ts";
 import { createFakeLMStudio } from "../src/testing/mod.ts";
-import { explainFailedSend } from "../src/transport/fetch_failure.ts";
+import { explainFailedSend } from "../src/transport/no_answer.ts";
 import { closedPort, rawServer } from "./support/raw_server.ts";
 import { runScript } from "./support/script.ts";
 import { rejection } from "./support/wire.ts";

@@ -12,7 +12,7 @@ import {
 } from "@std/assert";
 import { ApiError, type LMStudioProviderOptions, NetworkError, StreamError } from "../mod.ts";
 import { LMStudioProvider } from "../mod.ts";
-import { explainFailedSend } from "../src/transport/fetch_failure.ts";
+import { explainFailedSend } from "../src/transport/no_answer.ts";
 import { closedPort, rawServer } from "./support/raw_server.ts";
 import { runScript } from "./support/script.ts";
 import { answer, event, gate, LISTING, rejection, token } from "./support/wire.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { jsonText } from "../core/json_text.ts";
+import { jsonText } from "../core/plain_text.ts";
 import type { ChatEvent, ChatOutputItem } from "../core/chat.ts";
 import { isRecord } from "../core/request_checks.ts";
 

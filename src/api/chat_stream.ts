@@ -14,7 +14,7 @@ import {
   withResponse,
 } from "../core/errors.ts";
 import type { ChatEvent, ChatResponse } from "../core/chat.ts";
-import { parseJson } from "../core/json_text.ts";
+import { parseJson } from "../core/plain_text.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { CallOptions, CallStatus, PartialAnswer } from "../core/types.ts";
 import {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { jsonText } from "../core/json_text.ts";
+import { jsonText } from "../core/plain_text.ts";
 import type { ToolCall } from "../core/messages.ts";
 import type { ChatEvent, ChatOutputItem } from "../core/chat.ts";
 import type { PartialAnswer } from "../core/types.ts";

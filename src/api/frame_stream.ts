@@ -6,7 +6,7 @@
  */
 
 import { providerError, type StreamError } from "../core/errors.ts";
-import { parseJson } from "../core/json_text.ts";
+import { parseJson } from "../core/plain_text.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type {
   CallOptions,

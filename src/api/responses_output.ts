@@ -5,7 +5,7 @@
  * @module
  */
 
-import { jsonText, parseJson } from "../core/json_text.ts";
+import { jsonText, parseJson } from "../core/plain_text.ts";
 import type { ToolCall } from "../core/messages.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { ResponsesOutputItem } from "../core/responses_events.ts";

@@ -7,7 +7,7 @@
  */
 
 import { providerError, type StreamError } from "../core/errors.ts";
-import { parseJson } from "../core/json_text.ts";
+import { parseJson } from "../core/plain_text.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { ResponsesAnswer } from "../core/responses.ts";
 import type { ResponsesEvent } from "../core/responses_events.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { jsonText } from "../core/json_text.ts";
+import { jsonText } from "../core/plain_text.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { ToolCall, ToolCallDelta } from "../core/messages.ts";
 import { MOST_PARTS } from "./wire_choice.ts";

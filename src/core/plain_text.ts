@@ -1,8 +1,33 @@
 /**
- * Text that others wrote, as it may stand in a message: on one line, with nothing in it that rewrites that line.
+ * Text that others wrote: JSON in it, and the form in which it may stand in a message, on one line and with nothing
+ * that rewrites that line.
  *
  * @module
  */
+
+/** No JSON, so that nobody takes it for an empty object. */
+const TOO_DEEP = "(nested too deeply to be written)";
+
+/**
+ * JSON of a value that was JSON; `""` for `undefined`. Runtimes read what is nested thousands of times, but not all of
+ * them can write it: Node 20 has no stack for it.
+ */
+export function jsonText(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? "";
+  } catch {
+    return TOO_DEEP;
+  }
+}
+
+/** Value of a JSON text; `undefined` for any other text. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
 
 /**
  * Control characters (of terminals, C1 included), format characters (marks of direction, what has no width), halves of
@@ -10,12 +35,12 @@
  */
 const UNSEEN = /(?:(?!\0)[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}])+/gu;
 
-/** The text on one line, without what cannot be seen in it. */
+/** Text on one line, without what cannot be seen in it. */
 export function onOneLine(text: string): string {
   return text.replace(/[\s\p{Cc}\p{Cf}\p{Cs}]+/gu, " ").trim();
 }
 
-/** The text with blanks in place of what cannot be seen; line breaks and tabs stay where they are wanted. */
+/** Text with blanks in place of what cannot be seen; line breaks and tabs stay where they are wanted. */
 export function withoutUnseen(text: string, keep?: "lines"): string {
   return text.replace(
     UNSEEN,
@@ -23,14 +48,14 @@ export function withoutUnseen(text: string, keep?: "lines"): string {
   );
 }
 
-/** The start of a text that is longer than this, and that it goes on. */
+/** Start of a text that is longer than `length`, with a sign that it was cut. */
 export function cutText(text: string, length: number): string {
   if (text.length <= length) return text;
   // Not between the halves of a character outside the basic plane.
   return `${text.slice(0, length - 1).replace(/[\ud800-\udbff]$/, "")}…`;
 }
 
-/** The text as JSON that shows what cannot be seen as escapes. */
+/** Text as JSON that shows what cannot be seen as escapes. */
 export function quoteText(text: string): string {
   return JSON.stringify(text).replace(
     UNSEEN,

@@ -7,8 +7,7 @@
 
 import { readEnvironment } from "../platform/environment.ts";
 import { acceptsConnections, mayConnect } from "../platform/network.ts";
-import { listenToAbort } from "../transport/abort_listeners.ts";
-import { startTimer } from "../transport/timers.ts";
+import { listenToAbort, startTimer } from "../transport/timers.ts";
 import { localCandidates } from "./candidates.ts";
 import { probeService } from "./probes.ts";
 

@@ -13,7 +13,7 @@ import {
   providerError,
 } from "../core/errors.ts";
 import type { ServiceCandidate, ServiceType } from "../core/services.ts";
-import { proxyHint } from "../transport/proxy_hint.ts";
+import { proxyHint } from "../transport/error_mapping.ts";
 import { actionOf, STRANGE_CODES } from "./probes.ts";
 
 /** A candidate that was tried in vain. */

@@ -18,8 +18,7 @@ import {
 import { isRecord } from "../core/request_checks.ts";
 import type { ServiceCandidate } from "../core/services.ts";
 import type { CallOptions } from "../core/types.ts";
-import { listenToAbort } from "../transport/abort_listeners.ts";
-import { startTimer } from "../transport/timers.ts";
+import { listenToAbort, startTimer } from "../transport/timers.ts";
 import { Transport, type TransportRequest } from "../transport/transport.ts";
 
 /** Server to probe, and what is sent to it. */

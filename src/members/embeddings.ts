@@ -20,7 +20,7 @@ import {
 } from "../core/request_checks.ts";
 import type { CallOptions, EmbeddingRequest, EmbeddingResponse } from "../core/types.ts";
 import { describe, describeType } from "../core/value_checks.ts";
-import { listenToAbort } from "../transport/abort_listeners.ts";
+import { listenToAbort } from "../transport/timers.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { ServerModels } from "../server/server_models.ts";
 

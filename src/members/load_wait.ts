@@ -5,8 +5,7 @@
  */
 
 import type { CallOptions } from "../core/types.ts";
-import { listenToAbort } from "../transport/abort_listeners.ts";
-import { startTimer, untilAborted } from "../transport/timers.ts";
+import { listenToAbort, startTimer, untilAborted } from "../transport/timers.ts";
 
 /** The load route tells no progress; a sign of life this often lets callers show the time that has passed. */
 const SIGN_OF_LIFE_MS = 1000;

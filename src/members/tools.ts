@@ -29,8 +29,7 @@ import type {
   Usage,
 } from "../core/types.ts";
 import { describe, describeType } from "../core/value_checks.ts";
-import { listenToAbort } from "../transport/abort_listeners.ts";
-import { untilAborted } from "../transport/timers.ts";
+import { listenToAbort, untilAborted } from "../transport/timers.ts";
 import type { Engine, PreparedCompletion } from "../server/engine.ts";
 import type { ItemSource } from "../server/lazy_stream.ts";
 import type { ServerModels } from "../server/server_models.ts";

@@ -13,7 +13,7 @@ import {
 } from "../core/errors.ts";
 import type { EventStream } from "../core/event_stream.ts";
 import type { PartialAnswer } from "../core/types.ts";
-import { listenToAbort } from "../transport/abort_listeners.ts";
+import { listenToAbort } from "../transport/timers.ts";
 
 /** Where the items come from, such as one streamed request. */
 export interface ItemSource<Item, Answer> {

@@ -23,15 +23,20 @@ import {
 import type { CallOptions, CallStatus, PartialAnswer } from "../core/types.ts";
 import { withoutFetchCaps } from "../platform/network.ts";
 import { isBrowser, isDeno } from "../platform/runtime.ts";
-import { listenToAbort } from "./abort_listeners.ts";
+import { listenToAbort, sleep, startTimer } from "./timers.ts";
 import { isReadable, readBody } from "./body.ts";
-import { type ErrorContext, errorFromResponse, errorFromWire } from "./error_mapping.ts";
-import { hintFor, type ReachedServer, timeoutError, Unanswered } from "./no_answer.ts";
-import { proxyHint } from "./proxy_hint.ts";
-import { answersGreeting, fetchFrom, isReachable } from "./reachability.ts";
-import { createRedactor, secretsOf, secretsOfQuery } from "./redact.ts";
-import { safeCause } from "./safe_cause.ts";
-import { sleep, startTimer } from "./timers.ts";
+import { type ErrorContext, errorFromResponse, errorFromWire, proxyHint } from "./error_mapping.ts";
+import {
+  answersGreeting,
+  connectionHintFor,
+  explainUnanswered,
+  fetchFrom,
+  isReachable,
+  type ReachedServer,
+  timeoutError,
+  type Unanswered,
+} from "./no_answer.ts";
+import { createRedactor, safeCause, secretsOf, secretsOfQuery } from "./redact.ts";
 
 /** What is the same for every call to one server. */
 export interface ServerSettings extends ReachedServer {
@@ -142,8 +147,6 @@ export class Call {
   #status: number | undefined;
   #stopLimit: () => void = () => {};
   #unanswered: Unanswered | undefined;
-  /** Somebody takes connections there and says nothing. */
-  #isSilent = false;
 
   constructor(
     server: ServerSettings,
@@ -274,37 +277,40 @@ export class Call {
     };
   }
 
-  /** A timer of this call ran out. */
-  timeoutError(phase: TimeoutPhase, timeoutMs: number): TimeoutError {
-    const { action } = this.#request;
-    const trouble = phase === "connect" ? "late" : this.#isSilent ? "silent" : undefined;
-    const hint = trouble === undefined ? undefined : hintFor(this.#server, trouble);
-    return timeoutError(action, phase, timeoutMs, { ...this.context(), hint });
+  /** Error of a timer of this call that ran out. */
+  timeoutError(phase: TimeoutPhase, timeoutMs: number, hint?: string): TimeoutError {
+    return timeoutError(phase, timeoutMs, this.context(), hint);
   }
 
   /** The connection broke while the answer was read. */
   resetError(cause: unknown): NetworkError {
-    const { action, policy } = this.#request;
+    const { action } = this.#request;
     return providerError(
       "connection_reset",
       `Cannot ${action}: the connection broke before the answer was complete`,
       {
         ...this.context(),
-        hint: policy === "stateful" ? MAY_HAVE_RUN : undefined,
+        hint: this.#resetHint,
         cause: safeCause(cause, this.#redact),
       },
     );
   }
 
-  /** The time of the whole call is over. */
+  /** Ends the call, whose time is over. */
   async #giveUp({ phase, ms }: CallLimit): Promise<void> {
+    let hint: string | undefined;
     // A server that is known may load a model in silence; of any other it is asked who it is.
     if (this.answer === "none" && this.#status === undefined && !this.#origin.usedBefore) {
-      this.#isSilent = this.#server.fetch === undefined
+      const isSilent = this.#server.fetch === undefined
         ? !isBrowser() && !await answersGreeting(this.#server, GREETING_MS, this.signal)
         : this.#request.policy === "read";
+      if (isSilent) hint = await connectionHintFor(this.#server, "silent");
     }
-    this.abort(this.timeoutError(phase, ms));
+    this.abort(this.timeoutError(phase, ms, hint));
+  }
+
+  get #resetHint(): string | undefined {
+    return this.#request.policy === "stateful" ? MAY_HAVE_RUN : undefined;
   }
 
   get #route(): string {
@@ -430,9 +436,11 @@ export class Call {
   /** No header has come in time: gives the attempt up if the server does not even take a connection. */
   async #probe(timeoutMs: number, headersCame: AbortSignal): Promise<void> {
     if (await isReachable(this.#server, this.endpoint, timeoutMs, headersCame)) return;
-    if (!headersCame.aborted) {
-      this.#controller.abort(this.timeoutError("connect", timeoutMs));
-    }
+    if (headersCame.aborted) return;
+    const hint = await connectionHintFor(this.#server, "late");
+    // They may have come while the hint was loaded.
+    if (headersCame.aborted) return;
+    this.#controller.abort(this.timeoutError("connect", timeoutMs, hint));
   }
 
   #unusableError(): UnknownProviderError {
@@ -445,16 +453,14 @@ export class Call {
   }
 
   async #explainFailure(cause: unknown): Promise<AnyProviderError> {
-    const { action, policy } = this.#request;
-    const connectTimeoutMs = this.#options.connectTimeoutMs ?? this.#server.connectTimeoutMs;
-    this.#unanswered = await Unanswered.of(cause, {
-      server: this.#server,
-      action,
-      connectTimeoutMs,
-      signal: this.signal,
-      context: this.context(),
-      resetHint: policy === "stateful" ? MAY_HAVE_RUN : undefined,
-    });
+    this.#unanswered = await explainUnanswered(
+      cause,
+      this.#server,
+      this.context(),
+      this.#options.connectTimeoutMs ?? this.#server.connectTimeoutMs,
+      this.signal,
+      this.#resetHint,
+    );
     this.#isBroken = this.#unanswered.isBroken;
     return this.#unanswered.error;
   }

@@ -8,9 +8,8 @@
  */
 
 import type { KnownCode } from "../core/error_codes.ts";
-import { parseJson } from "../core/json_text.ts";
+import { parseJson } from "../core/plain_text.ts";
 import { isRecord } from "../core/request_checks.ts";
-import { readContextNumbers } from "./context_numbers.ts";
 
 /** An error as it was on the wire, in whichever shape. */
 export interface WireError {
@@ -497,4 +496,49 @@ function countOf(value: unknown): number | undefined {
 
 function present<K extends string, V>(key: K, value: V | undefined): { [P in K]?: V } {
   return value === undefined ? {} : { [key]: value } as { [P in K]?: V };
+}
+
+// --- from context_numbers ---
+
+/** The first that matches counts: what is surely the prompt stands before what may be more than it. */
+const PROMPT_TOKENS: readonly RegExp[] = [
+  /n_prompt_tokens\W{1,4}(\d{1,15})/,
+  // LM Studio 0.3, 0.4, MLX.
+  /first (\d{1,15}) tokens/,
+  /n_keep\W{1,4}(\d{1,15})/,
+  /input has (\d{1,15}) tokens/,
+  /input length (\d{1,15})/,
+  // llama-server.
+  /(?:request|input|prompt) \((\d{1,15}) tokens/,
+  // Servers that copy OpenAI's words: "you requested 4232 tokens (3107 in the messages, 1125 in the completion)".
+  /(\d{1,15}) in the messages/,
+  /(?:has|passed) (\d{1,15}) input tokens/,
+  /(?:requested|resulted in) (\d{1,15}) tokens/,
+];
+
+const CONTEXT_LENGTH: readonly RegExp[] = [
+  /n_ctx\W{1,4}(\d{1,15})/,
+  /context length of (?:only )?(\d{1,15})/,
+  /only supports (\d{1,15}) tokens/,
+  /context size \((\d{1,15})/,
+  /context length is (?:only )?(\d{1,15})/,
+  /context length (\d{1,15})/,
+];
+
+/** What a text says of an overflow; absent what it does not say. */
+export function readContextNumbers(
+  folded: string,
+): { promptTokens: number | undefined; contextLength: number | undefined } {
+  return {
+    promptTokens: firstNumber(PROMPT_TOKENS, folded),
+    contextLength: firstNumber(CONTEXT_LENGTH, folded),
+  };
+}
+
+function firstNumber(patterns: readonly RegExp[], folded: string): number | undefined {
+  for (const pattern of patterns) {
+    const digits = pattern.exec(folded)?.[1];
+    if (digits !== undefined) return Number(digits);
+  }
+  return undefined;
 }

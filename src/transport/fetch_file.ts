@@ -8,12 +8,10 @@
 import { type NetworkError, providerError } from "../core/errors.ts";
 import type { Refuse } from "../core/request_checks.ts";
 import { isBrowser } from "../platform/runtime.ts";
-import { listenToAbort } from "./abort_listeners.ts";
+import { listenToAbort, startTimer, untilAborted } from "./timers.ts";
 import { discardBody, isReadable, readBytes } from "./body.ts";
-import { explainFailedSend } from "./fetch_failure.ts";
-import { createRedactor, secretsOfQuery } from "./redact.ts";
-import { safeCause } from "./safe_cause.ts";
-import { startTimer, untilAborted } from "./timers.ts";
+import { explainFailedSend } from "./no_answer.ts";
+import { createRedactor, safeCause, secretsOfQuery } from "./redact.ts";
 
 /** For whom a file is fetched, and how long that may take. */
 export interface FileErrand {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { parseJson } from "../core/json_text.ts";
+import { parseJson } from "../core/plain_text.ts";
 import { isRecord } from "../core/request_checks.ts";
 import { providerError } from "../core/errors.ts";
 import type { RetryPolicy } from "../core/retry.ts";

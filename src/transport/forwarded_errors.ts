@@ -5,7 +5,7 @@
  * @module
  */
 
-import { parseJson } from "../core/json_text.ts";
+import { parseJson } from "../core/plain_text.ts";
 import { isRecord } from "../core/request_checks.ts";
 
 /** The JSON with its error as an object, where it was a text; `undefined` where there is nothing to change. */

@@ -1,129 +1,392 @@
 /**
- * Requests that nothing came back for: why, and what to do about it.
+ * Requests that nothing came back for: how each runtime says so, whether a server is there at all, and what to do
+ * about it.
  *
  * @module
  */
 
 import { isLoopback } from "../core/base_url.ts";
-import { connectionHint, type ConnectionTrouble } from "../core/connection_hints.ts";
+import type { ConnectionTrouble } from "../core/connection_hints.ts";
 import {
   type NetworkError,
   providerError,
   type TimeoutError,
   type TimeoutPhase,
 } from "../core/errors.ts";
+import { acceptsConnections, isLocalNetworkDenied } from "../platform/network.ts";
 import { isBrowser } from "../platform/runtime.ts";
-import { readSurroundings } from "../platform/surroundings.ts";
+import { discardBody } from "./body.ts";
 import type { ErrorContext } from "./error_mapping.ts";
-import { explainFailedSend, type FetchFailure } from "./fetch_failure.ts";
-import { explainInBrowser, type FetchedServer } from "./reachability.ts";
-import { safeCause } from "./safe_cause.ts";
+import { safeCause } from "./redact.ts";
+import { startTimer, untilAborted } from "./timers.ts";
 
-/** A server, and who knows where else on this machine it may be. */
-export interface ReachedServer extends FetchedServer {
+/** A server, the `fetch` that leads to it, and the search for it elsewhere on this machine. */
+export interface ReachedServer {
+  readonly baseUrl: string;
+  /** Name for people, such as `LM Studio`. */
+  readonly service: string;
+  readonly fetch?: typeof globalThis.fetch | undefined;
   /**
-   * Looks whether the service answers at another address of this machine. Asked once a call has failed, for no longer
-   * than a person would notice, and never where `fetch` is a user's own.
+   * Looks whether the service answers at another address of this machine. Called once a call has failed, takes no
+   * longer than a person would notice, and is never called where `fetch` is a user's own.
    */
   readonly lookElsewhere?:
     | ((baseUrl: string, signal: AbortSignal) => Promise<string | undefined>)
     | undefined;
 }
 
-/** The request that failed. */
-export interface FailedRequest {
-  readonly server: ReachedServer;
-  /** Completes "Cannot …". */
-  readonly action: string;
-  readonly connectTimeoutMs: number;
-  readonly signal: AbortSignal;
-  readonly context: ErrorContext;
-  /** What to do where the request may have run. */
-  readonly resetHint: string | undefined;
+/** Calls the runtime's `fetch`, or the user's, which may not heed the signal. */
+export async function fetchFrom(
+  { fetch: own }: ReachedServer,
+  url: string,
+  init: RequestInit,
+  signal: AbortSignal,
+): Promise<Response> {
+  if (own === undefined) {
+    // Looked up at each use, so that a mock put in place later is used; called as a plain function, since browsers
+    // refuse `fetch` with another `this`.
+    const { fetch } = globalThis;
+    return await fetch(url, { ...init, signal });
+  }
+  // One of the user's own may give anything, no promise included, and not heed the signal.
+  const pending = Promise.resolve(own(url, { ...init, signal }));
+  try {
+    return await untilAborted(pending, signal);
+  } catch (error) {
+    // An answer that comes all the same would keep the server writing.
+    pending.then(discardBody).catch(() => {});
+    throw error;
+  }
 }
 
-/** What to do about a trouble, as far as the address and the program's surroundings tell; else the code's hint. */
-export function hintFor(
+// --- Whether anybody is there -----------------------------------------------------------------
+
+/** Whether the server takes a connection; asked when no header has come in time. */
+export async function isReachable(
+  server: ReachedServer,
+  endpoint: string,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  // Only a user's own `fetch` knows by which way it reaches the server.
+  const accepted = server.fetch === undefined
+    ? await acceptsConnections(endpoint, timeoutMs, signal)
+    : undefined;
+  if (accepted === true) return true;
+  // `fetch` may also use a proxy, where no connection from here can: not to a server on this machine.
+  const mayBeThere = accepted === undefined || !isLoopback(endpoint);
+  return mayBeThere && await answersGreeting(server, timeoutMs, signal);
+}
+
+/** Whether anything at all comes back. */
+export async function answersGreeting(
+  server: ReachedServer,
+  timeoutMs: number,
+  signal: AbortSignal,
+  init: RequestInit = {},
+): Promise<boolean> {
+  if (signal.aborted) return false;
+  const controller = new AbortController();
+  const abort = (): void => controller.abort();
+  signal.addEventListener("abort", abort);
+  const stopTimer = startTimer(timeoutMs, abort);
+  const url = `${server.baseUrl}/lmstudio-greeting`;
+  try {
+    discardBody(await fetchFrom(server, url, { redirect: "manual", ...init }, controller.signal));
+    return true;
+  } catch {
+    return false;
+  } finally {
+    stopTimer();
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+// --- What a rejection of `fetch` means --------------------------------------------------------
+
+/** Failure below HTTP. */
+export interface FetchFailure {
+  readonly code: "connection_refused" | "connection_reset" | "permission_denied";
+  /** Completes "Cannot …: ". */
+  readonly state: string;
+  /** Remedy, where the cause is certain. */
+  readonly hint?: string;
+  /** Kind of trouble, where that has several causes. */
+  readonly trouble?: ConnectionTrouble;
+  /** Whether it would fail again, unlike others of the code. */
+  readonly isPermanent?: boolean;
+  /** Whether the connection broke, as one does that the server had closed while it was pooled. */
+  readonly isBroken?: boolean;
+}
+
+/** Failure as it looks to the program: pages see no cause. */
+type SeenFailure = Omit<FetchFailure, "code"> & {
+  readonly code: FetchFailure["code"] | "blocked_by_browser";
+};
+
+/** Deno gives no code, but the phase: only what failed in this one is sure not to have been sent. */
+const DENO_CONNECT = "client error (Connect)";
+
+/**
+ * Connections that did not come about: codes of Node (`cause.code`) and Bun (`code`), Deno's words with the operating
+ * systems' numbers (Linux, macOS, Windows), and what is said of the address.
+ */
+const NO_CONNECTION: readonly (readonly [ConnectionTrouble, RegExp, RegExp, string])[] = [
+  [
+    "refused",
+    /^(?:ECONNREFUSED|ConnectionRefused|FailedToOpenSocket)$/,
+    /os error (?:111|61|10061)\b|connection refused/i,
+    "refused the connection",
+  ],
+  [
+    "unresolved",
+    /^(?:ENOTFOUND|EAI_AGAIN|DNSException)$/,
+    /dns error|failed to lookup address|no such host/i,
+    "has a name that cannot be resolved",
+  ],
+  [
+    "unreachable",
+    /^(?:E(?:HOST|NET)(?:UNREACH|DOWN)|EADDRNOTAVAIL)$/,
+    /os error (?:113|101|65|51|64|50|10065|10051)\b|unreachable/i,
+    "cannot be reached",
+  ],
+  [
+    "late",
+    /^(?:ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT)$/,
+    /os error (?:110|60|10060)\b/i,
+    "did not accept the connection in time",
+  ],
+];
+
+/** Failed TLS handshakes, by the codes of Node and Bun and the words of Deno; the first that fits. */
+const TLS_TROUBLES: readonly (readonly [ConnectionTrouble, RegExp, string])[] = [
+  [
+    "certificate-name",
+    /ALTNAME|not ?valid ?for ?name|hostname\/ip does not match/i,
+    "its certificate is for another name",
+  ],
+  [
+    "certificate-date",
+    /HAS_EXPIRED|NOT_YET_VALID|certificate: (?:certificate )?(?:expired|not ?valid ?yet)|has expired/i,
+    "its certificate is not valid at this time",
+  ],
+  [
+    "certificate-untrusted",
+    /CERT|UNABLE_TO_|self.signed/i,
+    "its certificate is self-signed, or of an issuer that is not trusted",
+  ],
+  [
+    "plain-http",
+    /WRONG_VERSION|PACKET_LENGTH|HTTP_REQUEST|corrupt message|wrong version|EPROTO/i,
+    "it may speak plain http",
+  ],
+];
+
+/** Codes (Node, Bun) or words (Deno, with "corrupt message" for an answer in plain HTTP) of TLS. */
+const TLS =
+  /^[^ ]*(?:CERT|TLS|SSL|UNABLE_TO_VERIFY)| .*(?:certificate|\btls\b|\bssl\b)|corrupt message/is;
+/** The server is there and speaks, but not HTTP: Node, Bun; Deno. */
+const NOT_HTTP = /^(?:HPE_|[^ ]*Malformed_HTTP)|invalid HTTP (?:version|status|header)/;
+/** Connections that broke: codes of Node and Bun, words of Deno with the operating systems' numbers. */
+const BROKEN =
+  /^(?:ECONNRESET|ECONNABORTED|EPIPE|UND_ERR_SOCKET|ConnectionClosed) |client error \(SendRequest\)|connection (?:was )?(?:reset|aborted|closed before message completed)|broken pipe|os error (?:104|54|10054|10053|32)\b/i;
+/** Node: "bad port"; Deno: "Requests to port 6000 are blocked". */
+const BLOCKED_PORT = /\bbad port\b|\bport \d+ (?:are|is) blocked\b/i;
+
+/** Explains a rejection that came before any response. */
+export function explainFailedSend(error: unknown, endpoint: string): FetchFailure {
+  const { host, origin, port, protocol } = new URL(endpoint);
+  const causes = chain(error);
+  const says = (words: RegExp): boolean =>
+    causes.some(({ code, message }) => words.test(`${code} ${message}`));
+  if (
+    causes.some(({ name, code }) =>
+      /^(?:NotCapable|PermissionDenied)$/.test(name) || code === "ERR_ACCESS_DENIED"
+    )
+  ) {
+    return {
+      code: "permission_denied",
+      state: `this program is not allowed to connect to ${host}`,
+      hint: `Allow it, in Deno with \`--allow-net=${host}\`.`,
+    };
+  }
+  for (const { code, syscall, message } of causes) {
+    // A connection that had come about can time out, or lose its route, as well.
+    if (syscall === "read" || syscall === "write") continue;
+    const isConnecting = message.includes(DENO_CONNECT);
+    const known = NO_CONNECTION.find(([, codes, words]) =>
+      codes.test(code) || (isConnecting && words.test(message))
+    );
+    if (known === undefined) continue;
+    const [trouble, , , state] = known;
+    return { code: "connection_refused", state: `${origin} ${state}`, trouble };
+  }
+  if (protocol === "https:" && says(TLS)) {
+    const state = `the TLS handshake with ${origin} failed`;
+    const known = TLS_TROUBLES.find(([, words]) => says(words));
+    if (known === undefined) return { code: "connection_refused", state, trouble: "plain-http" };
+    const [trouble, , said] = known;
+    return {
+      code: "connection_refused",
+      state: `${state}: ${said}`,
+      trouble,
+      isPermanent: true,
+    };
+  }
+  if (says(BLOCKED_PORT)) {
+    return {
+      code: "connection_refused",
+      state: `this runtime does not connect to port ${port}`,
+      hint: "Let the server listen on another port: `fetch` blocks those of other protocols.",
+    };
+  }
+  if (causes.some(({ message }) => message.includes(DENO_CONNECT))) {
+    return { code: "connection_refused", state: `${origin} could not be connected to` };
+  }
+  if (says(NOT_HTTP) || causes.some(({ name }) => name === "HTTPParserError")) {
+    return {
+      code: "connection_reset",
+      state: `what ${origin} sent is not HTTP`,
+      hint: "Check the base URL: something else than LM Studio listens there, or it wants https.",
+    };
+  }
+  const isBroken = says(BROKEN);
+  // Whatever else it is, such as a mistake in a user's own `fetch`, the request may have reached the server: the careful
+  // reading for retries.
+  const state = isBroken
+    ? `${origin} closed the connection before it answered`
+    : "the request failed before an answer came";
+  return { code: "connection_reset", state, isBroken };
+}
+
+interface Cause {
+  readonly name: string;
+  readonly code: string;
+  readonly syscall: string;
+  /** Without addresses: a path may be called `/tls`, a host `unreachable.lan`. */
+  readonly message: string;
+}
+
+/** The error, its causes, and the parts of an `AggregateError` (Node tries IPv6 and IPv4). */
+function chain(error: unknown, depth = 0): Cause[] {
+  if (typeof error !== "object" || error === null || depth > 5) return [];
+  const { name, code, syscall, message, cause, errors } = error as Record<string, unknown>;
+  const text = (value: unknown): string => typeof value === "string" ? value : "";
+  const own = {
+    name: text(name),
+    code: text(code),
+    syscall: text(syscall),
+    message: text(message).replace(/https?:\/\/[^\s)"]*/gi, "").replace(/\([^()\s]*:\d+\)/g, ""),
+  };
+  const parts = Array.isArray(errors) ? errors.flatMap((part) => chain(part, depth + 1)) : [];
+  return [own, ...parts, ...chain(cause, depth + 1)];
+}
+
+/** Explains a rejection in a page, where all look the same; a request without CORS tells whether anybody answers. */
+async function explainInPage(
+  server: ReachedServer,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<SeenFailure> {
+  if (await answersGreeting(server, timeoutMs, signal, { mode: "no-cors", redirect: "follow" })) {
+    const state = `${server.service} is there, but does not let this page call it`;
+    return { code: "blocked_by_browser", state };
+  }
+  if (await isLocalNetworkDenied()) {
+    return {
+      code: "blocked_by_browser",
+      state: "this page may not reach the local network",
+      hint:
+        "Allow it for this site in the browser's settings, and start the server with `lms server start --cors`.",
+    };
+  }
+  return { code: "connection_refused", state: `${server.baseUrl} cannot be reached` };
+}
+
+// --- Errors -----------------------------------------------------------------------------------
+
+/**
+ * Remedy of a trouble, by the address and the program's surroundings. Loaded on first use, when it is `undefined` if
+ * it does not load: the code's own remedy is true as well.
+ */
+export async function connectionHintFor(
   { baseUrl, service }: ReachedServer,
   trouble: ConnectionTrouble,
   answersAt?: string,
-): string | undefined {
+): Promise<string | undefined> {
+  const parts = await Promise.all([
+    import("../core/connection_hints.ts"),
+    import("../platform/surroundings.ts"),
+  ]).catch(() => undefined);
+  if (parts === undefined) return undefined;
+  const [{ connectionHint }, { readSurroundings }] = parts;
   return connectionHint({ trouble, url: baseUrl, service, answersAt, ...readSurroundings() });
 }
 
 const TIMEOUTS = {
-  connect: { code: "timeout_connect", state: "the server took no connection" },
-  "first-token": { code: "timeout_first_token", state: "the model gave no token" },
-  idle: { code: "timeout_idle", state: "the server sent nothing more" },
-  total: { code: "timeout_total", state: "the server did not finish" },
+  connect: ["timeout_connect", "the server took no connection"],
+  "first-token": ["timeout_first_token", "the model gave no token"],
+  idle: ["timeout_idle", "the server sent nothing more"],
+  total: ["timeout_total", "the server did not finish"],
 } as const;
 
-/** A timer of a call ran out. @param action completes "Cannot …". */
+/** Error of a call whose timer ran out. @param hint where the code's own does not help. */
 export function timeoutError(
-  action: string,
   phase: TimeoutPhase,
   timeoutMs: number,
-  context: ErrorContext & { readonly hint: string | undefined },
+  context: ErrorContext,
+  hint?: string,
 ): TimeoutError {
-  const { code, state } = TIMEOUTS[phase];
-  return providerError(code, `Cannot ${action}: ${state} within ${timeoutMs} ms`, {
-    ...context,
-    phase,
-    timeoutMs,
-  });
+  const [code, state] = TIMEOUTS[phase];
+  const message = `Cannot ${context.action}: ${state} within ${timeoutMs} ms`;
+  return providerError(code, message, { ...context, hint, phase, timeoutMs });
 }
 
-/** A rejection of `fetch` before any answer. */
-export class Unanswered {
+/** Rejection of `fetch` before any answer. */
+export interface Unanswered {
   /** Says what happened, not yet why. */
   readonly error: NetworkError;
   /** As in `FetchFailure`. */
   readonly isBroken: boolean;
-  readonly #request: FailedRequest;
-  readonly #trouble: ConnectionTrouble | undefined;
-  readonly #toError: (likely?: string) => NetworkError;
-
-  private constructor(
-    cause: unknown,
-    request: FailedRequest,
-    { code, state, hint, trouble, isPermanent }: Seen,
-    isBroken = false,
-  ) {
-    const { action, context, resetHint } = request;
-    const mayHaveRun = code === "connection_reset" ? resetHint : undefined;
-    this.#toError = (likely) =>
-      providerError(code, `Cannot ${action}: ${state}`, {
-        ...context,
-        hint: mayHaveRun ?? hint ?? likely,
-        ...(isPermanent === true ? { retriable: false } : {}),
-        cause: safeCause(cause, context.redact),
-      });
-    this.error = this.#toError();
-    this.isBroken = isBroken;
-    this.#request = request;
-    this.#trouble = trouble;
-  }
-
-  /** Tells what a rejection means. In a page, where all look the same, the server is asked once more. */
-  static async of(cause: unknown, request: FailedRequest): Promise<Unanswered> {
-    const failure = explainFailedSend(cause, request.context.endpoint);
-    const { server, connectTimeoutMs, signal } = request;
-    const seen = isBrowser() ? await explainInBrowser(server, connectTimeoutMs, signal) : failure;
-    return new Unanswered(cause, request, seen, failure.isBroken);
-  }
-
-  /** The same error with its likely cause, once it has been looked where else the server may be. */
-  async explain(): Promise<NetworkError> {
-    const { server, signal } = this.#request;
-    if (this.#trouble === undefined) return this.error;
-    const { baseUrl, fetch, lookElsewhere } = server;
-    const isToLook = this.#trouble === "refused" && isLoopback(baseUrl) && fetch === undefined;
-    const answersAt = isToLook ? await lookElsewhere?.(baseUrl, signal) : undefined;
-    return this.#toError(hintFor(server, this.#trouble, answersAt));
-  }
+  /** Gives the same error with its likely cause, once it has been looked where else the server may be. */
+  explain(): Promise<NetworkError>;
 }
 
-/** What is made of a rejection. */
-type Seen = Omit<FetchFailure, "code"> & {
-  readonly code: FetchFailure["code"] | "blocked_by_browser";
-};
+/**
+ * Tells what a rejection means. In a page, where all look the same, the server is asked once more.
+ *
+ * @param resetHint remedy where the request may have run.
+ */
+export async function explainUnanswered(
+  cause: unknown,
+  server: ReachedServer,
+  context: ErrorContext,
+  connectTimeoutMs: number,
+  signal: AbortSignal,
+  resetHint: string | undefined,
+): Promise<Unanswered> {
+  const sent = explainFailedSend(cause, context.endpoint);
+  const { code, state, hint, trouble, isPermanent }: SeenFailure = isBrowser()
+    ? await explainInPage(server, connectTimeoutMs, signal)
+    : sent;
+  const mayHaveRun = code === "connection_reset" ? resetHint : undefined;
+  const toError = (likely?: string): NetworkError =>
+    providerError(code, `Cannot ${context.action}: ${state}`, {
+      ...context,
+      hint: mayHaveRun ?? hint ?? likely,
+      retriable: isPermanent === true ? false : undefined,
+      cause: safeCause(cause, context.redact),
+    });
+  const error = toError();
+  return {
+    error,
+    isBroken: sent.isBroken === true,
+    explain: async () => {
+      if (trouble === undefined) return error;
+      const { baseUrl, fetch, lookElsewhere } = server;
+      const isToLook = trouble === "refused" && isLoopback(baseUrl) && fetch === undefined;
+      const answersAt = isToLook ? await lookElsewhere?.(baseUrl, signal) : undefined;
+      return toError(await connectionHintFor(server, trouble, answersAt));
+    },
+  };
+}

@@ -7,7 +7,7 @@
 
 import { type AnyProviderError, providerError } from "../core/errors.ts";
 import { importOnUse } from "../core/import_on_use.ts";
-import { jsonText } from "../core/json_text.ts";
+import { jsonText } from "../core/plain_text.ts";
 import type { SchemaIssue } from "../core/schema.ts";
 import type { CallOptions } from "../core/types.ts";
 import { type BodyText, lengthOf, readBody, readText } from "./body.ts";
