@@ -1231,7 +1231,7 @@ Deno.test("characters of a token never come through, even without redact", async
 
 Deno.test("everything a server says goes through redact before it is cut or collapsed", () => {
   const prompt = 'my "private"\n  prompt';
-  const redact = (text: string) => text.replaceAll(prompt, "[prompt]");
+  const redact = createRedactor([], { input: prompt });
   const engine = JSON.stringify({ error: { code: 500, message: `bad input ${prompt}!` } });
   const bodies = [
     JSON.stringify({ error: `bad input ${prompt}` }),

@@ -485,7 +485,6 @@ Deno.test("escapes without end are read in linear time", () => {
 Deno.test("a line of a prompt that is but a word of the server's is shown", () => {
   const redact = createRedactor([], { input: "Model\nfailed to\nrespond" });
   assertEquals(redact("Model failed: it did not respond."), "Model failed: it did not respond.");
-  assertEquals(redact('said "Model" \nrespond'), 'said "***" \n***');
 });
 
 Deno.test("secrets: the start of what is no JSON is shown without them, whole and streamed", async () => {

@@ -8,10 +8,8 @@ import {
   type AnyProviderError,
   isProviderError,
   type NetworkError,
-  providerError,
   type TimeoutError,
   type TimeoutPhase,
-  type UnknownProviderError,
 } from "../core/errors.ts";
 import {
   backoffMs,
@@ -25,7 +23,13 @@ import { withoutFetchCaps } from "../platform/network.ts";
 import { isBrowser, isDeno } from "../platform/runtime.ts";
 import { listenToAbort, sleep, startTimer } from "./timers.ts";
 import { isReadable, readBody } from "./body.ts";
-import { type ErrorContext, errorFromResponse, errorFromWire, proxyHint } from "./error_mapping.ts";
+import {
+  callError,
+  type ErrorContext,
+  errorFromResponse,
+  errorFromWire,
+  proxyHint,
+} from "./error_mapping.ts";
 import {
   answersGreeting,
   connectionHintFor,
@@ -133,7 +137,7 @@ export class Call {
   readonly #request: TransportRequest;
   readonly #options: CallOptions;
   readonly #origin: OriginState;
-  readonly #redact: (text: string) => string;
+  #mask: ((text: string) => string) | undefined;
   readonly #stopListening: () => void;
   /** Of the attempt under way: one that took no connection is aborted without the call. */
   #controller = new AbortController();
@@ -159,10 +163,6 @@ export class Call {
     this.#request = request;
     this.#options = options;
     this.#origin = origin;
-    this.#redact = createRedactor(
-      [...secretsOf(server, options), ...secretsOfQuery(request.query ?? "")],
-      request.body,
-    );
     const { signal } = options;
     const onAbort = (): void => this.abort(signal?.reason);
     this.#stopListening = listenToAbort(signal, onAbort);
@@ -265,7 +265,7 @@ export class Call {
       notFoundHint: this.#request.notFoundHint,
       unauthorizedHint,
       hasToolSchemasAlone: hasToolSchemasAlone(this.#request.body),
-      redact: this.#redact,
+      redact: (text) => this.#redact(text),
       // Every answer has a context, few become an error: what had arrived is put together, and the environment read,
       // only for those.
       get partial() {
@@ -277,23 +277,31 @@ export class Call {
     };
   }
 
+  /** Masks what was sent in a text. Made on the first error: making it costs more than a request. */
+  #redact(text: string): string {
+    this.#mask ??= createRedactor(
+      [
+        ...secretsOf(this.#server, this.#options),
+        ...secretsOfQuery(this.#request.query ?? ""),
+      ],
+      this.#request.body,
+    );
+    return this.#mask(text);
+  }
+
   /** Error of a timer of this call that ran out. */
   timeoutError(phase: TimeoutPhase, timeoutMs: number, hint?: string): TimeoutError {
     return timeoutError(phase, timeoutMs, this.context(), hint);
   }
 
-  /** The connection broke while the answer was read. */
+  /** Error of a connection that broke while the answer was read. */
   resetError(cause: unknown): NetworkError {
-    const { action } = this.#request;
-    return providerError(
-      "connection_reset",
-      `Cannot ${action}: the connection broke before the answer was complete`,
-      {
-        ...this.context(),
-        hint: this.#resetHint,
-        cause: safeCause(cause, this.#redact),
-      },
-    );
+    const context = this.context();
+    const state = "the connection broke before the answer was complete";
+    return callError(context, "connection_reset", state, {
+      hint: this.#resetHint,
+      cause: safeCause(cause, context.redact),
+    });
   }
 
   /** Ends the call, whose time is over. */
@@ -379,7 +387,12 @@ export class Call {
     } finally {
       stopProbe();
     }
-    if (!isReadable(response)) throw this.#unusableError();
+    if (!isReadable(response)) {
+      throw callError(this.context(), "unknown", "`fetch` gave nothing that can be read", {
+        hint:
+          "The option `fetch` must give a new `Response`, whose body nobody has read, at each call.",
+      });
+    }
     this.#origin.usedBefore = true;
     this.#status = response.status === 0 ? undefined : response.status;
     const isGivenBack = foreign !== undefined && response.status >= 400;
@@ -425,11 +438,11 @@ export class Call {
     try {
       return JSON.stringify(this.#request.body);
     } catch (cause) {
-      throw providerError(
-        "serialization_failed",
-        `Cannot ${this.#request.action}: the request cannot be written as JSON`,
-        { ...this.context(), cause: safeCause(cause, this.#redact) },
-      );
+      const context = this.context();
+      const state = "the request cannot be written as JSON";
+      throw callError(context, "serialization_failed", state, {
+        cause: safeCause(cause, context.redact),
+      });
     }
   }
 
@@ -441,15 +454,6 @@ export class Call {
     // They may have come while the hint was loaded.
     if (headersCame.aborted) return;
     this.#controller.abort(this.timeoutError("connect", timeoutMs, hint));
-  }
-
-  #unusableError(): UnknownProviderError {
-    const { action } = this.#request;
-    return providerError("unknown", `Cannot ${action}: \`fetch\` gave nothing that can be read`, {
-      ...this.context(),
-      hint:
-        "The option `fetch` must give a new `Response`, whose body nobody has read, at each call.",
-    });
   }
 
   async #explainFailure(cause: unknown): Promise<AnyProviderError> {

@@ -1,19 +1,24 @@
 /**
- * From what a server answered to an error of this package: `Cannot <action>: <what the server said>`, with the
- * code, the class and the hint that the words ask for. Whatever a server sends is redacted before it is shown.
+ * From what a server answered to an error of this package: `Cannot <action>: <what the server said>`, with the code and
+ * the remedy that the words ask for. Whatever a server sends is redacted before it is shown.
  *
  * @module
  */
 
 import { isLoopback } from "../core/base_url.ts";
-import { readEnvironment } from "../platform/environment.ts";
-import { cutText, parseJson } from "../core/plain_text.ts";
-import { quote } from "../core/fields.ts";
-import { isRecord } from "../core/request_checks.ts";
 import { defaultHint, ERROR_CODES, type KnownCode, tooOldHint } from "../core/error_codes.ts";
-import { type AnyProviderError, providerError } from "../core/errors.ts";
+import {
+  type AnyProviderError,
+  type ErrorOf,
+  type FieldsOf,
+  providerError,
+} from "../core/errors.ts";
+import { quote } from "../core/fields.ts";
+import { cutText, parseJson } from "../core/plain_text.ts";
+import { isRecord } from "../core/request_checks.ts";
 import { parseRetryAfter } from "../core/retry.ts";
 import type { PartialAnswer } from "../core/types.ts";
+import { readEnvironment } from "../platform/environment.ts";
 import {
   interpret,
   type Meaning,
@@ -22,12 +27,11 @@ import {
   salvageWireError,
   type WireError,
 } from "./error_wording.ts";
-
 import { showWords } from "./redact.ts";
 
 export { readWireError, type WireError } from "./error_wording.ts";
 
-/** What an error tells about the call that failed. */
+/** Facts of a failed call that its error states. */
 export interface ErrorContext {
   /** Completes "Cannot …", such as `complete with model "qwen/qwen3-8b"`. */
   readonly action: string;
@@ -38,120 +42,92 @@ export interface ErrorContext {
   readonly attempts: number;
   /** Of the answer, once there is one. */
   readonly status?: number | undefined;
-  /** The model that was asked for. */
+  /** Model that was asked for. */
   readonly model?: string | undefined;
-  /** First version of the server that has the route: an older one is told as such. */
+  /** First version of the server that has the route: an older one is named as such. */
   readonly since?: string | undefined;
-  /** Told that the server does not have the route, where only newer versions do. */
+  /** Called when the server does not have the route, where only newer versions do. */
   readonly onMissingRoute?: (() => void) | undefined;
-  /** What to do about `model_not_found`, where the code's own hint does not help. */
+  /** Remedy of `model_not_found`, where the code's own does not help. */
   readonly notFoundHint?: string | undefined;
-  /** The same of `unauthorized`. */
+  /** Remedy of `unauthorized`, likewise. */
   readonly unauthorizedHint?: string | undefined;
   /** Whether the only schemas in the request are those of its tools: an engine does not say which it refuses. */
   readonly hasToolSchemasAlone?: boolean | undefined;
   /** Removes secrets and prompt text from text that a server sent. */
   readonly redact: (text: string) => string;
-  /** Only where the address is loopback: what to do when a proxy answers in the server's place. */
+  /** Remedy where a proxy answers in the server's place; only where the address is loopback. */
   readonly proxyHint?: string | undefined;
   readonly partial?: PartialAnswer | undefined;
 }
 
-/** What an error has beside its meaning. */
-interface Outcome {
-  readonly code: Meaning["code"];
-  /** Redacted. */
-  readonly state: string;
-  readonly status?: number | undefined;
-  readonly hint?: string | undefined;
-  readonly retryAfterMs?: number | undefined;
-  readonly promptTokens?: number | undefined;
-  readonly contextLength?: number | undefined;
-  /** Redacted. */
-  readonly available?: readonly string[] | undefined;
-  /** Redacted. */
-  readonly bodySnippet?: string | undefined;
+/** Error of a code in a call. @param state completes "Cannot …: ". */
+export function callError<C extends KnownCode>(
+  context: ErrorContext,
+  code: C,
+  state: string,
+  fields?: Partial<FieldsOf<C>>,
+): ErrorOf<C> {
+  const { action, service, endpoint, attempts, status, partial } = context;
+  const known = { service, endpoint, attempts, status, partial };
+  return providerError(code, `Cannot ${action}: ${state}`, { ...known, ...fields } as FieldsOf<C>);
 }
 
 const MAX_STATE_CHARS = 200;
 /** 60 characters, and a sign that there were more: enough to see what it is. */
 const MAX_START_CHARS = 61;
 const MAX_LISTED_MODELS = 200;
-/** Statuses that only something between us and a local server sends; those beyond 511 are Cloudflare's. */
-const PROXY_STATUSES: ReadonlySet<number | undefined> = new Set([
-  ...[407, 502, 503, 504],
-  ...[520, 521, 522, 523, 524, 525, 526, 527, 530],
-]);
 
-/** Ways to sign in that no LM Studio asks for. */
-const FOREIGN_CHALLENGE = /^\s*(?:basic|digest|negotiate|ntlm)\b/i;
+const STATUS_LINES = [
+  "200 OK",
+  "301 Moved Permanently",
+  "302 Found",
+  "303 See Other",
+  "307 Temporary Redirect",
+  "308 Permanent Redirect",
+  "400 Bad Request",
+  "401 Unauthorized",
+  "403 Forbidden",
+  "404 Not Found",
+  "405 Method Not Allowed",
+  "407 Proxy Authentication Required",
+  "408 Request Timeout",
+  "409 Conflict",
+  "413 Content Too Large",
+  "415 Unsupported Media Type",
+  "422 Unprocessable Content",
+  "429 Too Many Requests",
+  "500 Internal Server Error",
+  "501 Not Implemented",
+  "502 Bad Gateway",
+  "503 Service Unavailable",
+  "504 Gateway Timeout",
+  "520 Unknown Error",
+  "521 Web Server Is Down",
+  "522 Connection Timed Out",
+  "523 Origin Is Unreachable",
+  "524 A Timeout Occurred",
+  "525 SSL Handshake Failed",
+  "526 Invalid SSL Certificate",
+  "527 Railgun Error",
+];
 
-/** What to do where something between us and the server answers in its place, by status. */
-const IN_BETWEEN_HINTS: Readonly<Record<number, string>> = {
-  401:
-    "Something between here and the server, such as a reverse proxy, wants a sign-in of its own: give the " +
-    "token it takes as `apiToken`, or its `authorization` in `headers`, or use an address that goes past it.",
-  403:
-    "Something between here and the server, such as a proxy or firewall, refuses the request: allow the address " +
-    "there, or go past it.",
-  407:
-    "A proxy between here and the server wants a sign-in of its own: give it in the proxy's address, or go past it.",
-  413:
-    "Something between here and the server takes no request this large: raise its limit (nginx: " +
-    "`client_max_body_size`), or send less at once, such as fewer messages or smaller images.",
-};
+function answered(status: number): string {
+  return `the server answered ${
+    STATUS_LINES.find((line) => line.startsWith(`${status} `)) ?? status
+  }`;
+}
 
-const IN_BETWEEN =
-  "Something between here and the server answers in its place: see whether the server is on, and look at that " +
-  "proxy's or balancer's log.";
-
-const REASONS: Readonly<Record<number, string>> = {
-  200: "OK",
-  301: "Moved Permanently",
-  302: "Found",
-  303: "See Other",
-  307: "Temporary Redirect",
-  308: "Permanent Redirect",
-  400: "Bad Request",
-  401: "Unauthorized",
-  403: "Forbidden",
-  404: "Not Found",
-  405: "Method Not Allowed",
-  407: "Proxy Authentication Required",
-  408: "Request Timeout",
-  409: "Conflict",
-  413: "Content Too Large",
-  415: "Unsupported Media Type",
-  422: "Unprocessable Content",
-  429: "Too Many Requests",
-  500: "Internal Server Error",
-  501: "Not Implemented",
-  502: "Bad Gateway",
-  503: "Service Unavailable",
-  504: "Gateway Timeout",
-  520: "Unknown Error",
-  521: "Web Server Is Down",
-  522: "Connection Timed Out",
-  523: "Origin Is Unreachable",
-  524: "A Timeout Occurred",
-  525: "SSL Handshake Failed",
-  526: "Invalid SSL Certificate",
-  527: "Railgun Error",
-};
-
-/**
- * The error for a wire error. `status` is the one it came with, 200 included, and undefined for a frame inside
- * a stream.
- */
+/** Error for a wire error. `status` is the one it came with, 200 included, and undefined for a frame inside a stream. */
 export function errorFromWire(
   wire: WireError,
   status: number | undefined,
   context: ErrorContext,
 ): AnyProviderError {
-  return errorFromMeaning(wire, { status }, context);
+  return errorFromAnswer(wire, { status }, context);
 }
 
-/** The error for a response that is not 2xx: its body may be JSON, a page, plain text, cut or empty. */
+/** Error for a response that is not 2xx: its body may be JSON, a page, plain text, cut or empty. */
 export function errorFromResponse(
   response: { readonly status: number; readonly headers: Headers; readonly bodyText: string },
   context: ErrorContext,
@@ -164,15 +140,15 @@ export function errorFromResponse(
   }
   const retryAfterMs = parseRetryAfter(headers.get("retry-after"), now);
   const wire = readWireError(parseJson(bodyText));
-  if (wire !== undefined) return errorFromMeaning(wire, { status, retryAfterMs }, context);
+  if (wire !== undefined) return errorFromAnswer(wire, { status, retryAfterMs }, context);
   const body = describeBody(bodyText);
   const isForeign = FOREIGN_CHALLENGE.test(headers.get("www-authenticate") ?? "");
-  return errorFromMeaning(body.wire, { status, retryAfterMs, body, isForeign }, context);
+  return errorFromAnswer(body.wire, { status, retryAfterMs, body, isForeign }, context);
 }
 
 /**
- * The error for a 2xx body that is not what was expected. `reason` is the state in the message, such as
- * "the answer is not JSON"; the start of what is no JSON follows it, unless the body is only a part of the answer.
+ * Error for a 2xx body that is not what was expected. `reason` is the state in the message, such as "the answer is not
+ * JSON"; the start of what is no JSON follows it, unless the body is only a part of the answer.
  */
 export function errorFromUndecodable(
   response: { readonly status: number; readonly bodyText: string; readonly isCut?: boolean },
@@ -183,22 +159,25 @@ export function errorFromUndecodable(
   const value = parseJson(bodyText);
   const wire = readWireError(value);
   if (wire !== undefined) return errorFromWire(wire, status, context);
+  if (isHtml(bodyText)) {
+    return callError(context, "not_lm_studio", `${answered(status)} with an HTML page`, {
+      status,
+      hint: withProxyHint(defaultHint("not_lm_studio", context.service), context),
+    });
+  }
   const start = value === undefined && !isCut ? startOf(bodyText, context) : "";
-  const isPage = isHtml(bodyText);
-  const code = isPage ? "not_lm_studio" : "malformed_response";
-  const isForeign = isPage || !/^[\s\uFEFF]*[{[]/.test(bodyText);
-  return makeError({
-    code,
+  const state = cutText(shorten(reason, context) + start, MAX_STATE_CHARS);
+  const isForeign = !/^[\s\uFEFF]*[{[]/.test(bodyText);
+  return callError(context, "malformed_response", state, {
     status,
-    state: isPage
-      ? `${answered(status)} with an HTML page`
-      : cutText(shorten(reason, context) + start, MAX_STATE_CHARS),
-    hint: isForeign ? withProxyHint(ERROR_CODES[code].hint, context) : undefined,
-    bodySnippet: isPage ? undefined : shorten(bodyText, context),
-  }, context);
+    hint: isForeign
+      ? withProxyHint(defaultHint("malformed_response", context.service), context)
+      : undefined,
+    bodySnippet: shorten(bodyText, context),
+  });
 }
 
-/** What an answer was, beside its wire error. */
+/** Answer around a wire error. */
 interface Answer {
   readonly status: number | undefined;
   readonly retryAfterMs?: number | undefined;
@@ -208,55 +187,52 @@ interface Answer {
   readonly isForeign?: boolean;
 }
 
-function errorFromMeaning(
+function errorFromAnswer(
   wire: WireError,
   answer: Answer,
   context: ErrorContext,
 ): AnyProviderError {
-  const { status, retryAfterMs, body } = answer;
-  const meaning = forTools(forRoute(interpret(wire, status), answer, context), context);
-  const said = shorten(withParam(forPeople(meaning.texts), meaning.param), context);
-  // Words that decided speak for themselves; any others need to be told from what the server did.
-  const isKnown = body === undefined || meaning.hint !== undefined ||
-    meaning.code !== interpret({ message: "" }, status).code;
+  const { status = context.status, retryAfterMs, body } = answer;
+  const meaning = meaningFor(wire, answer.status, context);
+  const { code, hint, texts, param, promptTokens, contextLength } = meaning;
+  const said = shorten(withParam(forPeople(texts), param), context);
+  // Words that decided speak for themselves; any others need what the server did beside them.
+  const isKnown = body === undefined || hint !== undefined ||
+    code !== interpret({ message: "" }, answer.status).code;
   const state = said !== "" && isKnown ? said : wordlessState(wire, answer, said, context);
-  return makeError({
-    code: meaning.code,
-    state: cutText(state, MAX_STATE_CHARS),
+  const isAboutModel = ERROR_CODES[code].kind === "model-not-available";
+  return callError<KnownCode>(context, code, cutText(state, MAX_STATE_CHARS), {
     status,
     retryAfterMs,
     hint: hintFor(meaning, answer, context),
-    promptTokens: meaning.promptTokens,
-    contextLength: meaning.contextLength,
-    available: ERROR_CODES[meaning.code].kind === "model-not-available"
-      ? listedModels(meaning.texts)?.map((id) => shorten(id, context))
-      : undefined,
-  }, context);
+    promptTokens,
+    contextLength,
+    ...(isAboutModel && {
+      model: shownModel(context.model, context.action, context.redact),
+      available: listedModels(texts)?.map((id) => shorten(id, context)),
+    }),
+  });
 }
 
-/** Where only newer versions have the route, a server that does not know it is old, or not the one it is taken for. */
-function forRoute(
-  meaning: Meaning,
-  { status }: Answer,
-  { service, since, onMissingRoute }: ErrorContext,
+/** Meaning of the words on this route and for this request. */
+function meaningFor(
+  wire: WireError,
+  status: number | undefined,
+  { service, since, onMissingRoute, hasToolSchemasAlone }: ErrorContext,
 ): Meaning {
-  if (meaning.code !== "unexpected_endpoint" || since === undefined) return meaning;
-  // Where a stream has begun there is the route: a tool of it may have said that.
-  if (status !== undefined) onMissingRoute?.();
-  return {
-    ...meaning,
-    code: "unsupported_by_server",
-    hint: tooOldHint(service, since),
-  };
-}
-
-function forTools(meaning: Meaning, { hasToolSchemasAlone }: ErrorContext): Meaning {
+  const meaning = interpret(wire, status);
+  // A server that does not know a route of newer versions is old, or not the one it is taken for.
+  if (meaning.code === "unexpected_endpoint" && since !== undefined) {
+    // Where a stream has begun there is the route: a tool of it may have said that.
+    if (status !== undefined) onMissingRoute?.();
+    return { ...meaning, code: "unsupported_by_server", hint: tooOldHint(service, since) };
+  }
   return meaning.code === "unsupported_response_format" && hasToolSchemasAlone === true
     ? { ...meaning, code: "invalid_tool_schema" }
     : meaning;
 }
 
-/** "Invalid input" alone tells nobody what is meant. */
+/** Text behind the field that it is about: "Invalid input" alone is not enough. */
 function withParam(text: string, param: string | undefined): string {
   const isTold = param === undefined || text.toLowerCase().includes(param.toLowerCase());
   return isTold || text.trim() === "" || param.length > MAX_STATE_CHARS / 2
@@ -299,19 +275,72 @@ function hintFor(meaning: Meaning, answer: Answer, context: ErrorContext): strin
   }
   const isUnknown = hint === undefined && (code === "server_error" || code === "invalid_request");
   if (body !== undefined && isUnknown && (status === 404 || status === 405)) {
-    const address = ERROR_CODES.not_lm_studio.hint;
+    const address = defaultHint("not_lm_studio", service);
     return body.kind === "page" ? withProxyHint(address, context) : address;
   }
-  if (body !== undefined && !body.isServers && isUnknown && PROXY_STATUSES.has(status)) {
-    return context.proxyHint ?? IN_BETWEEN;
+  if (body !== undefined && !body.isServers && isUnknown && PROXY_STATUS.test(`${status}`)) {
+    return context.proxyHint ?? IN_BETWEEN_HINT;
   }
   if (body?.kind !== "page") return hint;
   // The code's own remedy comes first: a page of a proxy may say 401 as well.
-  if (isUnknown) return context.proxyHint ?? (body.isServers ? undefined : IN_BETWEEN);
+  if (isUnknown) return context.proxyHint ?? (body.isServers ? undefined : IN_BETWEEN_HINT);
   return withProxyHint(hint ?? defaultHint(code, service), context);
 }
 
-/** Of answers that have a remedy of their own where they are not the server's. */
+function redirectError(
+  status: number,
+  location: string | null,
+  context: ErrorContext,
+): AnyProviderError {
+  const target = location === null ? undefined : targetOf(location, context);
+  const place = target === undefined ? "where it leads" : `${target}, if that is right`;
+  const state = status === 0 ? "the server answered with a redirect" : answered(status);
+  return callError(context, "not_lm_studio", state, {
+    // What a browser hides is no status.
+    status: status === 0 ? context.status : status,
+    hint:
+      `Set the base URL to the root of ${place}: redirects are not followed, so that no header reaches ` +
+      "another server.",
+  });
+}
+
+function targetOf(location: string, context: ErrorContext): string | undefined {
+  try {
+    const { protocol, origin, pathname } = new URL(location, context.endpoint);
+    return /^https?:$/.test(protocol) ? shorten(`${origin}${pathname}`, context) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+// --- In between -------------------------------------------------------------------------------
+
+/** Statuses that only something between us and a local server sends; those beyond 511 are Cloudflare's. */
+const PROXY_STATUS = /^(?:407|50[234]|52[0-7]|530)$/;
+
+/** Ways to sign in that no LM Studio asks for. */
+const FOREIGN_CHALLENGE = /^\s*(?:basic|digest|negotiate|ntlm)\b/i;
+
+/** Remedies where something between us and the server answers in its place, by status. */
+const IN_BETWEEN_HINTS: Readonly<Record<number, string>> = {
+  401:
+    "Something between here and the server, such as a reverse proxy, wants a sign-in of its own: give the " +
+    "token it takes as `apiToken`, or its `authorization` in `headers`, or use an address that goes past it.",
+  403:
+    "Something between here and the server, such as a proxy or firewall, refuses the request: allow the address " +
+    "there, or go past it.",
+  407:
+    "A proxy between here and the server wants a sign-in of its own: give it in the proxy's address, or go past it.",
+  413:
+    "Something between here and the server takes no request this large: raise its limit (nginx: " +
+    "`client_max_body_size`), or send less at once, such as fewer messages or smaller images.",
+};
+
+const IN_BETWEEN_HINT =
+  "Something between here and the server answers in its place: see whether the server is on, and look at that " +
+  "proxy's or balancer's log.";
+
+/** Remedy of an answer that has one of its own where it is not the server's. */
 function inBetweenHint(
   { hint }: Meaning,
   { status = 0, body, isForeign }: Answer,
@@ -329,31 +358,35 @@ function withProxyHint(hint: string, { proxyHint }: ErrorContext): string {
   return proxyHint === undefined ? hint : `${hint} ${proxyHint}`;
 }
 
-function redirectError(
-  status: number,
-  location: string | null,
-  context: ErrorContext,
-): AnyProviderError {
-  const target = location === null ? undefined : targetOf(location, context);
-  const place = target === undefined ? "where it leads" : `${target}, if that is right`;
-  return makeError({
-    code: "not_lm_studio",
-    // What a browser hides is no status.
-    status: status === 0 ? undefined : status,
-    state: status === 0 ? "the server answered with a redirect" : answered(status),
-    hint:
-      `Set the base URL to the root of ${place}: redirects are not followed, so that no header reaches ` +
-      "another server.",
-  }, context);
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Remedy where a proxy can be the cause: Deno and Bun send even requests to this machine through `HTTP_PROXY`.
+ *
+ * @param env used instead of the process's environment.
+ */
+export function proxyHint(baseUrl: string, env: Environment | undefined): string | undefined {
+  if (!isLoopback(baseUrl)) return undefined;
+  const { HTTP_PROXY = "", NO_PROXY = "" } = env ?? readEnvironment(["HTTP_PROXY", "NO_PROXY"]);
+  const { hostname } = new URL(baseUrl);
+  if (isExempt(hostname, NO_PROXY)) return undefined;
+  const names = hostname === "[::1]" ? "127.0.0.1,localhost,::1" : "127.0.0.1,localhost";
+  // Proxies are also set by variables that we do not read, hence "if".
+  return HTTP_PROXY.trim() === ""
+    ? `If a proxy is configured, set NO_PROXY=${names}.`
+    : `HTTP_PROXY is set and takes requests to this machine too: set NO_PROXY=${names}.`;
 }
 
-function targetOf(location: string, context: ErrorContext): string | undefined {
-  try {
-    const { protocol, origin, pathname } = new URL(location, context.endpoint);
-    return /^https?:$/.test(protocol) ? shorten(`${origin}${pathname}`, context) : undefined;
-  } catch {
-    return undefined;
-  }
+/** Whether `NO_PROXY` names the host: as it is, by a domain's end, with a port, or by a range of addresses. */
+function isExempt(hostname: string, noProxy: string): boolean {
+  const host = hostname.replace(/^\[(.*)\]$/, "$1");
+  return noProxy.toLowerCase().split(/[\s,]+/).some((entry) => {
+    if (entry === "*") return true;
+    if (/^127\.[\d.]+\/\d+$/.test(entry)) return host.startsWith("127.");
+    const name = entry.replace(/^\[(.*)\](?::\d+)?$/, "$1").replace(/^([^:]*):\d+$/, "$1")
+      .replace(/^\*?\./, "");
+    return name !== "" && (host === name || host.endsWith(`.${name}`));
+  });
 }
 
 // --- Bodies -----------------------------------------------------------------------------------
@@ -385,11 +418,6 @@ const EXPRESS_PAGE = /<title>Error<\/title>\s{0,20}<\/head>\s{0,20}<body>\s{0,20
 
 function isHtml(text: string): boolean {
   return /^[\s\uFEFF]*<[!?a-z]/i.test(text);
-}
-
-function answered(status: number): string {
-  const reason = REASONS[status];
-  return `the server answered ${status}${reason === undefined ? "" : ` ${reason}`}`;
 }
 
 /** The innermost text, without the stack and the template source that engines put around it. */
@@ -441,54 +469,4 @@ export function shownModel(
 export function startOf(text: string, context: Pick<ErrorContext, "redact">): string {
   const line = shorten(text, context);
   return line === "" ? ": it is empty" : `: "${cutText(line, MAX_START_CHARS)}"`;
-}
-
-// --- Classes ----------------------------------------------------------------------------------
-
-function makeError(outcome: Outcome, context: ErrorContext): AnyProviderError {
-  const { code, state, status = context.status } = outcome;
-  const { action, service, endpoint, attempts, partial } = context;
-  return providerError<KnownCode>(code, `Cannot ${action}: ${state}`, {
-    ...outcome,
-    service,
-    endpoint,
-    attempts,
-    partial,
-    status,
-    model: shownModel(context.model, action, context.redact),
-  });
-}
-
-// --- from proxy_hint ---
-
-type Environment = Readonly<Record<string, string | undefined>>;
-
-/**
- * The hint, where a proxy can be the cause: Deno and Bun send even requests to this machine through
- * `HTTP_PROXY`.
- *
- * @param env used instead of the process's environment.
- */
-export function proxyHint(baseUrl: string, env: Environment | undefined): string | undefined {
-  if (!isLoopback(baseUrl)) return undefined;
-  const { HTTP_PROXY = "", NO_PROXY = "" } = env ?? readEnvironment(["HTTP_PROXY", "NO_PROXY"]);
-  const { hostname } = new URL(baseUrl);
-  if (isExempt(hostname, NO_PROXY)) return undefined;
-  const names = hostname === "[::1]" ? "127.0.0.1,localhost,::1" : "127.0.0.1,localhost";
-  // Proxies are also set by variables that we do not read, hence "if".
-  return HTTP_PROXY.trim() === ""
-    ? `If a proxy is configured, set NO_PROXY=${names}.`
-    : `HTTP_PROXY is set and takes requests to this machine too: set NO_PROXY=${names}.`;
-}
-
-/** Whether `NO_PROXY` names the host: as it is, by a domain's end, with a port, or by a range of addresses. */
-function isExempt(hostname: string, noProxy: string): boolean {
-  const host = hostname.replace(/^\[(.*)\]$/, "$1");
-  return noProxy.toLowerCase().split(/[\s,]+/).some((entry) => {
-    if (entry === "*") return true;
-    if (/^127\.[\d.]+\/\d+$/.test(entry)) return host.startsWith("127.");
-    const name = entry.replace(/^\[(.*)\](?::\d+)?$/, "$1").replace(/^([^:]*):\d+$/, "$1")
-      .replace(/^\*?\./, "");
-    return name !== "" && (host === name || host.endsWith(`.${name}`));
-  });
 }

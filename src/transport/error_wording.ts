@@ -11,27 +11,27 @@ import type { KnownCode } from "../core/error_codes.ts";
 import { parseJson } from "../core/plain_text.ts";
 import { isRecord } from "../core/request_checks.ts";
 
-/** An error as it was on the wire, in whichever shape. */
+/** Error as it was on the wire, in whichever shape. */
 export interface WireError {
   /** `""` when there was none. */
   readonly message: string;
-  readonly type?: string;
-  readonly code?: string;
-  readonly param?: string;
+  readonly type?: string | undefined;
+  readonly code?: string | undefined;
+  readonly param?: string | undefined;
   /** `n_prompt_tokens` of llama-server. */
-  readonly promptTokens?: number;
+  readonly promptTokens?: number | undefined;
   /** `n_ctx` of llama-server. */
-  readonly contextLength?: number;
+  readonly contextLength?: number | undefined;
 }
 
-/** What a wire error means. */
+/** Meaning of a wire error. */
 export interface Meaning {
   readonly code: KnownCode;
-  /** What to do, where the words tell more than the code. */
+  /** Remedy, where the words say more than the code. */
   readonly hint?: string | undefined;
-  /** What the error says and what the errors inside it say, outermost first. */
+  /** Words of the error and of the errors inside it, outermost first. */
   readonly texts: readonly string[];
-  /** The field of the request that the innermost of them names. */
+  /** Field of the request that the innermost of them names. */
   readonly param?: string | undefined;
   /** Of a context overflow. */
   readonly promptTokens?: number | undefined;
@@ -39,243 +39,249 @@ export interface Meaning {
   readonly contextLength?: number | undefined;
 }
 
-interface Rule {
-  readonly code: KnownCode;
-  /** Matched against `fold`ed text: lower case, `'` for every quote, single spaces, no backslashes. */
-  readonly words: RegExp;
-  readonly hint?: string;
-}
+/** Words are matched against `fold`ed text: lower case, `'` for every quote, single spaces, no backslashes. */
+type Rule = readonly [code: KnownCode, words: RegExp, hint?: string];
 
 const MAX_NESTING = 4;
 const MAX_FOLDED_CHARS = 16_384;
 
-const LOAD_FAILURE_CAUSES: ReadonlySet<KnownCode> = new Set([
+const LOAD_FAILURE_CAUSES: readonly KnownCode[] = [
   "model_unloaded",
   "insufficient_resources",
   "wrong_model_type",
-]);
+];
+
+/** Types of errors whose text quotes other servers: those inside are not this one's. */
+const QUOTING = /^(?:mcp|plugin)_connection_error$|^external_connector_error$/;
 
 /** Identifiers (`type` or `code`) that mean one thing whatever the text says. */
-const IDENTIFIERS: Readonly<Record<string, KnownCode>> = {
-  invalid_api_key: "unauthorized",
-  authentication_error: "unauthorized",
-  permission_error: "forbidden",
-  rate_limit_error: "rate_limited",
-  rate_limit_exceeded: "rate_limited",
-  exceed_context_size_error: "context_overflow",
-  context_length_exceeded: "context_overflow",
-  previous_response_not_found: "previous_response_not_found",
-  job_not_found: "job_not_found",
-  not_implemented: "unsupported_by_server",
-  mcp_connection_error: "server_error",
-  plugin_connection_error: "server_error",
-  external_connector_error: "server_error",
-};
+const IDENTIFIERS: readonly Rule[] = [
+  ["unauthorized", /^(?:invalid_api_key|authentication_error)$/],
+  ["forbidden", /^permission_error$/],
+  ["rate_limited", /^rate_limit_e(?:rror|xceeded)$/],
+  ["context_overflow", /^(?:exceed_context_size_error|context_length_exceeded)$/],
+  ["previous_response_not_found", /^previous_response_not_found$/],
+  ["job_not_found", /^job_not_found$/],
+  ["unsupported_by_server", /^not_implemented$/],
+  ["model_load_failed", /^model_load_failed$/],
+  ["server_error", QUOTING],
+];
 
-/** Identifiers that accompany many failures: only where the text says nothing. */
-const VAGUE_IDENTIFIERS: Readonly<Record<string, KnownCode>> = {
-  invalid_request: "invalid_request",
-  invalid_request_error: "invalid_request",
-  invalid_value: "invalid_request",
-  missing_required_parameter: "invalid_request",
-  unrecognized_keys: "invalid_request",
-  internal_error: "server_error",
-  internal_server_error: "server_error",
-  overloaded_error: "server_error",
-  server_error: "server_error",
-  unknown: "server_error",
-};
+/** Identifiers that accompany failed loads and wrong types too, whose words come first. */
+const LATE_IDENTIFIERS: readonly Rule[] = [
+  ["model_not_found", /^model_not_found$/],
+  ["model_loading", /^unavailable_error$/],
+];
 
-/** Their text quotes other servers, whose errors are not this one's. */
-const QUOTING_TYPES: ReadonlySet<string | undefined> = new Set([
-  "mcp_connection_error",
-  "plugin_connection_error",
-  "external_connector_error",
-]);
+/** Identifiers that accompany many failures; llama-server puts the HTTP status into `code`. */
+const VAGUE_IDENTIFIERS: readonly Rule[] = [
+  [
+    "invalid_request",
+    /^(?:invalid_request(?:_error)?|invalid_value|missing_required_parameter|unrecognized_keys|4\d\d)$/,
+  ],
+  [
+    "server_error",
+    /^(?:internal_(?:server_)?error|overloaded_error|server_error|unknown|5\d\d)$/,
+  ],
+];
 
 const TOOLS_PATH = /(?:^|\.)(?:tools?|functions?|parameters)(?:$|[.[])/;
 
-const TEMPLATE_HINT =
-  "The model's chat template refuses these messages: change their order or roles (many need a user message " +
-  "and strict alternation), or the template in LM Studio's model settings.";
 const GRAMMAR_HINT =
   "Simplify the JSON Schema (of `schema`, or of a tool's parameters): the engine cannot turn it into a " +
   "grammar; a large `maxLength` or `maxItems` is a common cause.";
 
-const MCP_HINT =
-  "Put a local MCP server into LM Studio's mcp.json and ask for it as `mcp/<name>`, or run its tools here with " +
-  "`fromMcpTool()`: the server itself connects to public addresses alone.";
-
 /** Words that tell more than the identifier or the field they come with. */
 const PRECISE_RULES: readonly Rule[] = [
-  {
-    code: "invalid_request",
-    words:
-      /non-public address|only allow public addresses|requires a (?:non-empty |valid )?'?server_?url/,
-    hint: MCP_HINT,
-  },
-  {
-    code: "invalid_request",
-    words:
-      /\bplugin (?:(?:with )?(?:id|identifier) )?(?:'[^'\n]{1,300}' |\S{1,300} )?(?:(?:was |is |could )?not (?:be )?(?:found|installed)|does not exist|is not (?:a )?(?:valid|plugin)|is invalid|must be)|(?:cannot|could not|unable to) find (?:a |the )?plugin|(?:invalid|unknown|no such) plugin/,
-    hint:
-      "Give the id of a plugin as LM Studio shows it, `owner/name`, or `mcp/<name>` for a server of its mcp.json.",
-  },
-  {
-    code: "unsupported_by_server",
-    words: /\bquantizations?\b.{0,200}(?:coming soon|not (?:yet )?(?:implemented|supported))/,
-    hint:
-      "Leave `quantization` out, or give the model's Hugging Face URL: for names of its catalogue LM Studio " +
-      "cannot choose one yet.",
-  },
+  [
+    "invalid_request",
+    /non-public address|only allow public addresses|requires a (?:non-empty |valid )?'?server_?url/,
+    "Put a local MCP server into LM Studio's mcp.json and ask for it as `mcp/<name>`, or run its tools here with " +
+    "`fromMcpTool()`: the server itself connects to public addresses alone.",
+  ],
+  [
+    "invalid_request",
+    /\bplugin (?:(?:with )?(?:id|identifier) )?(?:'[^'\n]{1,300}' |\S{1,300} )?(?:(?:was |is |could )?not (?:be )?(?:found|installed)|does not exist|is not (?:a )?(?:valid|plugin)|is invalid|must be)|(?:cannot|could not|unable to) find (?:a |the )?plugin|(?:invalid|unknown|no such) plugin/,
+    "Give the id of a plugin as LM Studio shows it, `owner/name`, or `mcp/<name>` for a server of its mcp.json.",
+  ],
+  [
+    "unsupported_by_server",
+    /\bquantizations?\b.{0,200}(?:coming soon|not (?:yet )?(?:implemented|supported))/,
+    "Leave `quantization` out, or give the model's Hugging Face URL: for names of its catalogue LM Studio " +
+    "cannot choose one yet.",
+  ],
 ];
 
 // The first match decides, so what a text is about stands before what it merely mentions.
 const RULES: readonly Rule[] = [
-  { code: "unexpected_endpoint", words: /unexpected endpoint or method/ },
-  {
-    code: "unauthorized",
-    words:
-      /api (?:token|key) (?:provided|is (?:required|invalid|malformed|expired|revoked))|invalid api (?:token|key)/,
-  },
-  {
-    code: "forbidden",
-    words: /permission denied to use plugin/,
-    hint:
-      "Allow plugins in LM Studio's server settings, and this one for the API token if there is one.",
-  },
-  { code: "model_crashed", words: /model has crashed|runner process has terminated/ },
-  { code: "invalid_tool_schema", words: /schema (?:for|of|in) (?:the )?(?:function|tool)\b/ },
-  {
-    code: "unsupported_response_format",
-    words:
-      /schema conversion failed|json schema error|json schema to grammar|grammar from (?:the )?json schema|not supported in (?:the )?json schema|(?:unrecognized|unsupported|unexpected|invalid) (?:json )?schema\b|unsupported \$ref|error resolving ref|(?:convert|compil|pars|process)(?:e|ed|ing)? (?:the |a |this )?(?:json )?schema\b|'(?:type|properties|required|enum|items|pattern|format|anyof|oneof|allof|additionalproperties|(?:min|max)(?:imum|length|items))' must be an? (?:string|object|array|list|boolean|number|integer)|pattern must start with/,
-    hint: GRAMMAR_HINT,
-  },
-  {
-    code: "insufficient_resources",
-    words:
-      /insufficient (?:system )?(?:resources|memory)|not enough (?:system )?(?:resources|memory)|out of memory|requires (?:more system memory|approximately .{1,40} of memory)/,
-  },
-  {
-    code: "wrong_model_type",
-    words:
-      /model is not (?:an? )?(?:embedding|llm|language)|does not support (?:chat|generate|embeddings?)(?![\w ])/,
-  },
-  {
-    code: "model_unloaded",
-    words:
-      /failed to load.{0,400}\b(?:cancell?ed|operation (?:was |has been )?aborted)|cancell?ed (?:while|during|before) (?:the )?load(?:ing)?\b|\bload(?:ing)? (?:of .{1,300} |operation |request )?(?:was |has been |is )?cancell?ed/,
-    hint:
-      "Send the request again: another load, or somebody in LM Studio, cancelled that of this model.",
-  },
-  {
-    code: "model_load_failed",
-    words:
-      /failed to load (?:the )?model|error loading (?:the )?model|(?:model load(?:ing)?|load(?:ing)? (?:the )?model) (?:was |has )?(?:failed|aborted|stopped)|exited before becoming healthy/,
-  },
-  {
-    code: "model_loading",
-    words:
-      /(?:^|\n)\W{0,4}(?:still )?loading (?:the )?model\b(?!.{0,100}\b(?:fail|abort|error))|llm server loading model|\bmodel (?:'[^'\n]{1,300}' |\S{1,300} )?is (?:still |currently |already |now )?(?:loading|being loaded)|\bmodel (?:'[^'\n]{1,300}' |\S{1,300} )?is not (?:yet )?ready|server (?:is )?(?:currently )?busy|maximum pending requests/,
-  },
-  {
-    code: "invalid_request",
-    words:
-      /jinja|rendering prompt|prompt template|no user query found|unable to generate parser for this template/,
-    hint: TEMPLATE_HINT,
-  },
-  {
-    code: "context_overflow",
-    words:
-      /context (?:the )?overflows|cannot truncate prompt|initial prompt is greater than the context|not fit in (?:the )?context|context (?:size|length|window) (?:has been |was |is )?exceeded|exceeds? (?:the )?(?:model's )?(?:available |maximum |max )?context (?:size|length|window)|maximum context length is|context length is only \d|reached (?:the )?context length|mid-generation context overflow|larger than the (?:max(?:imum)? )?context size|exceed_context_size_error/,
-  },
-  {
-    code: "context_overflow",
-    words: /too large to process.{1,12}increase the physical batch size/,
-    hint:
-      "Split the text, or load the model with a larger evaluation batch size: an embedding is read in one batch.",
-  },
-  {
-    code: "model_unloaded",
-    words:
-      /model (?:is |was |has been |got |has already been )?unloaded|already been unloaded|cannot find model of instance reference/,
-  },
-  { code: "no_model_loaded", words: /no models? (?:is |are )?(?:currently )?loaded/ },
-  { code: "model_not_loaded", words: /\bmodel (?:'[^'\n]{1,300}' |\S{1,300} )?(?:is )?not loaded/ },
-  {
-    code: "previous_response_not_found",
-    words: /prediction history node with id|previous[_ ]response.{0,100} not found/,
-  },
-  {
-    code: "model_not_found",
-    words:
-      /invalid model identifier|\bmodel (?:with identifier )?(?:'[^'\n]{1,300}'|\S{1,300}) (?:was |is )?not found|no downloaded \w{0,20} ?models|not found in downloaded models|(?:cannot|can't|could not|unable to) find (?:a |the )?model\b|\bmodel (?:with (?:id|identifier|key|name) |named )?(?:'[^'\n]{1,300}' |\S{1,300} )?(?:does not|doesn't) exist|(?:no such|unknown) model\b|\bno model (?:was |is )?found/,
-  },
-  {
-    code: "invalid_request",
-    words: /unrecognized key/,
-    hint:
-      "Remove these keys (from `extraBody`?), or update LM Studio: this route refuses keys it does not know.",
-  },
-  {
-    code: "invalid_request",
-    words: /tool_choice/,
-    hint: 'Use "auto", "none" or "required": the server takes no other tool choice.',
-  },
-  { code: "unsupported_response_format", words: /response_format/ },
-  {
-    code: "unsupported_response_format",
-    words: /(?:pars(?:e|ing)|compile|invalid|initialize) (?:the )?grammar|initialize samplers/,
-    hint: GRAMMAR_HINT,
-  },
-  {
-    code: "unsupported_content",
-    words:
-      /does not support (?:images?|vision|multimodal)|missing data required for images?|images? (?:inputs? )?(?:is|are) not supported|vision (?:add-on|adapter|model|encoder|tower|projector)s? (?:is|was|are) not (?:loaded|available|found)|(?:vision|multimodal input) is not supported|not (?:a )?(?:vision|multimodal)\b|without vision|no vision\b|images? (?:were|was) provided|text-only.{0,80}\bimages?\b/,
-    hint:
-      "Use a model that sees images (listed with vision), or leave the images out: this one takes text alone.",
-  },
-  {
-    code: "unsupported_content",
-    words:
-      /'url' field must be a base64|(?:unsupported|invalid|corrupt(?:ed)?) (?:base64(?:-encoded)? )?image|\bimage (?:at index \d+ )?is (?:invalid|corrupt)|(?:failed to|cannot|could not) (?:decode|identify|load|process|read) (?:the |an )?image/,
-    hint: "Send images as PNG or JPEG, by their bytes or as a data: URL.",
-  },
-  {
-    code: "invalid_request",
-    words: /does not support tools/,
-    hint: "Use a model that is trained for tool use, or leave `tools` out.",
-  },
-  {
-    code: "invalid_request",
-    words: /'input' field must be|n_tokens ={1,2} 0\b/,
-    hint: "Give `input` as a text or a list of texts, none of them empty.",
-  },
-  {
-    code: "invalid_request",
-    words: /reasoning setting .{1,40} not supported|does not expose reasoning/,
-    hint: "Leave `reasoning` out, or use a setting that this model supports.",
-  },
-  {
-    code: "invalid_request",
-    words: /invalid 'content'/,
-    hint: 'Give every message `content`: a text, `""` where there is none, or a list of parts.',
-  },
-  {
-    code: "server_error",
-    words: /does not match the expected .{1,40} format/,
-    hint:
-      "Try again: the model wrote a tool call that the engine cannot read; a lower temperature may help.",
-  },
-  {
-    code: "server_error",
-    words:
-      /fetch failed|channel error|lm link|entered error state|error in iterating prediction stream|\bprediction-error/,
-  },
+  ["unexpected_endpoint", /unexpected endpoint or method/],
+  [
+    "unauthorized",
+    /api (?:token|key) (?:provided|is (?:required|invalid|malformed|expired|revoked))|invalid api (?:token|key)/,
+  ],
+  [
+    "forbidden",
+    /permission denied to use plugin/,
+    "Allow plugins in LM Studio's server settings, and this one for the API token if there is one.",
+  ],
+  ["model_crashed", /model has crashed|runner process has terminated/],
+  ["invalid_tool_schema", /schema (?:for|of|in) (?:the )?(?:function|tool)\b/],
+  [
+    "unsupported_response_format",
+    /schema conversion failed|json schema error|json schema to grammar|grammar from (?:the )?json schema|not supported in (?:the )?json schema|(?:unrecognized|unsupported|unexpected|invalid) (?:json )?schema\b|unsupported \$ref|error resolving ref|(?:convert|compil|pars|process)(?:e|ed|ing)? (?:the |a |this )?(?:json )?schema\b|'(?:type|properties|required|enum|items|pattern|format|anyof|oneof|allof|additionalproperties|(?:min|max)(?:imum|length|items))' must be an? (?:string|object|array|list|boolean|number|integer)|pattern must start with/,
+    GRAMMAR_HINT,
+  ],
+  [
+    "insufficient_resources",
+    /insufficient (?:system )?(?:resources|memory)|not enough (?:system )?(?:resources|memory)|out of memory|requires (?:more system memory|approximately .{1,40} of memory)/,
+  ],
+  [
+    "wrong_model_type",
+    /model is not (?:an? )?(?:embedding|llm|language)|does not support (?:chat|generate|embeddings?)(?![\w ])/,
+  ],
+  [
+    "model_unloaded",
+    /failed to load.{0,400}\b(?:cancell?ed|operation (?:was |has been )?aborted)|cancell?ed (?:while|during|before) (?:the )?load(?:ing)?\b|\bload(?:ing)? (?:of .{1,300} |operation |request )?(?:was |has been |is )?cancell?ed/,
+    "Send the request again: another load, or somebody in LM Studio, cancelled that of this model.",
+  ],
+  [
+    "model_load_failed",
+    /failed to load (?:the )?model|error loading (?:the )?model|(?:model load(?:ing)?|load(?:ing)? (?:the )?model) (?:was |has )?(?:failed|aborted|stopped)|exited before becoming healthy/,
+  ],
+  [
+    "model_loading",
+    /(?:^|\n)\W{0,4}(?:still )?loading (?:the )?model\b(?!.{0,100}\b(?:fail|abort|error))|llm server loading model|\bmodel (?:'[^'\n]{1,300}' |\S{1,300} )?is (?:still |currently |already |now )?(?:loading|being loaded)|\bmodel (?:'[^'\n]{1,300}' |\S{1,300} )?is not (?:yet )?ready|server (?:is )?(?:currently )?busy|maximum pending requests/,
+  ],
+  [
+    "invalid_request",
+    /jinja|rendering prompt|prompt template|no user query found|unable to generate parser for this template/,
+    "The model's chat template refuses these messages: change their order or roles (many need a user message " +
+    "and strict alternation), or the template in LM Studio's model settings.",
+  ],
+  [
+    "context_overflow",
+    /context (?:the )?overflows|cannot truncate prompt|initial prompt is greater than the context|not fit in (?:the )?context|context (?:size|length|window) (?:has been |was |is )?exceeded|exceeds? (?:the )?(?:model's )?(?:available |maximum |max )?context (?:size|length|window)|maximum context length is|context length is only \d|reached (?:the )?context length|mid-generation context overflow|larger than the (?:max(?:imum)? )?context size|exceed_context_size_error/,
+  ],
+  [
+    "context_overflow",
+    /too large to process.{1,12}increase the physical batch size/,
+    "Split the text, or load the model with a larger evaluation batch size: an embedding is read in one batch.",
+  ],
+  [
+    "model_unloaded",
+    /model (?:is |was |has been |got |has already been )?unloaded|already been unloaded|cannot find model of instance reference/,
+  ],
+  ["no_model_loaded", /no models? (?:is |are )?(?:currently )?loaded/],
+  ["model_not_loaded", /\bmodel (?:'[^'\n]{1,300}' |\S{1,300} )?(?:is )?not loaded/],
+  [
+    "previous_response_not_found",
+    /prediction history node with id|previous[_ ]response.{0,100} not found/,
+  ],
+  [
+    "model_not_found",
+    /invalid model identifier|\bmodel (?:with identifier )?(?:'[^'\n]{1,300}'|\S{1,300}) (?:was |is )?not found|no downloaded \w{0,20} ?models|not found in downloaded models|(?:cannot|can't|could not|unable to) find (?:a |the )?model\b|\bmodel (?:with (?:id|identifier|key|name) |named )?(?:'[^'\n]{1,300}' |\S{1,300} )?(?:does not|doesn't) exist|(?:no such|unknown) model\b|\bno model (?:was |is )?found/,
+  ],
+  [
+    "invalid_request",
+    /unrecognized key/,
+    "Remove these keys (from `extraBody`?), or update LM Studio: this route refuses keys it does not know.",
+  ],
+  [
+    "invalid_request",
+    /tool_choice/,
+    'Use "auto", "none" or "required": the server takes no other tool choice.',
+  ],
+  ["unsupported_response_format", /response_format/],
+  [
+    "unsupported_response_format",
+    /(?:pars(?:e|ing)|compile|invalid|initialize) (?:the )?grammar|initialize samplers/,
+    GRAMMAR_HINT,
+  ],
+  [
+    "unsupported_content",
+    /does not support (?:images?|vision|multimodal)|missing data required for images?|images? (?:inputs? )?(?:is|are) not supported|vision (?:add-on|adapter|model|encoder|tower|projector)s? (?:is|was|are) not (?:loaded|available|found)|(?:vision|multimodal input) is not supported|not (?:a )?(?:vision|multimodal)\b|without vision|no vision\b|images? (?:were|was) provided|text-only.{0,80}\bimages?\b/,
+    "Use a model that sees images (listed with vision), or leave the images out: this one takes text alone.",
+  ],
+  [
+    "unsupported_content",
+    /'url' field must be a base64|(?:unsupported|invalid|corrupt(?:ed)?) (?:base64(?:-encoded)? )?image|\bimage (?:at index \d+ )?is (?:invalid|corrupt)|(?:failed to|cannot|could not) (?:decode|identify|load|process|read) (?:the |an )?image/,
+    "Send images as PNG or JPEG, by their bytes or as a data: URL.",
+  ],
+  [
+    "invalid_request",
+    /does not support tools/,
+    "Use a model that is trained for tool use, or leave `tools` out.",
+  ],
+  [
+    "invalid_request",
+    /'input' field must be|n_tokens ={1,2} 0\b/,
+    "Give `input` as a text or a list of texts, none of them empty.",
+  ],
+  [
+    "invalid_request",
+    /reasoning setting .{1,40} not supported|does not expose reasoning/,
+    "Leave `reasoning` out, or use a setting that this model supports.",
+  ],
+  [
+    "invalid_request",
+    /invalid 'content'/,
+    'Give every message `content`: a text, `""` where there is none, or a list of parts.',
+  ],
+  [
+    "server_error",
+    /does not match the expected .{1,40} format/,
+    "Try again: the model wrote a tool call that the engine cannot read; a lower temperature may help.",
+  ],
+  [
+    "server_error",
+    /fetch failed|channel error|lm link|entered error state|error in iterating prediction stream|\bprediction-error/,
+  ],
 ];
 
-/** What this error means; `status` is undefined for a frame inside a stream. */
+/** Words of LM Studio around an error of its engine, with the status of that. */
+const ENGINE_RULES: readonly Rule[] = [
+  ["invalid_request", /engine protocol.{1,60} returned 4\d\d\b/],
+  ["server_error", /engine protocol/],
+];
+
+/**
+ * Numbers of a context overflow, in every wording that has them. The first that matches counts: what is surely the
+ * prompt stands before what may be more than it.
+ */
+const NUMBERS = {
+  promptTokens: [
+    /n_prompt_tokens\W{1,4}(\d{1,15})/,
+    // LM Studio 0.3, 0.4, MLX.
+    /first (\d{1,15}) tokens/,
+    /n_keep\W{1,4}(\d{1,15})/,
+    /input has (\d{1,15}) tokens/,
+    /input length (\d{1,15})/,
+    // llama-server.
+    /(?:request|input|prompt) \((\d{1,15}) tokens/,
+    // Servers that copy OpenAI's words: "you requested 4232 tokens (3107 in the messages, 1125 in the completion)".
+    /(\d{1,15}) in the messages/,
+    /(?:has|passed) (\d{1,15}) input tokens/,
+    /(?:requested|resulted in) (\d{1,15}) tokens/,
+  ],
+  contextLength: [
+    /n_ctx\W{1,4}(\d{1,15})/,
+    /context length of (?:only )?(\d{1,15})/,
+    /only supports (\d{1,15}) tokens/,
+    /context size \((\d{1,15})/,
+    /context length is (?:only )?(\d{1,15})/,
+    /context length (\d{1,15})/,
+  ],
+} as const;
+
+function readNumber(field: keyof typeof NUMBERS, folded: string): number | undefined {
+  for (const pattern of NUMBERS[field]) {
+    const digits = pattern.exec(folded)?.[1];
+    if (digits !== undefined) return Number(digits);
+  }
+  return undefined;
+}
+
+/** Meaning of an error; `status` is undefined for a frame inside a stream. */
 export function interpret(wire: WireError, status: number | undefined): Meaning {
   const layers = unwrap(wire);
   const texts = layers.map(({ message }) => message);
@@ -283,62 +289,61 @@ export function interpret(wire: WireError, status: number | undefined): Meaning 
   const { code, hint } = classify(layers, folded, status);
   const { param } = layers.findLast((layer) => layer.param !== undefined) ?? {};
   if (code !== "context_overflow") return { code, hint, texts, param };
-  const said = readContextNumbers(folded);
-  const promptTokens = layers.find((layer) => layer.promptTokens !== undefined)?.promptTokens ??
-    said.promptTokens;
-  const contextLength = layers.find((layer) => layer.contextLength !== undefined)?.contextLength ??
-    said.contextLength;
+  const [promptTokens, contextLength] = (["promptTokens", "contextLength"] as const).map((field) =>
+    layers.find((layer) => layer[field] !== undefined)?.[field] ?? readNumber(field, folded)
+  );
   return { code, hint, texts, param, promptTokens, contextLength };
 }
+
+type Verdict = Pick<Meaning, "code" | "hint">;
 
 function classify(
   layers: readonly WireError[],
   folded: string,
   status: number | undefined,
-): Pick<Meaning, "code" | "hint"> {
-  if (status === 401) return { code: "unauthorized" };
-  const precise = PRECISE_RULES.find(({ words }) => words.test(folded));
-  if (precise !== undefined) return precise;
+): Verdict {
   // From the outside in: what an error quotes means less than the error.
   const identifiers = layers.flatMap(({ type, code }) => [type, code]);
-  for (const identifier of identifiers) {
-    const code = lookUp(IDENTIFIERS, identifier);
-    if (code !== undefined) return { code };
-    if (identifier === "model_load_failed") {
-      const cause = RULES.find((rule) =>
-        LOAD_FAILURE_CAUSES.has(rule.code) && rule.words.test(folded)
-      );
-      return cause ?? { code: "model_load_failed" };
-    }
+  const hasParam = (path: RegExp): boolean => layers.some(({ param }) => path.test(param ?? ""));
+  if (status === 401) return { code: "unauthorized" };
+  const precise = byWords(PRECISE_RULES, folded) ?? byIdentifier(IDENTIFIERS, identifiers);
+  if (precise?.code === "model_load_failed") {
+    const causes = RULES.filter(([code]) => LOAD_FAILURE_CAUSES.includes(code));
+    return byWords(causes, folded) ?? precise;
   }
-  if (layers.some(({ param }) => TOOLS_PATH.test(param ?? ""))) {
-    return { code: "invalid_tool_schema" };
-  }
-  if (layers.some(({ param }) => param?.startsWith("response_format"))) {
-    return { code: "unsupported_response_format" };
-  }
-  const rule = RULES.find(({ words }) => words.test(folded));
-  if (rule !== undefined) return rule;
-  // Accompanies failed loads and wrong types too, whose words are above.
-  if (identifiers.includes("model_not_found")) return { code: "model_not_found" };
-  if (identifiers.includes("unavailable_error")) return { code: "model_loading" };
+  if (precise !== undefined) return precise;
+  if (hasParam(TOOLS_PATH)) return { code: "invalid_tool_schema" };
+  if (hasParam(/^response_format/)) return { code: "unsupported_response_format" };
+  const told = byWords(RULES, folded) ?? byIdentifier(LATE_IDENTIFIERS, identifiers);
+  if (told !== undefined) return told;
   if (status === 403) return { code: "forbidden" };
   if (status === 429) return { code: "rate_limited" };
-  // From the inside out: LM Studio calls whatever its engine refused an internal error.
-  for (const { type, code } of [...layers].reverse()) {
-    const vague = lookUp(VAGUE_IDENTIFIERS, type) ?? lookUp(VAGUE_IDENTIFIERS, code) ??
-      codeOfEngineStatus(code);
-    if (vague !== undefined) return { code: vague };
-  }
-  // The engine's own status is in the text: LM Studio sends 400 for all of them.
-  const engine = /engine protocol(?:.{1,60} returned ([45])\d\d\b)?/.exec(folded);
-  if (engine !== null) return { code: engine[1] === "4" ? "invalid_request" : "server_error" };
-  return codeOfStatus(status);
+  // From the inside out: LM Studio calls whatever its engine refused an internal error. The engine's own status is in
+  // the text: LM Studio sends 400 for all of them.
+  return byIdentifier(
+    VAGUE_IDENTIFIERS,
+    [...layers].reverse().flatMap(({ type, code }) => [type, code]),
+  ) ?? byWords(ENGINE_RULES, folded) ?? byStatus(status);
 }
 
-/** What the status says where no word does. */
-function codeOfStatus(status: number | undefined): Pick<Meaning, "code" | "hint"> {
-  if (status === undefined || !(status >= 400 && status < 500)) return { code: "server_error" };
+function byWords(rules: readonly Rule[], folded: string): Verdict | undefined {
+  const rule = rules.find(([, words]) => words.test(folded));
+  return rule && { code: rule[0], hint: rule[2] };
+}
+
+function byIdentifier(
+  rules: readonly Rule[],
+  identifiers: readonly (string | undefined)[],
+): Verdict | undefined {
+  for (const identifier of identifiers) {
+    const verdict = byWords(rules, identifier ?? "");
+    if (verdict !== undefined) return verdict;
+  }
+  return undefined;
+}
+
+/** Meaning of a status where no word says more. */
+function byStatus(status: number | undefined): Verdict {
   if (status === 413) {
     return {
       code: "invalid_request",
@@ -346,20 +351,8 @@ function codeOfStatus(status: number | undefined): Pick<Meaning, "code" | "hint"
     };
   }
   // "Request Timeout": the server gave up waiting, which the next attempt may not meet.
-  return { code: status === 408 ? "server_error" : "invalid_request" };
-}
-
-/** llama-server puts the HTTP status into `code`. */
-function codeOfEngineStatus(code: string | undefined): KnownCode | undefined {
-  if (code === undefined || !/^[45]\d\d$/.test(code)) return undefined;
-  return code.startsWith("4") ? "invalid_request" : "server_error";
-}
-
-function lookUp(
-  table: Readonly<Record<string, KnownCode>>,
-  key: string | undefined,
-): KnownCode | undefined {
-  return key !== undefined && Object.hasOwn(table, key) ? table[key] : undefined;
+  const isRefusal = status !== undefined && status >= 400 && status < 500 && status !== 408;
+  return { code: isRefusal ? "invalid_request" : "server_error" };
 }
 
 /** One spelling for all: engines, versions and clients differ in case, quotes, escapes and line breaks. */
@@ -375,7 +368,7 @@ function fold(text: string): string {
 /** This error and those in its text, outermost first. */
 function unwrap(wire: WireError): WireError[] {
   const layers = [wire];
-  if (QUOTING_TYPES.has(wire.type)) return layers;
+  if (QUOTING.test(wire.type ?? "")) return layers;
   let inner = readNested(wire.message);
   while (inner !== undefined && layers.length < MAX_NESTING) {
     layers.push(inner);
@@ -409,7 +402,7 @@ function readIssues(value: unknown): WireError | undefined {
   if (issues.length === 0) return undefined;
   const lines = issues.map(({ path, message }) => path === "" ? message : `${path}: ${message}`);
   const param = (issues.find(({ path }) => TOOLS_PATH.test(path)) ?? issues[0])?.path;
-  return { message: lines.slice(0, 3).join("; "), ...present("param", param || undefined) };
+  return known({ message: lines.slice(0, 3).join("; "), param: param || undefined });
 }
 
 /** Top-level `error` of a decoded body, in any of the server's shapes; undefined when there is none. */
@@ -432,25 +425,25 @@ export function readRecord(
 ): WireError {
   const titled = [error.title, error.cause].filter(isText).join(": ");
   const said = [error.message, titled, error.detail, outer.message].find(isText) ?? "";
-  return {
+  return known({
     message: said,
-    ...present("type", identifierOf(error.type)),
-    ...present("code", identifierOf(error.code)),
-    ...present("param", identifierOf(error.param)),
-    ...present("promptTokens", countOf(error.n_prompt_tokens)),
-    ...present("contextLength", countOf(error.n_ctx)),
-  };
+    type: identifierOf(error.type),
+    code: identifierOf(error.code),
+    param: identifierOf(error.param),
+    promptTokens: countOf(error.n_prompt_tokens),
+    contextLength: countOf(error.n_ctx),
+  });
 }
 
 /** The fields of an error that is not JSON: cut, or written by Python. Undefined when it has no message. */
 export function salvageWireError(text: string): WireError | undefined {
   const message = salvageField(text, "message") ?? salvageField(text, "error");
   if (message === undefined) return undefined;
-  return {
+  return known({
     message,
-    ...present("type", salvageField(text, "type")),
-    ...present("code", salvageField(text, "code")),
-  };
+    type: salvageField(text, "type"),
+    code: salvageField(text, "code"),
+  });
 }
 
 function salvageField(text: string, name: string): string | undefined {
@@ -468,7 +461,7 @@ function salvageField(text: string, name: string): string | undefined {
 // --- Values -----------------------------------------------------------------------------------
 
 /** The text that a piece of a JSON string stands for, one level of it. */
-export function unescapeJson(text: string): string {
+function unescapeJson(text: string): string {
   return text.replace(
     /\\(?:u([0-9a-f]{4})|([^]))/gi,
     (_match, hex: string | undefined, character: string) =>
@@ -494,51 +487,9 @@ function countOf(value: unknown): number | undefined {
   return Number.isSafeInteger(value) && (value as number) > 0 ? value as number : undefined;
 }
 
-function present<K extends string, V>(key: K, value: V | undefined): { [P in K]?: V } {
-  return value === undefined ? {} : { [key]: value } as { [P in K]?: V };
-}
-
-// --- from context_numbers ---
-
-/** The first that matches counts: what is surely the prompt stands before what may be more than it. */
-const PROMPT_TOKENS: readonly RegExp[] = [
-  /n_prompt_tokens\W{1,4}(\d{1,15})/,
-  // LM Studio 0.3, 0.4, MLX.
-  /first (\d{1,15}) tokens/,
-  /n_keep\W{1,4}(\d{1,15})/,
-  /input has (\d{1,15}) tokens/,
-  /input length (\d{1,15})/,
-  // llama-server.
-  /(?:request|input|prompt) \((\d{1,15}) tokens/,
-  // Servers that copy OpenAI's words: "you requested 4232 tokens (3107 in the messages, 1125 in the completion)".
-  /(\d{1,15}) in the messages/,
-  /(?:has|passed) (\d{1,15}) input tokens/,
-  /(?:requested|resulted in) (\d{1,15}) tokens/,
-];
-
-const CONTEXT_LENGTH: readonly RegExp[] = [
-  /n_ctx\W{1,4}(\d{1,15})/,
-  /context length of (?:only )?(\d{1,15})/,
-  /only supports (\d{1,15}) tokens/,
-  /context size \((\d{1,15})/,
-  /context length is (?:only )?(\d{1,15})/,
-  /context length (\d{1,15})/,
-];
-
-/** What a text says of an overflow; absent what it does not say. */
-export function readContextNumbers(
-  folded: string,
-): { promptTokens: number | undefined; contextLength: number | undefined } {
-  return {
-    promptTokens: firstNumber(PROMPT_TOKENS, folded),
-    contextLength: firstNumber(CONTEXT_LENGTH, folded),
-  };
-}
-
-function firstNumber(patterns: readonly RegExp[], folded: string): number | undefined {
-  for (const pattern of patterns) {
-    const digits = pattern.exec(folded)?.[1];
-    if (digits !== undefined) return Number(digits);
-  }
-  return undefined;
+/** The same without what is `undefined`. */
+function known(error: WireError): WireError {
+  return Object.fromEntries(
+    Object.entries(error).filter(([, value]) => value !== undefined),
+  ) as unknown as WireError;
 }

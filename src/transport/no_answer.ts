@@ -7,16 +7,11 @@
 
 import { isLoopback } from "../core/base_url.ts";
 import type { ConnectionTrouble } from "../core/connection_hints.ts";
-import {
-  type NetworkError,
-  providerError,
-  type TimeoutError,
-  type TimeoutPhase,
-} from "../core/errors.ts";
+import type { NetworkError, TimeoutError, TimeoutPhase } from "../core/errors.ts";
 import { acceptsConnections, isLocalNetworkDenied } from "../platform/network.ts";
 import { isBrowser } from "../platform/runtime.ts";
 import { discardBody } from "./body.ts";
-import type { ErrorContext } from "./error_mapping.ts";
+import { callError, type ErrorContext } from "./error_mapping.ts";
 import { safeCause } from "./redact.ts";
 import { startTimer, untilAborted } from "./timers.ts";
 
@@ -338,8 +333,8 @@ export function timeoutError(
   hint?: string,
 ): TimeoutError {
   const [code, state] = TIMEOUTS[phase];
-  const message = `Cannot ${context.action}: ${state} within ${timeoutMs} ms`;
-  return providerError(code, message, { ...context, hint, phase, timeoutMs });
+  const said = `${state} within ${timeoutMs} ms`;
+  return callError(context, code, said, { hint, phase, timeoutMs });
 }
 
 /** Rejection of `fetch` before any answer. */
@@ -371,8 +366,7 @@ export async function explainUnanswered(
     : sent;
   const mayHaveRun = code === "connection_reset" ? resetHint : undefined;
   const toError = (likely?: string): NetworkError =>
-    providerError(code, `Cannot ${context.action}: ${state}`, {
-      ...context,
+    callError(context, code, state, {
       hint: mayHaveRun ?? hint ?? likely,
       retriable: isPermanent === true ? false : undefined,
       cause: safeCause(cause, context.redact),

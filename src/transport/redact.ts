@@ -1,15 +1,13 @@
 /**
- * Keeps secrets and prompts out of what we repeat of a server's words: servers echo tokens, headers and
- * parts of the request in their errors. Has the one rule for whatever of a server stands in a message, be it an
- * error's text, the name of a model or a tool, or a key of an object.
+ * Keeps secrets and prompts out of what we repeat of others' words: servers echo tokens, headers and parts of the
+ * request in their errors, runtimes put whole addresses and the bytes that came into theirs. Has the one rule for
+ * whatever of a server stands in a message, be it an error's text, the name of a model or a tool, or a key of an object.
  *
  * @module
  */
 
-import { withoutUnseen } from "../core/plain_text.ts";
-import { cutText, onOneLine } from "../core/plain_text.ts";
+import { cutText, onOneLine, withoutUnseen } from "../core/plain_text.ts";
 import type { CallOptions } from "../core/types.ts";
-import { unescapeJson } from "./error_wording.ts";
 
 const MASK = "***";
 const MAX_SHOWN_CHARS = 200;
@@ -21,40 +19,17 @@ const SHORTEST_PROMPT = 4;
 const SEARCHED_LENGTH = 4096;
 /** More than a stretch of `ECHO_LENGTH` characters and than most secrets, each spelled as an escape. */
 const LOOK_AHEAD = 256;
-/** A secret's first characters, as some servers show them, give enough of it away. */
-const SECRET_PREFIX = 8;
-/** A body holds JSON as text, twice over at most. */
-const MAX_ESCAPES = 3;
-const LINE_BREAK = /^(?:\s|\\+[nrt])+/;
-
-const HASH_FACTOR = 0x01000193;
-/** `HASH_FACTOR` to the power of `ECHO_LENGTH - 1`, of 32 bits: what the oldest character counts by. */
-const OLDEST_FACTOR = Array.from({ length: ECHO_LENGTH - 1 }).reduce<number>(
-  (product) => Math.imul(product, HASH_FACTOR),
-  1,
-);
+/** A secret's first characters, as some servers show them, give enough of it away; so do its last. */
+const SECRET_PART = 8;
 
 /** Fields of a request that hold what the user says. */
-const PROMPT_FIELDS: ReadonlySet<string> = new Set([
-  "messages",
-  "input",
-  "prompt",
-  "suffix",
-  "system_prompt",
-  "instructions",
-]);
+const PROMPT_FIELDS = ["messages", "input", "prompt", "suffix", "system_prompt", "instructions"];
 /** Fields inside them that hold names, not text. */
-const NAME_FIELDS: ReadonlySet<string> = new Set([
-  "role",
-  "type",
-  "id",
-  "name",
-  "tool_call_id",
-  "call_id",
-]);
+const NAME_FIELDS = ["role", "type", "id", "name", "tool_call_id", "call_id"];
 
 /**
- * A function that masks secrets, and echoes of the prompts in `body`, in any text.
+ * Function that masks secrets, and echoes of the prompts in `body`, in any text, however JSON, an address or HTML spell
+ * them.
  *
  * @param secrets tokens and header values; those in the `integrations` and `tools` of `body` are added.
  */
@@ -62,47 +37,35 @@ export function createRedactor(
   secrets: readonly string[],
   body: unknown,
 ): (text: string) => string {
-  // Collected on the first error, not per request.
-  let prompts: Prompts | undefined;
-  let hidden: readonly string[] | undefined;
-  const mask = (text: string, shownLength: number): string => {
-    prompts ??= readPrompts(collectPrompts(body));
-    hidden ??= [...secrets, ...collectIntegrationSecrets(body)].flatMap(withoutScheme);
-    // All are looked for in the text as it came: a mask in an echo would leave short pieces beside it.
-    const marks = new Uint8Array(text.length);
-    for (const secret of hidden) markSecret(text, secret, marks);
-    const spelled = spell(text);
-    markWords(text, spelled, prompts, marks);
-    markEchoes(spelled, prompts.folded, marks);
-    return render(text.slice(0, shownLength), marks);
-  };
+  // Read on the first error, not per request.
+  let hidden: Hidden | undefined;
   return (text) => {
-    // What goes on behind the end of what is shown tells whether that end is an echo.
-    let shown = mask(text.slice(0, SEARCHED_LENGTH + LOOK_AHEAD), SEARCHED_LENGTH);
-    let plain = shown;
-    // In JSON and in addresses the same characters are spelled otherwise, in JSON within JSON twice over.
-    for (let depth = 0; depth < MAX_ESCAPES && /[\\%]/.test(plain); depth++) {
-      plain = unescapeJson(unescapePercent(plain));
-      const clean = mask(plain, plain.length);
-      if (clean !== plain) shown = plain = clean;
-    }
-    return shown;
+    hidden ??= collectHidden(secrets, body);
+    // What follows the end of what is shown tells whether that end is an echo.
+    const searched = text.slice(0, SEARCHED_LENGTH + LOOK_AHEAD);
+    // All are looked for in the text as it came: a mask in an echo would leave short pieces beside it.
+    const marks = new Uint8Array(searched.length);
+    const spelled = spell(searched);
+    const squeezed = withoutBlanks(spelled);
+    for (const word of hidden.words) markWord(spelled, word, marks);
+    for (const secret of hidden.secrets) markSecret(searched, squeezed, secret, marks);
+    markEchoes(spelled, hidden.prompts, marks);
+    return render(searched.slice(0, SEARCHED_LENGTH), marks);
   };
 }
 
-// --- Showing what a server said ---------------------------------------------------------------
-
 /**
- * Redacted, on one line, at most 200 characters. The order matters: a secret that is cut is not found.
+ * Text of a server as it is shown: redacted, on one line, at most 200 characters. The order matters: a secret that is
+ * cut is not found.
  *
  * @param redact masks secrets and echoes of prompts, as `createRedactor` gives it.
  */
 export function showWords(text: string, redact: (text: string) => string): string {
-  return cutText(mask(onOneLine(redactEscaped(text, redact))), MAX_SHOWN_CHARS);
+  return cutText(maskKeys(onOneLine(redact(text))), MAX_SHOWN_CHARS);
 }
 
 /**
- * Shows what a server says in the errors of a call, by `showWords`.
+ * Function that shows a server's words in the errors of a call, by `showWords`.
  *
  * @param body of the request: an echo of its prompts is masked.
  */
@@ -111,31 +74,17 @@ export function wordsOf(
   options: CallOptions,
   body?: Readonly<Record<string, unknown>>,
 ): (text: string) => string {
-  const redact = createRedactor(secretsOf(server, options), body);
-  return (text) => showWords(text, redact);
+  let redact: ((text: string) => string) | undefined;
+  return (text) => showWords(text, redact ??= createRedactor(secretsOf(server, options), body));
 }
 
-/** Redacts text that may hold JSON as well: there a prompt has backslashes where its author wrote none. */
-function redactEscaped(text: string, redact: (text: string) => string): string {
-  let shown = redact(text);
-  let plain = shown;
-  for (let depth = 0; depth < MAX_ESCAPES && plain.includes("\\"); depth++) {
-    plain = unescapeJson(plain);
-    const clean = redact(plain);
-    if (clean !== plain) shown = plain = clean;
-  }
-  return shown;
-}
-
-/** Removes what a server may echo of credentials and of the request, whatever `redact` knows. */
-function mask(text: string): string {
+/** Masks credentials by the words around them, also those of others, and the pieces of a body that JSON parsers quote. */
+function maskKeys(text: string): string {
   return text
-    .replace(/\b(api[ _-]?(?:token|key)(?: provided)?\W{0,3}[:=]\W{0,3})[^\s"'`,;]+/gi, "$1***")
     .replace(
-      /\b(((?:proxy-)?authorization|x-api-key)\W{0,3}[:=]\W{0,3}(?:(?:bearer|basic) )?)(?!(?:bearer|basic) |\$LM_API_TOKEN)[^\s"'`,;]+/gi,
+      /\b((?:(?:api[ _-]?(?:token|key)(?: provided)?|(?:proxy-)?authorization|x-api-key)\W{0,3}[:=]\W{0,3})(?:(?:bearer|basic) )?|bearer )(?!(?:bearer|basic|tokens?|scheme) |\$LM_API_TOKEN)[^\s"'`,;]+/gi,
       "$1***",
     )
-    .replace(/\b(bearer )(?!\$LM_API_TOKEN|(?:tokens?|scheme) )[^\s"'`,;]+/gi, "$1***")
     .replace(/\bsk-[\w*.:-]{4,}/gi, "sk-***")
     .replace(/,? ?(?:\.\.\.)?"[^"]{0,100}"(?:\.\.\.)? is not valid JSON/g, " is not valid JSON");
 }
@@ -143,17 +92,14 @@ function mask(text: string): string {
 // --- Spellings --------------------------------------------------------------------------------
 
 /**
- * What one text may be spelled as in another: white space and its escapes, `\\u00e9` and `\\xe9`, other escapes,
- * percent encoding, HTML. Any number of backslashes counts as one escape, so that neither the depth of JSON
+ * Spellings of one text in another: white space and its escapes, `\\u00e9` and `\\xe9`, other escapes, percent encoding,
+ * HTML. Any number of backslashes, or of `25` behind a `%`, counts as one escape, so that neither the depth of JSON
  * within JSON matters nor what the user wrote with backslashes. Linear: no run is read twice. A blank between two words
  * is plain already: most of what a prompt has of these, and each one found costs a call.
  */
 const SPELLINGS =
   // deno-lint-ignore no-control-regex -- JSON spells control characters as escapes.
-  /(?! (?:[^\s\\\0-\x1f]|$))(?:[\s\0-\x1f]|\\+(?:[nrtbf]|u00[01][\da-fA-F]|u0020)|\\+(?=[\s\0-\x1f]))+|\\+u([\da-fA-F]{4})|\\+x([\da-fA-F]{2})|\\+|((?:%[\da-fA-F]{2})+)|&(?:(quot|apos|lt|gt|amp)|#(\d{1,5})|#x([\da-fA-F]{1,4}));/g;
-/** Whether a line has any of them. */
-// deno-lint-ignore no-control-regex -- as above.
-const SPELLED = /[\\%&\t\v\f\0-\x1f]|\s\s|[^\S ]/;
+  /(?! (?:[^\s\\\0-\x1f]|$))(?:[\s\0-\x1f]|\\+(?:[nrtbf]|u00[01][\da-fA-F]|u0020)|\\+(?=[\s\0-\x1f]))+|\\+(?:u([\da-fA-F]{4})|x([\da-fA-F]{2}))|\\+|((?:%(?:25)*[\da-fA-F]{2})+)|&(?:(quot|apos|lt|gt|amp)|#(\d{1,5})|#x([\da-fA-F]{1,4}));/g;
 const ENTITIES: Readonly<Record<string, string>> = {
   quot: '"',
   apos: "'",
@@ -166,7 +112,10 @@ function plainSpelling(
   spelling: string,
   ...[unicode, latin, percent, entity, decimal, hex]: readonly (string | undefined)[]
 ): string {
-  if (percent !== undefined) return unescapePercent(percent);
+  if (percent !== undefined) {
+    const decoded = decodePercent(percent.replace(/%(?:25)+(?=[\da-f]{2})/gi, "%"));
+    return decoded.includes("%") ? decoded : toPlain(decoded);
+  }
   if (entity !== undefined) return ENTITIES[entity] ?? "";
   if (decimal !== undefined) return String.fromCharCode(Number(decimal));
   const code = unicode ?? latin ?? hex;
@@ -177,137 +126,59 @@ function plainSpelling(
   return /^\\+$/.test(spelling) ? "" : " ";
 }
 
-/** A text in its plain spelling, and where each of its characters stands in the text itself. */
+/** As it is where the bytes are no text. */
+function decodePercent(encoded: string): string {
+  try {
+    return decodeURIComponent(encoded);
+  } catch {
+    return encoded;
+  }
+}
+
+/** Text in its plain spelling. */
+function toPlain(text: string): string {
+  return text.replace(
+    SPELLINGS,
+    (spelling, ...groups) => plainSpelling(spelling, ...groups.slice(0, 6)),
+  );
+}
+
+/** Text in its plain spelling, and where each of its characters stands in the text itself. */
 interface Spelled {
-  readonly plain: string;
-  readonly starts: readonly number[];
-  readonly ends: readonly number[];
+  plain: string;
+  readonly starts: number[];
+  readonly ends: number[];
 }
 
 function spell(text: string): Spelled {
-  let plain = "";
-  const starts: number[] = [];
-  const ends: number[] = [];
-  const add = (characters: string, start: number, end: number): void => {
-    for (let at = 0; at < characters.length; at++) {
-      starts.push(start);
-      ends.push(end);
-    }
-    plain += characters;
-  };
+  const spelled: Spelled = { plain: "", starts: [], ends: [] };
   let from = 0;
-  const copyTo = (end: number): void => {
-    for (; from < end; from++) add(text[from] ?? "", from, from + 1);
-  };
   for (const match of text.matchAll(SPELLINGS)) {
     const [spelling, ...groups] = match;
-    copyTo(match.index);
+    for (; from < match.index; from++) add(spelled, text[from] ?? "", from, from + 1);
     from += spelling.length;
-    add(plainSpelling(spelling, ...groups), match.index, from);
+    add(spelled, plainSpelling(spelling, ...groups), match.index, from);
   }
-  copyTo(text.length);
-  return { plain, starts, ends };
+  for (; from < text.length; from++) add(spelled, text[from] ?? "", from, from + 1);
+  return spelled;
 }
 
-/** What is looked for of the prompts, all in plain spelling. */
-interface Prompts {
-  /** Without case: folded once, and not again for each text that is masked. */
-  readonly folded: readonly string[];
-  /** Whole prompts that are too short for an echo of a part. */
-  readonly words: ReadonlySet<string>;
-  /** Whole lines of prompts, as short. */
-  readonly lines: ReadonlySet<string>;
-}
-
-function readPrompts(prompts: readonly string[]): Prompts {
-  const isShort = (text: string): boolean =>
-    text.length >= SHORTEST_PROMPT && text.length < ECHO_LENGTH;
-  const toPlain = (text: string): string =>
-    text.replace(
-      SPELLINGS,
-      (spelling, ...groups) => plainSpelling(spelling, ...groups.slice(0, 6)),
-    );
-  const plain = prompts.map(toPlain);
-  const lines = new Set<string>();
-  for (const prompt of prompts) {
-    if (!/[\r\n]/.test(prompt)) continue;
-    // Each once: logs and tables say the same a thousand times.
-    for (const line of new Set(prompt.split(/[\r\n]+/))) {
-      // Longer ones are echoes by themselves; escapes make a line no more than 6 times as long.
-      if (line.length > 6 * ECHO_LENGTH) continue;
-      const word = (SPELLED.test(line) ? toPlain(line) : line).trim();
-      if (isShort(word)) lines.add(word);
-    }
-  }
-  return {
-    folded: plain.map(foldCase),
-    words: new Set(plain.map((text) => text.trim()).filter(isShort)),
-    lines,
-  };
-}
-
-function unescapePercent(text: string): string {
-  return text.replace(/(?:%[0-9a-f]{2})+/gi, (encoded) => {
-    try {
-      return decodeURIComponent(encoded);
-    } catch {
-      return encoded;
-    }
-  });
-}
-
-/** `Bearer abc` is echoed as a whole or without its scheme; text with more spaces is no credential. */
-function withoutScheme(secret: string): string[] {
-  const [, ...rest] = secret.split(" ");
-  return rest.length === 1 ? [secret, ...rest] : [secret];
-}
-
-function render(text: string, marks: Uint8Array): string {
-  let result = "";
-  for (let at = 0, end = 0; at < text.length; at = end) {
-    const next = marks.indexOf(1 - (marks[at] ?? 0), at);
-    end = next === -1 ? text.length : Math.min(next, text.length);
-    result += marks[at] === 1 ? MASK : text.slice(at, end);
-  }
-  return result;
-}
-
-function markSecret(text: string, secret: string, marks: Uint8Array): void {
-  if (secret === "") return;
-  const isShort = secret.length < SECRET_PREFIX;
-  // Of a short one another case is another word.
-  const [where, what] = isShort ? [text, secret] : [foldCase(text), foldCase(secret)];
-  const prefix = what.slice(0, SECRET_PREFIX);
-  let from = 0;
-  for (let at = where.indexOf(prefix); at !== -1; at = where.indexOf(prefix, from)) {
-    from = endOfSecret(where, at + prefix.length, what.slice(prefix.length));
-    if (isShort) {
-      if (isInsideWord(text, at, from)) continue;
-    } else {
-      // What goes on in the same word is the rest of it in another spelling, such as `%3A` for a colon.
-      while (/[\w%:.*+/=~-]/.test(text[from] ?? "")) from++;
-    }
-    marks.fill(1, at, from);
-  }
-  // Some show the end of a key, so that its owner knows which it is.
-  if (what.length < 2 * SECRET_PREFIX) return;
-  const end = what.slice(-SECRET_PREFIX);
-  for (let at = where.indexOf(end); at !== -1; at = where.indexOf(end, at + 1)) {
-    marks.fill(1, at, at + end.length);
+function add(spelled: Spelled, characters: string, start: number, end: number): void {
+  spelled.plain += characters;
+  for (let at = 0; at < characters.length; at++) {
+    spelled.starts.push(start);
+    spelled.ends.push(end);
   }
 }
 
-/** How far a secret goes on, lines that it is broken into included. */
-function endOfSecret(text: string, start: number, rest: string): number {
-  let end = start;
-  for (const character of rest) {
-    const [space = ""] = text[end] === character
-      ? []
-      : LINE_BREAK.exec(text.slice(end, end + 16)) ?? [];
-    if (text[end + space.length] !== character) break;
-    end += space.length + 1;
+/** The same without blanks and without case: a secret may be broken into lines anywhere. */
+function withoutBlanks({ plain, starts, ends }: Spelled): Spelled {
+  const squeezed: Spelled = { plain: "", starts: [], ends: [] };
+  for (let at = 0; at < plain.length; at++) {
+    if (plain[at] !== " ") add(squeezed, plain[at] ?? "", starts[at] ?? 0, ends[at] ?? 0);
   }
-  return end;
+  squeezed.plain = foldCase(squeezed.plain);
+  return squeezed;
 }
 
 /** ASCII letters alone: of others some change their length. */
@@ -315,39 +186,46 @@ function foldCase(text: string): string {
   return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
 
-/** Whether a short text is but a part of another word. */
-function isInsideWord(text: string, start: number, end: number): boolean {
-  return /\w/.test(text[start - 1] ?? "") || /\w/.test(text[end] ?? "");
-}
+// --- Marks ------------------------------------------------------------------------------------
 
-/** Marks short prompts, and short lines where they stand as a line or in quotes: else they are but words. */
-function markWords(text: string, spelled: Spelled, prompts: Prompts, marks: Uint8Array): void {
-  const { words, lines } = prompts;
-  const { plain, starts, ends } = spelled;
-  if (words.size === 0 && lines.size === 0) return;
-  for (let at = 0; at < plain.length; at++) {
-    if (plain[at] === " " || /\w/.test(plain[at - 1] ?? "")) continue;
-    for (let length = ECHO_LENGTH - 1; length >= SHORTEST_PROMPT; length--) {
-      const end = at + length;
-      const word = plain.slice(at, end);
-      if (word.length < length || !(words.has(word) || lines.has(word))) continue;
-      const start = starts[at] ?? 0;
-      const behind = ends[end - 1] ?? 0;
-      if (isInsideWord(plain, at, end)) continue;
-      if (!words.has(word) && !isLine(text, start, behind)) continue;
-      marks.fill(1, start, behind);
-      break;
-    }
+/** Marks a short text where it stands as a word, in the same case: in another it is another word. */
+function markWord({ plain, starts, ends }: Spelled, word: string, marks: Uint8Array): void {
+  for (let at = plain.indexOf(word); at !== -1; at = plain.indexOf(word, at + 1)) {
+    const end = at + word.length;
+    if (/\w/.test(plain[at - 1] ?? "") || /\w/.test(plain[end] ?? "")) continue;
+    marks.fill(1, starts[at], ends[end - 1]);
   }
 }
 
-function isLine(text: string, start: number, end: number): boolean {
-  const before = text.slice(Math.max(0, start - 8), start);
-  const after = text.slice(end, end + 8);
-  return (start === 0 && end === text.length) ||
-    /(?:[\r\n"'`]|\\[nr]|\*\*\*)[ \t]*$/.test(before) ||
-    /^[ \t]*(?:[\r\n"'`]|\\+[nr"]|\*\*\*)/.test(after);
+/** Marks a secret from its first characters as far as it follows them, and its last characters by themselves. */
+function markSecret(
+  text: string,
+  { plain, starts, ends }: Spelled,
+  secret: string,
+  marks: Uint8Array,
+): void {
+  const mark = (part: string): void => {
+    for (let at = plain.indexOf(part); at !== -1;) {
+      let end = at + part.length;
+      while (end - at < secret.length && plain[end] === secret[end - at]) end++;
+      let behind = ends[end - 1] ?? 0;
+      // What follows in the same word is the rest of it in a spelling that is not known here.
+      while (/[\w%:.*+/=~-]/.test(text[behind] ?? "")) behind++;
+      marks.fill(1, starts[at], behind);
+      at = plain.indexOf(part, end);
+    }
+  };
+  mark(secret.slice(0, SECRET_PART));
+  // Some show the end of a key, so that its owner knows which it is.
+  if (secret.length >= 2 * SECRET_PART) mark(secret.slice(-SECRET_PART));
 }
+
+const HASH_FACTOR = 0x01000193;
+/** `HASH_FACTOR` to the power of `ECHO_LENGTH - 1`, of 32 bits: the factor of the oldest character. */
+const OLDEST_FACTOR = Array.from({ length: ECHO_LENGTH - 1 }).reduce<number>(
+  (product) => Math.imul(product, HASH_FACTOR),
+  1,
+);
 
 /** Marks every stretch of `ECHO_LENGTH` characters that also stands in a prompt. */
 function markEchoes(
@@ -393,29 +271,62 @@ function forEachStretch(text: string, callback: (hash: number, start: number) =>
   }
 }
 
+/** Text with a mask in place of each run of marked characters. */
+function render(text: string, marks: Uint8Array): string {
+  let result = "";
+  for (let at = 0, end = 0; at < text.length; at = end) {
+    const next = marks.indexOf(1 - (marks[at] ?? 0), at);
+    end = next === -1 ? text.length : Math.min(next, text.length);
+    result += marks[at] === 1 ? MASK : text.slice(at, end);
+  }
+  return result;
+}
+
+// --- What is hidden ---------------------------------------------------------------------------
+
+/** Texts that are masked, in plain spelling. */
+interface Hidden {
+  /** Short secrets, and whole prompts that are too short for an echo of a part. */
+  readonly words: readonly string[];
+  /** Without case and blanks. */
+  readonly secrets: readonly string[];
+  /** Without case. */
+  readonly prompts: readonly string[];
+}
+
+function collectHidden(given: readonly string[], body: unknown): Hidden {
+  const secrets = [...given, ...collectIntegrationSecrets(body)].flatMap(withoutScheme)
+    .map(toPlain).filter((secret) => secret.trim() !== "");
+  const prompts = collectPrompts(body).map(toPlain);
+  const shortPrompts = prompts.map((prompt) => prompt.trim())
+    .filter(({ length }) => length >= SHORTEST_PROMPT && length < ECHO_LENGTH);
+  const isLong = (secret: string): boolean => secret.replaceAll(" ", "").length >= SECRET_PART;
+  return {
+    words: [...new Set([...secrets.filter((secret) => !isLong(secret)), ...shortPrompts])],
+    secrets: secrets.filter(isLong).map((secret) => foldCase(secret.replaceAll(" ", ""))),
+    prompts: prompts.map(foldCase),
+  };
+}
+
 function collectPrompts(body: unknown): string[] {
   const prompts: string[] = [];
   if (typeof body !== "object" || body === null) return prompts;
   // Not by recursion: what another client sends may be nested without end.
-  const waiting: unknown[] = Object.entries(body)
-    .flatMap(([name, field]) => PROMPT_FIELDS.has(name) ? [field] : []);
-  for (
-    let value = waiting.pop();
-    waiting.length > 0 || value !== undefined;
-    value = waiting.pop()
-  ) {
+  const waiting: unknown[] = PROMPT_FIELDS.map((name): unknown => Reflect.get(body, name));
+  while (waiting.length > 0) {
+    const value = waiting.pop();
     if (typeof value === "string") prompts.push(value);
     if (typeof value !== "object" || value === null) continue;
     for (const [name, field] of Object.entries(value)) {
-      if (!NAME_FIELDS.has(name)) waiting.push(field);
+      if (!NAME_FIELDS.includes(name)) waiting.push(field);
     }
   }
   return prompts;
 }
 
 /**
- * What the server is to hand on to MCP servers, of a native chat and of responses: values of headers, and what in
- * their addresses may be a key.
+ * Secrets that the server is to hand on to MCP servers, of a native chat and of responses: values of headers, and what
+ * in their addresses may be a key.
  */
 function collectIntegrationSecrets(body: unknown): string[] {
   const { integrations, tools } = (body ?? {}) as { readonly [field: string]: unknown };
@@ -434,13 +345,13 @@ interface Integration {
   readonly server_url?: unknown;
 }
 
-/** What of a server's settings nobody else is to see. */
+/** Settings of a server that nobody else is to see. */
 interface SecretSettings {
   readonly apiToken?: string | undefined;
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** What is sent with a call that nobody else is to see. */
+/** Secrets that are sent with a call. */
 export function secretsOf(server: SecretSettings, options: CallOptions): string[] {
   const headers = [...Object.values(server.headers), ...Object.values(options.headers ?? {})];
   return [server.apiToken ?? "", ...headers].filter((secret) => secret !== "");
@@ -450,20 +361,26 @@ export function secretsOf(server: SecretSettings, options: CallOptions): string[
 export function secretsOfQuery(query: string): string[] {
   if (query.length < 2) return [];
   const values = [...new URLSearchParams(query).values()];
-  return [query, ...values.filter((value) => value.length >= SECRET_PREFIX)];
+  return [query, ...values.filter((value) => value.length >= SECRET_PART)];
 }
 
 function secretsOfAddress(address: unknown): string[] {
   if (typeof address !== "string") return [];
   try {
     const { username, password, searchParams } = new URL(address);
-    return [username, password, ...searchParams.values()].filter((part) => part !== "");
+    return [username, password, ...searchParams.values()];
   } catch {
     return [];
   }
 }
 
-// --- from safe_cause ---
+/** `Bearer abc` is echoed as a whole or without its scheme; text with more spaces is no credential. */
+function withoutScheme(secret: string): string[] {
+  const [, ...rest] = secret.split(" ");
+  return rest.length === 1 ? [secret, ...rest] : [secret];
+}
+
+// --- Causes -----------------------------------------------------------------------------------
 
 const DEEPEST = 5;
 /** What is looked at of what others hang on their errors, such as a whole request. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type AnyProviderError, providerError } from "../core/errors.ts";
+import type { AnyProviderError } from "../core/errors.ts";
 import { importOnUse } from "../core/import_on_use.ts";
 import { jsonText } from "../core/plain_text.ts";
 import type { SchemaIssue } from "../core/schema.ts";
@@ -19,6 +19,7 @@ import {
   type TransportRequest,
 } from "./call.ts";
 import {
+  callError,
   type ErrorContext,
   errorFromUndecodable,
   errorFromWire,
@@ -168,8 +169,7 @@ export function malformedResponse(
   hint?: string,
 ): AnyProviderError {
   const text = jsonText(value);
-  return providerError("malformed_response", `Cannot ${context.action}: ${state}`, {
-    ...context,
+  return callError(context, "malformed_response", state, {
     issues,
     hint,
     bodySnippet: showWords(text, context.redact),
