@@ -1,6 +1,7 @@
 /** What a user sees where zod, or a part of this package, does not load on first use. */
 import { assertEquals, assertRejects, assertStrictEquals, assertStringIncludes } from "@std/assert";
 import { FallbackProvider, LMStudioProvider, LocalProvider, UnknownProviderError } from "../mod.ts";
+import { ERROR_CODES } from "../src/core/error_codes.ts";
 import { importSchemas } from "../src/core/import_on_use.ts";
 import { runScript } from "./support/script.ts";
 
@@ -178,4 +179,37 @@ Deno.test("parts: a request that changes while one loads is sent as it was at th
     await answer;
   }
   assertEquals(sent, ["then", "then"]);
+});
+
+Deno.test("parts: without the likely causes a failed connection says what its code says", async () => {
+  const missing = ["core/connection_hints", "platform/surroundings"];
+  const imports = Object.fromEntries(
+    missing.map((part) => [
+      new URL(`../src/${part}.ts`, import.meta.url).href,
+      "file:///nowhere/part.ts",
+    ]),
+  );
+  const map = encodeURIComponent(JSON.stringify({ imports }));
+  const script = `
+    import { LMStudioProvider } from "mod";
+    const cause = Object.assign(new TypeError("fetch failed"), {
+      cause: Object.assign(new Error("connect"), { code: "EHOSTUNREACH" }),
+    });
+    const silent = () => new Promise(() => {});
+    for (const [fetch, options] of [[() => Promise.reject(cause), {}], [silent, { timeoutMs: 20 }]]) {
+      const lmstudio = new LMStudioProvider({ baseUrl: "http://10.0.0.7:1234", env: {}, fetch, maxRetries: 0 });
+      const error = await lmstudio.listModels(options).catch((error) => error);
+      console.log(error.name, error.code, error.retriable, error.message, error.cause === cause);
+    }
+  `;
+  const { output, errors } = await runScript(script, [`--import-map=data:application/json,${map}`]);
+  assertEquals([output, errors], [
+    [
+      "NetworkError connection_refused true Cannot list models: http://10.0.0.7:1234 cannot be reached. " +
+      `${ERROR_CODES.connection_refused.hint} true`,
+      "TimeoutError timeout_total true Cannot list models: the server did not finish within 20 ms. " +
+      `${ERROR_CODES.timeout_total.hint} false`,
+    ].join("\n"),
+    "",
+  ]);
 });

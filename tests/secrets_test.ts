@@ -461,6 +461,27 @@ for (const [name, [prompt, forbidden]] of Object.entries(ESCAPED_PROMPTS)) {
   });
 }
 
+Deno.test("a secret is masked wherever it is broken into lines, and however deep it is spelled", () => {
+  const redact = createRedactor([`Bearer ${TOKEN}`, 'pass "phrase" \\ of mine'], {
+    input: "the heron waits at the edge",
+  });
+  for (let at = 1; at < TOKEN.length; at++) {
+    for (const line of ["\n", "\r\n  ", "\\n"]) {
+      const shown = redact(`(${TOKEN.slice(0, at)}${line}${TOKEN.slice(at)})`);
+      assertEquals(shown.replaceAll("*", ""), "()", shown);
+    }
+  }
+  const texts = [TOKEN, 'pass "phrase" \\ of mine', "the heron waits at the edge"];
+  for (const text of texts) {
+    const json = JSON.stringify(JSON.stringify(JSON.stringify(text)));
+    const address = encodeURIComponent(encodeURIComponent(text));
+    for (const spelling of [text, json, address, html(JSON.stringify(text))]) {
+      const shown = redact(`<${spelling}>`);
+      assert(!/[a-z0-9]/i.test(shown.replaceAll(/quot|amp/g, "")), shown);
+    }
+  }
+});
+
 Deno.test("an echo that is cut at the end of what is searched is masked", () => {
   const prompt = "abcdefgh ijklmnop qrstuvwx ".repeat(300);
   const redact = createRedactor([], { messages: [{ content: prompt }] });
