@@ -1,6 +1,6 @@
 /**
- * What to do where no answer comes from a server: one failure of `fetch` has many causes, and what is known of the
- * address, the program's surroundings and this machine tells them apart. Facts in, sentences out.
+ * Likely causes and remedies where no answer comes from a server: one failure of `fetch` has many causes, which the
+ * address, the program's surroundings and this machine set apart. Facts in, sentences out. Loaded on first use.
  *
  * @module
  */
@@ -8,7 +8,7 @@
 import { isLoopback } from "./base_url.ts";
 import { defaultHint } from "./error_codes.ts";
 
-/** How a connection failed, as far as the runtime says. */
+/** Kinds of failed connections, as far as the runtime says. */
 export type ConnectionTrouble =
   /** Somebody is there, and nothing listens on that port. */
   | "refused"
@@ -29,7 +29,7 @@ export type ConnectionTrouble =
   /** The certificate is not valid at this time. */
   | "certificate-date";
 
-/** What is known of a connection that failed. What is not known is absent. */
+/** Facts of a connection that failed; those that are not known are absent. */
 export interface ConnectionFacts {
   readonly trouble: ConnectionTrouble;
   /** Address that was called. */
@@ -38,7 +38,7 @@ export interface ConnectionFacts {
   readonly service: string;
   readonly runtime?: "deno" | "node" | "bun" | undefined;
   readonly platform?: "linux" | "macos" | "windows" | undefined;
-  /** What the program runs in, where that has a network of its own. */
+  /** Surroundings of the program that have a network of their own. */
   readonly surroundings?: "container" | "wsl" | undefined;
   /** Another address where the service does answer. */
   readonly answersAt?: string | undefined;
@@ -47,11 +47,11 @@ export interface ConnectionFacts {
 /** Sentences that are shown: what is most certain, and the next likely. */
 const MOST_SHOWN = 2;
 
-/** What each service needs to be told, and where it listens. */
+/** Words for a service, and where it listens. */
 interface ServiceWords {
   readonly port?: number;
   readonly start: string;
-  /** How it is let take connections of other machines. */
+  /** Completes a sentence: lets it take connections of other machines. */
   readonly serve: string;
 }
 
@@ -72,7 +72,7 @@ const OTHER_WORDS: ServiceWords = {
   serve: "let the server listen on all addresses of its machine",
 };
 
-/** The facts, and what follows from the address. */
+/** Facts, and what follows from the address. */
 interface Case extends ConnectionFacts {
   readonly host: string;
   /** With its default written out. */
@@ -211,7 +211,7 @@ const CAUSES: readonly Cause[] = [
   },
 ];
 
-/** How each runtime is told of an issuer. */
+/** Ways to make each runtime trust an issuer. */
 const TRUST: Readonly<Record<NonNullable<ConnectionFacts["runtime"]>, string>> = {
   deno: "in Deno with `--cert ca.pem` or DENO_TLS_CA_STORE=system",
   node: "in Node with NODE_EXTRA_CA_CERTS=ca.pem, set before it starts",
@@ -220,7 +220,7 @@ const TRUST: Readonly<Record<NonNullable<ConnectionFacts["runtime"]>, string>> =
 
 const SURROUNDINGS = { container: "a container", wsl: "WSL" } as const;
 
-/** What may be wrong and what to do about it, the most certain first; none where the code's own hint says it all. */
+/** Causes with their remedies, the most certain first; empty where the code's own hint says it all. */
 export function connectionCauses(facts: ConnectionFacts): string[] {
   const url = new URL(facts.url);
   const host = url.hostname;
@@ -242,7 +242,7 @@ export function connectionCauses(facts: ConnectionFacts): string[] {
     .map(({ say }) => say(known));
 }
 
-/** The hint of an error: the likeliest of `connectionCauses`. */
+/** Hint of an error: the likeliest of `connectionCauses`. */
 export function connectionHint(facts: ConnectionFacts): string | undefined {
   const causes = connectionCauses(facts);
   // What does answer is the remedy; what else might be wrong would only hide it.

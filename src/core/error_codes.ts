@@ -1,11 +1,10 @@
 /**
- * The codes of the errors: which class each belongs to, whether a retry can help, and what to do by default.
- * The code decides; the HTTP status only where no body or wording says more.
+ * Codes of the errors: the class of each, whether a retry can help, and the default remedy. The code decides; the HTTP status only where no body or wording says more.
  *
  * @module
  */
 
-/** The closed list of kinds, to `switch` on. */
+/** Kinds of errors, one for each class; closed, to `switch` on. */
 export type ErrorKind =
   | "api"
   | "network"
@@ -21,7 +20,7 @@ export type ErrorKind =
   | "parse"
   | "unknown";
 
-/** The codes of this version; minor versions add to them. */
+/** Codes of this version; minor versions add to them. */
 export type KnownCode =
   | "server_error"
   | "model_crashed"

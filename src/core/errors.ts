@@ -26,7 +26,7 @@ import {
   type KnownCode,
 } from "./error_codes.ts";
 
-/** What an error is made of, beside its message. */
+/** Fields that an error is made of, beside its message. */
 export interface ProviderErrorOptions {
   /** Which failure; decides the defaults of `retriable` and `hint`. */
   code: ErrorCode;
@@ -38,22 +38,22 @@ export interface ProviderErrorOptions {
   status?: number | undefined;
   /** Whether trying again later can help. @default {what the code says} */
   retriable?: boolean | undefined;
-  /** How long the server asks to wait. */
+  /** Milliseconds that the server asks to wait. */
   retryAfterMs?: number | undefined;
   /** Requests that were sent. @default {1} */
   attempts?: number | undefined;
-  /** What to do, one sentence. @default {the code's} */
+  /** Remedy, in one sentence. @default {the code's} */
   hint?: string | undefined;
-  /** What had arrived of the answer. */
+  /** Part of the answer that had arrived. */
   partial?: PartialAnswer | undefined;
-  /** What the runtime threw. */
+  /** Error that the runtime threw. */
   cause?: unknown;
 }
 
 const BRAND = Symbol.for("@patinox/lmstudio/ProviderError");
 
 /**
- * What every call of this package rejects with, the caller's own abort aside. The message is
+ * Error that every call of this package rejects with, the caller's own abort aside. The message is
  * `Cannot <verb> <what>: <state>`, then the hint. Neither a token nor a prompt is in it.
  *
  * @example
@@ -75,9 +75,9 @@ export abstract class ProviderError extends Error {
   readonly code: ErrorCode;
   /** Whether trying again later can help. */
   readonly retriable: boolean;
-  /** How many requests were sent; 0 when the input was refused. */
+  /** Number of requests that were sent; 0 when the input was refused. */
   readonly attempts: number;
-  /** What to do, one sentence. */
+  /** Remedy, in one sentence; part of the message. */
   readonly hint: string;
   /** Name of the service for people, such as `"LM Studio"`. */
   declare readonly service?: string;
@@ -85,9 +85,9 @@ export abstract class ProviderError extends Error {
   declare readonly endpoint?: string;
   /** HTTP status, where there was a response. */
   declare readonly status?: number;
-  /** How long the server asks to wait, in milliseconds. */
+  /** Milliseconds that the server asks to wait. */
   declare readonly retryAfterMs?: number;
-  /** What had arrived of the answer. */
+  /** Part of the answer that had arrived. */
   declare readonly partial?: PartialAnswer;
 
   /** Joins the message and the hint. */
@@ -113,7 +113,7 @@ export abstract class ProviderError extends Error {
     hideIfKnown(this, "partial", options.partial);
   }
 
-  /** The error as plain data, safe to log: no token, no prompt and nothing of the answer is in it. */
+  /** Returns the error as plain data, safe to log: no token, no prompt and nothing of the answer is in it. */
   toJSON(): Record<string, unknown> {
     // `cause` is left out: what a runtime puts there is not ours to vouch for.
     const json: Record<string, unknown> = { name: this.name, message: this.message };
@@ -123,7 +123,7 @@ export abstract class ProviderError extends Error {
 
 Object.defineProperty(ProviderError.prototype, BRAND, { value: true });
 
-/** The server says that it failed, or is not what was expected. */
+/** Error of a server that failed, or is not what was expected. */
 export class ApiError extends ProviderError {
   static {
     nameClass(this, "ApiError");
@@ -134,7 +134,7 @@ export class ApiError extends ProviderError {
   declare readonly response?: ChatResponse;
 }
 
-/** No connection came about, or it broke. */
+/** Error of a connection that did not come about, or broke. */
 export class NetworkError extends ProviderError {
   static {
     nameClass(this, "NetworkError");
@@ -143,7 +143,7 @@ export class NetworkError extends ProviderError {
   override readonly kind = "network" as const;
 }
 
-/** The server wants a token, or this one is not allowed to. */
+/** Error of a server that wants a token, or does not allow this one to do it. */
 export class AuthenticationError extends ProviderError {
   static {
     nameClass(this, "AuthenticationError");
@@ -152,7 +152,7 @@ export class AuthenticationError extends ProviderError {
   override readonly kind = "authentication" as const;
 }
 
-/** The server asks to wait: see `retryAfterMs`. */
+/** Error of a server that asks to wait: see `retryAfterMs`. */
 export class RateLimitedError extends ProviderError {
   static {
     nameClass(this, "RateLimitedError");
@@ -161,14 +161,14 @@ export class RateLimitedError extends ProviderError {
   override readonly kind = "rate-limited" as const;
 }
 
-/** The model cannot answer: unknown, not loaded, of the wrong type, or another one answered. */
+/** Error of a model that cannot answer: unknown, not loaded, of the wrong type, or another one answered. */
 export class ModelNotAvailableError extends ProviderError {
   static {
     nameClass(this, "ModelNotAvailableError");
   }
   /** Which class of failure. */
   override readonly kind = "model-not-available" as const;
-  /** The model that was asked for. */
+  /** Model that was asked for. */
   declare readonly model?: string;
   /** Models that could be asked instead. */
   declare readonly available?: readonly string[];
@@ -204,7 +204,7 @@ export class ModelNotAvailableError extends ProviderError {
   }
 }
 
-/** The request cannot be answered as it is; caught before sending where possible. */
+/** Error of a request that cannot be answered as it is; thrown before sending where possible. */
 export class InvalidRequestError extends ProviderError {
   static {
     nameClass(this, "InvalidRequestError");
@@ -213,9 +213,9 @@ export class InvalidRequestError extends ProviderError {
   override readonly kind = "invalid-request" as const;
   /** LM Studio's own chat: the `chat.end` that came with the failure, with what was generated until then. */
   declare readonly response?: ChatResponse;
-  /** Code `context_overflow`: tokens of the request, where the server tells. */
+  /** Code `context_overflow`: tokens of the request, where the server says. */
   declare readonly promptTokens?: number;
-  /** Code `context_overflow`: tokens the loaded model can hold, where the server tells. */
+  /** Code `context_overflow`: tokens that the loaded model can hold, where the server says. */
   declare readonly contextLength?: number;
 
   /** Adds the two numbers of a context overflow to a `ProviderError`. */
@@ -232,19 +232,19 @@ export class InvalidRequestError extends ProviderError {
   }
 }
 
-/** Which timer ran out. */
+/** Name of a timer. */
 export type TimeoutPhase = "connect" | "first-token" | "idle" | "total";
 
-/** A timer ran out. */
+/** Error of a timer that ran out. */
 export class TimeoutError extends ProviderError {
   static {
     nameClass(this, "TimeoutError");
   }
   /** Which class of failure. */
   override readonly kind = "timeout" as const;
-  /** Which timer. */
+  /** Timer that ran out. */
   readonly phase: TimeoutPhase;
-  /** What it was set to, in milliseconds. */
+  /** Its limit, in milliseconds. */
   readonly timeoutMs: number;
 
   /** Adds the timer to a `ProviderError`. */
@@ -258,7 +258,7 @@ export class TimeoutError extends ProviderError {
   }
 }
 
-/** An option, a variable or a file has a value that cannot be used. */
+/** Error of an option, a variable or a file whose value cannot be used. */
 export class ConfigurationError extends ProviderError {
   static {
     nameClass(this, "ConfigurationError");
@@ -267,14 +267,14 @@ export class ConfigurationError extends ProviderError {
   override readonly kind = "configuration" as const;
 }
 
-/** Every provider of a list failed. */
+/** Error of a list of providers that all failed. */
 export class AllProvidersFailedError extends ProviderError {
   static {
     nameClass(this, "AllProvidersFailedError");
   }
   /** Which class of failure. */
   override readonly kind = "all-providers-failed" as const;
-  /** What each of them said, in their order. */
+  /** Errors of the providers, in their order. */
   readonly errors: readonly unknown[];
 
   /** Adds the providers' errors to a `ProviderError`. */
@@ -283,7 +283,7 @@ export class AllProvidersFailedError extends ProviderError {
     this.errors = options.errors;
   }
 
-  /** The error as plain data; of a provider's error that is not a `ProviderError` only the name. */
+  /** Returns the error as plain data; of a provider's error that is not a `ProviderError` only the name. */
   override toJSON(): Record<string, unknown> {
     return {
       ...super.toJSON(),
@@ -294,7 +294,7 @@ export class AllProvidersFailedError extends ProviderError {
   }
 }
 
-/** The request cannot be written as JSON. */
+/** Error of a request that cannot be written as JSON. */
 export class SerializationError extends ProviderError {
   static {
     nameClass(this, "SerializationError");
@@ -303,7 +303,7 @@ export class SerializationError extends ProviderError {
   override readonly kind = "serialization" as const;
 }
 
-/** A stream was cut, empty or not readable. */
+/** Error of a stream that was cut, empty or not readable. */
 export class StreamError extends ProviderError {
   static {
     nameClass(this, "StreamError");
@@ -312,16 +312,16 @@ export class StreamError extends ProviderError {
   override readonly kind = "stream" as const;
 }
 
-/** An answer came that cannot be decoded. */
+/** Error of an answer that cannot be decoded. */
 export class ParseError extends ProviderError {
   static {
     nameClass(this, "ParseError");
   }
   /** Which class of failure. */
   override readonly kind = "parse" as const;
-  /** What is wrong with it, and where. */
+  /** Faults of the answer, and where they are. */
   declare readonly issues?: readonly SchemaIssue[];
-  /** The start of the body, at most 200 characters, without secrets. */
+  /** Start of the body, at most 200 characters, without secrets. */
   declare readonly bodySnippet?: string;
   /** `completeObject`: why the model stopped. */
   declare readonly finishReason?: FinishReason;
@@ -349,7 +349,7 @@ export class ParseError extends ProviderError {
   }
 }
 
-/** Something failed that has no class of its own. */
+/** Error of a failure that has no class of its own. */
 export class UnknownProviderError extends ProviderError {
   static {
     nameClass(this, "UnknownProviderError");
@@ -499,13 +499,13 @@ export function renamed(error: unknown, own: string, action: string): unknown {
   return copy;
 }
 
-/** Where a call was made; it has no stack where the runtime cannot tell. */
+/** Place where a call was made; without a stack where the runtime has none. */
 export interface CallSite {
   readonly stack?: string;
 }
 
 /**
- * The place a call is made at. Taken at each call, whether it fails or not: once an answer is waited for, the caller is
+ * Place that a call is made at. Taken at each call, whether it fails or not: once an answer is waited for, the caller is
  * on no stack. The text is only written when it is read.
  *
  * @param above this function and those it calls are left out.

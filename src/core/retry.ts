@@ -1,6 +1,6 @@
 /**
- * When a failed request is sent again, and after how long. Sending again is decided here alone: that an error
- * is `retriable` tells the caller more than that we do it by ourselves.
+ * Retries: when a failed request is sent again, and after how long. It is decided here alone: `retriable` is for the
+ * caller, and means more than that we send again by ourselves.
  *
  * @module
  */
@@ -8,13 +8,13 @@
 import type { AnyProviderError } from "./errors.ts";
 
 /**
- * What sending a request twice could do.
+ * Effect of sending a request twice.
  * `read`: nothing. `stateless`: generate twice, which keeps the machine busy behind the caller's back.
  * `stateful`: change something twice.
  */
 export type RetryPolicy = "read" | "stateless" | "stateful";
 
-/** What is known about a failed attempt, beside its error. */
+/** Facts of a failed attempt, beside its error. */
 export interface FailedAttempt {
   readonly policy: RetryPolicy;
   /** From sending to failing. */
@@ -25,7 +25,7 @@ export interface FailedAttempt {
   readonly isBroken: boolean;
   /** Whether a reset has been retried in this call already. */
   readonly wasReset: boolean;
-  /** How far a 2xx answer got before it failed. */
+  /** Progress of a 2xx answer before it failed. */
   readonly answer: "none" | "headers" | "body";
 }
 
@@ -37,7 +37,7 @@ const MAX_RETRY_AFTER_MS = 60_000;
 const LONGEST_RETRY_AFTER = 100;
 const FIRST_LOADING_DELAY_MS = 1000;
 const MAX_LOADING_DELAY_MS = 10_000;
-/** How long a server that loads its model is asked again where the call has no limit. */
+/** Time for which a server that loads its model is asked again where the call has no limit. */
 const LOADING_PATIENCE_MS = 60_000;
 
 const READ_STATUSES: ReadonlySet<number> = new Set([408, 429, 502, 503, 504]);
@@ -110,7 +110,7 @@ export function parseRetryAfter(value: string | null, nowMs: number): number | u
   return safeMs(Math.max(0, date - nowMs));
 }
 
-/** Longer than a number can tell, or no number at all: nothing that could be waited for. */
+/** Milliseconds that can be waited for; `undefined` for any others. */
 function safeMs(ms: number): number | undefined {
   return Number.isSafeInteger(ms) ? ms : undefined;
 }

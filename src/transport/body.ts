@@ -14,16 +14,16 @@ export interface BodyLimits {
   readonly signal: AbortSignal;
 }
 
-/** How reading a body ended. */
+/** End of reading a body. */
 export interface BodyEnd {
   /** `stopped`: by the time limit or the signal. */
   readonly end: "whole" | "too-large" | "failed" | "stopped";
   readonly bytes: number;
-  /** What reading rejected with, for `failed`. */
+  /** Error that reading rejected with, for `failed`. */
   readonly failure?: unknown;
 }
 
-/** What could be read of a body. */
+/** Text that could be read of a body. */
 export interface BodyText extends BodyEnd {
   readonly text: string;
 }

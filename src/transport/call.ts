@@ -1,5 +1,5 @@
 /**
- * One call: its options, its signals, its attempts, until there is a response whose body can be read.
+ * Call to a server: its options, its signals, its attempts, until there is a response whose body can be read.
  *
  * @module
  */
@@ -42,7 +42,7 @@ import {
 } from "./no_answer.ts";
 import { createRedactor, safeCause, secretsOf, secretsOfQuery } from "./redact.ts";
 
-/** What is the same for every call to one server. */
+/** Settings that every call to one server has in common. */
 export interface ServerSettings extends ReachedServer {
   readonly apiToken?: string | undefined;
   readonly headers: Readonly<Record<string, string>>;
@@ -55,7 +55,7 @@ export interface ServerSettings extends ReachedServer {
   readonly maxRetries: number;
   /** Replaces the process's environment, for hints about proxies. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
-  /** What to do about `unauthorized`, where the code's own hint does not help. */
+  /** Remedy of `unauthorized`, where the code's own does not help. */
   readonly unauthorizedHint?: string | undefined;
   /** Shown the body of each answer that is an error, as it came. */
   readonly onErrorBody?: ((status: number, bodyText: string) => void) | undefined;
@@ -70,12 +70,12 @@ export interface ForeignRequest {
   readonly init: RequestInit;
 }
 
-/** What is sent. */
+/** Request as it is sent. */
 export interface TransportRequest {
   readonly method: string;
   /** Path below the base URL, such as `/v1/models`. */
   readonly path: string;
-  /** The path in errors, where a part of it may be an echo. */
+  /** Path in errors, where a part of it may be an echo. */
   readonly shownPath?: string | undefined;
   /** Sent behind the path, but in no error: it may hold a key. */
   readonly query?: string | undefined;
@@ -89,17 +89,17 @@ export interface TransportRequest {
   readonly model?: string | undefined;
   /** First version of the server that has the route, where not every version in use does. */
   readonly since?: string | undefined;
-  /** What to do about `model_not_found`, where that is not to name another model of this server. */
+  /** Remedy of `model_not_found`, where that is not to name another model of this server. */
   readonly notFoundHint?: string | undefined;
-  /** Whether a 2xx body is the answer although it has a field `error`: of a job that failed it tells why. */
+  /** Whether a 2xx body is the answer although it has a field `error`: that of a job that failed says why. */
   readonly isAnswer?: ((value: unknown) => boolean) | undefined;
-  /** What had arrived of the answer, for errors. */
+  /** Returns what had arrived of the answer, for errors. */
   readonly partial?: (() => PartialAnswer | undefined) | undefined;
-  /** The same, of a whole answer that says that it failed. */
+  /** Returns the same of a whole answer that says that it failed. */
   readonly partialOf?: ((value: unknown) => PartialAnswer | undefined) | undefined;
 }
 
-/** The one timer that limits a call until its response is there. */
+/** Limit of a call until its response is there. */
 export interface CallLimit {
   readonly phase: Extract<TimeoutPhase, "total" | "first-token">;
   readonly ms: number;
@@ -108,10 +108,10 @@ export interface CallLimit {
 }
 
 const ERROR_BODY_BYTES = 64 * 1024;
-/** An error whose body does not end is told with what had come. */
+/** An error whose body does not end is made of what had come. */
 const ERROR_BODY_MS = 5000;
 
-/** What is known of an origin. */
+/** Facts of an origin. */
 export interface OriginState {
   /** Whether it has answered before: only then can its connection be a pooled one. */
   usedBefore: boolean;
@@ -126,12 +126,12 @@ const MISSING_ROUTE_MS = 30_000;
 /** A server that says who it is does so at once, also while it loads a model. */
 const GREETING_MS = 300;
 
-/** One call to a server. `finish()` must be called when it is over. */
+/** Call to a server. `finish()` must be called when it is over. */
 export class Call {
   readonly endpoint: string;
   /** Requests sent so far. */
   attempts = 0;
-  /** How far the answer of the current attempt got. */
+  /** Progress of the answer of the current attempt. */
   answer: FailedAttempt["answer"] = "none";
   readonly #server: ServerSettings;
   readonly #request: TransportRequest;
@@ -144,7 +144,7 @@ export class Call {
   /** Why the call ended, once it has. */
   #end: { readonly reason: unknown } | undefined;
   #wasReset = false;
-  /** How often the server said that it loads its model. */
+  /** Number of times the server said that it loads its model. */
   #timesLoading = 0;
   /** Of the current attempt: `isBroken` of its failure, and the status of its answer. */
   #isBroken = false;
@@ -210,7 +210,7 @@ export class Call {
     const remainingMs = (): number => limit.ms - (performance.now() - limit.startedAt);
     this.#stopLimit = startTimer(remainingMs(), () => void this.#giveUp(limit));
     this.status({ phase: "waiting" });
-    // Who is told may leave at once: what was sent then would run for nobody.
+    // `onStatus` may have ended the call: what was sent then would run for nobody.
     this.throwIfEnded();
     while (true) {
       const sentAt = performance.now();
@@ -243,13 +243,13 @@ export class Call {
     }
   }
 
-  /** Tells the caller. What `onStatus` throws ends the call, also where it is async and rejects later. */
+  /** Calls `onStatus`. What it throws ends the call, also where it is async and rejects later. */
   status(status: CallStatus): void {
-    const told: unknown = this.#options.onStatus?.(status);
-    if (told instanceof Promise) told.catch((reason) => this.abort(reason));
+    const result: unknown = this.#options.onStatus?.(status);
+    if (result instanceof Promise) result.catch((reason) => this.abort(reason));
   }
 
-  /** What every error of this call says. */
+  /** Returns what every error of this call states. */
   context(): ErrorContext {
     const { baseUrl, service, env, unauthorizedHint } = this.#server;
     const { partial } = this.#request;
@@ -469,7 +469,7 @@ export class Call {
     return this.#unanswered.error;
   }
 
-  /** The failure as the caller sees it. Its cause is looked for only here: most that are sent again succeed. */
+  /** Failure as the caller sees it. Its cause is looked for only here: most that are sent again succeed. */
   async #explain(error: unknown): Promise<unknown> {
     const unanswered = this.#unanswered;
     if (unanswered?.error !== error) return error;
@@ -494,7 +494,7 @@ export class Call {
   }
 }
 
-/** One for all calls: its stack says nothing, and making one takes as long as all the rest of a call. */
+/** Reason of every call that is over. One for all: making one takes as long as all the rest of a call. */
 const CALL_OVER = new DOMException("The call is over", "AbortError");
 
 const MAY_HAVE_RUN =

@@ -7,10 +7,10 @@
 
 import type { EventReader } from "./event_reader.ts";
 
-/** What a frame has of the answer, beside a finish reason. */
+/** Part of the answer in a frame, beside a finish reason. */
 export type Piece = "nothing" | "thought" | "text";
 
-/** Follows the finish reasons of one answer, and tells the reader's timers. */
+/** Follows the finish reasons of one answer, and sets the reader's timers by them. */
 export class Ending {
   readonly #reader: Pick<EventReader, "markFinish" | "markUnfinished">;
   #reason: string | undefined;
@@ -24,7 +24,7 @@ export class Ending {
     this.#reader = reader;
   }
 
-  /** The last finish reason. */
+  /** Last finish reason. */
   get reason(): string | undefined {
     return this.#reason;
   }
@@ -39,7 +39,7 @@ export class Ending {
     return this.#isFinished && !this.#wasWrong;
   }
 
-  /** Takes what one frame says. */
+  /** Takes in one frame. */
   take(piece: Piece, reason: string | undefined): void {
     if (piece !== "nothing") {
       if (this.#isFinished) {

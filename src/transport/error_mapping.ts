@@ -413,14 +413,14 @@ function describeBody(bodyText: string): Body {
   return { kind: "text", wire: salvageWireError(message) ?? { message } };
 }
 
-/** The page of LM Studio's web framework, which says in it what went wrong. */
+/** Page of LM Studio's web framework, which says in it what went wrong. */
 const EXPRESS_PAGE = /<title>Error<\/title>\s{0,20}<\/head>\s{0,20}<body>\s{0,20}<pre>/i;
 
 function isHtml(text: string): boolean {
   return /^[\s\uFEFF]*<[!?a-z]/i.test(text);
 }
 
-/** The innermost text, without the stack and the template source that engines put around it. */
+/** Innermost text, without the stack and the template source that engines put around it. */
 function forPeople(texts: readonly string[]): string {
   const text = texts.findLast((text) => text.trim() !== "") ?? "";
   const raised = text.lastIndexOf("Jinja Exception: ");
@@ -448,14 +448,14 @@ function modelIds(items: readonly string[]): string[] | undefined {
   return ids.length === 0 ? undefined : [...new Set(ids)].slice(0, MAX_LISTED_MODELS);
 }
 
-/** As it may be shown. */
+/** Server's text as it may be shown. */
 function shorten(text: string, { redact }: Pick<ErrorContext, "redact">): string {
   return showWords(text, redact);
 }
 
 /**
- * The model that was asked for, as the message names it: one that is not named there was taken from what the server
- * listed, which may be an echo.
+ * Model that was asked for, as the message names it: one that is not named there was taken from the server's listing,
+ * which may be an echo.
  */
 export function shownModel(
   model: string | undefined,
@@ -465,7 +465,7 @@ export function shownModel(
   return model === undefined || action.includes(quote(model)) ? model : showWords(model, redact);
 }
 
-/** How a text begins that should have been something else, to go behind what is said of it. Redacted before it is cut. */
+/** Start of a text that should have been something else, to follow what is said of it. Redacted before it is cut. */
 export function startOf(text: string, context: Pick<ErrorContext, "redact">): string {
   const line = shorten(text, context);
   return line === "" ? ": it is empty" : `: "${cutText(line, MAX_START_CHARS)}"`;

@@ -1,5 +1,5 @@
 /**
- * What the words of a server mean. The texts change with versions and engines, and one failure comes under
+ * Meaning of the words of a server. The texts change with versions and engines, and one failure comes under
  * several statuses: identifiers first where they can be trusted, then words, then the status.
  *
  * Every pattern is bounded, so that reading a body takes linear time whatever is in it.
@@ -91,7 +91,7 @@ const GRAMMAR_HINT =
   "Simplify the JSON Schema (of `schema`, or of a tool's parameters): the engine cannot turn it into a " +
   "grammar; a large `maxLength` or `maxItems` is a common cause.";
 
-/** Words that tell more than the identifier or the field they come with. */
+/** Words that say more than the identifier or the field they come with. */
 const PRECISE_RULES: readonly Rule[] = [
   [
     "invalid_request",
@@ -314,8 +314,8 @@ function classify(
   if (precise !== undefined) return precise;
   if (hasParam(TOOLS_PATH)) return { code: "invalid_tool_schema" };
   if (hasParam(/^response_format/)) return { code: "unsupported_response_format" };
-  const told = byWords(RULES, folded) ?? byIdentifier(LATE_IDENTIFIERS, identifiers);
-  if (told !== undefined) return told;
+  const likely = byWords(RULES, folded) ?? byIdentifier(LATE_IDENTIFIERS, identifiers);
+  if (likely !== undefined) return likely;
   if (status === 403) return { code: "forbidden" };
   if (status === 429) return { code: "rate_limited" };
   // From the inside out: LM Studio calls whatever its engine refused an internal error. The engine's own status is in
@@ -355,7 +355,7 @@ function byStatus(status: number | undefined): Verdict {
   return { code: isRefusal ? "invalid_request" : "server_error" };
 }
 
-/** One spelling for all: engines, versions and clients differ in case, quotes, escapes and line breaks. */
+/** Text in one spelling: engines, versions and clients differ in case, quotes, escapes and line breaks. */
 function fold(text: string): string {
   return text.slice(0, MAX_FOLDED_CHARS).toLowerCase()
     .replace(/\\[nrt]/g, " ").replaceAll("\\", "")
@@ -365,7 +365,7 @@ function fold(text: string): string {
 
 // --- Errors inside errors ---------------------------------------------------------------------
 
-/** This error and those in its text, outermost first. */
+/** Error and those in its text, outermost first. */
 function unwrap(wire: WireError): WireError[] {
   const layers = [wire];
   if (QUOTING.test(wire.type ?? "")) return layers;
@@ -393,7 +393,7 @@ function parseBetween(text: string, open: string, close: string): unknown {
   return start === -1 ? undefined : parseJson(text.slice(start, text.lastIndexOf(close) + 1));
 }
 
-/** The issues of a zod error: what is wrong, and where. */
+/** Reads the issues of a zod error: what is wrong, and where. */
 function readIssues(value: unknown): WireError | undefined {
   if (!Array.isArray(value)) return undefined;
   const issues = value.filter(isRecord).flatMap(({ path, message }) =>
@@ -405,7 +405,7 @@ function readIssues(value: unknown): WireError | undefined {
   return known({ message: lines.slice(0, 3).join("; "), param: param || undefined });
 }
 
-/** Top-level `error` of a decoded body, in any of the server's shapes; undefined when there is none. */
+/** Reads the top-level `error` of a decoded body, in any of the server's shapes; `undefined` without one. */
 export function readWireError(body: unknown): WireError | undefined {
   if (!isRecord(body)) return undefined;
   const { error } = body;
@@ -418,7 +418,7 @@ export function readWireError(body: unknown): WireError | undefined {
   return undefined;
 }
 
-/** An error's fields, wherever they stand; `outer` is the object around it, which may have the text. */
+/** Reads an error's fields, wherever they stand; `outer` is the object around it, which may have the text. */
 export function readRecord(
   error: Readonly<Record<string, unknown>>,
   outer: Readonly<Record<string, unknown>>,
@@ -435,7 +435,7 @@ export function readRecord(
   });
 }
 
-/** The fields of an error that is not JSON: cut, or written by Python. Undefined when it has no message. */
+/** Reads the fields of an error that is not JSON: cut, or written by Python. `undefined` without a message. */
 export function salvageWireError(text: string): WireError | undefined {
   const message = salvageField(text, "message") ?? salvageField(text, "error");
   if (message === undefined) return undefined;
@@ -460,7 +460,7 @@ function salvageField(text: string, name: string): string | undefined {
 
 // --- Values -----------------------------------------------------------------------------------
 
-/** The text that a piece of a JSON string stands for, one level of it. */
+/** Text that a piece of a JSON string stands for, one level of it. */
 function unescapeJson(text: string): string {
   return text.replace(
     /\\(?:u([0-9a-f]{4})|([^]))/gi,
@@ -487,7 +487,7 @@ function countOf(value: unknown): number | undefined {
   return Number.isSafeInteger(value) && (value as number) > 0 ? value as number : undefined;
 }
 
-/** The same without what is `undefined`. */
+/** Error without its fields that are `undefined`. */
 function known(error: WireError): WireError {
   return Object.fromEntries(
     Object.entries(error).filter(([, value]) => value !== undefined),

@@ -180,7 +180,7 @@ const TLS_TROUBLES: readonly (readonly [ConnectionTrouble, RegExp, string])[] = 
 /** Codes (Node, Bun) or words (Deno, with "corrupt message" for an answer in plain HTTP) of TLS. */
 const TLS =
   /^[^ ]*(?:CERT|TLS|SSL|UNABLE_TO_VERIFY)| .*(?:certificate|\btls\b|\bssl\b)|corrupt message/is;
-/** The server is there and speaks, but not HTTP: Node, Bun; Deno. */
+/** Words for a server that speaks, but not HTTP: Node, Bun; Deno. */
 const NOT_HTTP = /^(?:HPE_|[^ ]*Malformed_HTTP)|invalid HTTP (?:version|status|header)/;
 /** Connections that broke: codes of Node and Bun, words of Deno with the operating systems' numbers. */
 const BROKEN =
@@ -262,7 +262,7 @@ interface Cause {
   readonly message: string;
 }
 
-/** The error, its causes, and the parts of an `AggregateError` (Node tries IPv6 and IPv4). */
+/** Error, its causes, and the parts of an `AggregateError` (Node tries IPv6 and IPv4). */
 function chain(error: unknown, depth = 0): Cause[] {
   if (typeof error !== "object" || error === null || depth > 5) return [];
   const { name, code, syscall, message, cause, errors } = error as Record<string, unknown>;
@@ -277,7 +277,7 @@ function chain(error: unknown, depth = 0): Cause[] {
   return [own, ...parts, ...chain(cause, depth + 1)];
 }
 
-/** Explains a rejection in a page, where all look the same; a request without CORS tells whether anybody answers. */
+/** Explains a rejection in a page, where all look the same: a request without CORS shows whether anybody answers. */
 async function explainInPage(
   server: ReachedServer,
   timeoutMs: number,
@@ -341,14 +341,14 @@ export function timeoutError(
 export interface Unanswered {
   /** Says what happened, not yet why. */
   readonly error: NetworkError;
-  /** As in `FetchFailure`. */
+  /** Whether the connection broke, as in `FetchFailure`. */
   readonly isBroken: boolean;
   /** Gives the same error with its likely cause, once it has been looked where else the server may be. */
   explain(): Promise<NetworkError>;
 }
 
 /**
- * Tells what a rejection means. In a page, where all look the same, the server is asked once more.
+ * Explains a rejection of `fetch`. In a page, where all look the same, the server is asked once more.
  *
  * @param resetHint remedy where the request may have run.
  */

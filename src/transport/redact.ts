@@ -15,7 +15,7 @@ const MAX_SHOWN_CHARS = 200;
 const ECHO_LENGTH = 16;
 /** Prompts shorter than this are ordinary words: masking them would hide the server's message. */
 const SHORTEST_PROMPT = 4;
-/** What is shown is far shorter; a long body must not be searched whole. */
+/** A long body must not be searched whole: what is shown of it is far shorter. */
 const SEARCHED_LENGTH = 4096;
 /** More than a stretch of `ECHO_LENGTH` characters and than most secrets, each spelled as an escape. */
 const LOOK_AHEAD = 256;
@@ -41,7 +41,7 @@ export function createRedactor(
   let hidden: Hidden | undefined;
   return (text) => {
     hidden ??= collectHidden(secrets, body);
-    // What follows the end of what is shown tells whether that end is an echo.
+    // Only with what follows it can the end of what is shown be known for an echo.
     const searched = text.slice(0, SEARCHED_LENGTH + LOOK_AHEAD);
     // All are looked for in the text as it came: a mask in an echo would leave short pieces beside it.
     const marks = new Uint8Array(searched.length);
@@ -126,7 +126,7 @@ function plainSpelling(
   return /^\\+$/.test(spelling) ? "" : " ";
 }
 
-/** As it is where the bytes are no text. */
+/** Decodes percent encoding; gives it back where its bytes are not text. */
 function decodePercent(encoded: string): string {
   try {
     return decodeURIComponent(encoded);
@@ -171,7 +171,7 @@ function add(spelled: Spelled, characters: string, start: number, end: number): 
   }
 }
 
-/** The same without blanks and without case: a secret may be broken into lines anywhere. */
+/** Text without blanks and without case: a secret may be broken into lines anywhere. */
 function withoutBlanks({ plain, starts, ends }: Spelled): Spelled {
   const squeezed: Spelled = { plain: "", starts: [], ends: [] };
   for (let at = 0; at < plain.length; at++) {
@@ -181,7 +181,7 @@ function withoutBlanks({ plain, starts, ends }: Spelled): Spelled {
   return squeezed;
 }
 
-/** ASCII letters alone: of others some change their length. */
+/** Text in lower case; ASCII letters alone, since some others change their length. */
 function foldCase(text: string): string {
   return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
@@ -383,13 +383,13 @@ function withoutScheme(secret: string): string[] {
 // --- Causes -----------------------------------------------------------------------------------
 
 const DEEPEST = 5;
-/** What is looked at of what others hang on their errors, such as a whole request. */
+/** Values that are looked at of what others hang on their errors, such as a whole request. */
 const MOST_VALUES = 1000;
-/** What programs tell failures apart by. */
+/** Fields by which programs distinguish failures. */
 const KEPT = ["code", "errno", "syscall", "hostname", "address", "port"] as const;
 
 /**
- * The cause itself where nothing in it is secret, else a copy that has only what is not.
+ * Cause of an error of ours: the runtime's own where nothing in it is secret, else a copy with only what is not.
  *
  * @param redact masks secrets in a text.
  */
@@ -452,7 +452,7 @@ function copyOf(
   for (const [name, value] of Object.entries(fields)) {
     Object.defineProperty(copy, name, { value, configurable: true, writable: true });
   }
-  // The place where the copy was made tells nothing.
+  // The place where the copy was made is of no use.
   copy.stack = redact(error.stack ?? `${error.name}: ${message}`);
   return copy;
 }

@@ -34,7 +34,7 @@ export type { ServerSettings, TransportRequest } from "./call.ts";
 const MAX_BODY_BYTES = 256 * 1024 * 1024;
 /** More than any listing or status: what a server says of itself needs no room for images and vectors. */
 const MAX_READ_BYTES = 64 * 1024 * 1024;
-/** What this many characters of a body tell is enough. */
+/** Characters of a body that are enough to see what it is. */
 const SNIPPET_LENGTH = 200;
 
 /** A decoded answer that is no error. */
@@ -42,11 +42,11 @@ export interface JsonAnswer {
   readonly value: unknown;
   /** From sending to the end of the body. */
   readonly elapsedMs: number;
-  /** What every error about this answer says. */
+  /** Facts that every error about this answer states. */
   readonly context: ErrorContext;
 }
 
-/** The way to one server. */
+/** Way to one server. */
 export class Transport {
   readonly server: ServerSettings;
   readonly #origin: OriginState = { usedBefore: false, missingRoutes: new Map() };
@@ -59,7 +59,7 @@ export class Transport {
   }
 
   /**
-   * One answer, decoded. An error in the body rejects under every status.
+   * Gets one answer, decoded. An error in the body rejects under every status.
    *
    * @param defaultTimeoutMs limit of the whole call where neither the call nor the provider sets one.
    * @param startedAt when the call began, where this request is one of several.
@@ -98,7 +98,7 @@ export class Transport {
   }
 
   /**
-   * The body of an answer. The runtime reads one of a known length in a third of the time that a loop takes, but
+   * Reads the body of an answer. The runtime reads one of a known length in a third of the time that a loop takes, but
    * does not say whether any of it had come when it broke: a `read` is sent again only if none had.
    */
   async #readBody(
@@ -118,7 +118,7 @@ export class Transport {
     return policy === "read" ? Math.min(this.#maxBodyBytes, MAX_READ_BYTES) : this.#maxBodyBytes;
   }
 
-  /** A stream of events. Nothing is sent before its first pull. */
+  /** Opens a stream of events. Nothing is sent before its first pull. */
   events(request: TransportRequest, options: CallOptions): EventReader {
     const call = new Call(this.server, request, options, this.#origin);
     const timeouts = streamTimeouts(this.server, request.body, options);
@@ -126,7 +126,7 @@ export class Transport {
   }
 
   /**
-   * As `fetch`, for a client that only knows of that: see `forward()`.
+   * Sends a request as `fetch` does, for a client that only knows of that: see `forward()`.
    *
    * @param ownKeys what clients have as their keys from us.
    */
@@ -160,7 +160,7 @@ export function decodeJson(
   throw errorFromWire(wire, status, partial === undefined ? context : { ...context, partial });
 }
 
-/** An error for JSON that is not the answer that was expected. @param hint where the address is not to blame. */
+/** Error for JSON that is not the answer that was expected. @param hint where the address is not to blame. */
 export function malformedResponse(
   state: string,
   value: unknown,
