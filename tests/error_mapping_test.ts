@@ -1447,3 +1447,17 @@ Deno.test("64 KiB of anything takes linear time", () => {
     assert(ms < 1000, `${JSON.stringify(unit)}: ${ms} ms`);
   }
 });
+
+Deno.test("an address that is not that of another server has that server's remedy, not LM Studio's", () => {
+  const service = "vLLM";
+  const errors = [
+    undecodable("hello", { service }),
+    undecodable("<html>", { service }),
+    undecodable("hello", { service, proxyHint: PROXY_HINT }),
+    respond(404, "", { service }),
+    respond(404, "<html>", { service }),
+  ];
+  for (const { hint } of errors) {
+    assert(hint.startsWith("Check the base URL: it must be the root of a server with"), hint);
+  }
+});

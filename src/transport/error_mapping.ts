@@ -20,8 +20,8 @@ import { parseRetryAfter } from "../core/retry.ts";
 import type { PartialAnswer } from "../core/types.ts";
 import { readEnvironment } from "../platform/environment.ts";
 import {
-  interpret,
-  type Meaning,
+  diagnose,
+  type Diagnosis,
   readRecord,
   readWireError,
   salvageWireError,
@@ -193,18 +193,18 @@ function errorFromAnswer(
   context: ErrorContext,
 ): AnyProviderError {
   const { status = context.status, retryAfterMs, body } = answer;
-  const meaning = meaningFor(wire, answer.status, context);
-  const { code, hint, texts, param, promptTokens, contextLength } = meaning;
+  const diagnosis = diagnosisFor(wire, answer.status, context);
+  const { code, hint, texts, param, promptTokens, contextLength } = diagnosis;
   const said = shorten(withParam(forPeople(texts), param), context);
   // Words that decided speak for themselves; any others need what the server did beside them.
   const isKnown = body === undefined || hint !== undefined ||
-    code !== interpret({ message: "" }, answer.status).code;
+    code !== diagnose({ message: "" }, answer.status).code;
   const state = said !== "" && isKnown ? said : wordlessState(wire, answer, said, context);
   const isAboutModel = ERROR_CODES[code].kind === "model-not-available";
   return callError<KnownCode>(context, code, cutText(state, MAX_STATE_CHARS), {
     status,
     retryAfterMs,
-    hint: hintFor(meaning, answer, context),
+    hint: hintFor(diagnosis, answer, context),
     promptTokens,
     contextLength,
     ...(isAboutModel && {
@@ -214,22 +214,22 @@ function errorFromAnswer(
   });
 }
 
-/** Meaning of the words on this route and for this request. */
-function meaningFor(
+/** Diagnosis of the words on this route and for this request. */
+function diagnosisFor(
   wire: WireError,
   status: number | undefined,
   { service, since, onMissingRoute, hasToolSchemasAlone }: ErrorContext,
-): Meaning {
-  const meaning = interpret(wire, status);
+): Diagnosis {
+  const diagnosis = diagnose(wire, status);
   // A server that does not know a route of newer versions is old, or not the one it is taken for.
-  if (meaning.code === "unexpected_endpoint" && since !== undefined) {
+  if (diagnosis.code === "unexpected_endpoint" && since !== undefined) {
     // Where a stream has begun there is the route: a tool of it may have said that.
     if (status !== undefined) onMissingRoute?.();
-    return { ...meaning, code: "unsupported_by_server", hint: tooOldHint(service, since) };
+    return { ...diagnosis, code: "unsupported_by_server", hint: tooOldHint(service, since) };
   }
-  return meaning.code === "unsupported_response_format" && hasToolSchemasAlone === true
-    ? { ...meaning, code: "invalid_tool_schema" }
-    : meaning;
+  return diagnosis.code === "unsupported_response_format" && hasToolSchemasAlone === true
+    ? { ...diagnosis, code: "invalid_tool_schema" }
+    : diagnosis;
 }
 
 /** Text behind the field that it is about: "Invalid input" alone is not enough. */
@@ -257,11 +257,11 @@ function wordlessState(
   return identifier === "" ? line : `${line} (${identifier})`;
 }
 
-function hintFor(meaning: Meaning, answer: Answer, context: ErrorContext): string | undefined {
-  const { code, hint, promptTokens, contextLength } = meaning;
+function hintFor(diagnosis: Diagnosis, answer: Answer, context: ErrorContext): string | undefined {
+  const { code, hint, promptTokens, contextLength } = diagnosis;
   const { status, retryAfterMs = 0, body } = answer;
   const { service, notFoundHint, unauthorizedHint } = context;
-  const between = inBetweenHint(meaning, answer);
+  const between = inBetweenHint(diagnosis, answer);
   if (between !== undefined) return withProxyHint(between, context);
   if (code === "model_not_found" && notFoundHint !== undefined) return notFoundHint;
   if (code === "unauthorized" && unauthorizedHint !== undefined) return unauthorizedHint;
@@ -342,7 +342,7 @@ const IN_BETWEEN_HINT =
 
 /** Remedy of an answer that has one of its own where it is not the server's. */
 function inBetweenHint(
-  { hint }: Meaning,
+  { hint }: Diagnosis,
   { status = 0, body, isForeign }: Answer,
 ): string | undefined {
   if (body === undefined) return undefined;

@@ -1,5 +1,5 @@
 /**
- * Meaning of the words of a server. The texts change with versions and engines, and one failure comes under
+ * Diagnosis of the words of a server. The texts change with versions and engines, and one failure comes under
  * several statuses: identifiers first where they can be trusted, then words, then the status.
  *
  * Every pattern is bounded, so that reading a body takes linear time whatever is in it.
@@ -24,8 +24,8 @@ export interface WireError {
   readonly contextLength?: number | undefined;
 }
 
-/** Meaning of a wire error. */
-export interface Meaning {
+/** Diagnosis of a wire error. */
+export interface Diagnosis {
   readonly code: KnownCode;
   /** Remedy, where the words say more than the code. */
   readonly hint?: string | undefined;
@@ -281,8 +281,8 @@ function readNumber(field: keyof typeof NUMBERS, folded: string): number | undef
   return undefined;
 }
 
-/** Meaning of an error; `status` is undefined for a frame inside a stream. */
-export function interpret(wire: WireError, status: number | undefined): Meaning {
+/** Diagnosis of an error; `status` is undefined for a frame inside a stream. */
+export function diagnose(wire: WireError, status: number | undefined): Diagnosis {
   const layers = unwrap(wire);
   const texts = layers.map(({ message }) => message);
   const folded = texts.map(fold).join("\n");
@@ -295,7 +295,7 @@ export function interpret(wire: WireError, status: number | undefined): Meaning 
   return { code, hint, texts, param, promptTokens, contextLength };
 }
 
-type Verdict = Pick<Meaning, "code" | "hint">;
+type Verdict = Pick<Diagnosis, "code" | "hint">;
 
 function classify(
   layers: readonly WireError[],
@@ -342,7 +342,7 @@ function byIdentifier(
   return undefined;
 }
 
-/** Meaning of a status where no word says more. */
+/** Diagnosis of a status where no word says more. */
 function byStatus(status: number | undefined): Verdict {
   if (status === 413) {
     return {

@@ -13,15 +13,15 @@ import { discardBody, isReadable, readBytes } from "./body.ts";
 import { explainFailedSend } from "./no_answer.ts";
 import { createRedactor, safeCause, secretsOfQuery } from "./redact.ts";
 
-/** For whom a file is fetched, and how long that may take. */
-export interface FileErrand {
+/** Call that a file is fetched for, and its limits. */
+export interface FileCall {
   readonly fetch?: typeof globalThis.fetch | undefined;
   /** Completes "Cannot …" in errors. */
   readonly action: string;
   readonly refuse: Refuse;
   /** The caller's. */
   readonly signal?: AbortSignal | undefined;
-  /** What is left of the call's time; a file has 30 s at most. */
+  /** Time that is left of the call; a file has 30 s at most. */
   readonly timeoutMs?: number | undefined;
 }
 
@@ -33,7 +33,7 @@ const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const GET_IT_YOURSELF = "Get the image yourself and pass its bytes.";
 
 /**
- * The bytes behind an http(s) address.
+ * Gets the bytes behind an http(s) address.
  *
  * @param path what the address was given as, for errors.
  * @param signal ends this file alone: another one that belongs to it has failed.
@@ -44,16 +44,16 @@ const GET_IT_YOURSELF = "Get the image yourself and pass its bytes.";
 export async function fetchFile(
   url: URL,
   path: string,
-  errand: FileErrand,
+  call: FileCall,
   signal: AbortSignal,
 ): Promise<Uint8Array> {
   const controller = new AbortController();
-  const timeoutMs = Math.max(1, Math.min(MAX_MS, errand.timeoutMs ?? Infinity));
+  const timeoutMs = Math.max(1, Math.min(MAX_MS, call.timeoutMs ?? Infinity));
   const stopTimer = startTimer(timeoutMs, () => {
     controller.abort(
       providerError(
         "timeout_total",
-        `Cannot ${errand.action}: ${path} did not come from ${show(url)} within ${timeoutMs} ms`,
+        `Cannot ${call.action}: ${path} did not come from ${show(url)} within ${timeoutMs} ms`,
         {
           ...contextOf(url),
           phase: "total",
@@ -64,15 +64,15 @@ export async function fetchFile(
       ),
     );
   });
-  const stops = [errand.signal, signal].map((source) => {
+  const stops = [call.signal, signal].map((source) => {
     const onAbort = (): void => controller.abort(source?.reason);
     const stop = listenToAbort(source, onAbort);
     if (source?.aborted === true) onAbort();
     return stop;
   });
   try {
-    return await new FileFetch(path, errand, controller.signal).get(
-      checkAddress(url, path, errand),
+    return await new FileFetch(path, call, controller.signal).get(
+      checkAddress(url, path, call),
     );
   } finally {
     stopTimer();
@@ -83,12 +83,12 @@ export async function fetchFile(
 
 class FileFetch {
   readonly #path: string;
-  readonly #errand: FileErrand;
+  readonly #call: FileCall;
   readonly #signal: AbortSignal;
 
-  constructor(path: string, errand: FileErrand, signal: AbortSignal) {
+  constructor(path: string, call: FileCall, signal: AbortSignal) {
     this.#path = path;
-    this.#errand = errand;
+    this.#call = call;
     this.#signal = signal;
   }
 
@@ -106,7 +106,7 @@ class FileFetch {
 
   async #send(url: URL): Promise<Response> {
     this.#signal.throwIfAborted();
-    const send = this.#errand.fetch ?? globalThis.fetch;
+    const send = this.#call.fetch ?? globalThis.fetch;
     // One of the user's own may give anything, no promise included, and throw at once.
     const pending = (async () =>
       await send(url.href, {
@@ -200,19 +200,19 @@ class FileFetch {
     const redact = createRedactor(secretsOfQuery(url.search), undefined);
     return providerError(
       code,
-      `Cannot ${this.#errand.action}: ${this.#path} cannot be fetched: ${show(url)}${said}`,
+      `Cannot ${this.#call.action}: ${this.#path} cannot be fetched: ${show(url)}${said}`,
       { ...contextOf(url), hint, retriable: false, cause: safeCause(cause, redact) },
     );
   }
 
   #refuse(state: string, hint: string = GET_IT_YOURSELF): Error {
-    const { refuse } = this.#errand;
+    const { refuse } = this.#call;
     return refuse(`${this.#path} cannot be fetched: ${state}`, "unsupported_content", hint);
   }
 }
 
 /** Refuses an address with credentials: they are somebody's secret, and `fetch` refuses them too. */
-function checkAddress(url: URL, path: string, { refuse }: Pick<FileErrand, "refuse">): URL {
+function checkAddress(url: URL, path: string, { refuse }: Pick<FileCall, "refuse">): URL {
   if (!hasCredentials(url)) return url;
   throw refuse(
     `${path} is an address with credentials in it`,
