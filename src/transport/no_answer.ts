@@ -242,7 +242,7 @@ export function explainFailedSend(error: unknown, endpoint: string): FetchFailur
     return {
       code: "connection_reset",
       state: `what ${origin} sent is not HTTP`,
-      hint: "Check the base URL: something else than LM Studio listens there, or it wants https.",
+      hint: "Check the base URL: another program listens there, or it wants https.",
     };
   }
   const isBroken = says(BROKEN);
