@@ -214,7 +214,7 @@ function errorFromAnswer(
   });
 }
 
-/** Diagnosis of the words on this route and for this request. */
+/** Reads the words as they are meant on this route and for this request. */
 function diagnosisFor(
   wire: WireError,
   status: number | undefined,
