@@ -181,16 +181,19 @@ Deno.test("parts: a request that changes while one loads is sent as it was at th
   assertEquals(sent, ["then", "then"]);
 });
 
-Deno.test("parts: without the likely causes a failed connection says what its code says", async () => {
-  const missing = ["core/connection_hints", "platform/surroundings"];
-  const imports = Object.fromEntries(
-    missing.map((part) => [
-      new URL(`../src/${part}.ts`, import.meta.url).href,
-      "file:///nowhere/part.ts",
-    ]),
-  );
-  const map = encodeURIComponent(JSON.stringify({ imports }));
-  const script = `
+for (
+  const [how, part] of [
+    ["do not load", "file:///nowhere/part.ts"],
+    ["never come", "data:text/javascript,await new Promise(() => {})"],
+  ] as const
+) {
+  Deno.test(`parts: where likely causes ${how}, a failed connection says what its code says`, async () => {
+    const missing = ["core/connection_hints", "platform/surroundings"];
+    const imports = Object.fromEntries(
+      missing.map((file) => [new URL(`../src/${file}.ts`, import.meta.url).href, part]),
+    );
+    const map = encodeURIComponent(JSON.stringify({ imports }));
+    const script = `
     import { LMStudioProvider } from "mod";
     const cause = Object.assign(new TypeError("fetch failed"), {
       cause: Object.assign(new Error("connect"), { code: "EHOSTUNREACH" }),
@@ -201,15 +204,20 @@ Deno.test("parts: without the likely causes a failed connection says what its co
       const error = await lmstudio.listModels(options).catch((error) => error);
       console.log(error.name, error.code, error.retriable, error.message, error.cause === cause);
     }
+      // What never comes would be an error of the runtime at the end.
+      Deno.exit();
   `;
-  const { output, errors } = await runScript(script, [`--import-map=data:application/json,${map}`]);
-  assertEquals([output, errors], [
-    [
-      "NetworkError connection_refused true Cannot list models: http://10.0.0.7:1234 cannot be reached. " +
-      `${ERROR_CODES.connection_refused.hint} true`,
-      "TimeoutError timeout_total true Cannot list models: the server did not finish within 20 ms. " +
-      `${ERROR_CODES.timeout_total.hint} false`,
-    ].join("\n"),
-    "",
-  ]);
-});
+    const { output, errors } = await runScript(script, [
+      `--import-map=data:application/json,${map}`,
+    ]);
+    assertEquals([output, errors], [
+      [
+        "NetworkError connection_refused true Cannot list models: http://10.0.0.7:1234 cannot be reached. " +
+        `${ERROR_CODES.connection_refused.hint} true`,
+        "TimeoutError timeout_total true Cannot list models: the server did not finish within 20 ms. " +
+        `${ERROR_CODES.timeout_total.hint} false`,
+      ].join("\n"),
+      "",
+    ]);
+  });
+}

@@ -300,19 +300,37 @@ async function explainInPage(
 
 // --- Errors -----------------------------------------------------------------------------------
 
+/** An error is not held back any longer for a better hint. */
+const HINT_MS = 1000;
+
+/** Waits for what a hint needs; `undefined` where that fails, such as an `import()`, or takes too long. */
+async function inTime<T>(part: Promise<T>): Promise<T | undefined> {
+  let stopTimer = (): void => {};
+  const late = new Promise<undefined>((resolve) => {
+    stopTimer = startTimer(HINT_MS, () => resolve(undefined));
+  });
+  try {
+    return await Promise.race([part, late]);
+  } catch {
+    return undefined;
+  } finally {
+    stopTimer();
+  }
+}
+
 /**
- * Remedy of a trouble, by the address and the program's surroundings. Loaded on first use, when it is `undefined` if
- * it does not load: the code's own remedy is true as well.
+ * Remedy of a trouble, by the address and the program's surroundings. Loaded on first use; `undefined` where that fails:
+ * the code's own remedy is true as well.
  */
 export async function connectionHintFor(
   { baseUrl, service }: ReachedServer,
   trouble: ConnectionTrouble,
   answersAt?: string,
 ): Promise<string | undefined> {
-  const parts = await Promise.all([
+  const parts = await inTime(Promise.all([
     import("../core/connection_hints.ts"),
     import("../platform/surroundings.ts"),
-  ]).catch(() => undefined);
+  ]));
   if (parts === undefined) return undefined;
   const [{ connectionHint }, { readSurroundings }] = parts;
   return connectionHint({ trouble, url: baseUrl, service, answersAt, ...readSurroundings() });
@@ -379,7 +397,9 @@ export async function explainUnanswered(
       if (trouble === undefined) return error;
       const { baseUrl, fetch, lookElsewhere } = server;
       const isToLook = trouble === "refused" && isLoopback(baseUrl) && fetch === undefined;
-      const answersAt = isToLook ? await lookElsewhere?.(baseUrl, signal) : undefined;
+      const answersAt = isToLook && lookElsewhere !== undefined
+        ? await inTime(lookElsewhere(baseUrl, signal))
+        : undefined;
       return toError(await connectionHintFor(server, trouble, answersAt));
     },
   };
