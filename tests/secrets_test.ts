@@ -374,6 +374,15 @@ Deno.test("masking takes milliseconds, also of the longest echo of megabytes", (
   }
 });
 
+Deno.test("masking takes milliseconds, also with a hundred thousand short prompts", () => {
+  const input = Array.from({ length: 100_000 }, (_, at) => `word ${at}`);
+  const redact = createRedactor(["abc"], { input });
+  assertEquals(redact("no word 77777, abc"), "no ***, ***");
+  const startedAt = performance.now();
+  for (let run = 0; run < 5; run++) redact("another word 5 ".repeat(300));
+  assert(performance.now() - startedAt < 1000);
+});
+
 Deno.test("an echo of several prompts is masked piece by piece", () => {
   const redact = createRedactor([], {
     input: ["first text that is long enough", "second text, long enough as well"],

@@ -47,7 +47,7 @@ export function createRedactor(
     const marks = new Uint8Array(searched.length);
     const spelled = spell(searched);
     const squeezed = withoutBlanks(spelled);
-    for (const word of hidden.words) markWord(spelled, word, marks);
+    markWords(spelled, hidden.words, marks);
     for (const secret of hidden.secrets) markSecret(searched, squeezed, secret, marks);
     markEchoes(spelled, hidden.prompts, marks);
     return render(searched.slice(0, SEARCHED_LENGTH), marks);
@@ -188,12 +188,21 @@ function foldCase(text: string): string {
 
 // --- Marks ------------------------------------------------------------------------------------
 
-/** Marks a short text where it stands as a word, in the same case: in another it is another word. */
-function markWord({ plain, starts, ends }: Spelled, word: string, marks: Uint8Array): void {
-  for (let at = plain.indexOf(word); at !== -1; at = plain.indexOf(word, at + 1)) {
-    const end = at + word.length;
-    if (/\w/.test(plain[at - 1] ?? "") || /\w/.test(plain[end] ?? "")) continue;
-    marks.fill(1, starts[at], ends[end - 1]);
+/** Marks short texts where they stand as words, in the same case: in another they are other words. */
+function markWords(
+  { plain, starts, ends }: Spelled,
+  words: ReadonlySet<string>,
+  marks: Uint8Array,
+): void {
+  if (words.size === 0) return;
+  for (let at = 0; at < plain.length; at++) {
+    if (plain[at] === " " || /\w/.test(plain[at - 1] ?? "")) continue;
+    // Looked up by what stands here: there may be a hundred thousand words, each a text to embed.
+    for (let end = at + ECHO_LENGTH - 1; end > at; end--) {
+      if (/\w/.test(plain[end] ?? "") || !words.has(plain.slice(at, end))) continue;
+      marks.fill(1, starts[at], ends[end - 1]);
+      break;
+    }
   }
 }
 
@@ -287,7 +296,7 @@ function render(text: string, marks: Uint8Array): string {
 /** Texts that are masked, in plain spelling. */
 interface Hidden {
   /** Short secrets, and whole prompts that are too short for an echo of a part. */
-  readonly words: readonly string[];
+  readonly words: ReadonlySet<string>;
   /** Without case and blanks. */
   readonly secrets: readonly string[];
   /** Without case. */
@@ -296,13 +305,13 @@ interface Hidden {
 
 function collectHidden(given: readonly string[], body: unknown): Hidden {
   const secrets = [...given, ...collectIntegrationSecrets(body)].flatMap(withoutScheme)
-    .map(toPlain).filter((secret) => secret.trim() !== "");
+    .map((secret) => toPlain(secret).trim()).filter((secret) => secret !== "");
   const prompts = collectPrompts(body).map(toPlain);
   const shortPrompts = prompts.map((prompt) => prompt.trim())
     .filter(({ length }) => length >= SHORTEST_PROMPT && length < ECHO_LENGTH);
   const isLong = (secret: string): boolean => secret.replaceAll(" ", "").length >= SECRET_PART;
   return {
-    words: [...new Set([...secrets.filter((secret) => !isLong(secret)), ...shortPrompts])],
+    words: new Set([...secrets.filter((secret) => !isLong(secret)), ...shortPrompts]),
     secrets: secrets.filter(isLong).map((secret) => foldCase(secret.replaceAll(" ", ""))),
     prompts: prompts.map(foldCase),
   };
