@@ -204,8 +204,8 @@ for (
       const error = await lmstudio.listModels(options).catch((error) => error);
       console.log(error.name, error.code, error.retriable, error.message, error.cause === cause);
     }
-      // What never comes would be an error of the runtime at the end.
-      Deno.exit();
+    // What never comes would be an error of the runtime at the end.
+    Deno.exit();
   `;
     const { output, errors } = await runScript(script, [
       `--import-map=data:application/json,${map}`,

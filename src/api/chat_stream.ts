@@ -9,7 +9,6 @@
 import {
   type AnyProviderError,
   isProviderError,
-  providerError,
   type StreamError,
   withResponse,
 } from "../core/errors.ts";
@@ -18,6 +17,7 @@ import { parseJson } from "../core/plain_text.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { CallOptions, CallStatus, PartialAnswer } from "../core/types.ts";
 import {
+  callError,
   errorFromWire,
   readWireError,
   startOf,
@@ -320,7 +320,7 @@ export class NativeChatStream {
     hint?: string,
   ): StreamError {
     const { context } = this.#reader;
-    return providerError(code, `Cannot ${context.action}: ${state}`, { ...context, hint });
+    return callError(context, code, state, { hint });
   }
 }
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { providerError, type StreamError } from "../core/errors.ts";
+import type { StreamError } from "../core/errors.ts";
 import { parseJson } from "../core/plain_text.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type {
@@ -17,6 +17,7 @@ import type {
   Usage,
 } from "../core/types.ts";
 import {
+  callError,
   type ErrorContext,
   errorFromWire,
   readWireError,
@@ -144,7 +145,7 @@ export abstract class FrameStream<Answer extends AnyAnswer> {
   /** An error of this stream, with what has arrived. */
   error(state: string, code: "stream_truncated" | "malformed_stream", hint?: string): StreamError {
     const { context } = this.#reader;
-    return providerError(code, `Cannot ${context.action}: ${state}`, { ...context, hint });
+    return callError(context, code, state, { hint });
   }
 
   /** The whole answer, once `next()` has given `undefined`. */

@@ -20,7 +20,7 @@ import type {
 } from "../core/model_management.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { CallOptions, ModelInfo } from "../core/types.ts";
-import type { ErrorContext } from "../transport/error_mapping.ts";
+import { callError, type ErrorContext } from "../transport/error_mapping.ts";
 import { showWords, wordsOf } from "../transport/redact.ts";
 import { malformedResponse, type Transport } from "../transport/transport.ts";
 import { importSchemas } from "../core/import_on_use.ts";
@@ -234,8 +234,7 @@ function failureOf(value: unknown, context: ErrorContext): ApiError {
     .concat(failure_reason)
     .find((text): text is string => typeof text === "string" && text.trim() !== "");
   const shown = said === undefined ? "the download failed" : showWords(said, context.redact);
-  return providerError("server_error", `Cannot ${context.action}: ${shown}`, {
-    ...context,
+  return callError(context, "server_error", shown, {
     hint:
       "Start the download again: LM Studio goes on where it stopped. See that there is space on the disk and " +
       "that the machine reaches huggingface.co; the server's log (`lms log stream`) tells more.",

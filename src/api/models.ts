@@ -11,7 +11,7 @@
 import { type ApiError, isProviderError, providerError } from "../core/errors.ts";
 import { answeringCopy, isNamedForEmbedding, maxTokensOf } from "../core/model_names.ts";
 import type { CallOptions, LoadedInstance, ModelCapabilities, ModelInfo } from "../core/types.ts";
-import type { ErrorContext } from "../transport/error_mapping.ts";
+import { callError, type ErrorContext } from "../transport/error_mapping.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { OpenAIEntry, V0Entry, V1Entry } from "./listing_schemas.ts";
 import { importSchemas } from "../core/import_on_use.ts";
@@ -134,10 +134,7 @@ function noListing(last: unknown): unknown {
 }
 
 function notLMStudio(state: string, status: number, context: ErrorContext): ApiError {
-  return providerError("not_lm_studio", `Cannot ${LISTING_ACTION}: ${state}`, {
-    ...context,
-    status,
-  });
+  return callError({ ...context, action: LISTING_ACTION }, "not_lm_studio", state, { status });
 }
 
 function importListingSchemas(): Promise<typeof import("./listing_schemas.ts")> {

@@ -6,13 +6,14 @@
  * @module
  */
 
-import { providerError, type StreamError } from "../core/errors.ts";
+import type { StreamError } from "../core/errors.ts";
 import { parseJson } from "../core/plain_text.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { ResponsesAnswer } from "../core/responses.ts";
 import type { ResponsesEvent } from "../core/responses_events.ts";
 import type { CallOptions, PartialAnswer } from "../core/types.ts";
 import {
+  callError,
   errorFromWire,
   readWireError,
   startOf,
@@ -300,7 +301,7 @@ export class ResponsesStream {
     hint?: string,
   ): StreamError {
     const { context } = this.#reader;
-    return providerError(code, `Cannot ${context.action}: ${state}`, { ...context, hint });
+    return callError(context, code, state, { hint });
   }
 }
 

@@ -252,7 +252,6 @@ export class Call {
   /** Returns what every error of this call states. */
   context(): ErrorContext {
     const { baseUrl, service, env, unauthorizedHint } = this.#server;
-    const { partial } = this.#request;
     return {
       action: this.#request.action,
       service,
@@ -266,14 +265,8 @@ export class Call {
       unauthorizedHint,
       hasToolSchemasAlone: hasToolSchemasAlone(this.#request.body),
       redact: (text) => this.#redact(text),
-      // Every answer has a context, few become an error: what had arrived is put together, and the environment read,
-      // only for those.
-      get partial() {
-        return partial?.();
-      },
-      get proxyHint() {
-        return proxyHint(baseUrl, env);
-      },
+      partial: this.#request.partial,
+      proxyHint: () => proxyHint(baseUrl, env),
     };
   }
 

@@ -57,8 +57,17 @@ export interface ErrorContext {
   /** Removes secrets and prompt text from text that a server sent. */
   readonly redact: (text: string) => string;
   /** Remedy where a proxy answers in the server's place; only where the address is loopback. */
-  readonly proxyHint?: string | undefined;
-  readonly partial?: PartialAnswer | undefined;
+  readonly proxyHint?: Late<string>;
+  /** Part of the answer that had arrived. */
+  readonly partial?: Late<PartialAnswer>;
+}
+
+/** Value, or a function that finds it: every answer has a context, and few become an error. */
+type Late<T> = T | (() => T | undefined) | undefined;
+
+/** Value of a field that may be found late. */
+export function found<T extends string | PartialAnswer>(field: Late<T>): T | undefined {
+  return typeof field === "function" ? field() : field;
 }
 
 /** Error of a code in a call. @param state completes "Cannot …: ". */
@@ -69,7 +78,7 @@ export function callError<C extends KnownCode>(
   fields?: Partial<FieldsOf<C>>,
 ): ErrorOf<C> {
   const { action, service, endpoint, attempts, status, partial } = context;
-  const known = { service, endpoint, attempts, status, partial };
+  const known = { service, endpoint, attempts, status, partial: found(partial) };
   return providerError(code, `Cannot ${action}: ${state}`, { ...known, ...fields } as FieldsOf<C>);
 }
 
@@ -279,11 +288,11 @@ function hintFor(diagnosis: Diagnosis, answer: Answer, context: ErrorContext): s
     return body.kind === "page" ? withProxyHint(address, context) : address;
   }
   if (body !== undefined && !body.isServers && isUnknown && PROXY_STATUS.test(`${status}`)) {
-    return context.proxyHint ?? IN_BETWEEN_HINT;
+    return found(context.proxyHint) ?? IN_BETWEEN_HINT;
   }
   if (body?.kind !== "page") return hint;
   // The code's own remedy comes first: a page of a proxy may say 401 as well.
-  if (isUnknown) return context.proxyHint ?? (body.isServers ? undefined : IN_BETWEEN_HINT);
+  if (isUnknown) return found(context.proxyHint) ?? (body.isServers ? undefined : IN_BETWEEN_HINT);
   return withProxyHint(hint ?? defaultHint(code, service), context);
 }
 
@@ -355,7 +364,8 @@ function inBetweenHint(
 }
 
 function withProxyHint(hint: string, { proxyHint }: ErrorContext): string {
-  return proxyHint === undefined ? hint : `${hint} ${proxyHint}`;
+  const added = found(proxyHint);
+  return added === undefined ? hint : `${hint} ${added}`;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;

@@ -5,10 +5,9 @@
  * @module
  */
 
-import { providerError } from "../core/errors.ts";
 import type { CallOptions, CallStatus } from "../core/types.ts";
 import type { Call, ServerSettings } from "./call.ts";
-import type { ErrorContext } from "./error_mapping.ts";
+import { callError, type ErrorContext } from "./error_mapping.ts";
 import { SseDecoder, type SseEvent, SseLimitError } from "./sse.ts";
 import { startTimer } from "./timers.ts";
 
@@ -95,10 +94,8 @@ export class EventReader {
   countText(length: number): void {
     this.#textLength += length;
     if (this.#textLength <= this.#maxTextLength) return;
-    const { context } = this;
     const state = `the answer is longer than ${this.#maxTextLength} characters`;
-    throw providerError("malformed_stream", `Cannot ${context.action}: ${state}`, {
-      ...context,
+    throw callError(this.context, "malformed_stream", state, {
       hint: "Set a limit of tokens against endless answers; `partial` has what had arrived.",
     });
   }
@@ -170,14 +167,7 @@ export class EventReader {
       text.trim() === "" || /^(?:(?:data|event|id|retry)?:|(?:data|event|id|retry)$)/m.test(text);
     if (isStream) return { kind: "end", unfinished };
     if (!this.#isEventStream) return { kind: "text", status: this.#status, text };
-    const { context } = this;
-    throw providerError(
-      "malformed_stream",
-      `Cannot ${context.action}: the stream has no event in it`,
-      {
-        ...context,
-      },
-    );
+    throw callError(this.context, "malformed_stream", "the stream has no event in it");
   }
 
   /** Stops the server and lets go of everything. Idempotent. */
@@ -260,15 +250,8 @@ export class EventReader {
       return step();
     } catch (cause) {
       if (!(cause instanceof SseLimitError)) throw cause;
-      const { context } = this;
-      throw providerError(
-        "malformed_stream",
-        `Cannot ${context.action}: one event of the stream is too large`,
-        {
-          ...context,
-          cause,
-        },
-      );
+      const state = "one event of the stream is too large";
+      throw callError(this.context, "malformed_stream", state, { cause });
     }
   }
 

@@ -7,10 +7,9 @@
 
 import { parseJson } from "../core/plain_text.ts";
 import { isRecord } from "../core/request_checks.ts";
-import { providerError } from "../core/errors.ts";
 import type { Call } from "./call.ts";
 import { Ending, finishReasonOf, type Piece } from "./ending.ts";
-import { errorFromUndecodable } from "./error_mapping.ts";
+import { callError, errorFromUndecodable } from "./error_mapping.ts";
 import { withErrorObject } from "./forwarded_errors.ts";
 import type { EventReader, Pull } from "./event_reader.ts";
 import type { SseEvent } from "./sse.ts";
@@ -166,10 +165,8 @@ class Watch {
     const { unfinished } = pull;
     if (unfinished !== undefined && isDoneMark(unfinished)) return written(unfinished);
     if (this.#stream.isChat && !this.#hasError && !this.#ending.isWhole) {
-      const { context } = reader;
       const state = this.#isEmpty ? "the stream was empty" : "the stream broke off";
-      throw providerError("stream_truncated", `Cannot ${context.action}: ${state}`, {
-        ...context,
+      throw callError(reader.context, "stream_truncated", state, {
         // What had arrived is with the client.
         hint: "Send the request again.",
       });

@@ -23,6 +23,7 @@ import {
   type ErrorContext,
   errorFromUndecodable,
   errorFromWire,
+  found,
   readWireError,
 } from "./error_mapping.ts";
 import { EventReader, streamTimeouts } from "./event_reader.ts";
@@ -156,7 +157,7 @@ export function decodeJson(
   }
   const wire = isAnswer?.(value) === true ? undefined : readWireError(value);
   if (wire === undefined) return value;
-  const partial = context.partial ?? partialOf?.(value);
+  const partial = found(context.partial) ?? partialOf?.(value);
   throw errorFromWire(wire, status, partial === undefined ? context : { ...context, partial });
 }
 
