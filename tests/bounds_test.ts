@@ -9,10 +9,11 @@ import {
   ProviderError,
   StreamError,
 } from "../mod.ts";
-import { ChatStream } from "../src/api/completion_stream.ts";
-import { TextStream } from "../src/api/text.ts";
-import { NativeChatStream } from "../src/api/chat_stream.ts";
-import { ResponsesStream } from "../src/api/responses_stream.ts";
+import { CHAT } from "../src/api/chat.ts";
+import { COMPLETIONS } from "../src/api/completions.ts";
+import { RESPONSES } from "../src/api/responses.ts";
+import type { StreamedCall } from "../src/api/route.ts";
+import { TEXT } from "../src/api/text.ts";
 import { thinkTags } from "../src/api/think_splitter.ts";
 import { Transport } from "../src/transport/transport.ts";
 import { inFakeTime, Puppet } from "./support/puppet.ts";
@@ -360,43 +361,35 @@ Deno.test("the text of a stream is bounded as whole answers are, and what had co
     start: string,
     piece: string,
     kept: keyof PartialAnswer,
-    stream: (
-      transport: Transport,
-    ) => { next(): Promise<unknown> },
+    stream: (call: StreamedCall<unknown>) => { fill(items: never[]): Promise<boolean> },
   ][] = [
     ...kinds.map(([name, start, text, kept]): (typeof open)[number] => [
       name,
       start,
       text,
       kept,
-      (transport) => new ChatStream(transport, { ...STREAM_REQUEST, tags: thinkTags(undefined) }),
+      (call) => COMPLETIONS.stream(call),
     ]),
     [
       "text completions",
       "",
       `data: ${JSON.stringify({ choices: [{ index: 0, text: piece }] })}\n\n`,
       "content",
-      (transport) => new TextStream(transport, STREAM_REQUEST),
+      (call) => TEXT.stream(call),
     ],
     [
       "the native chat",
       "",
       `data: ${JSON.stringify({ type: "message.delta", content: piece })}\n\n`,
       "content",
-      (transport) =>
-        new NativeChatStream(transport, {
-          ...STREAM_REQUEST,
-          tags: thinkTags(undefined),
-          onModelLoad: () => {},
-        }),
+      (call) => CHAT.stream(call),
     ],
     [
       "responses",
       "",
       `data: ${JSON.stringify({ type: "response.output_text.delta", delta: piece })}\n\n`,
       "content",
-      (transport) =>
-        new ResponsesStream(transport, { ...STREAM_REQUEST, tags: thinkTags(undefined) }),
+      (call) => RESPONSES.stream(call),
     ],
   ];
   for (const [name, start, text, kept, stream] of open) {
@@ -411,9 +404,9 @@ Deno.test("the text of a stream is bounded as whole answers are, and what had co
       maxRetries: 0,
       fetch: body.fetch(200, { "content-type": "text/event-stream" }),
     }, 100 * KIB);
-    const source = stream(transport);
+    const source = stream({ ...STREAMED_CALL, transport });
     const error = await rejection((async () => {
-      while (await source.next() !== undefined);
+      while (!await source.fill([]));
     })());
     assertInstanceOf(error, StreamError, name);
     assertEquals([error.code, error.retriable], ["malformed_stream", false], name);
@@ -428,11 +421,12 @@ Deno.test("the text of a stream is bounded as whole answers are, and what had co
   }
 });
 
-const STREAM_REQUEST = {
-  body: { model: "m" },
-  action: "stream",
+const STREAMED_CALL: Omit<StreamedCall<unknown>, "transport"> = {
+  request: { method: "POST", path: "/x", body: {}, policy: "stateless", action: "stream" },
   options: {},
-  onModel: () => {},
+  tags: thinkTags(undefined),
+  onAnsweredBy: () => {},
+  onModelLoad: () => {},
 };
 
 Deno.test("listings: a model with a field nested five thousand deep is a model like any other", async () => {

@@ -163,6 +163,8 @@ Deno.test("endings: text completions, too", async () => {
 });
 
 Deno.test("endings: another client gets all of it, [DONE] included", async () => {
+  // Loaded on first use, which takes real time.
+  await import("../src/transport/forward.ts");
   for (const apartMs of [700, 3000]) {
     for (
       const [frames, isWhole] of [

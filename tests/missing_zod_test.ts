@@ -57,7 +57,7 @@ Deno.test("zod: without it chats work, and what needs it says so", async () => {
 });
 
 Deno.test("parts: one that does not load is an error of ours, which names the call", async () => {
-  const missing = ["transport/forward", "members/embeddings", "members/chat"];
+  const missing = ["transport/forward", "members/embeddings", "api/chat"];
   const imports = Object.fromEntries(
     missing.map((part) => [
       new URL(`../src/${part}.ts`, import.meta.url).href,

@@ -14,7 +14,7 @@ import {
   splitThinking,
   type ThinkTags,
 } from "./think_splitter.ts";
-import { MOST_PARTS } from "./wire_choice.ts";
+import { MOST_PARTS } from "./answer_parts.ts";
 
 /** Several messages of one answer are one text. */
 const BETWEEN = "\n\n";

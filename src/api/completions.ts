@@ -1,58 +1,54 @@
 /**
- * `POST /v1/chat/completions`: one whole answer.
+ * `POST /v1/chat/completions`, whole and as it is generated.
  *
  * @see https://lmstudio.ai/docs/developer/openai-compat/chat-completions
  * @module
  */
 
 import { isRecord } from "../core/request_checks.ts";
-import type { AssistantMessage, ToolCall } from "../core/messages.ts";
-import type { CallOptions, CompletionResponse, FinishReason } from "../core/types.ts";
-import { finishReasonOf } from "../transport/ending.ts";
-import type { ErrorContext } from "../transport/error_mapping.ts";
+import type { AssistantMessage, ToolCall, ToolCallDelta } from "../core/messages.ts";
+import type {
+  CompletionRequest,
+  CompletionResponse,
+  FinishReason,
+  PartialAnswer,
+  StreamingChunk,
+} from "../core/types.ts";
+import { finishReasonOf, type Piece } from "../transport/ending.ts";
+import { malformedResponse } from "../transport/transport.ts";
 import {
-  malformedResponse,
-  type Transport,
-  type TransportRequest,
-} from "../transport/transport.ts";
-import { splitAsStreamed, splitThinking, type ThinkTags } from "./think_splitter.ts";
+  decodeServerStats,
+  decodeUsage,
+  firstChoice,
+  measureStats,
+  textOf,
+  TOO_MANY_CALLS,
+  TOO_MANY_HINT,
+} from "./answer_parts.ts";
+import { checkCompletionRequest } from "./completion_checks.ts";
+import { encodeCompletionRequest } from "./completion_request.ts";
+import { frameFields, FrameReader, type FrameSummary, GrowingText } from "./frames.ts";
+import type { Decoding, Route, StreamedCall } from "./route.ts";
+import { splitAsStreamed, type SplitText, splitThinking, ThinkSplitter } from "./think_splitter.ts";
 import { ToolCallAssembler } from "./tool_call_assembler.ts";
-import { decodeServerStats, decodeUsage, measureStats } from "./usage.ts";
-import { firstChoice, textOf, TOO_MANY_CALLS, TOO_MANY_HINT } from "./wire_choice.ts";
 
 /** The route of completions. */
-export const CHAT_PATH = "/v1/chat/completions";
+export const COMPLETIONS: Route<CompletionRequest, CompletionResponse, StreamingChunk> = {
+  path: "/v1/chat/completions",
+  policy: () => "stateless",
+  check: (input, refuse) => checkCompletionRequest(input, refuse),
+  encode: (request, { refuse, fetchImage, action }) =>
+    encodeCompletionRequest(request, refuse, fetchImage, action),
+  decode: decodeCompletion,
+  streamFields: frameFields,
+  stream: (call) => new CompletionReader(call),
+  answeredBy: ({ model }) => model,
+};
 
-/**
- * Asks for one answer.
- *
- * @param body as `encodeCompletionRequest` gives it, with the model.
- * @param startedAt when the call began that this request is part of.
- * @param tags of thoughts in the text.
- */
-export async function requestCompletion(
-  transport: Transport,
-  body: Record<string, unknown>,
-  action: string,
-  options: CallOptions,
-  startedAt: number,
-  tags: ThinkTags,
-): Promise<CompletionResponse> {
-  const sentAt = performance.now();
-  const request: TransportRequest = {
-    method: "POST",
-    path: CHAT_PATH,
-    body,
-    policy: "stateless",
-    action,
-    model: typeof body.model === "string" ? body.model : undefined,
-  };
-  const { value, context } = await transport.json(request, options, Infinity, startedAt);
-  return decodeCompletion(value, performance.now() - sentAt, context, tags);
-}
+// --- A whole answer ---------------------------------------------------------------------------
 
-/** What a finished answer consists of, whichever way it came. */
-export interface AnswerParts {
+/** Parts of a finished answer, whichever way it came. */
+interface AnswerParts {
   readonly id: string;
   readonly model: string;
   readonly content: string;
@@ -62,7 +58,7 @@ export interface AnswerParts {
 }
 
 /** Puts a `CompletionResponse` together. */
-export function toCompletionResponse(
+function toCompletionResponse(
   parts: AnswerParts,
   more: Pick<CompletionResponse, "usage" | "stats" | "raw">,
 ): CompletionResponse {
@@ -86,7 +82,7 @@ export function toCompletionResponse(
 }
 
 /** Before 0.3.15 answers that call tools finish with "stop". */
-export function repairFinishReason(
+function repairFinishReason(
   reason: string | undefined,
   toolCalls: readonly ToolCall[],
 ): FinishReason {
@@ -95,11 +91,9 @@ export function repairFinishReason(
 }
 
 /** Decodes a whole answer. */
-export function decodeCompletion(
+function decodeCompletion(
   value: unknown,
-  elapsedMs: number,
-  context: ErrorContext,
-  tags: ThinkTags,
+  { context, elapsedMs, tags }: Decoding,
 ): CompletionResponse {
   const choice = isRecord(value) && Array.isArray(value.choices)
     ? firstChoice(value.choices)
@@ -134,6 +128,126 @@ export function decodeCompletion(
 }
 
 /** Reasoning under either of its names: `reasoning_content` since 0.3.9, `reasoning` for gpt-oss. */
-export function reasoningOf(message: Record<string, unknown>): string {
+function reasoningOf(message: Record<string, unknown>): string {
   return textOf(message.reasoning_content) || textOf(message.reasoning);
 }
+
+// --- A streamed answer ------------------------------------------------------------------------
+
+class CompletionReader extends FrameReader<CompletionResponse> {
+  readonly #think = new ThinkSplitter(this.tags);
+  readonly #tools = new ToolCallAssembler();
+  /** The text as it came, tags included. */
+  readonly #text = new GrowingText();
+  readonly #reasoning = new GrowingText();
+  #hasOwnReasoning = false;
+
+  constructor(call: StreamedCall<CompletionResponse>) {
+    super(COMPLETIONS, call);
+  }
+
+  override partial(): PartialAnswer | undefined {
+    const { content, reasoning = "", toolCalls } = this.whole ??
+      { ...this.#split(), toolCalls: this.#tools.calls() };
+    if (content === "" && reasoning === "" && toolCalls.length === 0) return undefined;
+    return { content, ...(reasoning === "" ? {} : { reasoning }), toolCalls };
+  }
+
+  protected override plainText({ delta }: Record<string, unknown>): string {
+    if (!isRecord(delta) || typeof delta.content !== "string") return "";
+    const { tool_calls: calls } = delta;
+    const hasCalls = Array.isArray(calls) ? calls.length > 0 : calls !== undefined;
+    return hasCalls || reasoningOf(delta) !== "" ? "" : delta.content;
+  }
+
+  protected override takePlainText(text: string, items: StreamingChunk[]): Piece {
+    if (!this.#think.passes(text)) return this.#take(text, "", NO_CALLS, items);
+    this.events.countText(text.length);
+    this.#text.push(text);
+    items.push({ content: text, isFinal: false });
+    return "text";
+  }
+
+  protected override takeChoice(
+    { delta }: Record<string, unknown>,
+    items: StreamingChunk[],
+  ): Piece {
+    if (!isRecord(delta)) return "nothing";
+    const calls = delta.tool_calls === undefined ? NO_CALLS : this.#tools.feed(delta.tool_calls);
+    if (this.#tools.isOverfull) throw this.tooMuch(TOO_MANY_CALLS);
+    return this.#take(textOf(delta.content), reasoningOf(delta), calls, items);
+  }
+
+  #take(
+    text: string,
+    ownReasoning: string,
+    calls: readonly ToolCallDelta[],
+    items: StreamingChunk[],
+  ): Piece {
+    const split = text === "" ? NO_TEXT : this.#think.feed(text);
+    if (ownReasoning !== "") this.#hasOwnReasoning = true;
+    const reasoning = ownReasoning + split.reasoning;
+    this.events.countText(text.length + ownReasoning.length + lengthOf(calls));
+    this.#text.push(text);
+    this.#reasoning.push(reasoning);
+    this.#give(split.content, reasoning, calls, items);
+    if (split.content !== "" || calls.length > 0) return "text";
+    // Held-back text is a token too, though it is not given out yet.
+    return text !== "" || reasoning !== "" ? "thought" : "nothing";
+  }
+
+  protected override takeRest(items: StreamingChunk[]): void {
+    const { content, reasoning } = this.#think.end();
+    this.#reasoning.push(reasoning);
+    this.#give(content, reasoning, NO_CALLS, items);
+  }
+
+  protected override finishReasonFor(reason: string | undefined): FinishReason {
+    return repairFinishReason(reason, this.#tools.calls());
+  }
+
+  protected override giveWhole(whole: CompletionResponse, items: StreamingChunk[]): void {
+    const calls = whole.toolCalls.map((call, index) => ({ index, ...call }));
+    this.#give(whole.content, whole.reasoning ?? "", calls, items);
+  }
+
+  protected override answerOf(
+    { id, model, finishReason, more }: FrameSummary,
+  ): CompletionResponse {
+    const toolCalls = this.#tools.calls();
+    return toCompletionResponse({ id, model, ...this.#split(), toolCalls, finishReason }, more);
+  }
+
+  /** All that has come, as `decodeCompletion` splits it: it may be known only now that an opening tag is missing. */
+  #split(): SplitText {
+    const text = this.#text.toString();
+    if (text !== "" && !this.#hasOwnReasoning) return splitThinking(text, this.tags);
+    const { content } = splitAsStreamed(text, this.tags);
+    // What waits for the rest of a tag has arrived, too.
+    return { content, reasoning: this.#reasoning + this.#think.held().reasoning };
+  }
+
+  #give(
+    content: string,
+    reasoning: string,
+    toolCalls: readonly ToolCallDelta[],
+    items: StreamingChunk[],
+  ): void {
+    if (content === "" && reasoning === "" && toolCalls.length === 0) return;
+    const chunk: StreamingChunk = { content, isFinal: false };
+    if (reasoning !== "") chunk.reasoning = reasoning;
+    if (toolCalls.length > 0) chunk.toolCalls = [...toolCalls];
+    items.push(chunk);
+  }
+}
+
+function lengthOf(calls: readonly ToolCallDelta[]): number {
+  let length = 0;
+  for (const { id = "", name = "", arguments: text = "" } of calls) {
+    length += id.length + name.length + text.length;
+  }
+  return length;
+}
+
+const NO_CALLS: readonly ToolCallDelta[] = [];
+const NO_TEXT: SplitText = { content: "", reasoning: "" };

@@ -9,7 +9,7 @@ import { isRecord } from "../core/request_checks.ts";
 import type { CallOptions, EmbeddingResponse } from "../core/types.ts";
 import type { ErrorContext } from "../transport/error_mapping.ts";
 import { malformedResponse, type Transport } from "../transport/transport.ts";
-import { decodeUsage } from "./usage.ts";
+import { decodeUsage } from "./answer_parts.ts";
 
 const BROKEN_VECTORS =
   "The engine computes broken vectors: load the model again, and if that does not help try another " +

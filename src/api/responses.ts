@@ -1,72 +1,55 @@
 /**
- * `POST /v1/responses`: one whole answer.
+ * `POST /v1/responses`, whole and as it is generated. Events are given out as they are on the wire, whatever their type;
+ * that is in their data, as `event:` lines may be missing.
  *
  * @see https://lmstudio.ai/docs/developer/openai-compat/responses
+ * @see https://platform.openai.com/docs/api-reference/responses-streaming
  * @module
  */
 
+import { parseJson } from "../core/plain_text.ts";
 import { isRecord } from "../core/request_checks.ts";
-import type { ResponsesAnswer } from "../core/responses.ts";
-import type { CallOptions, PartialAnswer, Usage } from "../core/types.ts";
-import { type ErrorContext, errorFromWire, readWireError } from "../transport/error_mapping.ts";
+import type { ResponsesAnswer, ResponsesRequest } from "../core/responses.ts";
+import type { ResponsesEvent } from "../core/responses_events.ts";
+import type { PartialAnswer, Usage } from "../core/types.ts";
+import { errorFromWire, readWireError, type WireError } from "../transport/error_mapping.ts";
+import type { SseEvent } from "../transport/sse.ts";
+import { malformedResponse } from "../transport/transport.ts";
 import {
-  malformedResponse,
-  type Transport,
-  type TransportRequest,
-} from "../transport/transport.ts";
-import { MOST_PARTS, textOf, TOO_MANY_HINT, TOO_MANY_ITEMS } from "./wire_choice.ts";
-import { itemsOf, type OutputParts, readOutput } from "./responses_output.ts";
-import type { ThinkTags } from "./think_splitter.ts";
-import { decodeStats, decodeUsage, measureStats } from "./usage.ts";
+  decodeStats,
+  decodeUsage,
+  measureStats,
+  MOST_PARTS,
+  textOf,
+  TOO_MANY_HINT,
+  TOO_MANY_ITEMS,
+} from "./answer_parts.ts";
+import { itemsOf, OutputAssembler, type OutputParts, readOutput } from "./responses_output.ts";
+import { checkResponsesRequest, encodeResponsesRequest } from "./responses_request.ts";
+import { AnswerReader, type Body, type Decoding, type Route, type StreamedCall } from "./route.ts";
 
-/** The request for a body, streamed or not. @param tags around thoughts in the answer's texts. */
-export function responsesRequest(
-  body: Record<string, unknown>,
-  action: string,
-  tags: ThinkTags,
-): TransportRequest {
+/** The route of responses. */
+export const RESPONSES: Route<ResponsesRequest, ResponsesAnswer, ResponsesEvent> = {
+  path: "/v1/responses",
+  since: "0.3.29",
   // The server keeps every answer unless it is told not to.
-  const isStateless = body.store === false && typeof body.previous_response_id !== "string";
-  return {
-    method: "POST",
-    path: "/v1/responses",
-    body,
-    policy: isStateless ? "stateless" : "stateful",
-    action,
-    model: textOf(body.model),
-    since: "0.3.29",
-    partialOf: (value) => isRecord(value) ? partialOf(readOutput(value.output, tags)) : undefined,
-  };
-}
+  policy: ({ store, previous_response_id: previous }) =>
+    store === false && typeof previous !== "string" ? "stateless" : "stateful",
+  check: checkResponsesRequest,
+  encode: (request, { refuse, fetchImage, action }) =>
+    encodeResponsesRequest(request, refuse, fetchImage, action),
+  decode: decodeResponse,
+  streamFields: () => ({ stream: true }),
+  stream: (call) => new ResponsesReader(call),
+  answeredBy: ({ model }) => model,
+  partialOf: (value, tags) =>
+    isRecord(value) ? partialOf(readOutput(value.output, tags)) : undefined,
+};
 
-/**
- * Asks for one answer.
- *
- * @param body as `encodeResponsesRequest` gives it, with the model.
- * @param startedAt when the call began that this request is part of.
- * @param tags around thoughts in the answer's texts.
- */
-export async function requestResponse(
-  transport: Transport,
-  body: Record<string, unknown>,
-  action: string,
-  options: CallOptions,
-  startedAt: number,
-  tags: ThinkTags,
-): Promise<ResponsesAnswer> {
-  const sentAt = performance.now();
-  const request = responsesRequest(body, action, tags);
-  const { value, context } = await transport.json(request, options, Infinity, startedAt);
-  return decodeResponse(value, performance.now() - sentAt, context, tags);
-}
+// --- A whole answer ---------------------------------------------------------------------------
 
 /** Decodes a whole answer. @throws what it says, where it says that it failed. */
-export function decodeResponse(
-  value: unknown,
-  elapsedMs: number,
-  context: ErrorContext,
-  tags: ThinkTags,
-): ResponsesAnswer {
+function decodeResponse(value: unknown, { context, elapsedMs, tags }: Decoding): ResponsesAnswer {
   if (!isRecord(value) || !Array.isArray(value.output)) {
     throw malformedResponse("the answer has no output", value, context);
   }
@@ -97,20 +80,20 @@ export function decodeResponse(
 }
 
 /** The fields of an answer for the parts of its output. */
-export function fieldsOf(
+function fieldsOf(
   { text, reasoning, toolCalls }: OutputParts,
 ): Pick<ResponsesAnswer, "text" | "reasoning" | "toolCalls"> {
   return { text, ...(reasoning === "" ? {} : { reasoning }), toolCalls };
 }
 
-/** What an error has of an answer; `undefined` when nothing had come. */
-export function partialOf({ text, reasoning, toolCalls }: OutputParts): PartialAnswer | undefined {
+/** The parts of an answer that errors carry; `undefined` when nothing had come. */
+function partialOf({ text, reasoning, toolCalls }: OutputParts): PartialAnswer | undefined {
   if (text === "" && reasoning === "" && toolCalls.length === 0) return undefined;
   return { content: text, ...(reasoning === "" ? {} : { reasoning }), toolCalls };
 }
 
 /** The `usage` of a response, which names its numbers otherwise than chat does. */
-export function decodeResponsesUsage(wire: unknown): Usage | undefined {
+function decodeResponsesUsage(wire: unknown): Usage | undefined {
   if (!isRecord(wire)) return undefined;
   return decodeUsage({
     prompt_tokens: wire.input_tokens,
@@ -119,4 +102,135 @@ export function decodeResponsesUsage(wire: unknown): Usage | undefined {
     prompt_tokens_details: wire.input_tokens_details,
     completion_tokens_details: wire.output_tokens_details,
   });
+}
+
+// --- A streamed answer ------------------------------------------------------------------------
+
+/** With these the answer is over, and nothing after them is read. */
+const END_TYPES: ReadonlySet<unknown> = new Set([
+  "response.completed",
+  "response.incomplete",
+  "response.failed",
+]);
+
+class ResponsesReader extends AnswerReader<ResponsesEvent, ResponsesAnswer> {
+  readonly #output = new OutputAssembler(this.tags);
+  #isEmpty = true;
+  /** The response in the latest event that has one. */
+  #snapshot: Body = {};
+  #id = "";
+  /** The model that was named last: the first events may repeat the one asked for, and only the last tell who answered. */
+  #model = "";
+  #answer: ResponsesAnswer | undefined;
+
+  constructor(call: StreamedCall<ResponsesAnswer>) {
+    super(RESPONSES, call);
+  }
+
+  override partial(): PartialAnswer | undefined {
+    return partialOf(this.#parts());
+  }
+
+  protected override takeEvent({ event: name, data }: SseEvent, items: ResponsesEvent[]): boolean {
+    const frame = parseJson(data);
+    if (!isRecord(frame)) {
+      // Whatever an `error` event holds, it is no part of the answer.
+      throw name === "error" ? this.#errorOf({ message: data }) : this.unreadable(frame, data);
+    }
+    const type = typeof frame.type === "string" ? frame.type : "";
+    // Beside an event of the answer an error is told to the model, such as a tool's; elsewhere it is the end.
+    const isError = name === "error" || type === "error" ||
+      (!type.startsWith("response.") && readWireError(frame) !== undefined);
+    if (type === "") {
+      const wire = readWireError(frame) ?? (isError ? wireErrorOf(frame) : undefined);
+      if (wire !== undefined) throw this.#errorOf(wire);
+      throw this.error("the stream has an event without a type", "malformed_stream");
+    }
+    this.#isEmpty = false;
+    if (isRecord(frame.response)) this.#takeSnapshot(frame.response);
+    // What comes whole is kept as well: texts under ever new places, items.
+    this.events.countText(typeof frame.delta === "string" ? frame.delta.length : data.length);
+    if (this.#output.feed(frame) || END_TYPES.has(type)) this.markToken();
+    if (this.#output.isOverfull || itemCount(this.#snapshot.output) > MOST_PARTS) {
+      throw this.error(`the stream has ${TOO_MANY_ITEMS}`, "malformed_stream", TOO_MANY_HINT);
+    }
+    // As it came: what it holds is the server's to say, and types only describe it.
+    items.push(frame as unknown as ResponsesEvent);
+    if (isError) throw this.#errorOf(readWireError(frame) ?? wireErrorOf(frame));
+    if (!END_TYPES.has(type)) return false;
+    if (type === "response.failed" || this.#snapshot.status === "failed") {
+      throw this.#errorOf(readWireError(this.#snapshot) ?? readWireError(frame) ?? { message: "" });
+    }
+    return true;
+  }
+
+  #takeSnapshot(response: Body): void {
+    this.#snapshot = response;
+    this.#id = textOf(response.id) || this.#id;
+    const model = textOf(response.model);
+    if (model === "" || model === this.#model) return;
+    this.#model = model;
+    this.noteModel(model);
+  }
+
+  protected override takeDone(): boolean {
+    if (this.#isEmpty) throw this.error("the stream was empty", "stream_truncated");
+    return true;
+  }
+
+  protected override takeEnd(): boolean {
+    const state = this.#isEmpty ? "the stream was empty" : "the stream broke off";
+    throw this.error(state, "stream_truncated");
+  }
+
+  protected override takeWhole(whole: ResponsesAnswer, items: ResponsesEvent[]): void {
+    const type = whole.status === "incomplete" ? "response.incomplete" : "response.completed";
+    if (isRecord(whole.raw)) this.#snapshot = whole.raw;
+    items.push({ type, response: { ...this.#snapshot, id: whole.id } });
+  }
+
+  /** The same object for all who ask. */
+  override response(): ResponsesAnswer {
+    this.#answer ??= super.response();
+    return this.#answer;
+  }
+
+  protected override assemble(): ResponsesAnswer {
+    const response = this.#snapshot;
+    const usage = decodeResponsesUsage(response.usage);
+    return {
+      id: this.#id,
+      model: this.#model || this.askedModel,
+      status: answerStatus(response.status),
+      ...fieldsOf(this.#parts()),
+      output: this.#output.items(response.output),
+      ...(usage === undefined ? {} : { usage }),
+      stats: decodeStats(response.stats) ?? this.measure(usage),
+      raw: response,
+    };
+  }
+
+  /** By the last event, and from the others what it does not repeat. */
+  #parts(): OutputParts {
+    return this.#output.parts(this.#snapshot.output);
+  }
+
+  #errorOf(wire: WireError): Error {
+    return errorFromWire(wire, undefined, this.context);
+  }
+}
+
+function itemCount(output: unknown): number {
+  return Array.isArray(output) ? output.length : 0;
+}
+
+/** A stream that is over has no answer in progress, whatever its first events said. */
+function answerStatus(status: unknown): string {
+  const text = textOf(status);
+  return text === "" || text === "in_progress" || text === "queued" ? "completed" : text;
+}
+
+/** An `error` event whose fields stand beside its type. */
+function wireErrorOf({ message, code, param }: Body): WireError {
+  return readWireError({ error: { message, code, param } }) ?? { message: "" };
 }

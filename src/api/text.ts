@@ -8,12 +8,19 @@
 
 import { checkFields, checkName, isRecord, type Refuse } from "../core/request_checks.ts";
 import type { TextCompletionRequest, TextCompletionResponse } from "../core/text.ts";
-import type { CallOptions, FinishReason, PartialAnswer, StreamingChunk } from "../core/types.ts";
+import type { FinishReason, PartialAnswer, StreamingChunk } from "../core/types.ts";
 import { describe, describeType } from "../core/value_checks.ts";
-import { finishReasonOf } from "../transport/ending.ts";
-import type { ErrorContext } from "../transport/error_mapping.ts";
-import { malformedResponse, type Transport } from "../transport/transport.ts";
-import { FrameStream, type FrameStreamRequest, type StreamSummary } from "./frame_stream.ts";
+import { finishReasonOf, type Piece } from "../transport/ending.ts";
+import { malformedResponse } from "../transport/transport.ts";
+import {
+  decodeServerStats,
+  decodeUsage,
+  firstChoice,
+  measureStats,
+  textOf,
+} from "./answer_parts.ts";
+import { frameFields, FrameReader, type FrameSummary, GrowingText } from "./frames.ts";
+import type { Decoding, Route, StreamedCall } from "./route.ts";
 import {
   checkExtraBody,
   checkSampling,
@@ -21,17 +28,26 @@ import {
   SAMPLING_FIELDS,
   withExtraBody,
 } from "./sampling.ts";
-import { decodeServerStats, decodeUsage, measureStats } from "./usage.ts";
-import { firstChoice, textOf } from "./wire_choice.ts";
 
-const PATH = "/v1/completions";
+/** The route of text completions. */
+export const TEXT: Route<TextCompletionRequest, TextCompletionResponse, StreamingChunk> = {
+  path: "/v1/completions",
+  policy: () => "stateless",
+  check: checkTextRequest,
+  encode: encodeTextRequest,
+  decode: decodeText,
+  streamFields: frameFields,
+  stream: (call) => new TextReader(call),
+  answeredBy: ({ model }) => model,
+};
+
 const OWN_FIELDS = ["model", "prompt", "suffix", "echo", "extraBody"] as const;
 const REQUEST_FIELDS: ReadonlySet<string> = new Set(
   [...OWN_FIELDS, ...SAMPLING_FIELDS] satisfies (keyof TextCompletionRequest)[],
 );
 
 /** Refuses a request that cannot be sent, and returns it as an object. */
-export function checkTextRequest(request: unknown, refuse: Refuse): TextCompletionRequest {
+function checkTextRequest(request: unknown, refuse: Refuse): TextCompletionRequest {
   const checked = typeof request === "string" ? { prompt: request } : request;
   if (!isRecord(checked)) {
     throw refuse(`the request is ${describe(request)}, not text or an object`);
@@ -53,40 +69,15 @@ export function checkTextRequest(request: unknown, refuse: Refuse): TextCompleti
 }
 
 /** The body for a checked request, but for the model. */
-export function encodeTextRequest(request: TextCompletionRequest): Record<string, unknown> {
+function encodeTextRequest(request: TextCompletionRequest): Record<string, unknown> {
   const { prompt, suffix, echo } = request;
   return withExtraBody({ prompt, suffix, echo, ...encodeSampling(request) }, request.extraBody);
-}
-
-/**
- * Asks for one continuation.
- *
- * @param body as `encodeTextRequest` gives it, with the model.
- * @param startedAt when the call began that this request is part of.
- */
-export async function requestText(
-  transport: Transport,
-  body: Record<string, unknown>,
-  action: string,
-  options: CallOptions,
-  startedAt: number,
-): Promise<TextCompletionResponse> {
-  const sentAt = performance.now();
-  const model = textOf(body.model);
-  const { value, context } = await transport.json(
-    { method: "POST", path: PATH, body, policy: "stateless", action, model },
-    options,
-    Infinity,
-    startedAt,
-  );
-  return decodeText(value, performance.now() - sentAt, context);
 }
 
 /** Decodes a whole answer. */
 function decodeText(
   value: unknown,
-  elapsedMs: number,
-  context: ErrorContext,
+  { context, elapsedMs }: Decoding,
 ): TextCompletionResponse {
   const choice = isRecord(value) && Array.isArray(value.choices)
     ? firstChoice(value.choices)
@@ -106,54 +97,48 @@ function decodeText(
   };
 }
 
-/** One streamed continuation: `next()` until it gives `undefined`, then `response()`. */
-export class TextStream extends FrameStream<TextCompletionResponse> {
-  #text = "";
+/** Reads one streamed continuation. */
+class TextReader extends FrameReader<TextCompletionResponse> {
+  readonly #text = new GrowingText();
 
-  constructor(transport: Transport, request: FrameStreamRequest<TextCompletionResponse>) {
-    super(transport, PATH, request);
+  constructor(call: StreamedCall<TextCompletionResponse>) {
+    super(TEXT, call);
   }
 
   override partial(): PartialAnswer | undefined {
-    return this.#text === "" ? undefined : { content: this.#text, toolCalls: [] };
+    const content = this.#text.toString();
+    return content === "" ? undefined : { content, toolCalls: [] };
   }
 
-  protected override takeChoice(choice: Record<string, unknown>): StreamingChunk | undefined {
-    const text = textOf(choice.text);
-    if (text !== "") {
-      this.countText(text.length);
-      this.markPiece("text");
-    }
-    return this.#chunk(text);
+  protected override plainText({ text }: Record<string, unknown>): string {
+    return typeof text === "string" ? text : "";
   }
 
-  protected override takeRest(): undefined {}
+  protected override takePlainText(text: string, items: StreamingChunk[]): Piece {
+    if (text === "") return "nothing";
+    this.events.countText(text.length);
+    this.#text.push(text);
+    items.push({ content: text, isFinal: false });
+    return "text";
+  }
+
+  protected override takeChoice({ text }: Record<string, unknown>, items: StreamingChunk[]): Piece {
+    return this.takePlainText(textOf(text), items);
+  }
+
+  protected override takeRest(): void {}
 
   protected override finishReasonFor(reason: string | undefined): FinishReason {
     return reason ?? "stop";
   }
 
-  protected override decodeWhole(
-    value: unknown,
-    elapsedMs: number,
-    context: ErrorContext,
+  protected override giveWhole({ text }: TextCompletionResponse, items: StreamingChunk[]): void {
+    this.takePlainText(text, items);
+  }
+
+  protected override answerOf(
+    { id, model, finishReason, more }: FrameSummary,
   ): TextCompletionResponse {
-    return decodeText(value, elapsedMs, context);
-  }
-
-  protected override chunkOf({ text }: TextCompletionResponse): StreamingChunk | undefined {
-    return this.#chunk(text);
-  }
-
-  protected override assemble(
-    { id, model, finishReason, more }: StreamSummary,
-  ): TextCompletionResponse {
-    return { id, model, text: this.#text, finishReason, ...more };
-  }
-
-  #chunk(content: string): StreamingChunk | undefined {
-    if (content === "") return undefined;
-    this.#text += content;
-    return { content, isFinal: false };
+    return { id, model, text: this.#text.toString(), finishReason, ...more };
   }
 }

@@ -61,6 +61,10 @@ export class ThinkTags {
   /** Codes of the first characters of opening tags, and of a backtick; those below 128 in a table, too. */
   readonly #codes: ReadonlySet<number>;
   readonly #ascii = new Uint8Array(128);
+  /** The same characters: one search for a piece is faster than a look at each of its characters. */
+  readonly #notable: RegExp;
+  /** First characters of all tags and marks. */
+  readonly #tagStart: RegExp;
 
   /** @param own pairs of other models. */
   constructor(own: readonly ReasoningTags[] = []) {
@@ -71,6 +75,16 @@ export class ThinkTags {
     ].sort((a, b) => b.text.length - a.text.length);
     this.#codes = new Set([BACKTICK, ...this.pairs.map(({ open }) => open.charCodeAt(0))]);
     for (const code of this.#codes) this.#ascii[code] = 1;
+    this.#notable = anyOf(this.#codes);
+    this.#tagStart = anyOf([
+      ...KNOWN_MARKS.map((text) => text.charCodeAt(0)),
+      ...this.pairs.flatMap(({ open, close }) => [open.charCodeAt(0), close.charCodeAt(0)]),
+    ]);
+  }
+
+  /** Whether a text may have a tag in it. Most have none, and are as they should be. */
+  mayBeIn(text: string): boolean {
+    return this.#tagStart.test(text);
   }
 
   /** Whether a character may begin an opening tag, or code. */
@@ -80,10 +94,7 @@ export class ThinkTags {
 
   /** Whether a piece of an answer has none of these characters in it. */
   isOrdinary(piece: string): boolean {
-    for (let at = 0; at < piece.length; at++) {
-      if (this.isNotable(piece.charCodeAt(at))) return false;
-    }
-    return true;
+    return !this.#notable.test(piece);
   }
 
   /** The tag or mark at a place; `"cut"` where the text ends before it can be told. */
@@ -106,6 +117,12 @@ export class ThinkTags {
     }
     return undefined;
   }
+}
+
+/** Finds a character of these codes. */
+function anyOf(codes: Iterable<number>): RegExp {
+  const units = Array.from(codes, (code) => `\\u${code.toString(16).padStart(4, "0")}`);
+  return new RegExp(`[${units.join("")}]`);
 }
 
 function pairOf(tags: ReasoningTags): TagPair {
@@ -154,14 +171,19 @@ export class ThinkSplitter {
     this.#tags = tags;
   }
 
+  /**
+   * Whether a piece is part of the answer as it is, as nearly every piece is; then it counts as fed. Else it is to be fed.
+   */
+  passes(piece: string): boolean {
+    if (this.#state === "json") return true;
+    if (this.#state !== "answer" || this.#tag !== "" || !this.#isPlain(piece)) return false;
+    this.#remember(piece);
+    return true;
+  }
+
   /** What is certain after this piece. */
   feed(piece: string): SplitText {
-    // Nearly every piece: kept free of any other work.
-    if (this.#state === "json") return { content: piece, reasoning: "" };
-    if (this.#state === "answer" && this.#tag === "" && this.#isPlain(piece)) {
-      this.#remember(piece);
-      return { content: piece, reasoning: "" };
-    }
+    if (this.passes(piece)) return { content: piece, reasoning: "" };
     const text = this.#tag + piece;
     this.#tag = this.#content = this.#reasoning = "";
     for (let at = 0; at < text.length;) at = this.#step(text, at);
@@ -390,6 +412,7 @@ function beginningLength(text: string, at: number, tag: string): number {
  * prompt, only the closing one comes, and then all before it is reasoning. A stream cannot know that in time.
  */
 export function splitThinking(text: string, tags: ThinkTags = KNOWN_TAGS): SplitText {
+  if (!tags.mayBeIn(text)) return { content: text, reasoning: "" };
   for (const pair of tags.pairs) {
     if (pair.isAlsoEnd === true) continue;
     const close = findLoneClose(text, pair);

@@ -8,7 +8,7 @@
 import { jsonText } from "../core/plain_text.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { ToolCall, ToolCallDelta } from "../core/messages.ts";
-import { MOST_PARTS } from "./wire_choice.ts";
+import { MOST_PARTS } from "./answer_parts.ts";
 
 interface Slot {
   id: string;

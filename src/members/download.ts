@@ -10,6 +10,7 @@ import {
   requestDownload,
   requestDownloadStatus,
 } from "../api/management.ts";
+import type { ItemSource } from "../api/route.ts";
 import { type AnyProviderError, isProviderError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import type { DownloadOptions, DownloadProgress } from "../core/model_management.ts";
@@ -24,9 +25,8 @@ import {
 import type { CallOptions } from "../core/types.ts";
 import { describe } from "../core/value_checks.ts";
 import { sleep } from "../transport/timers.ts";
-import type { ItemSource } from "../server/lazy_stream.ts";
 import { checkManagement } from "./management_support.ts";
-import type { ServerModels } from "../server/server_models.ts";
+import type { Server } from "../server/server.ts";
 
 const DEFAULT_POLL_MS = 1000;
 /** Lost one after the other, each sent again by the transport's own rules before it counts as lost. */
@@ -38,7 +38,7 @@ export type FollowOptions = CallOptions & Pick<DownloadOptions, "pollIntervalMs"
 
 /** The status of `LMStudioProvider.models.download`. */
 export function openDownload(
-  server: ServerModels,
+  server: Server,
   verb: string,
   model: string,
   input: DownloadOptions | undefined,
@@ -59,20 +59,20 @@ export function openDownload(
 
 /** One look at a download that was started before. */
 export async function lookAtJob(
-  server: ServerModels,
+  server: Server,
   verb: string,
   jobId: string,
   input: FollowOptions | undefined,
 ): Promise<DownloadProgress> {
   const { action, options } = checkJob(server, verb, jobId, input);
   const { progress } = await requestDownloadStatus(server.transport, jobId, action, options);
-  if (isFinal(progress.status)) server.forget();
+  if (isFinal(progress.status)) server.dropListing();
   return progress;
 }
 
 /** The status of a download that was started before, to its end. */
 export function openJob(
-  server: ServerModels,
+  server: Server,
   verb: string,
   jobId: string,
   input: FollowOptions | undefined,
@@ -83,7 +83,7 @@ export function openJob(
 }
 
 function checkJob(
-  server: ServerModels,
+  server: Server,
   verb: string,
   jobId: string,
   input: FollowOptions | undefined,
@@ -101,7 +101,7 @@ function checkJob(
 
 /** One download, looked at whenever the next item is asked for, but not more often than it should be. */
 class DownloadSource implements ItemSource<DownloadProgress, DownloadProgress> {
-  readonly #server: ServerModels;
+  readonly #server: Server;
   readonly #action: string;
   readonly #pollIntervalMs: number;
   /** With the signal that ends the waiting. */
@@ -109,12 +109,11 @@ class DownloadSource implements ItemSource<DownloadProgress, DownloadProgress> {
   #start: (() => Promise<DownloadJob>) | undefined;
   #jobId: string | undefined;
   #last: DownloadProgress | undefined;
-  #failure: AnyProviderError | undefined;
   #lookedAt = -Infinity;
 
   /** @param from how to start the download, or the id of one that was started. */
   constructor(
-    server: ServerModels,
+    server: Server,
     action: string,
     pollIntervalMs: number = DEFAULT_POLL_MS,
     options: CallOptions,
@@ -128,24 +127,16 @@ class DownloadSource implements ItemSource<DownloadProgress, DownloadProgress> {
     else this.#start = from;
   }
 
-  async next(): Promise<DownloadProgress | undefined> {
-    if (this.#failure !== undefined) throw this.#failure;
+  async fill(items: DownloadProgress[]): Promise<boolean> {
     const { progress, failure } = await this.#look();
-    this.#failure = failure;
     this.#jobId = progress.jobId ?? this.#jobId;
     const known = this.#last?.totalBytes;
     // The size does not change; not every answer has it.
     this.#last = known === undefined ? progress : { totalBytes: known, ...progress };
-    if (isFinal(progress.status)) this.#server.forget();
-    return this.#last;
-  }
-
-  take(): undefined {
-    return undefined;
-  }
-
-  isFinal({ status }: DownloadProgress): boolean {
-    return isFinal(status);
+    if (isFinal(progress.status)) this.#server.dropListing();
+    items.push(this.#last);
+    if (failure !== undefined) throw failure;
+    return isFinal(progress.status);
   }
 
   partial(): undefined {

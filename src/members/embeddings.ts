@@ -5,7 +5,7 @@
  */
 
 import { requestEmbeddings } from "../api/embeddings.ts";
-import { addUsage } from "../api/usage.ts";
+import { addUsage } from "../api/answer_parts.ts";
 import { type ParseError, providerError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import { isSameModel } from "../core/model_names.ts";
@@ -22,7 +22,7 @@ import type { CallOptions, EmbeddingRequest, EmbeddingResponse } from "../core/t
 import { describe, describeType } from "../core/value_checks.ts";
 import { listenToAbort } from "../transport/timers.ts";
 import type { Transport } from "../transport/transport.ts";
-import type { ServerModels } from "../server/server_models.ts";
+import type { Server } from "../server/server.ts";
 
 const FIELDS: ReadonlySet<string> = new Set(
   [
@@ -43,7 +43,7 @@ const MAX_BATCH_LENGTH = 1024 * 1024;
 
 /** As `ModelProvider.embed`. */
 export async function embed(
-  server: ServerModels,
+  server: Server,
   input: EmbeddingRequest,
   options: CallOptions | undefined,
 ): Promise<EmbeddingResponse> {
@@ -59,7 +59,7 @@ export async function embed(
     // Every batch may be answered by another model; each is told once.
     if (known.has(response.model)) return;
     known.add(response.model);
-    const rest = { ...server.rest(checked, startedAt), signal };
+    const rest = { ...server.remaining(checked, startedAt), signal };
     await server.checkAnswer(addressed, response.model, rest, { response });
   };
   const show = server.words(checked, body);
@@ -67,7 +67,7 @@ export async function embed(
   try {
     return await embedInBatches(request, batch, onBatch);
   } catch (error) {
-    const rest = server.rest(checked, startedAt);
+    const rest = server.remaining(checked, startedAt);
     throw await server.explainEmbeddingFailure(action, model, error, rest);
   }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { ItemSource } from "../api/route.ts";
 import type { AnyProviderError } from "../core/errors.ts";
 import type { ToolCall } from "../core/messages.ts";
 import type {
@@ -13,7 +14,6 @@ import type {
   PartialAnswer,
   StreamingChunk,
 } from "../core/types.ts";
-import type { ChunkSource } from "../server/completion_stream.ts";
 
 /** Order in which providers are asked. */
 export interface Turns<Provider> {
@@ -63,38 +63,90 @@ export function mergeListings(listings: readonly (readonly ModelInfo[])[]): Mode
   return [...byId.values()];
 }
 
-/** Chunks of the first stream that gives one; from then on its failures are the answer's. */
-export class FailoverStream<Provider> implements ChunkSource {
-  readonly #turns: Turns<Provider>;
-  readonly #open: (provider: Provider) => CompletionStream;
-  #stream: CompletionStream | undefined;
-  #iterator: AsyncIterator<StreamingChunk> | undefined;
-  #response: Promise<CompletionResponse> | undefined;
-  #isClosed = false;
-  #content = "";
-  #reasoning = "";
-  readonly #toolCalls: ToolCall[] = [];
+/** Where the chunks of one completion come from. */
+export type ChunkSource = ItemSource<StreamingChunk, CompletionResponse>;
 
-  constructor(turns: Turns<Provider>, open: (provider: Provider) => CompletionStream) {
+/** Chunks of the first source that gives one; from then on its failures are the answer's. */
+export class FailoverSource<Provider> implements ChunkSource {
+  readonly #turns: Turns<Provider>;
+  readonly #open: (provider: Provider) => ChunkSource | Promise<ChunkSource>;
+  #source: ChunkSource | undefined;
+  #hasBegun = false;
+  #isClosed = false;
+
+  constructor(
+    turns: Turns<Provider>,
+    open: (provider: Provider) => ChunkSource | Promise<ChunkSource>,
+  ) {
     this.#turns = turns;
     this.#open = open;
   }
 
-  async next(): Promise<StreamingChunk | undefined> {
-    const result = await (this.#iterator?.next() ?? this.#first());
-    if (result.done === true) return undefined;
-    this.#note(result.value);
+  async fill(items: StreamingChunk[]): Promise<boolean> {
+    if (this.#hasBegun && this.#source !== undefined) return await this.#source.fill(items);
+    const first = await firstAnswer(this.#turns, (provider) => this.#begin(provider, items));
+    this.#hasBegun = true;
+    if ("error" in first) throw first.error;
+    return first.isAll;
+  }
+
+  partial(): PartialAnswer | undefined {
+    return this.#source?.partial();
+  }
+
+  response(): CompletionResponse | Promise<CompletionResponse> {
+    if (this.#source === undefined) throw new TypeError("No stream has begun");
+    return this.#source.response();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#source?.close();
+  }
+
+  /** The first chunks of one provider; a failure behind them is the answer's, too. */
+  async #begin(
+    provider: Provider,
+    items: StreamingChunk[],
+  ): Promise<{ readonly isAll: boolean } | { readonly error: unknown }> {
+    const source = await this.#open(provider);
+    this.#source = source;
+    // Left while this provider was looked for: it has sent nothing yet.
+    if (this.#isClosed) source.close();
+    try {
+      let isAll = false;
+      while (!isAll && items.length === 0) isAll = await source.fill(items);
+      return { isAll };
+    } catch (error) {
+      if (items.length > 0) return { error };
+      source.close();
+      throw error;
+    }
+  }
+}
+
+/** The chunks of a stream that may be anybody's. */
+export class StreamSource implements ChunkSource {
+  readonly #stream: CompletionStream;
+  #iterator: AsyncIterator<StreamingChunk> | undefined;
+  #response: Promise<CompletionResponse> | undefined;
+  #content = "";
+  #reasoning = "";
+  readonly #toolCalls: ToolCall[] = [];
+
+  constructor(stream: CompletionStream) {
+    this.#stream = stream;
+  }
+
+  async fill(items: StreamingChunk[]): Promise<boolean> {
+    this.#iterator ??= this.#stream[Symbol.asyncIterator]();
+    const { done, value } = await this.#iterator.next();
+    if (done === true) return true;
+    this.#note(value);
     // Asked for at once: it is whole now, and cancelling the stream later must not spoil it.
-    if (result.value.isFinal) this.#keepResponse();
-    return result.value;
-  }
-
-  take(): undefined {
-    return undefined;
-  }
-
-  isFinal(chunk: StreamingChunk): boolean {
-    return chunk.isFinal;
+    if (value.isFinal) this.#keepResponse();
+    items.push(value);
+    return value.isFinal;
   }
 
   partial(): PartialAnswer | undefined {
@@ -108,27 +160,12 @@ export class FailoverStream<Provider> implements ChunkSource {
   }
 
   close(): void {
-    this.#isClosed = true;
-    if (this.#response === undefined) this.#stream?.cancel().catch(() => {});
-  }
-
-  #first(): Promise<IteratorResult<StreamingChunk, unknown>> {
-    return firstAnswer(this.#turns, async (provider) => {
-      const stream = this.#open(provider);
-      this.#stream = stream;
-      // Left while this provider was looked for: the stream has sent nothing yet.
-      if (this.#isClosed) await stream.cancel();
-      const iterator = stream[Symbol.asyncIterator]();
-      const result = await iterator.next();
-      this.#iterator = iterator;
-      return result;
-    });
+    if (this.#response === undefined) this.#stream.cancel().catch(() => {});
   }
 
   #keepResponse(): Promise<CompletionResponse> {
     if (this.#response !== undefined) return this.#response;
-    const response = this.#stream?.response() ??
-      Promise.reject(new TypeError("No stream has begun"));
+    const response = this.#stream.response();
     // Nobody may ever ask for it.
     response.catch(() => {});
     this.#response = response;

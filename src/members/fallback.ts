@@ -14,10 +14,11 @@ import {
 import { checkCallOptions, refusal } from "../core/request_checks.ts";
 import type { CallOptions, CompletionRequest, ModelInfo, ModelProvider } from "../core/types.ts";
 import {
-  FailoverStream,
+  FailoverSource,
   firstAnswer,
   isServerGone,
   mergeListings,
+  StreamSource,
   type Turns,
 } from "./failover.ts";
 
@@ -99,12 +100,12 @@ export class ProviderList {
     request: string | CompletionRequest,
     options: CallOptions | undefined,
     signal: AbortSignal,
-  ): FailoverStream<ModelProvider> {
+  ): FailoverSource<ModelProvider> {
     // A value that is no object would vanish in the copy.
     const own = { ...checkCallOptions(options, refusal(action, this.#name)), signal };
-    return new FailoverStream(
+    return new FailoverSource(
       this.#turns(action, own),
-      (provider) => provider.streamCompletion(request, own),
+      (provider) => new StreamSource(provider.streamCompletion(request, own)),
     );
   }
 

@@ -6,6 +6,7 @@
  */
 
 import { checkCompletionRequest } from "../api/completion_checks.ts";
+import { COMPLETIONS } from "../api/completions.ts";
 import { LISTING_ACTION } from "../api/models.ts";
 import type { LMStudioProviderOptions, ResolvedCascade } from "../core/config.ts";
 import { searchedFor } from "../core/discovery_options.ts";
@@ -24,12 +25,11 @@ import type {
   ModelInfo,
 } from "../core/types.ts";
 import { sortByPreference } from "../discovery/candidates.ts";
-import { DIALECTS } from "../server/dialects.ts";
-import { Engine } from "../server/engine.ts";
-import { ServerModels } from "../server/server_models.ts";
+import { call, openStream } from "../server/calls.ts";
+import { DIALECTS, Server } from "../server/server.ts";
 import { wordsOf } from "../transport/redact.ts";
 import {
-  FailoverStream,
+  FailoverSource,
   firstAnswer,
   isServerGone,
   mergeListings,
@@ -77,7 +77,7 @@ interface ModelAt {
 export class LocalServers {
   readonly #settings: LocalSettings;
   /** By type and endpoint. */
-  readonly #engines = new Map<string, Engine>();
+  readonly #servers = new Map<string, Server>();
 
   constructor(settings: LocalSettings) {
     this.#settings = settings;
@@ -95,8 +95,12 @@ export class LocalServers {
     request: string | CompletionRequest,
     options: CallOptions | undefined,
   ): Promise<CompletionResponse> {
-    const call = this.#completionCall("complete", request, options);
-    return await firstAnswer(this.#turns(call), (engine) => engine.complete(request, options));
+    const action = "complete";
+    const turns = this.#turns(this.#completionCall(action, request, options));
+    return await firstAnswer(
+      turns,
+      (server) => call(server, COMPLETIONS, action, request, options),
+    );
   }
 
   /** As `LocalProvider.streamCompletion`, once it is pulled. */
@@ -105,12 +109,11 @@ export class LocalServers {
     request: string | CompletionRequest,
     options: CallOptions | undefined,
     signal: AbortSignal,
-  ): FailoverStream<Engine> {
+  ): FailoverSource<Server> {
     const call = { ...this.#completionCall(action, request, options), signal };
-    const own = { ...options, signal };
-    return new FailoverStream(
+    return new FailoverSource(
       this.#turns(call),
-      (engine) => engine.streamCompletion(request, own),
+      (server) => openStream(server, COMPLETIONS, action, request, options, signal),
     );
   }
 
@@ -129,7 +132,7 @@ export class LocalServers {
     const show = wordsOf(config, checked, { input });
     return await firstAnswer(
       this.#turns({ action, model, signal: checked.signal, show }),
-      ({ server }) => embed(server, request, options),
+      (server) => embed(server, request, options),
     );
   }
 
@@ -144,7 +147,7 @@ export class LocalServers {
     options: CallOptions | undefined,
   ): Promise<ModelCapabilities | undefined> {
     const found = await this.#lookUp(model, options, "look up a model's capabilities");
-    return found && await this.#engineOf(found.service).modelCapabilities(found.id, options);
+    return found && await this.#serverOf(found.service).modelCapabilities(found.id, options);
   }
 
   #refuse(action: string): Refuse {
@@ -181,7 +184,7 @@ export class LocalServers {
   // --- Which server -----------------------------------------------------------------------------
 
   /** The server that has the model and, once it is gone, one other: what fails there, too, is not for want of a server. */
-  #turns(call: ModelCall): Turns<Engine> {
+  #turns(call: ModelCall): Turns<Server> {
     let asked: ServiceInfo | undefined;
     return {
       next: async (failed) => {
@@ -189,7 +192,7 @@ export class LocalServers {
           ? await this.#serverFor(call)
           : await this.#otherServerFor(call, asked, failed.error);
         asked = asked === undefined ? service : undefined;
-        return this.#engineOf(service);
+        return this.#serverOf(service);
       },
     };
   }
@@ -279,7 +282,7 @@ export class LocalServers {
     silent: SilentServer[] = [],
   ): Promise<ModelInfo[][]> {
     const results = await Promise.allSettled(
-      services.map((service) => this.#engineOf(service).listModels(options)),
+      services.map((service) => this.#serverOf(service).listModels(options)),
     );
     options.signal?.throwIfAborted();
     const [first] = results;
@@ -315,22 +318,20 @@ export class LocalServers {
     return usable.length === 0 ? [preferred] : sortByPreference(usable, this.#settings.preference);
   }
 
-  #engineOf({ type, endpoint }: ServiceInfo): Engine {
+  #serverOf({ type, endpoint }: ServiceInfo): Server {
     const key = `${type} ${endpoint}`;
-    const known = this.#engines.get(key);
+    const known = this.#servers.get(key);
     if (known !== undefined) return known;
     const { cascade, env } = this.#settings;
     const own = cascadeAt(cascade, endpoint);
     const { config, entries } = own;
     // Token and headers were given for LM Studio: another server must not see them.
     const { apiToken: _, ...shared } = config;
-    const engine = new Engine(
-      type === "lmstudio"
-        ? new ServerModels(config, DIALECTS.lmstudio, env, own)
-        : new ServerModels({ ...shared, headers: {} }, DIALECTS[type], env, { entries }),
-    );
-    this.#engines.set(key, engine);
-    return engine;
+    const server = type === "lmstudio"
+      ? new Server(config, DIALECTS.lmstudio, env, own)
+      : new Server({ ...shared, headers: {} }, DIALECTS[type], env, { entries });
+    this.#servers.set(key, server);
+    return server;
   }
 }
 

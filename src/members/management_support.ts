@@ -7,10 +7,10 @@
 import { MANAGEMENT_SINCE } from "../api/management.ts";
 import { tooOldHint } from "../core/error_codes.ts";
 import { providerError } from "../core/errors.ts";
-import type { ServerModels } from "../server/server_models.ts";
+import type { Server } from "../server/server.ts";
 
 /** @throws {ApiError} code `unsupported_by_server`, if the last listing showed a server without these routes. */
-export function checkManagement(server: ServerModels, action: string): void {
+export function checkManagement(server: Server, action: string): void {
   if (!server.lacksNewestApi) return;
   const { service, config } = server;
   throw providerError(

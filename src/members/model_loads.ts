@@ -14,7 +14,7 @@ import type { CallOptions, LoadedInstance, ModelInfo } from "../core/types.ts";
 import { untilAborted } from "../transport/timers.ts";
 import type { LoadWait } from "./load_wait.ts";
 import { checkManagement } from "./management_support.ts";
-import type { ServerModels } from "../server/server_models.ts";
+import type { Server } from "../server/server.ts";
 
 /** A load under way, and how many wait for it. */
 interface RunningLoad {
@@ -60,7 +60,7 @@ export interface Wanted {
 
 /** The loads of one server that were asked for here. */
 export class ModelLoads {
-  readonly #server: ServerModels;
+  readonly #server: Server;
   /** By model: copies of one model are loaded one after the other, so that nobody overlooks another's. */
   readonly #running = new Map<string, RunningLoad>();
   /** By model: the most context the server gave where more was asked for. Another copy would get no more. */
@@ -72,7 +72,7 @@ export class ModelLoads {
   /** Loads and unloads that have ended: a listing that was asked for before the last one may be wrong. */
   #changes = 0;
 
-  constructor(server: ServerModels) {
+  constructor(server: Server) {
     this.#server = server;
   }
 
@@ -144,7 +144,7 @@ export class ModelLoads {
 
   #changed(): void {
     this.#changes++;
-    this.#server.forget();
+    this.#server.dropListing();
   }
 
   /** The copy that will do: the one that is named, else the one under the model's own name, else any. */
@@ -197,7 +197,7 @@ export class ModelLoads {
   #begin(model: ModelInfo, wanted: Wanted, { options }: LoadWait): RunningLoad {
     const controller = new AbortController();
     const own = { ...options, signal: controller.signal };
-    const onEnd = (): void => this.#forgetRunning(running);
+    const onEnd = (): void => this.#dropRunning(running);
     const outcome = this.#loadForLeases(model, wanted, own).then((loaded) => {
       if (loaded === undefined) return undefined;
       const held: Held = { ...loaded, load: running, holders: 0, keep: false };
@@ -279,7 +279,7 @@ export class ModelLoads {
     }
   }
 
-  #forgetRunning(running: RunningLoad): void {
+  #dropRunning(running: RunningLoad): void {
     if (this.#running.get(running.model) === running) this.#running.delete(running.model);
   }
 

@@ -8,8 +8,8 @@ import { isProviderError, type ModelNotAvailableError, providerError } from "../
 import { quote } from "../core/fields.ts";
 import { nearestNames } from "../core/model_names.ts";
 import type { ServiceInfo } from "../core/services.ts";
-import { DIALECTS } from "../server/dialects.ts";
-import { MAX_AVAILABLE, shownNearest } from "../server/model_choice.ts";
+import { MAX_AVAILABLE, shownNearest } from "../server/models.ts";
+import { DIALECTS } from "../server/server.ts";
 
 /** A server that did not list its models. */
 export interface SilentServer {

@@ -38,19 +38,19 @@ import type { CallOptions, ModelInfo } from "../core/types.ts";
 import { describe } from "../core/value_checks.ts";
 import { waitForLoad, type WaitLimit } from "./load_wait.ts";
 import { checkManagement } from "./management_support.ts";
-import { MAX_AVAILABLE, shownNames, shownNearest } from "../server/model_choice.ts";
+import { MAX_AVAILABLE, shownNames, shownNearest } from "../server/models.ts";
 import { loadedCopies, ModelLoads, type Target, targetOf } from "./model_loads.ts";
-import type { ServerModels } from "../server/server_models.ts";
+import type { Server } from "../server/server.ts";
 
 const SHOWN_FITTING = 3;
 const NOT_IN_MEMORY = "Use the id of a model, or of one of its copies, that `listModels()` gives.";
 
 /** Finding, loading and unloading for `LMStudioProvider.models`. */
 export class ModelManager {
-  readonly #server: ServerModels;
+  readonly #server: Server;
   readonly #loads: ModelLoads;
 
-  constructor(server: ServerModels) {
+  constructor(server: Server) {
     this.#server = server;
     this.#loads = new ModelLoads(server);
   }
@@ -93,7 +93,7 @@ export class ModelManager {
     const unloaded: string[] = [];
     // What is not listed may be in memory all the same: the server knows.
     for (const id of listed ?? [nameOrInstance]) {
-      const rest = this.#server.rest(checked, startedAt);
+      const rest = this.#server.remaining(checked, startedAt);
       const wasThere = await this.#loads.unload(id, action, rest);
       // One that was listed has gone in between.
       if (!wasThere && listed === undefined) {

@@ -4,13 +4,13 @@
  * @module
  */
 
-import { CHAT_PATH, requestCompletion } from "../api/completions.ts";
+import { COMPLETIONS } from "../api/completions.ts";
 import { checkCompletionRequest } from "../api/completion_checks.ts";
-import { encodeCompletionRequest } from "../api/completion_request.ts";
 import { isStandardSchema } from "../api/json_schema.ts";
+import type { Route, RouteRequest } from "../api/route.ts";
 import { type ParseError, providerError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
-import { checkCallOptions, checkNumber, isRecord, type Refuse } from "../core/request_checks.ts";
+import { checkNumber, isRecord, type Refuse } from "../core/request_checks.ts";
 import type { JsonSchema, SchemaIssue, SchemaOutput, StandardSchema } from "../core/schema.ts";
 import { checkBySchema, describeIssue } from "../core/schema_check.ts";
 import type {
@@ -18,15 +18,17 @@ import type {
   CompletionRequest,
   CompletionResponse,
   FinishReason,
+  StreamingChunk,
 } from "../core/types.ts";
 import { untilAborted } from "../transport/timers.ts";
-import { partialOf, type ServerModels } from "../server/server_models.ts";
+import { ask, prepare } from "../server/calls.ts";
+import { partialOf, type Server } from "../server/server.ts";
 
-/** What to complete as an object: a completion request with a schema. */
+/** A completion request with the schema of the object to complete. */
 export interface ObjectRequest<Schema extends StandardSchema | JsonSchema>
   extends Omit<CompletionRequest, "schema"> {
   /**
-   * What the answer must be: of zod 4 or zod/mini, of ArkType, of Valibot through `toStandardJsonSchema`, of any other
+   * Schema of the answer: of zod 4 or zod/mini, of ArkType, of Valibot through `toStandardJsonSchema`, of any other
    * library that gives JSON Schema by Standard Schema; or plain JSON Schema, which is sent, but not validated against.
    */
   schema: Schema;
@@ -40,7 +42,7 @@ export interface ObjectRequest<Schema extends StandardSchema | JsonSchema>
 
 /** An answer that fits its schema. */
 export interface ObjectResponse<Value> {
-  /** What validating gave: the schema's output, defaults and transformations included. */
+  /** The output of the schema, defaults and transformations included. */
   object: Value;
   /** The answer it was in; after repairs the last one, with the usage of that one alone. */
   response: CompletionResponse;
@@ -48,33 +50,24 @@ export interface ObjectResponse<Value> {
 
 const ACTION = "complete an object";
 const MAX_REPAIRS = 10;
-/** What of the issues goes into a message. */
+/** Issues that go into a message, at most. */
 const SHOWN_ISSUES = 3;
-/** What of the issues the model is told: more would only fill its context. */
+/** Issues that the model is told, at most: more would only fill its context. */
 const TOLD_ISSUES = 20;
 
 /** As `LMStudioProvider.completeObject`. */
 export async function completeObject<Schema extends StandardSchema | JsonSchema>(
-  server: ServerModels,
+  server: Server,
   input: ObjectRequest<Schema>,
   options: CallOptions | undefined,
 ): Promise<ObjectResponse<SchemaOutput<Schema>>> {
-  const startedAt = performance.now();
-  const refuse = server.refuse(ACTION);
-  const checked = checkCallOptions(options, refuse);
-  const { request, schema, maxRepairs } = checkObjectRequest(input, refuse);
-  const fetchImage = server.imageFetcher(ACTION, checked);
-  const fields = await encodeCompletionRequest(request, refuse, fetchImage, ACTION);
-  const addressed = await server.withModel(ACTION, request.model, fields, checked);
-  const { body: first, action } = addressed;
-  const tags = server.thinkTags(request.reasoningTags);
-  const { transport } = server;
+  const prepared = await prepare(server, OBJECTS, ACTION, input, options);
+  const { body: first, action, options: checked } = prepared;
+  const { completion: request, schema, maxRepairs } = prepared.request;
   const show = server.words(checked, first);
   let body = first;
   for (let repairs = 0;; repairs++) {
-    const response = await requestCompletion(transport, body, action, checked, startedAt, tags);
-    const rest = server.rest(checked, startedAt);
-    await server.checkAnswer({ ...addressed, body }, response.model, rest, { response });
+    const response = await ask({ ...prepared, body });
     const verdict = await untilAborted(judge(response, schema, request, show), checked.signal);
     if (verdict.isObject) {
       // The schema's own validation made it; plain JSON Schema promises nothing but `unknown`.
@@ -88,15 +81,26 @@ export async function completeObject<Schema extends StandardSchema | JsonSchema>
       show,
       showIssues: server.words(checked, { ...first, prompt: quotedTexts(response) }),
       service: server.service,
-      endpoint: server.config.baseUrl + CHAT_PATH,
+      endpoint: server.config.baseUrl + OBJECTS.path,
     });
   }
 }
 
-function checkObjectRequest(
-  input: unknown,
-  refuse: Refuse,
-): { request: CompletionRequest; schema: StandardSchema | JsonSchema; maxRepairs: number } {
+/** A checked request in its parts. */
+interface ObjectCall extends RouteRequest {
+  readonly completion: CompletionRequest;
+  readonly schema: StandardSchema | JsonSchema;
+  readonly maxRepairs: number;
+}
+
+/** The route of completions, asked for an object. */
+const OBJECTS: Route<ObjectCall, CompletionResponse, StreamingChunk> = {
+  ...COMPLETIONS,
+  check: checkObjectRequest,
+  encode: ({ completion }, encoding) => COMPLETIONS.encode(completion, encoding),
+};
+
+function checkObjectRequest(input: unknown, refuse: Refuse): ObjectCall {
   const { maxRepairs, ...fields }: Record<string, unknown> = isRecord(input) ? input : {};
   const given = checkCompletionRequest(input, refuse, ["maxRepairs"]);
   const { schema, extraBody } = given;
@@ -114,8 +118,11 @@ function checkObjectRequest(
     form: `a whole number from 0 to ${MAX_REPAIRS}`,
     accepts: (n) => Number.isInteger(n) && n >= 0 && n <= MAX_REPAIRS,
   }, refuse);
+  const completion = fields as unknown as CompletionRequest;
   return {
-    request: fields as unknown as CompletionRequest,
+    completion,
+    model: completion.model,
+    reasoningTags: completion.reasoningTags,
     schema,
     maxRepairs: typeof maxRepairs === "number" ? maxRepairs : 0,
   };
@@ -281,7 +288,7 @@ function repairBody(
   };
 }
 
-/** What of an answer the messages of issues may quote, as some libraries do. */
+/** Texts of an answer that the messages of issues may quote, as some libraries do. */
 function quotedTexts(response: CompletionResponse): string[] {
   const texts: string[] = [];
   const waiting: unknown[] = [parseAnswer(response)?.value];

@@ -7,8 +7,9 @@
 
 import type { FetchImage } from "../api/images.ts";
 import { checkCompletionRequest, REQUEST_FIELDS } from "../api/completion_checks.ts";
-import type { ChatStream } from "../api/completion_stream.ts";
-import { addUsage } from "../api/usage.ts";
+import { addUsage } from "../api/answer_parts.ts";
+import { COMPLETIONS } from "../api/completions.ts";
+import type { ItemSource } from "../api/route.ts";
 import { type ApiError, isProviderError, providerError } from "../core/errors.ts";
 import type { Message, Tool, ToolCall } from "../core/messages.ts";
 import {
@@ -30,9 +31,8 @@ import type {
 } from "../core/types.ts";
 import { describe, describeType } from "../core/value_checks.ts";
 import { listenToAbort, untilAborted } from "../transport/timers.ts";
-import type { Engine, PreparedCompletion } from "../server/engine.ts";
-import type { ItemSource } from "../server/lazy_stream.ts";
-import type { ServerModels } from "../server/server_models.ts";
+import { ask, openPrepared, prepare, type PreparedCall } from "../server/calls.ts";
+import type { Server } from "../server/server.ts";
 import { CallIds, repairAnswer, toMessages } from "./tool_answer.ts";
 import { type CallOutcome, decideCall, findTool, runCall, unknownTool } from "./tool_call.ts";
 
@@ -47,28 +47,27 @@ const ROUNDS_RULE = {
 
 /** As `LMStudioProvider.runTools`. */
 export async function runTools(
-  engine: Engine,
-  server: ServerModels,
+  server: Server,
   request: RunToolsRequest,
   options: CallOptions | undefined,
 ): Promise<RunToolsResult> {
-  const loop = new ToolLoop(engine, server, { request, options, streamSignal: undefined });
-  while (await loop.next() !== undefined);
+  const loop = new ToolLoop(server, { request, options, streamSignal: undefined });
+  const events: ToolEvent[] = [];
+  while (!await loop.fill(events)) events.length = 0;
   return loop.response();
 }
 
 /** The events of `LMStudioProvider.streamTools`. */
 export function openToolStream(
-  engine: Engine,
-  server: ServerModels,
+  server: Server,
   request: RunToolsRequest,
   options: CallOptions | undefined,
   streamSignal: AbortSignal,
 ): ItemSource<ToolEvent, RunToolsResult> {
-  return new ToolLoop(engine, server, { request, options, streamSignal });
+  return new ToolLoop(server, { request, options, streamSignal });
 }
 
-/** What the loop is started with, as it was given, so not checked. */
+/** Arguments of the loop as they were given, so not checked. */
 interface LoopInput {
   readonly request: unknown;
   readonly options: unknown;
@@ -99,37 +98,33 @@ interface Answer {
 }
 
 class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
-  readonly #engine: Engine;
-  readonly #server: ServerModels;
+  readonly #server: Server;
   readonly #refuse: Refuse;
   readonly #input: LoopInput;
-  readonly #events: AsyncGenerator<ToolEvent, void, undefined>;
+  readonly #events: AsyncGenerator<readonly ToolEvent[], void, undefined>;
   /** Aborted by the caller, by leaving, and by a failure: what still runs then is for nobody. */
   readonly #controller = new AbortController();
-  #stream: ChatStream | undefined;
+  #stream: ItemSource<StreamingChunk, CompletionResponse> | undefined;
   #lastAnswer: CompletionResponse | undefined;
   #result: RunToolsResult | undefined;
 
-  constructor(engine: Engine, server: ServerModels, input: LoopInput) {
-    this.#engine = engine;
+  constructor(server: Server, input: LoopInput) {
     this.#server = server;
     this.#refuse = server.refuse(ACTION);
     this.#input = input;
     this.#events = this.#run();
   }
 
-  /** Whether the model needs no more tools: nothing comes after the event given last. */
-  isFinal(): boolean {
-    return this.#result !== undefined;
-  }
-
-  async next(): Promise<ToolEvent | undefined> {
+  async fill(items: ToolEvent[]): Promise<boolean> {
     const { done, value } = await this.#events.next();
-    return done === true ? undefined : value;
+    if (done === true) return true;
+    for (const event of value) items.push(event);
+    return this.#isOver;
   }
 
-  take(): undefined {
-    return undefined;
+  /** Whether the model needs no more tools: nothing comes after the events given last. */
+  get #isOver(): boolean {
+    return this.#result !== undefined;
   }
 
   partial(): PartialAnswer | undefined {
@@ -145,7 +140,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
   }
 
   close(): void {
-    if (!this.isFinal()) this.#abort(new DOMException("The stream is over", "AbortError"));
+    if (!this.#isOver) this.#abort(new DOMException("The stream is over", "AbortError"));
     // Whatever it waits for has ended with the signal.
     this.#events.return().catch(() => {});
   }
@@ -155,7 +150,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
     this.#controller.abort(reason);
   }
 
-  async *#run(): AsyncGenerator<ToolEvent, void, undefined> {
+  async *#run(): AsyncGenerator<readonly ToolEvent[], void, undefined> {
     const setup = this.#check();
     const signal = this.#input.streamSignal ?? setup.options.signal;
     signal?.throwIfAborted();
@@ -200,7 +195,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
     };
   }
 
-  async *#converse(setup: LoopSetup): AsyncGenerator<ToolEvent, void, undefined> {
+  async *#converse(setup: LoopSetup): AsyncGenerator<readonly ToolEvent[], void, undefined> {
     const { maxRounds } = setup;
     const messages = toMessages(setup.completion.messages);
     const ids = new CallIds(messages);
@@ -213,7 +208,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
     for (let round = 1;; round++) {
       const request = { ...completion, messages };
       const prepared = await this.#attempt(() =>
-        this.#engine.prepare(ACTION, request, setup.options, { signal, fetchImage })
+        prepare(this.#server, COMPLETIONS, ACTION, request, setup.options, { signal, fetchImage })
       );
       const answer = yield* this.#answer(prepared, round);
       const response = repairAnswer(answer.response, ids);
@@ -225,8 +220,8 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
         this.#result = { response, messages, rounds: round, ...(usage ? { usage } : {}) };
       }
       const chunk = answer.finalChunk;
-      if (chunk !== undefined) yield { type: "chunk", round, chunk };
-      if (this.isFinal()) return;
+      if (chunk !== undefined) yield [{ type: "chunk", round, chunk }];
+      if (this.#isOver) return;
       if (round === maxRounds) throw this.#limitError(prepared.action, maxRounds);
       for (const message of yield* this.#runCalls(calls, messages, round, setup)) {
         messages.push(message);
@@ -241,23 +236,31 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
   }
 
   async *#answer(
-    prepared: PreparedCompletion,
+    prepared: PreparedCall<CompletionRequest, CompletionResponse, StreamingChunk>,
     round: number,
-  ): AsyncGenerator<ToolEvent, Answer, undefined> {
+  ): AsyncGenerator<readonly ToolEvent[], Answer, undefined> {
     if (this.#input.streamSignal === undefined) {
-      const response = await this.#attempt(() => this.#engine.answer(prepared));
+      const response = await this.#attempt(() => ask(prepared));
       return { response, finalChunk: undefined };
     }
-    const stream = this.#engine.openStream(prepared);
+    const stream = openPrepared(prepared);
     this.#stream = stream;
-    while (true) {
-      const chunk = await this.#attempt(() => stream.next());
-      if (chunk === undefined || chunk.isFinal) {
-        this.#stream = undefined;
-        return { response: stream.response(), finalChunk: chunk };
+    let isAll = false;
+    while (!isAll) {
+      const chunks: StreamingChunk[] = [];
+      let failure: { readonly error: unknown } | undefined;
+      try {
+        isAll = await this.#attempt(() => stream.fill(chunks));
+      } catch (error) {
+        failure = { error };
       }
-      yield { type: "chunk", round, chunk };
+      const finalChunk = isAll ? chunks.pop() : undefined;
+      if (isAll) this.#stream = undefined;
+      yield chunks.map((chunk): ToolEvent => ({ type: "chunk", round, chunk }));
+      if (failure !== undefined) throw failure.error;
+      if (isAll) return { response: await stream.response(), finalChunk };
     }
+    throw new TypeError("The stream is over");
   }
 
   /** Asks the server; what had arrived before a failure is not lost with it. */
@@ -280,15 +283,15 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
     messages: readonly Message[],
     round: number,
     setup: LoopSetup,
-  ): AsyncGenerator<ToolEvent, Message[], undefined> {
+  ): AsyncGenerator<readonly ToolEvent[], Message[], undefined> {
     const isCut = this.#lastAnswer?.finishReason === "length";
     const results = new Map<PlannedCall, string>();
     for (const group of setup.isParallel ? [calls] : calls.map((call) => [call])) {
-      for (const { call } of group) yield { type: "call", round, call: { ...call } };
+      for (const { call } of group) yield [{ type: "call", round, call: { ...call } }];
       for (const next of inOrderOfEnd(this.#start(group, messages, isCut, setup))) {
         const { planned, call, outcome } = await untilAborted(next, this.#controller.signal);
         results.set(planned, outcome.result);
-        yield { type: "result", round, call: { ...call }, ...outcome };
+        yield [{ type: "result", round, call: { ...call }, ...outcome }];
       }
     }
     return calls.map((planned): Message => ({
@@ -363,7 +366,7 @@ interface FinishedCall {
 }
 
 /**
- * What the promises give, first what is there first. Each is listened to once: `Promise.race` of those that are left
+ * Results of promises in the order in which they settle. Each is listened to once: `Promise.race` of those that are left
  * listens to all of them again for each that ends.
  */
 function inOrderOfEnd<T>(promises: readonly Promise<T>[]): Promise<T>[] {

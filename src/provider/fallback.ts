@@ -18,8 +18,7 @@ import type {
   ModelProvider,
 } from "../core/types.ts";
 import type { ProviderList } from "../members/fallback.ts";
-import { LazyCompletionStream } from "../server/completion_stream.ts";
-import { callerSignalOf } from "../server/lazy_stream.ts";
+import { ChunkStream } from "../server/stream.ts";
 
 const METHODS = [
   "listModels",
@@ -130,7 +129,7 @@ export class FallbackProvider implements ModelProvider {
       const given = snapshot(request);
       return (await this.#load(action)).openStream(action, given, options, signal);
     };
-    return new LazyCompletionStream(open, callerSignalOf(options), { action, service: this.name });
+    return new ChunkStream({ action, service: this.name }, options, open);
   }
 
   /**

@@ -1,13 +1,15 @@
 /**
- * What few programs use, loaded on first use: a program that streams one answer pays for streaming one answer.
+ * Members that few programs use, loaded on first use: a program that streams one answer pays for streaming one answer.
  * Checks run once a member is there, so what is refused is a rejection, as everywhere.
  *
  * @module
  */
 
-import { importOnUse, snapshot } from "../core/import_on_use.ts";
+import type { ItemSource, Route, RouteRequest } from "../api/route.ts";
+import type { ChatApi, ChatEvent, ChatRequest, ChatResponse } from "../core/chat.ts";
 import { callSite, fromCaller } from "../core/errors.ts";
 import type { EventStream } from "../core/event_stream.ts";
+import { importOnUse, snapshot } from "../core/import_on_use.ts";
 import type {
   DownloadOptions,
   DownloadProgress,
@@ -18,7 +20,6 @@ import type {
   ModelLease,
   ModelsApi,
 } from "../core/model_management.ts";
-import type { ChatApi, ChatEvent, ChatRequest, ChatResponse } from "../core/chat.ts";
 import type { ResponsesAnswer, ResponsesApi, ResponsesRequest } from "../core/responses.ts";
 import type { ResponsesEvent } from "../core/responses_events.ts";
 import type { JsonSchema, SchemaOutput, StandardSchema } from "../core/schema.ts";
@@ -31,72 +32,88 @@ import type {
   EmbeddingResponse,
   ModelInfo,
 } from "../core/types.ts";
-import { LazyCompletionStream } from "../server/completion_stream.ts";
-import type { Engine } from "../server/engine.ts";
-import { callerSignalOf, type ItemSource, LazyStream } from "../server/lazy_stream.ts";
 import type { ModelManager } from "../members/models.ts";
-import type { ServerModels } from "../server/server_models.ts";
 import type { ObjectRequest, ObjectResponse } from "../members/objects.ts";
+import { call, openStream } from "../server/calls.ts";
+import type { Server } from "../server/server.ts";
+import { ChunkStream, ItemStream, type OpenSource } from "../server/stream.ts";
+
+type Load<T> = () => Promise<T>;
+
+const loadChat = async () => (await import("../api/chat.ts")).CHAT;
+const loadResponses = async () => (await import("../api/responses.ts")).RESPONSES;
+const loadText = async () => (await import("../api/text.ts")).TEXT;
+const loadDownload = () => import("../members/download.ts");
+const loadEmbeddings = () => import("../members/embeddings.ts");
+const loadModels = () => import("../members/models.ts");
+const loadObjects = () => import("../members/objects.ts");
+const loadTools = () => import("../members/tools.ts");
 
 /** `LMStudioProvider.chat`. */
 export class LazyChat implements ChatApi {
-  readonly #server: ServerModels;
+  readonly #server: Server;
 
-  constructor(server: ServerModels) {
+  constructor(server: Server) {
     this.#server = server;
   }
 
   async send(request: ChatRequest, options?: CallOptions): Promise<ChatResponse> {
-    return await fromCaller(async () => {
-      const given = snapshot(request);
-      const { sendChat } = await importOnUse(importChat, "chat");
-      return await sendChat(this.#server, given, options);
-    });
+    return await fromCaller(() => ask(this.#server, loadChat, "chat", request, options));
   }
 
   stream(request: ChatRequest, options?: CallOptions): EventStream<ChatEvent, ChatResponse> {
-    return lazyStream(this.#server, "stream a chat", options, async (signal, verb) => {
-      const given = snapshot(request);
-      const { openChatStream } = await importOnUse(importChat, verb);
-      return await openChatStream(this.#server, verb, given, options, signal);
-    });
+    return streamItems(this.#server, loadChat, "stream a chat", request, options);
   }
 }
 
 /** `LMStudioProvider.responses`. */
 export class LazyResponses implements ResponsesApi {
-  readonly #server: ServerModels;
+  readonly #server: Server;
 
-  constructor(server: ServerModels) {
+  constructor(server: Server) {
     this.#server = server;
   }
 
   async create(request: ResponsesRequest, options?: CallOptions): Promise<ResponsesAnswer> {
-    return await fromCaller(async () => {
-      const given = snapshot(request);
-      const { createResponse } = await importOnUse(importResponses, "create a response");
-      return await createResponse(this.#server, given, options);
-    });
+    return await fromCaller(() =>
+      ask(this.#server, loadResponses, "create a response", request, options)
+    );
   }
 
   stream(
     request: ResponsesRequest,
     options?: CallOptions,
   ): EventStream<ResponsesEvent, ResponsesAnswer> {
-    return lazyStream(this.#server, "stream a response", options, async (signal, verb) => {
-      const given = snapshot(request);
-      const { openResponseStream } = await importOnUse(importResponses, verb);
-      return await openResponseStream(this.#server, verb, given, options, signal);
-    });
+    return streamItems(this.#server, loadResponses, "stream a response", request, options);
   }
+}
+
+/** As `LMStudioProvider.completeText`. */
+export async function completeText(
+  server: Server,
+  request: string | TextCompletionRequest,
+  options: CallOptions | undefined,
+): Promise<TextCompletionResponse> {
+  return await ask(server, loadText, "complete text", request, options);
+}
+
+/** As `LMStudioProvider.streamText`. */
+export function streamText(
+  server: Server,
+  request: string | TextCompletionRequest,
+  options: CallOptions | undefined,
+): CompletionStream<TextCompletionResponse> {
+  const action = "stream text";
+  const open = opening(server, loadText, action, request, options);
+  return new ChunkStream({ action, service: server.service }, options, open);
 }
 
 /** `LMStudioProvider.models`. */
 export class LazyModels implements ModelsApi {
-  readonly #server: ServerModels;
+  readonly #server: Server;
   #manager: ModelManager | undefined;
 
-  constructor(server: ServerModels) {
+  constructor(server: Server) {
     this.#server = server;
   }
 
@@ -135,8 +152,8 @@ export class LazyModels implements ModelsApi {
     download?: DownloadOptions,
     options?: CallOptions,
   ): EventStream<DownloadProgress, DownloadProgress> {
-    return lazyStream(this.#server, "download a model", options, async (signal, verb) => {
-      const { openDownload } = await importOnUse(importDownload, verb);
+    return streamOf(this.#server, "download a model", options, async (signal, verb) => {
+      const { openDownload } = await importOnUse(loadDownload, verb);
       return openDownload(this.#server, verb, model, download, options, signal);
     });
   }
@@ -149,12 +166,12 @@ export class LazyModels implements ModelsApi {
     // Taken here: `await` calls `then` when the caller is on no stack any more.
     const site = callSite(this.downloadStatus);
     const follow = (): EventStream<DownloadProgress, DownloadProgress> =>
-      lazyStream(this.#server, verb, options, async (signal) => {
-        const { openJob } = await importOnUse(importDownload, verb);
+      streamOf(this.#server, verb, options, async (signal) => {
+        const { openJob } = await importOnUse(loadDownload, verb);
         return openJob(this.#server, verb, jobId, options, signal);
       });
     const look = async (): Promise<DownloadProgress> => {
-      const { lookAtJob } = await importOnUse(importDownload, verb);
+      const { lookAtJob } = await importOnUse(loadDownload, verb);
       return await lookAtJob(this.#server, verb, jobId, options);
     };
     return {
@@ -165,109 +182,106 @@ export class LazyModels implements ModelsApi {
 
   /** One manager for all calls: those for the same model share a load. */
   async #load(action: string): Promise<ModelManager> {
-    const { ModelManager } = await importOnUse(() => import("../members/models.ts"), action);
+    const { ModelManager } = await importOnUse(loadModels, action);
     return this.#manager ??= new ModelManager(this.#server);
   }
 }
 
-const importChat = () => import("../members/chat.ts");
-const importResponses = () => import("../members/responses.ts");
-const importDownload = () => import("../members/download.ts");
-
 /** As `ModelProvider.embed`. */
 export async function embed(
-  server: ServerModels,
+  server: Server,
   request: EmbeddingRequest,
   options: CallOptions | undefined,
 ): Promise<EmbeddingResponse> {
   const given = snapshot(request);
-  const { embed } = await importOnUse(() => import("../members/embeddings.ts"), "embed");
+  const { embed } = await importOnUse(loadEmbeddings, "embed");
   return await embed(server, given, options);
-}
-
-/** As `LMStudioProvider.completeText`. */
-export async function completeText(
-  server: ServerModels,
-  request: string | TextCompletionRequest,
-  options: CallOptions | undefined,
-): Promise<TextCompletionResponse> {
-  const given = snapshot(request);
-  const { completeText } = await importOnUse(() => import("../members/text.ts"), "complete text");
-  return await completeText(server, given, options);
-}
-
-/** As `LMStudioProvider.streamText`. */
-export function streamText(
-  server: ServerModels,
-  request: string | TextCompletionRequest,
-  options: CallOptions | undefined,
-): CompletionStream<TextCompletionResponse> {
-  const action = "stream text";
-  const { service } = server;
-  const open = async (signal: AbortSignal) => {
-    const given = snapshot(request);
-    const { openTextStream } = await importOnUse(() => import("../members/text.ts"), action);
-    return await openTextStream(server, action, given, options, signal);
-  };
-  return new LazyCompletionStream(open, callerSignalOf(options), { action, service });
 }
 
 /** As `LMStudioProvider.completeObject`. */
 export async function completeObject<Schema extends StandardSchema | JsonSchema>(
-  server: ServerModels,
+  server: Server,
   request: ObjectRequest<Schema>,
   options: CallOptions | undefined,
 ): Promise<ObjectResponse<SchemaOutput<Schema>>> {
   const given = snapshot(request);
-  const load = () => import("../members/objects.ts");
-  const { completeObject } = await importOnUse(load, "complete an object");
+  const { completeObject } = await importOnUse(loadObjects, "complete an object");
   return await completeObject(server, given, options);
 }
 
 /** As `LMStudioProvider.runTools`. */
 export async function runTools(
-  engine: Engine,
-  server: ServerModels,
+  server: Server,
   request: RunToolsRequest,
   options: CallOptions | undefined,
 ): Promise<RunToolsResult> {
   const given = snapshot(request);
-  const { runTools } = await importOnUse(() => import("../members/tools.ts"), "run tools");
-  return await runTools(engine, server, given, options);
+  const { runTools } = await importOnUse(loadTools, "run tools");
+  return await runTools(server, given, options);
 }
 
 /** As `LMStudioProvider.streamTools`. */
 export function streamTools(
-  engine: Engine,
-  server: ServerModels,
+  server: Server,
   request: RunToolsRequest,
   options: CallOptions | undefined,
 ): ToolStream {
   const action = "run tools";
-  const open = async (signal: AbortSignal): Promise<ItemSource<ToolEvent, RunToolsResult>> => {
+  return new ToolEvents({ action, service: server.service }, options, async (signal) => {
     const given = snapshot(request);
-    const { openToolStream } = await importOnUse(() => import("../members/tools.ts"), action);
-    return openToolStream(engine, server, given, options, signal);
-  };
-  const label = { action, service: server.service };
-  return new LazyToolStream({ open, callerSignal: callerSignalOf(options), label });
+    const { openToolStream } = await importOnUse(loadTools, action);
+    return openToolStream(server, given, options, signal);
+  });
 }
 
-class LazyToolStream extends LazyStream<ToolEvent, RunToolsResult> implements ToolStream {
+class ToolEvents extends ItemStream<ToolEvent, RunToolsResult> implements ToolStream {
   result(): Promise<RunToolsResult> {
     return this.response();
   }
 }
 
-function lazyStream<Item, Answer>(
-  { service }: ServerModels,
-  action: string,
+/** Asks a route that is loaded first. */
+async function ask<Request extends RouteRequest, Answer, Item>(
+  server: Server,
+  load: Load<Route<Request, Answer, Item>>,
+  verb: string,
+  request: unknown,
   options: CallOptions | undefined,
+): Promise<Answer> {
+  const given = snapshot(request);
+  return await call(server, await importOnUse(load, verb), verb, given, options);
+}
+
+/** Opens the stream of a route that is loaded first. */
+function opening<Request extends RouteRequest, Answer, Item>(
+  server: Server,
+  load: Load<Route<Request, Answer, Item>>,
+  verb: string,
+  request: unknown,
+  options: CallOptions | undefined,
+): OpenSource<Item, Answer> {
+  return async (signal): Promise<ItemSource<Item, Answer>> => {
+    const given = snapshot(request);
+    return await openStream(server, await importOnUse(load, verb), verb, given, options, signal);
+  };
+}
+
+/** A stream of the items of a route that is loaded first. */
+function streamItems<Request extends RouteRequest, Answer, Item>(
+  server: Server,
+  load: Load<Route<Request, Answer, Item>>,
+  verb: string,
+  request: unknown,
+  options: CallOptions | undefined,
+): EventStream<Item, Answer> {
+  return streamOf(server, verb, options, opening(server, load, verb, request, options));
+}
+
+function streamOf<Item, Answer>(
+  { service }: Server,
+  action: string,
+  options: { readonly signal?: AbortSignal | undefined } | undefined,
   open: (signal: AbortSignal, action: string) => Promise<ItemSource<Item, Answer>>,
 ): EventStream<Item, Answer> {
-  return new LazyStream({
-    open: (signal) => open(signal, action),
-    callerSignal: callerSignalOf(options),
-    label: { action, service },
-  });
+  return new ItemStream({ action, service }, options, (signal) => open(signal, action));
 }

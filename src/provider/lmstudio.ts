@@ -4,6 +4,7 @@
  * @module
  */
 
+import { COMPLETIONS } from "../api/completions.ts";
 import type { ConfigEntry, LMStudioProviderOptions, ResolvedCascade } from "../core/config.ts";
 import { isFinder, resolveDiscoveryOptions } from "../core/discovery_options.ts";
 import { fromCaller } from "../core/errors.ts";
@@ -26,8 +27,8 @@ import type { JsonSchema, SchemaOutput, StandardSchema } from "../core/schema.ts
 import type { TextCompletionRequest, TextCompletionResponse } from "../core/text.ts";
 import type { RunToolsRequest, RunToolsResult, ToolStream } from "../core/tool_loop.ts";
 import { resolveWithSources } from "../platform/environment.ts";
-import { LM_STUDIO } from "../server/dialects.ts";
-import { Engine } from "../server/engine.ts";
+import { call, streamChunks } from "../server/calls.ts";
+import { LM_STUDIO, Server } from "../server/server.ts";
 import {
   completeObject,
   completeText,
@@ -39,7 +40,6 @@ import {
   streamText,
   streamTools,
 } from "./lazy_members.ts";
-import { ServerModels } from "../server/server_models.ts";
 import type { ObjectRequest, ObjectResponse } from "../members/objects.ts";
 
 /** The options of an OpenAI-style client, under the names that most of them use. */
@@ -129,8 +129,7 @@ export class LMStudioProvider implements ModelProvider {
    * ```
    */
   readonly models: ModelsApi;
-  readonly #server: ServerModels;
-  readonly #engine: Engine;
+  readonly #server: Server;
   readonly #entries: readonly ConfigEntry[];
 
   /**
@@ -143,8 +142,7 @@ export class LMStudioProvider implements ModelProvider {
     const { config, entries } = cascade;
     const { discovery } = options;
     if (discovery !== undefined && !isFinder(discovery)) resolveDiscoveryOptions(discovery);
-    this.#server = new ServerModels(config, LM_STUDIO, options.env, cascade);
-    this.#engine = new Engine(this.#server);
+    this.#server = new Server(config, LM_STUDIO, options.env, cascade);
     this.models = new LazyModels(this.#server);
     this.chat = new LazyChat(this.#server);
     this.responses = new LazyResponses(this.#server);
@@ -198,7 +196,7 @@ export class LMStudioProvider implements ModelProvider {
    * ```
    */
   listModels(options?: CallOptions): Promise<ModelInfo[]> {
-    return fromCaller(() => this.#engine.listModels(options));
+    return fromCaller(() => this.#server.listModels(options));
   }
 
   /**
@@ -224,7 +222,7 @@ export class LMStudioProvider implements ModelProvider {
     request: string | CompletionRequest,
     options?: CallOptions,
   ): Promise<CompletionResponse> {
-    return fromCaller(() => this.#engine.complete(request, options));
+    return fromCaller(() => call(this.#server, COMPLETIONS, "complete", request, options));
   }
 
   /**
@@ -246,7 +244,7 @@ export class LMStudioProvider implements ModelProvider {
    * ```
    */
   streamCompletion(request: string | CompletionRequest, options?: CallOptions): CompletionStream {
-    return this.#engine.streamCompletion(request, options);
+    return streamChunks(this.#server, COMPLETIONS, "stream a completion", request, options);
   }
 
   /**
@@ -347,7 +345,7 @@ export class LMStudioProvider implements ModelProvider {
    * ```
    */
   runTools(request: RunToolsRequest, options?: CallOptions): Promise<RunToolsResult> {
-    return fromCaller(() => runTools(this.#engine, this.#server, request, options));
+    return fromCaller(() => runTools(this.#server, request, options));
   }
 
   /**
@@ -371,7 +369,7 @@ export class LMStudioProvider implements ModelProvider {
    * ```
    */
   streamTools(request: RunToolsRequest, options?: CallOptions): ToolStream {
-    return streamTools(this.#engine, this.#server, request, options);
+    return streamTools(this.#server, request, options);
   }
 
   /**
@@ -407,7 +405,7 @@ export class LMStudioProvider implements ModelProvider {
    * ```
    */
   supportsModel(model: string, options?: CallOptions): Promise<boolean> {
-    return fromCaller(() => this.#engine.supportsModel(model, options));
+    return fromCaller(() => this.#server.supportsModel(model, options));
   }
 
   /**
@@ -428,7 +426,7 @@ export class LMStudioProvider implements ModelProvider {
     model: string,
     options?: CallOptions,
   ): Promise<ModelCapabilities | undefined> {
-    return fromCaller(() => this.#engine.modelCapabilities(model, options));
+    return fromCaller(() => this.#server.modelCapabilities(model, options));
   }
 
   /**

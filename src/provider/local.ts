@@ -29,8 +29,7 @@ import { describe } from "../core/value_checks.ts";
 import { finderFor, readPreference } from "../discovery/discovery.ts";
 import type { LocalServers, LocalSettings } from "../members/local.ts";
 import { readVariables, resolveWithSources } from "../platform/environment.ts";
-import { LazyCompletionStream } from "../server/completion_stream.ts";
-import { callerSignalOf } from "../server/lazy_stream.ts";
+import { ChunkStream } from "../server/stream.ts";
 import { lmstudioAt, LMStudioProvider } from "./lmstudio.ts";
 
 /** Variables by which the framework chooses a provider. */
@@ -150,7 +149,7 @@ export class LocalProvider implements ModelProvider {
       const given = snapshot(request);
       return (await this.#load(action)).openStream(action, given, options, signal);
     };
-    return new LazyCompletionStream(open, callerSignalOf(options), { action, service: SERVICE });
+    return new ChunkStream({ action, service: SERVICE }, options, open);
   }
 
   /**

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { COMPLETIONS } from "../api/completions.ts";
 import { normalizeBaseUrl } from "../core/base_url.ts";
 import {
   configurationError,
@@ -26,9 +27,8 @@ import type {
   ModelProvider,
 } from "../core/types.ts";
 import { describe } from "../core/value_checks.ts";
-import { openAICompatible } from "../server/dialects.ts";
-import { Engine } from "../server/engine.ts";
-import { ServerModels } from "../server/server_models.ts";
+import { call, streamChunks } from "../server/calls.ts";
+import { openAICompatible, Server } from "../server/server.ts";
 import { embed } from "./lazy_members.ts";
 
 /** The options of `new OpenAICompatibleProvider()`. Nothing is read from the environment. */
@@ -88,7 +88,7 @@ const DEFAULT_PORT = 80;
 export class OpenAICompatibleProvider implements ModelProvider {
   /** As given. */
   readonly name: string;
-  readonly #engine: Engine;
+  readonly #server: Server;
 
   /**
    * Touches no network.
@@ -98,9 +98,8 @@ export class OpenAICompatibleProvider implements ModelProvider {
   constructor(options: OpenAICompatibleProviderOptions) {
     const { name, service, cascade } = resolveOptions(options);
     this.name = name;
-    this.#engine = new Engine(
-      new ServerModels(cascade.config, openAICompatible(name, service), options.env, cascade),
-    );
+    const dialect = openAICompatible(name, service);
+    this.#server = new Server(cascade.config, dialect, options.env, cascade);
   }
 
   /**
@@ -118,7 +117,7 @@ export class OpenAICompatibleProvider implements ModelProvider {
    * ```
    */
   listModels(options?: CallOptions): Promise<ModelInfo[]> {
-    return fromCaller(() => this.#engine.listModels(options));
+    return fromCaller(() => this.#server.listModels(options));
   }
 
   /**
@@ -141,7 +140,7 @@ export class OpenAICompatibleProvider implements ModelProvider {
     request: string | CompletionRequest,
     options?: CallOptions,
   ): Promise<CompletionResponse> {
-    return fromCaller(() => this.#engine.complete(request, options));
+    return fromCaller(() => call(this.#server, COMPLETIONS, "complete", request, options));
   }
 
   /**
@@ -164,7 +163,7 @@ export class OpenAICompatibleProvider implements ModelProvider {
    * ```
    */
   streamCompletion(request: string | CompletionRequest, options?: CallOptions): CompletionStream {
-    return this.#engine.streamCompletion(request, options);
+    return streamChunks(this.#server, COMPLETIONS, "stream a completion", request, options);
   }
 
   /**
@@ -183,7 +182,7 @@ export class OpenAICompatibleProvider implements ModelProvider {
    * ```
    */
   embed(request: EmbeddingRequest, options?: CallOptions): Promise<EmbeddingResponse> {
-    return fromCaller(() => embed(this.#engine.server, request, options));
+    return fromCaller(() => embed(this.#server, request, options));
   }
 
   /**
@@ -200,7 +199,7 @@ export class OpenAICompatibleProvider implements ModelProvider {
    * ```
    */
   supportsModel(model: string, options?: CallOptions): Promise<boolean> {
-    return fromCaller(() => this.#engine.supportsModel(model, options));
+    return fromCaller(() => this.#server.supportsModel(model, options));
   }
 
   /**
@@ -221,7 +220,7 @@ export class OpenAICompatibleProvider implements ModelProvider {
     model: string,
     options?: CallOptions,
   ): Promise<ModelCapabilities | undefined> {
-    return fromCaller(() => this.#engine.modelCapabilities(model, options));
+    return fromCaller(() => this.#server.modelCapabilities(model, options));
   }
 }
 

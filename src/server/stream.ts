@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { ItemSource } from "../api/route.ts";
 import {
   callSite,
   type InvalidRequestError,
@@ -12,46 +13,24 @@ import {
   withCallSite,
 } from "../core/errors.ts";
 import type { EventStream } from "../core/event_stream.ts";
-import type { PartialAnswer } from "../core/types.ts";
+import type { CompletionResponse, CompletionStream, StreamingChunk } from "../core/types.ts";
 import { listenToAbort } from "../transport/timers.ts";
 
-/** Where the items come from, such as one streamed request. */
-export interface ItemSource<Item, Answer> {
-  /** The next item; `undefined` after the final one. */
-  next(): Promise<Item | undefined>;
-  /** An item that is there already. */
-  take(): Item | undefined;
-  /** Whether the answer is whole with this item: leaving after it is no cancelling. */
-  isFinal(item: Item): boolean;
-  /** What has arrived, if anything has. */
-  partial(): PartialAnswer | undefined;
-  /** The whole answer, after the final item. */
-  response(): Answer | Promise<Answer>;
-  /** Lets go of everything. Idempotent. */
-  close(): void;
-}
-
-/** What a stream is called in errors. */
+/** Names of a stream in its errors. */
 export interface StreamLabel {
   /** Completes "Cannot …". */
   readonly action: string;
   readonly service: string;
 }
 
-/** How a stream begins. */
-export interface StreamOpening<Item, Answer> {
-  /** Checks the request and makes the source; its signal is aborted by the caller and by `cancel()`. */
-  readonly open: (signal: AbortSignal) => Promise<ItemSource<Item, Answer>>;
-  /** As `callerSignalOf` gives it. */
-  readonly callerSignal: AbortSignal | undefined;
-  readonly label: StreamLabel;
-}
+/** Checks the request and makes the source; the signal is aborted by the caller and by `cancel()`. */
+export type OpenSource<Item, Answer> = (signal: AbortSignal) => Promise<ItemSource<Item, Answer>>;
 
 /**
  * The signal in options as they were given. What throws when it is read is for the check of the options, at the first
  * pull: a stream method throws nothing.
  */
-export function callerSignalOf(
+function callerSignalOf(
   options: { readonly signal?: AbortSignal | undefined } | undefined,
 ): AbortSignal | undefined {
   try {
@@ -68,31 +47,47 @@ type Outcome =
   | { readonly kind: "failed"; readonly error: unknown }
   | { readonly kind: "cancelled"; readonly reason: unknown };
 
+/** One for all streams: its stack says nothing, and takes longer to make than all else at the end. */
+const STREAM_OVER = new DOMException("The stream is over", "AbortError");
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
 /** A stream over a source that is opened at the first pull. */
-export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
-  readonly #open: StreamOpening<Item, Answer>["open"];
+export class ItemStream<Item, Answer> implements EventStream<Item, Answer> {
+  readonly #open: OpenSource<Item, Answer>;
   readonly #callerSignal: AbortSignal | undefined;
   readonly #label: StreamLabel;
   /** Where the stream was asked for. */
-  readonly #site = callSite(LazyStream);
+  readonly #site = callSite(ItemStream);
   readonly #controller = new AbortController();
   #source: ItemSource<Item, Answer> | undefined;
+  /** The one queue between the source and the consumer: most items come several to a read. */
+  readonly #items: Item[] = [];
+  #at = 0;
+  /** How many items of the queue may be given out; none once the stream is aborted or over. */
+  #readyItems = 0;
+  /** Whether nothing will follow what is in the queue. */
+  #isAll = false;
+  /** Follows what is in the queue. */
+  #queuedFailure: { readonly error: unknown } | undefined;
   #outcome: Outcome | undefined;
   #hasConsumer = false;
   /** The pull under way: pulls are answered in their order. */
   #pending: Promise<unknown> | undefined;
-  /** The first pull, whoever made it: what `started()` waits for. */
+  /** The first pull, whoever made it: `started()` waits for it. */
   #first: Promise<IteratorResult<Item, undefined>> | undefined;
   /** The first pull where `started()` made it: its outcome is the consumer's, an error as well. */
   #kept: Promise<IteratorResult<Item, undefined>> | undefined;
   #response: Promise<Answer> | undefined;
   #stopListening: (() => void) | undefined;
 
-  constructor({ open, callerSignal, label }: StreamOpening<Item, Answer>) {
+  /** @param options of the call, as they were given; only their signal is read here. */
+  constructor(
+    label: StreamLabel,
+    options: { readonly signal?: AbortSignal | undefined } | undefined,
+    open: OpenSource<Item, Answer>,
+  ) {
     this.#open = open;
-    this.#callerSignal = callerSignal;
+    this.#callerSignal = callerSignalOf(options);
     this.#label = label;
   }
 
@@ -100,7 +95,7 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
     const refused = this.#claim();
     if (refused !== undefined) return { next: () => Promise.reject(refused) };
     return {
-      next: () => this.#takeKept() ?? this.#next(),
+      next: () => this.#kept === undefined ? this.#next() : this.#takeKept() ?? this.#next(),
       return: async () => {
         await this.cancel();
         return DONE;
@@ -169,7 +164,7 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
     });
   }
 
-  /** What `started()` has pulled already. */
+  /** The item that `started()` has pulled already. */
   #takeKept(): Promise<IteratorResult<Item, undefined>> | undefined {
     const kept = this.#kept;
     this.#kept = undefined;
@@ -178,14 +173,13 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
     return isAborted ? undefined : kept;
   }
 
+  /** Whether an item is there that costs no wait. Asked for each token: fields of ours, and no signal's. */
+  get #isReady(): boolean {
+    return this.#at < this.#readyItems && this.#pending === undefined;
+  }
+
   #next(): Promise<IteratorResult<Item, undefined>> {
-    if (this.#pending === undefined) {
-      // Several tokens come with one read: those that are there already cost no further wait.
-      const item = this.#outcome === undefined && !this.#controller.signal.aborted
-        ? this.#source?.take()
-        : undefined;
-      if (item !== undefined) return Promise.resolve(this.#give(item));
-    }
+    if (this.#isReady) return Promise.resolve({ done: false, value: this.#take() });
     const pull = (this.#pending ?? Promise.resolve()).then(() => this.#pull());
     const onSettled = (): void => {
       if (this.#pending === settled) this.#pending = undefined;
@@ -202,12 +196,17 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
     try {
       const source = this.#source ?? await this.#start();
       this.#controller.signal.throwIfAborted();
-      const item = await source.next();
-      // Left meanwhile: a source that has ended with it is no whole answer.
-      if (this.#isCancelled()) return DONE;
-      if (item !== undefined) return this.#give(item);
-      this.#end({ kind: "done" });
-      return DONE;
+      while (this.#at === this.#items.length) {
+        if (this.#queuedFailure !== undefined) throw this.#queuedFailure.error;
+        if (this.#isAll) {
+          this.#end({ kind: "done" });
+          return DONE;
+        }
+        await this.#fill(source);
+        // Left meanwhile: a source that has ended with it is no whole answer.
+        if (this.#isCancelled()) return DONE;
+      }
+      return { done: false, value: this.#take() };
     } catch (cause) {
       // The consumer stopped it: whatever broke by that is no news.
       if (this.#isCancelled()) return DONE;
@@ -217,15 +216,29 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
     }
   }
 
-  /** With the final item the answer is whole: leaving after it is no cancelling. */
-  #give(value: Item): IteratorResult<Item, undefined> {
-    if (this.#source?.isFinal(value) === true) this.#end({ kind: "done" });
-    return { done: false, value };
+  async #fill(source: ItemSource<Item, Answer>): Promise<void> {
+    this.#items.length = this.#readyItems = this.#at = 0;
+    try {
+      this.#isAll = await source.fill(this.#items);
+    } catch (error) {
+      this.#queuedFailure = { error };
+    }
+    if (this.#outcome === undefined && !this.#controller.signal.aborted) {
+      this.#readyItems = this.#items.length;
+    }
+  }
+
+  /** The next item of the queue. With the last one the answer is whole: leaving after it is no cancelling. */
+  #take(): Item {
+    const item = this.#items[this.#at++] as Item;
+    if (this.#isAll && this.#at === this.#items.length) this.#end({ kind: "done" });
+    return item;
   }
 
   async #start(): Promise<ItemSource<Item, Answer>> {
     const signal = this.#callerSignal;
     const onAbort = (): void => {
+      this.#readyItems = 0;
       this.#controller.abort(signal?.reason);
       // A user's own `fetch` may not heed the signal, and nobody may pull again. A pull sees to it itself.
       if (this.#pending === undefined) this.#source?.close();
@@ -244,14 +257,19 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
 
   #end(outcome: Outcome): void {
     this.#outcome = outcome;
+    this.#readyItems = 0;
     this.#stopListening?.();
     this.#source?.close();
-    this.#controller.abort(new DOMException("The stream is over", "AbortError"));
+    // Where all has come there is nothing left to be ended.
+    if (outcome.kind !== "done") this.#controller.abort(STREAM_OVER);
   }
 
   async #drain(): Promise<Answer> {
     this.#hasConsumer = true;
-    while (this.#outcome === undefined) await this.#next();
+    while (this.#outcome === undefined) {
+      while (this.#isReady) this.#take();
+      if (this.#outcome === undefined) await this.#next();
+    }
     if (this.#outcome.kind !== "done" || this.#source === undefined) throw this.#failure();
     return this.#source.response();
   }
@@ -274,6 +292,7 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
 
   /** The items as something else; those that are `undefined` are left out. */
   protected map<T>(map: (item: Item) => T | undefined): AsyncIterator<T, undefined> {
+    const isConsumer = !this.#hasConsumer;
     const items = this[Symbol.asyncIterator]();
     const pull = async (): Promise<IteratorResult<T, undefined>> => {
       while (true) {
@@ -283,12 +302,21 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
         if (value !== undefined) return { done: false, value };
       }
     };
-    let last: Promise<unknown> = Promise.resolve();
+    /** The pull under way: one that leaves an item out must not be overtaken. */
+    let last: Promise<unknown> | undefined;
     return {
       next: () => {
-        // One after the other: a pull that leaves an item out must not be overtaken.
-        const next = last.then(pull, pull);
-        last = next;
+        const isFree = isConsumer && last === undefined && this.#kept === undefined;
+        while (isFree && this.#isReady) {
+          const value = map(this.#take());
+          if (value !== undefined) return Promise.resolve({ done: false, value });
+        }
+        const next = last === undefined ? pull() : last.then(pull, pull);
+        const onSettled = (): void => {
+          if (last === settled) last = undefined;
+        };
+        const settled = next.then(onSettled, onSettled);
+        last = settled;
         return next;
       },
       return: async () => {
@@ -325,4 +353,55 @@ export class LazyStream<Item, Answer> implements EventStream<Item, Answer> {
       },
     }, { highWaterMark: 0 });
   }
+}
+
+/** A stream of pieces of text, as completions and text completions give them. */
+export class ChunkStream<Answer = CompletionResponse> extends ItemStream<StreamingChunk, Answer>
+  implements CompletionStream<Answer> {
+  get textStream(): AsyncIterable<string> {
+    const text = ({ content }: StreamingChunk) => content === "" ? undefined : content;
+    return { [Symbol.asyncIterator]: () => this.map(text) };
+  }
+
+  toTextStream(): ReadableStream<Uint8Array> {
+    return this.toWebStream(textEncoder());
+  }
+
+  async toResponse(init: ResponseInit = {}): Promise<Response> {
+    // Before it waits: of two that ask, one would else answer 200 with a body that breaks.
+    const second = this.secondConsumer();
+    if (second !== undefined) throw second;
+    const encode = textEncoder();
+    const response = this.#respond(this.toWebStream(encode, this.map(encode)), init);
+    await this.started();
+    return response;
+  }
+
+  /** Made before anything is sent: nothing is generated for a response that cannot be. */
+  #respond(body: ReadableStream<Uint8Array>, init: ResponseInit): Response {
+    try {
+      const response = new Response(body, init);
+      if (!response.headers.has("content-type")) {
+        response.headers.set("content-type", "text/plain; charset=utf-8");
+      }
+      return response;
+    } catch (cause) {
+      const hint =
+        "`toResponse()` takes what `new Response()` takes, with a status that has a body.";
+      throw this.refuse("no response can be made of these settings", { hint, cause });
+    }
+  }
+}
+
+/** The text of chunks as UTF-8. */
+function textEncoder(): (chunk: StreamingChunk) => Uint8Array | undefined {
+  const encoder = new TextEncoder();
+  let held = "";
+  return ({ content, isFinal }) => {
+    const text = held + content;
+    // Half of a character may come alone: its other half is in the next piece.
+    held = !isFinal && /[\ud800-\udbff]$/.test(text) ? text.slice(-1) : "";
+    const whole = text.slice(0, text.length - held.length);
+    return whole === "" ? undefined : encoder.encode(whole);
+  };
 }

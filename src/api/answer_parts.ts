@@ -1,5 +1,6 @@
 /**
- * Usage and statistics as the servers send them.
+ * Parts that answers of several routes share: the choice that is read, text, usage and statistics, and how much of
+ * something there can be.
  *
  * @module
  */
@@ -7,6 +8,33 @@
 import { withoutUndefined } from "../core/fields.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { GenerationStats, Usage } from "../core/types.ts";
+
+/** Tool calls, or items of output, of one answer: what has more could go on until the memory is full. */
+export const MOST_PARTS = 100_000;
+/** Fault of an answer with more tool calls. */
+export const TOO_MANY_CALLS: string = `more than ${MOST_PARTS} tool calls`;
+/** Fault of an answer with more items. */
+export const TOO_MANY_ITEMS: string = `more than ${MOST_PARTS} items`;
+/** Remedy for either. */
+export const TOO_MANY_HINT =
+  "Set a limit of tokens against endless answers, or take another model.";
+
+/** Only the choice with index 0 is read. */
+export function firstChoice(choices: readonly unknown[]): Record<string, unknown> | undefined {
+  for (const choice of choices) {
+    if (isRecord(choice) && (choice.index === 0 || choice.index === undefined)) return choice;
+  }
+  return undefined;
+}
+
+/** Text, also where it came as an array of text parts; `""` for anything else. */
+export function textOf(value: unknown): string {
+  if (typeof value === "string") return value;
+  if (!Array.isArray(value)) return "";
+  return value.map((part) => isRecord(part) && typeof part.text === "string" ? part.text : "").join(
+    "",
+  );
+}
 
 /**
  * The `usage` of an answer; `undefined` where there is none.
@@ -50,7 +78,7 @@ export function decodeChatUsage(stats: unknown): Usage | undefined {
 export function decodeStats(wire: unknown): GenerationStats | undefined {
   if (!isRecord(wire)) return undefined;
   const draft: GenerationStats["draft"] = withoutUndefined({
-    model: textOf(wire.draft_model),
+    model: nameOf(wire.draft_model),
     totalTokens: numberOf(wire.total_draft_tokens_count),
     acceptedTokens: numberOf(wire.accepted_draft_tokens_count),
     rejectedTokens: numberOf(wire.rejected_draft_tokens_count),
@@ -63,7 +91,7 @@ export function decodeStats(wire: unknown): GenerationStats | undefined {
     ),
     generationMs: millisecondsOf(wire.generation_time),
     modelLoadMs: millisecondsOf(wire.model_load_time_seconds),
-    stopReason: textOf(wire.stop_reason),
+    stopReason: nameOf(wire.stop_reason),
     draft: Object.keys(draft).length === 0 ? undefined : draft,
   });
   return Object.keys(stats).length === 0 ? undefined : { ...stats, source: "server" };
@@ -134,7 +162,7 @@ function numberOf(value: unknown): number | undefined {
   return isAmount ? value : undefined;
 }
 
-function textOf(value: unknown): string | undefined {
+function nameOf(value: unknown): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 

@@ -1,12 +1,18 @@
 /**
- * The models of one server, as every call needs them: which one to ask, and whether it was that one that
- * answered.
+ * One server, as every call needs it: the way to it, which model to ask, and whether it was that one that answered.
  *
  * @module
  */
 
 import type { FetchImage } from "../api/images.ts";
-import { type Listing, LISTING_ACTION, ModelLister } from "../api/models.ts";
+import {
+  decodeOpenAI,
+  type Listing,
+  LISTING_ACTION,
+  LMSTUDIO_LISTINGS,
+  ModelLister,
+} from "../api/models.ts";
+import type { ArrivedAnswer } from "../api/route.ts";
 import { importOnUse } from "../core/import_on_use.ts";
 import { type ThinkTags, thinkTags } from "../api/think_splitter.ts";
 import {
@@ -26,24 +32,31 @@ import {
   namesIn,
   nearestNames,
 } from "../core/model_names.ts";
-import { refusal, type Refuse } from "../core/request_checks.ts";
-import type { CallOptions, ModelInfo, PartialAnswer, ReasoningTags } from "../core/types.ts";
+import { checkCallOptions, checkName, refusal, type Refuse } from "../core/request_checks.ts";
+import type { ServiceType } from "../core/services.ts";
+import type {
+  CallOptions,
+  ModelCapabilities,
+  ModelInfo,
+  PartialAnswer,
+  ReasoningTags,
+} from "../core/types.ts";
 import { shownModel } from "../transport/error_mapping.ts";
 import { wordsOf } from "../transport/redact.ts";
 import { untilAborted } from "../transport/timers.ts";
 import { Transport } from "../transport/transport.ts";
-import { ModelCache } from "./model_cache.ts";
 import {
   type ChoiceContext,
   chooseChatModel,
   chooseEmbeddingModel,
   MAX_AVAILABLE,
+  ModelCache,
   OVERRIDE_TYPE,
   shownIds,
   shownNearest,
-} from "./model_choice.ts";
+} from "./models.ts";
 
-/** What one kind of server does its own way. */
+/** Properties of one kind of server. */
 export interface Dialect {
   /** Name for people, such as `LM Studio`. */
   readonly service: string;
@@ -54,6 +67,27 @@ export interface Dialect {
   readonly substitutesModels: boolean;
 }
 
+const OPENAI_LISTINGS: readonly Listing[] = [{ path: "/v1/models", decode: decodeOpenAI }];
+
+/** LM Studio, with its own listings. */
+export const LM_STUDIO: Dialect = {
+  service: "LM Studio",
+  provider: "lmstudio",
+  listings: LMSTUDIO_LISTINGS,
+  substitutesModels: true,
+};
+
+/** Any server with `/v1`. */
+export function openAICompatible(provider: string, service: string): Dialect {
+  return { service, provider, listings: OPENAI_LISTINGS, substitutesModels: false };
+}
+
+/** Dialects by the type that discovery tells. Ollama is only ever asked by its OpenAI-compatible routes. */
+export const DIALECTS: Readonly<Record<ServiceType, Dialect>> = {
+  lmstudio: LM_STUDIO,
+  ollama: openAICompatible("ollama", "Ollama"),
+};
+
 /** A request that says which model is to answer. */
 export interface AddressedRequest {
   readonly model: string;
@@ -62,16 +96,13 @@ export interface AddressedRequest {
   readonly action: string;
 }
 
-/** What had come when the answering model became known. */
-export interface Arrived {
-  readonly response?: ModelSubstitution["response"] | undefined;
-  readonly partial?: PartialAnswer | undefined;
-}
+/** Answers of the routes whose model is compared with the one asked for. */
+export type ComparedAnswer = NonNullable<ModelSubstitution["response"]>;
 
 /** A choice of model may rest on a listing this old: a chat must not ask twice a second what is loaded. */
 const CHOICE_MAX_AGE_MS = 2000;
 
-/** What LM Studio's embeddings say of a model it takes for another type. */
+/** Codes of embeddings by a model that LM Studio takes for another type. */
 const WRONG_TYPE_CODES: ReadonlySet<string> = new Set([
   "no_model_loaded",
   "model_not_found",
@@ -80,8 +111,8 @@ const WRONG_TYPE_CODES: ReadonlySet<string> = new Set([
 const TAKEN_FOR_LLM = "the server takes it for a language model";
 const USE_EMBEDDING_MODEL = `Use an embedding model, or if this is one: ${OVERRIDE_TYPE}`;
 
-/** One server: the way to it, and what is known of its models. */
-export class ServerModels {
+/** One server: the way to it, and its models. */
+export class Server {
   readonly config: ResolvedConfig;
   readonly service: string;
   readonly transport: Transport;
@@ -145,20 +176,53 @@ export class ServerModels {
     };
   }
 
-  /** What the server has now. The array is the caller's. @param action completes "Cannot …". */
+  /** Lists models, as `ModelProvider.listModels`. */
+  async listModels(options: CallOptions | undefined): Promise<ModelInfo[]> {
+    return await this.list(
+      checkCallOptions(options, this.refuse(LISTING_ACTION)),
+      LISTING_ACTION,
+    );
+  }
+
+  /** Tells whether there is a model, as `ModelProvider.supportsModel`. */
+  async supportsModel(model: string, options: CallOptions | undefined): Promise<boolean> {
+    return await this.#lookUp(model, options, "look up a model") !== undefined;
+  }
+
+  /** Gives the capabilities of a model, as `ModelProvider.modelCapabilities`. */
+  async modelCapabilities(
+    model: string,
+    options: CallOptions | undefined,
+  ): Promise<ModelCapabilities | undefined> {
+    const found = await this.#lookUp(model, options, "look up a model's capabilities");
+    return found === undefined ? undefined : { ...found.capabilities };
+  }
+
+  async #lookUp(
+    model: string,
+    options: CallOptions | undefined,
+    action: string,
+  ): Promise<ModelInfo | undefined> {
+    const refuse = this.refuse(action);
+    const checked = checkCallOptions(options, refuse);
+    checkName("model", model ?? null, refuse);
+    return await this.find(model, checked, action);
+  }
+
+  /** Lists what the server has now. The array is the caller's. @param action completes "Cannot …". */
   async list(options: CallOptions, action: string): Promise<ModelInfo[]> {
     const models = await toldAs(LISTING_ACTION, action, () => this.#cache.ask(options));
     // The cache must not change when the caller sorts or edits what it got.
     return models.map(copyModel);
   }
 
-  /** What the server has now, asked for together with whoever asks at the same time. Not to be changed. */
+  /** Lists what the server has now, asked for together with whoever asks at the same time. Not to be changed. */
   async listTogether(options: CallOptions, action: string): Promise<readonly ModelInfo[]> {
     return await toldAs(LISTING_ACTION, action, () => this.#cache.refresh(options));
   }
 
   /** The models have changed: nothing that was listed before counts any more. */
-  forget(): void {
+  dropListing(): void {
     this.#cache.drop();
   }
 
@@ -230,7 +294,7 @@ export class ServerModels {
   }
 
   /** Options for what is still to be done in a call: `timeoutMs` is for all of it. */
-  rest(options: CallOptions, startedAt: number): CallOptions {
+  remaining(options: CallOptions, startedAt: number): CallOptions {
     const timeoutMs = options.timeoutMs ?? this.config.timeoutMs;
     if (timeoutMs === undefined) return options;
     return { ...options, timeoutMs: Math.max(1, timeoutMs - (performance.now() - startedAt)) };
@@ -245,7 +309,7 @@ export class ServerModels {
     { model: requested, action, body }: AddressedRequest,
     answered: string,
     options: CallOptions,
-    arrived: Arrived,
+    arrived: Partial<ArrivedAnswer<ComparedAnswer>>,
   ): Promise<void> {
     const policy: OnModelSubstituted = this.config.onModelSubstituted;
     if (!this.#dialect.substitutesModels || policy === "ignore") return;
@@ -399,8 +463,8 @@ function copyModel(model: ModelInfo): ModelInfo {
   };
 }
 
-/** What an answer consists of; of embeddings nothing. */
-export function partialOf(response: Arrived["response"]): PartialAnswer | undefined {
+/** The parts of an answer that errors carry; of embeddings none. */
+export function partialOf(response: ComparedAnswer | undefined): PartialAnswer | undefined {
   if (response === undefined || "embeddings" in response) return undefined;
   if ("output" in response) {
     const { text, reasoning, toolCalls } = response;

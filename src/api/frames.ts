@@ -1,0 +1,326 @@
+/**
+ * Streamed answers of the OpenAI-compatible routes: frames of JSON that end with `[DONE]`. What their choices hold is
+ * for those who extend the reader. Decoded by hand, because this runs per token.
+ *
+ * @module
+ */
+
+import { parseJson } from "../core/plain_text.ts";
+import { isRecord } from "../core/request_checks.ts";
+import type { FinishReason, GenerationStats, StreamingChunk, Usage } from "../core/types.ts";
+import { Ending, finishReasonOf, type Piece } from "../transport/ending.ts";
+import { errorFromWire, readWireError } from "../transport/error_mapping.ts";
+import type { SseEvent } from "../transport/sse.ts";
+import {
+  decodeServerStats,
+  decodeUsage,
+  firstChoice,
+  textOf,
+  TOO_MANY_HINT,
+} from "./answer_parts.ts";
+import { AnswerReader, type Body } from "./route.ts";
+
+/** Fields of every answer in frames, whatever it is an answer to. */
+interface FrameAnswer {
+  model: string;
+  finishReason: FinishReason;
+  usage?: Usage;
+  stats?: GenerationStats;
+}
+
+/** Fields of an answer that all frames together give, beside the choices. */
+export interface FrameSummary {
+  readonly id: string;
+  readonly model: string;
+  readonly finishReason: FinishReason;
+  readonly more: { usage?: Usage; stats: GenerationStats; raw: unknown };
+}
+
+/** Fields of the body that ask for a stream, with the usage. */
+export function frameFields({ stream_options: own }: Body): Body {
+  return { stream_options: askForUsage(own), stream: true };
+}
+
+/**
+ * Without asking there is no usage. The user's own options are kept, one that says no to usage too; what is
+ * no object is sent as it is.
+ */
+function askForUsage(own: unknown): unknown {
+  if (own === undefined) return { include_usage: true };
+  if (!isRecord(own) || own.include_usage !== undefined) return own;
+  return { ...own, include_usage: true };
+}
+
+/** Reads one streamed answer in frames. */
+export abstract class FrameReader<Answer extends FrameAnswer>
+  extends AnswerReader<StreamingChunk, Answer> {
+  readonly #ending = new Ending(this.events);
+  readonly #envelope = new Envelope();
+  /** Whether the last piece was text without a finish reason: another such piece changes nothing. */
+  #isFlowing = false;
+  #id = "";
+  #model = "";
+  #usage: Usage | undefined;
+  #serverStats: GenerationStats | undefined;
+  /** The last frame, or its text where nobody has parsed it. */
+  #raw: unknown;
+  #rawText: string | undefined;
+
+  /** Takes one choice; gives what it has of the answer. */
+  protected abstract takeChoice(choice: Record<string, unknown>, items: StreamingChunk[]): Piece;
+
+  /** The text of a choice that has nothing else to be read; `""` for any other. */
+  protected abstract plainText(choice: Record<string, unknown>): string;
+
+  /** Takes such a text, as `takeChoice` does its choice. */
+  protected abstract takePlainText(text: string, items: StreamingChunk[]): Piece;
+
+  /** Gives what was held back, now that nothing follows. */
+  protected abstract takeRest(items: StreamingChunk[]): void;
+
+  /** The finish reason for people; `undefined` where the server gave none. */
+  protected abstract finishReasonFor(reason: string | undefined): FinishReason;
+
+  /** Gives all of a whole answer, but for the final chunk. */
+  protected abstract giveWhole(whole: Answer, items: StreamingChunk[]): void;
+
+  /** The answer, put together from what came. */
+  protected abstract answerOf(summary: FrameSummary): Answer;
+
+  protected override takeEvents(events: readonly SseEvent[], items: StreamingChunk[]): boolean {
+    for (const event of events) {
+      const text = event.event === "" ? this.#envelope.textOf(event.data) : undefined;
+      if (text !== undefined) {
+        this.#rawText = event.data;
+        const piece = this.takePlainText(text, items);
+        if (piece !== "text" || !this.#isFlowing) this.#takePiece(piece, undefined);
+      } else if (this.takeAnyEvent(event, items)) return true;
+    }
+    return false;
+  }
+
+  protected override takeEvent(event: SseEvent, items: StreamingChunk[]): boolean {
+    const { data } = event;
+    const frame = parseJson(data);
+    if (event.event === "error" || (isRecord(frame) && frame.error !== undefined)) {
+      this.#takeErrorFrame(event, frame);
+    }
+    if (!isRecord(frame)) throw this.unreadable(frame, data);
+    this.#raw = frame;
+    this.#rawText = undefined;
+    if (this.#id === "") this.#id = textOf(frame.id);
+    if (this.#model === "") {
+      this.#model = textOf(frame.model);
+      if (this.#model !== "") this.noteModel(this.#model);
+    }
+    if (frame.usage) this.#usage = decodeUsage(frame.usage, frame.timings) ?? this.#usage;
+    if (frame.stats || frame.timings) {
+      this.#serverStats = decodeServerStats(frame) ?? this.#serverStats;
+    }
+    const choice = Array.isArray(frame.choices) ? firstChoice(frame.choices) : undefined;
+    if (choice === undefined) return false;
+    const piece = this.takeChoice(choice, items);
+    this.#takePiece(piece, finishReasonOf(choice.finish_reason));
+    if (event.event === "") this.#envelope.learn(data, frame, this.#plainTextOf);
+    return false;
+  }
+
+  /** The text of a frame that says nothing else, or nothing that the frames before it have not said. */
+  readonly #plainTextOf = (frame: unknown): string => {
+    if (!isRecord(frame) || !Array.isArray(frame.choices)) return "";
+    if (frame.error !== undefined || frame.usage || frame.stats || frame.timings) return "";
+    const choice = firstChoice(frame.choices);
+    if (choice === undefined || finishReasonOf(choice.finish_reason) !== undefined) return "";
+    return this.plainText(choice);
+  };
+
+  #takeErrorFrame({ event, data }: SseEvent, frame: unknown): void {
+    // Whatever an `error` event holds, it is no part of the answer.
+    const unread = isRecord(frame) ? textOf(frame.message) : data;
+    const wire = readWireError(frame) ?? (event === "error" ? { message: unread } : undefined);
+    if (wire !== undefined) throw errorFromWire(wire, undefined, this.context);
+  }
+
+  #takePiece(piece: Piece, reason: string | undefined): void {
+    this.#isFlowing = piece === "text" && reason === undefined;
+    if (piece !== "nothing" || reason !== undefined) this.markToken();
+    const wasFinished = this.#ending.isFinished;
+    this.#ending.take(piece, reason);
+    if (piece === "nothing" && wasFinished) return;
+    this.finishedAt = reason === undefined ? undefined : performance.now();
+  }
+
+  protected override takeDone(items: StreamingChunk[]): boolean {
+    if (this.#isEmpty) throw this.error("the stream was empty", "stream_truncated");
+    return this.#giveFinal(items);
+  }
+
+  protected override takeEnd(_unfinished: SseEvent | undefined, items: StreamingChunk[]): boolean {
+    if (this.#ending.isWhole) return this.#giveFinal(items);
+    const state = this.#isEmpty ? "the stream was empty" : "the stream broke off";
+    throw this.error(state, "stream_truncated");
+  }
+
+  protected override takeWhole(whole: Answer, items: StreamingChunk[]): void {
+    this.giveWhole(whole, items);
+    items.push(finalChunk(whole.model || this.askedModel, whole));
+  }
+
+  protected override assemble(): Answer {
+    const { usage, stats } = this.#figures();
+    return this.answerOf({
+      id: this.#id,
+      model: this.#answeringModel,
+      finishReason: this.finishReasonFor(this.#ending.reason),
+      more: {
+        ...(usage === undefined ? {} : { usage }),
+        stats,
+        raw: this.#rawText === undefined ? this.#raw : parseJson(this.#rawText),
+      },
+    });
+  }
+
+  #giveFinal(items: StreamingChunk[]): true {
+    this.takeRest(items);
+    this.finishedAt ??= performance.now();
+    const finishReason = this.finishReasonFor(this.#ending.reason);
+    items.push(finalChunk(this.#answeringModel, { finishReason, ...this.#figures() }));
+    return true;
+  }
+
+  #figures(): { usage: Usage | undefined; stats: GenerationStats } {
+    const usage = this.#usage;
+    return { usage, stats: this.#serverStats ?? this.measure(usage) };
+  }
+
+  get #isEmpty(): boolean {
+    return this.#raw === undefined;
+  }
+
+  /** Where the server does not say, the model that was asked. */
+  get #answeringModel(): string {
+    return this.#model || this.askedModel;
+  }
+
+  /** An error for more of something than any answer has. */
+  protected tooMuch(what: string): Error {
+    return this.error(`the stream has ${what}`, "malformed_stream", TOO_MANY_HINT);
+  }
+}
+
+function finalChunk(
+  model: string,
+  { finishReason, usage, stats }: {
+    readonly finishReason: FinishReason;
+    readonly usage?: Usage | undefined;
+    readonly stats?: GenerationStats | undefined;
+  },
+): StreamingChunk {
+  return {
+    content: "",
+    isFinal: true,
+    model,
+    finishReason,
+    ...(usage === undefined ? {} : { usage }),
+    ...(stats === undefined ? {} : { stats }),
+  };
+}
+
+/** More pieces than this in a row that were none of an envelope: learning one for each would cost more than parsing. */
+const LONGEST_PAUSE = 64;
+
+/**
+ * The JSON around the text of a frame. Most frames of a stream differ in their text alone, and taking that out is
+ * several times faster than parsing the frame.
+ *
+ * A frame that has the same bytes before and after its text, and a valid JSON string between them, is that frame with
+ * another text: nothing is guessed. Whatever else comes is parsed.
+ */
+class Envelope {
+  /** Up to the quote before the text. */
+  #before = "";
+  /** From the quote after it. */
+  #after = "";
+  /** Whether any frame had this one. */
+  #isUsed = false;
+  #pause = 0;
+  #nextPause = 0;
+
+  /** The text of a frame in this envelope. */
+  textOf(data: string): string | undefined {
+    const from = this.#before.length;
+    const to = data.length - this.#after.length;
+    if (from === 0 || to <= from) return undefined;
+    // Faster than `startsWith` and `endsWith`, which go character by character.
+    if (data.slice(to) !== this.#after || data.slice(0, from) !== this.#before) return undefined;
+    this.#isUsed = true;
+    const text = data.slice(from, to);
+    return SPECIAL.test(text) ? unquote(text) : text;
+  }
+
+  /**
+   * Learns the envelope of a frame.
+   *
+   * @param textOf gives the text of a frame that has nothing else to be read, `""` for any other.
+   */
+  learn(data: string, frame: unknown, textOf: (frame: unknown) => string): void {
+    if (this.#pause > 0) {
+      this.#pause--;
+      return;
+    }
+    const text = textOf(frame);
+    if (text === "") return;
+    this.#nextPause = this.#isUsed ? 0 : Math.min(2 * this.#nextPause + 1, LONGEST_PAUSE);
+    this.#pause = this.#nextPause;
+    this.#isUsed = false;
+    this.#before = "";
+    const quoted = JSON.stringify(text);
+    const at = data.lastIndexOf(quoted);
+    if (at === -1) return;
+    const before = data.slice(0, at + 1);
+    const after = data.slice(at + quoted.length - 1);
+    // It may be a field of the same value: with another text in its place it is seen which one it is.
+    const other = text === "a" ? "b" : "a";
+    if (textOf(parseJson(before + other + after)) !== other) return;
+    this.#before = copy(before);
+    this.#after = copy(after);
+  }
+}
+
+/** The same text, apart from the read it was cut from, which would be kept in memory with it. */
+function copy(text: string): string {
+  return JSON.parse(JSON.stringify(text));
+}
+
+/** Characters that in a JSON string do not stand for themselves. */
+// deno-lint-ignore no-control-regex
+const SPECIAL = /["\\\u0000-\u001f]/;
+
+/** The text that a JSON string without its quotes stands for; `undefined` where it is none. */
+function unquote(text: string): string | undefined {
+  const value = parseJson(`"${text}"`);
+  return typeof value === "string" ? value : undefined;
+}
+
+/**
+ * Text that grows by small pieces. Joined in blocks: `+=` alone would keep in memory, with each piece, the whole read it
+ * was cut from.
+ */
+export class GrowingText {
+  #blocks = "";
+  #recent: string[] = [];
+
+  /** Adds a piece. */
+  push(piece: string): void {
+    if (this.#recent.push(piece) < PIECES_PER_BLOCK) return;
+    this.#blocks += this.#recent.join("");
+    this.#recent = [];
+  }
+
+  /** All of it. */
+  toString(): string {
+    return this.#blocks + this.#recent.join("");
+  }
+}
+
+const PIECES_PER_BLOCK = 64;

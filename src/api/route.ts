@@ -1,0 +1,319 @@
+/**
+ * A route as data, and the base of the readers of its streams. One generic call and one generic stream
+ * (`server/calls.ts`) serve all routes.
+ *
+ * @module
+ */
+
+import type { StreamError } from "../core/errors.ts";
+import type { Refuse } from "../core/request_checks.ts";
+import type { RetryPolicy } from "../core/retry.ts";
+import type {
+  CallOptions,
+  CallStatus,
+  GenerationStats,
+  PartialAnswer,
+  ReasoningTags,
+  Usage,
+} from "../core/types.ts";
+import { callError, type ErrorContext, startOf } from "../transport/error_mapping.ts";
+import type { EventReader } from "../transport/event_reader.ts";
+import type { SseEvent } from "../transport/sse.ts";
+import { decodeJson, type Transport, type TransportRequest } from "../transport/transport.ts";
+import { measureStreamStats } from "./answer_parts.ts";
+import type { FetchImage } from "./images.ts";
+import type { ThinkTags } from "./think_splitter.ts";
+
+/** A JSON object of the wire. */
+export type Body = Readonly<Record<string, unknown>>;
+
+/** Fields that the generic call reads, whatever else a route's request has. */
+export interface RouteRequest {
+  readonly model?: string | undefined;
+  readonly reasoningTags?: readonly ReasoningTags[] | undefined;
+}
+
+/** Tools for encoding a request. */
+export interface Encoding {
+  /** Completes "Cannot …". */
+  readonly action: string;
+  readonly refuse: Refuse;
+  readonly fetchImage: FetchImage;
+}
+
+/** Facts about an answer beside its body. */
+export interface Decoding {
+  /** For errors; has the model that was asked. */
+  readonly context: ErrorContext;
+  /** From sending to the end of the body. */
+  readonly elapsedMs: number;
+  /** Tags of thoughts in the text. */
+  readonly tags: ThinkTags;
+}
+
+/** A route: how it is asked, and how its answers are read. */
+export interface Route<Request extends RouteRequest, Answer, Item> {
+  readonly path: string;
+  /** First version of the server that has the route, where not every version in use does. */
+  readonly since?: string;
+  /** Whether a request may be sent again. */
+  policy(body: Body): RetryPolicy;
+  /** Refuses a request that cannot be sent, and returns it in the form `encode` takes. */
+  check(input: unknown, refuse: Refuse): Request;
+  /** The body of a checked request, but for the model. */
+  encode(request: Request, encoding: Encoding): Body | Promise<Body>;
+  /** Loads what reads the answers, before anything is sent: one that cannot be read would be lost. */
+  load?(action: string): Promise<unknown>;
+  /** Reads a whole answer. */
+  decode(value: unknown, decoding: Decoding): Answer | Promise<Answer>;
+  /** Fields of the body that ask for a stream. */
+  streamFields(body: Body): Body;
+  /** Reads a streamed answer. */
+  stream(call: StreamedCall<Answer>): AnswerReader<Item, Answer>;
+  /** The model that answered; left out where another than the one asked for is no substitution. */
+  answeredBy?(answer: Answer): string;
+  /** Whether the server loaded a model for this answer: listings from before do not count then. */
+  hasLoaded?(answer: Answer): boolean;
+  /** The part that had arrived of a whole answer that says that it failed. */
+  partialOf?(value: unknown, tags: ThinkTags): PartialAnswer | undefined;
+}
+
+/** An answer, as far as it had come when its model became known. */
+export interface ArrivedAnswer<Answer> {
+  /** Where the answer came whole. */
+  readonly response: Answer | undefined;
+  readonly partial: PartialAnswer | undefined;
+}
+
+/** One streamed call of a route. */
+export interface StreamedCall<Answer> {
+  readonly transport: Transport;
+  readonly request: TransportRequest;
+  readonly options: CallOptions;
+  readonly tags: ThinkTags;
+  /**
+   * Called with the model that answers, before anything of its answer is given out. An error it throws ends the stream,
+   * and nothing of that answer is given out.
+   */
+  readonly onAnsweredBy: (model: string, arrived: ArrivedAnswer<Answer>) => void | Promise<void>;
+  /** Called when the server begins to load a model, and when it has. */
+  readonly onModelLoad: () => void;
+}
+
+/** Where the items of a stream come from, such as one streamed call. The stream has the only queue. */
+export interface ItemSource<Item, Answer> {
+  /**
+   * Waits for more and adds it to `items`, in order. What is added before a failure counts.
+   *
+   * @returns whether that is all: with the last of them the answer is whole.
+   */
+  fill(items: Item[]): Promise<boolean>;
+  /** The answer so far; `undefined` where nothing of it has come. */
+  partial(): PartialAnswer | undefined;
+  /** The whole answer, after the last item. */
+  response(): Answer | Promise<Answer>;
+  /** Lets go of everything. Idempotent. */
+  close(): void;
+}
+
+const OPEN_BRACE = 0x7b;
+
+/** Reads one streamed answer; what its events mean is for the readers of each route. */
+export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Answer> {
+  /** The events as they come, with their timers. */
+  protected readonly events: EventReader;
+  /** The answer, where the server did not stream. */
+  protected whole: Answer | undefined;
+  protected finishedAt: number | undefined;
+  readonly #route: Pick<Route<RouteRequest, Answer, Item>, "decode" | "answeredBy">;
+  readonly #call: StreamedCall<Answer>;
+  readonly #startedAt = performance.now();
+  #firstTokenAt: number | undefined;
+  /** Models that were named as the one that answers, and not yet compared. */
+  #unchecked: string[] = [];
+
+  constructor(
+    route: Pick<Route<RouteRequest, Answer, Item>, "decode" | "answeredBy">,
+    call: StreamedCall<Answer>,
+  ) {
+    this.#route = route;
+    this.#call = call;
+    const request = { ...call.request, partial: () => this.partial() };
+    this.events = call.transport.events(request, call.options);
+  }
+
+  abstract partial(): PartialAnswer | undefined;
+
+  /** Takes an event that is neither blank nor `[DONE]`; gives whether the answer is over with it. */
+  protected abstract takeEvent(event: SseEvent, items: Item[]): boolean;
+
+  /** Takes `[DONE]`. */
+  protected abstract takeDone(items: Item[]): boolean;
+
+  /** Takes the end of the connection, without `[DONE]`. */
+  protected abstract takeEnd(unfinished: SseEvent | undefined, items: Item[]): boolean;
+
+  /** Takes a whole answer, of a server that does not stream. */
+  protected abstract takeWhole(whole: Answer, items: Item[]): void;
+
+  /** The answer, put together from what came. */
+  protected abstract assemble(): Answer;
+
+  /** Reads what takes time, once the connection is let go of: some servers keep it open for as long as we do. */
+  protected finish?(items: Item[]): Promise<void>;
+
+  /** The failure to tell, where the server had said more before. */
+  protected explain(error: unknown): unknown {
+    return error;
+  }
+
+  async fill(items: Item[]): Promise<boolean> {
+    let isOver = false;
+    let failure: { readonly error: unknown } | undefined;
+    try {
+      const pull = await this.events.pull();
+      if (pull.kind === "events") isOver = this.takeEvents(pull.events, items);
+      else if (pull.kind === "text") isOver = await this.#takeText(pull.status, pull.text, items);
+      else isOver = this.#takeEnd(pull.unfinished, items);
+      if (isOver) {
+        this.finishedAt ??= performance.now();
+        this.close();
+        await this.finish?.(items);
+      }
+    } catch (error) {
+      failure = { error: this.explain(error) };
+    }
+    if (this.#unchecked.length > 0) await this.#checkModels(items);
+    if (failure === undefined) return isOver;
+    this.close();
+    throw failure.error;
+  }
+
+  close(): void {
+    this.events.close();
+  }
+
+  response(): Answer {
+    return this.whole ?? this.assemble();
+  }
+
+  /** Context of the errors of this stream. */
+  protected get context(): ErrorContext {
+    return this.events.context;
+  }
+
+  /** The model that was asked. */
+  protected get askedModel(): string {
+    return this.#call.request.model ?? "";
+  }
+
+  protected get tags(): ThinkTags {
+    return this.#call.tags;
+  }
+
+  /** An error of this stream, with what has arrived. */
+  protected error(
+    state: string,
+    code: "stream_truncated" | "malformed_stream",
+    hint?: string,
+  ): StreamError {
+    const { context } = this;
+    return callError(context, code, state, { hint });
+  }
+
+  /** The error for an event that is no JSON object. @param frame `undefined` where it is no JSON. */
+  protected unreadable(frame: unknown, data: string): StreamError {
+    const state = frame === undefined ? "not JSON" : "no object";
+    const start = startOf(data, this.context);
+    return this.error(`the stream has an event that is ${state}${start}`, "malformed_stream");
+  }
+
+  /** A part of the answer has come; gives whether it is the first. */
+  protected markToken(): boolean {
+    if (this.#firstTokenAt !== undefined) return false;
+    this.#firstTokenAt = performance.now();
+    this.events.markFirstToken();
+    this.status({ phase: "generating" });
+    return true;
+  }
+
+  /** Tells the caller, as `CallOptions.onStatus`. */
+  protected status(status: CallStatus): void {
+    this.events.status(status);
+  }
+
+  /** Notes a model that is named as the one that answers. */
+  protected noteModel(model: string): void {
+    this.#unchecked.push(model);
+  }
+
+  /** Notes that the server loads a model. */
+  protected noteModelLoad(): void {
+    this.#call.onModelLoad();
+  }
+
+  /** Whether the caller has ended the call. */
+  protected get isAborted(): boolean {
+    return this.#call.options.signal?.aborted === true;
+  }
+
+  /** Statistics by our own clock. */
+  protected measure(usage: Usage | undefined): GenerationStats {
+    const finishedAt = this.finishedAt ?? performance.now();
+    const firstTokenAt = this.#firstTokenAt ?? finishedAt;
+    return measureStreamStats(usage, finishedAt - firstTokenAt, firstTokenAt - this.#startedAt);
+  }
+
+  /** Takes the events of one read; gives whether the answer is over with them. */
+  protected takeEvents(events: readonly SseEvent[], items: Item[]): boolean {
+    for (const event of events) if (this.takeAnyEvent(event, items)) return true;
+    return false;
+  }
+
+  /** Takes an event, whatever it is; gives whether the answer is over with it. */
+  protected takeAnyEvent(event: SseEvent, items: Item[]): boolean {
+    const { data } = event;
+    if (data.charCodeAt(0) === OPEN_BRACE) return this.takeEvent(event, items);
+    const text = data.trim();
+    if (text === "") return false;
+    return text === "[DONE]" ? this.takeDone(items) : this.takeEvent(event, items);
+  }
+
+  #takeEnd(unfinished: SseEvent | undefined, items: Item[]): boolean {
+    if (unfinished?.data.trim() === "[DONE]") return this.takeDone(items);
+    return this.takeEnd(unfinished, items);
+  }
+
+  /** A server that does not stream answers with the whole; it may be an error under 200. */
+  async #takeText(status: number, text: string, items: Item[]): Promise<boolean> {
+    const { context } = this;
+    const value = decodeJson(status, text, context, this.#call.request);
+    const elapsedMs = performance.now() - this.#startedAt;
+    const whole = await this.#route.decode(value, { context, elapsedMs, tags: this.tags });
+    this.markToken();
+    this.whole = whole;
+    const model = this.#route.answeredBy?.(whole) ?? "";
+    if (model !== "") this.noteModel(model);
+    this.takeWhole(whole, items);
+    return true;
+  }
+
+  async #checkModels(items: Item[]): Promise<void> {
+    const readPartial = (): PartialAnswer | undefined => this.partial();
+    // Each event may name another model, and few names are wrong: only for those it is put together.
+    const arrived: ArrivedAnswer<Answer> = {
+      response: this.whole,
+      get partial() {
+        return readPartial();
+      },
+    };
+    try {
+      for (const model of this.#unchecked.splice(0)) await this.#call.onAnsweredBy(model, arrived);
+    } catch (error) {
+      // Nothing of another model's answer is given out as this one's.
+      items.length = 0;
+      this.close();
+      throw error;
+    }
+  }
+}

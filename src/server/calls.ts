@@ -1,0 +1,165 @@
+/**
+ * The one call and the one stream that serve every route. Members of several requests, such as the tool loop, use
+ * their steps: `prepare`, then `ask` or `openPrepared`.
+ *
+ * @module
+ */
+
+import type { FetchImage } from "../api/images.ts";
+import type {
+  AnswerReader,
+  ArrivedAnswer,
+  Body,
+  ItemSource,
+  Route,
+  RouteRequest,
+} from "../api/route.ts";
+import type { ThinkTags } from "../api/think_splitter.ts";
+import { checkCallOptions } from "../core/request_checks.ts";
+import type { CallOptions, StreamingChunk } from "../core/types.ts";
+import type { TransportRequest } from "../transport/transport.ts";
+import type { AddressedRequest, ComparedAnswer, Server } from "./server.ts";
+import { ChunkStream } from "./stream.ts";
+
+/** A checked request with its model, ready to be sent. */
+export interface PreparedCall<Request extends RouteRequest, Answer, Item> extends AddressedRequest {
+  readonly server: Server;
+  readonly route: Route<Request, Answer, Item>;
+  readonly request: Request;
+  readonly options: CallOptions;
+  /** When the call began. */
+  readonly startedAt: number;
+  readonly tags: ThinkTags;
+}
+
+/** Parts of a preparation that a member does its own way. */
+export interface PrepareOptions {
+  /** Of a stream, in place of the caller's signal. */
+  readonly signal?: AbortSignal;
+  readonly fetchImage?: FetchImage;
+}
+
+/**
+ * Asks for one answer.
+ *
+ * @param verb completes "Cannot …".
+ */
+export async function call<Request extends RouteRequest, Answer, Item>(
+  server: Server,
+  route: Route<Request, Answer, Item>,
+  verb: string,
+  input: unknown,
+  options: unknown,
+): Promise<Answer> {
+  return await ask(await prepare(server, route, verb, input, options));
+}
+
+/**
+ * Opens the stream of an answer; nothing but what the request needs is sent before its first `fill()`.
+ *
+ * @param verb completes "Cannot …".
+ */
+export async function openStream<Request extends RouteRequest, Answer, Item>(
+  server: Server,
+  route: Route<Request, Answer, Item>,
+  verb: string,
+  input: unknown,
+  options: unknown,
+  signal: AbortSignal,
+): Promise<AnswerReader<Item, Answer>> {
+  return openPrepared(await prepare(server, route, verb, input, options, { signal }));
+}
+
+/** A stream of chunks for the caller. */
+export function streamChunks<Request extends RouteRequest, Answer>(
+  server: Server,
+  route: Route<Request, Answer, StreamingChunk>,
+  verb: string,
+  input: unknown,
+  options: CallOptions | undefined,
+): ChunkStream<Answer> {
+  const open = (signal: AbortSignal): Promise<ItemSource<StreamingChunk, Answer>> =>
+    openStream(server, route, verb, input, options, signal);
+  return new ChunkStream({ action: verb, service: server.service }, options, open);
+}
+
+/**
+ * Checks and writes a request, and chooses its model. Everything that can be refused is, before anything is sent; the
+ * model is looked for last.
+ */
+export async function prepare<Request extends RouteRequest, Answer, Item>(
+  server: Server,
+  route: Route<Request, Answer, Item>,
+  verb: string,
+  input: unknown,
+  options: unknown,
+  { signal, fetchImage }: PrepareOptions = {},
+): Promise<PreparedCall<Request, Answer, Item>> {
+  const startedAt = performance.now();
+  const refuse = server.refuse(verb);
+  const checked = checkCallOptions(options, refuse);
+  const request = route.check(input, refuse);
+  const called = signal === undefined ? checked : { ...checked, signal };
+  const fields = await route.encode(request, {
+    action: verb,
+    refuse,
+    fetchImage: fetchImage ?? server.imageFetcher(verb, checked, signal),
+  });
+  await route.load?.(verb);
+  const addressed = await server.withModel(verb, request.model, fields, called);
+  const tags = server.thinkTags(request.reasoningTags);
+  return { ...addressed, server, route, request, options: called, startedAt, tags };
+}
+
+/** Sends a prepared request for a whole answer. */
+export async function ask<Request extends RouteRequest, Answer, Item>(
+  prepared: PreparedCall<Request, Answer, Item>,
+): Promise<Answer> {
+  const { server, route, body, options, startedAt, tags } = prepared;
+  const sentAt = performance.now();
+  const request = requestOf(prepared, body);
+  const { value, context } = await server.transport.json(request, options, Infinity, startedAt);
+  const elapsedMs = performance.now() - sentAt;
+  const answer = await route.decode(value, { context, elapsedMs, tags });
+  if (route.hasLoaded?.(answer) === true) server.dropListing();
+  const model = route.answeredBy?.(answer);
+  if (model !== undefined) {
+    const response = answer as ComparedAnswer;
+    await server.checkAnswer(prepared, model, server.remaining(options, startedAt), { response });
+  }
+  return answer;
+}
+
+/** Opens the stream of a prepared request. Nothing is sent before its first `fill()`. */
+export function openPrepared<Request extends RouteRequest, Answer, Item>(
+  prepared: PreparedCall<Request, Answer, Item>,
+): AnswerReader<Item, Answer> {
+  const { server, route, body, options, tags } = prepared;
+  const { transport } = server;
+  return route.stream({
+    transport,
+    request: requestOf(prepared, { ...body, ...route.streamFields(body) }),
+    options,
+    tags,
+    onAnsweredBy: (model, arrived) =>
+      server.checkAnswer(prepared, model, options, arrived as ArrivedAnswer<ComparedAnswer>),
+    onModelLoad: () => server.dropListing(),
+  });
+}
+
+function requestOf<Request extends RouteRequest, Answer, Item>(
+  { route, action, model, tags }: PreparedCall<Request, Answer, Item>,
+  body: Body,
+): TransportRequest {
+  const { path, since } = route;
+  return {
+    method: "POST",
+    path,
+    body,
+    policy: route.policy(body),
+    action,
+    model,
+    since,
+    partialOf: (value) => route.partialOf?.(value, tags),
+  };
+}
