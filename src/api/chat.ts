@@ -35,11 +35,11 @@ import { checkChatRequest } from "./chat_checks.ts";
 import { decodeChatEvent, decodeChatItem } from "./chat_fields.ts";
 import { encodeChatRequest } from "./chat_request.ts";
 import { callsOfOutput, ChatTranscript, textsOfOutput } from "./chat_transcript.ts";
-import { AnswerReader, type Decoding, type Route, type StreamedCall } from "./route.ts";
+import { AnswerReader, type Decoding, type StreamedCall, type StreamedRoute } from "./route.ts";
 import type { ThinkTags } from "./think_splitter.ts";
 
 /** The route of chats. */
-export const CHAT: Route<ChatRequest, ChatResponse, ChatEvent> = {
+export const CHAT: StreamedRoute<ChatRequest, ChatResponse, ChatEvent> = {
   path: "/api/v1/chat",
   since: "0.4.0",
   // The server keeps the conversation and runs tools: what is sent twice may have happened twice.

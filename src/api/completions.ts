@@ -28,12 +28,12 @@ import {
 import { checkCompletionRequest } from "./completion_checks.ts";
 import { encodeCompletionRequest } from "./completion_request.ts";
 import { frameFields, FrameReader, type FrameSummary, GrowingText } from "./frames.ts";
-import type { Decoding, Route, StreamedCall } from "./route.ts";
+import type { Decoding, StreamedCall, StreamedRoute } from "./route.ts";
 import { splitAsStreamed, type SplitText, splitThinking, ThinkSplitter } from "./think_splitter.ts";
 import { ToolCallAssembler } from "./tool_call_assembler.ts";
 
 /** The route of completions. */
-export const COMPLETIONS: Route<CompletionRequest, CompletionResponse, StreamingChunk> = {
+export const COMPLETIONS: StreamedRoute<CompletionRequest, CompletionResponse, StreamingChunk> = {
   path: "/v1/chat/completions",
   policy: () => "stateless",
   check: (input, refuse) => checkCompletionRequest(input, refuse),

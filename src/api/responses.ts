@@ -26,10 +26,16 @@ import {
 } from "./answer_parts.ts";
 import { itemsOf, OutputAssembler, type OutputParts, readOutput } from "./responses_output.ts";
 import { checkResponsesRequest, encodeResponsesRequest } from "./responses_request.ts";
-import { AnswerReader, type Body, type Decoding, type Route, type StreamedCall } from "./route.ts";
+import {
+  AnswerReader,
+  type Body,
+  type Decoding,
+  type StreamedCall,
+  type StreamedRoute,
+} from "./route.ts";
 
 /** The route of responses. */
-export const RESPONSES: Route<ResponsesRequest, ResponsesAnswer, ResponsesEvent> = {
+export const RESPONSES: StreamedRoute<ResponsesRequest, ResponsesAnswer, ResponsesEvent> = {
   path: "/v1/responses",
   since: "0.3.29",
   // The server keeps every answer unless it is told not to.

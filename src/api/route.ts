@@ -51,11 +51,16 @@ export interface Decoding {
   readonly tags: ThinkTags;
 }
 
+/** Types of models in listings that requests are for. */
+export type ModelType = "llm" | "embedding";
+
 /** A route: how it is asked, and how its answers are read. */
-export interface Route<Request extends RouteRequest, Answer, Item> {
+export interface Route<Request extends RouteRequest, Answer> {
   readonly path: string;
   /** First version of the server that has the route, where not every version in use does. */
   readonly since?: string;
+  /** The type of model to choose where none is named; `llm` by default. */
+  readonly modelType?: ModelType;
   /** Whether a request may be sent again. */
   policy(body: Body): RetryPolicy;
   /** Refuses a request that cannot be sent, and returns it in the form `encode` takes. */
@@ -66,16 +71,21 @@ export interface Route<Request extends RouteRequest, Answer, Item> {
   load?(action: string): Promise<unknown>;
   /** Reads a whole answer. */
   decode(value: unknown, decoding: Decoding): Answer | Promise<Answer>;
-  /** Fields of the body that ask for a stream. */
-  streamFields(body: Body): Body;
-  /** Reads a streamed answer. */
-  stream(call: StreamedCall<Answer>): AnswerReader<Item, Answer>;
   /** The model that answered; left out where another than the one asked for is no substitution. */
   answeredBy?(answer: Answer): string;
   /** Whether the server loaded a model for this answer: listings from before do not count then. */
   hasLoaded?(answer: Answer): boolean;
   /** The part that had arrived of a whole answer that says that it failed. */
   partialOf?(value: unknown, tags: ThinkTags): PartialAnswer | undefined;
+}
+
+/** A route whose answers come as they are generated, too. */
+export interface StreamedRoute<Request extends RouteRequest, Answer, Item>
+  extends Route<Request, Answer> {
+  /** Fields of the body that ask for a stream. */
+  streamFields(body: Body): Body;
+  /** Reads a streamed answer. */
+  stream(call: StreamedCall<Answer>): AnswerReader<Item, Answer>;
 }
 
 /** An answer, as far as it had come when its model became known. */
@@ -125,7 +135,7 @@ export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Ans
   /** The answer, where the server did not stream. */
   protected whole: Answer | undefined;
   protected finishedAt: number | undefined;
-  readonly #route: Pick<Route<RouteRequest, Answer, Item>, "decode" | "answeredBy">;
+  readonly #route: Pick<Route<RouteRequest, Answer>, "decode" | "answeredBy">;
   readonly #call: StreamedCall<Answer>;
   readonly #startedAt = performance.now();
   #firstTokenAt: number | undefined;
@@ -133,7 +143,7 @@ export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Ans
   #unchecked: string[] = [];
 
   constructor(
-    route: Pick<Route<RouteRequest, Answer, Item>, "decode" | "answeredBy">,
+    route: Pick<Route<RouteRequest, Answer>, "decode" | "answeredBy">,
     call: StreamedCall<Answer>,
   ) {
     this.#route = route;

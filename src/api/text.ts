@@ -20,7 +20,7 @@ import {
   textOf,
 } from "./answer_parts.ts";
 import { frameFields, FrameReader, type FrameSummary, GrowingText } from "./frames.ts";
-import type { Decoding, Route, StreamedCall } from "./route.ts";
+import type { Decoding, StreamedCall, StreamedRoute } from "./route.ts";
 import {
   checkExtraBody,
   checkSampling,
@@ -30,7 +30,7 @@ import {
 } from "./sampling.ts";
 
 /** The route of text completions. */
-export const TEXT: Route<TextCompletionRequest, TextCompletionResponse, StreamingChunk> = {
+export const TEXT: StreamedRoute<TextCompletionRequest, TextCompletionResponse, StreamingChunk> = {
   path: "/v1/completions",
   policy: () => "stateless",
   check: checkTextRequest,

@@ -52,7 +52,7 @@ export async function embed(
   const checked = checkCallOptions(options, refuse);
   const request = checkEmbeddingRequest(input, refuse);
   const fields = { input: request.input };
-  const addressed = await server.withEmbeddingModel("embed", request.model, fields, checked);
+  const addressed = await server.withModel("embed", request.model, fields, checked, "embedding");
   const { model, action, body } = addressed;
   const known = new Set<string>();
   const onBatch = async (response: EmbeddingResponse, signal: AbortSignal): Promise<void> => {

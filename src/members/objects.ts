@@ -18,7 +18,6 @@ import type {
   CompletionRequest,
   CompletionResponse,
   FinishReason,
-  StreamingChunk,
 } from "../core/types.ts";
 import { untilAborted } from "../transport/timers.ts";
 import { ask, prepare } from "../server/calls.ts";
@@ -94,7 +93,7 @@ interface ObjectCall extends RouteRequest {
 }
 
 /** The route of completions, asked for an object. */
-const OBJECTS: Route<ObjectCall, CompletionResponse, StreamingChunk> = {
+const OBJECTS: Route<ObjectCall, CompletionResponse> = {
   ...COMPLETIONS,
   check: checkObjectRequest,
   encode: ({ completion }, encoding) => COMPLETIONS.encode(completion, encoding),

@@ -236,7 +236,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
   }
 
   async *#answer(
-    prepared: PreparedCall<CompletionRequest, CompletionResponse, StreamingChunk>,
+    prepared: PreparedCall<CompletionRequest, CompletionResponse, typeof COMPLETIONS>,
     round: number,
   ): AsyncGenerator<readonly ToolEvent[], Answer, undefined> {
     if (this.#input.streamSignal === undefined) {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { ItemSource, Route, RouteRequest } from "../api/route.ts";
+import type { ItemSource, Route, RouteRequest, StreamedRoute } from "../api/route.ts";
 import type { ChatApi, ChatEvent, ChatRequest, ChatResponse } from "../core/chat.ts";
 import { callSite, fromCaller } from "../core/errors.ts";
 import type { EventStream } from "../core/event_stream.ts";
@@ -241,9 +241,9 @@ class ToolEvents extends ItemStream<ToolEvent, RunToolsResult> implements ToolSt
 }
 
 /** Asks a route that is loaded first. */
-async function ask<Request extends RouteRequest, Answer, Item>(
+async function ask<Request extends RouteRequest, Answer>(
   server: Server,
-  load: Load<Route<Request, Answer, Item>>,
+  load: Load<Route<Request, Answer>>,
   verb: string,
   request: unknown,
   options: CallOptions | undefined,
@@ -255,7 +255,7 @@ async function ask<Request extends RouteRequest, Answer, Item>(
 /** Opens the stream of a route that is loaded first. */
 function opening<Request extends RouteRequest, Answer, Item>(
   server: Server,
-  load: Load<Route<Request, Answer, Item>>,
+  load: Load<StreamedRoute<Request, Answer, Item>>,
   verb: string,
   request: unknown,
   options: CallOptions | undefined,
@@ -269,7 +269,7 @@ function opening<Request extends RouteRequest, Answer, Item>(
 /** A stream of the items of a route that is loaded first. */
 function streamItems<Request extends RouteRequest, Answer, Item>(
   server: Server,
-  load: Load<Route<Request, Answer, Item>>,
+  load: Load<StreamedRoute<Request, Answer, Item>>,
   verb: string,
   request: unknown,
   options: CallOptions | undefined,

@@ -13,6 +13,7 @@ import type {
   ItemSource,
   Route,
   RouteRequest,
+  StreamedRoute,
 } from "../api/route.ts";
 import type { ThinkTags } from "../api/think_splitter.ts";
 import { checkCallOptions } from "../core/request_checks.ts";
@@ -22,9 +23,13 @@ import type { AddressedRequest, ComparedAnswer, Server } from "./server.ts";
 import { ChunkStream } from "./stream.ts";
 
 /** A checked request with its model, ready to be sent. */
-export interface PreparedCall<Request extends RouteRequest, Answer, Item> extends AddressedRequest {
+export interface PreparedCall<
+  Request extends RouteRequest,
+  Answer,
+  Asked extends Route<Request, Answer> = Route<Request, Answer>,
+> extends AddressedRequest {
   readonly server: Server;
-  readonly route: Route<Request, Answer, Item>;
+  readonly route: Asked;
   readonly request: Request;
   readonly options: CallOptions;
   /** When the call began. */
@@ -44,9 +49,9 @@ export interface PrepareOptions {
  *
  * @param verb completes "Cannot …".
  */
-export async function call<Request extends RouteRequest, Answer, Item>(
+export async function call<Request extends RouteRequest, Answer>(
   server: Server,
-  route: Route<Request, Answer, Item>,
+  route: Route<Request, Answer>,
   verb: string,
   input: unknown,
   options: unknown,
@@ -61,7 +66,7 @@ export async function call<Request extends RouteRequest, Answer, Item>(
  */
 export async function openStream<Request extends RouteRequest, Answer, Item>(
   server: Server,
-  route: Route<Request, Answer, Item>,
+  route: StreamedRoute<Request, Answer, Item>,
   verb: string,
   input: unknown,
   options: unknown,
@@ -73,7 +78,7 @@ export async function openStream<Request extends RouteRequest, Answer, Item>(
 /** A stream of chunks for the caller. */
 export function streamChunks<Request extends RouteRequest, Answer>(
   server: Server,
-  route: Route<Request, Answer, StreamingChunk>,
+  route: StreamedRoute<Request, Answer, StreamingChunk>,
   verb: string,
   input: unknown,
   options: CallOptions | undefined,
@@ -87,14 +92,18 @@ export function streamChunks<Request extends RouteRequest, Answer>(
  * Checks and writes a request, and chooses its model. Everything that can be refused is, before anything is sent; the
  * model is looked for last.
  */
-export async function prepare<Request extends RouteRequest, Answer, Item>(
+export async function prepare<
+  Request extends RouteRequest,
+  Answer,
+  Asked extends Route<Request, Answer>,
+>(
   server: Server,
-  route: Route<Request, Answer, Item>,
+  route: Asked & Route<Request, Answer>,
   verb: string,
   input: unknown,
   options: unknown,
   { signal, fetchImage }: PrepareOptions = {},
-): Promise<PreparedCall<Request, Answer, Item>> {
+): Promise<PreparedCall<Request, Answer, Asked>> {
   const startedAt = performance.now();
   const refuse = server.refuse(verb);
   const checked = checkCallOptions(options, refuse);
@@ -106,14 +115,14 @@ export async function prepare<Request extends RouteRequest, Answer, Item>(
     fetchImage: fetchImage ?? server.imageFetcher(verb, checked, signal),
   });
   await route.load?.(verb);
-  const addressed = await server.withModel(verb, request.model, fields, called);
+  const addressed = await server.withModel(verb, request.model, fields, called, route.modelType);
   const tags = server.thinkTags(request.reasoningTags);
   return { ...addressed, server, route, request, options: called, startedAt, tags };
 }
 
 /** Sends a prepared request for a whole answer. */
-export async function ask<Request extends RouteRequest, Answer, Item>(
-  prepared: PreparedCall<Request, Answer, Item>,
+export async function ask<Request extends RouteRequest, Answer>(
+  prepared: PreparedCall<Request, Answer>,
 ): Promise<Answer> {
   const { server, route, body, options, startedAt, tags } = prepared;
   const sentAt = performance.now();
@@ -132,7 +141,7 @@ export async function ask<Request extends RouteRequest, Answer, Item>(
 
 /** Opens the stream of a prepared request. Nothing is sent before its first `fill()`. */
 export function openPrepared<Request extends RouteRequest, Answer, Item>(
-  prepared: PreparedCall<Request, Answer, Item>,
+  prepared: PreparedCall<Request, Answer, StreamedRoute<Request, Answer, Item>>,
 ): AnswerReader<Item, Answer> {
   const { server, route, body, options, tags } = prepared;
   const { transport } = server;
@@ -147,8 +156,8 @@ export function openPrepared<Request extends RouteRequest, Answer, Item>(
   });
 }
 
-function requestOf<Request extends RouteRequest, Answer, Item>(
-  { route, action, model, tags }: PreparedCall<Request, Answer, Item>,
+function requestOf<Request extends RouteRequest, Answer>(
+  { route, action, model, tags }: PreparedCall<Request, Answer>,
   body: Body,
 ): TransportRequest {
   const { path, since } = route;

@@ -7,6 +7,7 @@
 import { type ModelNotAvailableError, providerError } from "../core/errors.ts";
 import { answeringCopy, isNamedForEmbedding, withoutCopies } from "../core/model_names.ts";
 import { cutText } from "../core/plain_text.ts";
+import type { ModelType } from "../api/route.ts";
 import type { CallOptions, ModelInfo } from "../core/types.ts";
 import { untilAborted } from "../transport/timers.ts";
 
@@ -125,12 +126,23 @@ export interface ChoiceContext {
   readonly show: (text: string) => string;
 }
 
+/** Choices of a model where none is named, by its type in listings: the setting that decides, else a rule. */
+export const MODEL_CHOICES: Readonly<
+  Record<ModelType, {
+    readonly setting: "model" | "embeddingModel";
+    readonly choose: (models: readonly ModelInfo[], context: ChoiceContext) => string;
+  }>
+> = {
+  llm: { setting: "model", choose: chooseLLM },
+  embedding: { setting: "embeddingModel", choose: chooseEmbeddingModel },
+};
+
 /**
  * The one loaded LLM; where the server does not tell what is loaded, the only LLM it lists.
  *
  * @throws {ModelNotAvailableError} code `no_model_loaded`, naming the candidates.
  */
-export function chooseChatModel(models: readonly ModelInfo[], context: ChoiceContext): string {
+function chooseLLM(models: readonly ModelInfo[], context: ChoiceContext): string {
   const candidates = models.filter((model) => model.type === "llm");
   const isStateKnown = candidates.some((model) => model.loaded !== undefined);
   const eligible = withoutCopies(
@@ -156,7 +168,7 @@ export function chooseChatModel(models: readonly ModelInfo[], context: ChoiceCon
  *
  * @throws {ModelNotAvailableError} code `no_model_loaded`, naming the candidates.
  */
-export function chooseEmbeddingModel(
+function chooseEmbeddingModel(
   models: readonly ModelInfo[],
   context: ChoiceContext,
 ): string {

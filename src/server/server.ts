@@ -12,7 +12,7 @@ import {
   LMSTUDIO_LISTINGS,
   ModelLister,
 } from "../api/models.ts";
-import type { ArrivedAnswer } from "../api/route.ts";
+import type { ArrivedAnswer, ModelType } from "../api/route.ts";
 import { importOnUse } from "../core/import_on_use.ts";
 import { type ThinkTags, thinkTags } from "../api/think_splitter.ts";
 import {
@@ -47,9 +47,8 @@ import { untilAborted } from "../transport/timers.ts";
 import { Transport } from "../transport/transport.ts";
 import {
   type ChoiceContext,
-  chooseChatModel,
-  chooseEmbeddingModel,
   MAX_AVAILABLE,
+  MODEL_CHOICES,
   ModelCache,
   OVERRIDE_TYPE,
   shownIds,
@@ -251,31 +250,25 @@ export class Server {
     }
   }
 
-  /** A request with the model it is for: the one that is named, else the configured one, else the one that is loaded. */
+  /**
+   * A request with the model it is for: the one that is named, else the configured one, else the one that is loaded.
+   *
+   * @param fields of the request: what cannot be written is refused before the server is asked what is loaded.
+   */
   async withModel(
     action: string,
     named: string | undefined,
     fields: Readonly<Record<string, unknown>>,
     options: CallOptions,
+    type: ModelType = "llm",
   ): Promise<AddressedRequest> {
-    const own = named ?? this.config.model;
-    const model = own ?? await this.#chatModel(action, options, fields);
-    return this.#address(action, model, own ?? this.words(options, fields)(model), fields);
-  }
-
-  /** The same for texts to embed: else the loaded embedding model. */
-  async withEmbeddingModel(
-    action: string,
-    named: string | undefined,
-    fields: Readonly<Record<string, unknown>>,
-    options: CallOptions,
-  ): Promise<AddressedRequest> {
-    const own = named ?? this.config.embeddingModel;
-    const model = own ?? chooseEmbeddingModel(
-      await this.#recent(options, action),
-      this.#choiceContext(action, options, fields),
-    );
-    return this.#address(action, model, own ?? this.words(options, fields)(model), fields);
+    const { setting, choose } = MODEL_CHOICES[type];
+    const own = named ?? this.config[setting];
+    if (own !== undefined) return this.#address(action, own, own, fields);
+    this.#checkWritable(action, fields);
+    const models = await this.#recent(options, action);
+    const model = choose(models, this.#choiceContext(action, options, fields));
+    return this.#address(action, model, this.words(options, fields)(model), fields);
   }
 
   /** @param shown the model's name as it may stand in errors: one that was listed may be an echo. */
@@ -408,21 +401,6 @@ export class Server {
         },
       );
     }
-  }
-
-  /**
-   * The model for a call where none is named: the one that is loaded.
-   *
-   * @param fields what is to be sent: what cannot be written is refused before the server is asked what is loaded.
-   */
-  async #chatModel(
-    action: string,
-    options: CallOptions,
-    fields: Readonly<Record<string, unknown>>,
-  ): Promise<string> {
-    this.#checkWritable(action, fields);
-    const models = await this.#recent(options, action);
-    return chooseChatModel(models, this.#choiceContext(action, options, fields));
   }
 
   /** A listing to choose a model from. */
