@@ -167,7 +167,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
     }
   }
 
-  /** Refuses what cannot be run, but for what the engine refuses. */
+  /** Refuses what cannot be run, but for what `prepare` refuses. */
   #check(): LoopSetup {
     const refuse = this.#refuse;
     const { request, options } = this.#input;

@@ -167,11 +167,11 @@ export class Server {
       ? options.timeoutMs ?? this.config.timeoutMs
       : Infinity;
     const { fetch } = this.config;
-    const errand = { fetch, action, refuse: this.refuse(action), signal, timeoutMs };
+    const limits = { fetch, action, refuse: this.refuse(action), signal, timeoutMs };
     return async (url, path, failed) => {
       const load = () => import("../transport/fetch_file.ts");
       const { fetchFile } = await importOnUse(load, action);
-      return await fetchFile(url, path, errand, failed);
+      return await fetchFile(url, path, limits, failed);
     };
   }
 
