@@ -57,10 +57,8 @@ export type {
 } from "./src/core/messages.ts";
 
 // Tools and typed objects
-export { tool } from "./src/core/tool_definition.ts";
-export type { ToolArguments, ToolDefinition } from "./src/core/tool_definition.ts";
-export { fromMcpTool } from "./src/core/mcp_tool.ts";
-export type { McpTool, McpToolResult } from "./src/core/mcp_tool.ts";
+export { fromMcpTool, tool } from "./src/core/tool.ts";
+export type { McpTool, McpToolResult, ToolArguments, ToolDefinition } from "./src/core/tool.ts";
 export type {
   RunToolsRequest,
   RunToolsResult,

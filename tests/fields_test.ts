@@ -1,6 +1,20 @@
 /** Unknown fields and options: refused by name, with the one that was likely meant. */
 import { assert, assertEquals, assertFalse, assertLess, assertStringIncludes } from "@std/assert";
-import { describeUnknownField, nearestName } from "../src/core/fields.ts";
+import { FIELD_REMARKS } from "../src/core/field_remarks.ts";
+import * as fields from "../src/core/fields.ts";
+
+/** As it is told once the remarks are there. */
+function describeUnknownField(
+  value: object,
+  known: ReadonlySet<string>,
+  noun: "field" | "option",
+): string | undefined {
+  return fields.describeUnknownField(value, known, noun, FIELD_REMARKS);
+}
+
+function nearestName(name: string, known: Iterable<string>): string | undefined {
+  return fields.nearestName(name, known, FIELD_REMARKS);
+}
 
 const REQUEST = new Set([
   "model",

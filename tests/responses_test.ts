@@ -159,7 +159,10 @@ Deno.test("responses: what nobody would read is refused before anything is sent,
     [{ input: "x", toolChoice: { name: "g" }, tools: [{ name: "f" }] }, 'names "g"'],
     [{ input: "x", tools: [{ type: "mcp", serverUrl: "https://x" }] }, "serverLabel cannot be"],
     [{ input: "x", tools: [{ type: "mcp", serverLabel: "l", server_url: "u" }] }, '"serverUrl"'],
-    [{ input: "x", tools: [{ type: "mcp", serverLabel: "l", serverUrl: "x" }] }, "http: or https:"],
+    [
+      { input: "x", tools: [{ type: "mcp", serverLabel: "l", serverUrl: "x" }] },
+      "not an http or https address",
+    ],
   ];
   const { lmstudio, requests } = open();
   for (const [request, says] of cases) {

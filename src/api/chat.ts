@@ -31,9 +31,8 @@ import {
   TOO_MANY_HINT,
   TOO_MANY_ITEMS,
 } from "./answer_parts.ts";
-import { checkChatRequest } from "./chat_checks.ts";
 import { decodeChatEvent, decodeChatItem } from "./chat_fields.ts";
-import { encodeChatRequest } from "./chat_request.ts";
+import { checkChatRequest, encodeChatRequest } from "./chat_request.ts";
 import { callsOfOutput, ChatTranscript, textsOfOutput } from "./chat_transcript.ts";
 import { AnswerReader, type Decoding, type StreamedCall, type StreamedRoute } from "./route.ts";
 import type { ThinkTags } from "./think_splitter.ts";

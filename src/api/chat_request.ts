@@ -1,24 +1,117 @@
 /**
- * Requests of the native chat, written as the body of `POST /api/v1/chat`: only keys that are documented, since
- * the server refuses all others.
+ * Requests of the native chat, checked and written as the body of `POST /api/v1/chat`: only keys that are documented,
+ * since the server refuses all others, in words that do not say what is meant.
  *
  * @see https://lmstudio.ai/docs/developer/rest/chat
  * @module
  */
 
-import type { ChatIntegration, ChatRequest } from "../core/chat.ts";
-import type { Refuse } from "../core/request_checks.ts";
+import type { ChatInputPart, ChatIntegration, ChatRequest } from "../core/chat.ts";
+import {
+  anything,
+  arrayOf,
+  count,
+  describe,
+  flag,
+  headers,
+  name,
+  names,
+  oneOf,
+  reasoningTags,
+  type RefusalMaker,
+  required,
+  type Rule,
+  table,
+  text,
+  textOr,
+  variants,
+} from "../core/checks.ts";
+import { imagePart, SAMPLING } from "./completion_request.ts";
 import { encodeImages, type FetchImage } from "./images.ts";
+
+// --- Checks -------------------------------------------------------------------------------------
+
+/** Address of an MCP server. It may have a key in it, so it is not shown. */
+export const serverUrl: Rule<string> = (value, of, refusal) => {
+  if (typeof value === "string" && /^https?:\/\/[^\s/]/i.test(value) && URL.canParse(value)) {
+    return value;
+  }
+  throw refusal(`${of} is not an http or https address`);
+};
+
+/** Names of the tools of an MCP server or a plugin that may be called. */
+export const allowedTools: Rule<readonly string[]> = names("tools' names");
+
+const spoken: Rule<string> = (value, of, refusal) => {
+  const given = text(value, of, refusal);
+  if (given === "") throw refusal(`${of} cannot be empty`);
+  return given;
+};
+
+const part = variants<ChatInputPart>(
+  "type",
+  {
+    text: table<Extract<ChatInputPart, { type: "text" }>>({
+      type: anything,
+      content: required(spoken),
+    }),
+    image: imagePart,
+  },
+  { remark: "part" },
+);
+
+type Of<Type> = Extract<Exclude<ChatIntegration, string>, { type: Type }>;
+
+const integration = variants<Exclude<ChatIntegration, string>>("type", {
+  plugin: table<Of<"plugin">>({ type: anything, id: required(name), allowedTools }),
+  ephemeral_mcp: table<Of<"ephemeral_mcp">>({
+    type: anything,
+    serverLabel: required(name),
+    serverUrl: required(serverUrl),
+    allowedTools,
+    headers,
+  }),
+}, { form: "a plugin's id or an object", show: describe });
+
+const CHAT_REQUEST = table<ChatRequest>({
+  model: name,
+  input: required(textOr(arrayOf(part, { form: "text or an array of parts" }))),
+  previousResponseId: name,
+  temperature: SAMPLING.temperature,
+  topP: SAMPLING.topP,
+  topK: SAMPLING.topK,
+  minP: SAMPLING.minP,
+  repeatPenalty: SAMPLING.repeatPenalty,
+  maxTokens: SAMPLING.maxTokens,
+  contextLength: count,
+  systemPrompt: text,
+  store: flag,
+  // In the order of the documentation.
+  reasoning: oneOf(["off", "low", "medium", "high", "on"]),
+  reasoningTags,
+  integrations: arrayOf(
+    (value, of, refusal) =>
+      typeof value === "string" ? name(value, of, refusal) : integration(value, of, refusal),
+    { mayBeEmpty: true, show: describe },
+  ),
+}, { whole: "the request is", form: "an object with `input`" });
+
+/** Refuses a request that cannot be sent, and gives a copy of it. */
+export function checkChatRequest(request: unknown, refusal: RefusalMaker): ChatRequest {
+  return CHAT_REQUEST(request, "", refusal);
+}
+
+// --- Encoding -----------------------------------------------------------------------------------
 
 /** The body for a checked request, but for the model. */
 export async function encodeChatRequest(
   request: ChatRequest,
-  refuse: Refuse,
+  refusal: RefusalMaker,
   fetchImage: FetchImage,
 ): Promise<Record<string, unknown>> {
   const { maxTokens } = request;
   return {
-    input: await encodeInput(request.input, refuse, fetchImage),
+    input: await encodeInput(request.input, refusal, fetchImage),
     system_prompt: request.systemPrompt,
     integrations: request.integrations?.map(encodeIntegration),
     temperature: request.temperature,
@@ -36,13 +129,11 @@ export async function encodeChatRequest(
 }
 
 async function encodeInput(
-  given: ChatRequest["input"],
-  refuse: Refuse,
+  input: ChatRequest["input"],
+  refusal: RefusalMaker,
   fetchImage: FetchImage,
 ): Promise<unknown> {
-  if (typeof given === "string") return given;
-  // What the caller adds while images are fetched is for the next request.
-  const input = [...given];
+  if (typeof input === "string") return input;
   // The documentation calls a text part "message" in its table and "text" in its example: without an image
   // there is no need to choose.
   const texts = input.map((part) => part.type === "text" ? part.content : undefined);
@@ -50,7 +141,7 @@ async function encodeInput(
   const images = input.flatMap((part, index) =>
     part.type === "image" ? [{ part, path: `input[${index}].image` }] : []
   );
-  const urls = (await encodeImages(images, refuse, fetchImage)).values();
+  const urls = (await encodeImages(images, refusal, fetchImage)).values();
   return input.map((part) =>
     part.type === "text"
       ? { type: "text", content: part.content }

@@ -1,19 +1,312 @@
 /**
- * Completion requests, written as the body of `POST /v1/chat/completions`.
+ * Completion requests: checked, so that nothing is sent that the server would refuse, misread or silently ignore, and
+ * written as the body of `POST /v1/chat/completions`. The routes of text, responses and native chat take parts of both.
  *
  * @see https://lmstudio.ai/docs/developer/openai-compat/chat-completions
  * @module
  */
 
-import { isRecord, type Refuse } from "../core/request_checks.ts";
-import type { AssistantMessage, ContentPart, Message, Tool, ToolCall } from "../core/messages.ts";
-import type { CompletionRequest } from "../core/types.ts";
-import { quote } from "../core/fields.ts";
-import { describe } from "../core/value_checks.ts";
-import type { FetchImage, PlacedImage } from "./images.ts";
+import {
+  alternatives,
+  anything,
+  arrayOf,
+  callback,
+  describe,
+  describeType,
+  finite,
+  must,
+  name,
+  number,
+  oneOf,
+  reasoningTags,
+  type RefusalMaker,
+  required,
+  type Rule,
+  type RuleBetween,
+  type Rules,
+  type Table,
+  table,
+  text,
+  textOf,
+  textOr,
+  variants,
+} from "../core/checks.ts";
 import { importOnUse } from "../core/import_on_use.ts";
-import { toJsonSchema } from "./json_schema.ts";
-import { encodeSampling, withExtraBody } from "./sampling.ts";
+import { findUnwritable, isRecord } from "../core/json_values.ts";
+import type {
+  AssistantMessage,
+  ContentPart,
+  ImagePart,
+  Message,
+  Tool,
+  ToolCall,
+  ToolMessage,
+  UserMessage,
+} from "../core/messages.ts";
+import type { TextCompletionRequest } from "../core/text.ts";
+import type { CompletionRequest } from "../core/types.ts";
+import type { FetchImage, PlacedImage } from "./images.ts";
+
+// --- Sampling -----------------------------------------------------------------------------------
+
+/** The settings that all generations of the OpenAI-compatible routes share. */
+export type Sampling = Omit<
+  TextCompletionRequest,
+  "model" | "prompt" | "suffix" | "echo" | "extraBody"
+>;
+
+const share = number("a number from 0 to 1", (n) => n >= 0 && n <= 1);
+
+/** What they must be. */
+export const SAMPLING: Rules<Sampling> = {
+  temperature: number("a number of 0 or more", (n) => n >= 0 && Number.isFinite(n)),
+  topP: share,
+  topK: number("a whole number of 0 or more", (n) => Number.isInteger(n) && n >= 0),
+  minP: share,
+  maxTokens: number(
+    "a whole number above 0, or -1 for no limit",
+    (n) => Number.isInteger(n) && (n > 0 || n === -1),
+  ),
+  seed: number("a whole number", Number.isInteger),
+  presencePenalty: finite,
+  frequencyPenalty: finite,
+  repeatPenalty: number("a number above 0", (n) => n > 0 && Number.isFinite(n)),
+  ttlSeconds: number("a whole number above 0", (n) => Number.isInteger(n) && n > 0),
+  stop: (stop, of, refusal) => {
+    const texts: readonly unknown[] = Array.isArray(stop) ? [...stop] : [stop];
+    // Not `find`: `undefined` may be what is found.
+    const index = texts.findIndex((item) => typeof item !== "string" || item === "");
+    if (texts.length > 0 && index === -1) return Array.isArray(stop) ? texts : stop;
+    const shown = texts.length === 0 ? stop : texts[index];
+    throw refusal(`${of} is ${describe(shown)}, not text or several texts, none of them empty`);
+  },
+  logitBias: (bias, of, refusal) => {
+    if (isRecord(bias) && Object.values(bias).every(Number.isFinite)) return bias;
+    throw refusal(`${of} is not an object of token ids and numbers`);
+  },
+  draftModel: name,
+};
+
+/** Names of the settings on the wire. */
+const SAMPLING_ON_WIRE: Readonly<Record<keyof Sampling, string>> = {
+  temperature: "temperature",
+  topP: "top_p",
+  topK: "top_k",
+  minP: "min_p",
+  maxTokens: "max_tokens",
+  stop: "stop",
+  seed: "seed",
+  presencePenalty: "presence_penalty",
+  frequencyPenalty: "frequency_penalty",
+  repeatPenalty: "repeat_penalty",
+  logitBias: "logit_bias",
+  ttlSeconds: "ttl",
+  draftModel: "draft_model",
+};
+
+/** The settings under their names on the wire. */
+export function encodeSampling(request: Sampling): Record<string, unknown> {
+  const body: Record<string, unknown> = {};
+  for (const [field, wire] of Object.entries(SAMPLING_ON_WIRE)) {
+    body[wire] = request[field as keyof Sampling];
+  }
+  return body;
+}
+
+// --- Fields of the user's own -------------------------------------------------------------------
+
+/** Rule of an `extraBody`, which must not take away what the method itself sends. */
+export function extraBody(...reserved: readonly string[]): Rule<Record<string, unknown>> {
+  return (extra, of, refusal) => {
+    if (!isRecord(extra)) throw refusal(`${of} is ${describe(extra)}, not an object`);
+    for (const field of reserved) {
+      if (extra[field] !== undefined) throw refusal(`${of} may not set "${field}"`);
+    }
+    const found = findUnwritable(extra);
+    if (found === undefined) return extra;
+    throw refusal(`${of}.${found.path} is ${found.what}, which JSON cannot hold`);
+  };
+}
+
+/** The body with the user's own fields, which win. */
+export function withExtraBody(
+  body: Readonly<Record<string, unknown>>,
+  extra: TextCompletionRequest["extraBody"],
+): Record<string, unknown> {
+  // `undefined` means absent here too: it must not take away what is set.
+  if (extra === undefined) return { ...body };
+  const given = Object.entries(extra).filter(([, value]) => value !== undefined);
+  return { ...body, ...Object.fromEntries(given) };
+}
+
+// --- Messages -----------------------------------------------------------------------------------
+
+/** What an image may be. */
+export const image: Rule<ImagePart["image"]> = (value, of, refusal) => {
+  const isImage = typeof value === "string" || value instanceof Uint8Array ||
+    value instanceof Blob || value instanceof URL;
+  if (isImage) return value;
+  throw refusal(
+    `${of} is ${describeType(value)}, not bytes, a Blob, a data: URL or an address`,
+    "unsupported_content",
+  );
+};
+
+/** An image as a part of a message. */
+export const imagePart: Table<ImagePart> = table<ImagePart>({
+  type: anything,
+  mediaType: name,
+  image: required(image),
+});
+
+const textPart = table<Extract<ContentPart, { type: "text" }>>({
+  type: anything,
+  text: required(text),
+});
+
+/** A part of a message. */
+export const contentPart: Rule<ContentPart> = variants<ContentPart>(
+  "type",
+  { text: textPart, image: imagePart },
+  { remark: "part" },
+);
+
+/** Text, or parts with images. */
+export const content: Rule<string | ContentPart[]> = textOr(
+  arrayOf(contentPart, { form: "text or an array of parts" }),
+  true,
+);
+
+const toolCall = table<ToolCall>({
+  id: required(name),
+  name: required(name),
+  arguments: required(textOf("JSON text")),
+});
+
+const saying = { role: anything, name, content: required(content) };
+
+const instructions = table<Extract<Message, { role: "system" | "developer" }>>(saying);
+
+const MESSAGES: Readonly<Record<Message["role"], Rule<Message>>> = {
+  system: instructions,
+  developer: instructions,
+  user: table<UserMessage>(saying),
+  assistant: table<AssistantMessage>({
+    role: anything,
+    content: text,
+    reasoning: anything,
+    toolCalls: arrayOf(toolCall, { mayBeEmpty: true }),
+  }),
+  tool: table<ToolMessage>({ role: anything, toolCallId: required(name), content: required(text) }),
+};
+
+const messages = textOr(
+  arrayOf(
+    textOr(variants("role", MESSAGES, { form: "text or an object", remark: "role" })),
+    { form: "text or an array" },
+  ),
+);
+
+// --- Tools --------------------------------------------------------------------------------------
+
+/** For those who come from OpenAI's client. */
+const FLAT_TOOL_HINT =
+  "Give a tool as `{ name, description, parameters, execute }`, without `function` around it.";
+
+// Not a copy: its `execute` may need the rest of it as `this`.
+const TOOL = table<Tool>({
+  name: required(name),
+  description: text,
+  parameters: anything,
+  execute: callback,
+}, { isKept: true, show: describe });
+
+/** A function that a model can call. */
+export const tool: Rule<Tool> = (value, of, refusal) => {
+  const isWrapped = isRecord(value) && isRecord(value.function);
+  const own: RefusalMaker = isWrapped
+    ? (state) => refusal(state, "invalid_request", FLAT_TOOL_HINT)
+    : refusal;
+  return TOOL(value, of, own);
+};
+
+/** Rule of tools, no two of which have the same name. @param nameOf what tells one from the others. */
+export function toolsOf<T>(
+  rule: Rule<T>,
+  nameOf: (tool: T) => readonly [string, string],
+): Rule<T[]> {
+  const each = arrayOf(rule, { mayBeEmpty: true, show: describe });
+  return (value, of, refusal) => {
+    const tools = each(value, of, refusal);
+    const seen = new Set<string>();
+    for (const [index, given] of tools.entries()) {
+      const [field, own] = nameOf(given);
+      const key = `${field} ${own}`;
+      if (seen.has(key)) throw refusal(`${of}[${index}].${field} is ${describe(own)}, used twice`);
+      seen.add(key);
+    }
+    return tools;
+  };
+}
+
+/** What a model may call. */
+export const toolChoice: Rule = must(
+  `${alternatives(["auto", "none", "required"]).replace(" or", ",")} or { name }`,
+  (choice) =>
+    choice === "auto" || choice === "none" || choice === "required" ||
+    isRecord(choice) && typeof choice.name === "string",
+);
+
+/** Rule between the tools and the choice among them. @param callable names that count for `required` alone. */
+export function choiceAmong<T extends { readonly toolChoice?: CompletionRequest["toolChoice"] }>(
+  namesOf: (request: T, choice: CompletionRequest["toolChoice"]) => readonly string[],
+): RuleBetween<T> {
+  return (request) => {
+    const { toolChoice: choice } = request;
+    if (choice === undefined || choice === "auto" || choice === "none") return;
+    const names = namesOf(request, choice);
+    if (names.length === 0) return "toolChoice asks for a tool, but there are no tools";
+    if (choice === "required" || names.includes(choice.name)) return;
+    return `toolChoice names ${describe(choice.name)}, but the tools are ${
+      names.map(describe).join(", ")
+    }`;
+  };
+}
+
+// --- The request --------------------------------------------------------------------------------
+
+/** Rule of the settings of reasoning. */
+export const reasoning: Rule<CompletionRequest["reasoning"]> = oneOf([
+  "off",
+  "on",
+  "low",
+  "medium",
+  "high",
+]);
+
+/** A completion request. */
+export const COMPLETION_REQUEST: Table<CompletionRequest> = table<CompletionRequest>({
+  model: name,
+  ...SAMPLING,
+  messages: required(messages),
+  schema: anything,
+  schemaName: name,
+  reasoning,
+  reasoningTags,
+  tools: toolsOf(tool, ({ name: own }) => ["name", own]),
+  toolChoice,
+  extraBody: extraBody("model", "messages", "stream"),
+}, {
+  whole: "the request is",
+  form: "text or an object",
+  between: [choiceAmong(({ tools = [] }) => tools.map((tool) => tool.name))],
+});
+
+/** Refuses a request that cannot be sent, and gives it as an object: a copy, its lists included. */
+export function checkCompletionRequest(request: unknown, refusal: RefusalMaker): CompletionRequest {
+  const given = typeof request === "string" ? { messages: request } : request;
+  return COMPLETION_REQUEST(given, "", refusal);
+}
 
 /**
  * The body for a checked request, but for the model: what cannot be written is refused before one is looked for.
@@ -23,31 +316,30 @@ import { encodeSampling, withExtraBody } from "./sampling.ts";
  */
 export async function encodeCompletionRequest(
   request: CompletionRequest,
-  refuse: Refuse,
+  refusal: RefusalMaker,
   fetchImage: FetchImage,
   action: string,
 ): Promise<Record<string, unknown>> {
-  const { schema, schemaName, toolChoice, reasoning, extraBody } = request;
-  // Copies: what the caller adds while a schema is written or an image is fetched was not checked, and is for the next
-  // request.
-  const messages = typeof request.messages === "string"
-    ? [request.messages]
-    : [...request.messages];
-  const given = [...request.tools ?? []];
+  const { messages, tools: given = [], schema, schemaName, toolChoice, reasoning, extraBody } =
+    request;
   const body: Record<string, unknown> = {
     messages: undefined,
     ...encodeSampling(request),
     // "off" is refused by the server, "none" is its word; "on" is what it does anyway.
     reasoning_effort: reasoning === "off" ? "none" : reasoning === "on" ? undefined : reasoning,
   };
-  if (given.length > 0) {
-    const tools = await Promise.all(given.map((tool) => encodeTool(tool, refuse, action)));
+  // Few requests have either.
+  const { encodeTool, toJsonSchema } = given.length > 0 || schema !== undefined
+    ? await importOnUse(() => import("./json_schema.ts"), action)
+    : {};
+  if (encodeTool !== undefined && given.length > 0) {
+    const tools = await Promise.all(given.map((tool) => encodeTool(tool, refusal, action)));
     // The server takes only words, so a named choice is "required" among that one tool.
     const named = typeof toolChoice === "object" ? toolChoice.name : undefined;
     body.tools = named === undefined ? tools : tools.filter((tool) => tool.function.name === named);
     body.tool_choice = named === undefined ? toolChoice : "required";
   }
-  if (schema !== undefined) {
+  if (toJsonSchema !== undefined && schema !== undefined) {
     body.response_format = {
       type: "json_schema",
       json_schema: {
@@ -56,23 +348,24 @@ export async function encodeCompletionRequest(
         schema: await toJsonSchema(schema, {
           name: "schema",
           code: "unsupported_response_format",
-          refuse,
+          refusal,
           action,
         }),
       },
     };
   }
-  body.messages = await encodeMessages(messages, refuse, fetchImage);
+  const all = typeof messages === "string" ? [messages] : messages;
+  body.messages = await encodeMessages(all, refusal, fetchImage);
   return withExtraBody(body, extraBody);
 }
 
 async function encodeMessages(
   messages: readonly (string | Message)[],
-  refuse: Refuse,
+  refusal: RefusalMaker,
   fetchImage: FetchImage,
 ): Promise<Record<string, unknown>[]> {
   const images = imagesOf(messages);
-  const urls = images.length === 0 ? [] : await encodeLazily(images, refuse, fetchImage);
+  const urls = images.length === 0 ? [] : await encodeLazily(images, refusal, fetchImage);
   const urlOf = new Map(images.map(({ part }, index) => [part, urls[index] ?? ""]));
   const encoded: Record<string, unknown>[] = [];
   let texts: string[] = [];
@@ -94,11 +387,11 @@ async function encodeMessages(
 
 async function encodeLazily(
   images: readonly PlacedImage[],
-  refuse: Refuse,
+  refusal: RefusalMaker,
   fetchImage: FetchImage,
 ): Promise<string[]> {
   const { encodeImages } = await importOnUse(() => import("./images.ts"), "send images");
-  return await encodeImages(images, refuse, fetchImage);
+  return await encodeImages(images, refusal, fetchImage);
 }
 
 function imagesOf(messages: readonly (string | Message)[]): PlacedImage[] {
@@ -158,34 +451,4 @@ export function isObjectText(text: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** A function as the chat route takes it. */
-export interface WireTool {
-  readonly type: "function";
-  readonly function: {
-    readonly name: string;
-    readonly description: string | undefined;
-    readonly parameters: Record<string, unknown>;
-  };
-}
-
-/** A function on the wire. @param action completes "Cannot …". */
-export async function encodeTool(tool: Tool, refuse: Refuse, action: string): Promise<WireTool> {
-  const name = `parameters of tool ${quote(tool.name)}`;
-  const { parameters = {} } = tool;
-  const use = { name, code: "invalid_tool_schema", refuse, action } as const;
-  const schema = await toJsonSchema(parameters, use);
-  if (schema.type !== undefined && schema.type !== "object") {
-    throw refuse(`${name} have type ${describe(schema.type)}, not "object"`, "invalid_tool_schema");
-  }
-  return {
-    type: "function",
-    function: {
-      name: tool.name,
-      description: tool.description,
-      // The server refuses parameters without both.
-      parameters: { ...schema, type: "object", properties: schema.properties ?? {} },
-    },
-  };
 }

@@ -25,8 +25,7 @@ import {
   TOO_MANY_CALLS,
   TOO_MANY_HINT,
 } from "./answer_parts.ts";
-import { checkCompletionRequest } from "./completion_checks.ts";
-import { encodeCompletionRequest } from "./completion_request.ts";
+import { checkCompletionRequest, encodeCompletionRequest } from "./completion_request.ts";
 import { frameFields, FrameReader, type FrameSummary, GrowingText } from "./frames.ts";
 import type { Decoding, StreamedCall, StreamedRoute } from "./route.ts";
 import { splitAsStreamed, type SplitText, splitThinking, ThinkSplitter } from "./think_splitter.ts";
@@ -36,7 +35,7 @@ import { ToolCallAssembler } from "./tool_call_assembler.ts";
 export const COMPLETIONS: StreamedRoute<CompletionRequest, CompletionResponse, StreamingChunk> = {
   path: "/v1/chat/completions",
   policy: () => "stateless",
-  check: (input, refuse) => checkCompletionRequest(input, refuse),
+  check: checkCompletionRequest,
   encode: (request, { refuse, fetchImage, action }) =>
     encodeCompletionRequest(request, refuse, fetchImage, action),
   decode: decodeCompletion,

@@ -1,21 +1,22 @@
 /**
- * JSON Schema out of what users hand in.
+ * JSON Schema out of what users hand in, and tools with it. Loads with the first request that has a schema or tools.
  *
  * @module
  */
 
+import { describe, type RefusalMaker } from "../core/checks.ts";
 import { quote } from "../core/fields.ts";
-import { findUnwritable } from "../core/plain_data.ts";
-import { isRecord, type Refuse } from "../core/request_checks.ts";
-import type { JsonSchema, StandardSchema } from "../core/schema.ts";
 import { importSchemas } from "../core/import_on_use.ts";
+import { findUnwritable, isRecord } from "../core/json_values.ts";
+import type { Tool } from "../core/messages.ts";
+import type { JsonSchema, StandardSchema } from "../core/schema.ts";
 
 /** What a schema is for, and what is said when it cannot be used. */
 export interface SchemaUse {
   /** What the schema is, for errors. */
   readonly name: string;
   readonly code: "invalid_tool_schema" | "unsupported_response_format";
-  readonly refuse: Refuse;
+  readonly refusal: RefusalMaker;
   /** Completes "Cannot …". */
   readonly action: string;
 }
@@ -43,6 +44,43 @@ const WRAPPERS: Readonly<Record<string, string>> = {
   "arktype": "type({ … })",
 };
 
+/** A function as the chat route takes it. */
+export interface WireTool {
+  readonly type: "function";
+  readonly function: {
+    readonly name: string;
+    readonly description: string | undefined;
+    readonly parameters: Record<string, unknown>;
+  };
+}
+
+/** A function on the wire. @param action completes "Cannot …". */
+export async function encodeTool(
+  tool: Tool,
+  refusal: RefusalMaker,
+  action: string,
+): Promise<WireTool> {
+  const name = `parameters of tool ${quote(tool.name)}`;
+  const { parameters = {} } = tool;
+  const use = { name, code: "invalid_tool_schema", refusal, action } as const;
+  const schema = await toJsonSchema(parameters, use);
+  if (schema.type !== undefined && schema.type !== "object") {
+    throw refusal(
+      `${name} have type ${describe(schema.type)}, not "object"`,
+      "invalid_tool_schema",
+    );
+  }
+  return {
+    type: "function",
+    function: {
+      name: tool.name,
+      description: tool.description,
+      // The server refuses parameters without both.
+      parameters: { ...schema, type: "object", properties: schema.properties ?? {} },
+    },
+  };
+}
+
 /** Whether a value follows Standard Schema. ArkType's are functions. */
 export function isStandardSchema(value: unknown): value is StandardSchema {
   return (typeof value === "object" || typeof value === "function") && value !== null &&
@@ -54,7 +92,7 @@ export async function toJsonSchema(
   schema: JsonSchema | StandardSchema,
   use: SchemaUse,
 ): Promise<Record<string, unknown>> {
-  const { name, code, refuse } = use;
+  const { name, code, refusal } = use;
   const library = libraryOf(schema);
   if (library === undefined) {
     checkPlainSchema(schema, use);
@@ -64,7 +102,7 @@ export async function toJsonSchema(
     const write = await writerOf(schema, target, use);
     if (write === undefined) {
       const hint = library === "zod 3" ? NOT_ZOD_3 : GIVE_JSON_SCHEMA;
-      throw refuse(`${name}, a schema of ${library}, gives no JSON Schema`, code, hint);
+      throw refusal(`${name}, a schema of ${library}, gives no JSON Schema`, code, hint);
     }
     try {
       const written: unknown = write();
@@ -73,7 +111,7 @@ export async function toJsonSchema(
       continue;
     }
   }
-  throw refuse(
+  throw refusal(
     `${name}, a schema of ${library}, cannot be written as JSON Schema`,
     code,
     GIVE_JSON_SCHEMA,
@@ -180,8 +218,8 @@ const TYPES: ReadonlySet<unknown> = new Set([
 const SHOWN_NAMES = 3;
 
 /** Refuses what would be sent as something else, or as a schema that says nothing. */
-function checkPlainSchema(schema: unknown, { name, code, refuse }: SchemaUse): void {
-  if (!isRecord(schema)) throw refuse(`${name} is not a schema`, code, GIVE_JSON_SCHEMA);
+function checkPlainSchema(schema: unknown, { name, code, refusal }: SchemaUse): void {
+  if (!isRecord(schema)) throw refusal(`${name} is not a schema`, code, GIVE_JSON_SCHEMA);
   const found = findUnwritable(schema, (value) => {
     const library = libraryOf(value);
     return library === undefined ? undefined : `a schema of ${library}`;
@@ -191,10 +229,10 @@ function checkPlainSchema(schema: unknown, { name, code, refuse }: SchemaUse): v
     const isShape = Object.keys(schema).includes(found.path);
     const place = isShape ? quote(found.path) : found.path;
     const state = `${place === "" ? "" : `the field ${place} of `}${name} is ${found.what}`;
-    if (library === found.what) throw refuse(state, code, GIVE_JSON_SCHEMA);
+    if (library === found.what) throw refusal(state, code, GIVE_JSON_SCHEMA);
     const wrapper = WRAPPERS[library] ?? "an object of that library";
     const why = isShape ? ": a raw shape is no schema" : ", within JSON Schema";
-    throw refuse(`${state}${why}`, code, `Give the whole as one schema, such as ${wrapper}.`);
+    throw refusal(`${state}${why}`, code, `Give the whole as one schema, such as ${wrapper}.`);
   }
   const names = Object.keys(schema).filter((field) => schema[field] !== undefined);
   const isKeyword = (field: string): boolean =>
@@ -203,18 +241,18 @@ function checkPlainSchema(schema: unknown, { name, code, refuse }: SchemaUse): v
     const shown = names.slice(0, SHOWN_NAMES).map(quote).join(", ");
     const state =
       `no field of ${name} is a keyword of JSON Schema, such as "type": there is ${shown}`;
-    throw refuse(state, code, isRecord(schema.schema) ? UNWRAP : WRAP_FIELDS);
+    throw refusal(state, code, isRecord(schema.schema) ? UNWRAP : WRAP_FIELDS);
   }
   const types: unknown[] = [schema.type].flat();
   const odd = types.find((type): type is string => typeof type === "string" && !TYPES.has(type));
   if (odd !== undefined) {
     const state = `the type of ${name} is ${quote(odd)}, not one of ${[...TYPES].join(", ")}`;
-    throw refuse(state, code, isRecord(schema.json_schema) ? UNWRAP : undefined);
+    throw refusal(state, code, isRecord(schema.json_schema) ? UNWRAP : undefined);
   }
   for (const [field, form] of Object.entries(KEYWORDS)) {
     // Of a field that was meant, and not the keyword of its name.
     if (!isRecord(schema[field]) || (form === "any" && field !== "type")) continue;
-    throw refuse(`the field ${quote(field)} of ${name} is an object, not text`, code, WRAP_FIELDS);
+    throw refusal(`the field ${quote(field)} of ${name} is an object, not text`, code, WRAP_FIELDS);
   }
 }
 

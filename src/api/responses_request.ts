@@ -8,14 +8,22 @@
 
 import type { ContentPart, Tool } from "../core/messages.ts";
 import {
-  checkFields,
-  checkName,
-  checkNames,
-  checkNumber,
-  isRecord,
-  type NumberRule,
-  type Refuse,
-} from "../core/request_checks.ts";
+  anything,
+  arrayOf,
+  flag,
+  headers,
+  name,
+  reasoningTags,
+  type RefusalMaker,
+  required,
+  type Rule,
+  table,
+  text,
+  textOf,
+  textOr,
+  variants,
+} from "../core/checks.ts";
+import { isRecord } from "../core/json_values.ts";
 import type {
   ResponsesFunctionCall,
   ResponsesFunctionCallOutput,
@@ -25,130 +33,65 @@ import type {
   ResponsesMessage,
   ResponsesRequest,
 } from "../core/responses.ts";
-import { checkHeaders, describe, describeType } from "../core/value_checks.ts";
+import { allowedTools, serverUrl } from "./chat_request.ts";
 import {
-  checkContentPart,
-  checkTags,
-  checkTool,
-  checkToolChoice,
-  REASONING,
-} from "./completion_checks.ts";
-import { encodeTool } from "./completion_request.ts";
+  choiceAmong,
+  content,
+  extraBody,
+  reasoning,
+  SAMPLING,
+  tool,
+  toolChoice,
+  toolsOf,
+  withExtraBody,
+} from "./completion_request.ts";
 import { encodeImages, type FetchImage, type PlacedImage } from "./images.ts";
-import { checkExtraBody, SAMPLING_RULES, withExtraBody } from "./sampling.ts";
+import { encodeTool } from "./json_schema.ts";
 
-const REQUEST_FIELDS: ReadonlySet<string> = new Set(
-  [
-    "model",
-    "input",
-    "instructions",
-    "previousResponseId",
-    "store",
-    "tools",
-    "toolChoice",
-    "reasoning",
-    "reasoningTags",
-    "maxOutputTokens",
-    "temperature",
-    "topP",
-    "extraBody",
-  ] satisfies (keyof ResponsesRequest)[],
-);
-const NUMBERS: Readonly<Record<string, NumberRule>> = {
-  maxOutputTokens: SAMPLING_RULES.maxTokens,
-  temperature: SAMPLING_RULES.temperature,
-  topP: SAMPLING_RULES.topP,
+// --- Checks -------------------------------------------------------------------------------------
+
+const said = table({ type: anything, role: anything, content: required(content) });
+const answered: Rule = (value, of, refusal) => {
+  const given = said(value, of, refusal) as ResponsesMessage;
+  const parts = typeof given.content === "string" ? [] : given.content;
+  const index = parts.findIndex(({ type }) => type !== "text");
+  if (index === -1) return given;
+  throw refusal(`${of}.content[${index}] is an image, and an assistant's message has none`);
 };
-const MESSAGE_FIELDS: ReadonlySet<string> = new Set(
-  ["type", "role", "content"] satisfies (keyof ResponsesMessage)[],
-);
-const CALL_FIELDS: ReadonlySet<string> = new Set(
-  ["type", "callId", "name", "arguments"] satisfies (keyof ResponsesFunctionCall)[],
-);
-const OUTPUT_FIELDS: ReadonlySet<string> = new Set(
-  ["type", "callId", "output"] satisfies (keyof ResponsesFunctionCallOutput)[],
-);
-const REFERENCE_FIELDS: ReadonlySet<string> = new Set(
-  ["type", "id"] satisfies (keyof ResponsesItemReference)[],
-);
-const MCP_FIELDS: ReadonlySet<string> = new Set(
-  ["type", "serverLabel", "serverUrl", "allowedTools", "headers"] satisfies (
-    keyof ResponsesMcpTool
-  )[],
-);
-const ROLES: ReadonlySet<unknown> = new Set(["system", "developer", "user", "assistant"]);
+const message = variants("role", {
+  system: said,
+  developer: said,
+  user: said,
+  assistant: answered,
+});
 
-// --- Checks -----------------------------------------------------------------------------------
+const ITEMS = variants("type", {
+  message,
+  function_call: table<ResponsesFunctionCall>({
+    type: anything,
+    callId: required(name),
+    name: required(name),
+    arguments: required(textOf("JSON text")),
+  }),
+  function_call_output: table<ResponsesFunctionCallOutput>({
+    type: anything,
+    callId: required(name),
+    output: required(text),
+  }),
+  item_reference: table<ResponsesItemReference>({ type: anything, id: required(name) }),
+}, { form: "text or an object", otherwise: " or the type of an item that an answer had" });
 
-/** Refuses a request that the server would refuse, misread or silently ignore. */
-export function checkResponsesRequest(request: unknown, refuse: Refuse): ResponsesRequest {
-  if (!isRecord(request)) throw refuse(`the request is ${describeType(request)}, not an object`);
-  if (request.schema !== undefined) {
-    const state = "LM Studio ignores `schema` on this route";
-    throw refuse(state, "unsupported_response_format", "Use `complete()` for structured output.");
+const item: Rule = (value, of, refusal) => {
+  if (isRecord(value)) {
+    if (isWireItem(value)) return value;
+    if (value.role === "tool" && (value.type ?? "message") === "message") {
+      const type = "function_call_output";
+      throw refusal(`${of} has the role "tool": give { type: "${type}", callId, output } instead`);
+    }
+    if (value.type === undefined) return message(value, of, refusal);
   }
-  checkFields(request, REQUEST_FIELDS, "field", refuse);
-  checkName("model", request.model, refuse);
-  checkInput(request.input, refuse);
-  const { instructions, store, reasoning, extraBody } = request;
-  if (instructions !== undefined && typeof instructions !== "string") {
-    throw refuse(`instructions is ${describe(instructions)}, not text`);
-  }
-  checkName("previousResponseId", request.previousResponseId, refuse);
-  if (store !== undefined && typeof store !== "boolean") {
-    throw refuse(`store is ${describe(store)}, not true or false`);
-  }
-  checkTools(request.tools, request.toolChoice, refuse);
-  if (reasoning !== undefined && !REASONING.has(reasoning)) {
-    throw refuse(`reasoning is ${describe(reasoning)}, not "off", "on", "low", "medium" or "high"`);
-  }
-  checkTags(request.reasoningTags, refuse);
-  for (const [name, rule] of Object.entries(NUMBERS)) {
-    checkNumber(name, request[name], rule, refuse);
-  }
-  checkExtraBody(extraBody, ["model", "input", "stream"], refuse);
-  return request as unknown as ResponsesRequest;
-}
-
-function checkInput(input: unknown, refuse: Refuse): void {
-  if (input === "" || (Array.isArray(input) && input.length === 0)) {
-    throw refuse("input cannot be empty");
-  }
-  if (typeof input === "string") return;
-  if (!Array.isArray(input)) throw refuse(`input is ${describe(input)}, not text or an array`);
-  for (const [index, item] of input.entries()) {
-    const path = `input[${index}]`;
-    if (item === "") throw refuse(`${path} cannot be empty`);
-    if (typeof item !== "string") checkItem(item, path, refuse);
-  }
-}
-
-function checkItem(item: unknown, path: string, refuse: Refuse): void {
-  if (!isRecord(item)) throw refuse(`${path} is ${describeType(item)}, not text or an object`);
-  if (isWireItem(item)) return;
-  switch (item.type) {
-    case undefined:
-    case "message":
-      return checkMessage(item, path, refuse);
-    case "function_call":
-      checkFields(item, CALL_FIELDS, "field", refuse, path);
-      checkName(`${path}.callId`, item.callId ?? "", refuse);
-      checkName(`${path}.name`, item.name ?? "", refuse);
-      return checkText(`${path}.arguments`, item.arguments, "JSON text", refuse);
-    case "function_call_output":
-      checkFields(item, OUTPUT_FIELDS, "field", refuse, path);
-      checkName(`${path}.callId`, item.callId ?? "", refuse);
-      return checkText(`${path}.output`, item.output, "text", refuse);
-    case "item_reference":
-      checkFields(item, REFERENCE_FIELDS, "field", refuse, path);
-      return checkName(`${path}.id`, item.id ?? "", refuse);
-    default:
-      throw refuse(
-        `${path}.type is ${describe(item.type)}, not "message", "function_call", ` +
-          '"function_call_output", "item_reference" or the type of an item that an answer had',
-      );
-  }
-}
+  return ITEMS(value, of, refusal);
+};
 
 /** Whether an answer's `output` had this item: only those have an id of the server and fields of the wire. */
 function isWireItem(item: Record<string, unknown>): boolean {
@@ -159,77 +102,59 @@ function isWireItem(item: Record<string, unknown>): boolean {
     type !== "function_call_output";
 }
 
-function checkMessage(message: Record<string, unknown>, path: string, refuse: Refuse): void {
-  const { role, content } = message;
-  if (role === "tool") {
-    const type = "function_call_output";
-    throw refuse(`${path} has the role "tool": give { type: "${type}", callId, output } instead`);
-  }
-  if (!ROLES.has(role)) {
-    throw refuse(
-      `${path}.role is ${describe(role)}, not "system", "developer", "user" or "assistant"`,
-    );
-  }
-  checkFields(message, MESSAGE_FIELDS, "field", refuse, path);
-  if (typeof content === "string") return;
-  if (!Array.isArray(content)) {
-    throw refuse(`${path}.content is ${describeType(content)}, not text or an array of parts`);
-  }
-  if (content.length === 0) throw refuse(`${path}.content cannot be empty`);
-  for (const [index, part] of content.entries()) {
-    const partPath = `${path}.content[${index}]`;
-    checkContentPart(part, partPath, refuse);
-    if (role === "assistant" && isRecord(part) && part.type !== "text") {
-      throw refuse(`${partPath} is an image, and an assistant's message has none`);
-    }
-  }
-}
+const mcpTool = table<ResponsesMcpTool>({
+  type: anything,
+  serverLabel: required(name),
+  serverUrl: required(serverUrl),
+  allowedTools,
+  headers,
+});
 
-function checkText(name: string, value: unknown, form: string, refuse: Refuse): void {
-  if (typeof value !== "string") throw refuse(`${name} is ${describe(value)}, not ${form}`);
-}
+const anyTool: Rule<Tool | ResponsesMcpTool> = (value, of, refusal) => {
+  if (isRecord(value) && isRecord(value.function)) {
+    throw refusal(`${of} is written as for another route: give { name, description, parameters }`);
+  }
+  return isRecord(value) && value.type === "mcp"
+    ? mcpTool(value, of, refusal)
+    : tool(value, of, refusal);
+};
 
-function checkTools(tools: unknown, choice: unknown, refuse: Refuse): void {
-  if (tools !== undefined && !Array.isArray(tools)) {
-    throw refuse(`tools is ${describe(tools)}, not an array`);
-  }
-  const names = new Set<unknown>();
-  const labels = new Set<unknown>();
-  for (const [index, tool] of (tools ?? []).entries()) {
-    const path = `tools[${index}]`;
-    if (isRecord(tool) && isRecord(tool.function)) {
-      throw refuse(
-        `${path} is written as for another route: give { name, description, parameters }`,
-      );
-    }
-    if (isRecord(tool) && tool.type === "mcp") checkMcpTool(tool, path, labels, refuse);
-    else checkTool(tool, path, names, refuse);
-  }
-  checkToolChoice(choice, choice === "required" ? new Set([...names, ...labels]) : names, refuse);
-}
+const RESPONSES_REQUEST = table<ResponsesRequest>({
+  model: name,
+  input: required(textOr(arrayOf(textOr(item), { form: "text or an array" }))),
+  instructions: text,
+  previousResponseId: name,
+  store: flag,
+  tools: toolsOf(
+    anyTool,
+    (tool) => isMcpTool(tool) ? ["serverLabel", tool.serverLabel] : ["name", tool.name],
+  ),
+  toolChoice,
+  reasoning,
+  reasoningTags,
+  maxOutputTokens: SAMPLING.maxTokens,
+  temperature: SAMPLING.temperature,
+  topP: SAMPLING.topP,
+  extraBody: extraBody("model", "input", "stream"),
+}, {
+  whole: "the request is",
+  between: [
+    // `required` is kept by a tool of an MCP server, too.
+    choiceAmong(({ tools = [] }, choice) =>
+      tools.flatMap((tool) =>
+        !isMcpTool(tool) ? [tool.name] : choice === "required" ? [tool.serverLabel] : []
+      )
+    ),
+  ],
+});
 
-function checkMcpTool(
-  tool: Record<string, unknown>,
-  path: string,
-  labels: Set<unknown>,
-  refuse: Refuse,
-): void {
-  checkFields(tool, MCP_FIELDS, "field", refuse, path);
-  const { serverLabel, serverUrl, allowedTools, headers } = tool;
-  checkName(`${path}.serverLabel`, serverLabel ?? "", refuse);
-  if (labels.has(serverLabel)) {
-    throw refuse(`${path}.serverLabel is ${describe(serverLabel)}, used twice`);
+/** Refuses a request that the server would refuse, misread or silently ignore, and gives a copy of it. */
+export function checkResponsesRequest(request: unknown, refusal: RefusalMaker): ResponsesRequest {
+  if (isRecord(request) && request.schema !== undefined) {
+    const state = "LM Studio ignores `schema` on this route";
+    throw refusal(state, "unsupported_response_format", "Use `complete()` for structured output.");
   }
-  labels.add(serverLabel);
-  // Not said: people put keys into addresses.
-  if (typeof serverUrl !== "string" || !/^https?:\/\/[^\s/]/i.test(serverUrl)) {
-    throw refuse(`${path}.serverUrl is not an http: or https: address`);
-  }
-  checkNames(`${path}.allowedTools`, allowedTools, "tools' names", refuse);
-  if (headers !== undefined) {
-    const checked = checkHeaders(headers);
-    if ("problem" in checked) throw refuse(`${path}.headers ${checked.problem}`);
-  }
+  return RESPONSES_REQUEST(request, "", refusal);
 }
 
 // --- Encoding ---------------------------------------------------------------------------------
@@ -242,14 +167,11 @@ function checkMcpTool(
  */
 export async function encodeResponsesRequest(
   request: ResponsesRequest,
-  refuse: Refuse,
+  refusal: RefusalMaker,
   fetchImage: FetchImage,
   action: string,
 ): Promise<Record<string, unknown>> {
-  const { reasoning, maxOutputTokens, toolChoice, extraBody } = request;
-  // As in chat: copies.
-  const input = typeof request.input === "string" ? request.input : [...request.input];
-  const given = [...request.tools ?? []];
+  const { input, tools: given = [], reasoning, maxOutputTokens, toolChoice, extraBody } = request;
   const body: Record<string, unknown> = {
     input: undefined,
     instructions: request.instructions,
@@ -270,11 +192,11 @@ export async function encodeResponsesRequest(
       ? given
       : given.filter((tool) => !isMcpTool(tool) && tool.name === named);
     body.tools = await Promise.all(
-      tools.map((tool) => isMcpTool(tool) ? encodeMcpTool(tool) : flat(tool, refuse, action)),
+      tools.map((tool) => isMcpTool(tool) ? encodeMcpTool(tool) : flat(tool, refusal, action)),
     );
     body.tool_choice = named === undefined ? toolChoice : "required";
   }
-  body.input = await encodeInput(input, refuse, fetchImage);
+  body.input = await encodeInput(input, refusal, fetchImage);
   return withExtraBody(body, extraBody);
 }
 
@@ -284,10 +206,10 @@ function isMcpTool(tool: Tool | ResponsesMcpTool): tool is ResponsesMcpTool {
 
 async function flat(
   tool: Tool,
-  refuse: Refuse,
+  refusal: RefusalMaker,
   action: string,
 ): Promise<Record<string, unknown>> {
-  const { type, function: definition } = await encodeTool(tool, refuse, action);
+  const { type, function: definition } = await encodeTool(tool, refusal, action);
   return { type, ...definition };
 }
 
@@ -303,12 +225,12 @@ function encodeMcpTool(tool: ResponsesMcpTool): Record<string, unknown> {
 
 async function encodeInput(
   input: ResponsesRequest["input"],
-  refuse: Refuse,
+  refusal: RefusalMaker,
   fetchImage: FetchImage,
 ): Promise<string | Record<string, unknown>[]> {
   if (typeof input === "string") return input;
   const images = imagesOf(input);
-  const urls = await encodeImages(images, refuse, fetchImage);
+  const urls = await encodeImages(images, refusal, fetchImage);
   const urlOf = new Map(images.map(({ part }, index) => [part, urls[index] ?? ""]));
   const items: Record<string, unknown>[] = [];
   let texts: string[] = [];

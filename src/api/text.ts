@@ -6,10 +6,10 @@
  * @module
  */
 
-import { checkFields, checkName, isRecord, type Refuse } from "../core/request_checks.ts";
+import { flag, name, type RefusalMaker, required, table, text } from "../core/checks.ts";
+import { isRecord } from "../core/json_values.ts";
 import type { TextCompletionRequest, TextCompletionResponse } from "../core/text.ts";
 import type { FinishReason, PartialAnswer, StreamingChunk } from "../core/types.ts";
-import { describe, describeType } from "../core/value_checks.ts";
 import { finishReasonOf, type Piece } from "../transport/ending.ts";
 import { malformedResponse } from "../transport/transport.ts";
 import {
@@ -21,13 +21,7 @@ import {
 } from "./answer_parts.ts";
 import { frameFields, FrameReader, type FrameSummary, GrowingText } from "./frames.ts";
 import type { Decoding, StreamedCall, StreamedRoute } from "./route.ts";
-import {
-  checkExtraBody,
-  checkSampling,
-  encodeSampling,
-  SAMPLING_FIELDS,
-  withExtraBody,
-} from "./sampling.ts";
+import { encodeSampling, extraBody, SAMPLING, withExtraBody } from "./completion_request.ts";
 
 /** The route of text completions. */
 export const TEXT: StreamedRoute<TextCompletionRequest, TextCompletionResponse, StreamingChunk> = {
@@ -41,31 +35,20 @@ export const TEXT: StreamedRoute<TextCompletionRequest, TextCompletionResponse, 
   answeredBy: ({ model }) => model,
 };
 
-const OWN_FIELDS = ["model", "prompt", "suffix", "echo", "extraBody"] as const;
-const REQUEST_FIELDS: ReadonlySet<string> = new Set(
-  [...OWN_FIELDS, ...SAMPLING_FIELDS] satisfies (keyof TextCompletionRequest)[],
-);
-
-/** Refuses a request that cannot be sent, and returns it as an object. */
-function checkTextRequest(request: unknown, refuse: Refuse): TextCompletionRequest {
-  const checked = typeof request === "string" ? { prompt: request } : request;
-  if (!isRecord(checked)) {
-    throw refuse(`the request is ${describe(request)}, not text or an object`);
-  }
-  checkFields(checked, REQUEST_FIELDS, "field", refuse);
-  checkName("model", checked.model, refuse);
-  const { prompt, suffix, echo } = checked;
+const TEXT_REQUEST = table<TextCompletionRequest>({
+  model: name,
   // Engines differ in what several prompts, or tokens, give; one text gives one answer everywhere.
-  if (typeof prompt !== "string") throw refuse(`prompt is ${describe(prompt)}, not text`);
-  if (suffix !== undefined && typeof suffix !== "string") {
-    throw refuse(`suffix is ${describeType(suffix)}, not text`);
-  }
-  if (echo !== undefined && typeof echo !== "boolean") {
-    throw refuse(`echo is ${describe(echo)}, not true or false`);
-  }
-  checkSampling(checked, refuse);
-  checkExtraBody(checked.extraBody, ["model", "prompt", "stream"], refuse);
-  return checked as unknown as TextCompletionRequest;
+  prompt: required(text),
+  suffix: text,
+  echo: flag,
+  ...SAMPLING,
+  extraBody: extraBody("model", "prompt", "stream"),
+}, { whole: "the request is", form: "text or an object" });
+
+/** Refuses a request that cannot be sent, and gives it as an object. */
+export function checkTextRequest(request: unknown, refusal: RefusalMaker): TextCompletionRequest {
+  const given = typeof request === "string" ? { prompt: request } : request;
+  return TEXT_REQUEST(given, "", refusal);
 }
 
 /** The body for a checked request, but for the model. */

@@ -1,14 +1,15 @@
 /**
- * Addresses as people write them, made into one form: `scheme://host[:port][/prefix]`, no trailing slash.
+ * Addresses as people write them, quotes around them included, made into one form: `scheme://host[:port][/prefix]`, no
+ * trailing slash.
  *
  * @module
  */
 
-import { unquote } from "./quotes.ts";
+import { describe, type Rule } from "./checks.ts";
 
 /** The address of a server, or what is wrong with it. `display` is the value without its secrets. */
 export type BaseUrlResult =
-  | { readonly url: string; readonly problem?: undefined }
+  | { readonly url: string; readonly problem?: undefined; readonly display?: undefined }
   | { readonly problem: string; readonly display: string; readonly url?: undefined };
 
 /** What stands below the prefix of a family of routes, of LM Studio's as of other servers'. */
@@ -89,6 +90,16 @@ export function normalizeBaseUrl(value: string, defaultPort = 1234): BaseUrlResu
   return { url: url.origin + path };
 }
 
+/** Rule of addresses, which it normalises. */
+export function address(defaultPort?: number): Rule<string> {
+  return (value, of, refusal) => {
+    if (typeof value !== "string") throw refusal(`${of} is ${describe(value)}, not an address`);
+    const { url, problem, display } = normalizeBaseUrl(value, defaultPort);
+    if (problem === undefined) return url;
+    throw refusal(`${of} ${display === "" ? "" : `"${display}" `}${problem}`);
+  };
+}
+
 /** Whether an address stays on this machine. */
 export function isLoopback(url: string): boolean {
   const host = new URL(url).hostname;
@@ -128,4 +139,16 @@ function maskCredentials(text: string): string {
   if (at === -1) return text;
   const scheme = /^[a-z]+:\/+/i.exec(text)?.[0] ?? "";
   return `${scheme}***@${/[?#]/.test(text.slice(0, at)) ? "…" : text.slice(at + 1)}`;
+}
+
+/** Quotes around a value: a shell takes them away, an `.env` editor, a container's settings and a copied page do not. */
+const PAIRS: ReadonlySet<string> = new Set(['""', "''", "``", "“”", "„“", "‘’", "‚‘", "«»"]);
+
+/** The text without white space and quotes around it. */
+export function unquote(text: string): string {
+  let inner = text.trim();
+  while (inner.length > 1 && PAIRS.has(`${inner[0]}${inner.at(-1)}`)) {
+    inner = inner.slice(1, -1).trim();
+  }
+  return inner;
 }

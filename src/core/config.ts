@@ -5,28 +5,27 @@
  * @module
  */
 
+import { address, unquote } from "./base_url.ts";
+import {
+  anything,
+  callback,
+  describe,
+  headers,
+  must,
+  reasoningTags,
+  type RefusalMaker,
+  refuseUnknown,
+  retries,
+  type Rule,
+  table,
+  time,
+} from "./checks.ts";
 import { type ConfigurationError, providerError } from "./errors.ts";
-import { describeUnknownField } from "./fields.ts";
-import { isRecord } from "./request_checks.ts";
-import { unquote } from "./quotes.ts";
+import { isRecord } from "./json_values.ts";
 import type { ResponsesAnswer } from "./responses.ts";
-import { freezeWithoutSecrets, mask, SECRET_KEYS } from "./secret_settings.ts";
 import type { ServiceDiscoveryOptions, ServiceFinder } from "./services.ts";
 import type { TextCompletionResponse } from "./text.ts";
 import type { CompletionResponse, EmbeddingResponse, ReasoningTags } from "./types.ts";
-import {
-  type Check,
-  checkBaseUrl,
-  checkFunction,
-  checkHeaders,
-  checkModelName,
-  checkOnModelSubstituted,
-  checkReasoningTags,
-  checkRetries,
-  checkTime,
-  checkToken,
-  describe,
-} from "./value_checks.ts";
 
 /** Told when another model answered than the one that was asked. */
 export interface ModelSubstitution {
@@ -193,7 +192,7 @@ export interface ResolvedCascade {
 
 interface Setting {
   readonly key: keyof ResolvedConfig;
-  readonly check: Check;
+  readonly rule: Rule;
   /** Variables that set it; the first one found wins. */
   readonly variables?: readonly string[];
   /** Reads a variable's text; the text itself when absent. */
@@ -219,44 +218,78 @@ const BASE_URL_VARIABLES: readonly string[] = [
   "LMSTUDIO_API_BASE",
 ];
 
+/** A token, which is never shown. */
+const token: Rule<string> = (value, of, refusal) => {
+  if (typeof value !== "string") throw refusal(`${of} is of type ${typeof value}, not text`);
+  const given = unquote(value);
+  if (given === "") {
+    throw refusal(`${of} is empty; leave it out if the server wants no token`);
+  }
+  const prefix = /^(?:authorization\s*:\s*)?bearer(?=[\s:]|$)/i.exec(given)?.[0];
+  if (prefix !== undefined) {
+    throw refusal(
+      `${of} begins with ${describe(prefix)}, which is not of the token: leave that out`,
+    );
+  }
+  // Which character it is would tell a part of it.
+  if (/^[\x21-\x7e]+$/.test(given)) return given;
+  throw refusal(`${of} has white space or other characters that cannot stand in a token`);
+};
+
+/** The name of a model. */
+const modelName: Rule<string> = (value, of, refusal) => {
+  if (typeof value !== "string") throw refusal(`${of} is ${describe(value)}, not a model name`);
+  if (value.trim() === "") throw refusal(`${of} is empty`);
+  return value.trim();
+};
+
+/** Variables in place of the environment's. */
+export const variablesRecord: Rule<Record<string, string | undefined>> = (value, of, refusal) => {
+  if (isRecord(value)) return value as Record<string, string | undefined>;
+  throw refusal(`${of} is not a record of variables`);
+};
+
 const SETTINGS: readonly Setting[] = [
   {
     key: "baseUrl",
-    check: checkBaseUrl,
+    rule: address(),
     variables: BASE_URL_VARIABLES,
     fallback: "http://127.0.0.1:1234",
   },
   {
     key: "apiToken",
-    check: checkToken,
+    rule: token,
     variables: ["LM_API_TOKEN", "LMSTUDIO_API_KEY", "LM_STUDIO_API_KEY", "LM_API_KEY"],
   },
-  { key: "model", check: checkModelName, variables: ["LMSTUDIO_MODEL"] },
-  { key: "embeddingModel", check: checkModelName, variables: ["LMSTUDIO_EMBEDDING_MODEL"] },
+  { key: "model", rule: modelName, variables: ["LMSTUDIO_MODEL"] },
+  { key: "embeddingModel", rule: modelName, variables: ["LMSTUDIO_EMBEDDING_MODEL"] },
   {
     key: "timeoutMs",
-    check: checkTime,
+    rule: time,
     variables: ["LMSTUDIO_TIMEOUT", "PATINOX_MODEL_TIMEOUT"],
     read: parseDuration,
     form: "a time above 0 such as 30 (seconds), 30s, 1500ms or 5m",
   },
-  { key: "connectTimeoutMs", check: checkTime, fallback: 5000 },
-  { key: "firstTokenTimeoutMs", check: checkTime, fallback: 600_000 },
-  { key: "idleTimeoutMs", check: checkTime, fallback: 120_000 },
+  { key: "connectTimeoutMs", rule: time, fallback: 5000 },
+  { key: "firstTokenTimeoutMs", rule: time, fallback: 600_000 },
+  { key: "idleTimeoutMs", rule: time, fallback: 120_000 },
   {
     key: "maxRetries",
-    check: checkRetries,
+    rule: retries,
     variables: ["LMSTUDIO_MAX_RETRIES"],
     read: (text) => /^\d+$/.test(text) ? Number(text) : text,
     fallback: 2,
   },
-  { key: "modelCacheTtlMs", check: checkTime, fallback: 30_000 },
-  { key: "reasoningTags", check: checkReasoningTags },
-  { key: "headers", check: checkHeaders, fallback: Object.freeze({}) },
-  { key: "fetch", check: checkFunction, optionOnly: true },
+  { key: "modelCacheTtlMs", rule: time, fallback: 30_000 },
+  { key: "reasoningTags", rule: reasoningTags },
+  { key: "headers", rule: headers, fallback: Object.freeze({}) },
+  { key: "fetch", rule: callback, optionOnly: true },
   {
     key: "onModelSubstituted",
-    check: checkOnModelSubstituted,
+    rule: must(
+      '"throw", "ignore" or a function',
+      (value) => value === "throw" || value === "ignore" || typeof value === "function",
+    ),
     optionOnly: true,
     fallback: "throw",
   },
@@ -267,33 +300,25 @@ export const CONFIG_VARIABLES: readonly string[] = SETTINGS.flatMap((setting) =>
   setting.variables ?? []
 );
 
-const FILE_KEYS: ReadonlySet<string> = new Set(
+const FILE_FIELDS: ReadonlySet<string> = new Set(
   SETTINGS.filter((setting) => setting.optionOnly !== true).map((setting) => setting.key),
 );
-const OPTION_KEYS: ReadonlySet<string> = new Set([
-  ...SETTINGS.map((setting) => setting.key),
-  "discovery",
-  "configFile",
-  "envFile",
-  "env",
-]);
+const OPTIONS = table<Record<string, unknown>>({
+  ...Object.fromEntries(SETTINGS.map(({ key }) => [key, anything])),
+  discovery: anything,
+  configFile: anything,
+  envFile: anything,
+  env: variablesRecord,
+}, { noun: "option", whole: "the options are", prefix: "option ", isKept: true });
 
 /**
- * Refuses options that are no options at all, or not ours.
+ * Refuses options that are no options at all, or not ours. Their values come before their rules with those of the other
+ * sources.
  *
  * @throws {ConfigurationError}
  */
 export function checkOptions(options: unknown): asserts options is LMStudioProviderOptions {
-  if (!isRecord(options)) {
-    // Text may be a token or an address with credentials.
-    const shown = typeof options === "string" ? "text" : describe(options);
-    throw configurationError(`the options are ${shown}, not an object`);
-  }
-  const unknown = describeUnknownField(options, OPTION_KEYS, "option");
-  if (unknown !== undefined) throw configurationError(unknown);
-  if (options.env !== undefined && !isRecord(options.env)) {
-    throw configurationError("option env is not a record of variables");
-  }
+  OPTIONS(options, "", (state) => configurationError(state));
 }
 
 /**
@@ -318,14 +343,17 @@ export function resolveCascade(inputs: ConfigInputs): ResolvedCascade {
       { source: "default", value: setting.fallback, name: setting.key };
     let value = found.value;
     if (found.source !== "default") {
-      const checked = setting.check(value);
-      if ("problem" in checked) {
-        const problem = found.text !== undefined && setting.form !== undefined
-          ? `is ${describe(found.text)}, not ${setting.form}`
-          : checked.problem;
-        throw configurationError(`${found.name} ${problem}`, undefined, inputs.service);
-      }
-      value = checked.value;
+      const { text, name } = found;
+      const { form } = setting;
+      const refusal: RefusalMaker = (state) =>
+        configurationError(
+          text !== undefined && form !== undefined
+            ? `${name} is ${describe(text)}, not ${form}`
+            : state,
+          undefined,
+          inputs.service,
+        );
+      value = setting.rule(value, name, refusal);
     }
     if (value !== undefined) config[setting.key] = value;
     entries.push({
@@ -423,10 +451,8 @@ function parseConfigFile(file: { name: string; text: string }): Readonly<Record<
     throw configurationError(`file ${file.name} is not JSON`);
   }
   if (!isRecord(values)) throw configurationError(`file ${file.name} is not a JSON object`);
-  const unknownField = describeUnknownField(values, FILE_KEYS, "field");
-  if (unknownField !== undefined) {
-    throw configurationError(`file ${file.name} has an ${unknownField}`);
-  }
+  const refusal: RefusalMaker = (state) => configurationError(state);
+  refuseUnknown(values, FILE_FIELDS, "field", `file ${file.name}`, refusal);
   return values;
 }
 
@@ -436,4 +462,33 @@ function parseDuration(text: string): unknown {
   if (match === null) return text;
   const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2]?.toLowerCase() ?? "s"] ?? 1000;
   return Number(match[1]) * unit;
+}
+
+// --- Secrets ------------------------------------------------------------------------------------
+
+/** Settings that are shown masked, and sent only to the server they were given for. */
+export const SECRET_KEYS: ReadonlySet<string> = new Set(["apiToken", "headers"]);
+
+/** A value with nothing left of it but the names of its fields. */
+export function mask(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value === undefined ? undefined : "***";
+  return Object.freeze(Object.fromEntries(Object.keys(value).map((key) => [key, "***"])));
+}
+
+/** A frozen copy whose values stay readable for code; whatever prints the whole object sees no secret. */
+export function freezeWithoutSecrets<Config>(values: Readonly<Record<string, unknown>>): Config {
+  const show = (): Record<string, unknown> => {
+    const shown: Record<string, unknown> = { ...values };
+    for (const key of SECRET_KEYS) if (key in shown) shown[key] = mask(shown[key]);
+    return shown;
+  };
+  // Node prints what its hook returns; Deno makes text of it, "[object Object]", unless it is text already.
+  const showInDeno = (inspect: (value: unknown, options: unknown) => string, options: unknown) =>
+    inspect(show(), options);
+  const config = Object.defineProperties({ ...values }, {
+    toJSON: { value: show },
+    [Symbol.for("nodejs.util.inspect.custom")]: { value: show },
+    [Symbol.for("Deno.customInspect")]: { value: showInDeno },
+  });
+  return Object.freeze(config) as unknown as Config;
 }

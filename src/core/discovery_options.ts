@@ -4,11 +4,28 @@
  * @module
  */
 
-import { isRecord } from "./request_checks.ts";
-import { normalizeBaseUrl } from "./base_url.ts";
-import { type ConfigurationError, providerError } from "./errors.ts";
-import { describeUnknownField } from "./fields.ts";
+import { address } from "./base_url.ts";
+import {
+  alternatives,
+  anything,
+  arrayOf,
+  callback,
+  checkOptions,
+  describe,
+  extend,
+  must,
+  number,
+  type RefusalMaker,
+  required,
+  type Rule,
+  type Table,
+  table,
+  wholeNumber,
+} from "./checks.ts";
+import { providerError } from "./errors.ts";
+import { isRecord } from "./json_values.ts";
 import type {
+  DiscoverOptions,
   HealthCheckOptions,
   MonitorOptions,
   ServiceCandidate,
@@ -16,7 +33,6 @@ import type {
   ServiceFinder,
   ServiceType,
 } from "./services.ts";
-import { describe } from "./value_checks.ts";
 
 /** `HealthCheckOptions`, complete. */
 export interface HealthCheckSettings {
@@ -46,86 +62,99 @@ export function searchedFor(type: ServiceType | undefined): string {
 }
 
 const DEFAULT_PORTS: Readonly<Record<ServiceType, number>> = { lmstudio: 1234, ollama: 11434 };
-const DEFAULT_TIMEOUT_MS = 5000;
 const MAX_TIMEOUT_MS = 60_000;
-const DEFAULT_INTERVAL_MS = 30_000;
 const MAX_INTERVAL_MS = 3_600_000;
-const DEFAULT_MAX_FAILURES = 3;
-const MOST_MAX_FAILURES = 10;
-
-const DISCOVERY_OPTIONS = ["candidates", "timeoutMs", "healthCheck", "env", "fetch"];
-const HEALTH_CHECK_OPTIONS = ["intervalMs", "timeoutMs", "maxFailures"];
-const MONITOR_OPTIONS = ["intervalMs", "maxFailures"];
 
 /** A `ConfigurationError` about discovery. */
-export function discoveryError(state: string): ConfigurationError {
-  return providerError("invalid_configuration", `Cannot configure service discovery: ${state}`, {
+export const discoveryError: RefusalMaker = (state) =>
+  providerError("invalid_configuration", `Cannot configure service discovery: ${state}`, {
     attempts: 0,
   });
+
+/** Rule of an address, in the form in which it is a key. */
+export function endpointOf(type: ServiceType): Rule<string> {
+  return address(DEFAULT_PORTS[type]);
 }
 
+/** The type of a server. */
+export const serviceType: Rule<ServiceType> = must(
+  alternatives(Object.keys(SERVICE_NAMES)),
+  isServiceType,
+);
+
+const CANDIDATE = table<ServiceCandidate>({
+  type: required(anything),
+  endpoint: required(anything),
+});
+const candidate: Rule<ServiceCandidate> = (value, of, refusal) => {
+  const { type, endpoint } = CANDIDATE(value, of, refusal);
+  serviceType(type, `the type of ${of}`, refusal);
+  return { type, endpoint: endpointOf(type)(endpoint, `the endpoint of ${of}`, refusal) };
+};
+
+const HEALTH_CHECK = table<HealthCheckOptions>({
+  intervalMs: number(
+    `a number of milliseconds above 0 and up to ${MAX_INTERVAL_MS}`,
+    (ms) => ms > 0 && ms <= MAX_INTERVAL_MS,
+  ),
+  timeoutMs: anything,
+  maxFailures: wholeNumber(1, 10),
+}, {
+  noun: "option",
+  whole: "healthCheck is",
+  show: describe,
+  between: [({ intervalMs = 0, timeoutMs }) => {
+    if (typeof timeoutMs === "number" && timeoutMs > 0 && timeoutMs < intervalMs) return;
+    return `the timeoutMs of health checks is ${
+      describe(timeoutMs)
+    }, not a number of milliseconds ` +
+      `above 0 and below their intervalMs of ${intervalMs}`;
+  }],
+});
+const MONITOR = table<MonitorOptions>({ intervalMs: anything, maxFailures: anything }, {
+  noun: "option",
+  whole: "the options of the monitor are",
+  show: describe,
+});
+
+const DISCOVERY = table<ServiceDiscoveryOptions>({
+  candidates: arrayOf(candidate, { mayBeEmpty: true, show: describe }),
+  timeoutMs: number(
+    `a number of milliseconds from 1 to ${MAX_TIMEOUT_MS}`,
+    (ms) => ms >= 1 && ms <= MAX_TIMEOUT_MS,
+  ),
+  healthCheck: (options) => resolveHealthCheck(options as HealthCheckOptions) && options,
+  env: must("an object of variables", isRecord),
+  fetch: callback,
+}, { noun: "option", whole: "the options are" });
+
 /**
- * Checks the options of discovery.
+ * Checks the options of discovery, and completes them.
  *
  * @throws {ConfigurationError} naming the option, the value and what is allowed.
  */
 export function resolveDiscoveryOptions(options: ServiceDiscoveryOptions): DiscoverySettings {
-  checkOptions("the options", options, DISCOVERY_OPTIONS);
-  const { candidates, timeoutMs = DEFAULT_TIMEOUT_MS, healthCheck = {}, env, fetch } = options;
-  if (candidates !== undefined && !Array.isArray(candidates)) {
-    throw discoveryError(`candidates is ${describe(candidates)}, not an array`);
-  }
-  if (!(typeof timeoutMs === "number" && timeoutMs >= 1 && timeoutMs <= MAX_TIMEOUT_MS)) {
-    throw discoveryError(
-      `timeoutMs is ${
-        describe(timeoutMs)
-      }, not a number of milliseconds from 1 to ${MAX_TIMEOUT_MS}`,
-    );
-  }
-  resolveHealthCheck(healthCheck);
-  if (env !== undefined && !isRecord(env)) {
-    throw discoveryError(`env is ${describe(env)}, not an object of variables`);
-  }
-  if (fetch !== undefined && typeof fetch !== "function") {
-    throw discoveryError(`fetch is ${describe(fetch)}, not a function`);
-  }
-  return {
-    // Not `map`, which goes past a place without an item.
-    candidates: candidates && Array.from(candidates, checkCandidate),
-    timeoutMs,
-    healthCheck: { ...healthCheck },
-    env,
-    fetch,
-  };
+  const { candidates, timeoutMs = 5000, healthCheck, env, fetch } = DISCOVERY(
+    options,
+    "",
+    discoveryError,
+  );
+  return { candidates, timeoutMs, healthCheck: { ...healthCheck }, env, fetch };
 }
 
 /** Completes the options of health checks; those of a monitor win. @throws {ConfigurationError} */
 export function resolveHealthCheck(
   options: HealthCheckOptions,
-  monitor: MonitorOptions = {},
+  monitor?: MonitorOptions,
 ): HealthCheckSettings {
-  checkOptions("healthCheck", options, HEALTH_CHECK_OPTIONS);
-  checkOptions("the options of the monitor", monitor, MONITOR_OPTIONS);
-  const intervalMs = monitor.intervalMs ?? options.intervalMs ?? DEFAULT_INTERVAL_MS;
-  const maxFailures = monitor.maxFailures ?? options.maxFailures ?? DEFAULT_MAX_FAILURES;
-  if (!(typeof intervalMs === "number" && intervalMs > 0 && intervalMs <= MAX_INTERVAL_MS)) {
-    throw discoveryError(
-      `intervalMs is ${describe(intervalMs)}, not a number of milliseconds above 0 and up to ` +
-        `${MAX_INTERVAL_MS}`,
-    );
-  }
-  const timeoutMs = options.timeoutMs ?? Math.min(DEFAULT_TIMEOUT_MS, intervalMs / 2);
-  if (!(typeof timeoutMs === "number" && timeoutMs > 0 && timeoutMs < intervalMs)) {
-    throw discoveryError(
-      `the timeoutMs of health checks is ${describe(timeoutMs)}, not a number of milliseconds ` +
-        `above 0 and below their intervalMs of ${intervalMs}`,
-    );
-  }
-  if (!(Number.isInteger(maxFailures) && maxFailures >= 1 && maxFailures <= MOST_MAX_FAILURES)) {
-    throw discoveryError(
-      `maxFailures is ${describe(maxFailures)}, not a whole number from 1 to ${MOST_MAX_FAILURES}`,
-    );
-  }
+  const own = checkOptions(MONITOR, monitor, discoveryError);
+  // Merged before they are checked: the limits of one follow from another.
+  const given = isRecord(options) ? options as HealthCheckOptions : undefined;
+  const intervalMs = own.intervalMs ?? given?.intervalMs ?? 30_000;
+  const timeoutMs = given?.timeoutMs ?? Math.min(5000, Number(intervalMs) / 2);
+  const maxFailures = own.maxFailures ?? given?.maxFailures ?? 3;
+  const merged = given === undefined ? options : { ...given, intervalMs, timeoutMs, maxFailures };
+  HEALTH_CHECK(merged, "", discoveryError);
   return { intervalMs, timeoutMs, maxFailures };
 }
 
@@ -136,35 +165,29 @@ export function isServiceType(value: unknown): value is ServiceType {
 
 /** Refuses what is not the name of a type. */
 export function checkServiceType(value: unknown, name = "type"): ServiceType {
-  if (isServiceType(value)) return value;
-  throw discoveryError(`${name} is ${describe(value)}, not "lmstudio" or "ollama"`);
+  return serviceType(value, name, discoveryError);
 }
 
 /** An address in the form in which it is a key. @throws {ConfigurationError} */
 export function normalizeEndpoint(type: ServiceType, value: unknown, name = "endpoint"): string {
-  if (typeof value !== "string") {
-    throw discoveryError(`${name} is ${describe(value)}, not an address`);
-  }
-  const result = normalizeBaseUrl(value, DEFAULT_PORTS[type]);
-  if (result.problem === undefined) return result.url;
-  const { display, problem } = result;
-  throw discoveryError(`${name} ${display === "" ? problem : `"${display}" ${problem}`}`);
+  return endpointOf(type)(value, name, discoveryError);
 }
 
-/** Refuses options that are no object or that nobody reads. */
-export function checkOptions(name: string, value: unknown, known: readonly string[]): void {
-  if (!isRecord(value)) throw discoveryError(`${name} is ${describe(value)}, not an object`);
-  const unknown = describeUnknownField(value, new Set(known), "option");
-  if (unknown !== undefined) throw discoveryError(unknown);
-}
+/** Options of looking for a server. */
+export const FIND_OPTIONS: Table<FindOptions> = table<FindOptions>({ signal: anything }, {
+  noun: "option",
+  whole: "the options are",
+  show: describe,
+});
+/** Options of discovering all servers. */
+export const DISCOVER_OPTIONS: Table<DiscoverOptions> = extend<
+  FindOptions,
+  Pick<DiscoverOptions, "force">
+>(FIND_OPTIONS, { force: anything });
 
-function checkCandidate(value: unknown, index: number): ServiceCandidate {
-  const name = `candidates[${index}]`;
-  if (!isRecord(value)) throw discoveryError(`${name} is ${describe(value)}, not an object`);
-  const unknown = describeUnknownField(value, new Set(["type", "endpoint"]), "field");
-  if (unknown !== undefined) throw discoveryError(`${name} has an ${unknown}`);
-  const type = checkServiceType(value.type, `the type of ${name}`);
-  return { type, endpoint: normalizeEndpoint(type, value.endpoint, `the endpoint of ${name}`) };
+/** Options of looking for a server. */
+interface FindOptions {
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Whether a value looks for servers, whoever wrote it. */

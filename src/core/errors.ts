@@ -537,6 +537,27 @@ function placeOf(line: string): string | undefined {
   return /^\s+at (?:.*\(|async )?(.+:\d+):\d+\)?$/.exec(line)?.[1];
 }
 
+type Remarks = typeof import("./field_remarks.ts");
+
+const REMARKED = new WeakMap<object, (remarks: Remarks) => Error>();
+
+/** A refusal that `withRemark` can say more about. */
+export function remarkable(make: (remarks?: Remarks) => Error): Error {
+  const error = make();
+  REMARKED.set(error, make);
+  return error;
+}
+
+/**
+ * The refusal with what is to be done instead, any other error as it is. The remarks load here, so that programs whose
+ * requests are right do not carry them; where they do not load, the refusal is right without.
+ */
+export async function withRemark(error: unknown): Promise<unknown> {
+  const make = error instanceof Error ? REMARKED.get(error) : undefined;
+  if (make === undefined) return error;
+  return await import("./field_remarks.ts").then(make, () => error);
+}
+
 /** Runs a call: the errors of ours that it fails with have the caller's line in their stack. */
 export async function fromCaller<T>(
   call: () => PromiseLike<T>,
@@ -545,7 +566,7 @@ export async function fromCaller<T>(
   try {
     return await call();
   } catch (error) {
-    throw withCallSite(error, site);
+    throw withCallSite(await withRemark(error), site);
   }
 }
 

@@ -1,30 +1,23 @@
 /**
- * Fields and options that people write where nobody reads them, and what to do instead: one table of names, for all
- * requests and options there are.
+ * Remarks on what requests cannot have: fields, roles and kinds of parts that people know from other libraries and other
+ * routes, and what to write instead. One table of names for all requests there are; it loads with the first refusal.
  *
  * @module
  */
 
-/** What to do instead of a name: write another one, or something else. */
-interface Row {
-  /** The names, once `_`, `-` and case are gone. */
-  readonly names: string;
-  /** Only where this is known: tells one kind of request or options from the others. */
-  readonly beside?: string;
-  /** The name that is meant; the row counts only where it is known. */
-  readonly meant?: string;
-  readonly advice?: string;
-}
+import {
+  type FieldRemark,
+  OF_THE_CALL,
+  OF_THE_REQUEST,
+  OPTION_NAMES,
+  OPTION_REMARKS,
+  SAMPLING_NAMES,
+} from "./fields.ts";
 
-const OF_THE_CALL = "it is an option of the call, the last argument";
-const OF_THE_REQUEST = "it is a field of the request, the first argument";
 const OF_THE_PROVIDER = "it is an option of the provider's constructor";
 const IMAGE_PART = 'content: [{ type: "text", text }, { type: "image", image }]';
 const AS_LOADED = "it is set when a model is loaded: models.load(id, { contextLength })";
 
-const SAMPLING =
-  "temperature topp topk minp maxtokens stop seed presencepenalty frequencypenalty " +
-  "repeatpenalty logitbias reasoning ttlseconds draftmodel";
 const IMAGES = "image images imageurl imageurls inputimage attachments files media photos";
 const SYSTEM = "system systemprompt systemmessage instructions developer";
 const CONTEXT = "numctx nctx contextlength contextsize contextwindow ctxsize maxcontextlength";
@@ -35,7 +28,7 @@ const CONTEXT = "numctx nctx contextlength contextsize contextwindow ctxsize max
  * `onStatus` the options of a call; `apiToken` those of a provider; `flashAttention` those of a load. The first that
  * fits counts.
  */
-const ROWS: readonly Row[] = [
+export const FIELD_REMARKS: readonly FieldRemark[] = [
   // Elsewhere than in the native chat.
   {
     names: "messages",
@@ -44,10 +37,7 @@ const ROWS: readonly Row[] = [
   },
 
   // Names of other libraries.
-  { names: "apikey token bearertoken", meant: "apiToken" },
-  { names: "baseuri endpoint url host", meant: "baseUrl" },
-  { names: "timeout", meant: "timeoutMs" },
-  { names: "retries", meant: "maxRetries" },
+  ...OPTION_NAMES,
   {
     names: "maxcompletiontokens maxoutputtokens numpredict npredict maxnewtokens",
     meant: "maxTokens",
@@ -64,7 +54,6 @@ const ROWS: readonly Row[] = [
   { names: "reasoningeffort think thinking enablethinking", meant: "reasoning" },
   { names: "reasoningcontent thinking", meant: "reasoning" },
   { names: "ttl keepalive", meant: "ttlSeconds" },
-  { names: "abortsignal", meant: "signal" },
   { names: "functions", meant: "tools" },
   { names: "functioncall", meant: "toolChoice" },
   { names: "inputschema schema args", meant: "parameters" },
@@ -90,8 +79,6 @@ const ROWS: readonly Row[] = [
   { names: "stream", beside: "prompt", advice: "use streamText() to stream" },
   { names: "stream", beside: "systemPrompt", advice: "use chat.stream() to stream" },
   { names: "stream", beside: "instructions", advice: "use responses.stream() to stream" },
-  { names: "stream", advice: "use streamCompletion() to stream" },
-  { names: "streamoptions includeusage", advice: "usage is asked for in any case" },
   {
     names: "onchunk ontoken ontext onfinish callbacks",
     beside: "messages",
@@ -151,7 +138,7 @@ const ROWS: readonly Row[] = [
     advice: "this route refuses what it does not know",
   },
   {
-    names: `${SAMPLING} toolchoice`,
+    names: `${SAMPLING_NAMES} toolchoice`,
     beside: "systemPrompt",
     advice: "this route does not have it; complete() does",
   },
@@ -186,7 +173,6 @@ const ROWS: readonly Row[] = [
     advice: "`extraBody` asks for them, and `raw` has what the server gives; LM Studio gives null",
   },
   { names: "encodingformat", beside: "batchSize", advice: "vectors come as numbers in any case" },
-  { names: "n bestof numreturnsequences", advice: "LM Studio gives one answer per request" },
 
   // How a model is loaded.
   ...["messages", "prompt", "instructions", "batchSize", "onStatus"].map((beside) => ({
@@ -195,24 +181,19 @@ const ROWS: readonly Row[] = [
     advice: AS_LOADED,
   })),
   {
-    names: "numgpu ngpulayers gpulayers gpu gpuoffload numthread numthreads",
-    advice: "LM Studio's own settings of the model say how it runs",
-  },
-  {
     names: "ttl ttlseconds keepalive",
     beside: "flashAttention",
     advice: "a request has it, as `ttlSeconds`",
   },
 
   // Of the request, of the call, of the provider.
-  ...["onStatus", "apiToken"].map((beside) => ({
-    names: `${SAMPLING} messages prompt input tools toolchoice schema schemaname extrabody`,
-    beside,
+  {
+    names: `${SAMPLING_NAMES} messages prompt input tools toolchoice schema schemaname extrabody`,
+    beside: "onStatus",
     advice: OF_THE_REQUEST,
-  })),
+  },
   { names: "model batchsize concurrency", beside: "onStatus", advice: OF_THE_REQUEST },
   { names: "onprogress", beside: "onStatus", advice: "a request of embed() has it" },
-  { names: "signal abortsignal onstatus", advice: OF_THE_CALL },
   {
     names: "timeout timeoutms connecttimeoutms firsttokentimeoutms idletimeoutms retries " +
       "maxretries headers",
@@ -224,28 +205,63 @@ const ROWS: readonly Row[] = [
     beside,
     advice: OF_THE_PROVIDER,
   })),
+  // Of options as well.
+  ...OPTION_REMARKS,
 ];
 
-const BY_NAME: ReadonlyMap<string, readonly Row[]> = groupByName(ROWS);
+const AS_IMAGE = 'Give an image as `{ type: "image", image }`: an address, a data: URL or bytes.';
+const AS_TEXT = 'Give text as a part of the type "text".';
+const NO_FILES = "Only images are taken: give the text of a file as text.";
+const NO_SOUND = "LM Studio takes texts and images alone.";
+const AS_RESULT = 'A result is a message of its own: `{ role: "tool", toolCallId, content }`.';
+const AS_CALLS = "An assistant's calls are its `toolCalls`: `[{ id, name, arguments }]`.";
+const AS_ASSISTANT = 'Write the role "assistant".';
 
-function groupByName(rows: readonly Row[]): Map<string, Row[]> {
-  const groups = new Map<string, Row[]>();
-  for (const row of rows) {
-    for (const name of row.names.split(" ")) groups.set(name, [...groups.get(name) ?? [], row]);
+/** Hints by what was written as a role or as the type of a part. */
+const KIND_HINTS: Readonly<Record<"role" | "part", Readonly<Record<string, string>>>> = {
+  role: {
+    human: 'Write the role "user".',
+    ai: AS_ASSISTANT,
+    bot: AS_ASSISTANT,
+    model: AS_ASSISTANT,
+    function: 'Give the result of a call as `{ role: "tool", toolCallId, content }`.',
+  },
+  part: {
+    image_url: AS_IMAGE,
+    input_image: AS_IMAGE,
+    imageUrl: AS_IMAGE,
+    "image-url": AS_IMAGE,
+    media: AS_IMAGE,
+    input_text: AS_TEXT,
+    output_text: AS_TEXT,
+    file: NO_FILES,
+    input_file: NO_FILES,
+    document: NO_FILES,
+    pdf: NO_FILES,
+    audio: NO_SOUND,
+    input_audio: NO_SOUND,
+    audio_url: NO_SOUND,
+    video: NO_SOUND,
+    video_url: NO_SOUND,
+    tool_result: AS_RESULT,
+    "tool-result": AS_RESULT,
+    function_call_output: AS_RESULT,
+    tool_use: AS_CALLS,
+    "tool-call": AS_CALLS,
+    tool_call: AS_CALLS,
+    function_call: AS_CALLS,
+  },
+};
+
+/** Hint for a role or a type of a part that is not known, and for what has none because it is something else. */
+export function kindHint(
+  of: "role" | "part",
+  kind: unknown,
+  value: Readonly<Record<string, unknown>>,
+): string | undefined {
+  if (of === "role" && typeof value.message === "object" && value.message !== null) {
+    return "Give the `message` of an answer, not the answer.";
   }
-  return groups;
-}
-
-/**
- * What to do instead of an unknown name, or which one was meant.
- *
- * @param folded the name without `_`, `-` and case.
- */
-export function remarkOn(
-  folded: string,
-  known: ReadonlySet<string>,
-): Pick<Row, "meant" | "advice"> | undefined {
-  return BY_NAME.get(folded)?.find(({ beside, meant }) =>
-    (beside === undefined || known.has(beside)) && (meant === undefined || known.has(meant))
-  );
+  const hints = KIND_HINTS[of];
+  return typeof kind === "string" && Object.hasOwn(hints, kind) ? hints[kind] : undefined;
 }

@@ -1,36 +1,103 @@
 /**
- * Refuses fields nobody reads: a misspelt option that is silently ignored costs more than an error.
+ * Names of fields: refuses those nobody reads, and finds the one that was meant. A misspelt option that is silently
+ * ignored costs more than an error.
  *
  * @module
  */
 
-import { remarkOn } from "./field_remarks.ts";
 import { cutText, quoteText } from "./plain_text.ts";
 
 const LONGEST_SHOWN = 80;
 /** Comparing takes the product of two lengths, and no field is as long as this. */
 const LONGEST_COMPARED = 100;
 
+/** Remark on names that nobody reads: which one is meant, or what to do instead. */
+export interface FieldRemark {
+  /** The names, separated by blanks, once `_`, `-` and case are gone. */
+  readonly names: string;
+  /** Only where this field is known: it distinguishes one kind of request or options from the others. */
+  readonly beside?: string;
+  /** The name that is meant; the remark counts only where it is known. */
+  readonly meant?: string;
+  readonly advice?: string;
+}
+
+/** Remark on what a request has, not the options. */
+export const OF_THE_REQUEST: string = "it is a field of the request, the first argument";
+/** Remark on what the options of a call have. */
+export const OF_THE_CALL: string = "it is an option of the call, the last argument";
+/** Names of the settings of generation, folded. */
+export const SAMPLING_NAMES: string =
+  "temperature topp topk minp maxtokens stop seed presencepenalty frequencypenalty repeatpenalty logitbias reasoning " +
+  "ttlseconds draftmodel";
+
+/** Names of other libraries for options. */
+export const OPTION_NAMES: readonly FieldRemark[] = [
+  { names: "apikey token bearertoken", meant: "apiToken" },
+  { names: "baseuri endpoint url host", meant: "baseUrl" },
+  { names: "timeout", meant: "timeoutMs" },
+  { names: "retries", meant: "maxRetries" },
+  { names: "abortsignal", meant: "signal" },
+];
+
+/**
+ * Remarks on options, and those that requests share with them. Constructors refuse at once, so these are always there;
+ * the others, of `field_remarks.ts`, load with the first refusal.
+ */
+export const OPTION_REMARKS: readonly FieldRemark[] = [
+  ...OPTION_NAMES,
+  { names: "stream", advice: "use streamCompletion() to stream" },
+  { names: "streamoptions includeusage", advice: "usage is asked for in any case" },
+  { names: "n bestof numreturnsequences", advice: "LM Studio gives one answer per request" },
+  {
+    names: "numgpu ngpulayers gpulayers gpu gpuoffload numthread numthreads",
+    advice: "LM Studio's own settings of the model say how it runs",
+  },
+  {
+    names: `${SAMPLING_NAMES} messages prompt input tools toolchoice schema schemaname extrabody`,
+    beside: "apiToken",
+    advice: OF_THE_REQUEST,
+  },
+  { names: "signal abortsignal onstatus", advice: OF_THE_CALL },
+];
+
 /** The first own field with a value that is not in `known`, described: `unknown field "max_tokens" (did you mean "maxTokens"?)`. */
 export function describeUnknownField(
   value: object,
   known: ReadonlySet<string>,
   noun: "field" | "option",
+  remarks: readonly FieldRemark[] = OPTION_REMARKS,
 ): string | undefined {
   for (const [name, field] of Object.entries(value)) {
     if (field === undefined || known.has(name)) continue;
-    return `unknown ${noun} ${quote(name)}${adviceFor(name, known)}`;
+    return `unknown ${noun} ${quote(name)}${adviceFor(name, known, remarks)}`;
   }
   return undefined;
 }
 
-function adviceFor(name: string, known: ReadonlySet<string>): string {
+function adviceFor(
+  name: string,
+  known: ReadonlySet<string>,
+  remarks: readonly FieldRemark[],
+): string {
   const advice = sameName(name, known) === undefined
-    ? remarkOn(fold(name), known)?.advice
+    ? remarkOn(name, known, remarks)?.advice
     : undefined;
   if (advice !== undefined) return ` (${advice})`;
-  const nearest = nearestName(name, known);
+  const nearest = nearestName(name, known, remarks);
   return nearest === undefined ? "" : ` (did you mean "${nearest}"?)`;
+}
+
+function remarkOn(
+  name: string,
+  known: ReadonlySet<string>,
+  remarks: readonly FieldRemark[],
+): FieldRemark | undefined {
+  const folded = fold(name);
+  return remarks.find(({ names, beside, meant }) =>
+    names.split(" ").includes(folded) && (beside === undefined || known.has(beside)) &&
+    (meant === undefined || known.has(meant))
+  );
 }
 
 /** Text in an error message: of one line, and not longer than one. */
@@ -39,11 +106,15 @@ export function quote(text: string): string {
 }
 
 /** The likeliest of `known` for a name that is not among them. */
-export function nearestName(name: string, known: Iterable<string>): string | undefined {
-  const names = [...known];
-  const folded = fold(name);
-  const same = sameName(name, names) ?? remarkOn(folded, new Set(names))?.meant;
+export function nearestName(
+  name: string,
+  known: Iterable<string>,
+  remarks: readonly FieldRemark[] = OPTION_REMARKS,
+): string | undefined {
+  const names = new Set(known);
+  const same = sameName(name, names) ?? remarkOn(name, names, remarks)?.meant;
   if (same !== undefined) return same;
+  const folded = fold(name);
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(folded.length / 3)) + 1;
   for (const candidate of names) {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { quote } from "./fields.ts";
+import { describePath } from "./json_values.ts";
 import { cutText, withoutUnseen } from "./plain_text.ts";
 import type { SchemaIssue, StandardSchema } from "./schema.ts";
 
@@ -42,7 +42,7 @@ export async function checkBySchema(
 
 /** One line: `tags[0].name: Invalid input: expected string, received number`. */
 export function describeIssue({ message, path = [] }: SchemaIssue): string {
-  return path.length === 0 ? message : `${describePath(path)}: ${message}`;
+  return path.length === 0 ? message : `${describePath(path.map(keyOf))}: ${message}`;
 }
 
 /** Libraries' own issues have much more on them, input values included. */
@@ -55,15 +55,4 @@ function toPlainIssue({ message, path }: SchemaIssue): SchemaIssue {
 
 function keyOf(step: PropertyKey | { readonly key: PropertyKey }): PropertyKey {
   return typeof step === "object" ? step.key : step;
-}
-
-/** A place in a value: `tags[0].name`. */
-export function describePath(path: NonNullable<SchemaIssue["path"]>): string {
-  const text = path.map(keyOf).map((key) => {
-    if (typeof key === "number") return `[${key}]`;
-    return typeof key === "string" && /^[a-z_$][\w$]{0,79}$/i.test(key)
-      ? `.${key}`
-      : `[${quote(String(key))}]`;
-  }).join("");
-  return text.replace(/^\./, "");
 }

@@ -4,8 +4,7 @@
  * @module
  */
 
-import { normalizeBaseUrl } from "../core/base_url.ts";
-import { unquote } from "../core/quotes.ts";
+import { normalizeBaseUrl, unquote } from "../core/base_url.ts";
 import { isRecord } from "../core/request_checks.ts";
 import type { ServiceCandidate, ServiceInfo, ServiceType } from "../core/services.ts";
 import { isFolder, listFolder, readIfPermitted } from "../platform/files.ts";

@@ -15,7 +15,7 @@ import {
 } from "../core/discovery_options.ts";
 import { fromCaller } from "../core/errors.ts";
 import { importOnUse, snapshot } from "../core/import_on_use.ts";
-import { unquote } from "../core/quotes.ts";
+import { unquote } from "../core/base_url.ts";
 import type {
   DiscoverOptions,
   MonitorOptions,

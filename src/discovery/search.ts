@@ -5,9 +5,11 @@
  */
 
 import {
-  checkOptions,
   checkServiceType,
+  DISCOVER_OPTIONS,
+  discoveryError,
   type DiscoverySettings,
+  FIND_OPTIONS,
   type HealthCheckSettings,
   isServiceType,
   normalizeEndpoint,
@@ -93,8 +95,7 @@ export class ServiceSearch {
   }
 
   async discover(options: DiscoverOptions = {}): Promise<ServiceInfo[]> {
-    checkOptions("the options", options, ["force", "signal"]);
-    const { force = false, signal } = options;
+    const { force = false, signal } = DISCOVER_OPTIONS(options, "", discoveryError);
     signal?.throwIfAborted();
     const known = this.#found;
     if (!force && known !== undefined && isFresh(known.at, SERVICES_TTL_MS)) {
@@ -114,8 +115,7 @@ export class ServiceSearch {
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<ServiceInfo> {
     if (type !== undefined) checkServiceType(type);
-    checkOptions("the options", options, ["signal"]);
-    const { signal } = options;
+    const { signal } = FIND_OPTIONS(options, "", discoveryError);
     signal?.throwIfAborted();
     const known = this.#recentChoice(type);
     if (known !== undefined) return known.info();

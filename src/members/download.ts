@@ -15,15 +15,17 @@ import { type AnyProviderError, isProviderError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import type { DownloadOptions, DownloadProgress } from "../core/model_management.ts";
 import {
+  CALL_OPTIONS,
   checkCallOptions,
-  checkFields,
-  checkName,
-  checkNumber,
-  isRecord,
-  type Refuse,
-} from "../core/request_checks.ts";
+  checkOptions,
+  describe,
+  extend,
+  name,
+  number,
+  type RefusalMaker,
+  table,
+} from "../core/checks.ts";
 import type { CallOptions } from "../core/types.ts";
-import { describe } from "../core/value_checks.ts";
 import { sleep } from "../transport/timers.ts";
 import { checkManagement } from "./management_support.ts";
 import type { Server } from "../server/server.ts";
@@ -48,7 +50,7 @@ export function openDownload(
   const refuse = server.refuse(verb);
   const { onStatus, ...options } = checkCallOptions(callOptions, refuse);
   checkModel(model, refuse);
-  const { pollIntervalMs, ...download } = checkDownloadOptions(input, refuse);
+  const { pollIntervalMs, ...download } = checkOptions(DOWNLOAD_OPTIONS, input, refuse);
   const action = `download model ${quote(model)}`;
   checkManagement(server, action);
   const own: CallOptions = { ...options, signal };
@@ -89,10 +91,7 @@ function checkJob(
   input: FollowOptions | undefined,
 ): { action: string; options: CallOptions; pollIntervalMs: number | undefined } {
   const refuse = server.refuse(verb);
-  // What is no object is for the check of the options to refuse.
-  const { pollIntervalMs, ...rest } = isRecord(input) ? input as FollowOptions : {};
-  const { onStatus: _, ...options } = checkCallOptions(isRecord(input) ? rest : input, refuse);
-  checkPollInterval(pollIntervalMs, refuse);
+  const { pollIntervalMs, onStatus: _, ...options } = checkOptions(FOLLOW_OPTIONS, input, refuse);
   checkJobId(jobId, refuse);
   const action = `follow download ${quote(jobId)}`;
   checkManagement(server, action);
@@ -192,8 +191,8 @@ function isLost(error: unknown): error is AnyProviderError {
   return isProviderError(error) && (error.retriable || error.code === "malformed_response");
 }
 
-function checkModel(model: unknown, refuse: Refuse): void {
-  checkName("model", model ?? null, refuse);
+function checkModel(model: unknown, refuse: RefusalMaker): void {
+  name(model ?? null, "model", refuse);
   if (typeof model !== "string" || !/^\s*[a-z]+:\/\//i.test(model)) return;
   // Passwords and tokens stand there, and would be shown in errors, here and at the server.
   const problem = /:\/\/[^/?#]*@/.test(model)
@@ -206,8 +205,8 @@ function checkModel(model: unknown, refuse: Refuse): void {
   throw refuse(`the address of the model has ${problem} in it`, "invalid_request", hint);
 }
 
-function checkJobId(jobId: unknown, refuse: Refuse): void {
-  checkName("jobId", jobId ?? null, refuse);
+function checkJobId(jobId: unknown, refuse: RefusalMaker): void {
+  name(jobId ?? null, "jobId", refuse);
   // Dots alone would lead to another route; half a character cannot stand in an address.
   if (/^\.{1,2}$|[\ud800-\udfff]/u.test(String(jobId))) {
     const hint = "Give the `jobId` that a download told, such as job_493c7c9ded.";
@@ -215,26 +214,15 @@ function checkJobId(jobId: unknown, refuse: Refuse): void {
   }
 }
 
-const DOWNLOAD_OPTIONS: ReadonlySet<string> = new Set<keyof DownloadOptions>([
-  "quantization",
-  "pollIntervalMs",
-]);
-
-function checkDownloadOptions(options: unknown, refuse: Refuse): DownloadOptions {
-  if (options === undefined) return {};
-  if (!isRecord(options)) {
-    throw refuse(`the download's options are ${describe(options)}, not an object`);
-  }
-  checkFields(options, DOWNLOAD_OPTIONS, "option", refuse);
-  checkName("quantization", options.quantization, refuse);
-  checkPollInterval(options.pollIntervalMs, refuse);
-  return options;
-}
-
-function checkPollInterval(value: unknown, refuse: Refuse): void {
-  const rule = {
-    form: "a number of milliseconds above 0",
-    accepts: (ms: number) => ms > 0 && ms < Infinity,
-  };
-  checkNumber("pollIntervalMs", value, rule, refuse);
-}
+const FOLLOW = {
+  pollIntervalMs: number("a number of milliseconds above 0", (ms) => ms > 0 && ms < Infinity),
+};
+const DOWNLOAD_OPTIONS = table<DownloadOptions>({ quantization: name, ...FOLLOW }, {
+  noun: "option",
+  whole: "the download's options are",
+  show: describe,
+});
+const FOLLOW_OPTIONS = extend<CallOptions, Pick<DownloadOptions, "pollIntervalMs">>(
+  CALL_OPTIONS,
+  FOLLOW,
+);

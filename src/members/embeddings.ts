@@ -10,33 +10,36 @@ import { type ParseError, providerError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import { isSameModel } from "../core/model_names.ts";
 import {
-  checkCallback,
+  arrayOf,
+  callback,
   checkCallOptions,
-  checkFields,
-  checkName,
-  checkNumber,
-  isRecord,
-  type Refuse,
-} from "../core/request_checks.ts";
+  count,
+  describe,
+  name,
+  type RefusalMaker,
+  required,
+  type Rule,
+  table,
+  text,
+  textOr,
+} from "../core/checks.ts";
 import type { CallOptions, EmbeddingRequest, EmbeddingResponse } from "../core/types.ts";
-import { describe, describeType } from "../core/value_checks.ts";
 import { listenToAbort } from "../transport/timers.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { Server } from "../server/server.ts";
 
-const FIELDS: ReadonlySet<string> = new Set(
-  [
-    "model",
-    "input",
-    "batchSize",
-    "concurrency",
-    "onProgress",
-  ] satisfies (keyof EmbeddingRequest)[],
-);
-const COUNT = {
-  form: "a whole number above 0",
-  accepts: (value: number) => Number.isInteger(value) && value > 0,
+const input: Rule<string | string[]> = (value, of, refusal) => {
+  const each = arrayOf(textOr(text), { form: "text or an array of texts", show: describe });
+  if (Array.isArray(value) && value.length === 0) throw refusal(`${of} cannot be empty: it is []`);
+  return textOr(each)(value, of, refusal);
 };
+const EMBEDDING_REQUEST = table<EmbeddingRequest>({
+  model: name,
+  input: required(input),
+  batchSize: count,
+  concurrency: count,
+  onProgress: callback,
+}, { whole: "the request is" });
 const DEFAULT_BATCH_SIZE = 64;
 /** Whole books in one request would be one long silence, and lost together. */
 const MAX_BATCH_LENGTH = 1024 * 1024;
@@ -72,32 +75,9 @@ export async function embed(
   }
 }
 
-/** Refuses a request that cannot be sent, and returns a copy: callers empty a queue once it is handed in. */
-export function checkEmbeddingRequest(request: unknown, refuse: Refuse): EmbeddingRequest {
-  if (!isRecord(request)) throw refuse(`the request is ${describeType(request)}, not an object`);
-  checkFields(request, FIELDS, "field", refuse);
-  checkName("model", request.model, refuse);
-  checkNumber("batchSize", request.batchSize, COUNT, refuse);
-  checkNumber("concurrency", request.concurrency, COUNT, refuse);
-  checkCallback("onProgress", request.onProgress, refuse);
-  const { input } = request;
-  if (input === "") throw refuse("input cannot be empty");
-  if (typeof input !== "string") {
-    if (!Array.isArray(input)) {
-      throw refuse(`input is ${describe(input)}, not text or an array of texts`);
-    }
-    if (input.length === 0) throw refuse("input cannot be empty: it is []");
-    for (const [index, text] of input.entries()) {
-      if (text === "") throw refuse(`input[${index}] cannot be empty`);
-      if (typeof text !== "string") {
-        throw refuse(`input[${index}] is ${describe(text)}, not text`);
-      }
-    }
-  }
-  return {
-    ...request,
-    input: typeof input === "string" ? input : [...input],
-  } as unknown as EmbeddingRequest;
+/** Refuses a request that cannot be sent, and gives a copy: callers empty a queue once it is handed in. */
+export function checkEmbeddingRequest(request: unknown, refusal: RefusalMaker): EmbeddingRequest {
+  return EMBEDDING_REQUEST(request, "", refusal);
 }
 
 /** What is the same for every batch of a call. */

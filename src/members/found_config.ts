@@ -7,11 +7,12 @@
 
 import {
   type ConfigEntry,
+  freezeWithoutSecrets,
   isSet,
   type ResolvedCascade,
   type ResolvedConfig,
+  SECRET_KEYS,
 } from "../core/config.ts";
-import { freezeWithoutSecrets, SECRET_KEYS } from "../core/secret_settings.ts";
 import { isOnThisMachine } from "../platform/own_addresses.ts";
 
 /**

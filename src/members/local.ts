@@ -5,7 +5,7 @@
  * @module
  */
 
-import { checkCompletionRequest } from "../api/completion_checks.ts";
+import { checkCompletionRequest } from "../api/completion_request.ts";
 import { COMPLETIONS } from "../api/completions.ts";
 import { LISTING_ACTION } from "../api/models.ts";
 import type { LMStudioProviderOptions, ResolvedCascade } from "../core/config.ts";
@@ -13,7 +13,12 @@ import { searchedFor } from "../core/discovery_options.ts";
 import { isProviderError, renamed } from "../core/errors.ts";
 import { importOnUse } from "../core/import_on_use.ts";
 import { findModel, isSameModel } from "../core/model_names.ts";
-import { checkCallOptions, checkName, refusal, type Refuse } from "../core/request_checks.ts";
+import {
+  checkCallOptions,
+  name as nameOfModel,
+  type RefusalMaker,
+  refusalMaker,
+} from "../core/checks.ts";
 import type { ServiceFinder, ServiceInfo, ServiceType } from "../core/services.ts";
 import type {
   CallOptions,
@@ -150,8 +155,8 @@ export class LocalServers {
     return found && await this.#serverOf(found.service).modelCapabilities(found.id, options);
   }
 
-  #refuse(action: string): Refuse {
-    return refusal(action, this.#settings.service);
+  #refuse(action: string): RefusalMaker {
+    return refusalMaker(action, this.#settings.service);
   }
 
   #completionCall(action: string, request: unknown, options: unknown): ModelCall {
@@ -170,7 +175,7 @@ export class LocalServers {
   ): Promise<ModelAt | undefined> {
     const refuse = this.#refuse(action);
     const { signal } = checkCallOptions(options, refuse);
-    checkName("model", model ?? null, refuse);
+    nameOfModel(model ?? null, "model", refuse);
     try {
       return await this.#locate({ signal }, model);
     } catch (error) {

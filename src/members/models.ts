@@ -28,14 +28,15 @@ import {
 } from "../core/model_names.ts";
 import {
   checkCallOptions,
-  checkFields,
-  checkName,
-  checkNumber,
-  isRecord,
-  type Refuse,
-} from "../core/request_checks.ts";
+  checkOptions,
+  count,
+  describe,
+  extend,
+  flag,
+  name as nameOfModel,
+  table,
+} from "../core/checks.ts";
 import type { CallOptions, ModelInfo } from "../core/types.ts";
-import { describe } from "../core/value_checks.ts";
 import { waitForLoad, type WaitLimit } from "./load_wait.ts";
 import { checkManagement } from "./management_support.ts";
 import { MAX_AVAILABLE, shownNames, shownNearest } from "../server/models.ts";
@@ -58,7 +59,7 @@ export class ModelManager {
   async get(name: string, options?: CallOptions): Promise<ModelInfo> {
     const refuse = this.#server.refuse("find a model");
     const checked = checkCallOptions(options, refuse);
-    checkName("name", name ?? null, refuse);
+    nameOfModel(name ?? null, "name", refuse);
     const action = `find model ${quote(name)}`;
     const models = await this.#server.list(checked, action);
     return asAsked(this.#pick(models, name, action, checked), name);
@@ -67,8 +68,8 @@ export class ModelManager {
   async load(name: string, load?: LoadOptions, options?: CallOptions): Promise<LoadedModel> {
     const refuse = this.#server.refuse("load a model");
     const checked = checkCallOptions(options, refuse);
-    checkName("name", name ?? null, refuse);
-    const asked = checkLoad(load, LOAD_OPTIONS, refuse);
+    nameOfModel(name ?? null, "name", refuse);
+    const asked = checkOptions(LOAD_OPTIONS, load, refuse);
     const action = `load model ${quote(name)}`;
     checkManagement(this.#server, action);
     return await waitForLoad(checked, this.#limit(action, checked), async (wait) => {
@@ -84,7 +85,7 @@ export class ModelManager {
     const startedAt = performance.now();
     const refuse = this.#server.refuse("unload a model");
     const checked = checkCallOptions(options, refuse);
-    checkName("nameOrInstance", nameOrInstance ?? null, refuse);
+    nameOfModel(nameOrInstance ?? null, "nameOrInstance", refuse);
     const action = `unload model ${quote(nameOrInstance)}`;
     checkManagement(this.#server, action);
     const models = await this.#listIfAny(checked, action);
@@ -111,8 +112,8 @@ export class ModelManager {
   ): Promise<ModelLease> {
     const refuse = this.#server.refuse("load a model");
     const checked = checkCallOptions(options, refuse);
-    checkName("name", name ?? null, refuse);
-    const asked = checkLoad(load, ENSURE_OPTIONS, refuse);
+    nameOfModel(name ?? null, "name", refuse);
+    const asked = checkOptions(ENSURE_OPTIONS, load, refuse);
     const action = `load model ${quote(name)}`;
     return await waitForLoad(checked, this.#limit(action, checked), (wait) => {
       const find = async (): Promise<ModelInfo> => {
@@ -253,37 +254,14 @@ const NO_LISTING: ReadonlySet<string> = new Set([
   "malformed_response",
 ]);
 
-const LOAD_OPTIONS: ReadonlySet<string> = new Set<keyof LoadOptions>([
-  "contextLength",
-  "evalBatchSize",
-  "flashAttention",
-  "numExperts",
-  "offloadKvCacheToGpu",
-]);
-const ENSURE_OPTIONS: ReadonlySet<string> = new Set([...LOAD_OPTIONS, "unloadOnDispose"]);
-const COUNTS = ["contextLength", "evalBatchSize", "numExperts"] as const;
-const FLAGS = ["flashAttention", "offloadKvCacheToGpu", "unloadOnDispose"] as const;
-
-function checkLoad(
-  load: unknown,
-  known: ReadonlySet<string>,
-  refuse: Refuse,
-): EnsureLoadedOptions {
-  if (load === undefined) return {};
-  if (!isRecord(load)) throw refuse(`the load's options are ${describe(load)}, not an object`);
-  checkFields(load, known, "option", refuse);
-  for (const name of COUNTS) {
-    const rule = {
-      form: "a whole number above 0",
-      accepts: (value: number) => Number.isSafeInteger(value) && value > 0,
-    };
-    checkNumber(name, load[name], rule, refuse);
-  }
-  for (const name of FLAGS) {
-    const value = load[name];
-    if (value !== undefined && typeof value !== "boolean") {
-      throw refuse(`${name} is ${describe(value)}, not true or false`);
-    }
-  }
-  return { ...load };
-}
+const LOAD_OPTIONS = table<LoadOptions>({
+  contextLength: count,
+  evalBatchSize: count,
+  flashAttention: flag,
+  numExperts: count,
+  offloadKvCacheToGpu: flag,
+}, { noun: "option", whole: "the load's options are", show: describe });
+const ENSURE_OPTIONS = extend<LoadOptions, Pick<EnsureLoadedOptions, "unloadOnDispose">>(
+  LOAD_OPTIONS,
+  { unloadOnDispose: flag },
+);

@@ -4,13 +4,13 @@
  * @module
  */
 
+import { COMPLETION_REQUEST } from "../api/completion_request.ts";
 import { COMPLETIONS } from "../api/completions.ts";
-import { checkCompletionRequest } from "../api/completion_checks.ts";
 import { isStandardSchema } from "../api/json_schema.ts";
 import type { Route, RouteRequest } from "../api/route.ts";
 import { type ParseError, providerError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
-import { checkNumber, isRecord, type Refuse } from "../core/request_checks.ts";
+import { extend, required, wholeNumber } from "../core/checks.ts";
 import type { JsonSchema, SchemaIssue, SchemaOutput, StandardSchema } from "../core/schema.ts";
 import { checkBySchema, describeIssue } from "../core/schema_check.ts";
 import type {
@@ -61,8 +61,8 @@ export async function completeObject<Schema extends StandardSchema | JsonSchema>
   options: CallOptions | undefined,
 ): Promise<ObjectResponse<SchemaOutput<Schema>>> {
   const prepared = await prepare(server, OBJECTS, ACTION, input, options);
-  const { body: first, action, options: checked } = prepared;
-  const { completion: request, schema, maxRepairs } = prepared.request;
+  const { body: first, action, options: checked, request } = prepared;
+  const { schema, maxRepairs = 0 } = request;
   const show = server.words(checked, first);
   let body = first;
   for (let repairs = 0;; repairs++) {
@@ -85,47 +85,33 @@ export async function completeObject<Schema extends StandardSchema | JsonSchema>
   }
 }
 
-/** A checked request in its parts. */
-interface ObjectCall extends RouteRequest {
-  readonly completion: CompletionRequest;
-  readonly schema: StandardSchema | JsonSchema;
-  readonly maxRepairs: number;
-}
+const WITH_SCHEMA =
+  "Say what the object is by `schema`: of zod 4, ArkType or Valibot, or plain JSON Schema; `complete()` gives text.";
+
+type ObjectFields = Pick<ObjectRequest<StandardSchema | JsonSchema>, "maxRepairs" | "schema">;
+
+const OBJECT_REQUEST = extend<CompletionRequest, ObjectFields>(
+  COMPLETION_REQUEST,
+  {
+    maxRepairs: wholeNumber(0, MAX_REPAIRS),
+    schema: required((schema, of, refusal) => {
+      if (schema !== undefined) return schema;
+      throw refusal(`${of} is missing`, "invalid_request", WITH_SCHEMA);
+    }),
+  },
+  {
+    between: [({ extraBody }) =>
+      extraBody?.response_format !== undefined &&
+      'extraBody may not set "response_format" here: schema does'],
+  },
+);
 
 /** The route of completions, asked for an object. */
-const OBJECTS: Route<ObjectCall, CompletionResponse> = {
+const OBJECTS: Route<CompletionRequest & ObjectFields, CompletionResponse> = {
   ...COMPLETIONS,
-  check: checkObjectRequest,
-  encode: ({ completion }, encoding) => COMPLETIONS.encode(completion, encoding),
+  check: (input, refuse) =>
+    OBJECT_REQUEST(typeof input === "string" ? { messages: input } : input, "", refuse),
 };
-
-function checkObjectRequest(input: unknown, refuse: Refuse): ObjectCall {
-  const { maxRepairs, ...fields }: Record<string, unknown> = isRecord(input) ? input : {};
-  const given = checkCompletionRequest(input, refuse, ["maxRepairs"]);
-  const { schema, extraBody } = given;
-  if (schema === undefined) {
-    throw refuse(
-      "schema is missing",
-      "invalid_request",
-      "Say what the object is by `schema`: of zod 4, ArkType or Valibot, or plain JSON Schema; `complete()` gives text.",
-    );
-  }
-  if (extraBody?.response_format !== undefined) {
-    throw refuse('extraBody may not set "response_format" here: schema does');
-  }
-  checkNumber("maxRepairs", maxRepairs, {
-    form: `a whole number from 0 to ${MAX_REPAIRS}`,
-    accepts: (n) => Number.isInteger(n) && n >= 0 && n <= MAX_REPAIRS,
-  }, refuse);
-  const completion = fields as unknown as CompletionRequest;
-  return {
-    completion,
-    model: completion.model,
-    reasoningTags: completion.reasoningTags,
-    schema,
-    maxRepairs: typeof maxRepairs === "number" ? maxRepairs : 0,
-  };
-}
 
 // --- Judging an answer ------------------------------------------------------------------------
 

@@ -8,11 +8,11 @@
 import { isStandardSchema } from "../api/json_schema.ts";
 import { quote } from "../core/fields.ts";
 import type { Tool, ToolCall, ToolContext } from "../core/messages.ts";
-import { checkFields, isRecord, type Refuse } from "../core/request_checks.ts";
+import { anything, describe, describeType, type RefusalMaker, table } from "../core/checks.ts";
+import { isRecord } from "../core/json_values.ts";
 import type { SchemaIssue } from "../core/schema.ts";
 import { checkBySchema, describeIssue } from "../core/schema_check.ts";
 import type { RunToolsRequest } from "../core/tool_loop.ts";
-import { describe } from "../core/value_checks.ts";
 
 /** What the model is told of a call. */
 export interface CallOutcome {
@@ -20,7 +20,10 @@ export interface CallOutcome {
   readonly isError: boolean;
 }
 
-const DECISION_FIELDS: ReadonlySet<string> = new Set(["deny", "arguments"]);
+const DECISION = table<{ deny?: unknown; arguments?: unknown }>({
+  deny: anything,
+  arguments: anything,
+});
 const DECISION_HINT =
   'Return nothing from onToolCall to let the call run, `{ deny: "why not" }`, or `{ arguments: "{…}" }`.';
 /** A model mends the first ones; a hundred of them only cost context. */
@@ -46,18 +49,16 @@ function fold(name: string): string {
 export async function decideCall(
   call: ToolCall,
   onToolCall: RunToolsRequest["onToolCall"],
-  refuseCall: Refuse,
+  refuseCall: RefusalMaker,
 ): Promise<ToolCall | CallOutcome> {
-  const refuse: Refuse = (state) => refuseCall(state, "invalid_request", DECISION_HINT);
+  const refuse: RefusalMaker = (state) => refuseCall(state, "invalid_request", DECISION_HINT);
   const decision: unknown = await onToolCall?.({ ...call });
   if (decision === undefined || decision === null) return call;
   // `false` from JavaScript is meant as a no, and must not pass as nothing.
   if (!isRecord(decision)) {
-    const shown = typeof decision === "string" ? "text" : describe(decision);
-    throw refuse(`onToolCall gave ${shown}`);
+    throw refuse(`onToolCall gave ${describeType(decision)}`);
   }
-  checkFields(decision, DECISION_FIELDS, "field", refuse, "what onToolCall gave");
-  const { deny, arguments: text } = decision;
+  const { deny, arguments: text } = DECISION(decision, "what onToolCall gave", refuse);
   if (deny !== undefined) {
     if (typeof deny !== "string") throw refuse(`deny is ${describe(deny)}, not text`);
     return { result: deny === "" ? "The call was denied." : deny, isError: true };
@@ -123,7 +124,7 @@ function parseArguments(text: string, isCut: boolean): Record<string, unknown> {
   }
   if (isRecord(value)) return value;
   throw new Error(
-    `the arguments are ${typeof value === "string" ? "text" : describe(value)}; send a JSON object`,
+    `the arguments are ${describeType(value)}; send a JSON object`,
   );
 }
 

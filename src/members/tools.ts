@@ -6,20 +6,20 @@
  */
 
 import type { FetchImage } from "../api/images.ts";
-import { checkCompletionRequest, REQUEST_FIELDS } from "../api/completion_checks.ts";
 import { addUsage } from "../api/answer_parts.ts";
+import { COMPLETION_REQUEST } from "../api/completion_request.ts";
 import { COMPLETIONS } from "../api/completions.ts";
 import type { ItemSource } from "../api/route.ts";
 import { type ApiError, isProviderError, providerError } from "../core/errors.ts";
 import type { Message, Tool, ToolCall } from "../core/messages.ts";
 import {
-  checkCallback,
+  callback,
   checkCallOptions,
-  checkFields,
-  checkNumber,
-  isRecord,
-  type Refuse,
-} from "../core/request_checks.ts";
+  count,
+  extend,
+  flag,
+  type RefusalMaker,
+} from "../core/checks.ts";
 import type { RunToolsRequest, RunToolsResult, ToolEvent } from "../core/tool_loop.ts";
 import type {
   CallOptions,
@@ -29,7 +29,6 @@ import type {
   StreamingChunk,
   Usage,
 } from "../core/types.ts";
-import { describe, describeType } from "../core/value_checks.ts";
 import { listenToAbort, untilAborted } from "../transport/timers.ts";
 import { ask, openPrepared, prepare, type PreparedCall } from "../server/calls.ts";
 import type { Server } from "../server/server.ts";
@@ -38,12 +37,11 @@ import { type CallOutcome, decideCall, findTool, runCall, unknownTool } from "./
 
 const ACTION = "run tools";
 const DEFAULT_MAX_ROUNDS = 8;
-const OWN_FIELDS = ["maxRounds", "onToolCall", "parallel"] satisfies (keyof RunToolsRequest)[];
-const FIELDS: ReadonlySet<string> = new Set([...REQUEST_FIELDS, ...OWN_FIELDS]);
-const ROUNDS_RULE = {
-  form: "a whole number above 0",
-  accepts: (n: number) => Number.isInteger(n) && n > 0,
-};
+const TOOLS_REQUEST = extend<CompletionRequest, Omit<RunToolsRequest, keyof CompletionRequest>>(
+  COMPLETION_REQUEST,
+  { maxRounds: count, onToolCall: callback, parallel: flag },
+  { form: "an object" },
+);
 
 /** As `LMStudioProvider.runTools`. */
 export async function runTools(
@@ -99,7 +97,7 @@ interface Answer {
 
 class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
   readonly #server: Server;
-  readonly #refuse: Refuse;
+  readonly #refuse: RefusalMaker;
   readonly #input: LoopInput;
   readonly #events: AsyncGenerator<readonly ToolEvent[], void, undefined>;
   /** Aborted by the caller, by leaving, and by a failure: what still runs then is for nobody. */
@@ -172,26 +170,18 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
     const refuse = this.#refuse;
     const { request, options } = this.#input;
     const checked = checkCallOptions(options, refuse);
-    if (!isRecord(request)) {
-      throw refuse(`the request is ${describeType(request)}, not an object`);
-    }
-    checkFields(request, FIELDS, "field", refuse);
-    const { maxRounds, onToolCall, parallel, ...rest } = request;
-    checkNumber("maxRounds", maxRounds, ROUNDS_RULE, refuse);
-    checkCallback("onToolCall", onToolCall, refuse);
-    if (parallel !== undefined && typeof parallel !== "boolean") {
-      throw refuse(`parallel is ${describe(parallel)}, not true or false`);
-    }
-    const completion = checkCompletionRequest(rest, refuse);
-    // What the caller does to the list later must not change a loop that is under way.
-    const tools = [...completion.tools ?? []];
+    const { maxRounds = DEFAULT_MAX_ROUNDS, onToolCall, parallel, ...completion } = TOOLS_REQUEST(
+      request,
+      "",
+      refuse,
+    );
     return {
-      completion: completion.tools === undefined ? completion : { ...completion, tools },
-      tools,
+      completion,
+      tools: completion.tools ?? [],
       options: checked,
-      maxRounds: typeof maxRounds === "number" ? maxRounds : DEFAULT_MAX_ROUNDS,
+      maxRounds,
       isParallel: parallel !== false,
-      onToolCall: onToolCall as RunToolsRequest["onToolCall"],
+      onToolCall,
     };
   }
 

@@ -15,7 +15,7 @@ import {
   type ResolvedCascade,
   type ResolvedConfig,
 } from "../core/config.ts";
-import { unquote } from "../core/quotes.ts";
+import { unquote } from "../core/base_url.ts";
 import { parseDotenv, readTextFile } from "./files.ts";
 import { globals, isGranted } from "./runtime.ts";
 

@@ -6,15 +6,15 @@
 
 import { COMPLETIONS } from "../api/completions.ts";
 import { normalizeBaseUrl } from "../core/base_url.ts";
+import { anything, must, required, type Rule, table } from "../core/checks.ts";
 import {
   configurationError,
   type LMStudioProviderOptions,
   resolveCascade,
   type ResolvedCascade,
+  variablesRecord,
 } from "../core/config.ts";
 import { fromCaller } from "../core/errors.ts";
-import { describeUnknownField } from "../core/fields.ts";
-import { isRecord } from "../core/request_checks.ts";
 import type {
   CallOptions,
   CompletionRequest,
@@ -26,7 +26,6 @@ import type {
   ModelInfo,
   ModelProvider,
 } from "../core/types.ts";
-import { describe } from "../core/value_checks.ts";
 import { call, streamChunks } from "../server/calls.ts";
 import { openAICompatible, Server } from "../server/server.ts";
 import { embed } from "./lazy_members.ts";
@@ -48,26 +47,33 @@ export interface OpenAICompatibleProviderOptions extends
   baseUrl: string;
 }
 
-const OPTION_NAMES: ReadonlySet<string> = new Set(
-  [
-    "name",
-    "service",
-    "baseUrl",
-    "apiToken",
-    "model",
-    "embeddingModel",
-    "timeoutMs",
-    "connectTimeoutMs",
-    "firstTokenTimeoutMs",
-    "idleTimeoutMs",
-    "maxRetries",
-    "modelCacheTtlMs",
-    "reasoningTags",
-    "headers",
-    "fetch",
-    "env",
-  ] satisfies (keyof OpenAICompatibleProviderOptions)[],
+const shortName: Rule<string> = must(
+  "a name",
+  (value) => typeof value === "string" && value.trim() !== "",
 );
+
+/** The other options come before their rules with the configuration. */
+const OPTIONS = table<OpenAICompatibleProviderOptions>({
+  name: required(shortName),
+  service: shortName,
+  baseUrl: required((value, of, refusal) => {
+    if (value === undefined) throw refusal(`${of} is missing`);
+    return value;
+  }),
+  env: variablesRecord,
+  apiToken: anything,
+  model: anything,
+  embeddingModel: anything,
+  timeoutMs: anything,
+  connectTimeoutMs: anything,
+  firstTokenTimeoutMs: anything,
+  idleTimeoutMs: anything,
+  maxRetries: anything,
+  modelCacheTtlMs: anything,
+  reasoningTags: anything,
+  headers: anything,
+  fetch: anything,
+}, { noun: "option", whole: "the options are", prefix: "option " });
 
 /** Port where the address has none: that of plain http. */
 const DEFAULT_PORT = 80;
@@ -227,20 +233,11 @@ export class OpenAICompatibleProvider implements ModelProvider {
 function resolveOptions(
   options: unknown,
 ): { name: string; service: string; cascade: ResolvedCascade } {
-  const refuse = (state: string): Error =>
-    configurationError(state, undefined, "OpenAI-compatible");
-  if (!isRecord(options)) throw refuse(`the options are ${typeof options}, not an object`);
-  const unknown = describeUnknownField(options, OPTION_NAMES, "option");
-  if (unknown !== undefined) throw refuse(unknown);
-  const { name, service = name, env, baseUrl, ...rest } = options;
-  if (typeof name !== "string" || name.trim() === "") {
-    throw refuse(`option name is ${describe(name)}, not a name`);
-  }
-  if (typeof service !== "string" || service.trim() === "") {
-    throw refuse(`option service is ${describe(service)}, not a name`);
-  }
-  if (env !== undefined && !isRecord(env)) throw refuse("option env is not a record of variables");
-  if (baseUrl === undefined) throw refuse("option baseUrl is missing");
+  const { name, service = name, env: _, baseUrl, ...rest } = OPTIONS(
+    options,
+    "",
+    (state) => configurationError(state, undefined, "OpenAI-compatible"),
+  );
   const given: Record<string, unknown> = { ...rest, baseUrl };
   // What is no address is refused with the rest, in the same words.
   const address = normalizeBaseUrl(typeof baseUrl === "string" ? baseUrl : "", DEFAULT_PORT);

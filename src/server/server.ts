@@ -32,7 +32,12 @@ import {
   namesIn,
   nearestNames,
 } from "../core/model_names.ts";
-import { checkCallOptions, checkName, refusal, type Refuse } from "../core/request_checks.ts";
+import {
+  checkCallOptions,
+  name as nameOfModel,
+  type RefusalMaker,
+  refusalMaker,
+} from "../core/checks.ts";
 import type { ServiceType } from "../core/services.ts";
 import type {
   CallOptions,
@@ -150,8 +155,8 @@ export class Server {
   }
 
   /** Makes the errors of one kind of call; `action` completes "Cannot …". */
-  refuse(action: string): Refuse {
-    return refusal(action, this.service);
+  refuse(action: string): RefusalMaker {
+    return refusalMaker(action, this.service);
   }
 
   /** The tags that the text of an answer is searched for. @param own of the request, in place of the configured ones. */
@@ -204,7 +209,7 @@ export class Server {
   ): Promise<ModelInfo | undefined> {
     const refuse = this.refuse(action);
     const checked = checkCallOptions(options, refuse);
-    checkName("model", model ?? null, refuse);
+    nameOfModel(model ?? null, "model", refuse);
     return await this.find(model, checked, action);
   }
 

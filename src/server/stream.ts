@@ -11,6 +11,7 @@ import {
   providerError,
   type StreamError,
   withCallSite,
+  withRemark,
 } from "../core/errors.ts";
 import type { EventStream } from "../core/event_stream.ts";
 import type { CompletionResponse, CompletionStream, StreamingChunk } from "../core/types.ts";
@@ -208,9 +209,9 @@ export class ItemStream<Item, Answer> implements EventStream<Item, Answer> {
       }
       return { done: false, value: this.#take() };
     } catch (cause) {
+      const error = withCallSite(await withRemark(cause), this.#site);
       // The consumer stopped it: whatever broke by that is no news.
       if (this.#isCancelled()) return DONE;
-      const error = withCallSite(cause, this.#site);
       this.#end({ kind: "failed", error });
       throw error;
     }

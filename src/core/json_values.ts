@@ -1,10 +1,26 @@
 /**
- * Values that are to be written as JSON: what JSON would drop, or turn into something else without a word.
+ * Values of JSON: objects, places within them, and what JSON would drop or turn into something else without a word.
  *
  * @module
  */
 
-import { describePath } from "./schema_check.ts";
+import { quote } from "./fields.ts";
+
+/** Whether a value is an object that is no array. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** A place in a value: `tags[0].name`. */
+export function describePath(path: readonly PropertyKey[]): string {
+  const text = path.map((key) => {
+    if (typeof key === "number") return `[${key}]`;
+    return typeof key === "string" && /^[a-z_$][\w$]{0,79}$/i.test(key)
+      ? `.${key}`
+      : `[${quote(String(key))}]`;
+  }).join("");
+  return text.replace(/^\./, "");
+}
 
 /** What of a value cannot be written. */
 export interface Unwritable {

@@ -1,0 +1,394 @@
+/**
+ * Checks of what callers hand in, before anything is sent. A table has a rule for each field of a request or of options;
+ * which fields are unknown, which are missing, and the words of every refusal follow from it. What is refused is named
+ * with its value, except where that may be a secret or text of a prompt.
+ *
+ * @module
+ */
+
+import type { KnownCode } from "./error_codes.ts";
+import { providerError, remarkable } from "./errors.ts";
+import { describeUnknownField, quote } from "./fields.ts";
+import { isRecord } from "./json_values.ts";
+import type { CallOptions, ReasoningTags } from "./types.ts";
+
+/** Makes the error for what is refused: completes "Cannot …: ". */
+export type RefusalMaker = (
+  state: string,
+  code?: Extract<
+    KnownCode,
+    | "invalid_request"
+    | "unsupported_content"
+    | "invalid_tool_schema"
+    | "unsupported_response_format"
+  >,
+  hint?: string,
+) => Error;
+
+/** A maker of refusals for one kind of call, such as `complete`. */
+export function refusalMaker(action: string, service: string): RefusalMaker {
+  return (state, code = "invalid_request", hint) =>
+    providerError(code, `Cannot ${action}: ${state}`, { service, attempts: 0, hint });
+}
+
+// --- Values in messages -------------------------------------------------------------------------
+
+/** A value in an error message. Never used for tokens, header values and prompts. */
+export function describe(value: unknown): string {
+  if (typeof value === "string") return quote(value);
+  if (Array.isArray(value)) return "an array";
+  if (typeof value === "object" && value !== null) return "an object";
+  return typeof value === "function" ? "a function" : String(value);
+}
+
+/** A value where text of a prompt may stand: text is not shown. */
+export function describeType(value: unknown): string {
+  return typeof value === "string" ? "text" : describe(value);
+}
+
+/** Words to choose from: `"a", "b" or "c"`. */
+export function alternatives(words: readonly string[]): string {
+  const quoted = words.map((word) => `"${word}"`);
+  const last = quoted.pop() ?? "";
+  return quoted.length === 0 ? last : `${quoted.join(", ")} or ${last}`;
+}
+
+// --- Rules of single values ---------------------------------------------------------------------
+
+/**
+ * Rule of a value: gives it as it is used, or throws its refusal. A field that is absent does not come before its rule,
+ * unless it is `required`.
+ *
+ * @param name what the value is called, such as `messages[0].role`.
+ */
+export interface Rule<T = unknown> {
+  (value: unknown, name: string, refusal: RefusalMaker): T;
+  readonly isRequired?: boolean;
+}
+
+/** Rule of a field that must be there. */
+export function required<T>(rule: Rule<T>): Rule<T> {
+  const own: Rule<T> = (value, name, refusal) => rule(value, name, refusal);
+  return Object.assign(own, { isRequired: true });
+}
+
+/** Anything. */
+export const anything: Rule = (value) => value;
+
+/** Rule of what a test accepts. @param form completes "… is 5, not ". */
+export function must<T>(form: string, accepts: (value: unknown) => boolean): Rule<T> {
+  return (value, name, refusal) => {
+    if (accepts(value)) return value as T;
+    throw refusal(`${name} is ${describe(value)}, not ${form}`);
+  };
+}
+
+/** Rule of numbers that a test accepts. */
+export function number(form: string, accepts: (value: number) => boolean): Rule<number> {
+  return must(form, (value) => typeof value === "number" && accepts(value));
+}
+
+/** Rule of one of some words. */
+export function oneOf<T>(words: readonly string[], more = ""): Rule<T> {
+  return must(alternatives(words) + more, (value) => words.some((word) => word === value));
+}
+
+/** Any number but `NaN` and the infinite ones. */
+export const finite: Rule<number> = number("a number", Number.isFinite);
+/** Number of things. */
+export const count: Rule<number> = number(
+  "a whole number above 0",
+  (n) => Number.isSafeInteger(n) && n > 0,
+);
+/** Milliseconds to wait; `Infinity` switches the timer off. */
+export const time: Rule<number> = number("a number of milliseconds above 0", (n) => n > 0);
+/** Number of retries. */
+export const retries: Rule<number> = wholeNumber(0, 10);
+/** Text of any kind, as a form says. */
+export const text: Rule<string> = textOf("text");
+/** Yes or no. */
+export const flag: Rule<boolean> = must("true or false", (value) => typeof value === "boolean");
+/** What is called. */
+export const callback: Rule = must("a function", (value) => typeof value === "function");
+/** An object of fields that are not ours to check. */
+export const record: Rule<Record<string, unknown>> = must("an object", isRecord);
+
+/** Rule of whole numbers of a range. */
+export function wholeNumber(least: number, most: number): Rule<number> {
+  return number(
+    `a whole number from ${least} to ${most}`,
+    (n) => Number.isInteger(n) && n >= least && n <= most,
+  );
+}
+
+/** Rule of text. @param form such as `JSON text`. */
+export function textOf(form: string): Rule<string> {
+  return must(form, (value) => typeof value === "string");
+}
+
+/** A name: text that is not empty. What is absent counts as empty. */
+export const name: Rule<string> = (value, of, refusal) => {
+  const given = text(value ?? "", of, refusal);
+  if (value !== null && given.trim() !== "") return given;
+  throw value === null ? refusal(`${of} is null, not text`) : empty(of, refusal);
+};
+
+function empty(of: string, refusal: RefusalMaker): Error {
+  return refusal(`${of} cannot be empty`);
+}
+
+/** Rule of a list of names. @param what such as `tools' names`. */
+export function names(what: string): Rule<readonly string[]> {
+  return (value, of, refusal) => {
+    if (!Array.isArray(value)) throw refusal(`${of} is not an array of ${what}`);
+    // Not `every`, which goes past a place without an item: JSON writes null there.
+    const index = value.findIndex((item) => typeof item !== "string" || item.trim() === "");
+    if (index === -1) return value;
+    throw refusal(
+      `${of} is not an array of ${what}: there is ${describe(value[index])} among them`,
+    );
+  };
+}
+
+/** Headers of a request, as a frozen copy without those that are `undefined`. Values are never shown. */
+export const headers: Rule<Readonly<Record<string, string>>> = (value, of, refusal) => {
+  if (typeof value !== "object" || value === null || Symbol.iterator in value) {
+    throw refusal(`${of} is not an object of header names and values`);
+  }
+  const given: [string, string][] = [];
+  for (const [header, content] of Object.entries(value)) {
+    const legal = /^[!#$%&'*+.^_`|~0-9a-z-]*/i.exec(header)?.[0] ?? "";
+    if (header === "" || legal !== header) {
+      // No more of it: people write `"Authorization: Bearer …"` into the name.
+      const shown = header === "" ? header : `${legal}…`;
+      throw refusal(`${of} has the name ${describe(shown)}, which is not a header's`);
+    }
+    if (content === undefined) continue;
+    if (typeof content !== "string" || !/^[\t\x20-\x7e\x80-\xff]*$/.test(content)) {
+      throw refusal(`${of} has a value for ${describe(header)} that cannot stand in a header`);
+    }
+    given.push([header, content]);
+  }
+  return Object.freeze(Object.fromEntries(given));
+};
+
+const PAIR = '["<think>", "</think>"]';
+/** More than any model's: what may be the beginning of a tag is held back while the text comes. */
+const LONGEST_TAG = 200;
+
+/** Pairs of tags around thoughts, as frozen copies. */
+export const reasoningTags: Rule<readonly ReasoningTags[]> = (value, of, refusal) => {
+  if (!Array.isArray(value)) {
+    throw refusal(`${of} is ${describe(value)}, not an array of pairs such as ${PAIR}`);
+  }
+  const pairs = Array.from<unknown, ReasoningTags>(value, (given, index) => {
+    const refused = (state: string): Error => refusal(`${of} has an entry [${index}] ${state}`);
+    const [open, close] = tagsOf(given);
+    if (typeof open !== "string" || typeof close !== "string") {
+      throw refused(`that is not a pair such as ${PAIR}`);
+    }
+    for (const tag of [open, close]) {
+      if (tag.trim() === "") throw refused("with a tag that is empty");
+      if (tag.length > LONGEST_TAG) {
+        throw refused(`with a tag that is longer than ${LONGEST_TAG} characters`);
+      }
+    }
+    if (open.trim() === close.trim()) throw refused(`whose tags are both ${quote(open)}`);
+    return Object.freeze({ open, close });
+  });
+  return Object.freeze(pairs);
+};
+
+/** The tags of a pair in either of its forms, and nothing of what is not a pair. */
+function tagsOf(given: unknown): readonly unknown[] {
+  if (Array.isArray(given)) return given.length === 2 ? given : [];
+  if (!isRecord(given)) return [];
+  const { open, close, ...more } = given;
+  return Object.keys(more).length === 0 ? [open, close] : [];
+}
+
+// --- Rules of lists and objects -----------------------------------------------------------------
+
+/** Rule of an array, each of whose items has to fit a rule. Gives a copy. */
+export function arrayOf<T>(
+  rule: Rule<T>,
+  { form = "an array", show = describeType, mayBeEmpty = false }: {
+    readonly form?: string;
+    readonly show?: (value: unknown) => string;
+    readonly mayBeEmpty?: boolean;
+  } = {},
+): Rule<T[]> {
+  return (value, of, refusal) => {
+    if (!Array.isArray(value)) throw refusal(`${of} is ${show(value)}, not ${form}`);
+    if (value.length === 0 && !mayBeEmpty) throw empty(of, refusal);
+    // Not `map`, which goes past a place without an item.
+    return Array.from<unknown, T>(value, (item, index) => rule(item, `${of}[${index}]`, refusal));
+  };
+}
+
+/** Rule of text, or of something else. */
+export function textOr<T>(rule: Rule<T>, mayBeEmpty = false): Rule<T | string> {
+  return (value, of, refusal) => {
+    if (typeof value !== "string") return rule(value, of, refusal);
+    if (value === "" && !mayBeEmpty) throw empty(of, refusal);
+    return value;
+  };
+}
+
+/** A rule for each field. */
+export type Rules<T> = { readonly [Field in keyof T]-?: Rule };
+
+/** Rule between fields: what is wrong with them together. They have passed their own rules. */
+export type RuleBetween<T> = (fields: T) => string | undefined | false;
+
+/** What else a table says. */
+export interface TableSettings<T> {
+  readonly noun?: "field" | "option";
+  /** What the whole is called where it has no place, with its verb, such as `the request is`. */
+  readonly whole?: string;
+  /** What the whole must be. */
+  readonly form?: string;
+  /** Shows a whole that is refused. */
+  readonly show?: (value: unknown) => string;
+  /** Stands before the names of fields where the whole has no place. */
+  readonly prefix?: string;
+  /** Whether the object itself is given, checked, and not a copy of its fields. */
+  readonly isKept?: boolean;
+  readonly between?: readonly RuleBetween<T>[];
+}
+
+/** Rule of an object with the fields of a table. */
+export interface Table<T> extends Rule<T> {
+  readonly rules: Rules<T>;
+  readonly settings: TableSettings<T>;
+}
+
+const BEYOND = "A field that only the server knows goes into `extraBody`.";
+
+/** Rule of an object. Gives a copy, for which each field is read once: getters may throw, and change their mind. */
+export function table<T extends object>(
+  rules: Rules<T>,
+  settings: TableSettings<T> = {},
+): Table<T> {
+  const {
+    noun = "field",
+    whole = "",
+    form = "an object",
+    show = describeType,
+    prefix = "",
+    isKept = false,
+    between = [],
+  } = settings;
+  const rows: [string, Rule][] = Object.entries(rules);
+  const known: ReadonlySet<string> = new Set(Object.keys(rules));
+  const check: Rule<T> = (value, of, refusal) => {
+    if (!isRecord(value)) {
+      throw refusal(`${of === "" ? whole : `${of} is`} ${show(value)}, not ${form}`);
+    }
+    refuseUnknown(value, known, noun, of, refusal);
+    const given: Record<string, unknown> = {};
+    for (const [field, rule] of rows) {
+      const content = value[field];
+      if (content === undefined && rule.isRequired !== true) continue;
+      given[field] = rule(content, of === "" ? prefix + field : `${of}.${field}`, refusal);
+    }
+    for (const rule of between) {
+      const state = rule(given as T);
+      if (typeof state === "string") throw refusal(of === "" ? state : `${of} ${state}`);
+    }
+    return (isKept ? value : given) as T;
+  };
+  return Object.assign(check, { rules, settings });
+}
+
+/** A table with more fields, or with other rules for some. */
+export function extend<T extends object, More extends object>(
+  { rules, settings }: Table<T>,
+  more: Rules<More>,
+  own: TableSettings<T & More> = {},
+): Table<T & More> {
+  const between = [...settings.between ?? [], ...own.between ?? []];
+  return table<T & More>(
+    { ...rules, ...more } as Rules<T & More>,
+    { ...settings as TableSettings<T & More>, ...own, between },
+  );
+}
+
+/** Refuses fields that are not known, with the likeliest one that is. */
+export function refuseUnknown(
+  value: object,
+  known: ReadonlySet<string>,
+  noun: "field" | "option",
+  of: string,
+  refusal: RefusalMaker,
+): void {
+  if (describeUnknownField(value, known, noun) === undefined) return;
+  throw remarkable((remarks) => {
+    const unknown = describeUnknownField(value, known, noun, remarks?.FIELD_REMARKS) ?? "";
+    const hint = known.has("extraBody") ? BEYOND : undefined;
+    return refusal(of === "" ? unknown : `${of} has an ${unknown}`, "invalid_request", hint);
+  });
+}
+
+/** Rule of an object whose fields follow from one of them, such as from its `type`. */
+export function variants<T>(
+  key: string,
+  tables: Readonly<Record<string, Rule<T>>>,
+  { form = "an object", show = describeType, otherwise = "", remark }: {
+    readonly form?: string;
+    readonly show?: (value: unknown) => string;
+    /** Stands behind the words to choose from. */
+    readonly otherwise?: string;
+    /** What hints there are for it. */
+    readonly remark?: "role" | "part";
+  } = {},
+): Rule<T> {
+  const words = alternatives(Object.keys(tables));
+  return (value, of, refusal) => {
+    if (!isRecord(value)) throw refusal(`${of} is ${show(value)}, not ${form}`);
+    const kind = value[key];
+    const rule = typeof kind === "string" && Object.hasOwn(tables, kind) ? tables[kind] : undefined;
+    if (rule !== undefined) return rule(value, of, refusal);
+    const state = `${of}.${key} is ${describe(kind)}, not ${words}${otherwise}`;
+    throw remarkable((remarks) =>
+      refusal(
+        state,
+        "invalid_request",
+        remark === undefined ? undefined : remarks?.kindHint(remark, kind, value),
+      )
+    );
+  };
+}
+
+// --- Options of a call --------------------------------------------------------------------------
+
+const signal: Rule<AbortSignal> = must(
+  "an AbortSignal",
+  (value) => isRecord(value) && "aborted" in value && typeof value.addEventListener === "function",
+);
+
+/** Options of a call. */
+export const CALL_OPTIONS: Table<CallOptions> = table<CallOptions>({
+  timeoutMs: time,
+  connectTimeoutMs: time,
+  firstTokenTimeoutMs: time,
+  idleTimeoutMs: time,
+  maxRetries: retries,
+  headers,
+  onStatus: callback,
+  signal,
+}, { noun: "option", whole: "the options are" });
+
+/** Refuses call options that cannot be used, and gives a copy of them. */
+export function checkCallOptions(options: unknown, refusal: RefusalMaker): CallOptions {
+  return checkOptions(CALL_OPTIONS, options, refusal);
+}
+
+/** Refuses options that cannot be used, and gives a copy of them, `{}` where there are none. */
+export function checkOptions<T extends object>(
+  options: Table<T>,
+  given: unknown,
+  refusal: RefusalMaker,
+): T {
+  return options(given === undefined ? {} : given, "", refusal);
+}
