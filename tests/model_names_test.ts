@@ -1,12 +1,12 @@
 /** When two names mean the same model (§2 of the design), and which of a listing a name means. */
 import { assert, assertEquals, assertFalse } from "@std/assert";
 import type { ModelInfo } from "../mod.ts";
+import { nameToLoad } from "../src/core/load_names.ts";
 import {
   answeringCopy,
   findModel,
   isSameListedModel,
   isSameModel,
-  nameToLoad,
   nearestNames,
 } from "../src/core/model_names.ts";
 

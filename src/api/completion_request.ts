@@ -32,7 +32,7 @@ import {
   variants,
 } from "../core/checks.ts";
 import { importOnUse } from "../core/import_on_use.ts";
-import { findUnwritable, isRecord } from "../core/json_values.ts";
+import { isRecord } from "../core/json_values.ts";
 import type {
   AssistantMessage,
   ContentPart,
@@ -115,16 +115,22 @@ export function encodeSampling(request: Sampling): Record<string, unknown> {
 
 // --- Fields of the user's own -------------------------------------------------------------------
 
-/** Rule of an `extraBody`, which must not take away what the method itself sends. */
-export function extraBody(...reserved: readonly string[]): Rule<Record<string, unknown>> {
+/**
+ * Rule of an `extraBody`, which must not take away what the method itself sends.
+ *
+ * @param writable of `unwritable.ts`; where it is not there yet, encoding applies it.
+ */
+export function extraBody(
+  reserved: readonly string[],
+  writable: Rule = anything,
+): Rule<Record<string, unknown>> {
   return (extra, of, refusal) => {
     if (!isRecord(extra)) throw refusal(`${of} is ${describe(extra)}, not an object`);
     for (const field of reserved) {
       if (extra[field] !== undefined) throw refusal(`${of} may not set "${field}"`);
     }
-    const found = findUnwritable(extra);
-    if (found === undefined) return extra;
-    throw refusal(`${of}.${found.path} is ${found.what}, which JSON cannot hold`);
+    writable(extra, of, refusal);
+    return extra;
   };
 }
 
@@ -295,7 +301,7 @@ export const COMPLETION_REQUEST: Table<CompletionRequest> = table<CompletionRequ
   reasoningTags,
   tools: toolsOf(tool, ({ name: own }) => ["name", own]),
   toolChoice,
-  extraBody: extraBody("model", "messages", "stream"),
+  extraBody: extraBody(["model", "messages", "stream"]),
 }, {
   whole: "the request is",
   form: "text or an object",
@@ -328,7 +334,11 @@ export async function encodeCompletionRequest(
     // "off" is refused by the server, "none" is its word; "on" is what it does anyway.
     reasoning_effort: reasoning === "off" ? "none" : reasoning === "on" ? undefined : reasoning,
   };
-  // Few requests have either.
+  // Few requests have any of these three.
+  if (extraBody !== undefined) {
+    const { writable } = await importOnUse(() => import("../core/unwritable.ts"), action);
+    writable(extraBody, "extraBody", refusal);
+  }
   const { encodeTool, toJsonSchema } = given.length > 0 || schema !== undefined
     ? await importOnUse(() => import("./json_schema.ts"), action)
     : {};

@@ -7,9 +7,10 @@
 import { describe, type RefusalMaker } from "../core/checks.ts";
 import { quote } from "../core/fields.ts";
 import { importSchemas } from "../core/import_on_use.ts";
-import { findUnwritable, isRecord } from "../core/json_values.ts";
+import { isRecord } from "../core/json_values.ts";
 import type { Tool } from "../core/messages.ts";
 import type { JsonSchema, StandardSchema } from "../core/schema.ts";
+import { findUnwritable } from "../core/unwritable.ts";
 
 /** What a schema is for, and what is said when it cannot be used. */
 export interface SchemaUse {

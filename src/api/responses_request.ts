@@ -33,6 +33,7 @@ import type {
   ResponsesMessage,
   ResponsesRequest,
 } from "../core/responses.ts";
+import { writable } from "../core/unwritable.ts";
 import { allowedTools, serverUrl } from "./chat_request.ts";
 import {
   choiceAmong,
@@ -135,7 +136,7 @@ const RESPONSES_REQUEST = table<ResponsesRequest>({
   maxOutputTokens: SAMPLING.maxTokens,
   temperature: SAMPLING.temperature,
   topP: SAMPLING.topP,
-  extraBody: extraBody("model", "input", "stream"),
+  extraBody: extraBody(["model", "input", "stream"], writable),
 }, {
   whole: "the request is",
   between: [

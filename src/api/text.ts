@@ -9,6 +9,7 @@
 import { flag, name, type RefusalMaker, required, table, text } from "../core/checks.ts";
 import { isRecord } from "../core/json_values.ts";
 import type { TextCompletionRequest, TextCompletionResponse } from "../core/text.ts";
+import { writable } from "../core/unwritable.ts";
 import type { FinishReason, PartialAnswer, StreamingChunk } from "../core/types.ts";
 import { finishReasonOf, type Piece } from "../transport/ending.ts";
 import { malformedResponse } from "../transport/transport.ts";
@@ -42,7 +43,7 @@ const TEXT_REQUEST = table<TextCompletionRequest>({
   suffix: text,
   echo: flag,
   ...SAMPLING,
-  extraBody: extraBody("model", "prompt", "stream"),
+  extraBody: extraBody(["model", "prompt", "stream"], writable),
 }, { whole: "the request is", form: "text or an object" });
 
 /** Refuses a request that cannot be sent, and gives it as an object. */

@@ -1,107 +1,34 @@
 /**
- * Values of JSON: objects, places within them, and what JSON would drop or turn into something else without a word.
+ * Values of JSON: those that a server sent, read and written again, and whether one is an object.
  *
  * @module
  */
-
-import { quote } from "./fields.ts";
 
 /** Whether a value is an object that is no array. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** A place in a value: `tags[0].name`. */
-export function describePath(path: readonly PropertyKey[]): string {
-  const text = path.map((key) => {
-    if (typeof key === "number") return `[${key}]`;
-    return typeof key === "string" && /^[a-z_$][\w$]{0,79}$/i.test(key)
-      ? `.${key}`
-      : `[${quote(String(key))}]`;
-  }).join("");
-  return text.replace(/^\./, "");
-}
-
-/** What of a value cannot be written. */
-export interface Unwritable {
-  /** Where it is, such as `stop[1]`; empty for the value itself. */
-  readonly path: string;
-  /** What is there, such as `undefined` or `a function`. */
-  readonly what: string;
-}
-
-/** Says what is wrong with a value, if anything is. */
-export type Judge = (value: unknown) => string | undefined;
-
-interface Place {
-  readonly value: unknown;
-  readonly key?: PropertyKey;
-  readonly parent?: Place;
-}
+/** No JSON, so that nobody takes it for an empty object. */
+const TOO_DEEP = "(nested too deeply to be written)";
 
 /**
- * The first value below `root` that JSON cannot hold. Fields that are `undefined` are absent, items of an array are
- * not: there JSON has `null`. By a list of its own and not by recursion: what is handed in may be nested without end.
- *
- * @param judge asked before, of each value: what must not be there for another reason.
+ * The JSON of a value that was JSON; `""` for `undefined`. Runtimes read what is nested thousands of times, but not
+ * all of them can write it: Node 20 has no stack for it.
  */
-export function findUnwritable(
-  root: unknown,
-  judge: Judge = () => undefined,
-): Unwritable | undefined {
-  const seen = new Set<unknown>();
-  const waiting: Place[] = [{ value: root }];
-  for (let place = waiting.pop(); place !== undefined; place = waiting.pop()) {
-    const { value } = place;
-    const what = judge(value) ?? notJson(value);
-    if (what !== undefined) return { path: describePath(keysTo(place)), what };
-    if (typeof value !== "object" || value === null || seen.has(value) || "toJSON" in value) {
-      continue;
-    }
-    // A cycle is for whoever writes the JSON to refuse.
-    seen.add(value);
-    const parent = place;
-    // Not `entries()` of an object alone: an array without an item has none there, and `null` in JSON.
-    const inside: Place[] = Array.isArray(value)
-      ? Array.from(value, (item: unknown, key) => ({ value: item, key, parent }))
-      : Object.entries(value).filter(([, field]) => field !== undefined)
-        .map(([key, field]) => ({ value: field, key, parent }));
-    for (const next of inside.reverse()) waiting.push(next);
-  }
-  return undefined;
-}
-
-function keysTo(place: Place): PropertyKey[] {
-  const keys: PropertyKey[] = [];
-  for (let at: Place | undefined = place; at !== undefined; at = at.parent) {
-    if (at.key !== undefined) keys.unshift(at.key);
-  }
-  return keys;
-}
-
-function notJson(value: unknown): string | undefined {
-  switch (typeof value) {
-    case "function":
-      return "a function";
-    case "symbol":
-      return "a symbol";
-    case "undefined":
-      return "undefined";
-    case "number":
-      return Number.isFinite(value) ? undefined : String(value);
-    case "object":
-      return value === null ? undefined : emptyInstance(value);
-    default:
-      return undefined;
+export function jsonText(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? "";
+  } catch {
+    return TOO_DEEP;
   }
 }
 
-/** `a RegExp`, `a Map`: what JSON writes as `{}`, whatever is in it. */
-function emptyInstance(value: object): string | undefined {
-  const prototype: object | null = Object.getPrototypeOf(value);
-  // Objects of another realm have another `Object.prototype`, which has none above it either.
-  if (prototype === null || Object.getPrototypeOf(prototype) === null) return undefined;
-  if (Array.isArray(value) || "toJSON" in value || Object.keys(value).length > 0) return undefined;
-  const { name } = value.constructor;
-  return name === "" ? "an instance of a class" : `a ${name}`;
+/** The value of a JSON text; undefined when it is none. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

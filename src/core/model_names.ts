@@ -16,7 +16,8 @@ const MOST_COMPARED = 200;
 /** Letters are told apart modulo this: enough for names. */
 const LETTERS = 128;
 
-interface ModelName {
+/** The parts of a name. */
+export interface ModelName {
   /** All of it, without what never matters. */
   readonly folded: string;
   readonly publisher: string | undefined;
@@ -182,36 +183,6 @@ export function maxTokensOf(
   return loadedContextLength ?? maxContextLength ?? ASSUMED_CONTEXT;
 }
 
-/** What to send to load what a name means: as it is listed, and a variant only where that is not the selected one. */
-export function nameToLoad(model: ModelInfo, name: string): string {
-  const { folded, variant } = parseModelName(name);
-  const own = parseModelName(model.id);
-  if (variant === undefined || own.folded === folded || own.variant === variant) return model.id;
-  const isMeant = (known: string): boolean => parseModelName(known).variant === variant;
-  if (isMeant(selectedVariant(model) ?? "")) return model.id;
-  const listed = model.variants?.find(isMeant);
-  if (listed !== undefined) return listed;
-  // Not listed: for the server to refuse. Any other variant in its place would be a surprise.
-  return isInstanceOf(model, name) ? model.id : `${withoutCopyNumber(model.id)}@${variant}`;
-}
-
-/** What tells models apart that one name fits, so that it must be added to the name. */
-export function whatTellsApart(models: readonly ModelInfo[]): string {
-  const names = models.map(({ id }) => parseModelName(id));
-  const differ = (part: "publisher" | "base" | "variant"): boolean =>
-    new Set(names.map((name) => name[part])).size > 1;
-  const parts = [
-    ...(differ("publisher") ? ["the publisher before it, as in `publisher/model`"] : []),
-    ...(differ("variant") ? ["the variant behind it, as in `model@q4_k_m`"] : []),
-  ];
-  if (parts.length === 0 || differ("base")) return "Write the name exactly as it is listed.";
-  return `Write ${parts.join(", and ")}.`;
-}
-
-function selectedVariant({ selectedVariant, variants = [] }: ModelInfo): string | undefined {
-  return selectedVariant ?? (variants.length === 1 ? variants[0] : undefined);
-}
-
 /**
  * Whether two names mean the same model, one of them perhaps an alias that only the listing explains. It never
  * makes two variants one: both would fit the shorter name that is listed.
@@ -232,7 +203,8 @@ function agree(a: string | undefined, b: string | undefined): boolean {
   return a === undefined || b === undefined || a === b;
 }
 
-function parseModelName(name: string): ModelName {
+/** The parts of a name, without what never matters. */
+export function parseModelName(name: string): ModelName {
   const folded = name.trim().toLowerCase().replace(COPY_NUMBER, "");
   const at = folded.lastIndexOf("@");
   const withoutVariant = at > 0 ? folded.slice(0, at) : folded;
@@ -249,7 +221,8 @@ function instanceIds(model: ModelInfo): string[] {
   return (model.instances ?? []).map((instance) => instance.id);
 }
 
-function isInstanceOf(model: ModelInfo, name: string): boolean {
+/** Whether a name is an id of a copy in memory, but for what never matters. */
+export function isInstanceOf(model: ModelInfo, name: string): boolean {
   const { folded } = parseModelName(name);
   return instanceIds(model).some((id) => parseModelName(id).folded === folded);
 }

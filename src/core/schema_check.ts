@@ -4,7 +4,7 @@
  * @module
  */
 
-import { describePath } from "./json_values.ts";
+import { describePath } from "./unwritable.ts";
 import { cutText, withoutUnseen } from "./plain_text.ts";
 import type { SchemaIssue, StandardSchema } from "./schema.ts";
 

@@ -17,12 +17,12 @@ import type {
   LoadOptions,
   ModelLease,
 } from "../core/model_management.ts";
+import { whatTellsApart } from "../core/load_names.ts";
 import {
   asAsked,
   fittingModels,
   namesIn,
   nearestNames,
-  whatTellsApart,
   withoutCopies,
   withoutCopyNumber,
 } from "../core/model_names.ts";
