@@ -83,7 +83,7 @@ function camelCase(name: string): string {
 
 type Fields = Record<string, unknown>;
 
-/** What is promised is there, and of its type: a user's `event.content.length` must not throw. */
+/** Adds promised fields that are missing, and corrects their types: a user's `event.content.length` must not throw. */
 function promise(fields: Fields, promised: Promised): Fields {
   for (const [name, type] of Object.entries(promised)) {
     const value = fields[name];

@@ -32,7 +32,7 @@ import {
   variants,
 } from "../core/checks.ts";
 import { importOnUse } from "../core/import_on_use.ts";
-import { isRecord } from "../core/json_values.ts";
+import { isRecord } from "../core/fields.ts";
 import type {
   AssistantMessage,
   ContentPart,
@@ -57,7 +57,7 @@ export type Sampling = Omit<
 
 const share = number("a number from 0 to 1", (n) => n >= 0 && n <= 1);
 
-/** What they must be. */
+/** Rules of the settings. */
 export const SAMPLING: Rules<Sampling> = {
   temperature: number("a number of 0 or more", (n) => n >= 0 && Number.isFinite(n)),
   topP: share,
@@ -147,7 +147,7 @@ export function withExtraBody(
 
 // --- Messages -----------------------------------------------------------------------------------
 
-/** What an image may be. */
+/** Rule of images: an address, a `data:` URL, bytes or a `Blob`. */
 export const image: Rule<ImagePart["image"]> = (value, of, refusal) => {
   const isImage = typeof value === "string" || value instanceof Uint8Array ||
     value instanceof Blob || value instanceof URL;
@@ -236,7 +236,7 @@ export const tool: Rule<Tool> = (value, of, refusal) => {
   return TOOL(value, of, own);
 };
 
-/** Rule of tools, no two of which have the same name. @param nameOf what tells one from the others. */
+/** Rule of tools, no two of which have the same name. @param nameOf the field with the name, and the name. */
 export function toolsOf<T>(
   rule: Rule<T>,
   nameOf: (tool: T) => readonly [string, string],
@@ -255,7 +255,7 @@ export function toolsOf<T>(
   };
 }
 
-/** What a model may call. */
+/** Rule of the choice of a tool. */
 export const toolChoice: Rule = must(
   `${alternatives(["auto", "none", "required"]).replace(" or", ",")} or { name }`,
   (choice) =>

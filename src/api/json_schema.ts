@@ -5,16 +5,15 @@
  */
 
 import { describe, type RefusalMaker } from "../core/checks.ts";
-import { quote } from "../core/fields.ts";
+import { isRecord, quote } from "../core/fields.ts";
 import { importSchemas } from "../core/import_on_use.ts";
-import { isRecord } from "../core/json_values.ts";
 import type { Tool } from "../core/messages.ts";
 import type { JsonSchema, StandardSchema } from "../core/schema.ts";
 import { findUnwritable } from "../core/unwritable.ts";
 
-/** What a schema is for, and what is said when it cannot be used. */
+/** Use of a schema, for the error where it cannot be used. */
 export interface SchemaUse {
-  /** What the schema is, for errors. */
+  /** Name of the schema in errors. */
   readonly name: string;
   readonly code: "invalid_tool_schema" | "unsupported_response_format";
   readonly refusal: RefusalMaker;
@@ -37,7 +36,7 @@ const WRAP_FIELDS = 'Put the fields below `properties`: `{ type: "object", prope
  */
 const TARGETS = ["draft-07", "draft-2020-12"] as const;
 
-/** How a whole object is written, by the library its fields are of. */
+/** Notation of a whole object, by the library of its fields. */
 const WRAPPERS: Readonly<Record<string, string>> = {
   "zod": "z.object({ … })",
   "zod 3": "z.object({ … })",
@@ -119,7 +118,7 @@ export async function toJsonSchema(
   );
 }
 
-/** What writes the JSON Schema of a library's schema, if anything can. */
+/** Writer of the JSON Schema of a library's schema, if there is one. */
 async function writerOf(
   schema: unknown,
   target: typeof TARGETS[number],
@@ -127,7 +126,7 @@ async function writerOf(
 ): Promise<(() => unknown) | undefined> {
   const { jsonSchema } = isStandardSchema(schema) ? schema["~standard"] : {};
   if (typeof jsonSchema?.input === "function") return () => jsonSchema.input({ target });
-  // zod 4 has told this way of itself since 4.2, zod/mini never: ours can read theirs.
+  // zod 4 has had `jsonSchema` since 4.2, zod/mini never has: our zod can read their schemas.
   if (!isZod4(schema)) return undefined;
   const load = () => import("./zod_schemas.ts");
   const { writeZodSchema } = await importSchemas(load, action, "writes the schema");
@@ -215,7 +214,7 @@ const KEYWORDS: Readonly<
 const TYPES: ReadonlySet<unknown> = new Set([
   ...["object", "array", "string", "number", "integer", "boolean", "null"],
 ]);
-/** Names told of what has no keyword. */
+/** Names shown of an object without a keyword. */
 const SHOWN_NAMES = 3;
 
 /** Refuses what would be sent as something else, or as a schema that says nothing. */
@@ -271,7 +270,7 @@ const NAME_KEYWORDS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The same schema with every reference of the form `#/…` and an outermost schema that is none. llama.cpp refuses `#`,
+ * The same schema with every reference of the form `#/…` and an outermost schema that is not a reference. llama.cpp refuses `#`,
  * which is how zod writes a recursive schema; ArkType's has a reference outermost, where tools need `properties`.
  */
 function withNamedRefs(schema: Record<string, unknown>): Record<string, unknown> {

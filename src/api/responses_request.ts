@@ -23,7 +23,7 @@ import {
   textOr,
   variants,
 } from "../core/checks.ts";
-import { isRecord } from "../core/json_values.ts";
+import { isRecord } from "../core/fields.ts";
 import type {
   ResponsesFunctionCall,
   ResponsesFunctionCallOutput,

@@ -7,7 +7,7 @@
  */
 
 import { flag, name, type RefusalMaker, required, table, text } from "../core/checks.ts";
-import { isRecord } from "../core/json_values.ts";
+import { isRecord } from "../core/fields.ts";
 import type { TextCompletionRequest, TextCompletionResponse } from "../core/text.ts";
 import { writable } from "../core/unwritable.ts";
 import type { FinishReason, PartialAnswer, StreamingChunk } from "../core/types.ts";

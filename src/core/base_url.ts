@@ -12,7 +12,7 @@ export type BaseUrlResult =
   | { readonly url: string; readonly problem?: undefined; readonly display?: undefined }
   | { readonly problem: string; readonly display: string; readonly url?: undefined };
 
-/** What stands below the prefix of a family of routes, of LM Studio's as of other servers'. */
+/** Names below the prefix of a family of routes, of LM Studio's as of other servers'. */
 const VERSIONED = "models|chat|completions|embeddings|responses|messages|decisions|systemone";
 const UNVERSIONED = "tags|version|ps|show|pull|generate|embed|embeddings|chat";
 const ALONE = "chat/completions|completions|models|embeddings|responses|messages|lmstudio-greeting";
@@ -22,11 +22,11 @@ const ROUTES = new RegExp(
   "i",
 );
 
-/** What a template leaves where a value is to go. */
+/** Placeholder that a template leaves for a value. */
 const PLACEHOLDER = /\$\{[^}]*\}?|\{\{.*?\}\}|\{[^}]*\}|\$\([^)]*\)|<[^>]*>/;
 /** The same, but not in a path, where it may be meant. */
 const VARIABLE = /\$[a-z_]\w*|%[a-z_]\w*%/i;
-/** What programs make of a value that is not there. */
+/** Text that programs write for a value that is not there. */
 const NO_VALUE = /^(?:null|undefined|none|nil|nan|true|false)$/i;
 /** Letters of any language; what looks like a host and has others is a mistake that `URL` takes for a name. */
 const HOST = /^[\p{L}\p{M}\p{N}_-]+(?:\.[\p{L}\p{M}\p{N}_-]+)*\.?$/u;

@@ -8,8 +8,7 @@
 
 import type { KnownCode } from "./error_codes.ts";
 import { providerError, remarkable } from "./errors.ts";
-import { describeUnknownField, quote } from "./fields.ts";
-import { isRecord } from "./json_values.ts";
+import { describeUnknownField, isRecord, quote } from "./fields.ts";
 import type { CallOptions, ReasoningTags } from "./types.ts";
 
 /** Makes the error for what is refused: completes "Cannot …: ". */
@@ -108,7 +107,7 @@ export const retries: Rule<number> = wholeNumber(0, 10);
 export const text: Rule<string> = textOf("text");
 /** Yes or no. */
 export const flag: Rule<boolean> = must("true or false", (value) => typeof value === "boolean");
-/** What is called. */
+/** A function. */
 export const callback: Rule = must("a function", (value) => typeof value === "function");
 /** An object of fields that are not ours to check. */
 export const record: Rule<Record<string, unknown>> = must("an object", isRecord);
@@ -221,8 +220,12 @@ export function arrayOf<T>(
   return (value, of, refusal) => {
     if (!Array.isArray(value)) throw refusal(`${of} is ${show(value)}, not ${form}`);
     if (value.length === 0 && !mayBeEmpty) throw empty(of, refusal);
-    // Not `map`, which goes past a place without an item.
-    return Array.from<unknown, T>(value, (item, index) => rule(item, `${of}[${index}]`, refusal));
+    const items: T[] = [];
+    // By hand, which also sees a place without an item: `Array.from` takes twice as long, which a long conversation shows.
+    for (let index = 0; index < value.length; index++) {
+      items.push(rule(value[index], `${of}[${index}]`, refusal));
+    }
+    return items;
   };
 }
 
@@ -241,12 +244,12 @@ export type Rules<T> = { readonly [Field in keyof T]-?: Rule };
 /** Rule between fields: what is wrong with them together. They have passed their own rules. */
 export type RuleBetween<T> = (fields: T) => string | undefined | false;
 
-/** What else a table says. */
+/** Settings of a table, beside its rules. */
 export interface TableSettings<T> {
   readonly noun?: "field" | "option";
-  /** What the whole is called where it has no place, with its verb, such as `the request is`. */
+  /** Name of the whole where it has no place, with its verb, such as `the request is`. */
   readonly whole?: string;
-  /** What the whole must be. */
+  /** Form of the whole, in words. */
   readonly form?: string;
   /** Shows a whole that is refused. */
   readonly show?: (value: unknown) => string;
@@ -339,7 +342,7 @@ export function variants<T>(
     readonly show?: (value: unknown) => string;
     /** Stands behind the words to choose from. */
     readonly otherwise?: string;
-    /** What hints there are for it. */
+    /** Kind of the hints for it. */
     readonly remark?: "role" | "part";
   } = {},
 ): Rule<T> {

@@ -21,7 +21,7 @@ import {
   time,
 } from "./checks.ts";
 import { type ConfigurationError, providerError } from "./errors.ts";
-import { isRecord } from "./json_values.ts";
+import { isRecord } from "./fields.ts";
 import type { ResponsesAnswer } from "./responses.ts";
 import type { ServiceDiscoveryOptions, ServiceFinder } from "./services.ts";
 import type { TextCompletionResponse } from "./text.ts";
@@ -37,7 +37,7 @@ export interface ModelSubstitution {
   response?: CompletionResponse | EmbeddingResponse | ResponsesAnswer | TextCompletionResponse;
 }
 
-/** What to do when another model answers than the one that was asked. */
+/** Reaction to an answer of another model than the one that was asked. */
 export type OnModelSubstituted = "throw" | "ignore" | ((info: ModelSubstitution) => void);
 
 /** The options of `new LMStudioProvider()`. Each wins over the environment, which wins over files. */
@@ -83,8 +83,8 @@ export interface LMStudioProviderOptions {
    */
   idleTimeoutMs?: number | undefined;
   /**
-   * How often a failed request may be sent again, 0 to 10. Above 0, a server that says it loads its model is asked
-   * again whatever the number, within the limit of the call, else for a minute.
+   * Number of times a failed request may be sent again, 0 to 10. Above 0, a server that says it loads its model is asked
+   * again however often, within the limit of the call, else for a minute.
    * @default {2}
    */
   maxRetries?: number | undefined;
@@ -104,11 +104,11 @@ export interface LMStudioProviderOptions {
   /** Used instead of the global `fetch`. On Node it must bring its own long time-outs. */
   fetch?: typeof globalThis.fetch | undefined;
   /**
-   * What to do when the server lets another model answer.
+   * Reaction to an answer of another model than the one that was asked.
    * @default {"throw"}
    */
   onModelSubstituted?: OnModelSubstituted | undefined;
-  /** How servers are looked for, or what looks for them: a `ServiceDiscovery`. A constructor looks for none. */
+  /** Options of discovery, or an instance of `ServiceDiscovery`. A constructor does not look for servers. */
   discovery?: ServiceDiscoveryOptions | ServiceFinder | undefined;
   /** A JSON file with any of `baseUrl` to `headers` above. */
   configFile?: string | undefined;
@@ -136,7 +136,7 @@ export interface ResolvedConfig {
   readonly firstTokenTimeoutMs: number;
   /** Streams: milliseconds of silence allowed after the first token. */
   readonly idleTimeoutMs: number;
-  /** How often a failed request may be sent again. */
+  /** Number of times a failed request may be sent again. */
   readonly maxRetries: number;
   /** Milliseconds `supportsModel` and `modelCapabilities` believe a listing. */
   readonly modelCacheTtlMs: number;
@@ -146,11 +146,11 @@ export interface ResolvedConfig {
   readonly headers: Readonly<Record<string, string>>;
   /** Used instead of the global `fetch`. */
   readonly fetch?: typeof globalThis.fetch;
-  /** What to do when the server lets another model answer. */
+  /** Reaction to an answer of another model than the one that was asked. */
   readonly onModelSubstituted: OnModelSubstituted;
 }
 
-/** Where a value came from. */
+/** Source of a value. */
 export type ConfigSource = "default" | "file" | "dotenv" | "environment" | "option";
 
 /** One value of the configuration and where it came from; secrets masked. */
@@ -165,7 +165,7 @@ export interface ConfigEntry {
   origin?: string;
 }
 
-/** What `resolveCascade` is given. */
+/** Sources of a configuration, as texts and values. */
 export interface ConfigInputs {
   readonly options: LMStudioProviderOptions;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -182,11 +182,11 @@ export interface ConfigInputs {
   readonly moreVariables?: Readonly<Partial<Record<keyof ResolvedConfig, readonly string[]>>>;
 }
 
-/** What `resolveCascade` gives. */
+/** Resolved configuration, with the source of each value. */
 export interface ResolvedCascade {
   readonly config: ResolvedConfig;
   readonly entries: readonly ConfigEntry[];
-  /** What to do where the server wants the token that is kept from it. */
+  /** Hint for a server that wants the token which is kept from it. */
   readonly unauthorizedHint?: string;
 }
 
@@ -197,7 +197,7 @@ interface Setting {
   readonly variables?: readonly string[];
   /** Reads a variable's text; the text itself when absent. */
   readonly read?: (text: string) => unknown;
-  /** What a variable's text must be, for errors, where it is not what the option must be. */
+  /** Form of a variable's text, for errors, where it differs from the form of the option. */
   readonly form?: string;
   readonly fallback?: unknown;
   /** Only code can give it. */
@@ -231,7 +231,7 @@ const token: Rule<string> = (value, of, refusal) => {
       `${of} begins with ${describe(prefix)}, which is not of the token: leave that out`,
     );
   }
-  // Which character it is would tell a part of it.
+  // The character itself would give away a part of it.
   if (/^[\x21-\x7e]+$/.test(given)) return given;
   throw refusal(`${of} has white space or other characters that cannot stand in a token`);
 };
@@ -397,7 +397,7 @@ interface Found {
   /** For error messages. */
   readonly name: string;
   readonly origin?: string | undefined;
-  /** What a variable said. */
+  /** Text of a variable. */
   readonly text?: string;
 }
 
@@ -456,7 +456,7 @@ function parseConfigFile(file: { name: string; text: string }): Readonly<Record<
   return values;
 }
 
-/** Milliseconds of `30` or `30s` (seconds), `1500ms`, `5m`, `1h`; the text itself when it is none of them. */
+/** Milliseconds of `30` or `30s` (seconds), `1500ms`, `5m`, `1h`; any other text as it is. */
 function parseDuration(text: string): unknown {
   const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h)?$/i.exec(text);
   if (match === null) return text;
@@ -475,7 +475,7 @@ export function mask(value: unknown): unknown {
   return Object.freeze(Object.fromEntries(Object.keys(value).map((key) => [key, "***"])));
 }
 
-/** A frozen copy whose values stay readable for code; whatever prints the whole object sees no secret. */
+/** A frozen copy whose values stay readable for code; printing the whole object shows no secret. */
 export function freezeWithoutSecrets<Config>(values: Readonly<Record<string, unknown>>): Config {
   const show = (): Record<string, unknown> => {
     const shown: Record<string, unknown> = { ...values };

@@ -1,5 +1,5 @@
 /**
- * Checks what discovery is told, and completes it.
+ * Options of discovery: checked, and completed.
  *
  * @module
  */
@@ -23,7 +23,7 @@ import {
   wholeNumber,
 } from "./checks.ts";
 import { providerError } from "./errors.ts";
-import { isRecord } from "./json_values.ts";
+import { isRecord } from "./fields.ts";
 import type {
   DiscoverOptions,
   HealthCheckOptions,

@@ -1,6 +1,6 @@
 /**
- * Names of fields: refuses those nobody reads, and finds the one that was meant. A misspelt option that is silently
- * ignored costs more than an error.
+ * Objects and the names of their fields: refuses those nobody reads, and finds the one that was meant. A misspelt option
+ * that is silently ignored costs more than an error.
  *
  * @module
  */
@@ -68,8 +68,8 @@ export function describeUnknownField(
   noun: "field" | "option",
   remarks: readonly FieldRemark[] = OPTION_REMARKS,
 ): string | undefined {
-  for (const [name, field] of Object.entries(value)) {
-    if (field === undefined || known.has(name)) continue;
+  for (const name of Object.keys(value)) {
+    if (known.has(name) || Reflect.get(value, name) === undefined) continue;
     return `unknown ${noun} ${quote(name)}${adviceFor(name, known, remarks)}`;
   }
   return undefined;
@@ -134,7 +134,7 @@ function fold(name: string): string {
   return name.toLowerCase().replaceAll(/[_\-\s]/g, "");
 }
 
-/** How many letters to add, drop, replace or swap with their neighbour. */
+/** Number of letters to add, drop, replace or swap with their neighbour. */
 export function editDistance(a: string, b: string): number {
   if (a.length > LONGEST_COMPARED || b.length > LONGEST_COMPARED) return Infinity;
   // What both have at their ends costs nothing, and most of what is compared is alike.
@@ -180,4 +180,9 @@ export function withoutUndefined<T extends object>(
   const known: Partial<T> = {};
   for (const key in fields) if (fields[key] !== undefined) known[key] = fields[key];
   return known as { [K in keyof T]: Exclude<T[K], undefined> };
+}
+
+/** Whether a value is an object that is no array. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -6,7 +6,7 @@
 
 import { providerError } from "./errors.ts";
 
-/** What is loaded, for the error where it is not there. */
+/** Part that is loaded, in words for the error where it is missing. */
 interface Part {
   /** For people, as the beginning of "… did not load". */
   readonly name: string;
@@ -21,7 +21,7 @@ const OWN_PART: Part = {
 };
 
 /**
- * What an import gives.
+ * Imports a part.
  *
  * @param load imports it.
  * @param action completes "Cannot …".

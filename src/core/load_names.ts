@@ -7,7 +7,7 @@
 import { isInstanceOf, parseModelName, withoutCopyNumber } from "./model_names.ts";
 import type { ModelInfo } from "./types.ts";
 
-/** What to send to load what a name means: as it is listed, and a variant only where that is not the selected one. */
+/** Name to send to load a model: as it is listed, and a variant only where that is not the selected one. */
 export function nameToLoad(model: ModelInfo, name: string): string {
   const { folded, variant } = parseModelName(name);
   const own = parseModelName(model.id);
@@ -20,7 +20,7 @@ export function nameToLoad(model: ModelInfo, name: string): string {
   return isInstanceOf(model, name) ? model.id : `${withoutCopyNumber(model.id)}@${variant}`;
 }
 
-/** What tells models apart that one name fits, so that it must be added to the name. */
+/** Hint on what to add to a name that fits several models: the parts in which they differ. */
 export function whatTellsApart(models: readonly ModelInfo[]): string {
   const names = models.map(({ id }) => parseModelName(id));
   const differ = (part: "publisher" | "base" | "variant"): boolean =>

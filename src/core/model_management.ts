@@ -1,5 +1,5 @@
 /**
- * What the management of models takes and gives: finding, loading, unloading, downloading.
+ * Management of models: finding, loading, unloading, downloading.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { EventStream } from "./event_stream.ts";
 import type { CallOptions, ModelInfo } from "./types.ts";
 
 /**
- * How a model is loaded. What is not given is as LM Studio's own settings for this model say. Only
+ * Settings for loading a model. LM Studio's own settings for the model fill in what is not given. Only
  * `contextLength` matters to every engine; the others are read by LM Studio's llama.cpp engine, for language
  * models, and are without effect elsewhere.
  */
@@ -25,7 +25,7 @@ export interface LoadOptions {
   offloadKvCacheToGpu?: boolean | undefined;
 }
 
-/** How a model was loaded, as the server says. */
+/** Settings a model was loaded with, as the server reports them. */
 export interface LoadConfig {
   /** Tokens it can hold. */
   contextLength?: number;
@@ -43,15 +43,15 @@ export interface LoadConfig {
 export interface LoadedModel {
   /** The name to send requests to this copy, such as `qwen/qwen3-8b`, or `qwen/qwen3-8b:2` of a second one. */
   instanceId: string;
-  /** What it is for. */
+  /** Purpose of the model. */
   type: "llm" | "embedding" | (string & Record<never, never>);
-  /** How long it took. */
+  /** Seconds the load took. */
   loadTimeSeconds: number;
-  /** How it was loaded; absent where the server does not tell. Its context may be smaller than was asked. */
+  /** Its settings; absent where the server does not report them. The context may be smaller than was asked. */
   config?: LoadConfig;
 }
 
-/** What a model must be loaded with, and what becomes of it afterwards. */
+/** Settings a model must be loaded with, and whether it is unloaded afterwards. */
 export interface EnsureLoadedOptions extends LoadOptions {
   /**
    * Whether disposing the lease unloads the model, if it was loaded for the lease and nobody else holds one.
@@ -60,17 +60,17 @@ export interface EnsureLoadedOptions extends LoadOptions {
   unloadOnDispose?: boolean | undefined;
 }
 
-/** A model that is in memory. Disposing it lets go of it: see `EnsureLoadedOptions.unloadOnDispose`. */
+/** A model that is in memory. Disposing the lease releases it: see `EnsureLoadedOptions.unloadOnDispose`. */
 export interface ModelLease extends AsyncDisposable {
   /** The name to send requests to this copy. */
   readonly instanceId: string;
   /** False where this call, or one it shared the load with, loaded it. */
   readonly alreadyLoaded: boolean;
-  /** Tokens it can hold, where the server tells; smaller than asked if the model cannot hold more. */
+  /** Tokens it can hold, where the server reports it; fewer than asked if the model cannot hold more. */
   readonly contextLength?: number;
 }
 
-/** What to download, and how often to look. */
+/** Options of a download: the quantization, and the interval between looks. */
 export interface DownloadOptions {
   /**
    * Such as `Q4_K_M`. LM Studio takes it for Hugging Face links only.
@@ -84,7 +84,7 @@ export interface DownloadOptions {
   pollIntervalMs?: number | undefined;
 }
 
-/** How a download does. */
+/** Progress of a download. */
 export interface DownloadProgress {
   /** The server's id of it, for `downloadStatus()`; absent where nothing had to be downloaded. */
   jobId?: string;
@@ -96,19 +96,19 @@ export interface DownloadProgress {
     | "failed"
     | "already_downloaded"
     | (string & Record<never, never>);
-  /** What is there by now. */
+  /** Bytes downloaded so far. */
   downloadedBytes?: number;
-  /** What it will be in the end. */
+  /** Bytes of the whole download. */
   totalBytes?: number;
   /** Current speed, while it is `downloading`. */
   bytesPerSecond?: number;
-  /** When it will be done, as the server estimates: ISO 8601, such as `2026-10-03T15:43:12.102Z`. */
+  /** Estimated end, by the server: ISO 8601, such as `2026-10-03T15:43:12.102Z`. */
   estimatedCompletion?: string;
 }
 
 /**
- * A download, followed. `await` asks the server once and gives how it does now; iterating looks again and
- * again until it is done. Neither happens before it is asked for, and either may be done more than once.
+ * Status of a download. `await` asks the server once and gives the progress now; iterating asks again and again until
+ * the download ends. Neither sends anything before it is used, and either may be used more than once.
  */
 export interface DownloadStatus
   extends AsyncIterable<DownloadProgress>, PromiseLike<DownloadProgress> {}
@@ -117,7 +117,7 @@ export interface DownloadStatus
  * The models of the server, as `LMStudioProvider.models`. Names are taken as people write them: without the
  * publisher, with an `@variant`, in any case.
  *
- * All but `get` need LM Studio 0.4.0 or later; an older one is told by one error, code
+ * All but `get` need LM Studio 0.4.0 or later; on an older one each fails with code
  * `unsupported_by_server`. Nothing has to be loaded before it is used: by default LM Studio loads a model with
  * the first request for it.
  */
@@ -144,11 +144,11 @@ export interface ModelsApi {
    * Loads a model, by `POST /api/v1/models/load`: one more copy, if it is in memory already. Most programs
    * want `ensureLoaded()`. No time limit by default. Of several variants LM Studio loads the selected one only.
    *
-   * The route tells no progress: `onStatus` is told `loading` once a second while it lasts.
+   * The route reports no progress: `onStatus` gets `loading` once a second until the load ends.
    *
    * @throws {ModelNotAvailableError} codes `model_not_found`, `model_load_failed`, `insufficient_resources`.
    * @throws {ApiError} code `unsupported_by_server`: LM Studio is older than 0.4.0.
-   * @throws {NetworkError} code `connection_reset`: the load may go on all the same.
+   * @throws {NetworkError} code `connection_reset`: the load may continue.
    * @see https://lmstudio.ai/docs/developer/rest/load
    *
    * @example
@@ -187,20 +187,19 @@ export interface ModelsApi {
    */
   unload(nameOrInstance: string, options?: CallOptions): Promise<string[]>;
   /**
-   * Sees to it that a model is in memory: loads it only if it is not. However many ask at the same time, under
-   * whatever spelling, it is loaded once; who aborts ends only the own wait, and a failure is not kept: who
-   * asks next tries again.
+   * Loads a model unless it is in memory. Concurrent calls share one load, under any spelling of the name; an abort ends
+   * only the wait of its own call, and a failure is not kept: the next call tries again.
    *
    * A copy with less context than `contextLength` does not count as loaded, so one more is loaded beside it;
    * the other settings are for the case that it must be loaded. A copy whose context is not known counts. If
-   * the model is loaded with less than asked, `contextLength` of the lease tells, and it is not loaded again for more;
+   * the model is loaded with less than asked, `contextLength` of the lease says so, and it is not loaded again for more;
    * a copy that got no more than one that was there is unloaded again, and that one is given.
    *
    * With `unloadOnDispose`, disposing the lease unloads the model, provided that this provider loaded it, and
    * when the last lease on it is disposed; a lease without this option keeps it in memory.
    *
-   * The route tells no progress: `onStatus` is told `loading` once a second while it lasts. An aborted load
-   * may go on at the server.
+   * The route reports no progress: `onStatus` gets `loading` once a second until the load ends. An aborted load
+   * may continue on the server.
    *
    * @throws {ModelNotAvailableError} codes `model_not_found`, `model_load_failed`, `insufficient_resources`.
    * @throws {ApiError} code `unsupported_by_server`: it is not loaded, and LM Studio is older than 0.4.0.
@@ -225,17 +224,17 @@ export interface ModelsApi {
     options?: CallOptions,
   ): Promise<ModelLease>;
   /**
-   * Downloads a model, by `POST /api/v1/models/download`, and tells how it does until it is done. Nothing is
+   * Downloads a model, by `POST /api/v1/models/download`, and reports its progress to the end. Nothing is
    * sent before the first pull; `response()` waits for the end without the steps.
    *
-   * Leaving the loop, an abort or an error ends the waiting, not the download: LM Studio goes on, and no route
-   * stops it. `downloadStatus()` takes it up again by its `jobId`. A pause, made in LM Studio, is waited
-   * through; looks that get no answer are repeated.
+   * Leaving the loop, an abort or an error ends the waiting, not the download: LM Studio continues it, and no route
+   * stops it. `downloadStatus()` follows it again by its `jobId`. A pause, made in LM Studio, does not end the stream;
+   * lost polls are repeated.
    *
    * @param model a name of LM Studio's catalogue, such as `ibm/granite-4-micro`, or a link to a repository on
    * Hugging Face.
    * @returns one consumer's stream of progress. One that failed is given as an item, then thrown.
-   * @throws {ApiError} code `server_error`: the download failed, with the reason where the server tells;
+   * @throws {ApiError} code `server_error`: the download failed, with the reason where the server gives one;
    * `unsupported_by_server`: LM Studio is older than 0.4.0.
    * @throws {ModelNotAvailableError} code `model_not_found`: nothing there to download.
    * @see https://lmstudio.ai/docs/developer/rest/download
@@ -257,8 +256,8 @@ export interface ModelsApi {
     options?: CallOptions,
   ): EventStream<DownloadProgress, DownloadProgress>;
   /**
-   * A download that was started before, by `GET /api/v1/models/download/status/{jobId}`: `await` gives how it
-   * does now, iterating follows it to its end as `download()` does.
+   * A download that was started before, by `GET /api/v1/models/download/status/{jobId}`: `await` gives its
+   * progress now, iterating follows it to its end as `download()` does.
    *
    * @throws {ApiError} code `job_not_found`: the server does not know it, or no longer;
    * `unsupported_by_server`: LM Studio is older than 0.4.0.
@@ -272,7 +271,7 @@ export interface ModelsApi {
    * for await (const { jobId } of models.download("ibm/granite-4-micro")) {
    *   if (jobId === undefined) break; // It is there already.
    *   console.log((await models.downloadStatus(jobId)).status);
-   *   break; // The download goes on.
+   *   break; // The download continues.
    * }
    * ```
    */

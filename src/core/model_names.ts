@@ -7,18 +7,18 @@
 import { editDistance } from "./fields.ts";
 import type { LoadedInstance, ModelInfo } from "./types.ts";
 
-/** What the second copy of a model has behind its name. */
+/** Number behind the name of a further copy of a model. */
 const COPY_NUMBER = /:\d+$/;
 /** Servers that tell no context length: what the framework assumes. */
 const ASSUMED_CONTEXT = 4096;
 /** Comparing two names takes the product of their lengths: of more, the likeliest by their letters. */
 const MOST_COMPARED = 200;
-/** Letters are told apart modulo this: enough for names. */
+/** Letters are distinguished modulo this: enough for names. */
 const LETTERS = 128;
 
 /** The parts of a name. */
 export interface ModelName {
-  /** All of it, without what never matters. */
+  /** The whole name in one spelling. */
   readonly folded: string;
   readonly publisher: string | undefined;
   readonly base: string;
@@ -106,7 +106,7 @@ function lettersApart(letters: Int32Array, length: number, other: string): numbe
   return Math.max(added, length - other.length + added);
 }
 
-/** The name without what tells the copies of a model apart, `:2`. */
+/** The name without the number of a copy, `:2`. */
 export function withoutCopyNumber(name: string): string {
   return name.replace(COPY_NUMBER, "");
 }
@@ -175,7 +175,7 @@ export function asAsked(model: ModelInfo, name: string): ModelInfo {
   };
 }
 
-/** What capabilities tell of a model's context: the loaded one where known, else the maximum, else a guess. */
+/** Context length for a model's capabilities: the loaded one where known, else the maximum, else a guess. */
 export function maxTokensOf(
   loadedContextLength: number | null | undefined,
   maxContextLength: number | null | undefined,

@@ -3,4 +3,4 @@ export {
   type RefusalMaker as Refuse,
   refusalMaker as refusal,
 } from "./checks.ts";
-export { isRecord } from "./json_values.ts";
+export { isRecord } from "./fields.ts";

@@ -20,7 +20,7 @@ export type JsonSchema = {
   readonly $id?: string | undefined;
   /** Name of this schema for references. */
   readonly $anchor?: string | undefined;
-  /** Note for whoever reads the schema. */
+  /** Note for readers of the schema. */
   readonly $comment?: string | undefined;
   /** Reference to another schema, such as `#/$defs/city`. */
   readonly $ref?: string | undefined;
@@ -30,9 +30,9 @@ export type JsonSchema = {
   readonly definitions?: { readonly [name: string]: unknown } | undefined;
   /** Title. */
   readonly title?: string | undefined;
-  /** What it is for: the model reads it. */
+  /** Purpose of the value: the model reads it. */
   readonly description?: string | undefined;
-  /** Value that is taken where there is none. */
+  /** Value that is used where none is given. */
   readonly default?: unknown;
   /** Values for people to look at. */
   readonly examples?: readonly unknown[] | undefined;
@@ -82,9 +82,9 @@ export type JsonSchema = {
   readonly unevaluatedItems?: JsonSchema | boolean | undefined;
   /** Schema that an item must fit. */
   readonly contains?: JsonSchema | boolean | undefined;
-  /** How many items must fit `contains`. */
+  /** Fewest items that must fit `contains`. */
   readonly minContains?: number | undefined;
-  /** How many items may fit `contains`. */
+  /** Most items that may fit `contains`. */
   readonly maxContains?: number | undefined;
   /** Fewest items. */
   readonly minItems?: number | undefined;
@@ -140,7 +140,7 @@ export interface StandardSchema<Input = unknown, Output = Input> {
   readonly "~standard": StandardSchemaProps<Input, Output>;
 }
 
-/** What a Standard Schema tells about itself. */
+/** Properties by which a Standard Schema describes itself. */
 export interface StandardSchemaProps<Input = unknown, Output = Input> {
   /** Version of the convention. */
   readonly version: 1;
@@ -159,20 +159,20 @@ export interface StandardSchemaProps<Input = unknown, Output = Input> {
   readonly types?: { readonly input: Input; readonly output: Output } | undefined;
 }
 
-/** What validation gives: the `value` that the schema makes of it, or the `issues` that are wrong with it. */
+/** Result of validation: the `value` that the schema makes of it, or the `issues` found. */
 export type StandardSchemaResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly SchemaIssue[] };
 
 /** One thing that is wrong with a value. */
 export interface SchemaIssue {
-  /** What is wrong, for people. */
+  /** Description for people. */
   readonly message: string;
-  /** Where it is wrong. */
+  /** Place in the value. */
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
-/** What validating against a schema gives: its output type, and `unknown` for plain JSON Schema. */
+/** Output type of a schema; `unknown` for plain JSON Schema. */
 export type SchemaOutput<Schema> = Schema extends
   { readonly "~standard": { readonly types?: infer Types } }
   ? NonNullable<Types> extends { readonly output: infer Output } ? Output : unknown

@@ -1,5 +1,5 @@
 /**
- * Values against schemas, whatever library the schema is of, and what is wrong with them in words.
+ * Validation by schemas of any library, with the issues found in words.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { describePath } from "./unwritable.ts";
 import { cutText, withoutUnseen } from "./plain_text.ts";
 import type { SchemaIssue, StandardSchema } from "./schema.ts";
 
-/** What a schema says of a value. */
+/** Verdict of a schema on a value. */
 export type SchemaVerdict =
   | { readonly kind: "valid"; readonly value: unknown }
   | { readonly kind: "invalid"; readonly issues: readonly SchemaIssue[] }

@@ -6,11 +6,11 @@
  * @module
  */
 
-import { isRecord } from "./json_values.ts";
+import { isRecord } from "./fields.ts";
 import type { Tool, ToolContext } from "./messages.ts";
 import type { JsonSchema, StandardSchema } from "./schema.ts";
 
-/** What `execute` gets for a schema: its output; for plain JSON Schema, and without one, an object of anything. */
+/** Argument of `execute`: the output of the schema; for plain JSON Schema, and without one, an object of anything. */
 export type ToolArguments<Parameters> = Parameters extends {
   readonly "~standard": { readonly types?: { readonly output: infer Output } | undefined };
 } ? Output
@@ -27,7 +27,7 @@ export interface ToolDefinition<Parameters extends JsonSchema | StandardSchema |
    * @default {no arguments}
    */
   parameters?: Parameters;
-  /** What is run when the model calls it; see `Tool`. */
+  /** Called when the model calls the tool; see `Tool`. */
   execute?: ((args: ToolArguments<Parameters>, context: ToolContext) => unknown) | undefined;
 }
 
@@ -67,7 +67,7 @@ export function tool<
 export interface McpTool {
   /** The tool's name. */
   name: string;
-  /** What it is for. */
+  /** Purpose of the tool, for the model. */
   description?: string | undefined;
   /**
    * JSON Schema of its arguments.
@@ -81,7 +81,7 @@ export interface McpTool {
   ): McpToolResult | Promise<McpToolResult>;
 }
 
-/** What an MCP server answers to `tools/call`. */
+/** Answer of an MCP server to `tools/call`. */
 export interface McpToolResult {
   /** Texts, images, sounds and resources. */
   readonly content?: unknown;
@@ -94,8 +94,8 @@ export interface McpToolResult {
 }
 
 /**
- * A tool of an MCP server as one of a request. The texts of its result are told to the model, joined by line
- * ends; what is no text is only named, with its kind and size. A result with `isError` is told as an error.
+ * A tool of an MCP server as one of a request. The model gets the texts of its result, joined by line
+ * ends; other parts are only named, with their kind and size. A result with `isError` reaches the model as an error.
  *
  * @see https://lmstudio.ai/docs/developer/openai-compat/tools
  *
@@ -132,7 +132,7 @@ export function fromMcpTool(tool: McpTool): Tool {
 }
 
 function describeResult(result: unknown): unknown {
-  // Not as the protocol has it: told as any other tool's result.
+  // Not as the protocol has it: given to the model as any other tool's result.
   if (!isRecord(result)) return result;
   const { content, structuredContent, toolResult } = result;
   const parts = Array.isArray(content) ? content : [];

@@ -26,11 +26,11 @@ export function describePath(path: readonly PropertyKey[]): string {
   return text.replace(/^\./, "");
 }
 
-/** What of a value cannot be written. */
+/** Part of a value that cannot be written. */
 export interface Unwritable {
-  /** Where it is, such as `stop[1]`; empty for the value itself. */
+  /** Its place, such as `stop[1]`; empty for the value itself. */
   readonly path: string;
-  /** What is there, such as `undefined` or `a function`. */
+  /** Its kind, such as `undefined` or `a function`. */
   readonly what: string;
 }
 
@@ -62,7 +62,7 @@ export function findUnwritable(
     if (typeof value !== "object" || value === null || seen.has(value) || "toJSON" in value) {
       continue;
     }
-    // A cycle is for whoever writes the JSON to refuse.
+    // A cycle is refused where the JSON is written.
     seen.add(value);
     const parent = place;
     // Not `entries()` of an object alone: an array without an item has none there, and `null` in JSON.
@@ -100,7 +100,7 @@ function notJson(value: unknown): string | undefined {
   }
 }
 
-/** `a RegExp`, `a Map`: what JSON writes as `{}`, whatever is in it. */
+/** `a RegExp`, `a Map`: JSON writes them as `{}` and drops their content. */
 function emptyInstance(value: object): string | undefined {
   const prototype: object | null = Object.getPrototypeOf(value);
   // Objects of another realm have another `Object.prototype`, which has none above it either.

@@ -6,10 +6,9 @@
  */
 
 import { isStandardSchema } from "../api/json_schema.ts";
-import { quote } from "../core/fields.ts";
+import { isRecord, quote } from "../core/fields.ts";
 import type { Tool, ToolCall, ToolContext } from "../core/messages.ts";
 import { anything, describe, describeType, type RefusalMaker, table } from "../core/checks.ts";
-import { isRecord } from "../core/json_values.ts";
 import type { SchemaIssue } from "../core/schema.ts";
 import { checkBySchema, describeIssue } from "../core/schema_check.ts";
 import type { RunToolsRequest } from "../core/tool_loop.ts";
