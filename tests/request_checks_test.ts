@@ -208,3 +208,51 @@ Deno.test("refusals: a candidate that is not there is told, too", () => {
     );
   }
 });
+
+// --- What is checked is what is sent ----------------------------------------------------------
+
+Deno.test("requests: each field is read once, so that what was checked is what is sent", async () => {
+  const fake = createFakeLMStudio();
+  const lmstudio = new LMStudioProvider({ fetch: fake.fetch, env: {} });
+  const reads: Record<string, number> = {};
+  const fickle = (name: string, first: unknown): PropertyDescriptor => ({
+    enumerable: true,
+    get: () => {
+      reads[name] = (reads[name] ?? 0) + 1;
+      return reads[name] === 1 ? first : Symbol(name);
+    },
+  });
+  const message = Object.defineProperties({ role: "user" }, { content: fickle("content", "Hi") });
+  const request = Object.defineProperties({}, {
+    messages: fickle("messages", [message]),
+    temperature: fickle("temperature", 0.5),
+  });
+  await lmstudio.complete(request as never);
+  assertEquals(reads, { messages: 1, content: 1, temperature: 1 });
+  const body = fake.requests.find(({ method }) => method === "POST")?.body;
+  const { messages, temperature } = body as Record<string, unknown>;
+  assertEquals([messages, temperature], [[{ role: "user", content: "Hi" }], 0.5]);
+});
+
+Deno.test("requests: what the caller changes after the call is for the next one, also while a part loads", async () => {
+  const fake = createFakeLMStudio();
+  const lmstudio = new LMStudioProvider({ fetch: fake.fetch, env: {} });
+  const message = { role: "user" as const, content: "Hi" };
+  const call = { id: "1", name: "now", arguments: "{}" };
+  const asking = { role: "assistant" as const, toolCalls: [call] };
+  const request = {
+    messages: [message, asking, { role: "tool" as const, toolCallId: "1", content: "noon" }],
+    tools: [{ name: "now" }],
+    extraBody: { x: 1 },
+  };
+  const answered = lmstudio.complete(request);
+  Object.assign(message, { content: 5 });
+  Object.assign(call, { arguments: 5 });
+  request.messages.length = 0;
+  request.tools.push({ name: "now" });
+  await answered;
+  const body = fake.requests.find(({ method }) => method === "POST")?.body;
+  const { messages, tools } = body as { messages: Record<string, unknown>[]; tools: unknown[] };
+  assertEquals(messages.map(({ content }) => content), ["Hi", "", "noon"]);
+  assertEquals(tools.length, 1);
+});
