@@ -392,8 +392,10 @@ export class Server {
   }
 
   #checkWritable(action: string, fields: Readonly<Record<string, unknown>>): void {
+    // Messages and prompts were checked to be text: writing a long conversation twice takes as long as sending it.
+    const { messages: _messages, prompt: _prompt, ...own } = fields;
     try {
-      JSON.stringify(fields);
+      JSON.stringify(own);
     } catch (cause) {
       throw providerError(
         "serialization_failed",
