@@ -13,10 +13,10 @@ import {
   LMStudioProvider,
   ServiceDiscovery,
 } from "../mod.ts";
-import { checkCallOptions, refusal } from "../src/core/request_checks.ts";
+import { checkCallOptions, refusalMaker } from "../src/core/checks.ts";
 import { createFakeLMStudio } from "../src/testing/mod.ts";
 
-const refuse = refusal("list models", "LM Studio");
+const refuse = refusalMaker("list models", "LM Studio");
 
 function refused(options: unknown): string {
   const error = assertThrows(() => checkCallOptions(options, refuse), InvalidRequestError);

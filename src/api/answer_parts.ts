@@ -5,8 +5,7 @@
  * @module
  */
 
-import { withoutUndefined } from "../core/fields.ts";
-import { isRecord } from "../core/request_checks.ts";
+import { isRecord, withoutUndefined } from "../core/fields.ts";
 import type { GenerationStats, Usage } from "../core/types.ts";
 
 /** Tool calls, or items of output, of one answer: what has more could go on until the memory is full. */

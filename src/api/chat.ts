@@ -16,7 +16,7 @@ import {
 } from "../core/errors.ts";
 import { importSchemas } from "../core/import_on_use.ts";
 import { parseJson } from "../core/plain_text.ts";
-import { isRecord } from "../core/request_checks.ts";
+import { isRecord } from "../core/fields.ts";
 import type { SchemaIssue } from "../core/schema.ts";
 import type { CallStatus, GenerationStats, PartialAnswer, Usage } from "../core/types.ts";
 import { errorFromWire, readWireError, type WireError } from "../transport/error_mapping.ts";
@@ -44,7 +44,7 @@ export const CHAT: StreamedRoute<ChatRequest, ChatResponse, ChatEvent> = {
   // The server keeps the conversation and runs tools: what is sent twice may have happened twice.
   policy: () => "stateful",
   check: checkChatRequest,
-  encode: (request, { refuse, fetchImage }) => encodeChatRequest(request, refuse, fetchImage),
+  encode: (request, { refusal, fetchImage }) => encodeChatRequest(request, refusal, fetchImage),
   load: importChatSchemas,
   decode: decodeWhole,
   streamFields: () => ({ stream: true }),

@@ -7,7 +7,7 @@
 
 import { jsonText } from "../core/plain_text.ts";
 import type { ChatEvent, ChatOutputItem } from "../core/chat.ts";
-import { isRecord } from "../core/request_checks.ts";
+import { isRecord } from "../core/fields.ts";
 
 /** Below these the names are somebody else's: of a tool's parameters, of headers. */
 const FOREIGN: ReadonlySet<string> = new Set(["arguments", "headers"]);

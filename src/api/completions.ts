@@ -5,7 +5,7 @@
  * @module
  */
 
-import { isRecord } from "../core/request_checks.ts";
+import { isRecord } from "../core/fields.ts";
 import type { AssistantMessage, ToolCall, ToolCallDelta } from "../core/messages.ts";
 import type {
   CompletionRequest,
@@ -36,8 +36,8 @@ export const COMPLETIONS: StreamedRoute<CompletionRequest, CompletionResponse, S
   path: "/v1/chat/completions",
   policy: () => "stateless",
   check: checkCompletionRequest,
-  encode: (request, { refuse, fetchImage, action }) =>
-    encodeCompletionRequest(request, refuse, fetchImage, action),
+  encode: (request, { refusal, fetchImage, action }) =>
+    encodeCompletionRequest(request, refusal, fetchImage, action),
   decode: decodeCompletion,
   streamFields: frameFields,
   stream: (call) => new CompletionReader(call),

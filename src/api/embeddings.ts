@@ -5,7 +5,7 @@
  * @module
  */
 
-import { isRecord } from "../core/request_checks.ts";
+import { isRecord } from "../core/fields.ts";
 import type { CallOptions, EmbeddingResponse } from "../core/types.ts";
 import type { ErrorContext } from "../transport/error_mapping.ts";
 import { malformedResponse, type Transport } from "../transport/transport.ts";

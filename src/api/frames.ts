@@ -6,7 +6,7 @@
  */
 
 import { parseJson } from "../core/plain_text.ts";
-import { isRecord } from "../core/request_checks.ts";
+import { isRecord } from "../core/fields.ts";
 import type { FinishReason, GenerationStats, StreamingChunk, Usage } from "../core/types.ts";
 import { Ending, finishReasonOf, type Piece } from "../transport/ending.ts";
 import { errorFromWire, readWireError } from "../transport/error_mapping.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Refuse } from "../core/request_checks.ts";
+import type { RefusalMaker } from "../core/checks.ts";
 import type { ImagePart } from "../core/messages.ts";
 import { detectFormat } from "./image_formats.ts";
 
@@ -32,21 +32,21 @@ const AT_A_TIME = 4;
  */
 export async function encodeImages(
   images: readonly PlacedImage[],
-  refuse: Refuse,
+  refusal: RefusalMaker,
   fetchImage: FetchImage,
 ): Promise<string[]> {
   const read: (Uint8Array | URL)[] = [];
   for (const { part, path } of images) {
-    const content = await readImage(part.image, path, refuse);
-    if (!(content instanceof URL)) checkFormat(content, part, path, refuse);
+    const content = await readImage(part.image, path, refusal);
+    if (!(content instanceof URL)) checkFormat(content, part, path, refusal);
     read.push(content);
   }
   const fetched = await fetchAll(read, images, fetchImage);
   return images.map(({ part, path }, index) => {
     const content = read[index];
     const bytes = content instanceof URL ? fetched.get(content.href) : content;
-    if (bytes === undefined) throw refuse(`${path} is missing`, "unsupported_content");
-    return `data:${checkFormat(bytes, part, path, refuse)};base64,${toBase64(bytes)}`;
+    if (bytes === undefined) throw refusal(`${path} is missing`, "unsupported_content");
+    return `data:${checkFormat(bytes, part, path, refusal)};base64,${toBase64(bytes)}`;
   });
 }
 
@@ -84,7 +84,7 @@ function checkFormat(
   bytes: Uint8Array,
   { mediaType }: ImagePart,
   path: string,
-  refuse: Refuse,
+  refusal: RefusalMaker,
 ): string {
   const { type, name } = detectFormat(bytes);
   if (type === undefined) {
@@ -93,11 +93,11 @@ function checkFormat(
       : bytes.byteLength === 0
       ? "See that the file was read, or the address gives, what it should."
       : CONVERT;
-    throw refuse(`${path} is ${name}, not PNG or JPEG`, "unsupported_content", hint);
+    throw refusal(`${path} is ${name}, not PNG or JPEG`, "unsupported_content", hint);
   }
   const declared = mediaType?.toLowerCase().replace("image/jpg", "image/jpeg");
   if (declared !== undefined && declared !== type) {
-    throw refuse(
+    throw refusal(
       `${path} is ${type}, not ${declared}`,
       "unsupported_content",
       "Correct `mediaType`, or leave it out: the format is read from the bytes.",
@@ -112,72 +112,72 @@ function checkFormat(
 async function readImage(
   image: ImagePart["image"],
   path: string,
-  refuse: Refuse,
+  refusal: RefusalMaker,
 ): Promise<Uint8Array | URL> {
   if (image instanceof Uint8Array) return image;
-  if (image instanceof Blob) return await readBlob(image, path, refuse);
+  if (image instanceof Blob) return await readBlob(image, path, refusal);
   const text = String(image).trim();
-  if (/^data:/i.test(text)) return readDataUrl(text, path, refuse);
-  if (/^https?:/i.test(text)) return readAddress(text, path, refuse);
+  if (/^data:/i.test(text)) return readDataUrl(text, path, refusal);
+  if (/^https?:/i.test(text)) return readAddress(text, path, refusal);
   // What was meant for the model may stand here by mistake, and a path may be private: neither is said.
   const scheme = /^[a-z][a-z0-9+.-]+:/i.exec(text)?.[0].toLowerCase();
   if (scheme === "blob:") {
-    throw refuse(`${path} is a blob: address, not image data`, "unsupported_content", PASS_DATA);
+    throw refusal(`${path} is a blob: address, not image data`, "unsupported_content", PASS_DATA);
   }
   if (scheme !== undefined && scheme !== "file:") {
-    throw refuse(
+    throw refusal(
       `${path} is a ${scheme} address, not image data`,
       "unsupported_content",
       PASS_DATA,
     );
   }
   if (/^[A-Za-z0-9+/\s]{64,}={0,2}$/.test(text)) {
-    throw refuse(
+    throw refusal(
       `${path} is base64 without a data: URL around it, not image data`,
       "unsupported_content",
       "Put `data:image/png;base64,` (or `data:image/jpeg;base64,`) in front of it.",
     );
   }
   const what = scheme === undefined ? "text, perhaps the path of a file" : "a file: address";
-  throw refuse(`${path} is ${what}, not image data`, "unsupported_content", PASS_BYTES);
+  throw refusal(`${path} is ${what}, not image data`, "unsupported_content", PASS_BYTES);
 }
 
-async function readBlob(blob: Blob, path: string, refuse: Refuse): Promise<Uint8Array> {
+async function readBlob(blob: Blob, path: string, refusal: RefusalMaker): Promise<Uint8Array> {
   try {
     return new Uint8Array(await blob.arrayBuffer());
   } catch {
     // The file of a page's `File` may be gone or changed.
-    throw refuse(`${path} is a Blob that cannot be read`, "unsupported_content", PASS_DATA);
+    throw refusal(`${path} is a Blob that cannot be read`, "unsupported_content", PASS_DATA);
   }
 }
 
-function readDataUrl(text: string, path: string, refuse: Refuse): Uint8Array {
+function readDataUrl(text: string, path: string, refusal: RefusalMaker): Uint8Array {
   const comma = text.indexOf(",");
   const head = comma === -1 ? "" : text.slice(0, comma);
   if (!/;\s*base64\s*$/i.test(head)) {
     const what = /^data:image\/svg/i.test(text)
       ? "SVG in a data: URL"
       : "a data: URL without base64";
-    throw refuse(`${path} is ${what}, not image data`, "unsupported_content", CONVERT);
+    throw refusal(`${path} is ${what}, not image data`, "unsupported_content", CONVERT);
   }
   try {
     const base64 = text.slice(comma + 1);
     const plain = base64.includes("%") ? decodeURIComponent(base64) : base64;
     return Uint8Array.from(atob(plain), (char) => char.charCodeAt(0));
   } catch {
-    throw refuse(`${path} is a data: URL whose base64 cannot be read`, "unsupported_content");
+    throw refusal(`${path} is a data: URL whose base64 cannot be read`, "unsupported_content");
   }
 }
 
-function readAddress(text: string, path: string, refuse: Refuse): URL {
+function readAddress(text: string, path: string, refusal: RefusalMaker): URL {
   let url: URL | undefined;
   try {
     url = new URL(text);
   } catch {
-    throw refuse(`${path} is no address that can be read`, "unsupported_content", PASS_DATA);
+    throw refusal(`${path} is no address that can be read`, "unsupported_content", PASS_DATA);
   }
   if (url.username !== "" || url.password !== "") {
-    throw refuse(
+    throw refusal(
       `${path} is an address with credentials in it`,
       "unsupported_content",
       "Get the image yourself and pass its bytes.",

@@ -8,7 +8,7 @@
  */
 
 import * as z from "zod";
-import { isRecord } from "../core/request_checks.ts";
+import { isRecord } from "../core/fields.ts";
 
 /** What servers leave out or send as `null` where they do not know it. */
 type Told<T> = T | null | undefined;

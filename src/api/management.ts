@@ -10,7 +10,7 @@
  */
 
 import { type ApiError, isProviderError, providerError } from "../core/errors.ts";
-import { withoutUndefined } from "../core/fields.ts";
+import { isRecord, withoutUndefined } from "../core/fields.ts";
 import type {
   DownloadOptions,
   DownloadProgress,
@@ -18,7 +18,6 @@ import type {
   LoadedModel,
   LoadOptions,
 } from "../core/model_management.ts";
-import { isRecord } from "../core/request_checks.ts";
 import type { CallOptions, ModelInfo } from "../core/types.ts";
 import { callError, type ErrorContext } from "../transport/error_mapping.ts";
 import { showWords, wordsOf } from "../transport/redact.ts";

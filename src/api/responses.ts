@@ -8,7 +8,7 @@
  */
 
 import { parseJson } from "../core/plain_text.ts";
-import { isRecord } from "../core/request_checks.ts";
+import { isRecord } from "../core/fields.ts";
 import type { ResponsesAnswer, ResponsesRequest } from "../core/responses.ts";
 import type { ResponsesEvent } from "../core/responses_events.ts";
 import type { PartialAnswer, Usage } from "../core/types.ts";
@@ -42,8 +42,8 @@ export const RESPONSES: StreamedRoute<ResponsesRequest, ResponsesAnswer, Respons
   policy: ({ store, previous_response_id: previous }) =>
     store === false && typeof previous !== "string" ? "stateless" : "stateful",
   check: checkResponsesRequest,
-  encode: (request, { refuse, fetchImage, action }) =>
-    encodeResponsesRequest(request, refuse, fetchImage, action),
+  encode: (request, { refusal, fetchImage, action }) =>
+    encodeResponsesRequest(request, refusal, fetchImage, action),
   decode: decodeResponse,
   streamFields: () => ({ stream: true }),
   stream: (call) => new ResponsesReader(call),

@@ -7,7 +7,7 @@
 
 import { jsonText, parseJson } from "../core/plain_text.ts";
 import type { ToolCall } from "../core/messages.ts";
-import { isRecord } from "../core/request_checks.ts";
+import { isRecord } from "../core/fields.ts";
 import type { ResponsesOutputItem } from "../core/responses_events.ts";
 import { MOST_PARTS, textOf } from "./answer_parts.ts";
 import { splitThinking, type ThinkTags } from "./think_splitter.ts";

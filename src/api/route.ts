@@ -6,7 +6,7 @@
  */
 
 import type { StreamError } from "../core/errors.ts";
-import type { Refuse } from "../core/request_checks.ts";
+import type { RefusalMaker } from "../core/checks.ts";
 import type { RetryPolicy } from "../core/retry.ts";
 import type {
   CallOptions,
@@ -37,7 +37,7 @@ export interface RouteRequest {
 export interface Encoding {
   /** Completes "Cannot …". */
   readonly action: string;
-  readonly refuse: Refuse;
+  readonly refusal: RefusalMaker;
   readonly fetchImage: FetchImage;
 }
 
@@ -64,7 +64,7 @@ export interface Route<Request extends RouteRequest, Answer> {
   /** Whether a request may be sent again. */
   policy(body: Body): RetryPolicy;
   /** Refuses a request that cannot be sent, and returns it in the form `encode` takes. */
-  check(input: unknown, refuse: Refuse): Request;
+  check(input: unknown, refusal: RefusalMaker): Request;
   /** The body of a checked request, but for the model. */
   encode(request: Request, encoding: Encoding): Body | Promise<Body>;
   /** Loads what reads the answers, before anything is sent: one that cannot be read would be lost. */

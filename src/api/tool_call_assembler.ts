@@ -6,7 +6,7 @@
  */
 
 import { jsonText } from "../core/plain_text.ts";
-import { isRecord } from "../core/request_checks.ts";
+import { isRecord } from "../core/fields.ts";
 import type { ToolCall, ToolCallDelta } from "../core/messages.ts";
 import { MOST_PARTS } from "./answer_parts.ts";
 

@@ -5,7 +5,7 @@
  */
 
 import { normalizeBaseUrl, unquote } from "../core/base_url.ts";
-import { isRecord } from "../core/request_checks.ts";
+import { isRecord } from "../core/fields.ts";
 import type { ServiceCandidate, ServiceInfo, ServiceType } from "../core/services.ts";
 import { isFolder, listFolder, readIfPermitted } from "../platform/files.ts";
 

@@ -15,7 +15,7 @@ import {
   type TimeoutError,
   toldAs,
 } from "../core/errors.ts";
-import { isRecord } from "../core/request_checks.ts";
+import { isRecord } from "../core/fields.ts";
 import type { ServiceCandidate } from "../core/services.ts";
 import type { CallOptions } from "../core/types.ts";
 import { listenToAbort, startTimer } from "../transport/timers.ts";

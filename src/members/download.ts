@@ -47,10 +47,10 @@ export function openDownload(
   callOptions: CallOptions | undefined,
   signal: AbortSignal,
 ): ItemSource<DownloadProgress, DownloadProgress> {
-  const refuse = server.refuse(verb);
-  const { onStatus, ...options } = checkCallOptions(callOptions, refuse);
-  checkModel(model, refuse);
-  const { pollIntervalMs, ...download } = checkOptions(DOWNLOAD_OPTIONS, input, refuse);
+  const refusal = server.refusalMaker(verb);
+  const { onStatus, ...options } = checkCallOptions(callOptions, refusal);
+  checkModel(model, refusal);
+  const { pollIntervalMs, ...download } = checkOptions(DOWNLOAD_OPTIONS, input, refusal);
   const action = `download model ${quote(model)}`;
   checkManagement(server, action);
   const own: CallOptions = { ...options, signal };
@@ -90,9 +90,9 @@ function checkJob(
   jobId: string,
   input: FollowOptions | undefined,
 ): { action: string; options: CallOptions; pollIntervalMs: number | undefined } {
-  const refuse = server.refuse(verb);
-  const { pollIntervalMs, onStatus: _, ...options } = checkOptions(FOLLOW_OPTIONS, input, refuse);
-  checkJobId(jobId, refuse);
+  const refusal = server.refusalMaker(verb);
+  const { pollIntervalMs, onStatus: _, ...options } = checkOptions(FOLLOW_OPTIONS, input, refusal);
+  checkJobId(jobId, refusal);
   const action = `follow download ${quote(jobId)}`;
   checkManagement(server, action);
   return { action, options, pollIntervalMs };
@@ -191,8 +191,8 @@ function isLost(error: unknown): error is AnyProviderError {
   return isProviderError(error) && (error.retriable || error.code === "malformed_response");
 }
 
-function checkModel(model: unknown, refuse: RefusalMaker): void {
-  name(model ?? null, "model", refuse);
+function checkModel(model: unknown, refusal: RefusalMaker): void {
+  name(model ?? null, "model", refusal);
   if (typeof model !== "string" || !/^\s*[a-z]+:\/\//i.test(model)) return;
   // Passwords and tokens stand there, and would be shown in errors, here and at the server.
   const problem = /:\/\/[^/?#]*@/.test(model)
@@ -202,15 +202,15 @@ function checkModel(model: unknown, refuse: RefusalMaker): void {
     : undefined;
   if (problem === undefined) return;
   const hint = "Give the address of the repository alone, such as https://huggingface.co/a/b-GGUF.";
-  throw refuse(`the address of the model has ${problem} in it`, "invalid_request", hint);
+  throw refusal(`the address of the model has ${problem} in it`, "invalid_request", hint);
 }
 
-function checkJobId(jobId: unknown, refuse: RefusalMaker): void {
-  name(jobId ?? null, "jobId", refuse);
+function checkJobId(jobId: unknown, refusal: RefusalMaker): void {
+  name(jobId ?? null, "jobId", refusal);
   // Dots alone would lead to another route; half a character cannot stand in an address.
   if (/^\.{1,2}$|[\ud800-\udfff]/u.test(String(jobId))) {
     const hint = "Give the `jobId` that a download told, such as job_493c7c9ded.";
-    throw refuse(`jobId is ${describe(jobId)}, not the id of a download`, "invalid_request", hint);
+    throw refusal(`jobId is ${describe(jobId)}, not the id of a download`, "invalid_request", hint);
   }
 }
 

@@ -51,9 +51,9 @@ export async function embed(
   options: CallOptions | undefined,
 ): Promise<EmbeddingResponse> {
   const startedAt = performance.now();
-  const refuse = server.refuse("embed");
-  const checked = checkCallOptions(options, refuse);
-  const request = checkEmbeddingRequest(input, refuse);
+  const refusal = server.refusalMaker("embed");
+  const checked = checkCallOptions(options, refusal);
+  const request = checkEmbeddingRequest(input, refusal);
   const fields = { input: request.input };
   const addressed = await server.withModel("embed", request.model, fields, checked, "embedding");
   const { model, action, body } = addressed;

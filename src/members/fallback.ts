@@ -11,7 +11,7 @@ import {
   isProviderError,
   providerError,
 } from "../core/errors.ts";
-import { checkCallOptions, refusal } from "../core/request_checks.ts";
+import { checkCallOptions, refusalMaker } from "../core/checks.ts";
 import type { CallOptions, CompletionRequest, ModelInfo, ModelProvider } from "../core/types.ts";
 import {
   FailoverSource,
@@ -102,7 +102,7 @@ export class ProviderList {
     signal: AbortSignal,
   ): FailoverSource<ModelProvider> {
     // A value that is no object would vanish in the copy.
-    const own = { ...checkCallOptions(options, refusal(action, this.#name)), signal };
+    const own = { ...checkCallOptions(options, refusalMaker(action, this.#name)), signal };
     return new FailoverSource(
       this.#turns(action, own),
       (provider) => new StreamSource(provider.streamCompletion(request, own)),

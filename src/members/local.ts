@@ -90,7 +90,7 @@ export class LocalServers {
 
   /** As `LocalProvider.listModels`. */
   async listModels(options: CallOptions | undefined): Promise<ModelInfo[]> {
-    const checked = checkCallOptions(options, this.#refuse(LISTING_ACTION));
+    const checked = checkCallOptions(options, this.#refusalMaker(LISTING_ACTION));
     const services = await this.#services(checked.signal);
     return mergeListings(await this.#listAll(services, checked));
   }
@@ -128,12 +128,12 @@ export class LocalServers {
     options: CallOptions | undefined,
   ): Promise<EmbeddingResponse> {
     const action = "embed";
-    const refuse = this.#refuse(action);
-    const checked = checkCallOptions(options, refuse);
+    const refusal = this.#refusalMaker(action);
+    const checked = checkCallOptions(options, refusal);
     const load = () => import("./embeddings.ts");
     const { checkEmbeddingRequest, embed } = await importOnUse(load, action);
     const { config } = this.#settings.cascade;
-    const { model = config.embeddingModel, input } = checkEmbeddingRequest(request, refuse);
+    const { model = config.embeddingModel, input } = checkEmbeddingRequest(request, refusal);
     const show = wordsOf(config, checked, { input });
     return await firstAnswer(
       this.#turns({ action, model, signal: checked.signal, show }),
@@ -155,15 +155,15 @@ export class LocalServers {
     return found && await this.#serverOf(found.service).modelCapabilities(found.id, options);
   }
 
-  #refuse(action: string): RefusalMaker {
+  #refusalMaker(action: string): RefusalMaker {
     return refusalMaker(action, this.#settings.service);
   }
 
   #completionCall(action: string, request: unknown, options: unknown): ModelCall {
-    const refuse = this.#refuse(action);
+    const refusal = this.#refusalMaker(action);
     const { config } = this.#settings.cascade;
-    const checked = checkCallOptions(options, refuse);
-    const { model = config.model, messages } = checkCompletionRequest(request, refuse);
+    const checked = checkCallOptions(options, refusal);
+    const { model = config.model, messages } = checkCompletionRequest(request, refusal);
     const show = wordsOf(config, checked, { messages });
     return { action, model, signal: checked.signal, show };
   }
@@ -173,9 +173,9 @@ export class LocalServers {
     options: CallOptions | undefined,
     action: string,
   ): Promise<ModelAt | undefined> {
-    const refuse = this.#refuse(action);
-    const { signal } = checkCallOptions(options, refuse);
-    nameOfModel(model ?? null, "model", refuse);
+    const refusal = this.#refusalMaker(action);
+    const { signal } = checkCallOptions(options, refusal);
+    nameOfModel(model ?? null, "model", refusal);
     try {
       return await this.#locate({ signal }, model);
     } catch (error) {

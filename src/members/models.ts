@@ -57,19 +57,19 @@ export class ModelManager {
   }
 
   async get(name: string, options?: CallOptions): Promise<ModelInfo> {
-    const refuse = this.#server.refuse("find a model");
-    const checked = checkCallOptions(options, refuse);
-    nameOfModel(name ?? null, "name", refuse);
+    const refusal = this.#server.refusalMaker("find a model");
+    const checked = checkCallOptions(options, refusal);
+    nameOfModel(name ?? null, "name", refusal);
     const action = `find model ${quote(name)}`;
     const models = await this.#server.list(checked, action);
     return asAsked(this.#pick(models, name, action, checked), name);
   }
 
   async load(name: string, load?: LoadOptions, options?: CallOptions): Promise<LoadedModel> {
-    const refuse = this.#server.refuse("load a model");
-    const checked = checkCallOptions(options, refuse);
-    nameOfModel(name ?? null, "name", refuse);
-    const asked = checkOptions(LOAD_OPTIONS, load, refuse);
+    const refusal = this.#server.refusalMaker("load a model");
+    const checked = checkCallOptions(options, refusal);
+    nameOfModel(name ?? null, "name", refusal);
+    const asked = checkOptions(LOAD_OPTIONS, load, refusal);
     const action = `load model ${quote(name)}`;
     checkManagement(this.#server, action);
     return await waitForLoad(checked, this.#limit(action, checked), async (wait) => {
@@ -83,9 +83,9 @@ export class ModelManager {
 
   async unload(nameOrInstance: string, options?: CallOptions): Promise<string[]> {
     const startedAt = performance.now();
-    const refuse = this.#server.refuse("unload a model");
-    const checked = checkCallOptions(options, refuse);
-    nameOfModel(nameOrInstance ?? null, "nameOrInstance", refuse);
+    const refusal = this.#server.refusalMaker("unload a model");
+    const checked = checkCallOptions(options, refusal);
+    nameOfModel(nameOrInstance ?? null, "nameOrInstance", refusal);
     const action = `unload model ${quote(nameOrInstance)}`;
     checkManagement(this.#server, action);
     const models = await this.#listIfAny(checked, action);
@@ -110,10 +110,10 @@ export class ModelManager {
     load?: EnsureLoadedOptions,
     options?: CallOptions,
   ): Promise<ModelLease> {
-    const refuse = this.#server.refuse("load a model");
-    const checked = checkCallOptions(options, refuse);
-    nameOfModel(name ?? null, "name", refuse);
-    const asked = checkOptions(ENSURE_OPTIONS, load, refuse);
+    const refusal = this.#server.refusalMaker("load a model");
+    const checked = checkCallOptions(options, refusal);
+    nameOfModel(name ?? null, "name", refusal);
+    const asked = checkOptions(ENSURE_OPTIONS, load, refusal);
     const action = `load model ${quote(name)}`;
     return await waitForLoad(checked, this.#limit(action, checked), (wait) => {
       const find = async (): Promise<ModelInfo> => {

@@ -7,7 +7,7 @@
 import { COMPLETION_REQUEST } from "../api/completion_request.ts";
 import { COMPLETIONS } from "../api/completions.ts";
 import { isStandardSchema } from "../api/json_schema.ts";
-import type { Route, RouteRequest } from "../api/route.ts";
+import type { Route } from "../api/route.ts";
 import { type ParseError, providerError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import { extend, required, wholeNumber } from "../core/checks.ts";
@@ -109,8 +109,8 @@ const OBJECT_REQUEST = extend<CompletionRequest, ObjectFields>(
 /** The route of completions, asked for an object. */
 const OBJECTS: Route<CompletionRequest & ObjectFields, CompletionResponse> = {
   ...COMPLETIONS,
-  check: (input, refuse) =>
-    OBJECT_REQUEST(typeof input === "string" ? { messages: input } : input, "", refuse),
+  check: (input, refusal) =>
+    OBJECT_REQUEST(typeof input === "string" ? { messages: input } : input, "", refusal),
 };
 
 // --- Judging an answer ------------------------------------------------------------------------

@@ -50,21 +50,21 @@ export async function decideCall(
   onToolCall: RunToolsRequest["onToolCall"],
   refuseCall: RefusalMaker,
 ): Promise<ToolCall | CallOutcome> {
-  const refuse: RefusalMaker = (state) => refuseCall(state, "invalid_request", DECISION_HINT);
+  const refusal: RefusalMaker = (state) => refuseCall(state, "invalid_request", DECISION_HINT);
   const decision: unknown = await onToolCall?.({ ...call });
   if (decision === undefined || decision === null) return call;
   // `false` from JavaScript is meant as a no, and must not pass as nothing.
   if (!isRecord(decision)) {
-    throw refuse(`onToolCall gave ${describeType(decision)}`);
+    throw refusal(`onToolCall gave ${describeType(decision)}`);
   }
-  const { deny, arguments: text } = DECISION(decision, "what onToolCall gave", refuse);
+  const { deny, arguments: text } = DECISION(decision, "what onToolCall gave", refusal);
   if (deny !== undefined) {
-    if (typeof deny !== "string") throw refuse(`deny is ${describe(deny)}, not text`);
+    if (typeof deny !== "string") throw refusal(`deny is ${describe(deny)}, not text`);
     return { result: deny === "" ? "The call was denied." : deny, isError: true };
   }
   if (text === undefined) return call;
   if (typeof text !== "string") {
-    throw refuse(`arguments of onToolCall are ${describe(text)}, not JSON text`);
+    throw refusal(`arguments of onToolCall are ${describe(text)}, not JSON text`);
   }
   return { ...call, arguments: text };
 }

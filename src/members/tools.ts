@@ -97,7 +97,7 @@ interface Answer {
 
 class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
   readonly #server: Server;
-  readonly #refuse: RefusalMaker;
+  readonly #refusal: RefusalMaker;
   readonly #input: LoopInput;
   readonly #events: AsyncGenerator<readonly ToolEvent[], void, undefined>;
   /** Aborted by the caller, by leaving, and by a failure: what still runs then is for nobody. */
@@ -108,7 +108,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
 
   constructor(server: Server, input: LoopInput) {
     this.#server = server;
-    this.#refuse = server.refuse(ACTION);
+    this.#refusal = server.refusalMaker(ACTION);
     this.#input = input;
     this.#events = this.#run();
   }
@@ -167,13 +167,13 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
 
   /** Refuses what cannot be run, but for what `prepare` refuses. */
   #check(): LoopSetup {
-    const refuse = this.#refuse;
+    const refusal = this.#refusal;
     const { request, options } = this.#input;
-    const checked = checkCallOptions(options, refuse);
+    const checked = checkCallOptions(options, refusal);
     const { maxRounds = DEFAULT_MAX_ROUNDS, onToolCall, parallel, ...completion } = TOOLS_REQUEST(
       request,
       "",
-      refuse,
+      refusal,
     );
     return {
       completion,
@@ -309,7 +309,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
         signal.throwIfAborted();
         return tool === undefined
           ? unknownTool(call.name, tools)
-          : decideCall(call, onToolCall, this.#refuse);
+          : decideCall(call, onToolCall, this.#refusal);
       });
       const finished = decided.then(async (decision): Promise<FinishedCall> => {
         // The question may have taken long.

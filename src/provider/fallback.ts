@@ -207,18 +207,18 @@ export class FallbackProvider implements ModelProvider {
 }
 
 function checkProviders(providers: unknown): void {
-  const refuse = (state: string): ConfigurationError =>
+  const refusal = (state: string): ConfigurationError =>
     providerError("invalid_configuration", `Cannot configure the fallback provider: ${state}`, {
       attempts: 0,
     });
-  if (!Array.isArray(providers)) throw refuse("the providers are not an array");
+  if (!Array.isArray(providers)) throw refusal("the providers are not an array");
   if (providers.length === 0) {
-    throw refuse("the array of providers is empty: it needs at least one");
+    throw refusal("the array of providers is empty: it needs at least one");
   }
   for (const [index, provider] of providers.entries()) {
     const missing = METHODS.find((method) => typeof provider?.[method] !== "function");
     if (missing !== undefined) {
-      throw refuse(`providers[${index}] is no ModelProvider: it has no ${missing}()`);
+      throw refusal(`providers[${index}] is no ModelProvider: it has no ${missing}()`);
     }
   }
 }

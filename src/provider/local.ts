@@ -25,7 +25,7 @@ import type {
   ModelInfo,
   ModelProvider,
 } from "../core/types.ts";
-import { describe } from "../core/value_checks.ts";
+import { describe } from "../core/checks.ts";
 import { finderFor, readPreference } from "../discovery/discovery.ts";
 import type { LocalServers, LocalSettings } from "../members/local.ts";
 import { readVariables, resolveWithSources } from "../platform/environment.ts";

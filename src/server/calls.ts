@@ -16,7 +16,7 @@ import type {
   StreamedRoute,
 } from "../api/route.ts";
 import type { ThinkTags } from "../api/think_splitter.ts";
-import { checkCallOptions } from "../core/request_checks.ts";
+import { checkCallOptions } from "../core/checks.ts";
 import type { CallOptions, StreamingChunk } from "../core/types.ts";
 import type { TransportRequest } from "../transport/transport.ts";
 import type { AddressedRequest, ComparedAnswer, Server } from "./server.ts";
@@ -105,13 +105,13 @@ export async function prepare<
   { signal, fetchImage }: PrepareOptions = {},
 ): Promise<PreparedCall<Request, Answer, Asked>> {
   const startedAt = performance.now();
-  const refuse = server.refuse(verb);
-  const checked = checkCallOptions(options, refuse);
-  const request = route.check(input, refuse);
+  const refusal = server.refusalMaker(verb);
+  const checked = checkCallOptions(options, refusal);
+  const request = route.check(input, refusal);
   const called = signal === undefined ? checked : { ...checked, signal };
   const fields = await route.encode(request, {
     action: verb,
-    refuse,
+    refusal,
     fetchImage: fetchImage ?? server.imageFetcher(verb, checked, signal),
   });
   await route.load?.(verb);

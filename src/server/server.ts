@@ -155,7 +155,7 @@ export class Server {
   }
 
   /** Makes the errors of one kind of call; `action` completes "Cannot …". */
-  refuse(action: string): RefusalMaker {
+  refusalMaker(action: string): RefusalMaker {
     return refusalMaker(action, this.service);
   }
 
@@ -172,7 +172,7 @@ export class Server {
       ? options.timeoutMs ?? this.config.timeoutMs
       : Infinity;
     const { fetch } = this.config;
-    const limits = { fetch, action, refuse: this.refuse(action), signal, timeoutMs };
+    const limits = { fetch, action, refusal: this.refusalMaker(action), signal, timeoutMs };
     return async (url, path, failed) => {
       const load = () => import("../transport/fetch_file.ts");
       const { fetchFile } = await importOnUse(load, action);
@@ -183,7 +183,7 @@ export class Server {
   /** Lists models, as `ModelProvider.listModels`. */
   async listModels(options: CallOptions | undefined): Promise<ModelInfo[]> {
     return await this.list(
-      checkCallOptions(options, this.refuse(LISTING_ACTION)),
+      checkCallOptions(options, this.refusalMaker(LISTING_ACTION)),
       LISTING_ACTION,
     );
   }
@@ -207,9 +207,9 @@ export class Server {
     options: CallOptions | undefined,
     action: string,
   ): Promise<ModelInfo | undefined> {
-    const refuse = this.refuse(action);
-    const checked = checkCallOptions(options, refuse);
-    nameOfModel(model ?? null, "model", refuse);
+    const refusal = this.refusalMaker(action);
+    const checked = checkCallOptions(options, refusal);
+    nameOfModel(model ?? null, "model", refusal);
     return await this.find(model, checked, action);
   }
 

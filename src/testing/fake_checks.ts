@@ -1,7 +1,7 @@
 /** Refuses what the fake does not know: a test with a misspelt fault would pass for the wrong reason. */
 
+import { describe } from "../core/checks.ts";
 import { describeUnknownField, nearestName, quote } from "../core/fields.ts";
-import { describe } from "../core/value_checks.ts";
 import type {
   FakeAnswer,
   FakeDownload,

@@ -13,9 +13,8 @@ import {
   type FieldsOf,
   providerError,
 } from "../core/errors.ts";
-import { quote } from "../core/fields.ts";
+import { isRecord, quote } from "../core/fields.ts";
 import { cutText, parseJson } from "../core/plain_text.ts";
-import { isRecord } from "../core/request_checks.ts";
 import { parseRetryAfter } from "../core/retry.ts";
 import type { PartialAnswer } from "../core/types.ts";
 import { readEnvironment } from "../platform/environment.ts";

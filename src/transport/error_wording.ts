@@ -9,7 +9,7 @@
 
 import type { KnownCode } from "../core/error_codes.ts";
 import { parseJson } from "../core/plain_text.ts";
-import { isRecord } from "../core/request_checks.ts";
+import { isRecord } from "../core/fields.ts";
 
 /** Error as it was on the wire, in whichever shape. */
 export interface WireError {

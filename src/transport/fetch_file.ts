@@ -6,7 +6,7 @@
  */
 
 import { type NetworkError, providerError } from "../core/errors.ts";
-import type { Refuse } from "../core/request_checks.ts";
+import type { RefusalMaker } from "../core/checks.ts";
 import { isBrowser } from "../platform/runtime.ts";
 import { listenToAbort, startTimer, untilAborted } from "./timers.ts";
 import { discardBody, isReadable, readBytes } from "./body.ts";
@@ -18,7 +18,7 @@ export interface FileCall {
   readonly fetch?: typeof globalThis.fetch | undefined;
   /** Completes "Cannot …" in errors. */
   readonly action: string;
-  readonly refuse: Refuse;
+  readonly refusal: RefusalMaker;
   /** The caller's. */
   readonly signal?: AbortSignal | undefined;
   /** Time that is left of the call; a file has 30 s at most. */
@@ -101,7 +101,7 @@ class FileFetch {
       discardBody(response);
       at = this.#resolve(location, at);
     }
-    throw this.#refuse(`${show(url)} redirects more than ${MAX_REDIRECTS} times`);
+    throw this.#refusal(`${show(url)} redirects more than ${MAX_REDIRECTS} times`);
   }
 
   async #send(url: URL): Promise<Response> {
@@ -127,14 +127,14 @@ class FileFetch {
       throw this.#unreachable(url, cause);
     }
     if (isReadable(response)) return response;
-    throw this.#refuse(`\`fetch\` gave nothing that can be read for ${show(url)}`);
+    throw this.#refusal(`\`fetch\` gave nothing that can be read for ${show(url)}`);
   }
 
   async #read(response: Response, url: URL): Promise<Uint8Array> {
     const { status } = response;
     if (!response.ok) {
       discardBody(response);
-      throw this.#refuse(
+      throw this.#refusal(
         `${show(url)} answered ${status}`,
         status === 401 || status === 403
           ? `The address is asked for without any header of yours. ${GET_IT_YOURSELF}`
@@ -142,7 +142,7 @@ class FileFetch {
       );
     }
     const tooLarge = () =>
-      this.#refuse(
+      this.#refusal(
         `${show(url)} is larger than ${MAX_BYTES / 1024 / 1024} MiB`,
         `Make the image smaller: models scale it down anyway.`,
       );
@@ -166,13 +166,13 @@ class FileFetch {
     try {
       target = new URL(location, from);
     } catch {
-      throw this.#refuse(`${show(from)} redirects to what is no address`);
+      throw this.#refusal(`${show(from)} redirects to what is no address`);
     }
     if (!/^https?:$/.test(target.protocol)) {
-      throw this.#refuse(`${show(from)} redirects to a ${target.protocol} address`);
+      throw this.#refusal(`${show(from)} redirects to a ${target.protocol} address`);
     }
     if (hasCredentials(target)) {
-      throw this.#refuse(`${show(from)} redirects to an address with credentials in it`);
+      throw this.#refusal(`${show(from)} redirects to an address with credentials in it`);
     }
     return target;
   }
@@ -205,16 +205,16 @@ class FileFetch {
     );
   }
 
-  #refuse(state: string, hint: string = GET_IT_YOURSELF): Error {
-    const { refuse } = this.#call;
-    return refuse(`${this.#path} cannot be fetched: ${state}`, "unsupported_content", hint);
+  #refusal(state: string, hint: string = GET_IT_YOURSELF): Error {
+    const { refusal } = this.#call;
+    return refusal(`${this.#path} cannot be fetched: ${state}`, "unsupported_content", hint);
   }
 }
 
 /** Refuses an address with credentials: they are somebody's secret, and `fetch` refuses them too. */
-function checkAddress(url: URL, path: string, { refuse }: Pick<FileCall, "refuse">): URL {
+function checkAddress(url: URL, path: string, { refusal }: Pick<FileCall, "refusal">): URL {
   if (!hasCredentials(url)) return url;
-  throw refuse(
+  throw refusal(
     `${path} is an address with credentials in it`,
     "unsupported_content",
     GET_IT_YOURSELF,

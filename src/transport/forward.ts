@@ -6,7 +6,7 @@
  */
 
 import { parseJson } from "../core/plain_text.ts";
-import { isRecord } from "../core/request_checks.ts";
+import { isRecord } from "../core/fields.ts";
 import { providerError } from "../core/errors.ts";
 import type { RetryPolicy } from "../core/retry.ts";
 import { readBody } from "./body.ts";
@@ -106,7 +106,7 @@ async function prepare(
   init: RequestInit,
 ): Promise<Forwarded> {
   const { service, baseUrl } = server;
-  const refuse = (action: string, state: string, hint: string, endpoint?: string): Error =>
+  const refusal = (action: string, state: string, hint: string, endpoint?: string): Error =>
     providerError("invalid_request", `Cannot ${action}: ${state}`, {
       service,
       endpoint,
@@ -118,7 +118,9 @@ async function prepare(
     typeof input === "object" && !(input instanceof URL) && input !== null ? input : {};
   const url = parseAddress(given.url ?? String(input));
   // The runtimes' own errors quote the address, with whatever key is in it, and values of headers.
-  if (url === undefined) throw refuse("send a request", "its address cannot be read", USE_BASE_URL);
+  if (url === undefined) {
+    throw refusal("send a request", "its address cannot be read", USE_BASE_URL);
+  }
   const path = pathBelow(baseUrl, url);
   const { method: initMethod, headers: initHeaders, body: initBody, signal, ...rest } = init;
   const method = String(initMethod ?? given.method ?? "GET").toUpperCase();
@@ -127,7 +129,7 @@ async function prepare(
     ? `${pathname.slice(0, LONGEST_PATH)}…`
     : pathname;
   if (!/^[!#$%&'*+.^_`|~0-9A-Z-]{1,20}$/.test(method)) {
-    throw refuse(
+    throw refusal(
       `send a request to ${shownPath}`,
       "its method is none of HTTP",
       "Use GET or POST.",
@@ -136,13 +138,13 @@ async function prepare(
   const action = `send ${method} ${shownPath}`;
   if (path === undefined) {
     const state = `${url.origin} is not the server at ${baseUrl}`;
-    throw refuse(action, state, USE_BASE_URL, url.origin + pathname);
+    throw refusal(action, state, USE_BASE_URL, url.origin + pathname);
   }
   const headers = parseHeaders(initHeaders ?? given.headers);
   if (headers === undefined) {
     const hint =
       "Take line breaks and what is not Latin-1 out of the names and values of its headers.";
-    throw refuse(action, "it has a header that cannot be sent", hint, baseUrl + path);
+    throw refusal(action, "it has a header that cannot be sent", hint, baseUrl + path);
   }
   const body = initBody ?? await bodyOf(given);
   addHeaders(headers, server, ownKeys);

@@ -6,7 +6,7 @@
  */
 
 import { parseJson } from "../core/plain_text.ts";
-import { isRecord } from "../core/request_checks.ts";
+import { isRecord } from "../core/fields.ts";
 import type { Call } from "./call.ts";
 import { Ending, finishReasonOf, type Piece } from "./ending.ts";
 import { callError, errorFromUndecodable } from "./error_mapping.ts";

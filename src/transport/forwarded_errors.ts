@@ -6,7 +6,7 @@
  */
 
 import { parseJson } from "../core/plain_text.ts";
-import { isRecord } from "../core/request_checks.ts";
+import { isRecord } from "../core/fields.ts";
 
 /** The JSON with its error as an object, where it was a text; `undefined` where there is nothing to change. */
 export function withErrorObject(json: string): string | undefined {

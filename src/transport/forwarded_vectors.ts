@@ -6,7 +6,7 @@
  * @module
  */
 
-import { isRecord } from "../core/request_checks.ts";
+import { isRecord } from "../core/fields.ts";
 
 const BYTES_PER_CALL = 8192;
 

@@ -1,1 +1,0 @@
-export { describe, describeType } from "./checks.ts";
