@@ -14,8 +14,8 @@ import {
   describe,
   flag,
   headers,
-  name,
   names,
+  nonEmptyText,
   oneOf,
   reasoningTags,
   type RefusalMaker,
@@ -63,10 +63,10 @@ const part = variants<ChatInputPart>(
 type Of<Type> = Extract<Exclude<ChatIntegration, string>, { type: Type }>;
 
 const integration = variants<Exclude<ChatIntegration, string>>("type", {
-  plugin: table<Of<"plugin">>({ type: anything, id: required(name), allowedTools }),
+  plugin: table<Of<"plugin">>({ type: anything, id: required(nonEmptyText), allowedTools }),
   ephemeral_mcp: table<Of<"ephemeral_mcp">>({
     type: anything,
-    serverLabel: required(name),
+    serverLabel: required(nonEmptyText),
     serverUrl: required(serverUrl),
     allowedTools,
     headers,
@@ -74,9 +74,9 @@ const integration = variants<Exclude<ChatIntegration, string>>("type", {
 }, { form: "a plugin's id or an object", show: describe });
 
 const CHAT_REQUEST = table<ChatRequest>({
-  model: name,
+  model: nonEmptyText,
   input: required(textOr(arrayOf(part, { form: "text or an array of parts" }))),
-  previousResponseId: name,
+  previousResponseId: nonEmptyText,
   temperature: SAMPLING.temperature,
   topP: SAMPLING.topP,
   topK: SAMPLING.topK,
@@ -91,7 +91,9 @@ const CHAT_REQUEST = table<ChatRequest>({
   reasoningTags,
   integrations: arrayOf(
     (value, of, refusal) =>
-      typeof value === "string" ? name(value, of, refusal) : integration(value, of, refusal),
+      typeof value === "string"
+        ? nonEmptyText(value, of, refusal)
+        : integration(value, of, refusal),
     { mayBeEmpty: true, show: describe },
   ),
 }, { whole: "the request is", form: "an object with `input`" });

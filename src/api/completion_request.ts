@@ -7,7 +7,6 @@
  */
 
 import {
-  alternatives,
   anything,
   arrayOf,
   callback,
@@ -15,7 +14,7 @@ import {
   describeType,
   finite,
   must,
-  name,
+  nonEmptyText,
   number,
   oneOf,
   reasoningTags,
@@ -84,7 +83,7 @@ export const SAMPLING: Rules<Sampling> = {
     if (isRecord(bias) && Object.values(bias).every(Number.isFinite)) return bias;
     throw refusal(`${of} is not an object of token ids and numbers`);
   },
-  draftModel: name,
+  draftModel: nonEmptyText,
 };
 
 /** Names of the settings on the wire. */
@@ -161,7 +160,7 @@ export const image: Rule<ImagePart["image"]> = (value, of, refusal) => {
 /** An image as a part of a message. */
 export const imagePart: Table<ImagePart> = table<ImagePart>({
   type: anything,
-  mediaType: name,
+  mediaType: nonEmptyText,
   image: required(image),
 });
 
@@ -184,12 +183,12 @@ export const content: Rule<string | ContentPart[]> = textOr(
 );
 
 const toolCall = table<ToolCall>({
-  id: required(name),
-  name: required(name),
+  id: required(nonEmptyText),
+  name: required(nonEmptyText),
   arguments: required(textOf("JSON text")),
 });
 
-const saying = { role: anything, name, content: required(content) };
+const saying = { role: anything, name: nonEmptyText, content: required(content) };
 
 const instructions = table<Extract<Message, { role: "system" | "developer" }>>(saying);
 
@@ -203,7 +202,11 @@ const MESSAGES: Readonly<Record<Message["role"], Rule<Message>>> = {
     reasoning: anything,
     toolCalls: arrayOf(toolCall, { mayBeEmpty: true }),
   }),
-  tool: table<ToolMessage>({ role: anything, toolCallId: required(name), content: required(text) }),
+  tool: table<ToolMessage>({
+    role: anything,
+    toolCallId: required(nonEmptyText),
+    content: required(text),
+  }),
 };
 
 const messages = textOr(
@@ -221,7 +224,7 @@ const FLAT_TOOL_HINT =
 
 // Not a copy: its `execute` may need the rest of it as `this`.
 const TOOL = table<Tool>({
-  name: required(name),
+  name: required(nonEmptyText),
   description: text,
   parameters: anything,
   execute: callback,
@@ -257,7 +260,7 @@ export function toolsOf<T>(
 
 /** Rule of the choice of a tool. */
 export const toolChoice: Rule = must(
-  `${alternatives(["auto", "none", "required"]).replace(" or", ",")} or { name }`,
+  '"auto", "none", "required" or { name }',
   (choice) =>
     choice === "auto" || choice === "none" || choice === "required" ||
     isRecord(choice) && typeof choice.name === "string",
@@ -292,11 +295,11 @@ export const reasoning: Rule<CompletionRequest["reasoning"]> = oneOf([
 
 /** A completion request. */
 export const COMPLETION_REQUEST: Table<CompletionRequest> = table<CompletionRequest>({
-  model: name,
+  model: nonEmptyText,
   ...SAMPLING,
   messages: required(messages),
   schema: anything,
-  schemaName: name,
+  schemaName: nonEmptyText,
   reasoning,
   reasoningTags,
   tools: toolsOf(tool, ({ name: own }) => ["name", own]),

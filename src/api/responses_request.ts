@@ -12,7 +12,7 @@ import {
   arrayOf,
   flag,
   headers,
-  name,
+  nonEmptyText,
   reasoningTags,
   type RefusalMaker,
   required,
@@ -70,16 +70,16 @@ const ITEMS = variants("type", {
   message,
   function_call: table<ResponsesFunctionCall>({
     type: anything,
-    callId: required(name),
-    name: required(name),
+    callId: required(nonEmptyText),
+    name: required(nonEmptyText),
     arguments: required(textOf("JSON text")),
   }),
   function_call_output: table<ResponsesFunctionCallOutput>({
     type: anything,
-    callId: required(name),
+    callId: required(nonEmptyText),
     output: required(text),
   }),
-  item_reference: table<ResponsesItemReference>({ type: anything, id: required(name) }),
+  item_reference: table<ResponsesItemReference>({ type: anything, id: required(nonEmptyText) }),
 }, { form: "text or an object", otherwise: " or the type of an item that an answer had" });
 
 const item: Rule = (value, of, refusal) => {
@@ -105,7 +105,7 @@ function isWireItem(item: Record<string, unknown>): boolean {
 
 const mcpTool = table<ResponsesMcpTool>({
   type: anything,
-  serverLabel: required(name),
+  serverLabel: required(nonEmptyText),
   serverUrl: required(serverUrl),
   allowedTools,
   headers,
@@ -121,10 +121,10 @@ const anyTool: Rule<Tool | ResponsesMcpTool> = (value, of, refusal) => {
 };
 
 const RESPONSES_REQUEST = table<ResponsesRequest>({
-  model: name,
+  model: nonEmptyText,
   input: required(textOr(arrayOf(textOr(item), { form: "text or an array" }))),
   instructions: text,
-  previousResponseId: name,
+  previousResponseId: nonEmptyText,
   store: flag,
   tools: toolsOf(
     anyTool,

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { flag, name, type RefusalMaker, required, table, text } from "../core/checks.ts";
+import { flag, nonEmptyText, type RefusalMaker, required, table, text } from "../core/checks.ts";
 import { isRecord } from "../core/fields.ts";
 import type { TextCompletionRequest, TextCompletionResponse } from "../core/text.ts";
 import { writable } from "../core/unwritable.ts";
@@ -37,7 +37,7 @@ export const TEXT: StreamedRoute<TextCompletionRequest, TextCompletionResponse, 
 };
 
 const TEXT_REQUEST = table<TextCompletionRequest>({
-  model: name,
+  model: nonEmptyText,
   // Engines differ in what several prompts, or tokens, give; one text gives one answer everywhere.
   prompt: required(text),
   suffix: text,

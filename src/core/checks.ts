@@ -55,19 +55,19 @@ export function alternatives(words: readonly string[]): string {
 // --- Rules of single values ---------------------------------------------------------------------
 
 /**
- * Rule of a value: gives it as it is used, or throws its refusal. A field that is absent does not come before its rule,
- * unless it is `required`.
+ * Rule of a value: returns the value as it is used, or throws its refusal. It is not asked about an absent field, unless
+ * the field is `required`.
  *
- * @param name what the value is called, such as `messages[0].role`.
+ * @param of name of the value in the refusal, such as `messages[0].role`.
  */
 export interface Rule<T = unknown> {
-  (value: unknown, name: string, refusal: RefusalMaker): T;
+  (value: unknown, of: string, refusal: RefusalMaker): T;
   readonly isRequired?: boolean;
 }
 
 /** Rule of a field that must be there. */
 export function required<T>(rule: Rule<T>): Rule<T> {
-  const own: Rule<T> = (value, name, refusal) => rule(value, name, refusal);
+  const own: Rule<T> = (value, of, refusal) => rule(value, of, refusal);
   return Object.assign(own, { isRequired: true });
 }
 
@@ -76,9 +76,9 @@ export const anything: Rule = (value) => value;
 
 /** Rule of what a test accepts. @param form completes "… is 5, not ". */
 export function must<T>(form: string, accepts: (value: unknown) => boolean): Rule<T> {
-  return (value, name, refusal) => {
+  return (value, of, refusal) => {
     if (accepts(value)) return value as T;
-    throw refusal(`${name} is ${describe(value)}, not ${form}`);
+    throw refusal(`${of} is ${describe(value)}, not ${form}`);
   };
 }
 
@@ -88,8 +88,8 @@ export function number(form: string, accepts: (value: number) => boolean): Rule<
 }
 
 /** Rule of one of some words. */
-export function oneOf<T>(words: readonly string[], more = ""): Rule<T> {
-  return must(alternatives(words) + more, (value) => words.some((word) => word === value));
+export function oneOf<T>(words: readonly string[]): Rule<T> {
+  return must(alternatives(words), (value) => words.some((word) => word === value));
 }
 
 /** Any number but `NaN` and the infinite ones. */
@@ -109,8 +109,6 @@ export const text: Rule<string> = textOf("text");
 export const flag: Rule<boolean> = must("true or false", (value) => typeof value === "boolean");
 /** A function. */
 export const callback: Rule = must("a function", (value) => typeof value === "function");
-/** An object of fields that are not ours to check. */
-export const record: Rule<Record<string, unknown>> = must("an object", isRecord);
 
 /** Rule of whole numbers of a range. */
 export function wholeNumber(least: number, most: number): Rule<number> {
@@ -125,8 +123,8 @@ export function textOf(form: string): Rule<string> {
   return must(form, (value) => typeof value === "string");
 }
 
-/** A name: text that is not empty. What is absent counts as empty. */
-export const name: Rule<string> = (value, of, refusal) => {
+/** Text that is not empty, such as a name. What is absent counts as empty. */
+export const nonEmptyText: Rule<string> = (value, of, refusal) => {
   const given = text(value ?? "", of, refusal);
   if (value !== null && given.trim() !== "") return given;
   throw value === null ? refusal(`${of} is null, not text`) : empty(of, refusal);
@@ -288,10 +286,12 @@ export function table<T extends object>(
     if (!isRecord(value)) {
       throw refusal(`${of === "" ? whole : `${of} is`} ${show(value)}, not ${form}`);
     }
-    refuseUnknown(value, known, noun, of, refusal);
+    const own: Record<string, unknown> = { ...value };
+    refuseUnknown(own, known, noun, of, refusal);
     const given: Record<string, unknown> = {};
     for (const [field, rule] of rows) {
-      const content = value[field];
+      // Objects of a class may have it from their prototype.
+      const content = field in own ? own[field] : value[field];
       if (content === undefined && rule.isRequired !== true) continue;
       given[field] = rule(content, of === "" ? prefix + field : `${of}.${field}`, refusal);
     }

@@ -20,7 +20,7 @@ import {
   checkOptions,
   describe,
   extend,
-  name,
+  nonEmptyText,
   number,
   type RefusalMaker,
   table,
@@ -192,7 +192,7 @@ function isLost(error: unknown): error is AnyProviderError {
 }
 
 function checkModel(model: unknown, refusal: RefusalMaker): void {
-  name(model ?? null, "model", refusal);
+  nonEmptyText(model ?? null, "model", refusal);
   if (typeof model !== "string" || !/^\s*[a-z]+:\/\//i.test(model)) return;
   // Passwords and tokens stand there, and would be shown in errors, here and at the server.
   const problem = /:\/\/[^/?#]*@/.test(model)
@@ -206,7 +206,7 @@ function checkModel(model: unknown, refusal: RefusalMaker): void {
 }
 
 function checkJobId(jobId: unknown, refusal: RefusalMaker): void {
-  name(jobId ?? null, "jobId", refusal);
+  nonEmptyText(jobId ?? null, "jobId", refusal);
   // Dots alone would lead to another route; half a character cannot stand in an address.
   if (/^\.{1,2}$|[\ud800-\udfff]/u.test(String(jobId))) {
     const hint = "Give the `jobId` that a download told, such as job_493c7c9ded.";
@@ -217,7 +217,7 @@ function checkJobId(jobId: unknown, refusal: RefusalMaker): void {
 const FOLLOW = {
   pollIntervalMs: number("a number of milliseconds above 0", (ms) => ms > 0 && ms < Infinity),
 };
-const DOWNLOAD_OPTIONS = table<DownloadOptions>({ quantization: name, ...FOLLOW }, {
+const DOWNLOAD_OPTIONS = table<DownloadOptions>({ quantization: nonEmptyText, ...FOLLOW }, {
   noun: "option",
   whole: "the download's options are",
   show: describe,

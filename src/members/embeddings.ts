@@ -15,7 +15,7 @@ import {
   checkCallOptions,
   count,
   describe,
-  name,
+  nonEmptyText,
   type RefusalMaker,
   required,
   type Rule,
@@ -34,7 +34,7 @@ const input: Rule<string | string[]> = (value, of, refusal) => {
   return textOr(each)(value, of, refusal);
 };
 const EMBEDDING_REQUEST = table<EmbeddingRequest>({
-  model: name,
+  model: nonEmptyText,
   input: required(input),
   batchSize: count,
   concurrency: count,

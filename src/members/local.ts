@@ -13,12 +13,7 @@ import { searchedFor } from "../core/discovery_options.ts";
 import { isProviderError, renamed } from "../core/errors.ts";
 import { importOnUse } from "../core/import_on_use.ts";
 import { findModel, isSameModel } from "../core/model_names.ts";
-import {
-  checkCallOptions,
-  name as nameOfModel,
-  type RefusalMaker,
-  refusalMaker,
-} from "../core/checks.ts";
+import { checkCallOptions, nonEmptyText, type RefusalMaker, refusalMaker } from "../core/checks.ts";
 import type { ServiceFinder, ServiceInfo, ServiceType } from "../core/services.ts";
 import type {
   CallOptions,
@@ -175,7 +170,7 @@ export class LocalServers {
   ): Promise<ModelAt | undefined> {
     const refusal = this.#refusalMaker(action);
     const { signal } = checkCallOptions(options, refusal);
-    nameOfModel(model ?? null, "model", refusal);
+    nonEmptyText(model ?? null, "model", refusal);
     try {
       return await this.#locate({ signal }, model);
     } catch (error) {

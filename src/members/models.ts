@@ -33,7 +33,7 @@ import {
   describe,
   extend,
   flag,
-  name as nameOfModel,
+  nonEmptyText,
   table,
 } from "../core/checks.ts";
 import type { CallOptions, ModelInfo } from "../core/types.ts";
@@ -59,7 +59,7 @@ export class ModelManager {
   async get(name: string, options?: CallOptions): Promise<ModelInfo> {
     const refusal = this.#server.refusalMaker("find a model");
     const checked = checkCallOptions(options, refusal);
-    nameOfModel(name ?? null, "name", refusal);
+    nonEmptyText(name ?? null, "name", refusal);
     const action = `find model ${quote(name)}`;
     const models = await this.#server.list(checked, action);
     return asAsked(this.#pick(models, name, action, checked), name);
@@ -68,7 +68,7 @@ export class ModelManager {
   async load(name: string, load?: LoadOptions, options?: CallOptions): Promise<LoadedModel> {
     const refusal = this.#server.refusalMaker("load a model");
     const checked = checkCallOptions(options, refusal);
-    nameOfModel(name ?? null, "name", refusal);
+    nonEmptyText(name ?? null, "name", refusal);
     const asked = checkOptions(LOAD_OPTIONS, load, refusal);
     const action = `load model ${quote(name)}`;
     checkManagement(this.#server, action);
@@ -85,7 +85,7 @@ export class ModelManager {
     const startedAt = performance.now();
     const refusal = this.#server.refusalMaker("unload a model");
     const checked = checkCallOptions(options, refusal);
-    nameOfModel(nameOrInstance ?? null, "nameOrInstance", refusal);
+    nonEmptyText(nameOrInstance ?? null, "nameOrInstance", refusal);
     const action = `unload model ${quote(nameOrInstance)}`;
     checkManagement(this.#server, action);
     const models = await this.#listIfAny(checked, action);
@@ -112,7 +112,7 @@ export class ModelManager {
   ): Promise<ModelLease> {
     const refusal = this.#server.refusalMaker("load a model");
     const checked = checkCallOptions(options, refusal);
-    nameOfModel(name ?? null, "name", refusal);
+    nonEmptyText(name ?? null, "name", refusal);
     const asked = checkOptions(ENSURE_OPTIONS, load, refusal);
     const action = `load model ${quote(name)}`;
     return await waitForLoad(checked, this.#limit(action, checked), (wait) => {

@@ -32,12 +32,7 @@ import {
   namesIn,
   nearestNames,
 } from "../core/model_names.ts";
-import {
-  checkCallOptions,
-  name as nameOfModel,
-  type RefusalMaker,
-  refusalMaker,
-} from "../core/checks.ts";
+import { checkCallOptions, nonEmptyText, type RefusalMaker, refusalMaker } from "../core/checks.ts";
 import type { ServiceType } from "../core/services.ts";
 import type {
   CallOptions,
@@ -209,7 +204,7 @@ export class Server {
   ): Promise<ModelInfo | undefined> {
     const refusal = this.refusalMaker(action);
     const checked = checkCallOptions(options, refusal);
-    nameOfModel(model ?? null, "model", refusal);
+    nonEmptyText(model ?? null, "model", refusal);
     return await this.find(model, checked, action);
   }
 
