@@ -11,6 +11,7 @@ import {
   type CallOptions,
   InvalidRequestError,
   LMStudioProvider,
+  LocalProvider,
   ServiceDiscovery,
 } from "../mod.ts";
 import { checkCallOptions, refusalMaker } from "../src/core/checks.ts";
@@ -255,4 +256,24 @@ Deno.test("requests: what the caller changes after the call is for the next one,
   const { messages, tools } = body as { messages: Record<string, unknown>[]; tools: unknown[] };
   assertEquals(messages.map(({ content }) => content), ["Hi", "", "noon"]);
   assertEquals(tools.length, 1);
+});
+
+Deno.test("requests: rare fields are refused before LocalProvider looks for a server, too", async () => {
+  const fake = createFakeLMStudio();
+  const local = new LocalProvider({ fetch: fake.fetch, env: {} });
+  const rare: [Record<string, unknown>, string][] = [
+    [{ tools: [{ name: "" }] }, "tools[0].name cannot be empty"],
+    [{ tools: [{ name: "a" }], toolChoice: { name: "b" } }, 'toolChoice names "b"'],
+    [{ toolChoice: "required" }, "there are no tools"],
+    [{ extraBody: { f: () => {} } }, "extraBody.f is a function"],
+  ];
+  for (const [fields, state] of rare) {
+    const whole = await assertRejects(() => local.complete(chat(fields)), InvalidRequestError);
+    const streamed = await assertRejects(
+      () => local.streamCompletion(chat(fields)).response(),
+      InvalidRequestError,
+    );
+    for (const { message } of [whole, streamed]) assertStringIncludes(message, state);
+  }
+  assertEquals(fake.requests, []);
 });

@@ -9,11 +9,9 @@
 import {
   anything,
   arrayOf,
-  callback,
   describe,
   describeType,
   finite,
-  must,
   nonEmptyText,
   number,
   oneOf,
@@ -21,7 +19,6 @@ import {
   type RefusalMaker,
   required,
   type Rule,
-  type RuleBetween,
   type Rules,
   type Table,
   table,
@@ -37,7 +34,6 @@ import type {
   ContentPart,
   ImagePart,
   Message,
-  Tool,
   ToolCall,
   ToolMessage,
   UserMessage,
@@ -117,7 +113,7 @@ export function encodeSampling(request: Sampling): Record<string, unknown> {
 /**
  * Rule of an `extraBody`, which must not take away what the method itself sends.
  *
- * @param writable of `unwritable.ts`; where it is not there yet, encoding applies it.
+ * @param writable of `unwritable.ts`; where it is left out, encoding applies it.
  */
 export function extraBody(
   reserved: readonly string[],
@@ -216,72 +212,6 @@ const messages = textOr(
   ),
 );
 
-// --- Tools --------------------------------------------------------------------------------------
-
-/** For those who come from OpenAI's client. */
-const FLAT_TOOL_HINT =
-  "Give a tool as `{ name, description, parameters, execute }`, without `function` around it.";
-
-// Not a copy: its `execute` may need the rest of it as `this`.
-const TOOL = table<Tool>({
-  name: required(nonEmptyText),
-  description: text,
-  parameters: anything,
-  execute: callback,
-}, { isKept: true, show: describe });
-
-/** A function that a model can call. */
-export const tool: Rule<Tool> = (value, of, refusal) => {
-  const isWrapped = isRecord(value) && isRecord(value.function);
-  const own: RefusalMaker = isWrapped
-    ? (state) => refusal(state, "invalid_request", FLAT_TOOL_HINT)
-    : refusal;
-  return TOOL(value, of, own);
-};
-
-/** Rule of tools, no two of which have the same name. @param nameOf the field with the name, and the name. */
-export function toolsOf<T>(
-  rule: Rule<T>,
-  nameOf: (tool: T) => readonly [string, string],
-): Rule<T[]> {
-  const each = arrayOf(rule, { mayBeEmpty: true, show: describe });
-  return (value, of, refusal) => {
-    const tools = each(value, of, refusal);
-    const seen = new Set<string>();
-    for (const [index, given] of tools.entries()) {
-      const [field, own] = nameOf(given);
-      const key = `${field} ${own}`;
-      if (seen.has(key)) throw refusal(`${of}[${index}].${field} is ${describe(own)}, used twice`);
-      seen.add(key);
-    }
-    return tools;
-  };
-}
-
-/** Rule of the choice of a tool. */
-export const toolChoice: Rule = must(
-  '"auto", "none", "required" or { name }',
-  (choice) =>
-    choice === "auto" || choice === "none" || choice === "required" ||
-    isRecord(choice) && typeof choice.name === "string",
-);
-
-/** Rule between the tools and the choice among them. @param callable names that count for `required` alone. */
-export function choiceAmong<T extends { readonly toolChoice?: CompletionRequest["toolChoice"] }>(
-  namesOf: (request: T, choice: CompletionRequest["toolChoice"]) => readonly string[],
-): RuleBetween<T> {
-  return (request) => {
-    const { toolChoice: choice } = request;
-    if (choice === undefined || choice === "auto" || choice === "none") return;
-    const names = namesOf(request, choice);
-    if (names.length === 0) return "toolChoice asks for a tool, but there are no tools";
-    if (choice === "required" || names.includes(choice.name)) return;
-    return `toolChoice names ${describe(choice.name)}, but the tools are ${
-      names.map(describe).join(", ")
-    }`;
-  };
-}
-
 // --- The request --------------------------------------------------------------------------------
 
 /** Rule of the settings of reasoning. */
@@ -302,16 +232,16 @@ export const COMPLETION_REQUEST: Table<CompletionRequest> = table<CompletionRequ
   schemaName: nonEmptyText,
   reasoning,
   reasoningTags,
-  tools: toolsOf(tool, ({ name: own }) => ["name", own]),
-  toolChoice,
+  // The rest of the rules of these three loads with the first request that has one: `rare_fields.ts`.
+  tools: arrayOf(anything, { mayBeEmpty: true, show: describe }),
+  toolChoice: anything,
   extraBody: extraBody(["model", "messages", "stream"]),
-}, {
-  whole: "the request is",
-  form: "text or an object",
-  between: [choiceAmong(({ tools = [] }) => tools.map((tool) => tool.name))],
-});
+}, { whole: "the request is", form: "text or an object" });
 
-/** Refuses a request that cannot be sent, and gives it as an object: a copy, its lists included. */
+/**
+ * Refuses a request that cannot be sent, but for what encoding its rare fields refuses, and gives it as an object: a
+ * copy, its lists included.
+ */
 export function checkCompletionRequest(request: unknown, refusal: RefusalMaker): CompletionRequest {
   const given = typeof request === "string" ? { messages: request } : request;
   return COMPLETION_REQUEST(given, "", refusal);
@@ -329,44 +259,19 @@ export async function encodeCompletionRequest(
   fetchImage: FetchImage,
   action: string,
 ): Promise<Record<string, unknown>> {
-  const { messages, tools: given = [], schema, schemaName, toolChoice, reasoning, extraBody } =
-    request;
+  const { messages, tools = [], schema, toolChoice, reasoning, extraBody } = request;
+  const hasRareField = tools.length > 0 ||
+    [schema, toolChoice, extraBody].some((field) => field !== undefined);
+  const rare = hasRareField
+    ? await importOnUse(() => import("./rare_fields.ts"), action)
+    : undefined;
   const body: Record<string, unknown> = {
     messages: undefined,
     ...encodeSampling(request),
     // "off" is refused by the server, "none" is its word; "on" is what it does anyway.
     reasoning_effort: reasoning === "off" ? "none" : reasoning === "on" ? undefined : reasoning,
+    ...await rare?.encodeRareFields(request, refusal, action),
   };
-  // Few requests have any of these three.
-  if (extraBody !== undefined) {
-    const { writable } = await importOnUse(() => import("../core/unwritable.ts"), action);
-    writable(extraBody, "extraBody", refusal);
-  }
-  const { encodeTool, toJsonSchema } = given.length > 0 || schema !== undefined
-    ? await importOnUse(() => import("./json_schema.ts"), action)
-    : {};
-  if (encodeTool !== undefined && given.length > 0) {
-    const tools = await Promise.all(given.map((tool) => encodeTool(tool, refusal, action)));
-    // The server takes only words, so a named choice is "required" among that one tool.
-    const named = typeof toolChoice === "object" ? toolChoice.name : undefined;
-    body.tools = named === undefined ? tools : tools.filter((tool) => tool.function.name === named);
-    body.tool_choice = named === undefined ? toolChoice : "required";
-  }
-  if (toJsonSchema !== undefined && schema !== undefined) {
-    body.response_format = {
-      type: "json_schema",
-      json_schema: {
-        name: schemaName ?? "response",
-        strict: true,
-        schema: await toJsonSchema(schema, {
-          name: "schema",
-          code: "unsupported_response_format",
-          refusal,
-          action,
-        }),
-      },
-    };
-  }
   const all = typeof messages === "string" ? [messages] : messages;
   body.messages = await encodeMessages(all, refusal, fetchImage);
   return withExtraBody(body, extraBody);

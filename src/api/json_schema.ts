@@ -1,13 +1,12 @@
 /**
- * JSON Schema out of what users hand in, and tools with it. Loads with the first request that has a schema or tools.
+ * JSON Schema out of what users hand in. Loads with the first request that has a schema or tools.
  *
  * @module
  */
 
-import { describe, type RefusalMaker } from "../core/checks.ts";
+import type { RefusalMaker } from "../core/checks.ts";
 import { isRecord, quote } from "../core/fields.ts";
 import { importSchemas } from "../core/import_on_use.ts";
-import type { Tool } from "../core/messages.ts";
 import type { JsonSchema, StandardSchema } from "../core/schema.ts";
 import { findUnwritable } from "../core/unwritable.ts";
 
@@ -43,43 +42,6 @@ const WRAPPERS: Readonly<Record<string, string>> = {
   "valibot": "toStandardJsonSchema(v.object({ … }))",
   "arktype": "type({ … })",
 };
-
-/** A function as the chat route takes it. */
-export interface WireTool {
-  readonly type: "function";
-  readonly function: {
-    readonly name: string;
-    readonly description: string | undefined;
-    readonly parameters: Record<string, unknown>;
-  };
-}
-
-/** A function on the wire. @param action completes "Cannot …". */
-export async function encodeTool(
-  tool: Tool,
-  refusal: RefusalMaker,
-  action: string,
-): Promise<WireTool> {
-  const name = `parameters of tool ${quote(tool.name)}`;
-  const { parameters = {} } = tool;
-  const use = { name, code: "invalid_tool_schema", refusal, action } as const;
-  const schema = await toJsonSchema(parameters, use);
-  if (schema.type !== undefined && schema.type !== "object") {
-    throw refusal(
-      `${name} have type ${describe(schema.type)}, not "object"`,
-      "invalid_tool_schema",
-    );
-  }
-  return {
-    type: "function",
-    function: {
-      name: tool.name,
-      description: tool.description,
-      // The server refuses parameters without both.
-      parameters: { ...schema, type: "object", properties: schema.properties ?? {} },
-    },
-  };
-}
 
 /** Whether a value follows Standard Schema. ArkType's are functions. */
 export function isStandardSchema(value: unknown): value is StandardSchema {

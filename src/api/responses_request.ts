@@ -35,19 +35,9 @@ import type {
 } from "../core/responses.ts";
 import { writable } from "../core/unwritable.ts";
 import { allowedTools, serverUrl } from "./chat_request.ts";
-import {
-  choiceAmong,
-  content,
-  extraBody,
-  reasoning,
-  SAMPLING,
-  tool,
-  toolChoice,
-  toolsOf,
-  withExtraBody,
-} from "./completion_request.ts";
+import { content, extraBody, reasoning, SAMPLING, withExtraBody } from "./completion_request.ts";
 import { encodeImages, type FetchImage, type PlacedImage } from "./images.ts";
-import { encodeTool } from "./json_schema.ts";
+import { choiceAmong, encodeTool, tool, toolChoice, toolsOf } from "./rare_fields.ts";
 
 // --- Checks -------------------------------------------------------------------------------------
 

@@ -12,20 +12,17 @@ import {
   callback,
   checkOptions,
   describe,
-  extend,
   must,
   number,
   type RefusalMaker,
   required,
   type Rule,
-  type Table,
   table,
   wholeNumber,
 } from "./checks.ts";
 import { providerError } from "./errors.ts";
 import { isRecord } from "./fields.ts";
 import type {
-  DiscoverOptions,
   HealthCheckOptions,
   MonitorOptions,
   ServiceCandidate,
@@ -171,23 +168,6 @@ export function checkServiceType(value: unknown, name = "type"): ServiceType {
 /** An address in the form in which it is a key. @throws {ConfigurationError} */
 export function normalizeEndpoint(type: ServiceType, value: unknown, name = "endpoint"): string {
   return endpointOf(type)(value, name, discoveryError);
-}
-
-/** Options of looking for a server. */
-export const FIND_OPTIONS: Table<FindOptions> = table<FindOptions>({ signal: anything }, {
-  noun: "option",
-  whole: "the options are",
-  show: describe,
-});
-/** Options of discovering all servers. */
-export const DISCOVER_OPTIONS: Table<DiscoverOptions> = extend<
-  FindOptions,
-  Pick<DiscoverOptions, "force">
->(FIND_OPTIONS, { force: anything });
-
-/** Options of looking for a server. */
-interface FindOptions {
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** Whether a value looks for servers, whoever wrote it. */

@@ -4,12 +4,11 @@
  * @module
  */
 
+import { anything, describe, extend, table } from "../core/checks.ts";
 import {
   checkServiceType,
-  DISCOVER_OPTIONS,
   discoveryError,
   type DiscoverySettings,
-  FIND_OPTIONS,
   type HealthCheckSettings,
   isServiceType,
   normalizeEndpoint,
@@ -39,6 +38,17 @@ import {
 import { Round } from "./round.ts";
 
 export type { ConfiguredServer } from "./registry.ts";
+
+type FindOptions = Pick<DiscoverOptions, "signal">;
+
+const FIND_OPTIONS = table<FindOptions>({ signal: anything }, {
+  noun: "option",
+  whole: "the options are",
+  show: describe,
+});
+const DISCOVER_OPTIONS = extend<FindOptions, Pick<DiscoverOptions, "force">>(FIND_OPTIONS, {
+  force: anything,
+});
 
 const SERVICES_TTL_MS = 30_000;
 const MODELS_TTL_MS = 300_000;

@@ -7,6 +7,7 @@
 
 import { checkCompletionRequest } from "../api/completion_request.ts";
 import { COMPLETIONS } from "../api/completions.ts";
+import { checkRareFields } from "../api/rare_fields.ts";
 import { LISTING_ACTION } from "../api/models.ts";
 import type { LMStudioProviderOptions, ResolvedCascade } from "../core/config.ts";
 import { searchedFor } from "../core/discovery_options.ts";
@@ -158,7 +159,10 @@ export class LocalServers {
     const refusal = this.#refusalMaker(action);
     const { config } = this.#settings.cascade;
     const checked = checkCallOptions(options, refusal);
-    const { model = config.model, messages } = checkCompletionRequest(request, refusal);
+    const given = checkCompletionRequest(request, refusal);
+    // Now, and not when it is encoded: looking for servers would come first.
+    checkRareFields(given, refusal);
+    const { model = config.model, messages } = given;
     const show = wordsOf(config, checked, { messages });
     return { action, model, signal: checked.signal, show };
   }

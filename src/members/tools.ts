@@ -9,6 +9,7 @@ import type { FetchImage } from "../api/images.ts";
 import { addUsage } from "../api/answer_parts.ts";
 import { COMPLETION_REQUEST } from "../api/completion_request.ts";
 import { COMPLETIONS } from "../api/completions.ts";
+import { TOOLS } from "../api/rare_fields.ts";
 import type { ItemSource } from "../api/route.ts";
 import { type ApiError, isProviderError, providerError } from "../core/errors.ts";
 import type { Message, Tool, ToolCall } from "../core/messages.ts";
@@ -39,8 +40,8 @@ const ACTION = "run tools";
 const DEFAULT_MAX_ROUNDS = 8;
 const TOOLS_REQUEST = extend<CompletionRequest, Omit<RunToolsRequest, keyof CompletionRequest>>(
   COMPLETION_REQUEST,
-  { maxRounds: count, onToolCall: callback, parallel: flag },
-  { form: "an object" },
+  { ...TOOLS.rules, maxRounds: count, onToolCall: callback, parallel: flag },
+  { form: "an object", between: TOOLS.settings.between ?? [] },
 );
 
 /** As `LMStudioProvider.runTools`. */
