@@ -166,7 +166,7 @@ const textPart = table<Extract<ContentPart, { type: "text" }>>({
 });
 
 /** A part of a message. */
-export const contentPart: Rule<ContentPart> = variants<ContentPart>(
+const contentPart: Rule<ContentPart> = variants<ContentPart>(
   "type",
   { text: textPart, image: imagePart },
   { remark: "part" },

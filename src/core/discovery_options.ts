@@ -69,12 +69,12 @@ export const discoveryError: RefusalMaker = (state) =>
   });
 
 /** Rule of an address, in the form in which it is a key. */
-export function endpointOf(type: ServiceType): Rule<string> {
+function endpointOf(type: ServiceType): Rule<string> {
   return address(DEFAULT_PORTS[type]);
 }
 
 /** The type of a server. */
-export const serviceType: Rule<ServiceType> = must(
+const serviceType: Rule<ServiceType> = must(
   alternatives(Object.keys(SERVICE_NAMES)),
   isServiceType,
 );
@@ -148,7 +148,8 @@ export function resolveHealthCheck(
   // Merged before they are checked: the limits of one follow from another.
   const given = isRecord(options) ? options as HealthCheckOptions : undefined;
   const intervalMs = own.intervalMs ?? given?.intervalMs ?? 30_000;
-  const timeoutMs = given?.timeoutMs ?? Math.min(5000, Number(intervalMs) / 2);
+  const timeoutMs = given?.timeoutMs ??
+    Math.min(5000, typeof intervalMs === "number" ? intervalMs / 2 : 0);
   const maxFailures = own.maxFailures ?? given?.maxFailures ?? 3;
   const merged = given === undefined ? options : { ...given, intervalMs, timeoutMs, maxFailures };
   HEALTH_CHECK(merged, "", discoveryError);
