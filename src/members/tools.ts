@@ -31,7 +31,7 @@ import type {
   Usage,
 } from "../core/types.ts";
 import { listenToAbort, untilAborted } from "../transport/timers.ts";
-import { ask, openPrepared, prepare, type PreparedCall } from "../server/calls.ts";
+import { ask, openPrepared, prepareChecked, type PreparedCall } from "../server/calls.ts";
 import type { Server } from "../server/server.ts";
 import { CallIds, repairAnswer, toMessages } from "./tool_answer.ts";
 import { type CallOutcome, decideCall, findTool, runCall, unknownTool } from "./tool_call.ts";
@@ -166,7 +166,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
     }
   }
 
-  /** Refuses what cannot be run, but for what `prepare` refuses. */
+  /** Refuses what cannot be run, but for what writing the request refuses. */
   #check(): LoopSetup {
     const refusal = this.#refusal;
     const { request, options } = this.#input;
@@ -197,9 +197,13 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
     let completion = setup.completion;
     let usage: Usage | undefined;
     for (let round = 1;; round++) {
+      // Not checked again: what the caller gave was, and the loop itself added the rest.
       const request = { ...completion, messages };
       const prepared = await this.#attempt(() =>
-        prepare(this.#server, COMPLETIONS, ACTION, request, setup.options, { signal, fetchImage })
+        prepareChecked(this.#server, COMPLETIONS, ACTION, request, setup.options, {
+          signal,
+          fetchImage,
+        })
       );
       const answer = yield* this.#answer(prepared, round);
       const response = repairAnswer(answer.response, ids);

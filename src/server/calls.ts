@@ -102,17 +102,35 @@ export async function prepare<
   verb: string,
   input: unknown,
   options: unknown,
+  own?: PrepareOptions,
+): Promise<PreparedCall<Request, Answer, Asked>> {
+  const refusal = server.refusalMaker(verb);
+  const checked = checkCallOptions(options, refusal);
+  return await prepareChecked(server, route, verb, route.check(input, refusal), checked, own);
+}
+
+/**
+ * Writes a request that was checked, with options that were, and chooses its model. For the rounds of one conversation:
+ * checking all of it in each would take the square of its length.
+ */
+export async function prepareChecked<
+  Request extends RouteRequest,
+  Answer,
+  Asked extends Route<Request, Answer>,
+>(
+  server: Server,
+  route: Asked & Route<Request, Answer>,
+  verb: string,
+  request: Request,
+  options: CallOptions,
   { signal, fetchImage }: PrepareOptions = {},
 ): Promise<PreparedCall<Request, Answer, Asked>> {
   const startedAt = performance.now();
-  const refusal = server.refusalMaker(verb);
-  const checked = checkCallOptions(options, refusal);
-  const request = route.check(input, refusal);
-  const called = signal === undefined ? checked : { ...checked, signal };
+  const called = signal === undefined ? options : { ...options, signal };
   const fields = await route.encode(request, {
     action: verb,
-    refusal,
-    fetchImage: fetchImage ?? server.imageFetcher(verb, checked, signal),
+    refusal: server.refusalMaker(verb),
+    fetchImage: fetchImage ?? server.imageFetcher(verb, options, signal),
   });
   await route.load?.(verb);
   const addressed = await server.withModel(verb, request.model, fields, called, route.modelType);
