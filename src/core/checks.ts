@@ -286,12 +286,11 @@ export function table<T extends object>(
     if (!isRecord(value)) {
       throw refusal(`${of === "" ? whole : `${of} is`} ${show(value)}, not ${form}`);
     }
-    const own: Record<string, unknown> = { ...value };
-    refuseUnknown(own, known, noun, of, refusal);
-    const given: Record<string, unknown> = {};
+    const given: Record<string, unknown> = { ...value };
+    refuseUnknown(given, known, noun, of, refusal);
     for (const [field, rule] of rows) {
       // Objects of a class may have it from their prototype.
-      const content = field in own ? own[field] : value[field];
+      const content = field in given ? given[field] : value[field];
       if (content === undefined && rule.isRequired !== true) continue;
       given[field] = rule(content, of === "" ? prefix + field : `${of}.${field}`, refusal);
     }
