@@ -22,6 +22,9 @@ export { FallbackProvider } from "./src/provider/fallback.ts";
 export { OpenAICompatibleProvider } from "./src/provider/openai_compatible.ts";
 export type { OpenAICompatibleProviderOptions } from "./src/provider/openai_compatible.ts";
 
+// Conversations longer than the context
+export type { ContextOverflowPolicy, OverflowInfo, TrimInfo } from "./src/core/context_policy.ts";
+
 // The interface of every provider: requests, answers, streams, models
 export type {
   CallOptions,

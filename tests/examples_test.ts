@@ -68,6 +68,24 @@ Deno.test("examples/text.ts: the text and what follows it", async () => {
   assertEquals((body as { prompt: unknown }).prompt, "The sky is blue.");
 });
 
+Deno.test("examples/context.ts: each question with all before it, as long as that fits", async () => {
+  const { code, text, errors, requests } = await runOnReplies(
+    ["Because of the air.", "Yes."],
+    "context",
+    "Why?",
+    "Really?",
+  );
+  assertEquals({ code, text, errors }, {
+    code: 0,
+    text: "Because of the air.\nYes.\n",
+    errors: "",
+  });
+  const sent = requests.filter(({ method }) => method === "POST").map(({ body }) =>
+    (body as { messages: { role: string }[] }).messages.map(({ role }) => role)
+  );
+  assertEquals(sent, [["system", "user"], ["system", "user", "assistant", "user"]]);
+});
+
 Deno.test("examples/chat.ts: the second turn goes on from the first", async () => {
   const { code, text, errors, requests } = await runOnFake("chat", "Why?", "Really?");
   assertEquals(code, 0, errors);

@@ -28,6 +28,7 @@ import {
   type ModelInfo,
   ModelNotAvailableError,
   type ModelProvider,
+  type OverflowInfo,
   type PartialAnswer,
   type ProviderError,
   resolveConfig,
@@ -44,6 +45,7 @@ import {
   type ToolCall,
   type ToolCallDelta,
   type ToolMessage,
+  type TrimInfo,
   type Usage,
 } from "../mod.ts";
 
@@ -155,6 +157,8 @@ Deno.test("types: fields of what goes in", () => {
       | "reasoningTags"
       | "ttlSeconds"
       | "draftModel"
+      | "contextOverflowPolicy"
+      | "onTrim"
       | "extraBody"
     >
   >(true);
@@ -172,6 +176,12 @@ Deno.test("types: fields of what goes in", () => {
   >(true);
   assertType<
     IsExact<Parameters<NonNullable<EmbeddingRequest["onProgress"]>>, [done: number, total: number]>
+  >(true);
+  assertType<
+    IsExact<
+      CompletionRequest["contextOverflowPolicy"],
+      "error" | "truncateMiddle" | "rollingWindow" | ((info: OverflowInfo) => Message[]) | undefined
+    >
   >(true);
   type Status = Parameters<NonNullable<CallOptions["onStatus"]>>[0];
   assertType<
@@ -289,6 +299,7 @@ Deno.test("types: fields of what comes out", () => {
       toolCalls: ToolCall[];
       usage?: Usage;
       stats?: GenerationStats;
+      trimmed?: TrimInfo;
       raw: unknown;
     }>
   >(true);

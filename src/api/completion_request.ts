@@ -7,11 +7,14 @@
  */
 
 import {
+  alternatives,
   anything,
   arrayOf,
+  callback,
   describe,
   describeType,
   finite,
+  must,
   nonEmptyText,
   number,
   oneOf,
@@ -205,7 +208,8 @@ const MESSAGES: Readonly<Record<Message["role"], Rule<Message>>> = {
   }),
 };
 
-const messages = textOr(
+/** A conversation. */
+export const messages: Rule<string | (string | Message)[]> = textOr(
   arrayOf(
     textOr(variants("role", MESSAGES, { form: "text or an object", remark: "role" })),
     { form: "text or an array" },
@@ -223,6 +227,12 @@ export const reasoning: Rule<CompletionRequest["reasoning"]> = oneOf([
   "high",
 ]);
 
+const POLICIES = ["error", "truncateMiddle", "rollingWindow"];
+const overflowPolicy: Rule = must(
+  `${alternatives(POLICIES).replace(" or ", ", ")} or a function`,
+  (policy) => POLICIES.some((word) => word === policy),
+);
+
 /** A completion request. */
 export const COMPLETION_REQUEST: Table<CompletionRequest> = table<CompletionRequest>({
   model: nonEmptyText,
@@ -232,6 +242,9 @@ export const COMPLETION_REQUEST: Table<CompletionRequest> = table<CompletionRequ
   schemaName: nonEmptyText,
   reasoning,
   reasoningTags,
+  contextOverflowPolicy: (policy, of, refusal) =>
+    typeof policy === "function" ? policy : overflowPolicy(policy, of, refusal),
+  onTrim: callback,
   // The rest of the rules of these three loads with the first request that has one: `rare_fields.ts`.
   tools: arrayOf(anything, { mayBeEmpty: true, show: describe }),
   toolChoice: anything,
@@ -273,22 +286,38 @@ export async function encodeCompletionRequest(
     ...await rare?.encodeRareFields(request, refusal, action),
   };
   const all = typeof messages === "string" ? [messages] : messages;
-  body.messages = await encodeMessages(all, refusal, fetchImage);
+  const isTraced = request.contextOverflowPolicy !== undefined;
+  body.messages = await encodeMessages(all, refusal, fetchImage, isTraced);
   return withExtraBody(body, extraBody);
 }
 
-async function encodeMessages(
+/** Messages that were written, as the caller gave them. */
+const SOURCES = new WeakMap<object, Message>();
+
+/** The message that one on the wire was made of, where that was kept. */
+export function sourceOf(encoded: object): Message | undefined {
+  return SOURCES.get(encoded);
+}
+
+/** Messages on the wire, in their order; neighbouring strings are one. @param isTraced for `sourceOf`. */
+export async function encodeMessages(
   messages: readonly (string | Message)[],
   refusal: RefusalMaker,
   fetchImage: FetchImage,
+  isTraced = true,
 ): Promise<Record<string, unknown>[]> {
   const images = imagesOf(messages);
   const urls = images.length === 0 ? [] : await encodeLazily(images, refusal, fetchImage);
   const urlOf = new Map(images.map(({ part }, index) => [part, urls[index] ?? ""]));
   const encoded: Record<string, unknown>[] = [];
   let texts: string[] = [];
+  const push = (message: Message): void => {
+    const written = encodeMessage(message, urlOf);
+    if (isTraced) SOURCES.set(written, message);
+    encoded.push(written);
+  };
   const flush = (): void => {
-    if (texts.length > 0) encoded.push({ role: "user", content: texts.join("\n\n") });
+    if (texts.length > 0) push({ role: "user", content: texts.join("\n\n") });
     texts = [];
   };
   for (const message of messages) {
@@ -297,7 +326,7 @@ async function encodeMessages(
       continue;
     }
     flush();
-    encoded.push(encodeMessage(message, urlOf));
+    push(message);
   }
   flush();
   return encoded;

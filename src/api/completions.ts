@@ -42,6 +42,8 @@ export const COMPLETIONS: StreamedRoute<CompletionRequest, CompletionResponse, S
   streamFields: frameFields,
   stream: (call) => new CompletionReader(call),
   answeredBy: ({ model }) => model,
+  overflow: ({ contextOverflowPolicy: policy = "error", onTrim, maxTokens }) =>
+    policy === "error" ? undefined : { policy, onTrim, maxTokens },
 };
 
 // --- A whole answer ---------------------------------------------------------------------------

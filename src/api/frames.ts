@@ -162,6 +162,7 @@ export abstract class FrameReader<Answer extends FrameAnswer>
   }
 
   protected override takeWhole(whole: Answer, items: StreamingChunk[]): void {
+    this.noteUsage(whole.usage);
     this.giveWhole(whole, items);
     items.push(finalChunk(whole.model || this.askedModel, whole));
   }
@@ -183,6 +184,7 @@ export abstract class FrameReader<Answer extends FrameAnswer>
   #giveFinal(items: StreamingChunk[]): true {
     this.takeRest(items);
     this.finishedAt ??= performance.now();
+    this.noteUsage(this.#usage);
     const finishReason = this.finishReasonFor(this.#ending.reason);
     items.push(finalChunk(this.#answeringModel, { finishReason, ...this.#figures() }));
     return true;

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { ContextOverflowPolicy, TrimInfo } from "../core/context_policy.ts";
 import type { StreamError } from "../core/errors.ts";
 import type { RefusalMaker } from "../core/checks.ts";
 import type { RetryPolicy } from "../core/retry.ts";
@@ -41,6 +42,13 @@ export interface Encoding {
   readonly fetchImage: FetchImage;
 }
 
+/** What to do where a conversation is longer than the context of its model. */
+export interface Overflow {
+  readonly policy: Exclude<ContextOverflowPolicy, "error">;
+  readonly onTrim: ((info: TrimInfo) => void) | undefined;
+  readonly maxTokens: number | undefined;
+}
+
 /** Facts about an answer beside its body. */
 export interface Decoding {
   /** For errors; has the model that was asked. */
@@ -73,6 +81,8 @@ export interface Route<Request extends RouteRequest, Answer> {
   decode(value: unknown, decoding: Decoding): Answer | Promise<Answer>;
   /** The model that answered; left out where another than the one asked for is no substitution. */
   answeredBy?(answer: Answer): string;
+  /** What to do with a conversation that does not fit; `undefined` where the server decides. */
+  overflow?(request: Request): Overflow | undefined;
   /** Whether the server loaded a model for this answer: listings from before do not count then. */
   hasLoaded?(answer: Answer): boolean;
   /** The part that had arrived of a whole answer that says that it failed. */
@@ -108,6 +118,8 @@ export interface StreamedCall<Answer> {
   readonly onAnsweredBy: (model: string, arrived: ArrivedAnswer<Answer>) => void | Promise<void>;
   /** Called when the server begins to load a model, and when it has. */
   readonly onModelLoad: () => void;
+  /** Called with the tokens of a whole answer. */
+  readonly onUsage?: (usage: Usage) => void;
 }
 
 /** Where the items of a stream come from, such as one streamed call. The stream has the only queue. */
@@ -260,6 +272,11 @@ export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Ans
   /** Notes that the server loads a model. */
   protected noteModelLoad(): void {
     this.#call.onModelLoad();
+  }
+
+  /** Notes the tokens of the answer, now that it is whole. */
+  protected noteUsage(usage: Usage | undefined): void {
+    if (usage !== undefined) this.#call.onUsage?.(usage);
   }
 
   /** Whether the caller has ended the call. */

@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { ContextOverflowPolicy, TrimInfo } from "./context_policy.ts";
 import type { EventStream } from "./event_stream.ts";
 import type { AssistantMessage, Message, Tool, ToolCall, ToolCallDelta } from "./messages.ts";
 import type { JsonSchema, StandardSchema } from "./schema.ts";
@@ -139,6 +140,15 @@ export interface CompletionRequest {
   ttlSeconds?: number | undefined;
   /** Smaller model for speculative decoding. */
   draftModel?: string | undefined;
+  /**
+   * What becomes of a conversation that is longer than the context of the model. Other policies than `"error"` cut it
+   * before it is sent, where the context as loaded and the model's tokens are known from this provider's earlier answers,
+   * and otherwise once the server has refused with numbers: then it is sent once more.
+   * @default {"error"}
+   */
+  contextOverflowPolicy?: ContextOverflowPolicy | undefined;
+  /** Called before a request is sent with less than the whole conversation. What it throws ends the call. */
+  onTrim?: ((info: TrimInfo) => void) | undefined;
   /** Sent as it is, beside the rest; may not set `model`, `messages` or `stream`. */
   extraBody?: Readonly<Record<string, unknown>> | undefined;
 }
@@ -167,6 +177,8 @@ export interface CompletionResponse {
   usage?: Usage;
   /** How fast it came. */
   stats?: GenerationStats;
+  /** What `contextOverflowPolicy` left out of the conversation; absent where all of it was sent. */
+  trimmed?: TrimInfo;
   /** The decoded body; of a stream, its last frame. */
   raw: unknown;
 }

@@ -11,13 +11,15 @@ import type {
   ArrivedAnswer,
   Body,
   ItemSource,
+  Overflow,
   Route,
   RouteRequest,
   StreamedRoute,
 } from "../api/route.ts";
 import type { ThinkTags } from "../api/think_splitter.ts";
 import { checkCallOptions } from "../core/checks.ts";
-import type { CallOptions, StreamingChunk } from "../core/types.ts";
+import { importOnUse } from "../core/import_on_use.ts";
+import type { CallOptions, StreamingChunk, Usage } from "../core/types.ts";
 import type { TransportRequest } from "../transport/transport.ts";
 import type { AddressedRequest, ComparedAnswer, Server } from "./server.ts";
 import { ChunkStream } from "./stream.ts";
@@ -35,7 +37,12 @@ export interface PreparedCall<
   /** When the call began. */
   readonly startedAt: number;
   readonly tags: ThinkTags;
+  /** Keeps the conversation within the context; where it is missing, the server decides. */
+  readonly within: { readonly overflow: Overflow; readonly context: Context } | undefined;
 }
+
+/** Loaded where a request asks for it. */
+type Context = typeof import("./context.ts");
 
 /** Parts of a preparation that a member does its own way. */
 export interface PrepareOptions {
@@ -71,7 +78,7 @@ export async function openStream<Request extends RouteRequest, Answer, Item>(
   input: unknown,
   options: unknown,
   signal: AbortSignal,
-): Promise<AnswerReader<Item, Answer>> {
+): Promise<ItemSource<Item, Answer>> {
   return openPrepared(await prepare(server, route, verb, input, options, { signal }));
 }
 
@@ -133,13 +140,26 @@ export async function prepareChecked<
     fetchImage: fetchImage ?? server.imageFetcher(verb, options, signal),
   });
   await route.load?.(verb);
+  const overflow = route.overflow?.(request);
+  const within = overflow && {
+    overflow,
+    context: await importOnUse(() => import("./context.ts"), verb),
+  };
   const addressed = await server.withModel(verb, request.model, fields, called, route.modelType);
   const tags = server.thinkTags(request.reasoningTags);
-  return { ...addressed, server, route, request, options: called, startedAt, tags };
+  return { ...addressed, server, route, request, options: called, startedAt, tags, within };
 }
 
 /** Sends a prepared request for a whole answer. */
 export async function ask<Request extends RouteRequest, Answer>(
+  prepared: PreparedCall<Request, Answer>,
+): Promise<Answer> {
+  const { within } = prepared;
+  if (within === undefined) return await askOnce(prepared);
+  return await within.context.askWithin(prepared, within.overflow, askOnce);
+}
+
+async function askOnce<Request extends RouteRequest, Answer>(
   prepared: PreparedCall<Request, Answer>,
 ): Promise<Answer> {
   const { server, route, body, options, startedAt, tags } = prepared;
@@ -154,11 +174,20 @@ export async function ask<Request extends RouteRequest, Answer>(
     const response = answer as ComparedAnswer;
     await server.checkAnswer(prepared, model, server.remaining(options, startedAt), { response });
   }
+  noteUsage(prepared, (answer as { readonly usage?: Usage }).usage);
   return answer;
 }
 
 /** Opens the stream of a prepared request. Nothing is sent before its first `fill()`. */
 export function openPrepared<Request extends RouteRequest, Answer, Item>(
+  prepared: PreparedCall<Request, Answer, StreamedRoute<Request, Answer, Item>>,
+): ItemSource<Item, Answer> {
+  const { within } = prepared;
+  if (within === undefined) return openOnce(prepared);
+  return within.context.streamWithin(prepared, within.overflow, openOnce);
+}
+
+function openOnce<Request extends RouteRequest, Answer, Item>(
   prepared: PreparedCall<Request, Answer, StreamedRoute<Request, Answer, Item>>,
 ): AnswerReader<Item, Answer> {
   const { server, route, body, options, tags } = prepared;
@@ -171,7 +200,20 @@ export function openPrepared<Request extends RouteRequest, Answer, Item>(
     onAnsweredBy: (model, arrived) =>
       server.checkAnswer(prepared, model, options, arrived as ArrivedAnswer<ComparedAnswer>),
     onModelLoad: () => server.dropListing(),
+    onUsage: (usage) => noteUsage(prepared, usage),
   });
+}
+
+function noteUsage<Request extends RouteRequest, Answer>(
+  { server, route, model, body, within }: PreparedCall<Request, Answer>,
+  usage: Usage | undefined,
+): void {
+  if (usage === undefined || route.overflow === undefined) return;
+  const { promptTokens } = usage;
+  if (within !== undefined) {
+    return within.context.learn(server, { model, body, promptTokens });
+  }
+  server.noteCounted({ model, body, promptTokens });
 }
 
 function requestOf<Request extends RouteRequest, Answer>(

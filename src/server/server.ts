@@ -95,6 +95,17 @@ export interface AddressedRequest {
   readonly action: string;
 }
 
+/** A prompt, and the tokens that the server counted of it. */
+export interface CountedPrompt {
+  readonly model: string;
+  readonly body: Readonly<Record<string, unknown>>;
+  readonly promptTokens: number;
+}
+
+const MAX_COUNTED = 8;
+/** Longer prompts are not kept in memory for what they may teach. */
+const MAX_COUNTED_TOKENS = 32_768;
+
 /** Answers of the routes whose model is compared with the one asked for. */
 export type ComparedAnswer = NonNullable<ModelSubstitution["response"]>;
 
@@ -118,6 +129,8 @@ export class Server {
   readonly #dialect: Dialect;
   readonly #lister: ModelLister;
   readonly #cache: ModelCache;
+  /** The newest last. */
+  #counted: CountedPrompt[] = [];
 
   constructor(
     config: ResolvedConfig,
@@ -152,6 +165,23 @@ export class Server {
   /** Makes the errors of one kind of call; `action` completes "Cannot …". */
   refusalMaker(action: string): RefusalMaker {
     return refusalMaker(action, this.service);
+  }
+
+  /** Keeps a prompt of a call without a `contextOverflowPolicy`: the first call with one learns from it. */
+  noteCounted(prompt: CountedPrompt): void {
+    const { body: { messages }, promptTokens } = prompt;
+    const isText = Array.isArray(messages) &&
+      messages.every(({ content }) => typeof content === "string");
+    // Nor images.
+    if (!isText || promptTokens > MAX_COUNTED_TOKENS) return;
+    if (this.#counted.push(prompt) > MAX_COUNTED) this.#counted.shift();
+  }
+
+  /** Gives the prompts that were counted, once. */
+  takeCounted(): readonly CountedPrompt[] {
+    const counted = this.#counted;
+    this.#counted = [];
+    return counted;
   }
 
   /** The tags that the text of an answer is searched for. @param own of the request, in place of the configured ones. */

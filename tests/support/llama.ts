@@ -1,0 +1,10 @@
+/** The tokenizer of Llama 2 and Mistral, 0.7 MB: the smallest of a model that people run. */
+import llama from "npm:llama-tokenizer-js@^1.2.2";
+import type { ModelUnderTest } from "./context_run.ts";
+
+/** Images as LLaVA takes them. */
+export const LLAMA: ModelUnderTest = {
+  name: "llama",
+  countTokens: (text) => llama.encode(text, false, false).length,
+  imageTokens: 576,
+};
