@@ -13,7 +13,7 @@ import {
   type ServiceMonitor,
 } from "../mod.ts";
 // Loaded now, so that no check waits for it while time stands still.
-import "../src/api/listing_schemas.ts";
+import "../src/api/models.ts";
 import { createFakeLMStudio } from "../src/testing/mod.ts";
 import { serveOllama } from "./support/fake_ollama.ts";
 import { serveSilence } from "./support/foreign_servers.ts";

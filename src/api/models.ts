@@ -9,33 +9,45 @@
  */
 
 import { type ApiError, isProviderError, providerError } from "../core/errors.ts";
-import { answeringCopy, isNamedForEmbedding, maxTokensOf } from "../core/model_names.ts";
+import {
+  answeringCopy,
+  isNamedForEmbedding,
+  LISTING_ACTION,
+  maxTokensOf,
+} from "../core/model_names.ts";
+import { isRecord } from "../core/fields.ts";
 import type { CallOptions, LoadedInstance, ModelCapabilities, ModelInfo } from "../core/types.ts";
 import { callError, type ErrorContext } from "../transport/error_mapping.ts";
 import type { Transport } from "../transport/transport.ts";
-import type { OpenAIEntry, V0Entry, V1Entry } from "./listing_schemas.ts";
-import { importSchemas } from "../core/import_on_use.ts";
 
 /** A listing's route, and what it must look like: unknown routes answer 200 too. */
 export interface Listing {
   readonly path: string;
-  readonly decode: (value: unknown, provider: string) => Promise<ModelInfo[] | undefined>;
+  /** Field of the answer that holds the entries. */
+  readonly field: string;
+  /** A model, or `undefined` for what is not an entry of this listing. */
+  readonly decode: (entry: Entry, provider: string) => ModelInfo | undefined;
 }
 
-/** LM Studio's listings, the one that tells most first. */
-export const LMSTUDIO_LISTINGS: readonly Listing[] = [
-  { path: "/api/v1/models", decode: decodeV1 },
-  { path: "/api/v0/models", decode: decodeV0 },
-  { path: "/v1/models", decode: decodeOpenAI },
-];
+const OPENAI_LISTING: Listing = { path: "/v1/models", field: "data", decode: decodeOpenAI };
 
-/** Completes "Cannot …" where a listing is all that was asked for. */
-export const LISTING_ACTION = "list models";
+/** LM Studio's listings, the one that tells most first, and those of any other server. */
+export const LISTINGS: Readonly<Record<"lmstudio" | "openai", readonly Listing[]>> = {
+  lmstudio: [
+    { path: "/api/v1/models", field: "models", decode: decodeV1 },
+    { path: "/api/v0/models", field: "data", decode: decodeV0 },
+    OPENAI_LISTING,
+  ],
+  openai: [OPENAI_LISTING],
+};
+
 const LISTING_TIMEOUT_MS = 30_000;
 /** A server may be updated while we run; until this long after, it is taken for the old one. */
 const REMEMBERED_MS = 30_000;
 /** Of one model in memory, and of its variants: nobody has as many, but a listing may say so. */
 const MOST_COPIES = 1000;
+/** A listing has bounded bytes, which may still be millions of entries; nobody has as many models as this. */
+const MOST_ENTRIES = 50_000;
 
 /** Lists the models of one server, and remembers which listing it has. */
 export class ModelLister {
@@ -89,7 +101,7 @@ export class ModelLister {
       LISTING_TIMEOUT_MS,
       startedAt,
     );
-    const models = await listing.decode(value, this.#provider);
+    const models = decodeListing(listing, value, this.#provider);
     if (models === undefined) throw notLMStudio(`${path} gives no list of models`, 200, context);
     return mergeByName(models);
   }
@@ -137,69 +149,96 @@ function notLMStudio(state: string, status: number, context: ErrorContext): ApiE
   return callError({ ...context, action: LISTING_ACTION }, "not_lm_studio", state, { status });
 }
 
-function importListingSchemas(): Promise<typeof import("./listing_schemas.ts")> {
-  return importSchemas(() => import("./listing_schemas.ts"), LISTING_ACTION);
-}
+// --- Decoding ---------------------------------------------------------------------------------
 
-async function decodeV1(value: unknown, provider: string): Promise<ModelInfo[] | undefined> {
-  const { parseV1Listing } = await importListingSchemas();
-  return parseV1Listing(value)?.map(({ entry, raw }) => fromV1(entry, raw, provider));
-}
+// By hand, field by field: for 500 models with all that LM Studio tells, a schema of zod took six times as long as
+// `JSON.parse`, and copying what is known out of an object with all fields half as long. What makes an entry one of its
+// listing must be there; of the rest, what is not of the type it should be is left out.
 
-async function decodeV0(value: unknown, provider: string): Promise<ModelInfo[] | undefined> {
-  const { parseV0Listing } = await importListingSchemas();
-  return parseV0Listing(value)?.map(({ entry, raw }) => fromV0(entry, raw, provider));
-}
+/** An entry of a listing as it was sent. */
+type Entry = Readonly<Record<string, unknown>>;
 
-/** Decodes `GET /v1/models`: of LM Studio no more than ids, of others what they tell beside them. */
-export async function decodeOpenAI(
+/** The models that can be read. Of a list in which none can, it is not this listing. */
+function decodeListing(
+  { field, decode }: Listing,
   value: unknown,
   provider: string,
-): Promise<ModelInfo[] | undefined> {
-  const { parseOpenAIListing } = await importListingSchemas();
-  return parseOpenAIListing(value)?.map(({ entry, raw }) => fromOpenAI(entry, raw, provider));
+): ModelInfo[] | undefined {
+  const list = isRecord(value) ? value[field] : undefined;
+  if (!Array.isArray(list)) return undefined;
+  const models: ModelInfo[] = [];
+  const length = Math.min(list.length, MOST_ENTRIES);
+  for (let at = 0; at < length; at++) {
+    const entry: unknown = list[at];
+    const model = isRecord(entry) ? decode(entry, provider) : undefined;
+    if (model !== undefined) models.push(model);
+  }
+  return models.length === 0 && list.length > 0 ? undefined : models;
 }
 
-function fromV1(entry: V1Entry, raw: unknown, provider: string): ModelInfo {
-  const { key, capabilities } = entry;
-  const instances = entry.loaded_instances?.slice(0, MOST_COPIES).map(({ id, config }) =>
-    known<LoadedInstance>({
+/** Decodes an entry of `GET /api/v1/models`. */
+function decodeV1(entry: Entry, provider: string): ModelInfo | undefined {
+  const id = textIn(entry.key);
+  const type = textIn(entry.type);
+  if (id === undefined || type === undefined) return undefined;
+  const capabilities = recordIn(entry.capabilities);
+  const isTrained = flagIn(capabilities?.trained_for_tool_use);
+  const reasoning = recordIn(capabilities?.reasoning);
+  const model = toModelInfo(id, textIn(entry.display_name) ?? id, provider, type, entry);
+  model.capabilities.supportsTools = type === "llm" || isTrained === true;
+  model.capabilities.supportsVision = capabilities?.vision === true;
+  model.capabilities.supportsReasoning = reasoning !== undefined;
+  if (isTrained !== undefined) model.capabilities.trainedForTools = isTrained;
+  const publisher = textIn(entry.publisher);
+  if (publisher !== undefined) model.publisher = publisher;
+  const architecture = textIn(entry.architecture);
+  if (architecture !== undefined) model.architecture = architecture;
+  const quantization = textIn(recordIn(entry.quantization)?.name);
+  if (quantization !== undefined) model.quantization = quantization;
+  const format = textIn(entry.format);
+  if (format !== undefined) model.format = format;
+  const params = textIn(entry.params_string);
+  if (params !== undefined) model.params = params;
+  const sizeBytes = countIn(entry.size_bytes);
+  if (sizeBytes !== undefined) model.sizeBytes = sizeBytes;
+  const options = textsIn(reasoning?.allowed_options);
+  if (options !== undefined) {
+    const preset = textIn(reasoning?.default);
+    model.reasoning = preset === undefined ? { options } : { options, default: preset };
+  }
+  const variants = textsIn(entry.variants);
+  if (variants !== undefined) model.variants = variants;
+  const selectedVariant = textIn(entry.selected_variant);
+  if (selectedVariant !== undefined) model.selectedVariant = selectedVariant;
+  const instances = instancesIn(entry.loaded_instances);
+  if (instances !== undefined) {
+    model.loaded = instances.length > 0;
+    model.instances = instances;
+  }
+  setContext(model, lengthIn(entry.max_context_length), answeringCopy(model)?.contextLength);
+  return model;
+}
+
+/** One odd copy is left out; the others are in memory all the same. */
+function instancesIn(list: unknown): LoadedInstance[] | undefined {
+  if (!Array.isArray(list)) return undefined;
+  const instances: LoadedInstance[] = [];
+  for (const copy of list) {
+    const id = isRecord(copy) ? textIn(copy.id) : undefined;
+    if (id === undefined) continue;
+    if (instances.length === MOST_COPIES) break;
+    const config = recordIn(copy.config);
+    instances.push(known<LoadedInstance>({
       id,
-      contextLength: config?.context_length,
-      evalBatchSize: config?.eval_batch_size,
-      parallel: config?.parallel,
-      flashAttention: config?.flash_attention,
-      numExperts: config?.num_experts,
-      offloadKvCacheToGpu: config?.offload_kv_cache_to_gpu,
-    })
-  );
-  const { allowed_options: options, default: preset } = capabilities?.reasoning ?? {};
-  const isTrained = capabilities?.trained_for_tool_use;
-  return toModelInfo({
-    id: key,
-    name: entry.display_name ?? key,
-    provider,
-    type: entry.type,
-    loaded: instances === undefined ? undefined : instances.length > 0,
-    maxContextLength: entry.max_context_length,
-    loadedContextLength: instances && answeringCopy({ id: key, instances })?.contextLength,
-    publisher: entry.publisher,
-    architecture: entry.architecture,
-    quantization: entry.quantization?.name,
-    format: entry.format,
-    params: entry.params_string,
-    sizeBytes: entry.size_bytes,
-    reasoning: options &&
-      known<NonNullable<ModelInfo["reasoning"]>>({ options: [...options], default: preset }),
-    variants: entry.variants && [...entry.variants],
-    selectedVariant: entry.selected_variant,
-    instances,
-    raw,
-  }, {
-    supportsTools: entry.type === "llm" || isTrained === true,
-    supportsVision: capabilities?.vision === true,
-    supportsReasoning: Boolean(capabilities?.reasoning),
-  }, isTrained);
+      contextLength: lengthIn(config?.context_length),
+      evalBatchSize: countIn(config?.eval_batch_size),
+      parallel: countIn(config?.parallel),
+      flashAttention: flagIn(config?.flash_attention),
+      numExperts: countIn(config?.num_experts),
+      offloadKvCacheToGpu: flagIn(config?.offload_kv_cache_to_gpu),
+    }));
+  }
+  return instances;
 }
 
 /** A map, as a server may call a type `constructor`. */
@@ -208,58 +247,66 @@ const V0_TYPES: ReadonlyMap<string, string> = new Map([["vlm", "llm"], [
   "embedding",
 ]]);
 
-function fromV0(entry: V0Entry, raw: unknown, provider: string): ModelInfo {
-  const type = V0_TYPES.get(entry.type) ?? entry.type;
+/** Decodes an entry of `GET /api/v0/models`. */
+function decodeV0(entry: Entry, provider: string): ModelInfo | undefined {
+  const id = textIn(entry.id);
+  const ownType = textIn(entry.type);
+  const state = textIn(entry.state);
+  if (id === undefined || ownType === undefined || state === undefined) return undefined;
+  const type = V0_TYPES.get(ownType) ?? ownType;
   // Before 0.3.16, and where there is nothing else to list, it has no capabilities: that says nothing of tools.
-  const isTrained = entry.capabilities?.includes("tool_use");
-  return toModelInfo({
-    id: entry.id,
-    name: entry.id,
-    provider,
-    type,
-    loaded: entry.state === "loaded",
-    maxContextLength: entry.max_context_length,
-    loadedContextLength: entry.loaded_context_length,
-    publisher: entry.publisher,
-    architecture: entry.arch,
-    quantization: entry.quantization,
-    format: entry.compatibility_type,
-    raw,
-  }, {
-    supportsTools: type === "llm" || isTrained === true,
-    supportsVision: entry.type === "vlm",
-  }, isTrained);
+  const isTrained = textsIn(entry.capabilities)?.includes("tool_use");
+  const model = toModelInfo(id, id, provider, type, entry);
+  model.capabilities.supportsTools = type === "llm" || isTrained === true;
+  model.capabilities.supportsVision = ownType === "vlm";
+  if (isTrained !== undefined) model.capabilities.trainedForTools = isTrained;
+  model.loaded = state === "loaded";
+  const publisher = textIn(entry.publisher);
+  if (publisher !== undefined) model.publisher = publisher;
+  const architecture = textIn(entry.arch);
+  if (architecture !== undefined) model.architecture = architecture;
+  const quantization = textIn(entry.quantization);
+  if (quantization !== undefined) model.quantization = quantization;
+  const format = textIn(entry.compatibility_type);
+  if (format !== undefined) model.format = format;
+  setContext(model, lengthIn(entry.max_context_length), lengthIn(entry.loaded_context_length));
+  return model;
 }
 
-function fromOpenAI(entry: OpenAIEntry, raw: unknown, provider: string): ModelInfo {
-  const { id, status, meta } = entry;
+/** Decodes an entry of `GET /v1/models`: LM Studio tells the id alone, other servers have fields of their own. */
+function decodeOpenAI(entry: Entry, provider: string): ModelInfo | undefined {
+  const id = textIn(entry.id);
+  if (id === undefined) return undefined;
   // The only sign of what it is; LM Studio names its bundled model so too.
   const type = isNamedForEmbedding(id) ? "embedding" : "llm";
-  const loaded = status?.value === undefined || status.value === null
-    ? undefined
-    : status.value === "loaded";
-  return toModelInfo({
-    id,
-    name: id,
-    provider,
-    type,
-    loaded,
-    maxContextLength: meta?.n_ctx_train ?? entry.max_model_len ?? entry.max_context_length ??
-      entry.context_length ?? entry.context_window,
+  const model = toModelInfo(id, id, provider, type, entry);
+  // llama.cpp's router.
+  const state = textIn(recordIn(entry.status)?.value);
+  if (state !== undefined) model.loaded = state === "loaded";
+  // llama.cpp: as it was trained, and as it is loaded.
+  const meta = recordIn(entry.meta);
+  setContext(
+    model,
+    lengthIn(meta?.n_ctx_train) ?? lengthIn(entry.max_model_len) /* vLLM */ ??
+      lengthIn(entry.max_context_length) ?? lengthIn(entry.context_length) ??
+      lengthIn(entry.context_window),
     // What one that was unloaded had is no promise of what it gets.
-    loadedContextLength: loaded === false ? undefined : meta?.n_ctx,
-    raw,
-  }, {});
+    model.loaded === false ? undefined : lengthIn(meta?.n_ctx),
+  );
+  return model;
 }
 
+/** A model of which no more is known than this. */
 function toModelInfo(
-  fields: { [K in keyof Omit<ModelInfo, "capabilities">]: ModelInfo[K] | null | undefined },
-  told: Partial<ModelCapabilities>,
-  trainedForTools?: boolean | null,
+  id: string,
+  name: string,
+  provider: string,
+  type: string,
+  raw: unknown,
 ): ModelInfo {
-  const isEmbedding = fields.type === "embedding";
+  const isEmbedding = type === "embedding";
   const capabilities: ModelCapabilities = {
-    maxTokens: maxTokensOf(fields.loadedContextLength, fields.maxContextLength),
+    maxTokens: maxTokensOf(undefined, undefined),
     supportsTools: false,
     supportsVision: false,
     supportsStreaming: !isEmbedding,
@@ -268,24 +315,60 @@ function toModelInfo(
     // Nothing a server tells allows a better guess.
     speedTier: "standard",
     qualityTier: "standard",
-    ...told,
   };
-  if (typeof trainedForTools === "boolean") capabilities.trainedForTools = trainedForTools;
-  return known<ModelInfo>({ ...fields, capabilities });
+  return { id, name, provider, type, capabilities, raw };
+}
+
+function setContext(
+  model: ModelInfo,
+  maxContextLength: number | undefined,
+  loadedContextLength: number | undefined,
+): void {
+  if (maxContextLength !== undefined) model.maxContextLength = maxContextLength;
+  if (loadedContextLength !== undefined) model.loadedContextLength = loadedContextLength;
+  model.capabilities.maxTokens = maxTokensOf(loadedContextLength, maxContextLength);
+}
+
+function textIn(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+function countIn(value: unknown): number | undefined {
+  return typeof value === "number" && value >= 0 && value < Infinity ? value : undefined;
+}
+
+/** Some say 0 where they do not know. */
+function lengthIn(value: unknown): number | undefined {
+  return value === 0 ? undefined : countIn(value);
+}
+
+function flagIn(value: unknown): boolean | undefined {
+  return typeof value === "boolean" ? value : undefined;
+}
+
+function textsIn(value: unknown): string[] | undefined {
+  return Array.isArray(value) ? value.filter((text) => typeof text === "string") : undefined;
+}
+
+function recordIn(value: unknown): Entry | undefined {
+  return isRecord(value) ? value : undefined;
 }
 
 /** A copy without what the server does not tell. */
-function known<T extends object>(fields: { [K in keyof T]: T[K] | null | undefined }): T {
+function known<T extends object>(fields: { [K in keyof T]: T[K] | undefined }): T {
   const known: Partial<T> = {};
   for (const key in fields) {
     const value = fields[key];
-    if (value !== undefined && value !== null) known[key] = value;
+    if (value !== undefined) known[key] = value;
   }
   return known as T;
 }
 
 /** Some builds list a model several times: once is enough, with the copies and variants of all. */
-function mergeByName(models: readonly ModelInfo[]): ModelInfo[] {
+function mergeByName(models: ModelInfo[]): ModelInfo[] {
+  const names = new Set<string>();
+  for (const { id } of models) names.add(id);
+  if (names.size === models.length) return models;
   const groups = new Map<string, [ModelInfo, ...ModelInfo[]]>();
   for (const model of models) {
     const group = groups.get(model.id);

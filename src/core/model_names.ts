@@ -7,6 +7,8 @@
 import { editDistance } from "./fields.ts";
 import type { LoadedInstance, ModelInfo } from "./types.ts";
 
+/** Completes "Cannot …" where a listing is all that was asked for. */
+export const LISTING_ACTION = "list models";
 /** Number behind the name of a further copy of a model. */
 const COPY_NUMBER = /:\d+$/;
 /** Servers that tell no context length: what the framework assumes. */
@@ -145,6 +147,8 @@ export function answeringCopy(
   model: Pick<ModelInfo, "id" | "instances">,
   name: string = model.id,
 ): LoadedInstance | undefined {
+  // Most models of a listing: reading their names costs more than all else of them.
+  if (model.instances === undefined || model.instances.length === 0) return undefined;
   const copies = copiesOf(model, name);
   const folded = name.trim().toLowerCase();
   const fits: readonly ((id: string) => boolean)[] = [

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { LISTING_ACTION, LMSTUDIO_LISTINGS, ModelLister } from "../api/models.ts";
+import { LISTINGS, ModelLister } from "../api/models.ts";
 import { SERVICE_NAMES } from "../core/discovery_options.ts";
 import {
   type AnyProviderError,
@@ -16,6 +16,7 @@ import {
   toldAs,
 } from "../core/errors.ts";
 import { isRecord } from "../core/fields.ts";
+import { LISTING_ACTION } from "../core/model_names.ts";
 import type { ServiceCandidate } from "../core/services.ts";
 import type { CallOptions } from "../core/types.ts";
 import { listenToAbort, startTimer } from "../transport/timers.ts";
@@ -121,8 +122,8 @@ class Probe {
     }
     // The last listing is every OpenAI-compatible server's: it proves nothing by itself.
     const listings = isGreeted
-      ? LMSTUDIO_LISTINGS
-      : LMSTUDIO_LISTINGS.filter(({ path }) => path.startsWith("/api/"));
+      ? LISTINGS.lmstudio
+      : LISTINGS.lmstudio.filter(({ path }) => path.startsWith("/api/"));
     try {
       const lister = new ModelLister(this.#transport, listings, "lmstudio");
       const models = await toldAs(

@@ -8,12 +8,11 @@
 import { checkCompletionRequest } from "../api/completion_request.ts";
 import { COMPLETIONS } from "../api/completions.ts";
 import { checkRareFields } from "../api/rare_fields.ts";
-import { LISTING_ACTION } from "../api/models.ts";
 import type { LMStudioProviderOptions, ResolvedCascade } from "../core/config.ts";
 import { searchedFor } from "../core/discovery_options.ts";
 import { isProviderError, renamed } from "../core/errors.ts";
 import { importOnUse } from "../core/import_on_use.ts";
-import { findModel, isSameModel } from "../core/model_names.ts";
+import { findModel, isSameModel, LISTING_ACTION } from "../core/model_names.ts";
 import { checkCallOptions, nonEmptyText, type RefusalMaker, refusalMaker } from "../core/checks.ts";
 import type { ServiceFinder, ServiceInfo, ServiceType } from "../core/services.ts";
 import type {

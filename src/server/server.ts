@@ -5,13 +5,7 @@
  */
 
 import type { FetchImage } from "../api/images.ts";
-import {
-  decodeOpenAI,
-  type Listing,
-  LISTING_ACTION,
-  LMSTUDIO_LISTINGS,
-  ModelLister,
-} from "../api/models.ts";
+import type { LISTINGS, ModelLister } from "../api/models.ts";
 import type { ArrivedAnswer, ModelType } from "../api/route.ts";
 import { importOnUse } from "../core/import_on_use.ts";
 import { type ThinkTags, thinkTags } from "../api/think_splitter.ts";
@@ -29,6 +23,7 @@ import {
   findModel,
   isSameListedModel,
   isSameModel,
+  LISTING_ACTION,
   namesIn,
   nearestNames,
 } from "../core/model_names.ts";
@@ -61,24 +56,22 @@ export interface Dialect {
   readonly service: string;
   /** Name for programs, such as `lmstudio`. */
   readonly provider: string;
-  readonly listings: readonly Listing[];
+  readonly listings: keyof typeof LISTINGS;
   /** Whether the server may let another model answer than the one asked for. */
   readonly substitutesModels: boolean;
 }
-
-const OPENAI_LISTINGS: readonly Listing[] = [{ path: "/v1/models", decode: decodeOpenAI }];
 
 /** LM Studio, with its own listings. */
 export const LM_STUDIO: Dialect = {
   service: "LM Studio",
   provider: "lmstudio",
-  listings: LMSTUDIO_LISTINGS,
+  listings: "lmstudio",
   substitutesModels: true,
 };
 
 /** Any server with `/v1`. */
 export function openAICompatible(provider: string, service: string): Dialect {
-  return { service, provider, listings: OPENAI_LISTINGS, substitutesModels: false };
+  return { service, provider, listings: "openai", substitutesModels: false };
 }
 
 /** Dialects by the type that discovery tells. Ollama is only ever asked by its OpenAI-compatible routes. */
@@ -127,7 +120,8 @@ export class Server {
   readonly service: string;
   readonly transport: Transport;
   readonly #dialect: Dialect;
-  readonly #lister: ModelLister;
+  /** Loaded with the first listing: a request that names its model needs none. */
+  #lister: ModelLister | undefined;
   readonly #cache: ModelCache;
   /** The newest last. */
   #counted: CountedPrompt[] = [];
@@ -158,8 +152,20 @@ export class Server {
       unauthorizedHint: cascade.unauthorizedHint,
       lookElsewhere,
     });
-    this.#lister = new ModelLister(this.transport, dialect.listings, dialect.provider);
-    this.#cache = new ModelCache((options) => this.#lister.list(options));
+    this.#cache = new ModelCache(async (options) => {
+      const lister = this.#lister ?? await untilAborted(this.#loadLister(), options.signal);
+      return await lister.list(options);
+    });
+  }
+
+  async #loadLister(): Promise<ModelLister> {
+    const { LISTINGS, ModelLister } = await importOnUse(
+      () => import("../api/models.ts"),
+      LISTING_ACTION,
+    );
+    const { listings, provider } = this.#dialect;
+    // Of two that came at once, the first has begun to remember.
+    return this.#lister ??= new ModelLister(this.transport, LISTINGS[listings], provider);
   }
 
   /** Makes the errors of one kind of call; `action` completes "Cannot …". */
@@ -257,7 +263,7 @@ export class Server {
 
   /** Whether the last listing, not long ago, showed a server without the routes of the newest API. */
   get lacksNewestApi(): boolean {
-    return this.#lister.lacksNewest;
+    return this.#lister?.lacksNewest === true;
   }
 
   /** The model of this name, under any spelling; `undefined` where there is none or the server cannot say. */
@@ -461,16 +467,16 @@ function isTakenForLLM({ type, loaded }: ModelInfo): boolean {
  * what is nested thousands of times. `raw` is the server's, and nothing here reads it again.
  */
 function copyModel(model: ModelInfo): ModelInfo {
-  const { capabilities, variants, instances, reasoning } = model;
-  return {
-    ...model,
-    capabilities: { ...capabilities },
-    ...(variants === undefined ? {} : { variants: [...variants] }),
-    ...(instances === undefined ? {} : { instances: instances.map((copy) => ({ ...copy })) }),
-    ...(reasoning === undefined
-      ? {}
-      : { reasoning: { ...reasoning, options: [...reasoning.options] } }),
-  };
+  const copy = { ...model };
+  copy.capabilities = { ...copy.capabilities };
+  if (copy.variants !== undefined) copy.variants = [...copy.variants];
+  if (copy.instances !== undefined) {
+    copy.instances = copy.instances.map((instance) => ({ ...instance }));
+  }
+  if (copy.reasoning !== undefined) {
+    copy.reasoning = { ...copy.reasoning, options: [...copy.reasoning.options] };
+  }
+  return copy;
 }
 
 /** The parts of an answer that errors carry; of embeddings none. */
