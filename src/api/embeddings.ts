@@ -97,21 +97,33 @@ function decodeVector(
     throw fail(`vector ${index} is neither numbers nor base64`, MIXED_UP_VECTORS);
   }
   if (vector.length === 0) throw fail(`vector ${index} is empty`, BROKEN_VECTORS);
-  if (!vector.every(Number.isFinite)) {
+  if (!areFinite(vector)) {
     throw fail(`vector ${index} has a value that is no number`, BROKEN_VECTORS);
   }
   return vector;
 }
 
+/** Whether all are finite numbers. A loop: of 64 vectors of 1536 numbers `every` took a seventh of the whole call. */
+function areFinite(vector: readonly unknown[]): vector is number[] {
+  for (let at = 0; at < vector.length; at++) {
+    if (!Number.isFinite(vector[at])) return false;
+  }
+  return true;
+}
+
 /** Numbers of little-endian float32 in base64; `undefined` when it is none. */
 function decodeBase64(text: string): number[] | undefined {
-  let bytes: Uint8Array;
+  let binary: string;
   try {
-    bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+    binary = atob(text);
   } catch {
     return undefined;
   }
-  if (bytes.byteLength % 4 !== 0) return undefined;
+  if (binary.length % 4 !== 0) return undefined;
+  const bytes = new Uint8Array(binary.length);
+  for (let at = 0; at < binary.length; at++) bytes[at] = binary.charCodeAt(at);
   const view = new DataView(bytes.buffer);
-  return Array.from({ length: bytes.byteLength / 4 }, (_, at) => view.getFloat32(at * 4, true));
+  const numbers: number[] = [];
+  for (let at = 0; at < binary.length; at += 4) numbers.push(view.getFloat32(at, true));
+  return numbers;
 }

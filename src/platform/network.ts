@@ -106,19 +106,21 @@ interface Dispatcher {
  * which is better than no request at all.
  */
 export function withoutFetchCaps(): { dispatcher?: Dispatcher } {
-  if (!isNode() || globalDispatcher() === undefined) return {};
-  return {
-    dispatcher: {
-      // Forwards to whatever is the global dispatcher at that moment, a user's proxy or mock included.
-      // A new agent of that class would lose it, and undici itself would be a dependency.
-      dispatch: (options, handler) => {
-        const dispatcher = globalDispatcher();
-        if (dispatcher === undefined) throw new TypeError("Node's global dispatcher is gone");
-        return dispatcher.dispatch({ ...options, headersTimeout: 0, bodyTimeout: 0 }, handler);
-      },
-    },
-  };
+  return isNode() && globalDispatcher() !== undefined ? WITHOUT_CAPS : NOTHING;
 }
+
+const NOTHING: { dispatcher?: Dispatcher } = {};
+const WITHOUT_CAPS: { dispatcher: Dispatcher } = {
+  dispatcher: {
+    // Forwards to whatever is the global dispatcher at that moment, a user's proxy or mock included.
+    // A new agent of that class would lose it, and undici itself would be a dependency.
+    dispatch: (options, handler) => {
+      const dispatcher = globalDispatcher();
+      if (dispatcher === undefined) throw new TypeError("Node's global dispatcher is gone");
+      return dispatcher.dispatch({ ...options, headersTimeout: 0, bodyTimeout: 0 }, handler);
+    },
+  },
+};
 
 /** Not documented, but the key that the package `undici` shares with Node. */
 function globalDispatcher(): Dispatcher | undefined {

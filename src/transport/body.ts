@@ -121,9 +121,15 @@ export function discardBody(response: Response): void {
   response.body?.cancel().catch(() => {});
 }
 
-/** Whether this is a response whose body can be read; a user's own `fetch` may give anything. */
-export function isReadable(response: unknown): boolean {
+/**
+ * Whether this is a response whose body can be read; a user's own `fetch` may give anything.
+ *
+ * @param isOwnFetch whether it is of a `fetch` of the user's own.
+ */
+export function isReadable(response: unknown, isOwnFetch = true): boolean {
   if (typeof response !== "object" || response === null) return false;
+  // Bun makes a stream of a body that is looked at, and reads it a tenth more slowly from then on.
+  if (!isOwnFetch && response instanceof Response) return !response.bodyUsed;
   const { status, headers, body, bodyUsed } = response as Partial<Response>;
   return typeof status === "number" && typeof headers?.get === "function" && bodyUsed !== true &&
     (body === undefined || body === null ||

@@ -328,6 +328,7 @@ export class Call {
 
   /** @throws what the server said when it was asked for this route. */
   #refuseMissingRoute(): void {
+    if (this.#origin.missingRoutes.size === 0) return;
     const until = this.#origin.missingRoutes.get(this.#route) ?? -Infinity;
     if (performance.now() >= until) return;
     const message = `Unexpected endpoint or method. (${this.#route})`;
@@ -380,7 +381,7 @@ export class Call {
     } finally {
       stopProbe();
     }
-    if (!isReadable(response)) {
+    if (!isReadable(response, this.#server.fetch !== undefined)) {
       throw callError(this.context(), "unknown", "`fetch` gave nothing that can be read", {
         hint:
           "The option `fetch` must give a new `Response`, whose body nobody has read, at each call.",
@@ -410,19 +411,21 @@ export class Call {
   #init(body: BodyInit | undefined): RequestInit {
     const { method, policy, foreign } = this.#request;
     const isOwnFetch = this.#server.fetch !== undefined;
-    // Deno sends a request again by itself when a reused connection closes before any answer; what it
-    // reads from a stream it cannot send twice.
-    const isStream = typeof body === "string" && policy === "stateful" && isDeno() && !isOwnFetch;
-    return {
-      ...(isOwnFetch ? {} : withoutFetchCaps()),
+    const headers = foreign?.headers ?? this.#headers(body);
+    const init: RequestInit = {
+      ...(isOwnFetch ? undefined : withoutFetchCaps()),
       ...foreign?.init,
       method,
-      headers: foreign?.headers ??
-        (isOwnFetch ? new Headers(this.#headers(body)) : this.#headers(body)),
+      headers: isOwnFetch && foreign === undefined ? new Headers(headers) : headers,
       // Followed, a redirect would carry token and headers to another origin.
       redirect: "manual",
-      ...(body === undefined ? {} : { body: isStream ? new Blob([body]).stream() : body }),
     };
+    if (body === undefined) return init;
+    // Deno sends a request again by itself when a reused connection closes before any answer; what it
+    // reads from a stream it cannot send twice.
+    const isStream = typeof body === "string" && policy === "stateful" && !isOwnFetch && isDeno();
+    init.body = isStream ? new Blob([body]).stream() : body;
+    return init;
   }
 
   #encodeBody(): BodyInit | undefined {
