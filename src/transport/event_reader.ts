@@ -64,9 +64,16 @@ export class EventReader {
   #head: Uint8Array | undefined = new Uint8Array();
   #isEventStream = false;
   /** The start of what came, until there is an event in it. */
-  #eventless: string | undefined = "";
-  readonly #eventlessDecoder = new TextDecoder();
+  #eventless: Uint8Array[] | undefined = [];
+  #eventlessBytes = 0;
   #isClosed = false;
+  #isOutOfTime = false;
+  /** Settles a read under way, also where a user's own `fetch` does not tie the body to the signal. */
+  readonly #stop = (): void => void this.#reader?.cancel().catch(() => {});
+  readonly #onLate = (): void => {
+    this.#isOutOfTime = true;
+    this.#stop();
+  };
 
   /** @param maxTextLength bounds the text of the answer, in characters. */
   constructor(call: Call, timeouts: StreamTimeouts, maxTextLength: number = Infinity) {
@@ -135,11 +142,6 @@ export class EventReader {
       if (bytes === undefined) {
         return this.#end(this.#decode(() => this.#decoder.end()));
       }
-      if (this.#eventless !== undefined && this.#eventless.length < MAX_HEAD_BYTES) {
-        const text = this.#eventlessDecoder.decode(bytes, { stream: true });
-        // White space to keep the connection open is not part of it.
-        if (this.#eventless !== "" || text.trim() !== "") this.#eventless += text;
-      }
       const head = this.#head;
       if (head !== undefined) {
         // What was kept is blank: read again with each piece, 60 000 pieces took 40 s.
@@ -157,12 +159,23 @@ export class EventReader {
         this.#eventless = undefined;
         return { kind: "events", events };
       }
+      if (this.#eventless !== undefined) this.#keepEventless(this.#eventless, bytes);
     }
+  }
+
+  #keepEventless(pieces: Uint8Array[], bytes: Uint8Array): void {
+    if (this.#eventlessBytes >= MAX_HEAD_BYTES) return;
+    // White space to keep the connection open is not part of it.
+    if (pieces.length === 0 && firstByte(bytes) === undefined) return;
+    pieces.push(bytes);
+    this.#eventlessBytes += bytes.byteLength;
   }
 
   /** The end: of a stream, or of something else that has no line of one. */
   #end(unfinished: SseEvent | undefined): Pull {
-    const text = this.#eventless ?? "";
+    const decoder = new TextDecoder();
+    const pieces = this.#eventless ?? [];
+    const text = pieces.map((piece) => decoder.decode(piece, { stream: true })).join("");
     const isStream = this.#isClosed || unfinished !== undefined ||
       text.trim() === "" || /^(?:(?:data|event|id|retry)?:|(?:data|event|id|retry)$)/m.test(text);
     if (isStream) return { kind: "end", unfinished };
@@ -174,8 +187,9 @@ export class EventReader {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#call.signal.removeEventListener("abort", this.#stop);
     // Without the cancel the server goes on generating after a `break`.
-    this.#reader?.cancel().catch(() => {});
+    this.#stop();
     this.#call.finish();
   }
 
@@ -196,6 +210,8 @@ export class EventReader {
     this.#status = response.status;
     this.#isEventStream = isEventStream(response);
     this.#reader = response.body?.getReader();
+    // One listener for all reads: there may be one for each token.
+    this.#call.signal.addEventListener("abort", this.#stop);
     this.#remainingMs -= performance.now() - startedAt;
   }
 
@@ -212,31 +228,26 @@ export class EventReader {
       throw this.#timeoutError();
     }
     const startedAt = isIdle ? 0 : performance.now();
-    let isOutOfTime = false;
-    const stop = (): void => void reader.cancel().catch(() => {});
-    const stopTimer = startTimer(isIdle ? this.#timeouts.idleTimeoutMs : this.#remainingMs, () => {
-      isOutOfTime = true;
-      stop();
-    });
-    // A user's own `fetch` may not tie the body to the signal.
-    signal.addEventListener("abort", stop);
+    this.#isOutOfTime = false;
+    const ms = isIdle ? this.#timeouts.idleTimeoutMs : this.#remainingMs;
+    const stopTimer = startTimer(ms, this.#onLate);
     let failure: { readonly cause: unknown } | undefined;
-    let result: ReadableStreamReadResult<Uint8Array> | undefined;
+    let bytes: Uint8Array | undefined;
     try {
-      result = await reader.read();
+      bytes = (await reader.read()).value;
     } catch (cause) {
       failure = { cause };
     } finally {
       stopTimer();
-      signal.removeEventListener("abort", stop);
     }
     if (!isIdle) this.#remainingMs -= performance.now() - startedAt;
     if (this.#isClosed) return undefined;
-    if (this.#phase === "finish" && (isOutOfTime || failure !== undefined)) return undefined;
-    signal.throwIfAborted();
-    if (isOutOfTime) throw this.#timeoutError();
+    const isFailed = this.#isOutOfTime || failure !== undefined;
+    if (this.#phase === "finish" && isFailed) return undefined;
+    if (signal.aborted) throw signal.reason;
+    if (this.#isOutOfTime) throw this.#timeoutError();
     if (failure !== undefined) throw this.#call.resetError(failure.cause);
-    return result?.value;
+    return bytes;
   }
 
   #timeoutError(): Error {
