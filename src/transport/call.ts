@@ -169,6 +169,11 @@ export class Call {
     if (signal?.aborted === true) onAbort();
   }
 
+  /** Whether the request goes through a `fetch` of the user's own. */
+  get isOwnFetch(): boolean {
+    return this.#server.fetch !== undefined;
+  }
+
   /** Signal of the attempt under way: aborted by the caller, by a timer, or when the call is over. */
   get signal(): AbortSignal {
     return this.#controller.signal;
@@ -381,7 +386,7 @@ export class Call {
     } finally {
       stopProbe();
     }
-    if (!isReadable(response, this.#server.fetch !== undefined)) {
+    if (!isReadable(response, this.isOwnFetch)) {
       throw callError(this.context(), "unknown", "`fetch` gave nothing that can be read", {
         hint:
           "The option `fetch` must give a new `Response`, whose body nobody has read, at each call.",
@@ -410,7 +415,7 @@ export class Call {
 
   #init(body: BodyInit | undefined): RequestInit {
     const { method, policy, foreign } = this.#request;
-    const isOwnFetch = this.#server.fetch !== undefined;
+    const { isOwnFetch } = this;
     const headers = foreign?.headers ?? this.#headers(body);
     const init: RequestInit = {
       ...(isOwnFetch ? undefined : withoutFetchCaps()),

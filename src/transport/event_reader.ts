@@ -9,7 +9,7 @@ import type { CallOptions, CallStatus } from "../core/types.ts";
 import type { Call, ServerSettings } from "./call.ts";
 import { callError, type ErrorContext } from "./error_mapping.ts";
 import { SseDecoder, type SseEvent, SseLimitError } from "./sse.ts";
-import { startTimer } from "./timers.ts";
+import { WaitTimer } from "./timers.ts";
 
 /** Timers of a stream, in milliseconds. */
 export interface StreamTimeouts {
@@ -70,16 +70,18 @@ export class EventReader {
   #isOutOfTime = false;
   /** Settles a read under way, also where a user's own `fetch` does not tie the body to the signal. */
   readonly #stop = (): void => void this.#reader?.cancel().catch(() => {});
-  readonly #onLate = (): void => {
-    this.#isOutOfTime = true;
-    this.#stop();
-  };
+  readonly #timer: WaitTimer;
 
   /** @param maxTextLength bounds the text of the answer, in characters. */
   constructor(call: Call, timeouts: StreamTimeouts, maxTextLength: number = Infinity) {
     this.#call = call;
     this.#timeouts = timeouts;
     this.#maxTextLength = maxTextLength;
+    // The runtime's own `fetch` keeps the program alive while it reads; a user's may have nothing that does.
+    this.#timer = new WaitTimer(() => {
+      this.#isOutOfTime = true;
+      this.#stop();
+    }, !call.isOwnFetch);
     this.#remainingMs = timeouts.firstTokenTimeoutMs;
   }
 
@@ -187,6 +189,7 @@ export class EventReader {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#timer.end();
     this.#call.signal.removeEventListener("abort", this.#stop);
     // Without the cancel the server goes on generating after a `break`.
     this.#stop();
@@ -230,7 +233,7 @@ export class EventReader {
     const startedAt = isIdle ? 0 : performance.now();
     this.#isOutOfTime = false;
     const ms = isIdle ? this.#timeouts.idleTimeoutMs : this.#remainingMs;
-    const stopTimer = startTimer(ms, this.#onLate);
+    this.#timer.start(ms);
     let failure: { readonly cause: unknown } | undefined;
     let bytes: Uint8Array | undefined;
     try {
@@ -238,7 +241,7 @@ export class EventReader {
     } catch (cause) {
       failure = { cause };
     } finally {
-      stopTimer();
+      this.#timer.stop();
     }
     if (!isIdle) this.#remainingMs -= performance.now() - startedAt;
     if (this.#isClosed) return undefined;

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { startBackgroundTimer } from "../platform/background_timer.ts";
+
 /** Runtimes fire longer timers at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** A timer that is so late was kept waiting by the program itself. */
@@ -22,6 +24,82 @@ export function startTimer(ms: number, onTime: () => void): () => void {
     timer = setTimeout(onTime, wasBusy ? CATCH_UP_MS : 0);
   }, Math.max(0, ms));
   return () => clearTimeout(timer);
+}
+
+/**
+ * Timer of many waits that follow each other, one at a time, such as the reads of a stream. It goes on from one wait to
+ * the next and looks at the time when it rings: making a timer for each token took a fifth of the time of a token.
+ */
+export class WaitTimer {
+  readonly #onLate: () => void;
+  readonly #isKept: boolean;
+  #stopTimer: (() => void) | undefined;
+  /** End of the wait that the timer was set for, by `performance.now()`. */
+  #setFor = Infinity;
+  /** End of the wait under way. */
+  #dueAt = Infinity;
+
+  /**
+   * @param onLate called when a wait takes too long.
+   * @param isKept whether a timer may be left from one wait to the next: then it keeps no program alive, so something
+   * else must while there is a wait.
+   */
+  constructor(onLate: () => void, isKept: boolean) {
+    this.#onLate = onLate;
+    this.#isKept = isKept;
+  }
+
+  /** Begins a wait of at most `ms`, without end for `Infinity`. */
+  start(ms: number): void {
+    if (ms > LONGEST_TIMER_MS) return;
+    const now = performance.now();
+    this.#dueAt = now + Math.max(0, ms);
+    if (this.#stopTimer === undefined || this.#setFor > this.#dueAt) this.#set(now);
+  }
+
+  /** Ends the wait. */
+  stop(): void {
+    this.#dueAt = Infinity;
+    if (!this.#isKept) this.end();
+  }
+
+  /** Ends it for good. */
+  end(): void {
+    this.#dueAt = Infinity;
+    this.#stopTimer?.();
+    this.#stopTimer = undefined;
+  }
+
+  #set(now: number): void {
+    this.#stopTimer?.();
+    this.#setFor = this.#dueAt;
+    this.#call(Math.max(0, this.#dueAt - now), () => this.#ring());
+  }
+
+  #ring(): void {
+    const dueAt = this.#dueAt;
+    if (dueAt === Infinity) return;
+    const now = performance.now();
+    if (dueAt > this.#setFor) return this.#set(now);
+    // As in `startTimer`.
+    this.#call(now - dueAt > BUSY_MS ? CATCH_UP_MS : 0, () => {
+      if (this.#dueAt === dueAt) this.#onLate();
+      else if (this.#dueAt !== Infinity) this.#set(performance.now());
+    });
+  }
+
+  #call(ms: number, onTime: () => void): void {
+    const ring = (): void => {
+      this.#stopTimer = undefined;
+      onTime();
+    };
+    if (this.#isKept) {
+      this.#stopTimer = startBackgroundTimer(ms, ring);
+      return;
+    }
+    const timer = setTimeout(ring, ms);
+    this.#stopTimer = () => clearTimeout(timer);
+  }
 }
 
 /** Waits `ms`; rejects with the signal's reason as soon as it is aborted. */
