@@ -158,7 +158,7 @@ Deno.test("messages: content is always sent, and developer is left to the server
 });
 
 Deno.test("tools: parameters are always an object with properties, choices are words", async () => {
-  const { lmstudio, bodies } = open();
+  const { lmstudio, bodies } = open({ replies: [{ toolCalls: [{ name: "clock" }] }] });
   const tools = [{ name: "clock" }, { name: "weather" }];
   await lmstudio.complete(ask({ tools, toolChoice: { name: "clock" } }));
   const { tools: sent, tool_choice } = bodies()[0] ?? {};

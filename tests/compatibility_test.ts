@@ -2,7 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { isProviderError, LMStudioProvider, tool } from "../mod.ts";
-import { createFakeLMStudio } from "../src/testing/mod.ts";
+import { createFakeLMStudio, type FakeReply } from "../src/testing/mod.ts";
 
 const VERSIONS = ["0.3.5", "0.3.16", "0.3.29", "0.4.0", "0.4.20"];
 const LLM = "qwen/qwen3-8b";
@@ -73,6 +73,14 @@ const SCRIPT: Record<string, Seen> = {
     const rounds = [(await lmstudio.runTools(request)).rounds, (await events.result()).rounds];
     return rounds.every((number) => number === 2);
   },
+  "`complete()`, `streamCompletion()`: calls in the text": async (lmstudio) => {
+    const request = { model: LLM, messages: "Echo one.", tools: [echo] };
+    const streamed = await lmstudio.streamCompletion(request).response();
+    const whole = await lmstudio.complete(request);
+    return [streamed, whole].every(({ content, finishReason, toolCalls: [call] }) =>
+      content === "" && finishReason === "tool_calls" && call?.source === "text"
+    );
+  },
   "`embed()`": async (lmstudio) =>
     (await lmstudio.embed({ model: EMBEDDER, input: ["a", "b"] })).embeddings.length === 2,
   "`responses.create()`, `.stream()`": async (lmstudio) => {
@@ -104,6 +112,14 @@ const SCRIPT: Record<string, Seen> = {
   },
 };
 
+/** What the model says to a row, where that is something else. */
+const CALLS = { toolCalls: [{ name: "echo", arguments: { text: "one" } }] };
+const TEXT_CALL = '<tool_call>\n{"name": "echo", "arguments": {"text": "one"}}\n</tool_call>';
+const REPLIES: Record<string, readonly FakeReply[]> = {
+  "`runTools()`, `streamTools()`": [CALLS, ANSWER, CALLS, ANSWER],
+  "`complete()`, `streamCompletion()`: calls in the text": [TEXT_CALL, TEXT_CALL],
+};
+
 /** The first table, by what and version. */
 async function readTable(): Promise<Record<string, Record<string, string>>> {
   const text = await Deno.readTextFile(new URL("../docs/compatibility.md", import.meta.url));
@@ -120,12 +136,11 @@ async function readTable(): Promise<Record<string, Record<string, string>>> {
 }
 
 /** A fresh server each time: what one row loads is not there for the next. */
-async function see(version: string, seen: Seen, usesTools: boolean): Promise<string> {
-  const calls = { toolCalls: [{ name: "echo", arguments: { text: "one" } }] };
+async function see(version: string, seen: Seen, what: string): Promise<string> {
   const fake = createFakeLMStudio({
     version,
     models: [LLM, { id: IDLE, loaded: false }, EMBEDDER],
-    replies: usesTools ? [calls, ANSWER, calls, ANSWER] : [ANSWER, ANSWER],
+    replies: REPLIES[what] ?? [ANSWER, ANSWER],
   });
   const lmstudio = new LMStudioProvider({ fetch: fake.fetch, env: {} });
   try {
@@ -143,7 +158,7 @@ Deno.test("docs/compatibility.md: each cell is what a fake of that version shows
   for (const [what, seen] of Object.entries(SCRIPT)) {
     await t.step(what, async () => {
       for (const version of VERSIONS) {
-        const shown = await see(version, seen, what.includes("runTools"));
+        const shown = await see(version, seen, what);
         assertEquals(shown, table[what]?.[version], `${what} on ${version}`);
       }
     });

@@ -32,7 +32,7 @@ import { ERROR_CODES, isKnownCode } from "../src/core/error_codes.ts";
 
 /** §3, copied: class, kind, codes, and which of them a retry can help, in the order of the codes. */
 const TABLE = `
-ApiError | api | server_error model_crashed model_unloaded unexpected_endpoint not_lm_studio unsupported_by_server tool_loop_limit job_not_found model_loading | yes no yes no no no no no yes
+ApiError | api | server_error model_crashed model_unloaded unexpected_endpoint not_lm_studio unsupported_by_server tool_loop_limit tool_choice_ignored job_not_found model_loading | yes no yes no no no no no no yes
 NetworkError | network | connection_refused connection_reset service_not_found permission_denied blocked_by_browser | yes yes yes no no
 AuthenticationError | authentication | unauthorized forbidden | no
 RateLimitedError | rate-limited | rate_limited | yes

@@ -208,6 +208,19 @@ Deno.test("examples/tools.ts: the calls, their results and the answer", async ()
   assertMatch(text, /\n< now \d{4}-\d\d-\d\dT/);
 });
 
+Deno.test("examples/tool_images.ts: the picture of a tool is shown behind its result", async () => {
+  const fake = createFakeLMStudio({
+    models: [{ id: "qwen/qwen3-vl-8b", vision: true }],
+    replies: [{ toolCalls: [{ name: "camera" }] }, "A door."],
+  });
+  await using server = await fake.listen();
+  const { code, text, errors } = await runExample("tool_images", server.url);
+  assertEquals({ code, errors }, { code: 0, errors: "" });
+  assertEquals(text, "A door.\n\n(user, assistant, tool, user, assistant)\n");
+  const body = JSON.stringify(fake.requests.at(-1)?.body);
+  assertStringIncludes(body, '"url":"data:image/png;base64,iVBOR');
+});
+
 Deno.test("examples/responses.ts: a tool is asked, and the conversation goes on from there", async () => {
   const toolCalls = [{ name: "read_thermometer", arguments: { room: "kitchen" } }];
   const replies = [{ toolCalls }, "It has 21.5 °C.", "Warm air at the stove"];
@@ -238,6 +251,7 @@ for (
     objects: "complete an object",
     vision: "list models",
     tools: "run tools",
+    tool_images: "run tools",
     responses: "create a response",
     models: "list models",
     download: "download model \\S+",

@@ -82,6 +82,28 @@ Deno.test("many tool calls of a stream take no longer for each, in one frame and
   }
 });
 
+Deno.test("many calls in a text take no longer for each, whole and streamed", async () => {
+  const one = '<tool_call>{"name":"look","arguments":{}}</tool_call>\n';
+  const request = { messages: "Hello", tools: [{ name: "look" }] };
+  const frame = (content: string) => ({ choices: [{ delta: { content } }] });
+  for (
+    const ask of [
+      () => whole({ choices: [{ message: { content: one.repeat(MANY) } }] }).complete(request),
+      () => streamed(frame(one.repeat(MANY))).streamCompletion(request).response(),
+      () => streamed(...times(MANY, () => frame(one))).streamCompletion(request).response(),
+    ]
+  ) {
+    const { toolCalls, content } = await inTime(ask);
+    assertEquals([toolCalls.length, content], [MANY, ""]);
+    assertEquals(new Set(toolCalls.map(({ id }) => id)).size, MANY);
+  }
+  const tooMany = { choices: [{ message: { content: one.repeat(TOO_MANY) } }] };
+  assertInstanceOf(await rejection(whole(tooMany).complete(request)), ParseError);
+  const frames = times(11, () => frame(one.repeat(TOO_MANY / 10)));
+  const stream = streamed(...frames).streamCompletion(request);
+  assertInstanceOf(await rejection(stream.response()), StreamError);
+});
+
 Deno.test("events that each name another model do not put the answer together each time", async () => {
   const added = times(
     MANY / 3,

@@ -88,7 +88,8 @@ function end(content: string, more: object = {}): string {
 
 /** The answer that came with a failure. */
 function answerOf(error: AnyProviderError): ChatResponse | undefined {
-  return error.kind === "api" || error.kind === "invalid-request" ? error.response : undefined;
+  if (error.kind !== "api" && error.kind !== "invalid-request") return undefined;
+  return error.response as ChatResponse | undefined;
 }
 
 interface Seen {

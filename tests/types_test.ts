@@ -151,6 +151,8 @@ Deno.test("types: fields of what goes in", () => {
       | "logitBias"
       | "tools"
       | "toolChoice"
+      | "textToolCalls"
+      | "sendReasoning"
       | "schema"
       | "schemaName"
       | "reasoning"
@@ -265,9 +267,17 @@ Deno.test("types: fields of what comes out", () => {
       cachedTokens?: number;
     }>
   >(true);
-  assertType<IsExact<ToolCall, { id: string; name: string; arguments: string }>>(true);
   assertType<
-    IsExact<ToolCallDelta, { index: number; id?: string; name?: string; arguments?: string }>
+    IsExact<
+      ToolCall,
+      { id: string; name: string; arguments: string; source?: "text" }
+    >
+  >(true);
+  assertType<
+    IsExact<
+      ToolCallDelta,
+      { index: number; id?: string; name?: string; arguments?: string; source?: "text" }
+    >
   >(true);
   assertType<
     IsExact<PartialAnswer, { content: string; reasoning?: string; toolCalls: ToolCall[] }>

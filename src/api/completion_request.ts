@@ -14,6 +14,7 @@ import {
   describe,
   describeType,
   finite,
+  flag,
   must,
   nonEmptyText,
   number,
@@ -185,6 +186,7 @@ const toolCall = table<ToolCall>({
   id: required(nonEmptyText),
   name: required(nonEmptyText),
   arguments: required(textOf("JSON text")),
+  source: oneOf(["text"]),
 });
 
 const saying = { role: anything, name: nonEmptyText, content: required(content) };
@@ -198,7 +200,7 @@ const MESSAGES: Readonly<Record<Message["role"], Rule<Message>>> = {
   assistant: table<AssistantMessage>({
     role: anything,
     content: text,
-    reasoning: anything,
+    reasoning: text,
     toolCalls: arrayOf(toolCall, { mayBeEmpty: true }),
   }),
   tool: table<ToolMessage>({
@@ -242,12 +244,14 @@ export const COMPLETION_REQUEST: Table<CompletionRequest> = table<CompletionRequ
   schemaName: nonEmptyText,
   reasoning,
   reasoningTags,
+  sendReasoning: flag,
   contextOverflowPolicy: (policy, of, refusal) =>
     typeof policy === "function" ? policy : overflowPolicy(policy, of, refusal),
   onTrim: callback,
   // The rest of the rules of these three loads with the first request that has one: `rare_fields.ts`.
   tools: arrayOf(anything, { mayBeEmpty: true, show: describe }),
   toolChoice: anything,
+  textToolCalls: oneOf(["parse", "leave"]),
   extraBody: extraBody(["model", "messages", "stream"]),
 }, { whole: "the request is", form: "text or an object" });
 
@@ -286,8 +290,10 @@ export async function encodeCompletionRequest(
     ...await rare?.encodeRareFields(request, refusal, action),
   };
   const all = typeof messages === "string" ? [messages] : messages;
-  const isTraced = request.contextOverflowPolicy !== undefined;
-  body.messages = await encodeMessages(all, refusal, fetchImage, isTraced);
+  body.messages = await encodeMessages(all, refusal, fetchImage, {
+    withReasoning: request.sendReasoning === true,
+    isTraced: request.contextOverflowPolicy !== undefined,
+  });
   return withExtraBody(body, extraBody);
 }
 
@@ -299,12 +305,20 @@ export function sourceOf(encoded: object): Message | undefined {
   return SOURCES.get(encoded);
 }
 
-/** Messages on the wire, in their order; neighbouring strings are one. @param isTraced for `sourceOf`. */
+/** How messages are written. */
+interface MessageEncoding {
+  /** Thoughts are sent as well. */
+  readonly withReasoning: boolean;
+  /** For `sourceOf`. */
+  readonly isTraced: boolean;
+}
+
+/** Messages on the wire, in their order; neighbouring strings are one. */
 export async function encodeMessages(
   messages: readonly (string | Message)[],
   refusal: RefusalMaker,
   fetchImage: FetchImage,
-  isTraced = true,
+  { withReasoning, isTraced }: MessageEncoding,
 ): Promise<Record<string, unknown>[]> {
   const images = imagesOf(messages);
   const urls = images.length === 0 ? [] : await encodeLazily(images, refusal, fetchImage);
@@ -312,7 +326,7 @@ export async function encodeMessages(
   const encoded: Record<string, unknown>[] = [];
   let texts: string[] = [];
   const push = (message: Message): void => {
-    const written = encodeMessage(message, urlOf);
+    const written = encodeMessage(message, urlOf, withReasoning);
     if (isTraced) SOURCES.set(written, message);
     encoded.push(written);
   };
@@ -356,8 +370,9 @@ function imagesOf(messages: readonly (string | Message)[]): PlacedImage[] {
 function encodeMessage(
   message: Message,
   urlOf: ReadonlyMap<ContentPart, string>,
+  withReasoning: boolean,
 ): Record<string, unknown> {
-  if (message.role === "assistant") return encodeAssistantMessage(message);
+  if (message.role === "assistant") return encodeAssistantMessage(message, withReasoning);
   if (message.role === "tool") {
     return { role: "tool", tool_call_id: message.toolCallId, content: message.content };
   }
@@ -371,12 +386,16 @@ function encodeMessage(
   return { role, content: parts, name };
 }
 
-function encodeAssistantMessage(message: AssistantMessage): Record<string, unknown> {
+function encodeAssistantMessage(
+  message: AssistantMessage,
+  withReasoning: boolean,
+): Record<string, unknown> {
   const calls = message.toolCalls ?? [];
   return {
     role: "assistant",
     // Without it, or with null, the server answers 400.
     content: message.content ?? "",
+    reasoning_content: withReasoning ? message.reasoning : undefined,
     tool_calls: calls.length === 0 ? undefined : calls.map(encodeToolCall),
   };
 }

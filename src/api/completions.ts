@@ -6,6 +6,7 @@
  */
 
 import { isRecord } from "../core/fields.ts";
+import { importOnUse } from "../core/import_on_use.ts";
 import type { AssistantMessage, ToolCall, ToolCallDelta } from "../core/messages.ts";
 import type {
   CompletionRequest,
@@ -27,9 +28,10 @@ import {
 } from "./answer_parts.ts";
 import { checkCompletionRequest, encodeCompletionRequest } from "./completion_request.ts";
 import { frameFields, FrameReader, type FrameSummary, GrowingText } from "./frames.ts";
-import type { Decoding, StreamedCall, StreamedRoute } from "./route.ts";
+import type { Body, Decoding, RouteRequest, StreamedCall, StreamedRoute } from "./route.ts";
 import { splitAsStreamed, type SplitText, splitThinking, ThinkSplitter } from "./think_splitter.ts";
 import { ToolCallAssembler } from "./tool_call_assembler.ts";
+import type { ToolUse } from "./tool_use.ts";
 
 /** The route of completions. */
 export const COMPLETIONS: StreamedRoute<CompletionRequest, CompletionResponse, StreamingChunk> = {
@@ -39,12 +41,27 @@ export const COMPLETIONS: StreamedRoute<CompletionRequest, CompletionResponse, S
   encode: (request, { refusal, fetchImage, action }) =>
     encodeCompletionRequest(request, refusal, fetchImage, action),
   decode: decodeCompletion,
+  toolUse: loadToolUse,
+  judge: (answer, { toolUse, context }) => toolUse?.check(answer, context),
   streamFields: frameFields,
   stream: (call) => new CompletionReader(call),
   answeredBy: ({ model }) => model,
-  overflow: ({ contextOverflowPolicy: policy = "error", onTrim, maxTokens }) =>
-    policy === "error" ? undefined : { policy, onTrim, maxTokens },
+  overflow: ({ contextOverflowPolicy: policy = "error", onTrim, maxTokens, sendReasoning }) =>
+    policy === "error"
+      ? undefined
+      : { policy, onTrim, maxTokens, withReasoning: sendReasoning === true },
 };
+
+/** Few requests have tools. */
+async function loadToolUse(
+  request: RouteRequest,
+  body: Body,
+  action: string,
+): Promise<ToolUse | undefined> {
+  if (body.tools === undefined) return undefined;
+  const { ToolUse } = await importOnUse(() => import("./tool_use.ts"), action);
+  return new ToolUse(body, request);
+}
 
 // --- A whole answer ---------------------------------------------------------------------------
 
@@ -94,7 +111,7 @@ function repairFinishReason(
 /** Decodes a whole answer. */
 function decodeCompletion(
   value: unknown,
-  { context, elapsedMs, tags }: Decoding,
+  { context, elapsedMs, tags, toolUse }: Decoding,
 ): CompletionResponse {
   const choice = isRecord(value) && Array.isArray(value.choices)
     ? firstChoice(value.choices)
@@ -109,6 +126,7 @@ function decodeCompletion(
   const split = ownReasoning === "" ? splitThinking(text, tags) : splitAsStreamed(text, tags);
   const assembler = new ToolCallAssembler();
   assembler.feedWhole(message.tool_calls);
+  const content = toolUse?.textOf(assembler)?.end(split.content).text ?? split.content;
   if (assembler.isOverfull) {
     const state = `the answer has ${TOO_MANY_CALLS}`;
     throw malformedResponse(state, undefined, context, undefined, TOO_MANY_HINT);
@@ -117,7 +135,7 @@ function decodeCompletion(
   return toCompletionResponse({
     id: textOf(value.id),
     model: textOf(value.model) || (context.model ?? ""),
-    content: split.content,
+    content,
     reasoning: ownReasoning + split.reasoning,
     toolCalls: assembler.calls(),
     finishReason: finishReasonOf(choice.finish_reason),
@@ -138,7 +156,9 @@ function reasoningOf(message: Record<string, unknown>): string {
 class CompletionReader extends FrameReader<CompletionResponse> {
   readonly #think = new ThinkSplitter(this.tags);
   readonly #tools = new ToolCallAssembler();
-  /** The text as it came, tags included. */
+  /** Where the request has tools, and calls are to be taken out of the text. */
+  readonly #answerText = this.toolUse?.textOf(this.#tools);
+  /** The text as it came, tags and calls included. */
   readonly #text = new GrowingText();
   readonly #reasoning = new GrowingText();
   #hasOwnReasoning = false;
@@ -149,7 +169,7 @@ class CompletionReader extends FrameReader<CompletionResponse> {
 
   override partial(): PartialAnswer | undefined {
     const { content, reasoning = "", toolCalls } = this.whole ??
-      { ...this.#split(), toolCalls: this.#tools.calls() };
+      { ...this.#split(), toolCalls: this.#toolCalls };
     if (content === "" && reasoning === "" && toolCalls.length === 0) return undefined;
     return { content, ...(reasoning === "" ? {} : { reasoning }), toolCalls };
   }
@@ -162,7 +182,9 @@ class CompletionReader extends FrameReader<CompletionResponse> {
   }
 
   protected override takePlainText(text: string, items: StreamingChunk[]): Piece {
-    if (!this.#think.passes(text)) return this.#take(text, "", NO_CALLS, items);
+    if (this.#answerText !== undefined || !this.#think.passes(text)) {
+      return this.#take(text, "", NO_CALLS, items);
+    }
     this.events.countText(text.length);
     this.#text.push(text);
     items.push({ content: text, isFinal: false });
@@ -175,24 +197,27 @@ class CompletionReader extends FrameReader<CompletionResponse> {
   ): Piece {
     if (!isRecord(delta)) return "nothing";
     const calls = delta.tool_calls === undefined ? NO_CALLS : this.#tools.feed(delta.tool_calls);
-    if (this.#tools.isOverfull) throw this.tooMuch(TOO_MANY_CALLS);
     return this.#take(textOf(delta.content), reasoningOf(delta), calls, items);
   }
 
   #take(
     text: string,
     ownReasoning: string,
-    calls: readonly ToolCallDelta[],
+    wireCalls: readonly ToolCallDelta[],
     items: StreamingChunk[],
   ): Piece {
     const split = text === "" ? NO_TEXT : this.#think.feed(text);
     if (ownReasoning !== "") this.#hasOwnReasoning = true;
     const reasoning = ownReasoning + split.reasoning;
-    this.events.countText(text.length + ownReasoning.length + lengthOf(calls));
+    this.events.countText(text.length + ownReasoning.length + lengthOf(wireCalls));
     this.#text.push(text);
     this.#reasoning.push(reasoning);
-    this.#give(split.content, reasoning, calls, items);
-    if (split.content !== "" || calls.length > 0) return "text";
+    const taken = this.#answerText?.feed(split.content);
+    const content = taken?.text ?? split.content;
+    const calls = taken === undefined ? wireCalls : [...wireCalls, ...taken.calls];
+    if (this.#tools.isOverfull) throw this.tooMuch(TOO_MANY_CALLS);
+    this.#give(content, reasoning, calls, items);
+    if (content !== "" || calls.length > 0) return "text";
     // Held-back text is a token too, though it is not given out yet.
     return text !== "" || reasoning !== "" ? "thought" : "nothing";
   }
@@ -200,11 +225,14 @@ class CompletionReader extends FrameReader<CompletionResponse> {
   protected override takeRest(items: StreamingChunk[]): void {
     const { content, reasoning } = this.#think.end();
     this.#reasoning.push(reasoning);
-    this.#give(content, reasoning, NO_CALLS, items);
+    const taken = this.#answerText?.end(content);
+    if (this.#tools.isOverfull) throw this.tooMuch(TOO_MANY_CALLS);
+    this.#give(taken?.text ?? content, reasoning, taken?.calls ?? NO_CALLS, items);
+    this.#answerText?.settle(this.#splitText().content);
   }
 
   protected override finishReasonFor(reason: string | undefined): FinishReason {
-    return repairFinishReason(reason, this.#tools.calls());
+    return repairFinishReason(reason, this.#toolCalls);
   }
 
   protected override giveWhole(whole: CompletionResponse, items: StreamingChunk[]): void {
@@ -215,12 +243,21 @@ class CompletionReader extends FrameReader<CompletionResponse> {
   protected override answerOf(
     { id, model, finishReason, more }: FrameSummary,
   ): CompletionResponse {
-    const toolCalls = this.#tools.calls();
+    const toolCalls = this.#toolCalls;
     return toCompletionResponse({ id, model, ...this.#split(), toolCalls, finishReason }, more);
   }
 
   /** All that has come, as `decodeCompletion` splits it: it may be known only now that an opening tag is missing. */
   #split(): SplitText {
+    const split = this.#splitText();
+    return { ...split, content: this.#answerText?.left(split.content) ?? split.content };
+  }
+
+  get #toolCalls(): ToolCall[] {
+    return this.#answerText?.calls ?? this.#tools.calls();
+  }
+
+  #splitText(): SplitText {
     const text = this.#text.toString();
     if (text !== "" && !this.#hasOwnReasoning) return splitThinking(text, this.tags);
     const { content } = splitAsStreamed(text, this.tags);

@@ -164,6 +164,7 @@ export abstract class FrameReader<Answer extends FrameAnswer>
   protected override takeWhole(whole: Answer, items: StreamingChunk[]): void {
     this.noteUsage(whole.usage);
     this.giveWhole(whole, items);
+    this.judge(() => whole);
     items.push(finalChunk(whole.model || this.askedModel, whole));
   }
 
@@ -185,6 +186,7 @@ export abstract class FrameReader<Answer extends FrameAnswer>
     this.takeRest(items);
     this.finishedAt ??= performance.now();
     this.noteUsage(this.#usage);
+    this.judge(() => this.assemble());
     const finishReason = this.finishReasonFor(this.#ending.reason);
     items.push(finalChunk(this.#answeringModel, { finishReason, ...this.#figures() }));
     return true;

@@ -12,6 +12,7 @@ import type { RetryPolicy } from "../core/retry.ts";
 import type {
   CallOptions,
   CallStatus,
+  CompletionRequest,
   GenerationStats,
   PartialAnswer,
   ReasoningTags,
@@ -24,6 +25,7 @@ import { decodeJson, type Transport, type TransportRequest } from "../transport/
 import { measureStreamStats } from "./answer_parts.ts";
 import type { FetchImage } from "./images.ts";
 import type { ThinkTags } from "./think_splitter.ts";
+import type { ToolUse } from "./tool_use.ts";
 
 /** A JSON object of the wire. */
 export type Body = Readonly<Record<string, unknown>>;
@@ -32,6 +34,8 @@ export type Body = Readonly<Record<string, unknown>>;
 export interface RouteRequest {
   readonly model?: string | undefined;
   readonly reasoningTags?: readonly ReasoningTags[] | undefined;
+  readonly textToolCalls?: CompletionRequest["textToolCalls"];
+  readonly toolChoice?: CompletionRequest["toolChoice"];
 }
 
 /** Tools for encoding a request. */
@@ -47,6 +51,8 @@ export interface Overflow {
   readonly policy: Exclude<ContextOverflowPolicy, "error">;
   readonly onTrim: ((info: TrimInfo) => void) | undefined;
   readonly maxTokens: number | undefined;
+  /** Thoughts are sent as well. */
+  readonly withReasoning: boolean;
 }
 
 /** Facts about an answer beside its body. */
@@ -57,6 +63,8 @@ export interface Decoding {
   readonly elapsedMs: number;
   /** Tags of thoughts in the text. */
   readonly tags: ThinkTags;
+  /** Where the request has tools. */
+  readonly toolUse?: ToolUse | undefined;
 }
 
 /** Types of models in listings that requests are for. */
@@ -77,8 +85,12 @@ export interface Route<Request extends RouteRequest, Answer> {
   encode(request: Request, encoding: Encoding): Body | Promise<Body>;
   /** Loads what reads the answers, before anything is sent: one that cannot be read would be lost. */
   load?(action: string): Promise<unknown>;
+  /** What a request with tools asks of its answers; loaded before anything is sent, as above. */
+  toolUse?(request: RouteRequest, body: Body, action: string): Promise<ToolUse | undefined>;
   /** Reads a whole answer. */
   decode(value: unknown, decoding: Decoding): Answer | Promise<Answer>;
+  /** Throws where a whole answer is not what the request insists on. The model has been compared before. */
+  judge?(answer: Answer, decoding: Decoding): void;
   /** The model that answered; left out where another than the one asked for is no substitution. */
   answeredBy?(answer: Answer): string;
   /** What to do with a conversation that does not fit; `undefined` where the server decides. */
@@ -111,6 +123,8 @@ export interface StreamedCall<Answer> {
   readonly request: TransportRequest;
   readonly options: CallOptions;
   readonly tags: ThinkTags;
+  /** Where the request has tools. */
+  readonly toolUse?: ToolUse | undefined;
   /**
    * Called with the model that answers, before anything of its answer is given out. An error it throws ends the stream,
    * and nothing of that answer is given out.
@@ -147,7 +161,7 @@ export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Ans
   /** The answer, where the server did not stream. */
   protected whole: Answer | undefined;
   protected finishedAt: number | undefined;
-  readonly #route: Pick<Route<RouteRequest, Answer>, "decode" | "answeredBy">;
+  readonly #route: Pick<Route<RouteRequest, Answer>, "decode" | "judge" | "answeredBy">;
   readonly #call: StreamedCall<Answer>;
   readonly #startedAt = performance.now();
   #firstTokenAt: number | undefined;
@@ -155,7 +169,7 @@ export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Ans
   #unchecked: string[] = [];
 
   constructor(
-    route: Pick<Route<RouteRequest, Answer>, "decode" | "answeredBy">,
+    route: Pick<Route<RouteRequest, Answer>, "decode" | "judge" | "answeredBy">,
     call: StreamedCall<Answer>,
   ) {
     this.#route = route;
@@ -233,6 +247,10 @@ export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Ans
     return this.#call.tags;
   }
 
+  protected get toolUse(): ToolUse | undefined {
+    return this.#call.toolUse;
+  }
+
   /** An error of this stream, with what has arrived. */
   protected error(
     state: string,
@@ -291,6 +309,13 @@ export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Ans
     return measureStreamStats(usage, finishedAt - firstTokenAt, firstTokenAt - this.#startedAt);
   }
 
+  /** Refuses an answer that is not what the request insists on: called before its end is given out. */
+  protected judge(answerOf: () => Answer): void {
+    const { context, tags, toolUse } = this;
+    if (toolUse === undefined) return;
+    this.#route.judge?.(answerOf(), { context, elapsedMs: 0, tags, toolUse });
+  }
+
   /** Takes the events of one read; gives whether the answer is over with them. */
   protected takeEvents(events: readonly SseEvent[], items: Item[]): boolean {
     for (const event of events) if (this.takeAnyEvent(event, items)) return true;
@@ -316,7 +341,8 @@ export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Ans
     const { context } = this;
     const value = decodeJson(status, text, context, this.#call.request);
     const elapsedMs = performance.now() - this.#startedAt;
-    const whole = await this.#route.decode(value, { context, elapsedMs, tags: this.tags });
+    const { tags, toolUse } = this;
+    const whole = await this.#route.decode(value, { context, elapsedMs, tags, toolUse });
     this.markToken();
     this.whole = whole;
     const model = this.#route.answeredBy?.(whole) ?? "";

@@ -160,10 +160,7 @@ export class ThinkSplitter {
   /** The last pieces of the answer: what stands before a tag tells whether it is meant. */
   readonly #given: string[] = [];
   #givenAt = 0;
-  /** Length of the run of backticks that opened the code under way; 0 outside of code. */
-  #code = 0;
-  /** Backticks at the end of what was read. */
-  #backticks = 0;
+  readonly #code = new CodeSpans();
   #content = "";
   #reasoning = "";
 
@@ -208,9 +205,9 @@ export class ThinkSplitter {
 
   /** Whether a piece of the answer has no tag in it, and neither opens nor closes code. */
   #isPlain(piece: string): boolean {
-    if (this.#backticks > 0) return false;
-    if (this.#code === 0) return this.#tags.isOrdinary(piece);
-    return !piece.includes("`") && (this.#code >= FENCE_LENGTH || !piece.includes("\n"));
+    return this.#code.isOpen
+      ? !piece.includes("`") && this.#code.passes(piece)
+      : this.#tags.isOrdinary(piece);
   }
 
   /** Reads on from a place; returns how far it got. */
@@ -299,7 +296,7 @@ export class ThinkSplitter {
   #answer(text: string, begin: number): number {
     for (let at = begin; at < text.length; at++) {
       const code = text.charCodeAt(at);
-      const mayStart = this.#tags.isNotable(code) && !this.#isInCode();
+      const mayStart = this.#tags.isNotable(code) && !this.#code.isOpen;
       const start = mayStart ? this.#tags.startAt(text, at) : undefined;
       const isTag = start === "cut" || start?.pair !== undefined;
       if (isTag) {
@@ -318,7 +315,7 @@ export class ThinkSplitter {
           return at + start.text.length;
         }
       }
-      this.#noteCode(code);
+      this.#code.note(code);
     }
     this.#give(text.slice(begin));
     return text.length;
@@ -341,24 +338,6 @@ export class ThinkSplitter {
     return !mayBeWord && !/[ \t.,;:!?"'`)\]/|*-]/.test(next);
   }
 
-  #isInCode(): boolean {
-    return this.#code !== 0 || this.#backticks !== 0;
-  }
-
-  /** Runs of backticks open and close code; what is shorter than a fence ends with its line. */
-  #noteCode(code: number): void {
-    if (code === BACKTICK) {
-      this.#backticks++;
-      return;
-    }
-    if (this.#backticks > 0) {
-      if (this.#code === 0) this.#code = this.#backticks;
-      else if (this.#backticks >= this.#code) this.#code = 0;
-      this.#backticks = 0;
-    }
-    if (code === LINE_FEED && this.#code < FENCE_LENGTH) this.#code = 0;
-  }
-
   #give(text: string): void {
     this.#content += text;
     this.#remember(text);
@@ -373,6 +352,39 @@ export class ThinkSplitter {
     const at = this.#givenAt % SPACE_LOOKED_AT;
     const ends = [...this.#given.slice(at), ...this.#given.slice(0, at)];
     return ends.map((text) => text.slice(-SPACE_LOOKED_AT)).join("");
+  }
+}
+
+/** Whether a text is within code, as Markdown has it: a span or a fenced block. */
+export class CodeSpans {
+  /** Length of the run of backticks that opened the code under way; 0 outside of code. */
+  #length = 0;
+  /** Backticks at the end of what was read. */
+  #backticks = 0;
+
+  /** Whether what comes next may be code. */
+  get isOpen(): boolean {
+    return this.#length !== 0 || this.#backticks !== 0;
+  }
+
+  /** Whether a piece without backticks changes nothing. */
+  passes(piece: string): boolean {
+    if (this.#backticks > 0) return false;
+    return this.#length === 0 || this.#length >= FENCE_LENGTH || !piece.includes("\n");
+  }
+
+  /** Reads a character. Runs of backticks open and close code; what is shorter than a fence ends with its line. */
+  note(code: number): void {
+    if (code === BACKTICK) {
+      this.#backticks++;
+      return;
+    }
+    if (this.#backticks > 0) {
+      if (this.#length === 0) this.#length = this.#backticks;
+      else if (this.#backticks >= this.#length) this.#length = 0;
+      this.#backticks = 0;
+    }
+    if (code === LINE_FEED && this.#length < FENCE_LENGTH) this.#length = 0;
   }
 }
 
@@ -482,6 +494,6 @@ function isJson(text: string): boolean {
 const SPACE_LOOKED_AT = 16;
 const FENCE_LENGTH = 3;
 /** The end of a text behind which something is quoted. A straight quote may also be the end of what is. */
-const QUOTES = /[`(\u2018\u201c\u00ab]$|(?:^|[\s([{])["']$/;
+export const QUOTES: RegExp = /[`(\u2018\u201c\u00ab]$|(?:^|[\s([{])["']$/;
 /** The end of a text behind which a line or a sentence starts. */
 const STARTS = /(?:^|[\n.!?\u2026\u3002\uff01\uff1f])["')\]*_\u2019\u201d\u00bb]*[ \t]*$/;

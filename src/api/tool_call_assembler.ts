@@ -15,6 +15,8 @@ interface Slot {
   name: string;
   arguments: string;
   readonly object: ObjectScanner;
+  /** As of `ToolCall`. */
+  readonly source?: "text";
 }
 
 /** The calls of one answer. */
@@ -23,6 +25,9 @@ export class ToolCallAssembler {
   /** Numbers of the slots by what the wire calls them: searching would take the square of their number. */
   readonly #lastOfIndex = new Map<unknown, number>();
   readonly #byId = new Map<unknown, Map<string, number>>();
+  readonly #ids = new Set<string>();
+  /** Number of the last slot that is of the wire. */
+  #lastOfWire = -1;
   #isOverfull = false;
 
   /** Whether there were more than `MOST_PARTS`, which are not taken. */
@@ -45,10 +50,27 @@ export class ToolCallAssembler {
   /** The calls so far. An entry with neither a name nor arguments is left out. */
   calls(): ToolCall[] {
     return this.#slots.flatMap((slot, index) =>
-      slot.name === "" && slot.arguments === ""
-        ? []
-        : [{ id: slot.id || `call_${index}`, name: slot.name, arguments: slot.arguments }]
+      slot.name === "" && slot.arguments === "" ? [] : [{
+        id: slot.id || `call_${index}`,
+        name: slot.name,
+        arguments: slot.arguments,
+        ...(slot.source === undefined ? {} : { source: slot.source }),
+      }]
     );
+  }
+
+  /** Whether a call has this id. */
+  hasId(id: string): boolean {
+    return this.#ids.has(id);
+  }
+
+  /** Takes a whole call that is not of the wire. */
+  addWhole(call: ToolCall): ToolCallDelta[] {
+    const slot = { ...call, object: new ObjectScanner() };
+    slot.object.feed(call.arguments);
+    this.#ids.add(call.id);
+    const index = this.#add(slot);
+    return index === MOST_PARTS ? [] : [{ index, ...call }];
   }
 
   #feedCall(wireCall: Record<string, unknown>): ToolCallDelta[] {
@@ -59,12 +81,13 @@ export class ToolCallAssembler {
     // Such a piece must not take up a number.
     if (id === "" && name === "" && text === "") return [];
     const wireIndex = typeof wireCall.index === "number" ? wireCall.index : undefined;
-    const index = this.#find(wireIndex, { id, name, text }) ?? this.#add(wireIndex);
+    const index = this.#find(wireIndex, { id, name, text }) ?? this.#addOfWire(wireIndex);
     const slot = this.#slots[index];
     if (slot === undefined) return [];
     const delta: ToolCallDelta = { index };
     if (slot.id === "" && id !== "") {
       slot.id = delta.id = id;
+      this.#ids.add(id);
       const ids = this.#byId.get(wireIndex) ?? new Map<string, number>();
       this.#byId.set(wireIndex, ids.set(id, index));
     }
@@ -89,7 +112,7 @@ export class ToolCallAssembler {
     }
     // Without a number it goes on with the last call.
     const last = wireIndex === undefined
-      ? this.#slots.length - 1
+      ? this.#lastOfWire
       : this.#lastOfIndex.get(wireIndex) ?? -1;
     const slot = this.#slots[last];
     if (slot === undefined) return undefined;
@@ -103,20 +126,20 @@ export class ToolCallAssembler {
     return id === "" || slot.id === "" || isMiddle ? last : undefined;
   }
 
-  /** The number of a new call; there is no call under it where it would be one too many. */
-  #add(wireIndex: number | undefined): number {
-    if (this.#slots.length >= MOST_PARTS) {
-      this.#isOverfull = true;
-      return MOST_PARTS;
-    }
-    const index = this.#slots.push({
-      id: "",
-      name: "",
-      arguments: "",
-      object: new ObjectScanner(),
-    }) - 1;
+  /** The number of a new call of the wire. */
+  #addOfWire(wireIndex: number | undefined): number {
+    const index = this.#add({ id: "", name: "", arguments: "", object: new ObjectScanner() });
+    if (index === MOST_PARTS) return index;
+    this.#lastOfWire = index;
     if (wireIndex !== undefined) this.#lastOfIndex.set(wireIndex, index);
     return index;
+  }
+
+  /** The number of a new call; there is no call under it where it would be one too many. */
+  #add(slot: Slot): number {
+    if (this.#slots.length < MOST_PARTS) return this.#slots.push(slot) - 1;
+    this.#isOverfull = true;
+    return MOST_PARTS;
   }
 }
 

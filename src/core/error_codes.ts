@@ -29,6 +29,7 @@ export type KnownCode =
   | "not_lm_studio"
   | "unsupported_by_server"
   | "tool_loop_limit"
+  | "tool_choice_ignored"
   | "job_not_found"
   | "model_loading"
   | "connection_refused"
@@ -110,6 +111,10 @@ const CODES_BY_KIND = {
     tool_loop_limit: [
       false,
       "Raise `maxRounds`, or tell the model in the system message when to stop calling tools.",
+    ],
+    tool_choice_ignored: [
+      false,
+      "Tell the model in the system message which tool to call, or take one that was trained for tools; `response` has the answer.",
     ],
     job_not_found: [
       false,

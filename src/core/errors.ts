@@ -130,8 +130,20 @@ export class ApiError extends ProviderError {
   }
   /** Which class of failure. */
   override readonly kind = "api" as const;
-  /** LM Studio's own chat: the `chat.end` that came with the failure, with what was generated until then. */
-  declare readonly response?: ChatResponse;
+  /**
+   * Code `tool_choice_ignored`: the answer. LM Studio's own chat: the `chat.end` that came with the failure, with what
+   * was generated until then.
+   */
+  declare readonly response?: ChatResponse | CompletionResponse;
+
+  /** Adds the answer to a `ProviderError`. */
+  constructor(
+    message: string,
+    options: ProviderErrorOptions & { response?: CompletionResponse | undefined },
+  ) {
+    super(message, options);
+    hideIfKnown<ApiError, "response">(this, "response", options.response);
+  }
 }
 
 /** Error of a connection that did not come about, or broke. */
@@ -375,8 +387,8 @@ export type AnyProviderError =
   | UnknownProviderError;
 
 /** Fields that the errors of a class are made of. */
-type FieldsOfKind<K extends ErrorKind> = K extends "model-not-available"
-  ? ConstructorParameters<typeof ModelNotAvailableError>[1]
+type FieldsOfKind<K extends ErrorKind> = K extends "api" ? ConstructorParameters<typeof ApiError>[1]
+  : K extends "model-not-available" ? ConstructorParameters<typeof ModelNotAvailableError>[1]
   : K extends "invalid-request" ? ConstructorParameters<typeof InvalidRequestError>[1]
   : K extends "timeout" ? ConstructorParameters<typeof TimeoutError>[1]
   : K extends "all-providers-failed" ? ConstructorParameters<typeof AllProvidersFailedError>[1]

@@ -36,7 +36,7 @@ export interface AssistantMessage {
   role: "assistant";
   /** The text; sent as `""` when absent, since the server refuses messages without it. */
   content?: string | undefined;
-  /** What the model thought: kept for you, not sent back. */
+  /** What the model thought: kept for you, and sent back only with `sendReasoning`. */
   reasoning?: string | undefined;
   /** The calls it asked for; each needs a `ToolMessage`. */
   toolCalls?: readonly ToolCall[] | undefined;
@@ -82,7 +82,8 @@ export interface Tool {
   /**
    * What `runTools` and `streamTools` run when the model calls it; sent nowhere. `args` is what the schema gives;
    * for plain JSON Schema the decoded arguments, unchecked. The model is told the result, text as it is and all
-   * else as JSON, and what is thrown. `tool()` types `args` by the schema.
+   * else as JSON, and what is thrown. An `ImagePart`, or a list of content parts with one, is shown to it: in a user
+   * message behind the results, since those are text alone. `tool()` types `args` by the schema.
    */
   // Taken from a method, whose parameters may be narrower than these: a tool knows the shape of its arguments.
   execute?:
@@ -108,6 +109,8 @@ export interface ToolCall {
   name: string;
   /** JSON text, as the model wrote it: it may not parse. */
   arguments: string;
+  /** `"text"` where the model wrote the call into its text, and it was taken out there; see `textToolCalls`. */
+  source?: "text";
 }
 
 /** A piece of a call while it streams. */
@@ -120,4 +123,6 @@ export interface ToolCallDelta {
   name?: string;
   /** More of the JSON text. */
   arguments?: string;
+  /** As of `ToolCall`; such a call comes in one piece. */
+  source?: "text";
 }

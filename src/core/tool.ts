@@ -6,7 +6,7 @@
  * @module
  */
 
-import { isRecord } from "./fields.ts";
+import { importOnUse } from "./import_on_use.ts";
 import type { Tool, ToolContext } from "./messages.ts";
 import type { JsonSchema, StandardSchema } from "./schema.ts";
 
@@ -94,8 +94,9 @@ export interface McpToolResult {
 }
 
 /**
- * A tool of an MCP server as one of a request. The model gets the texts of its result, joined by line
- * ends; other parts are only named, with their kind and size. A result with `isError` reaches the model as an error.
+ * A tool of an MCP server as one of a request. The model gets the texts of its result, joined by line ends, and sees
+ * images in PNG and JPEG; other parts are only named, with their kind and size. A result with `isError` reaches the
+ * model as an error.
  *
  * @see https://lmstudio.ai/docs/developer/openai-compat/tools
  *
@@ -124,58 +125,8 @@ export function fromMcpTool(tool: McpTool): Tool {
     execute: async (args, context) => {
       const signal = context.signal ?? new AbortController().signal;
       const result: unknown = await tool.call(args, { ...context, signal });
-      const described = describeResult(result);
-      if (isRecord(result) && result.isError === true) throw new Error(failureText(described));
-      return described;
+      const { readMcpResult } = await importOnUse(() => import("./mcp_result.ts"), "read a result");
+      return readMcpResult(result);
     },
   };
-}
-
-function describeResult(result: unknown): unknown {
-  // Not as the protocol has it: given to the model as any other tool's result.
-  if (!isRecord(result)) return result;
-  const { content, structuredContent, toolResult } = result;
-  const parts = Array.isArray(content) ? content : [];
-  if (parts.length > 0) return parts.map(describePart).join("\n");
-  return structuredContent ?? toolResult ?? "";
-}
-
-function failureText(described: unknown): string {
-  if (described === "") return "the tool failed";
-  return typeof described === "string" ? described : JSON.stringify(described);
-}
-
-/** The text of a part, or what stands where the model cannot see it. */
-function describePart(part: unknown): string {
-  if (!isRecord(part)) return notShown("a part without a type");
-  const { type } = part;
-  if (type === "text" && typeof part.text === "string") return part.text;
-  if (type === "image" || type === "audio") {
-    return notShown(kindAndSize(type, part.mimeType, bytesOf(part.data)));
-  }
-  if (type === "resource_link") return `[resource ${words(part.name, part.uri, part.description)}]`;
-  if (type === "resource" && isRecord(part.resource)) {
-    const { uri, mimeType, text, blob } = part.resource;
-    if (typeof text === "string") return `[resource ${words(uri)}]\n${text}`;
-    return notShown(`${kindAndSize("resource", mimeType, bytesOf(blob))}, ${words(uri)}`);
-  }
-  return notShown(typeof type === "string" ? `a part of type ${type}` : "a part without a type");
-}
-
-function notShown(what: string): string {
-  return `[not shown: ${what}]`;
-}
-
-function kindAndSize(kind: string, mimeType: unknown, bytes: number): string {
-  return `${kind}, ${words(mimeType) || "of an unknown type"}, ${bytes} bytes`;
-}
-
-/** Of base64. */
-function bytesOf(data: unknown): number {
-  if (typeof data !== "string") return 0;
-  return Math.floor(data.replace(/=+$/, "").length * 3 / 4);
-}
-
-function words(...values: unknown[]): string {
-  return values.filter((value) => typeof value === "string" && value !== "").join(" ");
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Message, ToolCall } from "./messages.ts";
+import type { ImagePart, Message, ToolCall } from "./messages.ts";
 import type { CompletionRequest, CompletionResponse, StreamingChunk, Usage } from "./types.ts";
 
 /** A completion request whose tools are run. */
@@ -82,6 +82,8 @@ export type ToolEvent =
     call: ToolCall;
     /** What the model is told. */
     result: string;
+    /** Images that it is shown beside, as `data:` URLs. */
+    images?: ImagePart[];
     /** Whether it failed, was denied, or could not be run. */
     isError: boolean;
   };

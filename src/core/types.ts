@@ -117,10 +117,18 @@ export interface CompletionRequest {
   /** Tools the model may call. */
   tools?: readonly Tool[] | undefined;
   /**
-   * `{ name }` asks for that one tool.
+   * `{ name }` asks for that one tool. An answer that does not call what `"required"` or a name asks for is an
+   * `ApiError` with code `tool_choice_ignored`, and on its `response`.
    * @default {"auto"}
    */
   toolChoice?: "auto" | "none" | "required" | { readonly name: string } | undefined;
+  /**
+   * What becomes of calls that the model wrote into its text, where the server left them: `"parse"` takes well-formed
+   * calls to the tools of this request out of the text and gives them as `toolCalls`, each with `source: "text"`;
+   * `"leave"` leaves them.
+   * @default {"parse"}
+   */
+  textToolCalls?: "parse" | "leave" | undefined;
   /** Ask for JSON of this shape. */
   schema?: StandardSchema | JsonSchema | undefined;
   /**
@@ -136,6 +144,12 @@ export interface CompletionRequest {
    * @default {`reasoningTags` of the provider}
    */
   reasoningTags?: readonly ReasoningTags[] | undefined;
+  /**
+   * Whether the `reasoning` of assistant messages is sent back, as `reasoning_content`: some models keep to a plan
+   * only if they see their thoughts. In tool loops as well.
+   * @default {false}
+   */
+  sendReasoning?: boolean | undefined;
   /** Seconds a model that is loaded by this request stays loaded when idle. */
   ttlSeconds?: number | undefined;
   /** Smaller model for speculative decoding. */

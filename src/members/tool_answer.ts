@@ -37,6 +37,7 @@ export class CallIds {
 export function repairAnswer(response: CompletionResponse, ids: CallIds): CompletionResponse {
   if (response.toolCalls.length === 0) return response;
   const toolCalls = response.toolCalls.map((call): ToolCall => ({
+    ...call,
     id: ids.take(call.id),
     name: call.name.trim() === "" ? NO_NAME : call.name,
     arguments: call.arguments.trim() === "" ? "{}" : call.arguments,

@@ -12,12 +12,7 @@ import { anything, describe, describeType, type RefusalMaker, table } from "../c
 import type { SchemaIssue } from "../core/schema.ts";
 import { checkBySchema, describeIssue } from "../core/schema_check.ts";
 import type { RunToolsRequest } from "../core/tool_loop.ts";
-
-/** What the model is told of a call. */
-export interface CallOutcome {
-  readonly result: string;
-  readonly isError: boolean;
-}
+import { type CallOutcome, type ImageUse, outcomeOf } from "./tool_result.ts";
 
 const DECISION = table<{ deny?: unknown; arguments?: unknown }>({
   deny: anything,
@@ -27,22 +22,6 @@ const DECISION_HINT =
   'Return nothing from onToolCall to let the call run, `{ deny: "why not" }`, or `{ arguments: "{…}" }`.';
 /** A model mends the first ones; a hundred of them only cost context. */
 const MOST_ISSUES = 10;
-
-/**
- * The tool that is meant. LM Studio shows the model names in snake_case (0.3.23), so `get_weather` may be
- * `getWeather`, if no other can be meant.
- */
-export function findTool(tools: readonly Tool[], name: string): Tool | undefined {
-  const exact = tools.find((tool) => tool.name === name);
-  if (exact !== undefined) return exact;
-  const folded = fold(name);
-  const similar = folded === "" ? [] : tools.filter((tool) => fold(tool.name) === folded);
-  return similar.length === 1 ? similar[0] : undefined;
-}
-
-function fold(name: string): string {
-  return name.toLowerCase().replaceAll(/[^\p{L}\p{N}]/gu, "");
-}
 
 /** Asks whether a call may run, and with which arguments; gives the call as it is to run, or why not. */
 export async function decideCall(
@@ -75,10 +54,11 @@ export async function runCall(
   tool: Tool,
   context: ToolContext,
   isCut: boolean,
+  use: ImageUse,
 ): Promise<CallOutcome> {
   try {
     const args = await readArguments(call, tool, isCut);
-    return { result: toText(await tool.execute?.(args, context)), isError: false };
+    return await outcomeOf(await tool.execute?.(args, context), use);
   } catch (error) {
     return failed(reasonOf(error));
   }
@@ -131,19 +111,6 @@ function describeIssues(issues: readonly SchemaIssue[]): string {
   const shown = issues.slice(0, MOST_ISSUES).map(describeIssue);
   const left = issues.length - shown.length;
   return `the arguments are not valid: ${shown.join("; ")}${left > 0 ? `; and ${left} more` : ""}`;
-}
-
-function toText(value: unknown): string {
-  if (typeof value === "string") return value;
-  let text: string | undefined;
-  try {
-    text = JSON.stringify(value);
-  } catch {
-    // A cycle or a BigInt: the runtime's words for it say more of our side than of the model's.
-    throw new Error("the tool's result cannot be written as JSON");
-  }
-  // Nothing, a function or a symbol: there is a result all the same.
-  return text ?? "null";
 }
 
 /** What was thrown, in its own words: no stack, no cause. */

@@ -21,6 +21,7 @@ import {
   flag,
   type RefusalMaker,
 } from "../core/checks.ts";
+import { ToolsByName } from "../core/tool_names.ts";
 import type { RunToolsRequest, RunToolsResult, ToolEvent } from "../core/tool_loop.ts";
 import type {
   CallOptions,
@@ -34,7 +35,8 @@ import { listenToAbort, untilAborted } from "../transport/timers.ts";
 import { ask, openPrepared, prepareChecked, type PreparedCall } from "../server/calls.ts";
 import type { Server } from "../server/server.ts";
 import { CallIds, repairAnswer, toMessages } from "./tool_answer.ts";
-import { type CallOutcome, decideCall, findTool, runCall, unknownTool } from "./tool_call.ts";
+import { decideCall, runCall, unknownTool } from "./tool_call.ts";
+import { type CallOutcome, type ImageUse, ToldResults } from "./tool_result.ts";
 
 const ACTION = "run tools";
 const DEFAULT_MAX_ROUNDS = 8;
@@ -196,16 +198,30 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
     const fetchImage = fetchOnce(this.#server.imageFetcher(ACTION, own, streamSignal));
     let completion = setup.completion;
     let usage: Usage | undefined;
+    let told: ToldResults | undefined;
+    let seesImages = true;
+    // Not checked again: what the caller gave was, and the loop itself added the rest.
+    const prepareRound = () =>
+      this.#attempt(() => {
+        const request = { ...completion, messages };
+        const more = { signal, fetchImage };
+        return prepareChecked(this.#server, COMPLETIONS, ACTION, request, setup.options, more);
+      });
     for (let round = 1;; round++) {
-      // Not checked again: what the caller gave was, and the loop itself added the rest.
-      const request = { ...completion, messages };
-      const prepared = await this.#attempt(() =>
-        prepareChecked(this.#server, COMPLETIONS, ACTION, request, setup.options, {
-          signal,
-          fetchImage,
-        })
-      );
-      const answer = yield* this.#answer(prepared, round);
+      let prepared = await prepareRound();
+      let answer: Answer;
+      try {
+        answer = yield* this.#answer(prepared, round);
+      } catch (error) {
+        if (!seesImages || told?.hasImages !== true || !isRefusedContent(error)) throw error;
+        if (this.#stream?.partial() !== undefined) throw error;
+        // Which models see images a listing may not tell: this one does not, and is told what there is.
+        seesImages = false;
+        messages.length -= told.messages().length;
+        for (const message of told.blindMessages()) messages.push(message);
+        prepared = await prepareRound();
+        answer = yield* this.#answer(prepared, round);
+      }
       const response = repairAnswer(answer.response, ids);
       this.#lastAnswer = response;
       messages.push(response.message);
@@ -218,7 +234,10 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
       if (chunk !== undefined) yield [{ type: "chunk", round, chunk }];
       if (this.#isOver) return;
       if (round === maxRounds) throw this.#limitError(prepared.action, maxRounds);
-      for (const message of yield* this.#runCalls(calls, messages, round, setup)) {
+      const use = { refusal: this.#refusal, fetchImage };
+      told = yield* this.#runCalls(calls, messages, round, setup, use);
+      // One by one: an answer may have more calls than a function takes arguments.
+      for (const message of seesImages ? told.messages() : told.blindMessages()) {
         messages.push(message);
       }
       completion = {
@@ -278,22 +297,24 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
     messages: readonly Message[],
     round: number,
     setup: LoopSetup,
-  ): AsyncGenerator<readonly ToolEvent[], Message[], undefined> {
+    use: ImageUse,
+  ): AsyncGenerator<readonly ToolEvent[], ToldResults, undefined> {
     const isCut = this.#lastAnswer?.finishReason === "length";
-    const results = new Map<PlannedCall, string>();
+    const outcomes = new Map<PlannedCall, CallOutcome>();
     for (const group of setup.isParallel ? [calls] : calls.map((call) => [call])) {
       for (const { call } of group) yield [{ type: "call", round, call: { ...call } }];
-      for (const next of inOrderOfEnd(this.#start(group, messages, isCut, setup))) {
+      for (const next of inOrderOfEnd(this.#start(group, messages, isCut, setup, use))) {
         const { planned, call, outcome } = await untilAborted(next, this.#controller.signal);
-        results.set(planned, outcome.result);
-        yield [{ type: "result", round, call: { ...call }, ...outcome }];
+        outcomes.set(planned, outcome);
+        const { blindResult: _, ...shown } = outcome;
+        yield [{ type: "result", round, call: { ...call }, ...shown }];
       }
     }
-    return calls.map((planned): Message => ({
-      role: "tool",
-      toolCallId: planned.call.id,
-      content: results.get(planned) ?? "",
-    }));
+    const untold = { result: "", isError: false };
+    return new ToldResults(calls.map((planned) => ({
+      call: planned.call,
+      outcome: outcomes.get(planned) ?? untold,
+    })));
   }
 
   /** Starts calls that run together. People are asked one thing at a time: `onToolCall` about one after the other. */
@@ -302,6 +323,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
     messages: readonly Message[],
     isCut: boolean,
     { tools, onToolCall }: LoopSetup,
+    use: ImageUse,
   ): Promise<FinishedCall>[] {
     const { signal } = this.#controller;
     const running: Promise<FinishedCall>[] = [];
@@ -327,7 +349,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
         const own = new AbortController();
         const stopListening = listenToAbort(signal, () => own.abort(signal.reason));
         const context = { toolCallId: call.id, signal: own.signal, messages: conversation };
-        const outcome = await runCall(decision, tool, context, isCut);
+        const outcome = await runCall(decision, tool, context, isCut, use);
         stopListening();
         return { planned, call: decision, outcome };
       });
@@ -383,12 +405,17 @@ function planCalls(
   { tools, completion }: LoopSetup,
 ): PlannedCall[] {
   if (completion.toolChoice === "none") return [];
+  const byName = new ToolsByName(tools);
   const calls = toolCalls.map((call): PlannedCall => {
-    const tool = findTool(tools, call.name);
+    const tool = byName.get(call.name);
     return { tool, call: tool === undefined ? call : { ...call, name: tool.name } };
   });
   const isForCaller = calls.some(({ tool }) => tool !== undefined && tool.execute === undefined);
   return isForCaller ? [] : calls;
+}
+
+function isRefusedContent(error: unknown): boolean {
+  return isProviderError(error) && error.code === "unsupported_content";
 }
 
 /** Asked again, the model could never stop calling. */

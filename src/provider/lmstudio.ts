@@ -204,6 +204,7 @@ export class LMStudioProvider implements ModelProvider {
    *
    * @throws {ModelNotAvailableError} no model, an unknown one, or another one answered.
    * @throws {InvalidRequestError} the request cannot be answered as it is.
+   * @throws {ApiError} code `tool_choice_ignored`: the answer has no call of the tool that `toolChoice` asks for.
    * @throws {NetworkError} the server cannot be reached.
    * @see https://lmstudio.ai/docs/developer/openai-compat/chat-completions
    *

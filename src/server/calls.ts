@@ -17,6 +17,7 @@ import type {
   StreamedRoute,
 } from "../api/route.ts";
 import type { ThinkTags } from "../api/think_splitter.ts";
+import type { ToolUse } from "../api/tool_use.ts";
 import { checkCallOptions } from "../core/checks.ts";
 import { importOnUse } from "../core/import_on_use.ts";
 import type { CallOptions, StreamingChunk, Usage } from "../core/types.ts";
@@ -37,6 +38,7 @@ export interface PreparedCall<
   /** When the call began. */
   readonly startedAt: number;
   readonly tags: ThinkTags;
+  readonly toolUse: ToolUse | undefined;
   /** Keeps the conversation within the context; where it is missing, the server decides. */
   readonly within: { readonly overflow: Overflow; readonly context: Context } | undefined;
 }
@@ -140,6 +142,7 @@ export async function prepareChecked<
     fetchImage: fetchImage ?? server.imageFetcher(verb, options, signal),
   });
   await route.load?.(verb);
+  const toolUse = await route.toolUse?.(request, fields, verb);
   const overflow = route.overflow?.(request);
   const within = overflow && {
     overflow,
@@ -147,7 +150,17 @@ export async function prepareChecked<
   };
   const addressed = await server.withModel(verb, request.model, fields, called, route.modelType);
   const tags = server.thinkTags(request.reasoningTags);
-  return { ...addressed, server, route, request, options: called, startedAt, tags, within };
+  return {
+    ...addressed,
+    server,
+    route,
+    request,
+    options: called,
+    startedAt,
+    tags,
+    toolUse,
+    within,
+  };
 }
 
 /** Sends a prepared request for a whole answer. */
@@ -162,12 +175,12 @@ export async function ask<Request extends RouteRequest, Answer>(
 async function askOnce<Request extends RouteRequest, Answer>(
   prepared: PreparedCall<Request, Answer>,
 ): Promise<Answer> {
-  const { server, route, body, options, startedAt, tags } = prepared;
+  const { server, route, body, options, startedAt, tags, toolUse } = prepared;
   const sentAt = performance.now();
   const request = requestOf(prepared, body);
   const { value, context } = await server.transport.json(request, options, Infinity, startedAt);
-  const elapsedMs = performance.now() - sentAt;
-  const answer = await route.decode(value, { context, elapsedMs, tags });
+  const decoding = { context, elapsedMs: performance.now() - sentAt, tags, toolUse };
+  const answer = await route.decode(value, decoding);
   if (route.hasLoaded?.(answer) === true) server.dropListing();
   const model = route.answeredBy?.(answer);
   if (model !== undefined) {
@@ -175,6 +188,7 @@ async function askOnce<Request extends RouteRequest, Answer>(
     await server.checkAnswer(prepared, model, server.remaining(options, startedAt), { response });
   }
   noteUsage(prepared, (answer as { readonly usage?: Usage }).usage);
+  route.judge?.(answer, decoding);
   return answer;
 }
 
@@ -190,13 +204,14 @@ export function openPrepared<Request extends RouteRequest, Answer, Item>(
 function openOnce<Request extends RouteRequest, Answer, Item>(
   prepared: PreparedCall<Request, Answer, StreamedRoute<Request, Answer, Item>>,
 ): AnswerReader<Item, Answer> {
-  const { server, route, body, options, tags } = prepared;
+  const { server, route, body, options, tags, toolUse } = prepared;
   const { transport } = server;
   return route.stream({
     transport,
     request: requestOf(prepared, { ...body, ...route.streamFields(body) }),
     options,
     tags,
+    toolUse,
     onAnsweredBy: (model, arrived) =>
       server.checkAnswer(prepared, model, options, arrived as ArrivedAnswer<ComparedAnswer>),
     onModelLoad: () => server.dropListing(),

@@ -193,7 +193,7 @@ class Fitting<Call extends ReadyCall> {
   async #cut(
     known: Pick<TrimTask, "contextLength" | "isRefused" | "refusedTokens">,
   ): Promise<Attempt<Call> | undefined> {
-    const { policy, onTrim, maxTokens } = this.#overflow;
+    const { policy, onTrim, maxTokens, withReasoning } = this.#overflow;
     const wire = wireMessages(this.#whole.body);
     const trimmed = trimToFit({
       ...known,
@@ -202,7 +202,7 @@ class Fitting<Call extends ReadyCall> {
       frame: this.#frame,
       estimator: this.#model.estimator,
       maxTokens,
-      withReasoning: wire.some((message) => message.reasoning_content !== undefined),
+      withReasoning,
     });
     if (trimmed === undefined) return undefined;
     const { kept, messages, info } = trimmed;
@@ -224,7 +224,12 @@ class Fitting<Call extends ReadyCall> {
 
   async #encode(messages: readonly Message[]): Promise<Record<string, unknown>[]> {
     const { server, options, action } = this.#whole;
-    return await encodeMessages(messages, this.#refusal, server.imageFetcher(action, options));
+    const { withReasoning } = this.#overflow;
+    const fetchImage = server.imageFetcher(action, options);
+    return await encodeMessages(messages, this.#refusal, fetchImage, {
+      withReasoning,
+      isTraced: true,
+    });
   }
 
   readonly #refusal: RefusalMaker = (state, code, hint) => {
@@ -261,17 +266,24 @@ function messageOf(encoded: Readonly<Record<string, unknown>>): Message {
 }
 
 function decodeMessage(encoded: Readonly<Record<string, unknown>>): Message {
-  const { role, content, tool_call_id: toolCallId, tool_calls: calls } = encoded;
+  const {
+    role,
+    content,
+    reasoning_content: thoughts,
+    tool_call_id: toolCallId,
+    tool_calls: calls,
+  } = encoded;
   const text = typeof content === "string" ? content : "";
   if (role === "tool") return { role, content: text, toolCallId: String(toolCallId) };
   if (role === "assistant") {
-    if (!Array.isArray(calls)) return { role, content: text };
+    const reasoning = typeof thoughts === "string" ? thoughts : undefined;
+    if (!Array.isArray(calls)) return { role, content: text, reasoning };
     const toolCalls = calls.map(({ id, function: { name, arguments: written } }) => ({
       id,
       name,
       arguments: written,
     }));
-    return { role, content: text, toolCalls };
+    return { role, content: text, reasoning, toolCalls };
   }
   const parts = Array.isArray(content)
     ? content.map((part): ContentPart =>

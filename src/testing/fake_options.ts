@@ -172,7 +172,11 @@ export type FakeReply = string | FakeAnswer;
 
 /** An answer of the model. */
 export interface FakeAnswer {
-  /** The text; a list gives the exact pieces it is streamed in. @default {""} */
+  /**
+   * The text; a list gives the exact pieces it is streamed in. A call in it, such as
+   * `<tool_call>{"name": "now", "arguments": {}}</tool_call>`, stays text, as of a server that cannot read it.
+   * @default {""}
+   */
   content?: string | readonly string[] | undefined;
   /** What it thinks before. @default {nothing} */
   reasoning?: string | readonly string[] | undefined;

@@ -1,0 +1,80 @@
+/**
+ * Results of MCP tools, and what the model is told in place of what it cannot see.
+ *
+ * @see https://modelcontextprotocol.io/specification/2025-06-18/server/tools
+ * @module
+ */
+
+import type { ContentPart, ImagePart } from "./messages.ts";
+import { isRecord } from "./fields.ts";
+
+/** What a tool gives for a result: throws one that says that the tool failed. */
+export function readMcpResult(result: unknown): unknown {
+  const described = describeResult(result);
+  if (isRecord(result) && result.isError === true) throw new Error(failureText(described));
+  return described;
+}
+
+/** Text; with images the parts of a message; or what is told as any other tool's result. */
+function describeResult(result: unknown): unknown {
+  // Not as the protocol has it.
+  if (!isRecord(result)) return result;
+  const { content, structuredContent, toolResult } = result;
+  const parts = Array.isArray(content) ? content : [];
+  if (parts.length === 0) return structuredContent ?? toolResult ?? "";
+  const hasImages = result.isError !== true && parts.some((part) => imageOf(part) !== undefined);
+  if (!hasImages) return parts.map(describePart).join("\n");
+  return parts.map((part): ContentPart =>
+    imageOf(part) ?? { type: "text", text: describePart(part) }
+  );
+}
+
+/** A part that is an image of a kind that models take. */
+function imageOf(part: unknown): ImagePart | undefined {
+  if (!isRecord(part) || part.type !== "image" || typeof part.data !== "string") return undefined;
+  const { data, mimeType: mediaType } = part;
+  if (mediaType !== "image/png" && mediaType !== "image/jpeg") return undefined;
+  return { type: "image", image: `data:${mediaType};base64,${data}`, mediaType };
+}
+
+function failureText(described: unknown): string {
+  if (described === "") return "the tool failed";
+  return typeof described === "string" ? described : JSON.stringify(described);
+}
+
+/** The text of a part, or what stands where the model cannot see it. */
+function describePart(part: unknown): string {
+  if (!isRecord(part)) return notShown("a part without a type");
+  const { type } = part;
+  if (type === "text" && typeof part.text === "string") return part.text;
+  if (type === "image" || type === "audio") {
+    return notShown(kindAndSize(type, part.mimeType, bytesOf(part.data)));
+  }
+  if (type === "resource_link") return `[resource ${words(part.name, part.uri, part.description)}]`;
+  if (type === "resource" && isRecord(part.resource)) {
+    const { uri, mimeType, text, blob } = part.resource;
+    if (typeof text === "string") return `[resource ${words(uri)}]\n${text}`;
+    return notShown(`${kindAndSize("resource", mimeType, bytesOf(blob))}, ${words(uri)}`);
+  }
+  return notShown(typeof type === "string" ? `a part of type ${type}` : "a part without a type");
+}
+
+/** What stands for something that the model cannot see. */
+export function notShown(what: string): string {
+  return `[not shown: ${what}]`;
+}
+
+/** The kind of something, and how large it is. */
+export function kindAndSize(kind: string, mimeType: unknown, bytes: number): string {
+  return `${kind}, ${words(mimeType) || "of an unknown type"}, ${bytes} bytes`;
+}
+
+/** How many bytes base64 stands for. */
+export function bytesOf(data: unknown): number {
+  if (typeof data !== "string") return 0;
+  return Math.floor(data.replace(/=+$/, "").length * 3 / 4);
+}
+
+function words(...values: unknown[]): string {
+  return values.filter((value) => typeof value === "string" && value !== "").join(" ");
+}

@@ -1,0 +1,147 @@
+/**
+ * What the model is told and shown of what a tool gave.
+ *
+ * @module
+ */
+
+import type { FetchImage } from "../api/images.ts";
+import { importOnUse } from "../core/import_on_use.ts";
+import { bytesOf, kindAndSize, notShown } from "../core/mcp_result.ts";
+import type { ContentPart, ImagePart, Message, ToolCall } from "../core/messages.ts";
+import type { RefusalMaker } from "../core/checks.ts";
+import { isRecord } from "../core/fields.ts";
+
+/** What the model is told of a call. */
+export interface CallOutcome {
+  readonly result: string;
+  readonly isError: boolean;
+  /** What it is shown beside. */
+  readonly images?: ImagePart[];
+  /** What a model is told that sees no images, where there are any. */
+  readonly blindResult?: string;
+}
+
+/** How images are read and refused. */
+export interface ImageUse {
+  readonly refusal: RefusalMaker;
+  readonly fetchImage: FetchImage;
+}
+
+const SHOWN_BELOW = "[image, shown below]";
+
+/**
+ * The outcome of a call that did not fail. Images are read at once: a bad one is told to the model, and the
+ * conversation is not fetched and read again with each round.
+ */
+export async function outcomeOf(value: unknown, use: ImageUse): Promise<CallOutcome> {
+  const parts = partsOf(value);
+  if (parts === undefined) return { result: toText(value), isError: false };
+  const { encodeImages } = await importOnUse(() => import("../api/images.ts"), "send images");
+  const texts: string[] = [];
+  const blindTexts: string[] = [];
+  const images: ImagePart[] = [];
+  for (const part of parts) {
+    if (part.type === "text") {
+      texts.push(part.text);
+      blindTexts.push(part.text);
+      continue;
+    }
+    const description = notShown(describeImage(part));
+    blindTexts.push(description);
+    try {
+      const placed = [{ part, path: "the image of the tool" }];
+      const [image = ""] = await encodeImages(placed, use.refusal, use.fetchImage);
+      images.push({ type: "image", image });
+      texts.push(SHOWN_BELOW);
+    } catch {
+      texts.push(description);
+    }
+  }
+  const shown = images.length === 0 ? {} : { images, blindResult: blindTexts.join("\n") };
+  return { result: texts.join("\n"), isError: false, ...shown };
+}
+
+/** A call, and what became of it. */
+export interface SettledCall {
+  readonly call: ToolCall;
+  readonly outcome: CallOutcome;
+}
+
+/** What the model is told of the calls of an answer, in their order. */
+export class ToldResults {
+  readonly #calls: readonly SettledCall[];
+
+  constructor(calls: readonly SettledCall[]) {
+    this.#calls = calls;
+  }
+
+  get hasImages(): boolean {
+    return this.#calls.some(({ outcome }) => outcome.images !== undefined);
+  }
+
+  /** With the images, in a message behind the results: those are text alone on the wire. */
+  messages(): Message[] {
+    const content = this.#calls.flatMap(({ call, outcome: { images } }): ContentPart[] =>
+      images === undefined
+        ? []
+        : [{ type: "text", text: `What the tool ${call.name} gave:` }, ...images]
+    );
+    const results = this.#calls.map(({ call, outcome }) => resultOf(call, outcome.result));
+    return content.length === 0 ? results : [...results, { role: "user", content }];
+  }
+
+  /** For a model that sees no images. */
+  blindMessages(): Message[] {
+    return this.#calls.map(({ call, outcome: { result, blindResult = result } }) =>
+      resultOf(call, blindResult)
+    );
+  }
+}
+
+function resultOf(call: ToolCall, content: string): Message {
+  return { role: "tool", toolCallId: call.id, content };
+}
+
+/** The parts of a result that has images. */
+function partsOf(value: unknown): ContentPart[] | undefined {
+  const parts: unknown[] = Array.isArray(value) ? value : [value];
+  if (!parts.every((part) => isImage(part) || isText(part))) return undefined;
+  return parts.some(isImage) ? parts as ContentPart[] : undefined;
+}
+
+const IMAGE_FIELDS: ReadonlySet<string> = new Set(["type", "image", "mediaType"]);
+
+/** Whether this is an image; a tool may have objects of its own that look like one from afar. */
+function isImage(part: unknown): part is ImagePart {
+  if (!isRecord(part) || part.type !== "image") return false;
+  if (!Object.keys(part).every((key) => IMAGE_FIELDS.has(key))) return false;
+  const { image } = part;
+  if (typeof image === "string") return /^\s*(?:data:|https?:)/i.test(image);
+  return image instanceof Uint8Array || image instanceof Blob || image instanceof URL;
+}
+
+function isText(part: unknown): boolean {
+  return isRecord(part) && part.type === "text" && typeof part.text === "string";
+}
+
+function describeImage({ image, mediaType }: ImagePart): string {
+  if (image instanceof Uint8Array) return kindAndSize("image", mediaType, image.byteLength);
+  if (image instanceof Blob) return kindAndSize("image", mediaType ?? image.type, image.size);
+  const text = String(image).trim();
+  const data = /^data:([^;,]*)[^,]*,/i.exec(text);
+  if (data === null) return "image, which could not be fetched";
+  return kindAndSize("image", mediaType ?? data[1], bytesOf(text.slice(data[0].length)));
+}
+
+function toText(value: unknown): string {
+  if (typeof value === "string") return value;
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(value);
+  } catch {
+    // A cycle or a BigInt: the runtime's words for it say more of our side than of the model's.
+    throw new Error("the tool's result cannot be written as JSON");
+  }
+  // Nothing, a function or a symbol: there is a result all the same.
+  return text ?? "null";
+}

@@ -1,0 +1,497 @@
+/**
+ * What a request with tools makes of its answers: calls in the text, a choice of a tool that is not kept, thoughts that
+ * are sent back, and images that tools give.
+ */
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import {
+  ApiError,
+  type CompletionRequest,
+  type CompletionResponse,
+  fromMcpTool,
+  InvalidRequestError,
+  isProviderError,
+  LMStudioProvider,
+  type Message,
+  type StreamingChunk,
+  type Tool,
+  type ToolCallDelta,
+} from "../mod.ts";
+import {
+  createFakeLMStudio,
+  type FakeLMStudioOptions,
+  type FakeReply,
+} from "../src/testing/mod.ts";
+
+const MODEL = { id: "qwen/qwen3-vl-8b", vision: true, loaded: true };
+const WEATHER: Tool = {
+  name: "get_weather",
+  parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
+};
+const NOW: Tool = { name: "now" };
+const ASK = { messages: "What is the weather?", tools: [WEATHER, NOW] } as const;
+const OSLO = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Oslo"}}\n</tool_call>';
+const ROME = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Rome"}}\n</tool_call>';
+const oslo = { name: "get_weather", arguments: '{"city": "Oslo"}', source: "text" };
+const rome = { name: "get_weather", arguments: '{"city": "Rome"}', source: "text" };
+
+interface WireMessage {
+  role: string;
+  content: unknown;
+  reasoning_content?: string;
+  tool_call_id?: string;
+  tool_calls?: { id: string; function: { name: string; arguments: string } }[];
+}
+
+function scripted(...replies: FakeReply[]) {
+  return served({ replies });
+}
+
+function served(options: FakeLMStudioOptions) {
+  const fake = createFakeLMStudio({ models: [MODEL], ...options });
+  const lmstudio = new LMStudioProvider({ fetch: fake.fetch, env: {}, maxRetries: 0 });
+  const bodies = () =>
+    fake.requests.filter(({ path }) => path === "/v1/chat/completions")
+      .map(({ body }) => body as { messages: WireMessage[]; tool_choice?: string });
+  return { lmstudio, bodies, requests: fake.requests };
+}
+
+type Ask = (lmstudio: LMStudioProvider, request: CompletionRequest) => Promise<CompletionResponse>;
+
+const WAYS: readonly (readonly [string, Ask])[] = [
+  ["whole", (lmstudio, request) => lmstudio.complete(request)],
+  ["streamed", (lmstudio, request) => lmstudio.streamCompletion(request).response()],
+  ["in a loop", async (lmstudio, request) => (await lmstudio.runTools(request)).response],
+  [
+    "in a streamed loop",
+    async (lmstudio, request) => (await lmstudio.streamTools(request).result()).response,
+  ],
+];
+
+function everyWay(title: string, test: (ask: Ask) => Promise<void>): void {
+  for (const [name, ask] of WAYS) Deno.test(`${title}, ${name}`, () => test(ask));
+}
+
+const withoutIds = (calls: readonly object[]) =>
+  calls.map((call) => Object.fromEntries(Object.entries(call).filter(([key]) => key !== "id")));
+
+/** One piece for each character. */
+const inPieces = (content: string): string[] => [...content];
+
+everyWay("calls in the text are calls", async (ask) => {
+  const { lmstudio } = scripted({ content: inPieces(`I will look.\n\n${OSLO}\n${ROME}`) });
+  const response = await ask(lmstudio, ASK);
+  assertEquals(withoutIds(response.toolCalls), [oslo, rome]);
+  assertEquals([response.content, response.finishReason], ["I will look.\n\n", "tool_calls"]);
+  assertEquals(response.message.content, response.content);
+  assertEquals(response.message.toolCalls, response.toolCalls);
+  const ids = response.toolCalls.map(({ id }) => id);
+  for (const id of ids) assertMatch(id, /^[1-9]\d{8}$/);
+  assertEquals(new Set(ids).size, 2);
+});
+
+everyWay("calls in the text come behind those of the server", async (ask) => {
+  const { lmstudio } = scripted({
+    content: inPieces(ROME),
+    toolCalls: [{ name: "get_weather", arguments: { city: "Oslo" } }],
+  });
+  const { toolCalls, content } = await ask(lmstudio, ASK);
+  assertEquals(content, "");
+  assertEquals(toolCalls.map(({ source }) => source).sort(), ["text", undefined]);
+  assertEquals(new Set(toolCalls.map(({ id }) => id)).size, 2);
+});
+
+everyWay("calls in thoughts are thoughts", async (ask) => {
+  const { lmstudio } = scripted(
+    { content: inPieces(`<think>I could write ${OSLO}.</think>${ROME}`) },
+    { reasoning: `I could write ${OSLO}.`, content: inPieces(ROME) },
+    // The opening tag was in the prompt: only at the end of a stream it is known.
+    { content: inPieces(`I could write\n${OSLO}\n</think>\n${ROME}`) },
+  );
+  for (const gap of [" ", " ", "\n"]) {
+    const { toolCalls, content, reasoning } = await ask(lmstudio, ASK);
+    assertEquals(withoutIds(toolCalls), [rome]);
+    assertEquals([content, reasoning], ["", `I could write${gap}${OSLO}${gap === " " ? "." : ""}`]);
+  }
+});
+
+everyWay("text is left where it is asked for, and where no tool may be called", async (ask) => {
+  for (
+    const request of [
+      { ...ASK, textToolCalls: "leave" },
+      { ...ASK, toolChoice: "none" },
+      { ...ASK, tools: [] },
+      { messages: ASK.messages },
+      { ...ASK, tools: [NOW] },
+    ] as const
+  ) {
+    const { lmstudio } = scripted({ content: inPieces(OSLO) });
+    const { toolCalls, content, finishReason } = await ask(lmstudio, request);
+    assertEquals([toolCalls, content, finishReason], [[], OSLO, "stop"]);
+  }
+});
+
+everyWay("an answer in JSON that was asked for is no call", async (ask) => {
+  const content = '{"name": "get_weather", "arguments": {"city": "Oslo"}}';
+  const { lmstudio } = scripted({ content: inPieces(content) }, { content: inPieces(content) });
+  const schema = { type: "object", properties: {} };
+  assertEquals((await ask(lmstudio, { ...ASK, schema })).content, content);
+  assertEquals(withoutIds((await ask(lmstudio, ASK)).toolCalls), [oslo]);
+});
+
+Deno.test("a stream gives text at once, and a call in one piece", async () => {
+  const { lmstudio } = scripted({ content: ["A < b. ", "<tool", OSLO.slice(5), " Wait", "."] });
+  const chunks: StreamingChunk[] = [];
+  for await (const chunk of lmstudio.streamCompletion(ASK)) chunks.push(chunk);
+  const calls: ToolCallDelta[] = chunks.flatMap(({ toolCalls }) => toolCalls ?? []);
+  assertEquals(withoutIds(calls), [{ index: 0, ...oslo }]);
+  assertEquals(chunks.map(({ content }) => content), ["A < b. ", "", " Wait", ".", ""]);
+  assertEquals(chunks.at(-1)?.finishReason, "tool_calls");
+});
+
+Deno.test("a stream that breaks off has lost nothing of a call under way", async () => {
+  const { lmstudio } = served({
+    replies: [{ content: ["Look: ", OSLO.slice(0, 20), OSLO.slice(20, 40), OSLO.slice(40)] }],
+    faults: [{ path: "/v1/chat/completions", fault: { type: "cut", afterTokens: 3, clean: true } }],
+  });
+  const error = await assertRejects(() => lmstudio.streamCompletion(ASK).response());
+  assert(isProviderError(error));
+  assertEquals([error.code, error.partial?.content], [
+    "stream_truncated",
+    `Look: ${OSLO.slice(0, 40)}`,
+  ]);
+});
+
+Deno.test("a loop runs the calls of a text, and sends them back as calls", async () => {
+  for (const isStreamed of [false, true]) {
+    const { lmstudio, bodies } = scripted({ content: inPieces(`Well. ${OSLO}`) }, "Rain.");
+    const cities: unknown[] = [];
+    const tools = [{
+      ...WEATHER,
+      execute: ({ city }: Record<string, unknown>) => cities.push(city),
+    }];
+    const request = { ...ASK, tools };
+    const { response, messages } = isStreamed
+      ? await lmstudio.streamTools(request).result()
+      : await lmstudio.runTools(request);
+    assertEquals([cities, response.content], [["Oslo"], "Rain."]);
+    const [, asked, told] = bodies()[1]?.messages ?? [];
+    assertEquals(asked?.content, "Well. ");
+    assertEquals(asked?.tool_calls?.[0]?.function, { name: oslo.name, arguments: oslo.arguments });
+    assertEquals(told?.tool_call_id, asked?.tool_calls?.[0]?.id);
+    const [, message] = messages;
+    assertEquals(message?.role === "assistant" && message.toolCalls?.[0]?.source, "text");
+  }
+});
+
+Deno.test("a typed object is told of a call in the text", async () => {
+  const { lmstudio } = scripted({ content: OSLO });
+  const schema = { type: "object", properties: {} };
+  const error = await assertRejects(() => lmstudio.completeObject({ ...ASK, schema }));
+  assertStringIncludes(String(error), "get_weather");
+});
+
+everyWay("a choice that is not kept is an error that has the answer", async (ask) => {
+  for (
+    const [toolChoice, says] of [
+      ["required", "the answer had to call a tool, and does not"],
+      [{ name: "now" }, 'the answer had to call the tool "now", and does not'],
+    ] as const
+  ) {
+    const { lmstudio } = scripted({ reasoning: "Hm.", content: inPieces("It rains.") });
+    const error = await assertRejects(() => ask(lmstudio, { ...ASK, toolChoice }));
+    assertInstanceOf(error, ApiError);
+    assertEquals([error.code, error.retriable], ["tool_choice_ignored", false]);
+    assertStringIncludes(error.message, says);
+    const { response, partial } = error;
+    assertEquals(response?.content, "It rains.");
+    assert(response !== undefined && "message" in response);
+    assertEquals([response.finishReason, response.reasoning], ["stop", "Hm."]);
+    assertEquals(partial, { content: "It rains.", reasoning: "Hm.", toolCalls: [] });
+  }
+});
+
+everyWay("a choice is kept by a call of the server and by one in the text", async (ask) => {
+  for (const toolChoice of ["required", { name: "get_weather" }] as const) {
+    const { lmstudio } = scripted(
+      { content: inPieces(OSLO) },
+      { toolCalls: [{ name: "get_weather", arguments: { city: "Oslo" } }] },
+      { toolCalls: [{ name: "getWeather", arguments: { city: "Oslo" } }] },
+    );
+    for (let at = 0; at < 3; at++) {
+      assertEquals((await ask(lmstudio, { ...ASK, toolChoice })).toolCalls.length, 1);
+    }
+  }
+});
+
+everyWay("a choice is not kept by text that is left", async (ask) => {
+  const { lmstudio } = scripted({ content: OSLO });
+  const request = { ...ASK, toolChoice: "required", textToolCalls: "leave" } as const;
+  const error = await assertRejects(() => ask(lmstudio, request));
+  assertInstanceOf(error, ApiError);
+  assertEquals([error.code, error.response?.content], ["tool_choice_ignored", OSLO]);
+});
+
+Deno.test("a choice: an answer that was cut says to raise the limit", async () => {
+  const { lmstudio } = scripted({ content: "It", finishReason: "length" });
+  const error = await assertRejects(() => lmstudio.complete({ ...ASK, toolChoice: "required" }));
+  assertInstanceOf(error, ApiError);
+  assertStringIncludes(error.hint, "maxTokens");
+});
+
+Deno.test("a choice: what came of a stream is given before the error, and no final chunk", async () => {
+  const { lmstudio } = scripted({ content: ["It ", "rains."] });
+  const chunks: StreamingChunk[] = [];
+  const error = await assertRejects(async () => {
+    const stream = lmstudio.streamCompletion({ ...ASK, toolChoice: "required" });
+    for await (const chunk of stream) chunks.push(chunk);
+  });
+  assertInstanceOf(error, ApiError);
+  assertEquals(chunks.map(({ content, isFinal }) => [content, isFinal]), [
+    ["It ", false],
+    ["rains.", false],
+  ]);
+});
+
+Deno.test("a choice: it holds for the first answer of a loop alone", async () => {
+  const { lmstudio } = scripted({ content: OSLO }, "Rain.");
+  const tools = [{ ...WEATHER, execute: () => "rain" }];
+  const { response } = await lmstudio.runTools({ ...ASK, tools, toolChoice: "required" });
+  assertEquals(response.content, "Rain.");
+});
+
+Deno.test("new fields with other values are refused before anything is sent", async () => {
+  const { lmstudio, requests } = scripted("Hi.");
+  for (
+    const [fields, says] of [
+      [{ textToolCalls: "keep" }, 'textToolCalls is "keep", not "parse" or "leave"'],
+      [{ textToolCalls: true }, "textToolCalls is true"],
+      [{ sendReasoning: "yes" }, 'sendReasoning is "yes", not true or false'],
+      [{ sendReasoning: 1 }, "sendReasoning is 1"],
+      [
+        {
+          messages: [{
+            role: "assistant",
+            toolCalls: [{ id: "1", name: "now", arguments: "{}", source: "json" }],
+          }],
+        },
+        'messages[0].toolCalls[0].source is "json"',
+      ],
+    ] as const
+  ) {
+    for (const [, ask] of WAYS) {
+      const request = { ...ASK, ...fields } as unknown as CompletionRequest;
+      const error = await assertRejects(() => ask(lmstudio, request));
+      assertInstanceOf(error, InvalidRequestError);
+      assertStringIncludes(error.message, says);
+    }
+  }
+  assertEquals(requests, []);
+});
+
+Deno.test("thoughts are sent back where that is asked for", async () => {
+  const history: Message[] = [
+    { role: "user", content: "Hi." },
+    { role: "assistant", content: "Hello.", reasoning: "A greeting." },
+    { role: "assistant", content: "Anything else?" },
+    { role: "user", content: "No." },
+  ];
+  for (
+    const [sendReasoning, sent] of [[true, "A greeting."], [false, undefined], [
+      undefined,
+      undefined,
+    ]] as const
+  ) {
+    const { lmstudio, bodies } = scripted("Bye.");
+    await lmstudio.complete({ messages: history, sendReasoning });
+    const [, first, second] = bodies()[0]?.messages ?? [];
+    assertEquals([first?.reasoning_content, second?.reasoning_content], [sent, undefined]);
+    assert(!("reasoning_content" in (second ?? {})));
+  }
+});
+
+Deno.test("thoughts are sent back in a loop, whole and streamed", async () => {
+  const tools = [{ ...WEATHER, execute: () => "rain" }];
+  for (const isStreamed of [false, true]) {
+    const { lmstudio, bodies } = scripted(
+      {
+        reasoning: "I must look.",
+        toolCalls: [{ name: "get_weather", arguments: { city: "Oslo" } }],
+      },
+      { content: `<think>And again.</think>${ROME}` },
+      "Rain.",
+    );
+    const request = { ...ASK, tools, sendReasoning: true };
+    await (isStreamed ? lmstudio.streamTools(request).result() : lmstudio.runTools(request));
+    const thoughts = bodies()[2]?.messages.flatMap(({ reasoning_content: text }) => text ?? []);
+    assertEquals(thoughts, ["I must look.", "And again."]);
+  }
+});
+
+// --- Images -----------------------------------------------------------------------------------
+
+const PNG =
+  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
+const PNG_URL = `data:image/png;base64,${PNG}`;
+const PNG_BYTES = Uint8Array.from(atob(PNG), (char) => char.charCodeAt(0));
+
+/** The messages of the second request, once the tools have given what they give. */
+async function toldOf(isStreamed: boolean, ...gives: (() => unknown)[]) {
+  const { lmstudio, bodies } = scripted(
+    { toolCalls: gives.map((_, at) => ({ name: `tool_${at}` })) },
+    "I see.",
+  );
+  const tools = gives.map((execute, at): Tool => ({ name: `tool_${at}`, execute }));
+  const request = { messages: "Look.", tools };
+  const { messages, response } = isStreamed
+    ? await lmstudio.streamTools(request).result()
+    : await lmstudio.runTools(request);
+  assertEquals(response.content, "I see.");
+  return { sent: bodies()[1]?.messages.slice(2), messages };
+}
+
+for (const isStreamed of [false, true]) {
+  const way = isStreamed ? "streamed" : "whole";
+
+  Deno.test(`images of tools are shown behind the results, ${way}`, async () => {
+    const { sent, messages } = await toldOf(
+      isStreamed,
+      () => [{ type: "text", text: "The roof:" }, { type: "image", image: PNG_BYTES }],
+      () => "4 degrees",
+      () => ({ type: "image", image: PNG_URL, mediaType: "image/png" }),
+      () => [{ type: "image", image: new Blob([PNG_BYTES]) }, { type: "image", image: PNG_URL }],
+    );
+    const url = { type: "image_url", image_url: { url: PNG_URL } };
+    assertEquals(sent?.map(({ role, content }) => [role, content]), [
+      ["tool", "The roof:\n[image, shown below]"],
+      ["tool", "4 degrees"],
+      ["tool", "[image, shown below]"],
+      ["tool", "[image, shown below]\n[image, shown below]"],
+      ["user", [
+        { type: "text", text: "What the tool tool_0 gave:" },
+        url,
+        { type: "text", text: "What the tool tool_2 gave:" },
+        url,
+        { type: "text", text: "What the tool tool_3 gave:" },
+        url,
+        url,
+      ]],
+    ]);
+    assertEquals(messages.map(({ role }) => role), [
+      "user",
+      "assistant",
+      ...new Array(4).fill("tool"),
+      "user",
+      "assistant",
+    ]);
+    // It can be kept as JSON, and be sent again.
+    assertEquals(JSON.parse(JSON.stringify(messages)), messages);
+  });
+
+  Deno.test(`images of tools that cannot be shown are named, and end nothing, ${way}`, async () => {
+    const { sent } = await toldOf(
+      isStreamed,
+      () => ({ type: "image", image: new Uint8Array([1, 2, 3]), mediaType: "image/png" }),
+      () => [
+        { type: "text", text: "Two:" },
+        { type: "image", image: "data:image/webp;base64,UklGRg==" },
+        { type: "image", image: PNG_URL },
+      ],
+      () => ({ type: "image", image: "http://127.0.0.1:9/a.png" }),
+    );
+    assertEquals(sent?.slice(0, 3).map(({ content }) => content), [
+      "[not shown: image, image/png, 3 bytes]",
+      "Two:\n[not shown: image, image/webp, 4 bytes]\n[image, shown below]",
+      "[not shown: image, which could not be fetched]",
+    ]);
+    assertEquals(sent?.length, 4);
+  });
+
+  Deno.test(`images: what only looks like one is told as JSON, ${way}`, async () => {
+    const values = [
+      { type: "image", image: "cat.png" },
+      { type: "image", image: PNG_URL, tags: ["cat"] },
+      [{ type: "text", text: "no image" }],
+      [{ type: "image", image: PNG_URL }, "and more"],
+      [],
+    ];
+    const { sent } = await toldOf(isStreamed, ...values.map((value) => () => value));
+    assertEquals(
+      sent?.map(({ role, content }) => [role, content]),
+      values.map((value) => ["tool", JSON.stringify(value)]),
+    );
+  });
+}
+
+Deno.test("images of a tool are in its event", async () => {
+  const { lmstudio } = scripted({ toolCalls: [{ name: "now" }] }, "I see.");
+  const tools = [{ ...NOW, execute: () => ({ type: "image", image: PNG_BYTES }) }];
+  for await (const event of lmstudio.streamTools({ messages: "Look.", tools })) {
+    if (event.type !== "result") continue;
+    assertEquals(event.result, "[image, shown below]");
+    assertEquals(event.images, [{ type: "image", image: PNG_URL }]);
+  }
+});
+
+Deno.test("images of an MCP tool are shown, but for those of a failure", async () => {
+  const content = [
+    { type: "text", text: "The roof:" },
+    { type: "image", data: PNG, mimeType: "image/png" },
+    { type: "image", data: "UklGRg==", mimeType: "image/webp" },
+  ];
+  for (const isError of [false, true]) {
+    const camera = fromMcpTool({ name: "camera", call: () => ({ content, isError }) });
+    const { lmstudio, bodies } = scripted({ toolCalls: [{ name: "camera" }] }, "I see.");
+    await lmstudio.runTools({ messages: "Look.", tools: [camera] });
+    const [result, shown] = bodies()[1]?.messages.slice(2) ?? [];
+    const image = isError ? "[not shown: image, image/png, 70 bytes]" : "[image, shown below]";
+    assertEquals(
+      result?.content,
+      `${isError ? "Error: " : ""}The roof:\n${image}\n[not shown: image, image/webp, 4 bytes]`,
+    );
+    assertEquals(shown?.role, isError ? undefined : "user");
+  }
+});
+
+Deno.test("images of tools are named to a model that sees none, and asked of it once", async () => {
+  for (const isStreamed of [false, true]) {
+    const calls: FakeReply = { toolCalls: [{ name: "now" }] };
+    const { lmstudio, bodies } = served({
+      models: [{ id: "qwen/qwen3-8b", loaded: true }],
+      replies: [calls, calls, "I see none."],
+    });
+    const execute = () => [{ type: "text", text: "Noon:" }, { type: "image", image: PNG_URL }];
+    const request = { messages: "Look.", tools: [{ ...NOW, execute }] };
+    const { messages, response } = isStreamed
+      ? await lmstudio.streamTools(request).result()
+      : await lmstudio.runTools(request);
+    assertEquals(response.content, "I see none.");
+    const results = messages.flatMap(({ role, content }) => role === "tool" ? [content] : []);
+    assertEquals(results, new Array(2).fill("Noon:\n[not shown: image, image/png, 70 bytes]"));
+    assertEquals(bodies().map(({ messages }) => messages.at(-1)?.role), [
+      "user",
+      "user",
+      "tool",
+      "tool",
+    ]);
+  }
+});
+
+Deno.test("images of tools: an image of the request that is refused is an error as before", async () => {
+  const { lmstudio } = served({
+    models: [{ id: "qwen/qwen3-8b", loaded: true }],
+    replies: ["Hi."],
+  });
+  const content = [{ type: "image" as const, image: PNG_URL }];
+  const error = await assertRejects(() =>
+    lmstudio.runTools({ messages: [{ role: "user", content }], tools: [NOW] })
+  );
+  assert(isProviderError(error));
+  assertEquals(error.code, "unsupported_content");
+});
