@@ -191,7 +191,7 @@ const CODES_BY_KIND = {
     invalid_request: [false, "Change the request: sent again as it is, it would fail again."],
     context_overflow: [
       false,
-      "Shorten the input, or load the model with a larger context length.",
+      "Shorten the input, set `contextOverflowPolicy` of a completion, or load the model with a larger context length.",
     ],
     unsupported_content: [
       false,

@@ -275,8 +275,8 @@ function hintFor(diagnosis: Diagnosis, answer: Answer, context: ErrorContext): s
   if (code === "unauthorized" && unauthorizedHint !== undefined) return unauthorizedHint;
   // Smaller than the context: the answer filled the rest, and the numbers would mislead.
   if (promptTokens !== undefined && contextLength !== undefined && promptTokens >= contextLength) {
-    return "Shorten the input, or load the model with a context length of more than " +
-      `${promptTokens} tokens (it has ${contextLength}).`;
+    return "Shorten the input, set `contextOverflowPolicy` of a completion, or load the model with a context length " +
+      `of more than ${promptTokens} tokens (it has ${contextLength}).`;
   }
   if (code === "rate_limited" && retryAfterMs > 0) {
     return `Wait ${Math.ceil(retryAfterMs / 1000)} s before you try again.`;
