@@ -1,10 +1,13 @@
 /** `contextOverflowPolicy` through every method that takes it, against a server with a real tokenizer. */
 import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
 import {
+  ApiError,
   type CompletionRequest,
   InvalidRequestError,
   LMStudioProvider,
   type Message,
+  type RunToolsRequest,
+  type RunToolsResult,
   tool,
   type TrimInfo,
 } from "../mod.ts";
@@ -13,6 +16,7 @@ import { LLAMA } from "./support/llama.ts";
 
 const MODEL = "qwen/qwen3-8b";
 const CONTEXT = 4096;
+const IMAGE_TOKENS = 300;
 const QUESTION: Message = { role: "user", content: "And why is that?" };
 
 /** One request as the server saw it. */
@@ -29,6 +33,8 @@ interface ServerOptions {
   readonly refusesInStream?: boolean;
   /** The text of answers. */
   readonly answers?: (round: number) => Record<string, unknown>;
+  /** Refuses images. */
+  readonly isBlind?: boolean;
   /** The context in its listing; `null` where it has none. */
   readonly listed?: number | null;
 }
@@ -67,6 +73,9 @@ function serverOf(options: ServerOptions = {}): { seen: Seen[]; lmstudio: LMStud
     const tokens = tokensOf(body);
     const isRefused = tokens >= CONTEXT;
     seen.push({ messages: body.messages, tokens, isRefused });
+    if (options.isBlind === true && JSON.stringify(body).includes("image_url")) {
+      return Response.json({ error: "Model does not support images" }, { status: 400 });
+    }
     if (isRefused) {
       const error = wording.replace("P", String(tokens)).replace("C", String(CONTEXT));
       return options.refusesInStream === true
@@ -95,8 +104,15 @@ function serverOf(options: ServerOptions = {}): { seen: Seen[]; lmstudio: LMStud
 function tokensOf(body: { messages: Record<string, unknown>[]; tools?: unknown }): number {
   const { messages, tools = "" } = body;
   return messages.reduce(
-    (sum, { content, tool_calls: calls = "" }) =>
-      sum + 5 + LLAMA.countTokens(String(content) + (calls === "" ? "" : JSON.stringify(calls))),
+    (sum, { content, reasoning_content: thoughts = "", tool_calls: calls = "" }) => {
+      const parts: { type: string; text?: string }[] = Array.isArray(content)
+        ? content
+        : [{ type: "text", text: String(content) }];
+      const text = parts.map(({ text = "" }) => text).join("") + thoughts +
+        (calls === "" ? "" : JSON.stringify(calls));
+      const images = parts.filter(({ type }) => type === "image_url").length;
+      return sum + 5 + images * IMAGE_TOKENS + LLAMA.countTokens(text);
+    },
     10 + (tools === "" ? 0 : LLAMA.countTokens(JSON.stringify(tools))),
   );
 }
@@ -362,4 +378,171 @@ Deno.test("a tool loop is kept within the context round by round", async () => {
   assertEquals(messages.slice(0, LONG.length), [...LONG]);
   assertGreater(response.trimmed?.dropped.length ?? 0, 0);
   assertEquals(seen.filter(({ isRefused }) => isRefused).length, 1);
+});
+
+/** The conversation, with a model that thinks before it answers. */
+const THOUGHTFUL = LONG.map((message): Message =>
+  message.role === "assistant"
+    ? { ...message, reasoning: "The question is what they want to know. ".repeat(4) }
+    : message
+);
+
+Deno.test("thoughts that are sent back count, also of answers without a policy", async () => {
+  for (const isStreamed of [false, true]) {
+    const { lmstudio, seen } = serverOf();
+    const ask = async (request: CompletionRequest) =>
+      isStreamed
+        ? await lmstudio.streamCompletion(request).response()
+        : await lmstudio.complete(request);
+    for (const length of [3, 5, 7, 9, 11]) {
+      const messages = [...THOUGHTFUL.slice(0, length), QUESTION];
+      await ask({ messages, sendReasoning: true });
+    }
+    seen.length = 0;
+    for (const contextOverflowPolicy of ["rollingWindow", "truncateMiddle"] as const) {
+      const request = { messages: THOUGHTFUL, contextOverflowPolicy };
+      const [withThoughts, without] = [
+        (await ask({ ...request, sendReasoning: true })).trimmed,
+        (await ask(request)).trimmed,
+      ];
+      assertGreater(withThoughts?.dropped.length ?? 0, without?.dropped.length ?? 0);
+      const [first, second] = seen.splice(0);
+      for (const { tokens = 0, isRefused } of [first ?? {}, second ?? {}] as Partial<Seen>[]) {
+        assertEquals(isRefused, false);
+        assertLess(tokens, CONTEXT * 15 / 16 * 1.01);
+        assertGreater(tokens, CONTEXT * 15 / 16 * 0.8);
+      }
+      const hasThoughts = (sent: Seen | undefined) =>
+        sent?.messages.some(({ reasoning_content: thoughts }) => thoughts !== undefined);
+      assertEquals([hasThoughts(first), hasThoughts(second)], [true, false]);
+    }
+  }
+});
+
+Deno.test("thoughts of the messages that a function gives are sent back, too", async () => {
+  const { lmstudio, seen } = serverOf();
+  const reasoning = "Because I think so.";
+  for (const sendReasoning of [true, false]) {
+    await lmstudio.complete({
+      messages: LONG,
+      sendReasoning,
+      contextOverflowPolicy: () => [QUESTION, { role: "assistant", reasoning }, QUESTION],
+    });
+    assertEquals(seen.at(-1)?.messages[1], {
+      role: "assistant",
+      content: "",
+      ...(sendReasoning ? { reasoning_content: reasoning } : {}),
+    });
+  }
+});
+
+/** Runs the tools of a request, whole and streamed. */
+const LOOPS: Record<
+  string,
+  (lmstudio: LMStudioProvider, request: RunToolsRequest) => Promise<RunToolsResult>
+> = {
+  runTools: (lmstudio, request) => lmstudio.runTools(request),
+  streamTools: (lmstudio, request) => lmstudio.streamTools(request).result(),
+};
+const CALL = (round: number) => ({
+  content: "",
+  tool_calls: [{
+    index: 0,
+    id: `call_${round}`,
+    type: "function",
+    function: { name: "read", arguments: "{}" },
+  }],
+});
+const TEXT_CALL = { content: '<tool_call>\n{"name": "read", "arguments": {}}\n</tool_call>' };
+const PIXEL = "data:image/png;base64," +
+  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
+
+for (const [name, run] of Object.entries(LOOPS)) {
+  Deno.test(`${name}: calls in the text and their results are kept within the context`, async () => {
+    const { lmstudio, seen } = serverOf({
+      answers: (round) => round > 4 ? { content: "Done." } : TEXT_CALL,
+    });
+    const read = tool({ name: "read", execute: () => "one two three ".repeat(60) });
+    const { messages, response } = await run(lmstudio, {
+      messages: LONG,
+      tools: [read],
+      contextOverflowPolicy: "rollingWindow",
+    });
+    assertEquals(response.content, "Done.");
+    assertGreater(response.trimmed?.dropped.length ?? 0, 0);
+    assertEquals(messages.slice(0, LONG.length), [...LONG]);
+    assertEquals(seen.filter(({ isRefused }) => isRefused).length, 1);
+    const sent = seen.at(-1)?.messages ?? [];
+    const from = sent.findIndex(({ content }) => content === QUESTION.content);
+    assertEquals(sent.slice(from).map(({ role }) => role), [
+      "user",
+      ...Array(3).fill(["assistant", "tool"]).flat(),
+    ]);
+  });
+
+  for (const isBlind of [false, true]) {
+    const whose = isBlind ? "of a model that sees none" : "of tools";
+    Deno.test(`${name}: the question is sent with the images ${whose}, whatever is dropped`, async () => {
+      const { lmstudio, seen } = serverOf({
+        isBlind,
+        answers: (round) => round > 9 ? { content: "Done." } : CALL(round),
+      });
+      const read = tool({ name: "read", execute: () => ({ type: "image", image: PIXEL }) });
+      const { messages, response } = await run(lmstudio, {
+        messages: LONG,
+        tools: [read],
+        maxRounds: 10,
+        contextOverflowPolicy: "rollingWindow",
+      });
+      assertEquals(response.content, "Done.");
+      assertGreater(response.trimmed?.dropped.length ?? 0, 0);
+      assertEquals(messages.slice(0, LONG.length), [...LONG]);
+      for (const { messages: sent } of seen) {
+        const from = sent.findIndex(({ content }) => content === QUESTION.content);
+        assertGreater(from, 0);
+        const round = isBlind ? ["assistant", "tool"] : ["assistant", "tool", "user"];
+        const roles = sent.slice(from + 1).map(({ role }) => role);
+        if (isBlind && roles.at(-1) === "user") roles.pop();
+        assertEquals(roles, Array(roles.length / round.length).fill(round).flat());
+      }
+    });
+  }
+}
+
+Deno.test("images of tools that do not fit with their question are the server's error", async () => {
+  const { lmstudio, seen } = serverOf({ answers: CALL });
+  const read = tool({ name: "read", execute: () => ({ type: "image", image: PIXEL }) });
+  for (const contextOverflowPolicy of ["rollingWindow", "truncateMiddle"] as const) {
+    const error = await assertRejects(
+      () =>
+        lmstudio.runTools({ messages: LONG, tools: [read], maxRounds: 20, contextOverflowPolicy }),
+      InvalidRequestError,
+    );
+    assertEquals(error.code, "context_overflow");
+  }
+  for (const { messages } of seen) {
+    assert(messages.some(({ content }) => content === QUESTION.content));
+  }
+});
+
+Deno.test("the answer of an error tells what was left out for it", async () => {
+  const { lmstudio } = serverOf();
+  const request: CompletionRequest = {
+    messages: LONG,
+    tools: [{ name: "read" }],
+    toolChoice: "required",
+    contextOverflowPolicy: "rollingWindow",
+  };
+  for (
+    const ask of [
+      () => lmstudio.complete(request),
+      () => lmstudio.streamCompletion(request).response(),
+    ]
+  ) {
+    const error = await assertRejects(ask, ApiError);
+    assertEquals(error.code, "tool_choice_ignored");
+    const { response } = error;
+    assert(response !== undefined && "trimmed" in response);
+    assertGreater(response.trimmed?.dropped.length ?? 0, 0);
+  }
 });

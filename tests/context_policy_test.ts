@@ -152,6 +152,45 @@ Deno.test("of a turn with many calls the question stays, and the newest calls wi
   assertEquals(sentOf("rollingWindow", messages, 560), [0, 1, 6, 7, 8, 9, 10, 11]);
 });
 
+/** Images that a tool gave, which follow its result. */
+const SHOWN: Message = {
+  role: "user",
+  content: [{ type: "text", text: "What the tool find gave:" }, { type: "image", image: "data:," }],
+};
+
+Deno.test("images that a tool gave are of its turn, and no question", () => {
+  const [first, second] = [{ ...SHOWN }, { ...SHOWN }];
+  const turn = [user(), called("a"), result("a"), first, called("b"), result("b"), second];
+  const messages = [SYSTEM, user(30), answer(30), ...turn];
+  for (const policy of ["rollingWindow", "truncateMiddle"] as const) {
+    assertEquals(sentOf(policy, messages, 1500), [0, 3, 4, 5, 6, 7, 8, 9]);
+    // What is asked next, of a loop that was left, is a question.
+    const next = [...messages, user(), answer(), user()];
+    assertEquals(sentOf(policy, next, 512), [0, 10, 11, 12]);
+  }
+});
+
+Deno.test("images that a tool gave go with its result, wherever the cut is", () => {
+  const turnOf = (id: string) => [user(), called(id), result(id, 10), { ...SHOWN }, answer(5)];
+  const messages = [SYSTEM, ...["a", "b", "c", "d"].flatMap(turnOf), user()];
+  const isSame = (sent: readonly number[], at: number) =>
+    sent.includes(at) === sent.includes(at + 1);
+  let cuts = 0;
+  for (const policy of ["rollingWindow", "truncateMiddle"] as const) {
+    for (let contextLength = 256; contextLength < 8192; contextLength += 256) {
+      const sent = sentOf(policy, messages, contextLength);
+      if (sent === undefined) continue;
+      for (const [at, message] of messages.entries()) {
+        if (message.role === "tool") {
+          assert(isSame(sent, at), `${policy} ${contextLength}: ${sent}`);
+        }
+      }
+      cuts++;
+    }
+  }
+  assert(cuts > 20);
+});
+
 Deno.test("a result that came after the next question keeps the call, and the turn of the call", () => {
   const messages = [
     SYSTEM,

@@ -283,6 +283,10 @@ Deno.test("new fields with other values are refused before anything is sent", as
         },
         'messages[0].toolCalls[0].source is "json"',
       ],
+      [
+        { messages: [{ role: "assistant", reasoning: ["Hm."] }], sendReasoning: true },
+        "messages[0].reasoning is an array, not text",
+      ],
     ] as const
   ) {
     for (const [, ask] of WAYS) {

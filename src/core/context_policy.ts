@@ -11,7 +11,8 @@ import { countMessage, type Counts, RunningCounts, type TokenEstimator } from ".
 
 /**
  * What becomes of a conversation that is longer than the context of the model. System and developer messages, and the
- * last user message with all after it, are always sent; a tool call is never parted from its result.
+ * last user message with all after it, are always sent; a tool call is never parted from its result, nor that from the
+ * images of the tool: a user message with images right behind results is of the turn before it.
  *
  * - `"error"`: nothing is done here; the server decides, as a rule by an error of code `context_overflow`.
  * - `"rollingWindow"`: the oldest turns are dropped (a turn begins with a user message), as many as must be. Of a turn
@@ -229,19 +230,22 @@ function turnsOf(messages: readonly Message[]): Turns {
   const firstNeeded = neededFrom(messages);
   /** No result behind this place answers a call before it. */
   const isWhole = (index: number) => (firstNeeded[index] ?? end) >= index;
-  const follows = (index: number) => {
-    let before = index - 1;
-    while (before >= 0 && isPinned(messages[before]!)) before--;
-    return messages[before]?.role;
+  const before = (index: number) => {
+    let at = index - 1;
+    while (at >= 0 && isPinned(messages[at]!)) at--;
+    return at;
   };
+  const isQuestion = (index: number) =>
+    messages[index]?.role === "user" &&
+    !(hasImages(messages[index]) && messages[before(index)]?.role === "tool");
   const starts = [0];
   let last = end - 1;
-  while (last > 0 && messages[last]?.role !== "user") last--;
+  while (last > 0 && !isQuestion(last)) last--;
   for (let index = 1; index <= last; index++) {
-    if (messages[index]?.role !== "user" || !isWhole(index)) continue;
-    const before = follows(index);
+    if (!isQuestion(index) || !isWhole(index)) continue;
+    const at = before(index);
     // Neighbouring user messages are one turn, but the last one alone is what must stay.
-    if (before !== undefined && (index === last || before !== "user")) starts.push(index);
+    if (at >= 0 && (index === last || !isQuestion(at))) starts.push(index);
   }
   const steps = (from: number, to: number) => {
     let head = from;
@@ -253,6 +257,11 @@ function turnsOf(messages: readonly Message[]): Turns {
     return { head, starts: head === from ? [] : later };
   };
   return { starts, end, steps };
+}
+
+/** Images of tools stand in a user message, since results are text alone. */
+function hasImages({ content }: Message): boolean {
+  return Array.isArray(content) && content.some(({ type }) => type === "image");
 }
 
 /** For each place the first message that what stands from there on cannot do without: the call of a result. */

@@ -76,7 +76,7 @@ export async function askWithin<Call extends ReadyCall, Answer>(
       return withInfo(await send(attempt.call), attempt.info);
     } catch (error) {
       const next = await fitting.after(attempt, error);
-      if (next === undefined) throw error;
+      if (next === undefined) throw failedWith(error, attempt.info);
       attempt = next;
     }
   }
@@ -109,7 +109,7 @@ export function streamWithin<Call extends ReadyCall, Answer, Item>(
         const next = isEmpty && attempt !== undefined
           ? await fitting.after(attempt, error)
           : undefined;
-        if (next === undefined) throw error;
+        if (next === undefined) throw failedWith(error, attempt?.info);
         begin(next);
         return false;
       }
@@ -246,6 +246,14 @@ class Fitting<Call extends ReadyCall> {
 function withInfo<Answer>(answer: Answer, info: TrimInfo | undefined): Answer {
   if (info !== undefined) (answer as { trimmed?: TrimInfo }).trimmed = info;
   return answer;
+}
+
+/** A failure, whose answer tells that as well. */
+function failedWith(error: unknown, info: TrimInfo | undefined): unknown {
+  if (isProviderError(error) && "response" in error && error.response !== undefined) {
+    withInfo(error.response, info);
+  }
+  return error;
 }
 
 function frameOf({ tools, response_format: format }: Readonly<Record<string, unknown>>): Counts {
