@@ -22,6 +22,21 @@ export { FallbackProvider } from "./src/provider/fallback.ts";
 export { OpenAICompatibleProvider } from "./src/provider/openai_compatible.ts";
 export type { OpenAICompatibleProviderOptions } from "./src/provider/openai_compatible.ts";
 
+// Decisions
+export type {
+  ChoiceAnswer,
+  ChoiceQuestion,
+  DecisionAnswer,
+  DecisionQuestion,
+  DecisionRequest,
+  DecisionResponse,
+  PredicateAnswer,
+  PredicateQuestion,
+  RefusalAnswer,
+  ScoreAnswer,
+  ScoreQuestion,
+} from "./src/core/decisions.ts";
+
 // Conversations longer than the context
 export type { ContextOverflowPolicy, OverflowInfo, TrimInfo } from "./src/core/context_policy.ts";
 

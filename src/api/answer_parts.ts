@@ -58,6 +58,18 @@ export function decodeUsage(wire: unknown, timings?: unknown): Usage | undefined
   };
 }
 
+/** The `usage` of responses and decisions, which name their numbers otherwise than completions do. */
+export function decodeResponsesUsage(wire: unknown): Usage | undefined {
+  if (!isRecord(wire)) return undefined;
+  return decodeUsage({
+    prompt_tokens: wire.input_tokens,
+    completion_tokens: wire.output_tokens,
+    total_tokens: wire.total_tokens,
+    prompt_tokens_details: wire.input_tokens_details,
+    completion_tokens_details: wire.output_tokens_details,
+  });
+}
+
 /** The tokens that the native chat counts in its `stats`; `undefined` where there are none. */
 export function decodeChatUsage(stats: unknown): Usage | undefined {
   if (!isRecord(stats)) return undefined;

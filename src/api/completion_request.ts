@@ -311,6 +311,8 @@ interface MessageEncoding {
   readonly withReasoning: boolean;
   /** For `sourceOf`. */
   readonly isTraced: boolean;
+  /** Field of the request that they are in; `messages` by default. */
+  readonly field?: string;
 }
 
 /** Messages on the wire, in their order; neighbouring strings are one. */
@@ -318,9 +320,9 @@ export async function encodeMessages(
   messages: readonly (string | Message)[],
   refusal: RefusalMaker,
   fetchImage: FetchImage,
-  { withReasoning, isTraced }: MessageEncoding,
+  { withReasoning, isTraced, field = "messages" }: MessageEncoding,
 ): Promise<Record<string, unknown>[]> {
-  const images = imagesOf(messages);
+  const images = imagesOf(messages, field);
   const urls = images.length === 0 ? [] : await encodeLazily(images, refusal, fetchImage);
   const urlOf = new Map(images.map(({ part }, index) => [part, urls[index] ?? ""]));
   const encoded: Record<string, unknown>[] = [];
@@ -355,13 +357,13 @@ async function encodeLazily(
   return await encodeImages(images, refusal, fetchImage);
 }
 
-function imagesOf(messages: readonly (string | Message)[]): PlacedImage[] {
+function imagesOf(messages: readonly (string | Message)[], name: string): PlacedImage[] {
   const images: PlacedImage[] = [];
   for (const [at, message] of messages.entries()) {
     if (typeof message === "string" || !Array.isArray(message.content)) continue;
     for (const [index, part] of message.content.entries()) {
       if (part.type !== "image") continue;
-      images.push({ part, path: `messages[${at}].content[${index}].image` });
+      images.push({ part, path: `${name}[${at}].content[${index}].image` });
     }
   }
   return images;

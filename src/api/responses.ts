@@ -11,13 +11,13 @@ import { parseJson } from "../core/plain_text.ts";
 import { isRecord } from "../core/fields.ts";
 import type { ResponsesAnswer, ResponsesRequest } from "../core/responses.ts";
 import type { ResponsesEvent } from "../core/responses_events.ts";
-import type { PartialAnswer, Usage } from "../core/types.ts";
+import type { PartialAnswer } from "../core/types.ts";
 import { errorFromWire, readWireError, type WireError } from "../transport/error_mapping.ts";
 import type { SseEvent } from "../transport/sse.ts";
 import { malformedResponse } from "../transport/transport.ts";
 import {
+  decodeResponsesUsage,
   decodeStats,
-  decodeUsage,
   measureStats,
   MOST_PARTS,
   textOf,
@@ -96,18 +96,6 @@ function fieldsOf(
 function partialOf({ text, reasoning, toolCalls }: OutputParts): PartialAnswer | undefined {
   if (text === "" && reasoning === "" && toolCalls.length === 0) return undefined;
   return { content: text, ...(reasoning === "" ? {} : { reasoning }), toolCalls };
-}
-
-/** The `usage` of a response, which names its numbers otherwise than chat does. */
-function decodeResponsesUsage(wire: unknown): Usage | undefined {
-  if (!isRecord(wire)) return undefined;
-  return decodeUsage({
-    prompt_tokens: wire.input_tokens,
-    completion_tokens: wire.output_tokens,
-    total_tokens: wire.total_tokens,
-    prompt_tokens_details: wire.input_tokens_details,
-    completion_tokens_details: wire.output_tokens_details,
-  });
 }
 
 // --- A streamed answer ------------------------------------------------------------------------

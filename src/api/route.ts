@@ -68,7 +68,7 @@ export interface Decoding {
 }
 
 /** Types of models in listings that requests are for. */
-export type ModelType = "llm" | "embedding";
+export type ModelType = "llm" | "embedding" | "decision";
 
 /** A route: how it is asked, and how its answers are read. */
 export interface Route<Request extends RouteRequest, Answer> {

@@ -22,6 +22,7 @@ import {
 } from "./checks.ts";
 import { type ConfigurationError, providerError } from "./errors.ts";
 import { isRecord } from "./fields.ts";
+import type { DecisionResponse } from "./decisions.ts";
 import type { ResponsesAnswer } from "./responses.ts";
 import type { ServiceDiscoveryOptions, ServiceFinder } from "./services.ts";
 import type { TextCompletionResponse } from "./text.ts";
@@ -34,7 +35,12 @@ export interface ModelSubstitution {
   /** The model that answered. */
   answered: string;
   /** The whole answer; of a stream, absent. */
-  response?: CompletionResponse | EmbeddingResponse | ResponsesAnswer | TextCompletionResponse;
+  response?:
+    | CompletionResponse
+    | DecisionResponse
+    | EmbeddingResponse
+    | ResponsesAnswer
+    | TextCompletionResponse;
 }
 
 /** Reaction to an answer of another model than the one that was asked. */
@@ -62,6 +68,11 @@ export interface LMStudioProviderOptions {
    * @default {the one that is loaded, else the only one}
    */
   embeddingModel?: string | undefined;
+  /**
+   * Model of decisions that name none.
+   * @default {the one that is loaded, else the only one}
+   */
+  decisionModel?: string | undefined;
   /**
    * Milliseconds for a whole call that is not a stream.
    * @default {30000 for listings; none for generation}
@@ -128,6 +139,8 @@ export interface ResolvedConfig {
   readonly model?: string;
   /** Model of embeddings that name none. */
   readonly embeddingModel?: string;
+  /** Model of decisions that name none. */
+  readonly decisionModel?: string;
   /** Absent: 30 000 for listings, status and probes; none for generation, embeddings and load. */
   readonly timeoutMs?: number;
   /** Milliseconds until the server must have accepted a connection. */
@@ -263,6 +276,7 @@ const SETTINGS: readonly Setting[] = [
   },
   { key: "model", rule: modelName, variables: ["LMSTUDIO_MODEL"] },
   { key: "embeddingModel", rule: modelName, variables: ["LMSTUDIO_EMBEDDING_MODEL"] },
+  { key: "decisionModel", rule: modelName, variables: ["LMSTUDIO_DECISION_MODEL"] },
   {
     key: "timeoutMs",
     rule: time,

@@ -6,6 +6,7 @@
  */
 
 import type { ChatResponse } from "./chat.ts";
+import type { DecisionResponse } from "./decisions.ts";
 import type { ResponsesAnswer } from "./responses.ts";
 import type { TextCompletionResponse } from "./text.ts";
 import type {
@@ -187,6 +188,7 @@ export class ModelNotAvailableError extends ProviderError {
   /** Code `model_substituted`: the other model's answer. */
   declare readonly response?:
     | CompletionResponse
+    | DecisionResponse
     | EmbeddingResponse
     | ResponsesAnswer
     | TextCompletionResponse;
@@ -199,6 +201,7 @@ export class ModelNotAvailableError extends ProviderError {
       available?: readonly string[] | undefined;
       response?:
         | CompletionResponse
+        | DecisionResponse
         | EmbeddingResponse
         | ResponsesAnswer
         | TextCompletionResponse

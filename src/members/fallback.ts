@@ -12,6 +12,7 @@ import {
   providerError,
 } from "../core/errors.ts";
 import { checkCallOptions, refusalMaker } from "../core/checks.ts";
+import type { DecisionRequest, DecisionResponse } from "../core/decisions.ts";
 import type { CallOptions, CompletionRequest, ModelInfo, ModelProvider } from "../core/types.ts";
 import {
   FailoverSource,
@@ -43,6 +44,15 @@ interface Entry {
 interface Failure {
   readonly entry: Entry;
   readonly error: AnyProviderError;
+}
+
+/** A provider that answers typed questions. */
+interface Decider extends ModelProvider {
+  decide(request: DecisionRequest, options?: CallOptions): Promise<DecisionResponse>;
+}
+
+function isDecider(provider: ModelProvider): boolean {
+  return typeof (provider as Partial<Decider>).decide === "function";
 }
 
 /** The providers of a `FallbackProvider`, and how they did. */
@@ -94,6 +104,29 @@ export class ProviderList {
     return firstAnswer(this.#turns(action, options), ask);
   }
 
+  /** As `FallbackProvider.decide`: by those of the providers that can. */
+  async decide(
+    request: DecisionRequest,
+    options: CallOptions | undefined,
+  ): Promise<DecisionResponse> {
+    const action = "decide";
+    if (!this.#entries.some(({ provider }) => isDecider(provider))) {
+      throw providerError(
+        "unsupported_by_server",
+        `Cannot ${action}: none of the providers has decisions`,
+        {
+          service: this.#name,
+          attempts: 0,
+          hint: "Give it a provider with `decide()`, such as `LMStudioProvider`.",
+        },
+      );
+    }
+    return await firstAnswer(
+      this.#turns(action, options, isDecider),
+      (provider) => (provider as Decider).decide(request, options),
+    );
+  }
+
   /** As `FallbackProvider.streamCompletion`, once it is pulled. */
   openStream(
     action: string,
@@ -122,8 +155,12 @@ export class ProviderList {
     return answer;
   }
 
-  #turns(action: string, options: CallOptions | undefined): Turns<ModelProvider> {
-    const left = this.#inOrder();
+  #turns(
+    action: string,
+    options: CallOptions | undefined,
+    isAble: (provider: ModelProvider) => boolean = () => true,
+  ): Turns<ModelProvider> {
+    const left = this.#inOrder().filter(({ provider }) => isAble(provider));
     const failures: Failure[] = [];
     let entry: Entry | undefined;
     return {

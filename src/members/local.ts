@@ -15,6 +15,7 @@ import { importOnUse } from "../core/import_on_use.ts";
 import { findModel, isSameModel, LISTING_ACTION } from "../core/model_names.ts";
 import { checkCallOptions, nonEmptyText, type RefusalMaker, refusalMaker } from "../core/checks.ts";
 import type { ServiceFinder, ServiceInfo, ServiceType } from "../core/services.ts";
+import type { DecisionRequest, DecisionResponse } from "../core/decisions.ts";
 import type {
   CallOptions,
   CompletionRequest,
@@ -133,6 +134,27 @@ export class LocalServers {
     return await firstAnswer(
       this.#turns({ action, model, signal: checked.signal, show }),
       (server) => embed(server, request, options),
+    );
+  }
+
+  /** As `LocalProvider.decide`. */
+  async decide(
+    request: DecisionRequest,
+    options: CallOptions | undefined,
+  ): Promise<DecisionResponse> {
+    const action = "decide";
+    const refusal = this.#refusalMaker(action);
+    const checked = checkCallOptions(options, refusal);
+    const [{ DECISION_REQUEST }, { decide }] = await Promise.all([
+      importOnUse(() => import("../api/decisions.ts"), action),
+      importOnUse(() => import("./decisions.ts"), action),
+    ]);
+    const { config } = this.#settings.cascade;
+    const { model = config.decisionModel, input } = DECISION_REQUEST(request, "", refusal);
+    const show = wordsOf(config, checked, { messages: input });
+    return await firstAnswer(
+      this.#turns({ action, model, signal: checked.signal, show }),
+      (server) => decide(server, request, options),
     );
   }
 

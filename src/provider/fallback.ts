@@ -6,6 +6,7 @@
 
 import { type ConfigurationError, fromCaller, providerError } from "../core/errors.ts";
 import { importOnUse, snapshot } from "../core/import_on_use.ts";
+import type { DecisionQuestion, DecisionRequest, DecisionResponse } from "../core/decisions.ts";
 import type {
   CallOptions,
   CompletionRequest,
@@ -150,6 +151,45 @@ export class FallbackProvider implements ModelProvider {
       const given = snapshot(request);
       const list = await this.#load("embed");
       return await list.call("embed", options, (provider) => provider.embed(given, options));
+    });
+  }
+
+  /**
+   * Answers typed questions about a text, messages or images by a decision model: how likely a statement is, which choice
+   * fits, where on a scale it is. Answers are probabilities, not text, and typed by their questions. By
+   * `POST /v1/decisions`, else by `POST /v1/systemone`.
+   *
+   * @throws {InvalidRequestError} a question cannot be asked; its field is named.
+   * @throws {ModelNotAvailableError} code `no_model_loaded`: there is no decision model; `wrong_model_type`: the model is
+   * for something else.
+   * @throws {ApiError} code `unsupported_by_server`: the server has no route for decisions.
+   * @throws {ParseError} the answer lacks a question, or has one that nobody asked.
+   *
+   * @example
+   * ```ts
+   * import { FallbackProvider, LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const provider = new FallbackProvider([new LMStudioProvider()]);
+   * const { answers } = await provider.decide({
+   *   model: "typesafe/kev-4b",
+   *   input: "I was charged twice. Please fix this today.",
+   *   questions: {
+   *     angry: { type: "predicate", instructions: "Is the customer angry?" },
+   *     team: { type: "choice", instructions: "Whose is it?", choices: ["billing", "support"] },
+   *     urgency: { type: "score", instructions: "How urgent is it?", levels: ["low", "middle", "high"] },
+   *   },
+   * });
+   * if (answers.team.type === "choice") console.log(answers.team.choice, answers.team.confidence);
+   * ```
+   */
+  decide<const Questions extends Readonly<Record<string, DecisionQuestion>>>(
+    request: DecisionRequest<Questions>,
+    options?: CallOptions,
+  ): Promise<DecisionResponse<Questions>> {
+    return fromCaller(async () => {
+      const given = snapshot(request);
+      const list = await this.#load("decide");
+      return await list.decide(given, options) as DecisionResponse<Questions>;
     });
   }
 

@@ -7,6 +7,7 @@
 
 import type { ItemSource, Route, RouteRequest, StreamedRoute } from "../api/route.ts";
 import type { ChatApi, ChatEvent, ChatRequest, ChatResponse } from "../core/chat.ts";
+import type { DecisionRequest, DecisionResponse } from "../core/decisions.ts";
 import { callSite, fromCaller } from "../core/errors.ts";
 import type { EventStream } from "../core/event_stream.ts";
 import { importOnUse, snapshot } from "../core/import_on_use.ts";
@@ -43,6 +44,7 @@ type Load<T> = () => Promise<T>;
 const loadChat = async () => (await import("../api/chat.ts")).CHAT;
 const loadResponses = async () => (await import("../api/responses.ts")).RESPONSES;
 const loadText = async () => (await import("../api/text.ts")).TEXT;
+const loadDecisions = () => import("../members/decisions.ts");
 const loadDownload = () => import("../members/download.ts");
 const loadEmbeddings = () => import("../members/embeddings.ts");
 const loadModels = () => import("../members/models.ts");
@@ -196,6 +198,17 @@ export async function embed(
   const given = snapshot(request);
   const { embed } = await importOnUse(loadEmbeddings, "embed");
   return await embed(server, given, options);
+}
+
+/** As `LMStudioProvider.decide`. */
+export async function decide<Answers extends DecisionResponse>(
+  server: Server,
+  request: DecisionRequest,
+  options: CallOptions | undefined,
+): Promise<Answers> {
+  const given = snapshot(request);
+  const { decide } = await importOnUse(loadDecisions, "decide");
+  return await decide(server, given, options) as Answers;
 }
 
 /** As `LMStudioProvider.completeObject`. */

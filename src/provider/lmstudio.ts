@@ -10,6 +10,7 @@ import { isFinder, resolveDiscoveryOptions } from "../core/discovery_options.ts"
 import { fromCaller } from "../core/errors.ts";
 import { importOnUse, snapshot } from "../core/import_on_use.ts";
 import type { ModelsApi } from "../core/model_management.ts";
+import type { DecisionQuestion, DecisionRequest, DecisionResponse } from "../core/decisions.ts";
 import type {
   CallOptions,
   CompletionRequest,
@@ -32,6 +33,7 @@ import { LM_STUDIO, Server } from "../server/server.ts";
 import {
   completeObject,
   completeText,
+  decide,
   embed,
   LazyChat,
   LazyModels,
@@ -390,6 +392,43 @@ export class LMStudioProvider implements ModelProvider {
    */
   embed(request: EmbeddingRequest, options?: CallOptions): Promise<EmbeddingResponse> {
     return fromCaller(() => embed(this.#server, request, options));
+  }
+
+  /**
+   * Answers typed questions about a text, messages or images by a decision model: how likely a statement is, which choice
+   * fits, where on a scale it is. Answers are probabilities, not text, and typed by their questions. By
+   * `POST /v1/decisions`, else by `POST /v1/systemone`.
+   *
+   * @throws {InvalidRequestError} a question cannot be asked; its field is named.
+   * @throws {ModelNotAvailableError} code `no_model_loaded`: there is no decision model; `wrong_model_type`: the model is
+   * for something else.
+   * @throws {ApiError} code `unsupported_by_server`: the server has no route for decisions.
+   * @throws {ParseError} the answer lacks a question, or has one that nobody asked.
+   *
+   * @see https://lmstudio.ai/docs/developer/openai-compat/decisions
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const provider = new LMStudioProvider();
+   * const { answers } = await provider.decide({
+   *   model: "typesafe/kev-4b",
+   *   input: "I was charged twice. Please fix this today.",
+   *   questions: {
+   *     angry: { type: "predicate", instructions: "Is the customer angry?" },
+   *     team: { type: "choice", instructions: "Whose is it?", choices: ["billing", "support"] },
+   *     urgency: { type: "score", instructions: "How urgent is it?", levels: ["low", "middle", "high"] },
+   *   },
+   * });
+   * if (answers.team.type === "choice") console.log(answers.team.choice, answers.team.confidence);
+   * ```
+   */
+  decide<const Questions extends Readonly<Record<string, DecisionQuestion>>>(
+    request: DecisionRequest<Questions>,
+    options?: CallOptions,
+  ): Promise<DecisionResponse<Questions>> {
+    return fromCaller(() => decide(this.#server, request, options));
   }
 
   /**

@@ -14,6 +14,7 @@ import { isServiceType } from "../core/discovery_options.ts";
 import { fromCaller } from "../core/errors.ts";
 import { importOnUse, snapshot } from "../core/import_on_use.ts";
 import type { ServiceFinder, ServiceType } from "../core/services.ts";
+import type { DecisionQuestion, DecisionRequest, DecisionResponse } from "../core/decisions.ts";
 import type {
   CallOptions,
   CompletionRequest,
@@ -169,6 +170,46 @@ export class LocalProvider implements ModelProvider {
     return fromCaller(async () => {
       const given = snapshot(request);
       return (await this.#load("embed")).embed(given, options);
+    });
+  }
+
+  /**
+   * Answers typed questions about a text, messages or images by a decision model: how likely a statement is, which choice
+   * fits, where on a scale it is. Answers are probabilities, not text, and typed by their questions. By
+   * `POST /v1/decisions`, else by `POST /v1/systemone`.
+   *
+   * @throws {InvalidRequestError} a question cannot be asked; its field is named.
+   * @throws {ModelNotAvailableError} code `no_model_loaded`: there is no decision model; `wrong_model_type`: the model is
+   * for something else.
+   * @throws {ApiError} code `unsupported_by_server`: the server has no route for decisions.
+   * @throws {ParseError} the answer lacks a question, or has one that nobody asked.
+   *
+   * @example
+   * ```ts
+   * import { LocalProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const provider = new LocalProvider();
+   * const { answers } = await provider.decide({
+   *   model: "typesafe/kev-4b",
+   *   input: "I was charged twice. Please fix this today.",
+   *   questions: {
+   *     angry: { type: "predicate", instructions: "Is the customer angry?" },
+   *     team: { type: "choice", instructions: "Whose is it?", choices: ["billing", "support"] },
+   *     urgency: { type: "score", instructions: "How urgent is it?", levels: ["low", "middle", "high"] },
+   *   },
+   * });
+   * if (answers.team.type === "choice") console.log(answers.team.choice, answers.team.confidence);
+   * ```
+   */
+  decide<const Questions extends Readonly<Record<string, DecisionQuestion>>>(
+    request: DecisionRequest<Questions>,
+    options?: CallOptions,
+  ): Promise<DecisionResponse<Questions>> {
+    return fromCaller(async () => {
+      const given = snapshot(request);
+      return await (await this.#load("decide")).decide(given, options) as DecisionResponse<
+        Questions
+      >;
     });
   }
 

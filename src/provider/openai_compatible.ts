@@ -15,6 +15,7 @@ import {
   variablesRecord,
 } from "../core/config.ts";
 import { fromCaller } from "../core/errors.ts";
+import type { DecisionQuestion, DecisionRequest, DecisionResponse } from "../core/decisions.ts";
 import type {
   CallOptions,
   CompletionRequest,
@@ -28,7 +29,7 @@ import type {
 } from "../core/types.ts";
 import { call, streamChunks } from "../server/calls.ts";
 import { openAICompatible, Server } from "../server/server.ts";
-import { embed } from "./lazy_members.ts";
+import { decide, embed } from "./lazy_members.ts";
 
 /** The options of `new OpenAICompatibleProvider()`. Nothing is read from the environment. */
 export interface OpenAICompatibleProviderOptions extends
@@ -64,6 +65,7 @@ const OPTIONS = table<OpenAICompatibleProviderOptions>({
   apiToken: anything,
   model: anything,
   embeddingModel: anything,
+  decisionModel: anything,
   timeoutMs: anything,
   connectTimeoutMs: anything,
   firstTokenTimeoutMs: anything,
@@ -189,6 +191,44 @@ export class OpenAICompatibleProvider implements ModelProvider {
    */
   embed(request: EmbeddingRequest, options?: CallOptions): Promise<EmbeddingResponse> {
     return fromCaller(() => embed(this.#server, request, options));
+  }
+
+  /**
+   * Answers typed questions about a text, messages or images by a decision model: how likely a statement is, which choice
+   * fits, where on a scale it is. Answers are probabilities, not text, and typed by their questions. By
+   * `POST /v1/decisions`, else by `POST /v1/systemone`.
+   *
+   * @throws {InvalidRequestError} a question cannot be asked; its field is named.
+   * @throws {ModelNotAvailableError} code `no_model_loaded`: there is no decision model; `wrong_model_type`: the model is
+   * for something else.
+   * @throws {ApiError} code `unsupported_by_server`: the server has no route for decisions.
+   * @throws {ParseError} the answer lacks a question, or has one that nobody asked.
+   *
+   * @example
+   * ```ts
+   * import { OpenAICompatibleProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const provider = new OpenAICompatibleProvider({
+   *   name: "llama.cpp",
+   *   baseUrl: "http://127.0.0.1:8080",
+   * });
+   * const { answers } = await provider.decide({
+   *   model: "typesafe/kev-4b",
+   *   input: "I was charged twice. Please fix this today.",
+   *   questions: {
+   *     angry: { type: "predicate", instructions: "Is the customer angry?" },
+   *     team: { type: "choice", instructions: "Whose is it?", choices: ["billing", "support"] },
+   *     urgency: { type: "score", instructions: "How urgent is it?", levels: ["low", "middle", "high"] },
+   *   },
+   * });
+   * if (answers.team.type === "choice") console.log(answers.team.choice, answers.team.confidence);
+   * ```
+   */
+  decide<const Questions extends Readonly<Record<string, DecisionQuestion>>>(
+    request: DecisionRequest<Questions>,
+    options?: CallOptions,
+  ): Promise<DecisionResponse<Questions>> {
+    return fromCaller(() => decide(this.#server, request, options));
   }
 
   /**

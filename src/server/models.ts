@@ -129,12 +129,22 @@ export interface ChoiceContext {
 /** Choices of a model where none is named, by its type in listings: the setting that decides, else a rule. */
 export const MODEL_CHOICES: Readonly<
   Record<ModelType, {
-    readonly setting: "model" | "embeddingModel";
+    readonly setting: "model" | "embeddingModel" | "decisionModel";
     readonly choose: (models: readonly ModelInfo[], context: ChoiceContext) => string;
   }>
 > = {
   llm: { setting: "model", choose: chooseLLM },
-  embedding: { setting: "embeddingModel", choose: chooseEmbeddingModel },
+  embedding: {
+    setting: "embeddingModel",
+    choose: (models, context) =>
+      chooseByType("embedding", "embeddingModel", models, context, noEmbeddingModel),
+  },
+  // That listings have this type is assumed: it is the word of LM Studio's SDK.
+  decision: {
+    setting: "decisionModel",
+    choose: (models, context) =>
+      chooseByType("decision", "decisionModel", models, context, noDecisionModel),
+  },
 };
 
 /**
@@ -164,25 +174,29 @@ function chooseLLM(models: readonly ModelInfo[], context: ChoiceContext): string
 }
 
 /**
- * The loaded embedding model, else the only one listed.
+ * The loaded model of a type that is no LLM, else the only one listed.
  *
+ * @param none makes the error where the server lists none.
  * @throws {ModelNotAvailableError} code `no_model_loaded`, naming the candidates.
  */
-function chooseEmbeddingModel(
+function chooseByType(
+  type: "embedding" | "decision",
+  setting: string,
   models: readonly ModelInfo[],
   context: ChoiceContext,
+  none: (models: readonly ModelInfo[], context: ChoiceContext) => ModelNotAvailableError,
 ): string {
-  const candidates = models.filter((model) => model.type === "embedding");
+  const candidates = models.filter((model) => model.type === type);
   const loaded = candidates.filter((model) => model.loaded === true);
   const eligible = withoutCopies(loaded.length > 0 ? loaded : candidates);
   const [only] = eligible;
   if (only !== undefined && eligible.length === 1) return nameToAsk(only);
-  if (candidates.length === 0) throw noEmbeddingModel(models, context);
-  const state = `no model was named and the server has several for embeddings (${
+  if (candidates.length === 0) throw none(models, context);
+  const state = `no model was named and the server has several for ${type}s (${
     names(eligible, context)
   })`;
   const hint =
-    "Name one of them as `model` in the request, or as `embeddingModel` in the provider's options.";
+    `Name one of them as \`model\` in the request, or as \`${setting}\` in the provider's options.`;
   throw noModel(state, eligible, hint, context);
 }
 
@@ -201,6 +215,17 @@ function noEmbeddingModel(
         ? "."
         : `; or for one that is listed as a language model: ${OVERRIDE_TYPE}`);
   return noModel(state, mistaken, hint, context);
+}
+
+function noDecisionModel(
+  _models: readonly ModelInfo[],
+  context: ChoiceContext,
+): ModelNotAvailableError {
+  const state = "no model was named and the server lists no decision model";
+  const hint = context.service === "LM Studio"
+    ? "Download a decision model and load it, or name one as `model`: a chat model does not answer such questions."
+    : "Add one to the server, or name a model in the request.";
+  return noModel(state, [], hint, context);
 }
 
 /** A name that is in memory: asked by its key, a model that is loaded under an alias may be loaded once more. */

@@ -359,8 +359,11 @@ export class Server {
       if (told instanceof Promise) await untilAborted(told, options.signal);
       return;
     }
-    const isEmbedding = arrived.response !== undefined && "embeddings" in arrived.response;
-    const candidates = models.filter(({ type }) => (type === "embedding") === isEmbedding);
+    const wanted = typeOfAnswer(arrived.response);
+    const isEmbedding = wanted === "embedding";
+    const candidates = models.filter(({ type }) =>
+      wanted === "llm" ? type !== "embedding" && type !== "decision" : type === wanted
+    );
     const show = this.words(options, body);
     const listed = findModel(models, requested);
     const isMistaken = isEmbedding && listed !== undefined && isTakenForLLM(listed);
@@ -457,6 +460,12 @@ export class Server {
   }
 }
 
+/** The type of model that gives such an answer. */
+function typeOfAnswer(response: ComparedAnswer | undefined): ModelType {
+  if (response === undefined) return "llm";
+  return "embeddings" in response ? "embedding" : "answers" in response ? "decision" : "llm";
+}
+
 /** Of a listing that tells types; the one that tells ids alone does not tell what is loaded either. */
 function isTakenForLLM({ type, loaded }: ModelInfo): boolean {
   return type !== "embedding" && loaded !== undefined;
@@ -479,9 +488,9 @@ function copyModel(model: ModelInfo): ModelInfo {
   return copy;
 }
 
-/** The parts of an answer that errors carry; of embeddings none. */
+/** The parts of an answer that errors carry; of embeddings and decisions none. */
 export function partialOf(response: ComparedAnswer | undefined): PartialAnswer | undefined {
-  if (response === undefined || "embeddings" in response) return undefined;
+  if (response === undefined || "embeddings" in response || "answers" in response) return undefined;
   if ("output" in response) {
     const { text, reasoning, toolCalls } = response;
     return { content: text, ...(reasoning === undefined ? {} : { reasoning }), toolCalls };

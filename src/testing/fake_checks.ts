@@ -20,6 +20,7 @@ type Fields<T> = Record<keyof T, true>;
 const OPTIONS: Fields<FakeLMStudioOptions> = {
   models: true,
   replies: true,
+  decisions: true,
   apiToken: true,
   version: true,
   listing: true,
@@ -158,7 +159,7 @@ export function checkFakeOptions(options: FakeLMStudioOptions): void {
   const unknown = describeUnknownField(options, new Set(Object.keys(OPTIONS)), "option");
   if (unknown !== undefined) throw unusable(unknown);
   checkValues("", { ...options });
-  const { models, replies, faults, downloads, apiToken } = options;
+  const { models, replies, decisions, faults, downloads, apiToken } = options;
   if (apiToken !== undefined && (typeof apiToken !== "string" || apiToken === "")) {
     throw unusable("apiToken is empty or no text");
   }
@@ -174,6 +175,9 @@ export function checkFakeOptions(options: FakeLMStudioOptions): void {
   }
   if (typeof replies !== "function") {
     for (const [path, reply] of entriesOf("replies", replies)) checkReply(path, reply);
+  }
+  if (decisions !== undefined && typeof decisions !== "function" && !isObject(decisions)) {
+    throw unusable(`decisions is ${describe(decisions)}, not an object or a function`);
   }
   for (const [path, download] of entriesOf("downloads", downloads)) {
     const { model } = checkFields(path, download, DOWNLOAD);

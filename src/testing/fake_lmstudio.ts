@@ -3,6 +3,7 @@
 import { chatRoutes, Script } from "./fake_chat.ts";
 import { checkFakeOptions } from "./fake_checks.ts";
 import { completionRoutes } from "./fake_completions.ts";
+import { decisionRoutes } from "./fake_decisions.ts";
 import { embeddingRoutes } from "./fake_embeddings.ts";
 import { Exchange } from "./fake_exchange.ts";
 import { answerInstead, brokenConnection, FaultList, placeOf, spoil } from "./fake_faults.ts";
@@ -128,6 +129,7 @@ class FakeServer {
         integrations: options.integrations ?? true,
       }),
       ...embeddingRoutes(models),
+      ...decisionRoutes(models, options.decisions),
       ...responsesRoutes(models, script, ids, {
         firstTokenMs,
         tokenMs,

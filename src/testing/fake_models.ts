@@ -45,6 +45,9 @@ const DEFAULT_MODELS: readonly FakeModel[] = [
   BUNDLED_EMBEDDING_MODEL,
 ];
 
+/** What a model is for. */
+export type ModelType = NonNullable<FakeModel["type"]>;
+
 /** A copy of a model in memory. */
 export interface Instance {
   readonly id: string;
@@ -61,7 +64,7 @@ export interface Instance {
 /** A downloaded model, every value filled in. */
 export interface StoredModel {
   readonly id: string;
-  readonly type: "llm" | "embedding";
+  readonly type: ModelType;
   readonly displayName: string;
   readonly publisher: string;
   readonly architecture: string;
@@ -131,7 +134,7 @@ export class ModelStore {
    */
   async acquire(
     name: unknown,
-    type: "llm" | "embedding",
+    type: ModelType,
     signal: AbortSignal,
   ): Promise<Instance> {
     const instance = this.#instances.find((instance) => instance.id === name);
@@ -240,7 +243,7 @@ export class ModelStore {
     return {
       id,
       object: "model",
-      type: model.type === "embedding" ? "embeddings" : model.vision ? "vlm" : "llm",
+      type: listedType(model),
       publisher: model.publisher,
       arch: model.architecture,
       compatibility_type: model.format,
@@ -362,7 +365,7 @@ export class ModelStore {
       : refuseModel(404, text("`lms load`"));
   }
 
-  #unknownModel(name: string, type: "llm" | "embedding"): Error {
+  #unknownModel(name: string, type: ModelType): Error {
     const ids = this.#models.filter((model) => model.type === type).map((model) => model.id);
     if (!this.#hasNewErrors) {
       return refuseModel(
@@ -394,8 +397,13 @@ function encodeOpenAIModel(id: string): JsonObject {
   return { id, object: "model", owned_by: "organization_owner" };
 }
 
+function listedType({ type, vision }: StoredModel): string {
+  if (type === "embedding") return "embeddings";
+  return type === "llm" && vision ? "vlm" : type;
+}
+
 function encodeV1(model: StoredModel, instances: readonly Instance[]): JsonObject {
-  const isLLM = model.type === "llm";
+  const isLLM = model.type !== "embedding";
   return {
     type: model.type,
     publisher: model.publisher,
@@ -447,7 +455,7 @@ export function encodeConfig(
 
 function fillIn(given: FakeModel): StoredModel {
   const type = given.type ?? (given.id.startsWith("text-embedding-") ? "embedding" : "llm");
-  const isLLM = type === "llm";
+  const isLLM = type !== "embedding";
   const slash = given.id.indexOf("/");
   const quantization = given.quantization ?? "Q4_K_M";
   const maxContextLength = given.maxContextLength ?? (isLLM ? 131_072 : 2_048);
@@ -468,7 +476,7 @@ function fillIn(given: FakeModel): StoredModel {
     params: given.params ?? null,
     maxContextLength,
     contextLength: given.contextLength ?? Math.min(4_096, maxContextLength),
-    tools: given.tools ?? isLLM,
+    tools: given.tools ?? type === "llm",
     vision: given.vision ?? false,
     reasoning: given.reasoning ?? [],
     numExperts: given.numExperts,

@@ -15,6 +15,19 @@ export interface FakeLMStudioOptions {
    * schema, the smallest value that satisfies it.
    */
   replies?: readonly FakeReply[] | FakeReplyFunction | undefined;
+  /**
+   * What decision models answer, by the names of the questions, or a function of the request's body.
+   * @default {0.5 for a predicate, the first choice, the lowest level}
+   */
+  decisions?:
+    | Readonly<Record<string, FakeDecision>>
+    | ((
+      body: Readonly<Record<string, unknown>>,
+    ) =>
+      | Readonly<Record<string, FakeDecision>>
+      | undefined
+      | Promise<Readonly<Record<string, FakeDecision>> | undefined>)
+    | undefined;
   /** Requests without this token get 401, as with authentication on. @default {no authentication} */
   apiToken?: string | undefined;
   /**
@@ -91,8 +104,11 @@ export interface FakeLMStudioOptions {
 export interface FakeModel {
   /** Key of the model, such as `"qwen/qwen3-8b"`. */
   id: string;
-  /** What it is for. @default {"embedding" for ids that start with "text-embedding-", else "llm"} */
-  type?: "llm" | "embedding" | undefined;
+  /**
+   * What it is for. That listings have the word `"decision"` is assumed.
+   * @default {"embedding" for ids that start with "text-embedding-", else "llm"}
+   */
+  type?: "llm" | "embedding" | "decision" | undefined;
   /** Whether it is in memory. @default {true} */
   loaded?: boolean | undefined;
   /** The copies in memory, or their ids, as an alias or `"x:2"` gives them. @default {the id, when loaded} */
@@ -166,6 +182,9 @@ export interface FakeDownload {
   /** Speed to report. @default {7834710.74} */
   bytesPerSecond?: number | undefined;
 }
+
+/** The probability of a predicate, the value of a choice, the score on a scale; `null` is a refusal. */
+export type FakeDecision = number | string | boolean | null;
 
 /** What the model says: its text, or more than that. */
 export type FakeReply = string | FakeAnswer;

@@ -15,6 +15,7 @@ export type {
   EmptyStreamFault,
   ErrorFrameFault,
   FakeAnswer,
+  FakeDecision,
   FakeDownload,
   FakeFault,
   FakeListener,
