@@ -135,7 +135,7 @@ export type {
   ModelLease,
   ModelsApi,
 } from "./src/core/model_management.ts";
-export type { OpenAIClientOptions } from "./src/provider/lmstudio.ts";
+export type { AnthropicClientOptions, OpenAIClientOptions } from "./src/provider/lmstudio.ts";
 
 // Finding servers
 export { ServiceDiscovery } from "./src/discovery/discovery.ts";

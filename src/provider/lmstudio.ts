@@ -58,6 +58,18 @@ export interface OpenAIClientOptions {
   fetch: typeof globalThis.fetch;
 }
 
+/** The options of an Anthropic-style client, under the names that most of them use. */
+export interface AnthropicClientOptions {
+  /** Root of the server, such as `http://127.0.0.1:1234`: such clients add `/v1/messages` themselves. */
+  baseURL: string;
+  /** The API token, or `"lm-studio"` where there is none: such clients refuse to be without. */
+  apiKey: string;
+  /** `null`: such clients take one of the two, and look for the other in the environment where it is not given. */
+  authToken: null;
+  /** As `OpenAIClientOptions.fetch`; errors have Anthropic's shape, whatever the server's have. */
+  fetch: typeof globalThis.fetch;
+}
+
 /** In LM Studio's own examples. */
 const PLACEHOLDER_KEY = "lm-studio";
 
@@ -486,14 +498,37 @@ export class LMStudioProvider implements ModelProvider {
    * ```
    */
   toOpenAI(): OpenAIClientOptions {
-    const { config, transport } = this.#server;
-    const apiKey = config.apiToken ?? PLACEHOLDER_KEY;
-    return {
-      baseURL: `${config.baseUrl}/v1`,
-      apiKey,
-      // The placeholder also where a token is: people write it down beside `fetch`.
-      fetch: (input, init) => transport.forward([apiKey, PLACEHOLDER_KEY], input, init),
-    };
+    return { ...this.#keyAndFetch(), baseURL: `${this.#server.config.baseUrl}/v1` };
+  }
+
+  /**
+   * What an Anthropic-style client needs to talk to this server: `new Anthropic(provider.toAnthropic())`. Its requests
+   * carry this provider's token, headers and timers. Every error has the shape such clients read, also one that LM
+   * Studio reports under 200, and a stream that is cut breaks.
+   *
+   * LM Studio has `POST /v1/messages` since 0.4.1.
+   *
+   * @see https://lmstudio.ai/docs/developer/anthropic-compat
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+   *
+   * const { baseURL, fetch } = new LMStudioProvider().toAnthropic();
+   * const answer = await fetch(`${baseURL}/v1/messages`, {
+   *   method: "POST",
+   *   headers: { "content-type": "application/json" },
+   *   body: JSON.stringify({
+   *     model: "google/gemma-4-26b-a4b",
+   *     max_tokens: 100,
+   *     messages: [{ role: "user", content: "Hello" }],
+   *   }),
+   * });
+   * console.log(answer.status, await answer.json());
+   * ```
+   */
+  toAnthropic(): AnthropicClientOptions {
+    return { ...this.#keyAndFetch(), baseURL: this.#server.config.baseUrl, authToken: null };
   }
 
   /**
@@ -510,6 +545,16 @@ export class LMStudioProvider implements ModelProvider {
    */
   explainConfig(): ConfigEntry[] {
     return this.#entries.map((entry) => ({ ...entry }));
+  }
+
+  #keyAndFetch(): Pick<OpenAIClientOptions, "apiKey" | "fetch"> {
+    const { config, transport } = this.#server;
+    const apiKey = config.apiToken ?? PLACEHOLDER_KEY;
+    return {
+      apiKey,
+      // The placeholder also where a token is: people write it down beside `fetch`.
+      fetch: (input, init) => transport.forward([apiKey, PLACEHOLDER_KEY], input, init),
+    };
   }
 }
 

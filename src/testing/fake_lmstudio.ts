@@ -9,6 +9,7 @@ import { Exchange } from "./fake_exchange.ts";
 import { answerInstead, brokenConnection, FaultList, placeOf, spoil } from "./fake_faults.ts";
 import { listen } from "./fake_listener.ts";
 import { managementRoutes } from "./fake_management.ts";
+import { messagesRoutes } from "./fake_messages.ts";
 import { ModelStore } from "./fake_models.ts";
 import { nativeChatRoutes } from "./fake_native_chat.ts";
 import type { FakeLMStudio, FakeLMStudioOptions, RecordedRequest } from "./fake_options.ts";
@@ -135,6 +136,7 @@ class FakeServer {
         tokenMs,
         callArguments: options.callArguments ?? "everywhere",
       }),
+      ...messagesRoutes(models, script, ids, { firstTokenMs, tokenMs }),
       ...managementRoutes(models, ids, options),
     ];
   }
@@ -244,9 +246,11 @@ class FakeServer {
         this.#mask(token)
       } Ensure you are using a valid ` +
         "token.";
-    throw new Refusal(401, {
-      error: { type: "invalid_request", code: "invalid_api_key", message },
-    });
+    // Seen in Anthropic's shape; the words are assumed to be the same.
+    const body = path === "/v1/messages"
+      ? { type: "error", error: { type: "authentication_error", message } }
+      : { error: { type: "invalid_request", code: "invalid_api_key", message } };
+    throw new Refusal(401, body);
   }
 
   #mask(token: string): string {

@@ -13,8 +13,13 @@ import { readBody } from "./body.ts";
 import { Call, type CallLimit, type OriginState, type ServerSettings } from "./call.ts";
 import { errorFromUndecodable, readWireError } from "./error_mapping.ts";
 import { EventReader, isEventStream, streamTimeouts } from "./event_reader.ts";
-import { bytesBody, errorBody, eventsBody } from "./forwarded_body.ts";
-import { withErrorObject } from "./forwarded_errors.ts";
+import { bytesBody, errorBody, eventsBody, type StreamKind } from "./forwarded_body.ts";
+import {
+  type ErrorStyle,
+  PLAIN_ERRORS,
+  TYPED_ERRORS,
+  withErrorObject,
+} from "./forwarded_errors.ts";
 import { withBase64Vectors } from "./forwarded_vectors.ts";
 
 /** As much as `Transport.json()` takes. */
@@ -26,6 +31,8 @@ const ERROR_BODY_MS = 5000;
 /** A second one of these would change something twice. */
 const STATEFUL_PATHS = /\/(?:responses|api\/v1\/(?:chat|models\/\w+))$/;
 
+/** Anthropic's routes: messages, and counting their tokens. */
+const MESSAGES_PATH = /\/messages(?:\/\w+)?$/;
 const LONGEST_PATH = 100;
 const USE_BASE_URL =
   "Give the client the `baseURL` that came with this `fetch`, whose token is for that server alone.";
@@ -85,7 +92,7 @@ export async function forward(
       call.finish();
       return answer;
     }
-    if (response.status >= 400) return errorAnswer(response, call);
+    if (response.status >= 400) return errorAnswer(response, call, styleOf(request));
     if (fields.stream !== true && !isEventStream(response)) {
       return bytesAnswer(response, call, streamTimeouts(server, fields).idleTimeoutMs);
     }
@@ -205,10 +212,14 @@ async function bodyOf(given: Partial<Request>): Promise<BodyInit | undefined> {
 function addHeaders(headers: Headers, server: ServerSettings, ownKeys: readonly string[]): void {
   const [, key] = /^bearer +(.*)$/i.exec(headers.get("authorization") ?? "") ?? [];
   if (key !== undefined && ownKeys.includes(key)) headers.delete("authorization");
+  // Where clients of Anthropic's routes have their key; the server reads both.
+  if (ownKeys.includes(headers.get("x-api-key") ?? "")) headers.delete("x-api-key");
   for (const [name, value] of Object.entries(server.headers)) {
     if (!headers.has(name)) headers.set(name, value);
   }
-  if (server.apiToken !== undefined && !headers.has("authorization")) {
+  if (
+    server.apiToken !== undefined && !headers.has("authorization") && !headers.has("x-api-key")
+  ) {
     headers.set("authorization", `Bearer ${server.apiToken}`);
   }
 }
@@ -256,7 +267,7 @@ async function wholeAnswer(
     throw errorFromUndecodable(cut, state, call.context());
   }
   const value = parseJson(text);
-  if (readWireError(value) !== undefined) return errorCopy(response, text);
+  if (readWireError(value) !== undefined) return errorCopy(response, text, styleOf({ path }));
   if (fields.encoding_format === "base64" && path.endsWith("/embeddings")) {
     const changed = withBase64Vectors(value);
     if (changed !== undefined) return changedCopy(response, JSON.stringify(changed));
@@ -275,12 +286,12 @@ function bytesAnswer(response: Response, call: Call, idleTimeoutMs: number): Res
 }
 
 /** An answer under an error status. It is given at once, since its body may be slow or never end. */
-function errorAnswer(response: Response, call: Call): Response {
+function errorAnswer(response: Response, call: Call, style: ErrorStyle): Response {
   if (!isText(response)) return bytesAnswer(response, call, ERROR_BODY_MS);
   const headers = new Headers(response.headers);
   // The body may turn out otherwise.
   for (const name of BODY_HEADERS) headers.delete(name);
-  return copy(response, errorBody(response, call, ERROR_BODY_MS), response.status, headers);
+  return copy(response, errorBody(response, call, ERROR_BODY_MS, style), response.status, headers);
 }
 
 async function streamAnswer(
@@ -291,27 +302,36 @@ async function streamAnswer(
 ): Promise<Response> {
   const reader = new EventReader(call, streamTimeouts(server, fields));
   reader.adopt(response, startedAt);
-  const isChat = /\/(?:chat\/)?completions$/.test(path);
-  const stream = {
-    reader,
-    isChat,
-    // Of several answers the first may be finished long before the others.
-    isSingle: isChat && (fields.n === undefined || fields.n === null || fields.n === 1),
-  };
+  const kind = kindOf(path);
+  const isMany = kind === "completions" && typeof fields.n === "number" && fields.n !== 1;
+  // Of several answers the first may be finished long before the others.
+  const stream = { reader, kind, isSingle: kind !== "other" && !isMany };
   if (isEventStream(response)) return copy(response, eventsBody(stream));
   // It may be a stream all the same. If not, the client would wait for events and find none.
   const first = await reader.pull();
   if (first.kind !== "text") return copy(response, eventsBody(stream, first));
   const { context } = reader;
   reader.close();
-  if (readWireError(parseJson(first.text)) !== undefined) return errorCopy(response, first.text);
-  const { message, kind, code } = errorFromUndecodable(
+  if (readWireError(parseJson(first.text)) !== undefined) {
+    return errorCopy(response, first.text, styleOf({ path }));
+  }
+  const { message, kind: type, code } = errorFromUndecodable(
     { status: first.status, bodyText: first.text },
     "the answer is not a stream",
     context,
   );
   // Not thrown: clients send again what was rejected.
-  return changedCopy(response, JSON.stringify({ error: { message, type: kind, code } }), 400);
+  const json = JSON.stringify({ error: { message, type, code } });
+  return changedCopy(response, withErrorObject(json, styleOf({ path })) ?? json, 400);
+}
+
+function kindOf(path: string): StreamKind {
+  if (/\/(?:chat\/)?completions$/.test(path)) return "completions";
+  return MESSAGES_PATH.test(path) ? "messages" : "other";
+}
+
+function styleOf({ path }: Pick<Forwarded, "path">): ErrorStyle {
+  return MESSAGES_PATH.test(path) ? TYPED_ERRORS : PLAIN_ERRORS;
 }
 
 /** The same answer with another body or status. */
@@ -328,8 +348,8 @@ function copy(
 }
 
 /** An error that came as success. */
-function errorCopy(response: Response, text: string): Response {
-  const changed = withErrorObject(text);
+function errorCopy(response: Response, text: string, style: ErrorStyle): Response {
+  const changed = withErrorObject(text, style);
   if (changed === undefined) return copy(response, text, 400);
   return changedCopy(response, changed, 400);
 }

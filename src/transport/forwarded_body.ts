@@ -10,7 +10,12 @@ import { isRecord } from "../core/fields.ts";
 import type { Call } from "./call.ts";
 import { Ending, finishReasonOf, type Piece } from "./ending.ts";
 import { callError, errorFromUndecodable } from "./error_mapping.ts";
-import { withErrorObject } from "./forwarded_errors.ts";
+import {
+  type ErrorStyle,
+  PLAIN_ERRORS,
+  TYPED_ERRORS,
+  withErrorObject,
+} from "./forwarded_errors.ts";
 import type { EventReader, Pull } from "./event_reader.ts";
 import type { SseEvent } from "./sse.ts";
 import { startTimer, untilAborted } from "./timers.ts";
@@ -57,6 +62,7 @@ export function errorBody(
   response: Response,
   call: Call,
   idleTimeoutMs: number,
+  style: ErrorStyle,
 ): ReadableStream<Uint8Array> {
   const reader = bytesBody(response, call, idleTimeoutMs).getReader();
   /** What may be such JSON. */
@@ -73,7 +79,7 @@ export function errorBody(
         }
         if (!done && length <= MAX_ERROR_BYTES) continue;
         const bytes = concatenate(start ?? []);
-        const changed = done ? withErrorObject(new TextDecoder().decode(bytes)) : undefined;
+        const changed = done ? withErrorObject(new TextDecoder().decode(bytes), style) : undefined;
         const rest = changed === undefined ? bytes : new TextEncoder().encode(changed);
         if (rest.byteLength > 0) controller.enqueue(rest);
         start = undefined;
@@ -94,11 +100,14 @@ function concatenate(pieces: readonly Uint8Array[]): Uint8Array {
   return all;
 }
 
+/** Whose events a stream has. */
+export type StreamKind = "completions" | "messages" | "other";
+
 /** A stream on its way to another client. */
 export interface ForwardedStream {
   readonly reader: EventReader;
-  /** Whether it is one of completions, whose end can be told from a cut. */
-  readonly isChat: boolean;
+  /** The route it comes from: the end of these two can be told from a cut. */
+  readonly kind: StreamKind;
   /** Whether it is over with the first finish reason. */
   readonly isSingle: boolean;
 }
@@ -164,7 +173,7 @@ class Watch {
     this.isDone = true;
     const { unfinished } = pull;
     if (unfinished !== undefined && isDoneMark(unfinished)) return written(unfinished);
-    if (this.#stream.isChat && !this.#hasError && !this.#ending.isWhole) {
+    if (this.#stream.kind !== "other" && !this.#hasError && !this.#ending.isWhole) {
       const state = this.#isEmpty ? "the stream was empty" : "the stream broke off";
       throw callError(reader.context, "stream_truncated", state, {
         // What had arrived is with the client.
@@ -176,31 +185,47 @@ class Watch {
 
   #takeEvents(events: readonly SseEvent[]): string {
     let text = "";
+    const style = this.#stream.kind === "messages" ? TYPED_ERRORS : PLAIN_ERRORS;
     for (const event of events) {
       if (event.data === "" && event.event === "") continue;
-      text += written({ ...event, data: withErrorObject(event.data) ?? event.data });
-      this.isDone = isDoneMark(event);
+      text += written({ ...event, data: withErrorObject(event.data, style) ?? event.data });
+      this.isDone ||= isDoneMark(event);
       // What comes after it is nobody's.
       if (this.isDone) break;
       this.#look(event);
+      if (this.isDone) break;
     }
     return text;
   }
 
   #look({ event, data }: SseEvent): void {
-    const { reader, isChat } = this.#stream;
+    const { reader, kind } = this.#stream;
     this.#isEmpty = false;
     if (!this.#hasToken && isToken(parseJson(data))) {
       this.#hasToken = true;
       reader.markFirstToken();
     }
-    if (!isChat) return;
+    if (kind === "messages") return this.#takeMessageEvent(event, data);
+    if (kind === "other") return;
     // Inside of a text the quotes would have a backslash before them.
     const mayFinish = this.#ending.isFinished || /"finish_reason"\s*:\s*"/.test(data);
     // A piece alone needs no look: nearly all are.
     if (mayFinish) this.#takeFrame(parseJson(data));
     else if (event === "error" || /"error"\s*:\s*["{]/.test(data)) this.#hasError = true;
     else this.#ending.take("text", undefined);
+  }
+
+  /** Events of `/v1/messages`: the reason to stop stands in `message_delta`, and `message_stop` is the last one. */
+  #takeMessageEvent(event: string, data: string): void {
+    if (event === "content_block_delta") return this.#ending.take("text", undefined);
+    const frame = parseJson(data);
+    const type = isRecord(frame) ? frame.type : event;
+    if (type === "message_stop") this.isDone = true;
+    else if (type === "error") this.#hasError = true;
+    else if (type === "content_block_delta") this.#ending.take("text", undefined);
+    else if (isRecord(frame) && isRecord(frame.delta)) {
+      this.#ending.take("nothing", finishReasonOf(frame.delta.stop_reason));
+    }
   }
 
   #takeFrame(frame: unknown): void {

@@ -1,0 +1,246 @@
+/**
+ * `POST /v1/messages` of the fake (0.4.1 on): Anthropic's shape of an answer, whole or streamed. Order and fields of the
+ * events are as Anthropic documents them.
+ */
+
+import { piecesOf, piecesOfArguments, type Script } from "./fake_chat.ts";
+import type { Instance, ModelStore } from "./fake_models.ts";
+import type { FakeAnswer } from "./fake_options.ts";
+import {
+  type Answer,
+  type Call,
+  decodeBody,
+  encodeFrame,
+  type Frame,
+  type IdSource,
+  isObject,
+  jsonAnswer,
+  type JsonObject,
+  parseJson,
+  Refusal,
+  type Route,
+  sleep,
+} from "./fake_wire.ts";
+
+/** How the route behaves. */
+export interface MessagesOptions {
+  readonly firstTokenMs: number;
+  readonly tokenMs: number;
+}
+
+/** A block of the answer's content, with the pieces it comes in. */
+interface Block {
+  readonly start: JsonObject;
+  /** A delta that has a piece. */
+  readonly delta: (piece: string) => JsonObject;
+  readonly whole: (text: string) => JsonObject;
+  readonly pieces: readonly string[];
+}
+
+/** An answer that is worked out and only has to be written. */
+interface Generation {
+  readonly head: JsonObject;
+  readonly blocks: readonly Block[];
+  readonly stopReason: string;
+  readonly usage: { readonly input_tokens: number; readonly output_tokens: number };
+}
+
+const OVERFLOW =
+  "The number of tokens to keep from the initial prompt is greater than the context length. Try to load the model " +
+  "with a larger context length, or provide a shorter input";
+
+/** The route for messages. */
+export function messagesRoutes(
+  models: ModelStore,
+  script: Script,
+  ids: IdSource,
+  options: MessagesOptions,
+): Route[] {
+  const handle = async (call: Call): Promise<Answer> => {
+    const body = decodeBody(call);
+    checkMessages(body);
+    const instance = await acquire(models, body.model, call.signal);
+    if (hasImages(body.messages) && !instance.model.vision) {
+      throw refuseWith(400, "Model does not support images. Please use a model that does.");
+    }
+    const promptTokens = countTokens(body);
+    const isStream = body.stream === true;
+    if (promptTokens > instance.contextLength) {
+      // Seen with 200 and a single event where a stream was asked for.
+      if (!isStream) throw refuseWith(500, OVERFLOW, "api_error");
+      return { kind: "stream", frames: only(errorFrame(OVERFLOW)), errorFrame };
+    }
+    const answer = await script.next(body);
+    const generation = generate(answer, body, instance, promptTokens, ids);
+    if (isStream) {
+      return {
+        kind: "stream",
+        frames: framesOf(generation, instance, options, call.signal),
+        errorFrame: (message) => errorFrame(message),
+      };
+    }
+    await sleep(options.firstTokenMs, call.signal);
+    const { usage, blocks, head, stopReason } = generation;
+    await sleep(options.tokenMs * Math.max(0, usage.output_tokens - 1), call.signal);
+    if (instance.unloaded) throw refuseWith(400, "Model unloaded by user or API request.");
+    return jsonAnswer({
+      ...head,
+      content: blocks.map(({ whole, pieces }) => whole(pieces.join(""))),
+      stop_reason: stopReason,
+      stop_sequence: null,
+      usage,
+    });
+  };
+  return [{ method: "POST", path: "/v1/messages", since: "0.4.1", handle }];
+}
+
+function checkMessages({ messages, max_tokens: limit }: JsonObject): void {
+  if (!Array.isArray(messages) || messages.length === 0) {
+    throw refuseWith(400, "request.messages: Required");
+  }
+  if (typeof limit !== "number") throw refuseWith(400, "request.max_tokens: Required");
+  for (const message of messages) {
+    const content = isObject(message) ? message.content : undefined;
+    if (typeof content === "string") continue;
+    if (!Array.isArray(content)) throw refuseWith(400, "request.messages: Invalid input");
+    // Seen: the server takes no image there.
+    const results = content.filter((part) => isObject(part) && part.type === "tool_result");
+    if (hasImages(results.map((part) => ({ content: part.content })))) {
+      throw refuseWith(400, "request.messages: Invalid input");
+    }
+  }
+}
+
+function hasImages(messages: unknown): boolean {
+  if (!Array.isArray(messages)) return false;
+  return messages.some(({ content }) =>
+    Array.isArray(content) && content.some((part) => isObject(part) && part.type === "image")
+  );
+}
+
+/** Four characters of a text are about a token; the data of an image counts as a thousand. */
+function countTokens({ messages, system, tools }: JsonObject): number {
+  const isData = (key: string, value: unknown): unknown =>
+    key === "data" && typeof value === "string" ? value.slice(0, 1_000) : value;
+  return Math.ceil(JSON.stringify([messages, system, tools], isData).length / 4);
+}
+
+async function acquire(models: ModelStore, name: unknown, signal: AbortSignal): Promise<Instance> {
+  try {
+    return await models.acquire(name, "llm", signal);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    const { status, text } = error.answer;
+    const body = parseJson(text);
+    const said = isObject(body) && isObject(body.error) ? body.error.message : undefined;
+    const message = said ?? (isObject(body) ? body.error : undefined);
+    throw refuseWith(status, String(message));
+  }
+}
+
+function refuseWith(status: number, message: string, type = "invalid_request_error"): Refusal {
+  return new Refusal(status, { type: "error", error: { type, message } });
+}
+
+function errorFrame(message: string): string {
+  return encodeFrame({ type: "error", error: { type: "api_error", message } }, "error");
+}
+
+async function* only(text: string): AsyncGenerator<Frame, void, undefined> {
+  yield { kind: "end", text };
+}
+
+function generate(
+  answer: FakeAnswer,
+  body: JsonObject,
+  instance: Instance,
+  promptTokens: number,
+  ids: IdSource,
+): Generation {
+  let left = Number(body.max_tokens);
+  let isLimited = false;
+  const blocks: Block[] = [];
+  const add = (all: readonly string[], block: Omit<Block, "pieces">): void => {
+    const pieces = all.slice(0, left);
+    if (pieces.length < all.length) isLimited = true;
+    left -= pieces.length;
+    // At the limit the block that would be begun is left out.
+    if (pieces.length > 0 || all.length === 0) blocks.push({ ...block, pieces });
+  };
+  const reasoning = piecesOf(answer.reasoning);
+  const content = piecesOf(answer.content);
+  if (reasoning.length > 0) {
+    add(reasoning, {
+      start: { type: "thinking", thinking: "", signature: "" },
+      delta: (thinking) => ({ type: "thinking_delta", thinking }),
+      whole: (thinking) => ({ type: "thinking", thinking, signature: "" }),
+    });
+  }
+  if (content.length > 0) {
+    add(content, {
+      start: { type: "text", text: "" },
+      delta: (text) => ({ type: "text_delta", text }),
+      whole: (text) => ({ type: "text", text }),
+    });
+  }
+  for (
+    const { id = `toolu_${ids.digits(9)}`, name, arguments: value = {} } of answer.toolCalls ?? []
+  ) {
+    const text = typeof value === "string" ? value : JSON.stringify(value);
+    add(piecesOfArguments(text), {
+      start: { type: "tool_use", id, name, input: {} },
+      delta: (partial_json) => ({ type: "input_json_delta", partial_json }),
+      whole: (json) => ({ type: "tool_use", id, name, input: parseJson(json) ?? {} }),
+    });
+  }
+  const written = blocks.reduce((sum, { pieces }) => sum + pieces.length, 0);
+  const usesTools = blocks.some(({ start }) => start.type === "tool_use");
+  return {
+    head: {
+      id: `msg_${ids.alphanumeric(24)}`,
+      type: "message",
+      role: "assistant",
+      model: answer.model ?? instance.id,
+    },
+    blocks,
+    stopReason: answer.finishReason ??
+      (isLimited ? "max_tokens" : usesTools ? "tool_use" : "end_turn"),
+    usage: {
+      input_tokens: answer.usage?.promptTokens ?? promptTokens,
+      output_tokens: answer.usage?.completionTokens ?? written,
+    },
+  };
+}
+
+async function* framesOf(
+  { head, blocks, stopReason, usage }: Generation,
+  instance: Instance,
+  options: MessagesOptions,
+  signal: AbortSignal,
+): AsyncGenerator<Frame, void, undefined> {
+  const frame = (kind: Frame["kind"], type: string, fields: JsonObject): Frame => ({
+    kind,
+    text: encodeFrame({ type, ...fields }, type),
+  });
+  const begun = { ...head, content: [], stop_reason: null, stop_sequence: null };
+  yield frame("mark", "message_start", {
+    message: { ...begun, usage: { ...usage, output_tokens: 0 } },
+  });
+  await sleep(options.firstTokenMs, signal);
+  let isFirst = true;
+  for (const [index, { start, delta, pieces }] of blocks.entries()) {
+    yield frame("mark", "content_block_start", { index, content_block: start });
+    for (const piece of pieces) {
+      if (!isFirst) await sleep(options.tokenMs, signal);
+      isFirst = false;
+      if (instance.unloaded) {
+        return yield { kind: "end", text: errorFrame("Model unloaded by user or API request.") };
+      }
+      yield frame("token", "content_block_delta", { index, delta: delta(piece) });
+    }
+    yield frame("mark", "content_block_stop", { index });
+  }
+  const delta = { stop_reason: stopReason, stop_sequence: null };
+  yield frame("finish", "message_delta", { delta, usage });
+  yield frame("end", "message_stop", {});
+}
