@@ -24,17 +24,10 @@ export type { OpenAICompatibleProviderOptions } from "./src/provider/openai_comp
 
 // Decisions
 export type {
-  ChoiceAnswer,
-  ChoiceQuestion,
   DecisionAnswer,
   DecisionQuestion,
   DecisionRequest,
   DecisionResponse,
-  PredicateAnswer,
-  PredicateQuestion,
-  RefusalAnswer,
-  ScoreAnswer,
-  ScoreQuestion,
 } from "./src/core/decisions.ts";
 
 // Conversations longer than the context

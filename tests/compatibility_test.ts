@@ -8,6 +8,7 @@ const VERSIONS = ["0.3.5", "0.3.16", "0.3.29", "0.4.0", "0.4.20"];
 const LLM = "qwen/qwen3-8b";
 const IDLE = "google/gemma-3-4b";
 const EMBEDDER = "text-embedding-nomic-embed-text-v1.5";
+const DECIDER = "typesafe/kev-4b";
 /** Says `echo` to the tools, and an object to who wants one. */
 const ANSWER = { reasoning: "Easy.", content: '{"n":1}' };
 
@@ -83,6 +84,22 @@ const SCRIPT: Record<string, Seen> = {
   },
   "`embed()`": async (lmstudio) =>
     (await lmstudio.embed({ model: EMBEDDER, input: ["a", "b"] })).embeddings.length === 2,
+  "`decide()`": async (lmstudio) => {
+    const questions = { a: { type: "predicate", instructions: "?" } } as const;
+    const { answers } = await lmstudio.decide({ model: DECIDER, input: "One", questions });
+    return answers.a.type === "predicate";
+  },
+  "`toAnthropic()`": async (lmstudio) => {
+    const { baseURL, fetch } = lmstudio.toAnthropic();
+    const messages = [{ role: "user", content: "Hello" }];
+    const response = await fetch(`${baseURL}/v1/messages`, {
+      method: "POST",
+      body: JSON.stringify({ model: LLM, max_tokens: 100, messages }),
+    });
+    const { type, error } = await response.json();
+    return type === "message" ||
+      `${response.status} "${String(error?.message).split(" or ")[0]}"`;
+  },
   "`responses.create()`, `.stream()`": async (lmstudio) => {
     const request = { model: LLM, input: "One" };
     const streamed = await lmstudio.responses.stream(request).response();
@@ -139,7 +156,7 @@ async function readTable(): Promise<Record<string, Record<string, string>>> {
 async function see(version: string, seen: Seen, what: string): Promise<string> {
   const fake = createFakeLMStudio({
     version,
-    models: [LLM, { id: IDLE, loaded: false }, EMBEDDER],
+    models: [LLM, { id: IDLE, loaded: false }, EMBEDDER, { id: DECIDER, type: "decision" }],
     replies: REPLIES[what] ?? [ANSWER, ANSWER],
   });
   const lmstudio = new LMStudioProvider({ fetch: fake.fetch, env: {} });

@@ -48,6 +48,7 @@ const VARIABLES: readonly (readonly [
   ],
   ["model", ["LMSTUDIO_MODEL"], [["qwen/qwen3-8b", "qwen/qwen3-8b"], ["m", "m"]]],
   ["embeddingModel", ["LMSTUDIO_EMBEDDING_MODEL"], [["nomic", "nomic"], ["m", "m"]]],
+  ["decisionModel", ["LMSTUDIO_DECISION_MODEL"], [["kev", "kev"], ["m", "m"]]],
   [
     "timeoutMs",
     ["LMSTUDIO_TIMEOUT", "PATINOX_MODEL_TIMEOUT"],
@@ -480,6 +481,7 @@ Deno.test("config: explainConfig lists every value with its source and origin, s
       { key: "apiToken", value: "***", source: "dotenv", origin: path(".env") },
       { key: "model", value: undefined, source: "default" },
       { key: "embeddingModel", value: undefined, source: "default" },
+      { key: "decisionModel", value: undefined, source: "default" },
       { key: "timeoutMs", value: 60_000, source: "dotenv", origin: path(".env") },
       { key: "connectTimeoutMs", value: 5_000, source: "default" },
       { key: "firstTokenTimeoutMs", value: 600_000, source: "default" },

@@ -7,7 +7,7 @@ import { choice, noul, score, TypeSafeClient } from "npm:@typesafe-ai/sdk@^0.6.0
 // Deno 2.9 does not find `openai` where `zod`, which it can do without, is imported dynamically alone.
 import "zod";
 import {
-  type ChoiceAnswer,
+  type DecisionAnswer,
   type DecisionQuestion,
   FallbackProvider,
   InvalidRequestError,
@@ -17,14 +17,25 @@ import {
   LocalProvider,
   OpenAICompatibleProvider,
   ParseError,
-  type PredicateAnswer,
-  type RefusalAnswer,
-  type ScoreAnswer,
 } from "../mod.ts";
 import { createFakeLMStudio, type FakeLMStudioOptions } from "../src/testing/mod.ts";
 import { json, serveStub } from "./support/stub_server.ts";
 import { rejection } from "./support/wire.ts";
 
+type Refusal = { type: "refusal" };
+type PredicateAnswer = { type: "predicate"; probability: number };
+type ChoiceAnswer<Value> = {
+  type: "choice";
+  choice: Value;
+  confidence: number;
+  probabilities: { value: Value; probability: number }[];
+};
+type ScoreAnswer = {
+  type: "score";
+  score: number;
+  confidence: number;
+  probabilities: { label: string; value: number; probability: number }[];
+};
 const MODEL = "typesafe/kev-4b";
 const DECIDERS: FakeLMStudioOptions = {
   models: [{ id: MODEL, type: "decision", vision: true }, "qwen/qwen3-8b"],
@@ -145,20 +156,22 @@ Deno.test("decide: types follow from the questions", async () => {
       c: { type: "score", instructions: "?", levels: ["l", "h"] },
     },
   });
-  assertType<IsExact<typeof answers.a, PredicateAnswer | RefusalAnswer>>(true);
-  assertType<IsExact<typeof answers.b, ChoiceAnswer<"x" | "y" | true> | RefusalAnswer>>(true);
-  assertType<IsExact<typeof answers.c, ScoreAnswer | RefusalAnswer>>(true);
+  assertType<IsExact<typeof answers.a, PredicateAnswer | Refusal>>(true);
+  assertType<IsExact<typeof answers.b, ChoiceAnswer<"x" | "y" | true> | Refusal>>(true);
+  assertType<IsExact<typeof answers.c, ScoreAnswer | Refusal>>(true);
 });
 
 Deno.test("decide: what is sent and read is what openai's types declare", () => {
-  type Answers = Decision["answers"][number];
-  type Own<Type extends Answers["type"]> = Omit<Extract<Answers, { type: Type }>, "name">;
-  assertType<IsExact<PredicateAnswer, Own<"predicate">>>(true);
-  assertType<IsExact<RefusalAnswer, Own<"refusal">>>(true);
-  // Written out, the shapes are the same; only names of types differ.
-  const choiceAnswer: Own<"choice"> = {} as ChoiceAnswer;
-  const scoreAnswer: Own<"score"> = {} as ScoreAnswer;
-  void [choiceAnswer, scoreAnswer];
+  type Theirs = Decision["answers"][number];
+  type Ours = DecisionAnswer;
+  type Own<Type extends Theirs["type"]> = Omit<Extract<Theirs, { type: Type }>, "name">;
+  // Shapes, not names of types: each is given where the other is wanted.
+  const predicateAnswer: Own<"predicate"> = {} as Extract<Ours, { type: "predicate" }>;
+  const choiceAnswer: Own<"choice"> = {} as Extract<Ours, { type: "choice" }>;
+  const scoreAnswer: Own<"score"> = {} as Extract<Ours, { type: "score" }>;
+  const refusal: Own<"refusal"> = {} as Extract<Ours, { type: "refusal" }>;
+  void [predicateAnswer, choiceAnswer, scoreAnswer, refusal];
+  assertType<IsExact<Ours["type"], Theirs["type"]>>(true);
   assertType<
     IsExact<DecisionQuestion["type"], DecisionCreateParams["questions"][number]["type"]>
   >(true);

@@ -14,6 +14,7 @@ const OPTIONS = Object.keys(
     baseUrl: true,
     configFile: true,
     connectTimeoutMs: true,
+    decisionModel: true,
     discovery: true,
     embeddingModel: true,
     env: true,

@@ -86,6 +86,26 @@ Deno.test("examples/context.ts: each question with all before it, as long as tha
   assertEquals(sent, [["system", "user"], ["system", "user", "assistant", "user"]]);
 });
 
+Deno.test("examples/decisions.ts: sorts what the model is sure of", async () => {
+  const fake = createFakeLMStudio({
+    models: [{ id: "typesafe/kev-4b", type: "decision" }],
+    decisions: ({ input }) =>
+      String(input).includes("charged") ? { team: "billing", urgency: 1.5 } : { team: null },
+  });
+  await using server = await fake.listen();
+  const { code, text, errors } = await runExample(
+    "decisions",
+    server.url,
+    "I was charged twice.",
+    "Hm.",
+  );
+  assertEquals({ code, text, errors }, {
+    code: 0,
+    text: "billing (urgency 1.5 of 2): I was charged twice.\na person (urgency 0.0 of 2): Hm.\n",
+    errors: "",
+  });
+});
+
 Deno.test("examples/chat.ts: the second turn goes on from the first", async () => {
   const { code, text, errors, requests } = await runOnFake("chat", "Why?", "Really?");
   assertEquals(code, 0, errors);

@@ -7,7 +7,15 @@ import { createFakeLMStudio } from "../src/testing/mod.ts";
 
 const FIRST_EPHEMERAL_PORT = 32_768;
 
-const fake = createFakeLMStudio();
+/** Those that it has by itself, and a decision model. */
+const fake = createFakeLMStudio({
+  models: [
+    { id: "google/gemma-4-26b-a4b", vision: true, reasoning: ["off", "on"] },
+    { id: "openai/gpt-oss-20b", loaded: false, reasoning: ["low", "medium", "high"] },
+    { id: "text-embedding-nomic-embed-text-v1.5", loaded: false },
+    { id: "typesafe/kev-4b", type: "decision" },
+  ],
+});
 const realFetch = globalThis.fetch;
 
 globalThis.fetch = (input: string | URL | Request, init?: RequestInit) => {

@@ -109,6 +109,7 @@ Deno.test("with access to the environment, only what is documented is read", asy
       "LMSTUDIO_API_BASE",
       "LMSTUDIO_API_KEY",
       "LMSTUDIO_BASE_URL",
+      "LMSTUDIO_DECISION_MODEL",
       "LMSTUDIO_EMBEDDING_MODEL",
       "LMSTUDIO_ENDPOINT",
       "LMSTUDIO_HOST",

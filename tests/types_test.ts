@@ -14,6 +14,7 @@ import {
   type CompletionStream,
   type ConfigEntry,
   type ContentPart,
+  type DecisionResponse,
   type EmbeddingRequest,
   type EmbeddingResponse,
   type ErrorKind,
@@ -595,6 +596,7 @@ Deno.test("types: isProviderError narrows, by kind if one is named", () => {
         IsExact<
           typeof any.response,
           | CompletionResponse
+          | DecisionResponse
           | EmbeddingResponse
           | ResponsesAnswer
           | TextCompletionResponse

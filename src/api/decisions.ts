@@ -9,15 +9,10 @@
  */
 
 import type {
-  ChoiceQuestion,
   DecisionAnswer,
-  DecisionChoice,
-  DecisionLevel,
   DecisionQuestion,
   DecisionRequest,
   DecisionResponse,
-  PredicateQuestion,
-  ScoreQuestion,
 } from "../core/decisions.ts";
 import {
   anything,
@@ -38,6 +33,11 @@ import { decodeResponsesUsage, textOf } from "./answer_parts.ts";
 import { encodeMessages, messages } from "./completion_request.ts";
 import type { FetchImage } from "./images.ts";
 import type { Route } from "./route.ts";
+
+type ChoiceQuestion = Extract<DecisionQuestion, { type: "choice" }>;
+type DecisionChoice = ChoiceQuestion["choices"][number];
+type ScoreQuestion = Extract<DecisionQuestion, { type: "score" }>;
+type DecisionLevel = ScoreQuestion["levels"][number];
 
 const MOST_QUESTIONS = 400;
 const MOST_CHOICES = 255;
@@ -83,7 +83,7 @@ const level: Rule<DecisionLevel> = (value, of, refusal) =>
 
 const asking = { type: anything, instructions: required(nonEmptyText) };
 const question: Rule<DecisionQuestion> = variants<DecisionQuestion>("type", {
-  predicate: table<PredicateQuestion>(asking),
+  predicate: table<Extract<DecisionQuestion, { type: "predicate" }>>(asking),
   choice: table<ChoiceQuestion>({
     ...asking,
     choices: required(listOf(choice, (item) => toChoice(item).value, MOST_CHOICES)),
