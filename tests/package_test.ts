@@ -72,7 +72,7 @@ Deno.test("deno task pack: one line, and a tarball with every type and every lin
     assert(files.includes("README.md"));
     assertEquals(await deadLinks(files, (file) => Deno.readTextFile(unpacked + file)), []);
 
-    const entries = ["./mod.d.ts", "./src/testing/mod.d.ts"];
+    const entries = ["./mod.d.ts", "./src/ai_sdk/mod.d.ts", "./src/testing/mod.d.ts"];
     assertEquals(await missingDeclarations(unpacked, entries), []);
     await Deno.remove(`${unpacked}src/core/types.d.ts`);
     await Deno.remove(`${unpacked}src/testing/mod.d.ts`);

@@ -1,0 +1,166 @@
+/**
+ * A call of the AI SDK as a request of this package, with what cannot be done as asked.
+ *
+ * @module
+ */
+
+import type { CallOptions, CompletionRequest } from "../core/types.ts";
+import type { Tool } from "../core/messages.ts";
+import { type LeaveOut, toMessages } from "./prompt.ts";
+import type {
+  JsonObject,
+  LanguageModelV4CallOptions,
+  SharedV4ProviderOptions,
+  SharedV4Warning,
+} from "./specification.ts";
+
+/** The name under which callers find this provider's options and metadata. */
+export const NAME = "lmstudio";
+
+/** A completion as this package is asked for it. */
+export interface CompletionCall {
+  readonly request: CompletionRequest;
+  readonly options: CallOptions;
+  readonly warnings: SharedV4Warning[];
+}
+
+/** What every call of the SDK has. */
+interface SdkCall {
+  readonly abortSignal?: AbortSignal | undefined;
+  readonly headers?: Readonly<Record<string, string | undefined>> | undefined;
+  readonly providerOptions?: SharedV4ProviderOptions | undefined;
+}
+
+/** The options of a call that can stand in JSON; all else under `providerOptions.lmstudio` is for the request. */
+const CALL_OPTIONS: ReadonlySet<string> = new Set(
+  [
+    "maxRetries",
+    "timeoutMs",
+    "connectTimeoutMs",
+    "firstTokenTimeoutMs",
+    "idleTimeoutMs",
+  ] satisfies (keyof CallOptions)[],
+);
+
+type Reasoning = NonNullable<LanguageModelV4CallOptions["reasoning"]>;
+const REASONING: Readonly<Record<Reasoning, CompletionRequest["reasoning"]>> = {
+  "provider-default": undefined,
+  none: "off",
+  minimal: "low",
+  low: "low",
+  medium: "medium",
+  high: "high",
+  xhigh: "high",
+  max: "high",
+};
+
+/** @throws `UnsupportedFunctionalityError` of the SDK: the prompt has what cannot be sent. */
+export function toCompletionCall(
+  modelId: string | undefined,
+  call: LanguageModelV4CallOptions,
+  defaults: CallOptions,
+): CompletionCall {
+  const warnings: SharedV4Warning[] = [];
+  const told = new Set<string>();
+  const warn = (type: "unsupported" | "compatibility", feature: string, details?: string): void => {
+    if (told.has(feature)) return;
+    told.add(feature);
+    warnings.push({ type, feature, ...(details === undefined ? {} : { details }) });
+  };
+  const leaveOut: LeaveOut = (feature, details) => warn("unsupported", feature, details);
+  const { own, options } = splitOptions(call, defaults);
+  const { reasoning = "provider-default", responseFormat: format, toolChoice: choice } = call;
+  if (reasoning === "minimal" || reasoning === "xhigh" || reasoning === "max") {
+    warn("compatibility", `reasoning "${reasoning}"`, `"${REASONING[reasoning]}" is asked for.`);
+  }
+  if (format?.type === "json" && format.schema === undefined) {
+    warn(
+      "compatibility",
+      "JSON without a schema",
+      "LM Studio takes a schema alone: any object is asked for.",
+    );
+  }
+  if (call.includeRawChunks === true) leaveOut("raw chunks");
+  const request: CompletionRequest = {
+    ...own,
+    ...withoutUndefined({
+      model: modelId,
+      maxTokens: call.maxOutputTokens,
+      temperature: call.temperature,
+      stop: call.stopSequences?.length === 0 ? undefined : call.stopSequences,
+      topP: call.topP,
+      topK: call.topK,
+      presencePenalty: call.presencePenalty,
+      frequencyPenalty: call.frequencyPenalty,
+      seed: call.seed,
+      reasoning: REASONING[reasoning],
+      ...(format?.type === "json" ? schemaOf(format) : {}),
+      tools: toolsOf(call.tools, leaveOut),
+      toolChoice: choice?.type === "tool" ? { name: choice.toolName } : choice?.type,
+    }),
+    messages: toMessages(call.prompt, leaveOut),
+  };
+  return { request, options, warnings };
+}
+
+/** What callers say under `lmstudio` is for the request, but for the options of the call. */
+export function splitOptions(
+  { abortSignal, headers, providerOptions }: SdkCall,
+  defaults: CallOptions,
+): { readonly own: JsonObject; readonly options: CallOptions } {
+  const given = Object.entries(providerOptions?.[NAME] ?? {});
+  const isOption = ([name]: [string, unknown]): boolean => CALL_OPTIONS.has(name);
+  const sent = Object.entries(headers ?? {}).filter((header): header is [string, string] =>
+    header[1] !== undefined
+  );
+  return {
+    own: Object.fromEntries(given.filter((entry) => !isOption(entry))),
+    options: {
+      ...defaults,
+      ...Object.fromEntries(given.filter(isOption)),
+      signal: abortSignal,
+      headers: Object.fromEntries(sent),
+    },
+  };
+}
+
+type JsonFormat = Extract<LanguageModelV4CallOptions["responseFormat"], { type: "json" }>;
+
+function schemaOf(
+  { schema, name, description }: JsonFormat,
+): Pick<CompletionRequest, "schema" | "schemaName"> {
+  const shape = schema ?? { type: "object" };
+  return {
+    schema: description === undefined ? shape : { description, ...shape },
+    schemaName: name === "" ? undefined : name,
+  };
+}
+
+function toolsOf(
+  tools: LanguageModelV4CallOptions["tools"],
+  leaveOut: LeaveOut,
+): Tool[] | undefined {
+  const kept: Tool[] = [];
+  for (const tool of tools ?? []) {
+    if (tool.type === "provider") {
+      leaveOut(`provider-defined tool ${tool.id}`, "LM Studio runs no tools of other providers.");
+      continue;
+    }
+    if (tool.strict === true) {
+      leaveOut("strict tools", "LM Studio does not check arguments; the AI SDK does.");
+    }
+    if (tool.inputExamples !== undefined && tool.inputExamples.length > 0) {
+      leaveOut("examples of tool inputs", "Write them into the description of the tool.");
+    }
+    const { name, description, inputSchema } = tool;
+    kept.push({ name, description, parameters: inputSchema });
+  }
+  return kept.length === 0 ? undefined : kept;
+}
+
+/** Without fields that are not given, so that those of `providerOptions` hold. */
+function withoutUndefined<T extends object>(fields: T): Partial<T> {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined),
+  ) as Partial<T>;
+}

@@ -1,0 +1,361 @@
+/**
+ * A language model of LM Studio as the AI SDK calls it.
+ *
+ * @module
+ */
+
+import type { ToolCallDelta } from "../core/messages.ts";
+import { isSameModel } from "../core/model_names.ts";
+import { isRecord } from "../core/request_checks.ts";
+import type {
+  CallOptions,
+  CompletionResponse,
+  CompletionStream,
+  GenerationStats,
+  ModelProvider,
+  StreamingChunk,
+  Usage,
+} from "../core/types.ts";
+import { NAME, toCompletionCall } from "./call.ts";
+import { toSdkError } from "./call_error.ts";
+import type {
+  JsonObject,
+  LanguageModelV4,
+  LanguageModelV4CallOptions,
+  LanguageModelV4Content,
+  LanguageModelV4FinishReason,
+  LanguageModelV4GenerateResult,
+  LanguageModelV4ResponseMetadata,
+  LanguageModelV4StreamPart,
+  LanguageModelV4StreamResult,
+  LanguageModelV4ToolCall,
+  LanguageModelV4Usage,
+  SharedV4ProviderMetadata,
+  SharedV4Warning,
+} from "./specification.ts";
+
+/** What the models of a provider share. */
+export interface ModelSource {
+  readonly provider: ModelProvider;
+  /** What calls are made with that say nothing else. */
+  readonly defaults: CallOptions;
+}
+
+/** A language model: asked as `complete` and `streamCompletion` ask. */
+export class LanguageModel implements LanguageModelV4 {
+  readonly specificationVersion = "v4";
+  readonly provider: string = `${NAME}.chat`;
+  readonly modelId: string;
+  readonly supportedUrls: Record<string, RegExp[]> = {};
+  readonly #source: ModelSource;
+
+  constructor(modelId: string, source: ModelSource) {
+    this.modelId = modelId;
+    this.#source = source;
+  }
+
+  async doGenerate(call: LanguageModelV4CallOptions): Promise<LanguageModelV4GenerateResult> {
+    const { provider } = this.#source;
+    const { request, options, warnings } = this.#read(call);
+    try {
+      const answer = await provider.complete(request, options);
+      return {
+        content: contentOf(answer),
+        finishReason: finishReasonOf(answer.finishReason),
+        usage: usageOf(answer.usage, answer.raw),
+        providerMetadata: metadataOf(this.modelId, answer),
+        response: { ...responseOf(answer), body: answer.raw },
+        warnings,
+      };
+    } catch (error) {
+      throw this.#sdkError(error);
+    }
+  }
+
+  async doStream(call: LanguageModelV4CallOptions): Promise<LanguageModelV4StreamResult> {
+    const { provider } = this.#source;
+    const { request, options, warnings } = this.#read(call);
+    const stream = provider.streamCompletion(request, options);
+    try {
+      // A failure before the first piece is the call's, which the SDK repeats; a later one is a part of the stream.
+      await stream.started();
+    } catch (error) {
+      throw this.#sdkError(error);
+    }
+    return { stream: this.#parts(stream, warnings, options.signal) };
+  }
+
+  #read(call: LanguageModelV4CallOptions): ReturnType<typeof toCompletionCall> {
+    return toCompletionCall(this.modelId || undefined, call, this.#source.defaults);
+  }
+
+  #sdkError(error: unknown): unknown {
+    return toSdkError(error, { modelId: this.modelId, modelType: "languageModel" });
+  }
+
+  #parts(
+    stream: CompletionStream,
+    warnings: SharedV4Warning[],
+    signal: AbortSignal | undefined,
+  ): ReadableStream<LanguageModelV4StreamPart> {
+    const chunks = stream[Symbol.asyncIterator]();
+    let parts: PartWriter;
+    return new ReadableStream<LanguageModelV4StreamPart>({
+      start: (controller) => {
+        parts = new PartWriter(controller);
+        controller.enqueue({ type: "stream-start", warnings });
+      },
+      pull: async (controller) => {
+        try {
+          // A pull that gives nothing is not repeated.
+          while (true) {
+            const { done, value } = await chunks.next();
+            const isGiven = done !== true && parts.write(value);
+            if (done === true || value.isFinal) break;
+            if (isGiven) return;
+          }
+          const answer = await stream.response();
+          parts.finish(answer, metadataOf(this.modelId, answer));
+          controller.close();
+        } catch (error) {
+          // The SDK tells an abort by the error of the stream, not by a part.
+          if (signal?.aborted === true) controller.error(error);
+          else {
+            parts.fail(this.#sdkError(error));
+            controller.close();
+          }
+        }
+      },
+      cancel: (reason) => stream.cancel(reason),
+    }, { highWaterMark: 0 });
+  }
+}
+
+// --- The parts of a stream --------------------------------------------------------------------
+
+type Block = "text" | "reasoning";
+
+/** A call while it comes. */
+interface OpenCall {
+  id: string;
+  name: string;
+  /** Arguments that came before the id or the name. */
+  held: string;
+  hasArguments: boolean;
+  isStarted: boolean;
+}
+
+/** Writes an answer as parts: blocks that begin and end, of which one is open at a time, and calls. */
+class PartWriter {
+  readonly #controller: ReadableStreamDefaultController<LanguageModelV4StreamPart>;
+  readonly #uniqueId = idsWithoutDoubles();
+  /** By their place in the answer. */
+  readonly #calls: OpenCall[] = [];
+  #block: Block | undefined;
+  #blockId = "";
+  #blocks = 0;
+
+  constructor(controller: ReadableStreamDefaultController<LanguageModelV4StreamPart>) {
+    this.#controller = controller;
+  }
+
+  /** Whether the chunk gave a part. */
+  write({ content, reasoning, toolCalls }: StreamingChunk): boolean {
+    let isGiven = false;
+    if (reasoning !== undefined && reasoning !== "") {
+      this.#add("reasoning", reasoning);
+      isGiven = true;
+    }
+    if (content !== "") {
+      this.#add("text", content);
+      isGiven = true;
+    }
+    for (const delta of toolCalls ?? []) isGiven = this.#addCall(delta) || isGiven;
+    return isGiven;
+  }
+
+  /** What is left to say when the answer is whole. */
+  finish(answer: CompletionResponse, providerMetadata: SharedV4ProviderMetadata): void {
+    this.#closeBlock();
+    // The answer leaves out what says nothing: so must be done here for the places to agree.
+    const open = this.#calls.filter(({ name, hasArguments }) => name !== "" || hasArguments);
+    for (const [index, { id, name, arguments: input }] of answer.toolCalls.entries()) {
+      const call = open[index];
+      if (call?.isStarted === true) this.#endCall(call.id, call.name, input);
+      else {
+        const toolCallId = this.#uniqueId(id);
+        this.#controller.enqueue({ type: "tool-input-start", id: toolCallId, toolName: name });
+        this.#addInput(toolCallId, input);
+        this.#endCall(toolCallId, name, input);
+      }
+    }
+    this.#controller.enqueue({ type: "response-metadata", ...responseOf(answer) });
+    this.#controller.enqueue({
+      type: "finish",
+      finishReason: finishReasonOf(answer.finishReason),
+      usage: usageOf(answer.usage, answer.raw),
+      providerMetadata,
+    });
+  }
+
+  /** Why the answer is not whole. */
+  fail(error: unknown): void {
+    this.#closeBlock();
+    this.#controller.enqueue({ type: "error", error });
+    this.#controller.enqueue({
+      type: "finish",
+      finishReason: { unified: "error", raw: undefined },
+      usage: usageOf(undefined, undefined),
+      providerMetadata: { [NAME]: {} },
+    });
+  }
+
+  #add(block: Block, delta: string): void {
+    if (this.#block !== block) {
+      this.#closeBlock();
+      this.#block = block;
+      this.#blockId = String(this.#blocks++);
+      this.#controller.enqueue({ type: `${block}-start`, id: this.#blockId });
+    }
+    this.#controller.enqueue({ type: `${block}-delta`, id: this.#blockId, delta });
+  }
+
+  #closeBlock(): void {
+    if (this.#block === undefined) return;
+    this.#controller.enqueue({ type: `${this.#block}-end`, id: this.#blockId });
+    this.#block = undefined;
+  }
+
+  /** Whether it gave a part: a call is shown once its id and its name are known. */
+  #addCall({ index, id = "", name = "", arguments: text = "" }: ToolCallDelta): boolean {
+    const call = this.#calls[index] ??= {
+      id: "",
+      name: "",
+      held: "",
+      hasArguments: false,
+      isStarted: false,
+    };
+    call.id ||= id === "" ? "" : this.#uniqueId(id);
+    call.name ||= name;
+    call.held += text;
+    call.hasArguments ||= text !== "";
+    if (call.id === "" || call.name === "") return false;
+    if (!call.isStarted) {
+      this.#closeBlock();
+      this.#controller.enqueue({ type: "tool-input-start", id: call.id, toolName: call.name });
+      call.isStarted = true;
+    }
+    this.#addInput(call.id, call.held);
+    call.held = "";
+    return true;
+  }
+
+  #addInput(id: string, delta: string): void {
+    if (delta !== "") this.#controller.enqueue({ type: "tool-input-delta", id, delta });
+  }
+
+  #endCall(id: string, toolName: string, input: string): void {
+    this.#controller.enqueue({ type: "tool-input-end", id });
+    this.#controller.enqueue({ type: "tool-call", toolCallId: id, toolName, input });
+  }
+}
+
+// --- What an answer says ----------------------------------------------------------------------
+
+function contentOf(
+  { reasoning, content, toolCalls }: CompletionResponse,
+): LanguageModelV4Content[] {
+  const uniqueId = idsWithoutDoubles();
+  const parts: LanguageModelV4Content[] = [];
+  if (reasoning !== undefined && reasoning !== "") {
+    parts.push({ type: "reasoning", text: reasoning });
+  }
+  if (content !== "") parts.push({ type: "text", text: content });
+  return [
+    ...parts,
+    ...toolCalls.map(({ id, name, arguments: input }): LanguageModelV4ToolCall => ({
+      type: "tool-call",
+      toolCallId: uniqueId(id),
+      toolName: name,
+      input,
+    })),
+  ];
+}
+
+/** Some servers give one id to all calls; the SDK tells them apart by it. */
+function idsWithoutDoubles(): (id: string) => string {
+  const given = new Set<string>();
+  return (id) => {
+    let unique = id;
+    for (let number = 2; given.has(unique); number++) unique = `${id}_${number}`;
+    given.add(unique);
+    return unique;
+  };
+}
+
+const FINISH_REASONS: ReadonlyMap<string, LanguageModelV4FinishReason["unified"]> = new Map([
+  ["stop", "stop"],
+  ["length", "length"],
+  ["content_filter", "content-filter"],
+  ["tool_calls", "tool-calls"],
+  ["function_call", "tool-calls"],
+]);
+
+function finishReasonOf(raw: string): LanguageModelV4FinishReason {
+  return { unified: FINISH_REASONS.get(raw) ?? "other", raw };
+}
+
+function usageOf(usage: Usage | undefined, body: unknown): LanguageModelV4Usage {
+  const { promptTokens, completionTokens, cachedTokens, reasoningTokens } = usage ?? {};
+  const raw = isRecord(body) && isRecord(body.usage) ? body.usage as JsonObject : undefined;
+  return {
+    inputTokens: {
+      total: promptTokens,
+      noCache: without(promptTokens, cachedTokens),
+      cacheRead: cachedTokens,
+      cacheWrite: undefined,
+    },
+    outputTokens: {
+      total: completionTokens,
+      text: without(completionTokens, reasoningTokens),
+      reasoning: reasoningTokens,
+    },
+    ...(raw === undefined ? {} : { raw }),
+  };
+}
+
+/** The rest of a number, where its part is known. */
+function without(all: number | undefined, part: number | undefined): number | undefined {
+  return all === undefined || part === undefined ? undefined : Math.max(0, all - part);
+}
+
+function responseOf({ id, model, raw }: CompletionResponse): LanguageModelV4ResponseMetadata {
+  const created = isRecord(raw) ? raw.created : undefined;
+  return {
+    ...(id === "" ? {} : { id }),
+    ...(typeof created === "number" ? { timestamp: new Date(created * 1000) } : {}),
+    ...(model === "" ? {} : { modelId: model }),
+  };
+}
+
+function metadataOf(
+  modelId: string,
+  { model, stats }: CompletionResponse,
+): SharedV4ProviderMetadata {
+  return {
+    [NAME]: {
+      ...(stats === undefined ? {} : { stats: statsOf(stats) }),
+      ...substitutionOf(modelId, model),
+    },
+  };
+}
+
+function statsOf({ draft, ...stats }: GenerationStats): JsonObject {
+  return { ...stats, ...(draft === undefined ? {} : { draft: { ...draft } }) };
+}
+
+/** Where the server names another model than was asked, which `onModelSubstituted` must have allowed. */
+export function substitutionOf(requested: string, answered: string): JsonObject {
+  if (requested === "" || answered === "" || isSameModel(requested, answered)) return {};
+  return { substituted: { requested, answered } };
+}

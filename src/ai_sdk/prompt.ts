@@ -1,0 +1,183 @@
+/**
+ * A prompt of the AI SDK as messages of a completion request.
+ *
+ * @module
+ */
+
+import type { AssistantMessage, ContentPart, Message, ToolCall } from "../core/messages.ts";
+import { unsupported } from "./call_error.ts";
+import type {
+  LanguageModelV4FilePart,
+  LanguageModelV4Message,
+  LanguageModelV4TextPart,
+  LanguageModelV4ToolResultOutput,
+  LanguageModelV4ToolResultPart,
+} from "./specification.ts";
+
+/** Told of a feature that is left out, once for each. */
+export type LeaveOut = (feature: string, details?: string) => void;
+
+type UserPart = LanguageModelV4TextPart | LanguageModelV4FilePart;
+type AssistantPart = Extract<LanguageModelV4Message, { role: "assistant" }>["content"][number];
+
+const AS_TEXT = "LM Studio takes text and images (PNG and JPEG): give what is in it as text.";
+
+/** @throws `UnsupportedFunctionalityError` of the SDK: a file that is neither text nor an image. */
+export function toMessages(
+  prompt: readonly LanguageModelV4Message[],
+  leaveOut: LeaveOut,
+): Message[] {
+  return prompt.flatMap((message): Message[] => {
+    switch (message.role) {
+      case "system":
+        return [{ role: "system", content: message.content }];
+      case "user":
+        return [{ role: "user", content: toContent(message.content) }];
+      case "assistant":
+        return assistantMessages(message.content, leaveOut);
+      case "tool": {
+        const results = message.content.filter((part) => part.type === "tool-result");
+        return toolMessages(results, leaveOut);
+      }
+    }
+  });
+}
+
+/** Parts as text where they are no more than that. */
+function toContent(parts: readonly UserPart[]): string | ContentPart[] {
+  const [first, ...more] = parts.map(toPart);
+  if (first === undefined) return "";
+  return first.type === "text" && more.length === 0 ? first.text : [first, ...more];
+}
+
+function toPart(part: UserPart): ContentPart {
+  if (part.type === "text") return { type: "text", text: part.text };
+  const { data, mediaType } = part;
+  const [kind = ""] = mediaType.split("/");
+  switch (data.type) {
+    case "text":
+      return { type: "text", text: data.text };
+    case "reference":
+      throw unsupported(
+        "file references",
+        "Cannot send a file by reference: LM Studio keeps no files. Give its bytes or its text.",
+      );
+    case "url":
+      if (kind === "image") return { type: "image", image: data.url };
+      throw unsupportedFile(mediaType);
+    case "data":
+      // The format of an image is read from the bytes: what is said of it may be `image/*`.
+      if (kind === "image") return { type: "image", image: imageOf(data.data) };
+      if (kind === "text") return { type: "text", text: decodeText(data.data) };
+      throw unsupportedFile(mediaType);
+  }
+}
+
+function unsupportedFile(mediaType: string): Error {
+  return unsupported(
+    `files of type ${mediaType}`,
+    `Cannot send a file of type ${mediaType}: ${AS_TEXT}`,
+  );
+}
+
+function imageOf(data: Uint8Array | string): Uint8Array | string {
+  return typeof data === "string" ? `data:image/*;base64,${data}` : data;
+}
+
+function decodeText(data: Uint8Array | string): string {
+  const bytes = typeof data === "string"
+    ? Uint8Array.from(atob(data), (char) => char.charCodeAt(0))
+    : data;
+  return new TextDecoder().decode(bytes);
+}
+
+/** Several, where results of tools that another provider ran stand within the message. */
+function assistantMessages(parts: readonly AssistantPart[], leaveOut: LeaveOut): Message[] {
+  const messages: Message[] = [];
+  let text = "";
+  let reasoning = "";
+  let toolCalls: ToolCall[] = [];
+  const flush = (): void => {
+    const message: AssistantMessage = { role: "assistant", content: text };
+    if (reasoning !== "") message.reasoning = reasoning;
+    if (toolCalls.length > 0) message.toolCalls = toolCalls;
+    messages.push(message);
+    [text, reasoning, toolCalls] = ["", "", []];
+  };
+  for (const part of parts) {
+    switch (part.type) {
+      case "text":
+        text += part.text;
+        break;
+      case "reasoning":
+        reasoning += part.text;
+        break;
+      case "tool-call":
+        toolCalls.push({
+          id: part.toolCallId,
+          name: part.toolName,
+          // A call whose arguments were no JSON comes back as the text that the model wrote.
+          arguments: typeof part.input === "string" ? part.input : JSON.stringify(part.input ?? {}),
+        });
+        break;
+      case "tool-result":
+        if (text !== "" || reasoning !== "" || toolCalls.length > 0) flush();
+        messages.push(...toolMessages([part], leaveOut));
+        break;
+      case "tool-approval-response":
+        break;
+      default:
+        leaveOut(`${part.type} parts of assistants`, "What the assistant said in text is sent.");
+    }
+  }
+  if (messages.length === 0 || text !== "" || reasoning !== "" || toolCalls.length > 0) flush();
+  return messages;
+}
+
+/** Results of tools; what they show stands in a message of the user behind all of them, since a result is text alone. */
+function toolMessages(
+  results: readonly LanguageModelV4ToolResultPart[],
+  leaveOut: LeaveOut,
+): Message[] {
+  const messages: Message[] = [];
+  const shown: ContentPart[] = [];
+  for (const { toolCallId, toolName, output } of results) {
+    const { text, images } = resultOf(output, leaveOut);
+    messages.push({ role: "tool", toolCallId, content: text });
+    if (images.length === 0) continue;
+    shown.push({ type: "text", text: `What the tool ${toolName} shows:` }, ...images);
+  }
+  if (shown.length > 0) messages.push({ role: "user", content: shown });
+  return messages;
+}
+
+function resultOf(
+  output: LanguageModelV4ToolResultOutput,
+  leaveOut: LeaveOut,
+): { text: string; images: ContentPart[] } {
+  switch (output.type) {
+    case "text":
+    case "error-text":
+      return { text: output.value, images: [] };
+    case "json":
+    case "error-json":
+      return { text: JSON.stringify(output.value), images: [] };
+    case "execution-denied":
+      return { text: output.reason ?? "The user did not allow this call.", images: [] };
+    case "content": {
+      const images: ContentPart[] = [];
+      const texts: string[] = [];
+      for (const item of output.value) {
+        if (item.type === "custom") {
+          leaveOut("custom parts of tool results");
+          continue;
+        }
+        const part = toPart(item);
+        if (part.type === "text") texts.push(part.text);
+        else images.push(part);
+      }
+      const text = texts.join("\n");
+      return { text: text === "" && images.length > 0 ? "See the image below." : text, images };
+    }
+  }
+}

@@ -1,0 +1,785 @@
+/** The AI SDK on `createLMStudio()`: every function of `ai` that its models serve, and the parts that others read. */
+import {
+  APICallError,
+  InvalidResponseDataError,
+  type LanguageModelV4CallOptions,
+  type LanguageModelV4StreamPart,
+  LoadSettingError,
+  NoSuchModelError,
+  UnsupportedFunctionalityError,
+} from "npm:@ai-sdk/provider@^4.0.38";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
+import {
+  embed,
+  embedMany,
+  generateText,
+  Output,
+  RetryError,
+  stepCountIs,
+  streamText,
+  tool,
+} from "npm:ai@^7.0.173";
+import * as z from "zod";
+import { isProviderError, LMStudioProvider, type LMStudioProviderOptions } from "../mod.ts";
+import { createLMStudio } from "../src/ai_sdk/mod.ts";
+import { createFakeLMStudio, type FakeLMStudioOptions } from "../src/testing/mod.ts";
+import { rejection } from "./support/wire.ts";
+
+const EMBEDDING_MODEL = "text-embedding-nomic-embed-text-v1.5";
+// What it warns of is looked at; it need not be printed as well.
+Object.assign(globalThis, { AI_SDK_LOG_WARNINGS: false });
+/** A PNG of one pixel. */
+const PIXEL =
+  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII=";
+const PIXEL_URL = `data:image/png;base64,${PIXEL}`;
+const PIXEL_BYTES = Uint8Array.from(atob(PIXEL), (char) => char.charCodeAt(0));
+
+function connect(fakeOptions: FakeLMStudioOptions = {}, options: LMStudioProviderOptions = {}) {
+  const fake = createFakeLMStudio({ models: ["m", EMBEDDING_MODEL], ...fakeOptions });
+  const lmstudio = createLMStudio({ env: {}, fetch: fake.fetch, ...options });
+  /** The bodies of what was asked of models. */
+  const bodies = () =>
+    fake.requests.filter(({ method }) => method === "POST").map(({ body }) =>
+      body as Record<string, unknown>
+    );
+  return { fake, lmstudio, bodies };
+}
+
+const user = (
+  text: string,
+) => [{ role: "user" as const, content: [{ type: "text" as const, text }] }];
+
+async function partsOf(
+  stream: ReadableStream<LanguageModelV4StreamPart>,
+): Promise<LanguageModelV4StreamPart[]> {
+  return await Array.fromAsync(stream);
+}
+
+// --- Whole answers ----------------------------------------------------------------------------
+
+Deno.test("ai-sdk: generateText gives text, thoughts, usage, the model and how fast it was", async () => {
+  const usage = {
+    promptTokens: 20,
+    completionTokens: 9,
+    totalTokens: 29,
+    reasoningTokens: 4,
+    cachedTokens: 12,
+  };
+  const { lmstudio } = connect({
+    replies: [{ reasoning: "It asks for a greeting.", content: "Hi there.", usage }],
+  });
+  const result = await generateText({ model: lmstudio("m"), prompt: "Hello" });
+  assertEquals([result.text, result.reasoningText], ["Hi there.", "It asks for a greeting."]);
+  assertEquals([result.finishReason, result.rawFinishReason], ["stop", "stop"]);
+  const { inputTokens, inputTokenDetails, outputTokens, outputTokenDetails, totalTokens } =
+    result.usage;
+  assertEquals([inputTokens, outputTokens, totalTokens], [20, 9, 29]);
+  assertEquals([inputTokenDetails.cacheReadTokens, inputTokenDetails.noCacheTokens], [12, 8]);
+  assertEquals([outputTokenDetails.reasoningTokens, outputTokenDetails.textTokens], [4, 5]);
+  assertEquals((result.usage.raw as { prompt_tokens: number }).prompt_tokens, 20);
+  assertEquals(result.response.modelId, "m");
+  assertMatch(result.response.id, /./);
+  const { stats } = result.providerMetadata?.lmstudio as { stats: Record<string, unknown> };
+  assertEquals(typeof stats.tokensPerSecond, "number");
+  assertEquals(result.warnings, []);
+});
+
+Deno.test("ai-sdk: numbers that the server does not give are not made up", async () => {
+  const body = { choices: [{ message: { content: "Hi." }, finish_reason: "odd" }] };
+  const { lmstudio } = connect({
+    faults: [{ path: "/v1/chat/completions", fault: { type: "respond", status: 200, body } }],
+  });
+  const { usage, response, finishReason } = await lmstudio("m").doGenerate({ prompt: user("Hi") });
+  assertEquals(usage, {
+    inputTokens: {
+      total: undefined,
+      noCache: undefined,
+      cacheRead: undefined,
+      cacheWrite: undefined,
+    },
+    outputTokens: { total: undefined, text: undefined, reasoning: undefined },
+  });
+  assertEquals(response, { modelId: "m", body });
+  assertEquals(finishReason, { unified: "other", raw: "odd" });
+});
+
+Deno.test("ai-sdk: settings of a call arrive under the server's names", async () => {
+  const { lmstudio, bodies } = connect();
+  await generateText({
+    model: lmstudio("m"),
+    instructions: "Be brief.",
+    prompt: "Hello",
+    maxOutputTokens: 50,
+    temperature: 0.2,
+    topP: 0.9,
+    topK: 40,
+    presencePenalty: 0.1,
+    frequencyPenalty: 0.3,
+    stopSequences: ["END"],
+    seed: 7,
+    reasoning: "low",
+    headers: { "x-trace": "1" },
+    providerOptions: { lmstudio: { minP: 0.05, repeatPenalty: 1.1, ttlSeconds: 60 } },
+  });
+  const { messages, ...rest } = bodies()[0]!;
+  assertEquals(messages, [{ role: "system", content: "Be brief." }, {
+    role: "user",
+    content: "Hello",
+  }]);
+  assertEquals(rest, {
+    model: "m",
+    max_tokens: 50,
+    temperature: 0.2,
+    top_p: 0.9,
+    top_k: 40,
+    min_p: 0.05,
+    presence_penalty: 0.1,
+    frequency_penalty: 0.3,
+    repeat_penalty: 1.1,
+    stop: ["END"],
+    seed: 7,
+    reasoning_effort: "low",
+    ttl: 60,
+  });
+});
+
+Deno.test("ai-sdk: headers of a call are sent", async () => {
+  const { lmstudio, fake } = connect();
+  await generateText({ model: lmstudio("m"), prompt: "Hello", headers: { "x-trace": "1" } });
+  const { headers } = fake.requests.find(({ method }) => method === "POST")!;
+  assertEquals(headers["x-trace"], "1");
+  assertStringIncludes(headers["user-agent"] ?? "", "ai/7");
+});
+
+Deno.test("ai-sdk: without a model id the configured model answers, else the one that is loaded", async () => {
+  const { lmstudio, bodies } = connect();
+  await generateText({ model: lmstudio(), prompt: "Hello" });
+  const configured = connect({ models: ["m", "n"] }, { model: "n" });
+  await generateText({ model: configured.lmstudio(), prompt: "Hello" });
+  assertEquals([bodies()[0]?.model, configured.bodies()[0]?.model], ["m", "n"]);
+});
+
+Deno.test("ai-sdk: a provider that was made before can be given in place of options", async () => {
+  const { fetch } = createFakeLMStudio({ replies: ["Hi."] });
+  const lmstudio = createLMStudio(new LMStudioProvider({ env: {}, fetch }));
+  assertEquals((await generateText({ model: lmstudio(), prompt: "Hello" })).text, "Hi.");
+});
+
+// --- Streams ----------------------------------------------------------------------------------
+
+Deno.test("ai-sdk: streamText gives text and thoughts piece by piece, and what generateText gives at the end", async () => {
+  const { lmstudio } = connect({
+    replies: [{ reasoning: ["Hm", "."], content: ["Hi", " the", "re."] }],
+  });
+  const result = streamText({ model: lmstudio("m"), prompt: "Hello" });
+  const pieces: [string, string][] = [];
+  for await (const part of result.stream) {
+    if (part.type === "text-delta" || part.type === "reasoning-delta") {
+      pieces.push([part.type, part.text]);
+    }
+  }
+  assertEquals(pieces, [
+    ["reasoning-delta", "Hm"],
+    ["reasoning-delta", "."],
+    ["text-delta", "Hi"],
+    ["text-delta", " the"],
+    ["text-delta", "re."],
+  ]);
+  assertEquals(await result.finishReason, "stop");
+  assertEquals((await result.usage).outputTokens !== undefined, true);
+  assertEquals((await result.response).modelId, "m");
+  assert("stats" in ((await result.providerMetadata)?.lmstudio ?? {}));
+});
+
+Deno.test("ai-sdk: the parts of a stream, in their order", async () => {
+  const { lmstudio } = connect({
+    replies: [{
+      reasoning: "Hm.",
+      content: ["Let me", " look."],
+      toolCalls: [
+        { name: "clock", arguments: '{"zone":"UTC"}', id: "1" },
+        { name: "weather", arguments: "{}", id: "2" },
+      ],
+    }],
+  });
+  const { stream } = await lmstudio("m").doStream({ prompt: user("Hello"), tools: TOOLS });
+  const parts = await partsOf(stream);
+  assertEquals(
+    parts.map((part) =>
+      "id" in part && part.type !== "response-metadata" ? `${part.type} ${part.id}` : part.type
+    ).filter((name, index, all) => name !== all[index - 1]),
+    [
+      "stream-start",
+      "reasoning-start 0",
+      "reasoning-delta 0",
+      "reasoning-end 0",
+      "text-start 1",
+      "text-delta 1",
+      "text-end 1",
+      "tool-input-start 1",
+      "tool-input-delta 1",
+      "tool-input-start 2",
+      "tool-input-delta 2",
+      "tool-input-end 1",
+      "tool-call",
+      "tool-input-end 2",
+      "tool-call",
+      "response-metadata",
+      "finish",
+    ],
+  );
+  const inputs = new Map<string, string>();
+  for (const part of parts) {
+    if (part.type !== "tool-input-delta") continue;
+    inputs.set(part.id, (inputs.get(part.id) ?? "") + part.delta);
+  }
+  const calls = parts.filter((part) => part.type === "tool-call");
+  assertEquals(calls.map(({ toolName, toolCallId, input }) => [toolName, toolCallId, input]), [
+    ["clock", "1", '{"zone":"UTC"}'],
+    ["weather", "2", "{}"],
+  ]);
+  assertEquals([...inputs], [["1", '{"zone":"UTC"}'], ["2", "{}"]]);
+  const last = parts.at(-1);
+  assert(last?.type === "finish");
+  assertEquals(last.finishReason, { unified: "tool-calls", raw: "tool_calls" });
+});
+
+const TOOLS: LanguageModelV4CallOptions["tools"] = ["clock", "weather"].map((name) => ({
+  type: "function",
+  name,
+  inputSchema: { type: "object", properties: {} },
+}));
+
+Deno.test("ai-sdk: calls without ids, or with the same, have ids of their own", async () => {
+  const replies = [{
+    toolCalls: [{ name: "clock", arguments: {}, id: "1" }, {
+      name: "weather",
+      arguments: {},
+      id: "1",
+    }],
+  }];
+  const same = connect({ replies });
+  const none = connect({ replies, streamCalls: "under-one-index" });
+  for (const { lmstudio } of [same, none]) {
+    const { stream } = await lmstudio("m").doStream({ prompt: user("Hello"), tools: TOOLS });
+    const calls = (await partsOf(stream)).filter((part) => part.type === "tool-call");
+    assertEquals(calls.map(({ toolName }) => toolName), ["clock", "weather"]);
+    assertEquals(new Set(calls.map(({ toolCallId }) => toolCallId)).size, 2);
+  }
+  const { content } = await connect({ replies }).lmstudio("m").doGenerate({
+    prompt: user("Hello"),
+    tools: TOOLS,
+  });
+  const ids = content.flatMap((part) => part.type === "tool-call" ? [part.toolCallId] : []);
+  assertEquals(new Set(ids).size, 2);
+});
+
+Deno.test("ai-sdk: leaving a stream stops the generation", async () => {
+  const { lmstudio, fake } = connect({ replies: ["word ".repeat(500)], tokenMs: 2 });
+  const { stream } = await lmstudio("m").doStream({ prompt: user("Hello") });
+  const reader = stream.getReader();
+  await reader.read();
+  await reader.read();
+  await reader.cancel();
+  const request = fake.requests.find(({ path }) => path === "/v1/chat/completions");
+  const deadline = performance.now() + 2000;
+  while (request?.aborted !== true && performance.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  assertEquals(request?.aborted, true);
+});
+
+// --- Tools ------------------------------------------------------------------------------------
+
+Deno.test("ai-sdk: a tool loop of streamText runs the tools and gives their results back", async () => {
+  const { lmstudio, bodies } = connect({
+    replies: [
+      {
+        reasoning: "I must look.",
+        toolCalls: [{ name: "weather", arguments: { city: "Århus" }, id: "c1" }],
+      },
+      "Rain.",
+    ],
+  });
+  const weather = tool({
+    description: "Tells the weather.",
+    inputSchema: z.object({ city: z.string() }),
+    execute: ({ city }) => ({ city, sky: "rain" }),
+  });
+  const result = streamText({
+    model: lmstudio("m"),
+    prompt: "How is it in Århus?",
+    tools: { weather },
+    stopWhen: stepCountIs(4),
+  });
+  assertEquals(await result.text, "Rain.");
+  assertEquals((await result.steps).length, 2);
+  const [first, second] = bodies();
+  assertEquals(
+    (first?.tools as { function: { name: string; description: string } }[]).map((
+      { function: f },
+    ) => [f.name, f.description]),
+    [["weather", "Tells the weather."]],
+  );
+  assertEquals((second?.messages as unknown[]).slice(1), [
+    {
+      role: "assistant",
+      content: "",
+      tool_calls: [{
+        id: "c1",
+        type: "function",
+        function: { name: "weather", arguments: '{"city":"Århus"}' },
+      }],
+    },
+    { role: "tool", tool_call_id: "c1", content: '{"city":"Århus","sky":"rain"}' },
+  ]);
+});
+
+Deno.test("ai-sdk: a choice of tools is sent", async () => {
+  const reply = { toolCalls: [{ name: "clock", arguments: {} }] };
+  const { lmstudio, bodies } = connect({ replies: () => reply });
+  const choices: LanguageModelV4CallOptions["toolChoice"][] = [
+    { type: "auto" },
+    { type: "none" },
+    { type: "required" },
+    { type: "tool", toolName: "clock" },
+  ];
+  for (const toolChoice of choices) {
+    await lmstudio("m").doGenerate({ prompt: user("Hello"), tools: TOOLS, toolChoice });
+  }
+  assertEquals(bodies().map(({ tool_choice }) => tool_choice), [
+    "auto",
+    "none",
+    "required",
+    "required",
+  ]);
+  assertEquals((bodies().at(-1)?.tools as unknown[]).length, 1);
+});
+
+Deno.test("ai-sdk: results of every kind, and what tools show, are told to the model", async () => {
+  const { lmstudio, bodies } = connect({ models: [{ id: "m", vision: true }] });
+  const result = (toolCallId: string, output: unknown) => ({
+    type: "tool-result" as const,
+    toolCallId,
+    toolName: "look",
+    output,
+  });
+  const call = (toolCallId: string) => ({
+    type: "tool-call" as const,
+    toolCallId,
+    toolName: "look",
+    input: {},
+  });
+  const prompt = [
+    ...user("Look."),
+    { role: "assistant", content: ["1", "2", "3", "4", "5"].map(call) },
+    {
+      role: "tool",
+      content: [
+        result("1", { type: "text", value: "a text" }),
+        result("2", { type: "json", value: [1, null] }),
+        result("3", { type: "error-text", value: "no such file" }),
+        result("4", { type: "execution-denied", reason: "Not today." }),
+        result("5", {
+          type: "content",
+          value: [
+            { type: "text", text: "one image" },
+            { type: "file", mediaType: "image/png", data: { type: "data", data: PIXEL_BYTES } },
+          ],
+        }),
+      ],
+    },
+  ] as LanguageModelV4CallOptions["prompt"];
+  await lmstudio("m").doGenerate({ prompt });
+  const messages = bodies()[0]?.messages as { role: string; content: unknown }[];
+  assertEquals(messages.slice(2).map(({ role, content }) => [role, content]), [
+    ["tool", "a text"],
+    ["tool", "[1,null]"],
+    ["tool", "no such file"],
+    ["tool", "Not today."],
+    ["tool", "one image"],
+    ["user", [
+      { type: "text", text: "What the tool look shows:" },
+      { type: "image_url", image_url: { url: PIXEL_URL } },
+    ]],
+  ]);
+});
+
+Deno.test("ai-sdk: results that stand in the assistant's message keep their place", async () => {
+  const { lmstudio, bodies } = connect();
+  await lmstudio("m").doGenerate({
+    prompt: [
+      ...user("Search."),
+      {
+        role: "assistant",
+        content: [
+          { type: "text", text: "I search." },
+          { type: "tool-call", toolCallId: "1", toolName: "search", input: { q: "sea" } },
+          {
+            type: "tool-result",
+            toolCallId: "1",
+            toolName: "search",
+            output: { type: "text", value: "blue" },
+          },
+          { type: "text", text: "It is blue." },
+        ],
+      },
+      ...user("Sure?"),
+    ],
+  });
+  const messages = bodies()[0]?.messages as { role: string; content: unknown }[];
+  assertEquals(messages.map(({ role, content }) => [role, content]), [
+    ["user", "Search."],
+    ["assistant", "I search."],
+    ["tool", "blue"],
+    ["assistant", "It is blue."],
+    ["user", "Sure?"],
+  ]);
+});
+
+// --- Structured output ------------------------------------------------------------------------
+
+const City = z.object({ name: z.string(), population: z.number() });
+const PARIS = { name: "Paris", population: 2_100_000 };
+
+Deno.test("ai-sdk: Output.object sends the schema and gives the object, whole and streamed", async () => {
+  const { lmstudio, bodies } = connect({ replies: () => JSON.stringify(PARIS) });
+  const output = Output.object({ schema: City, name: "city", description: "A city." });
+  const { output: whole } = await generateText({ model: lmstudio("m"), prompt: "Paris", output });
+  const streamed = streamText({ model: lmstudio("m"), prompt: "Paris", output });
+  const partial = await Array.fromAsync(streamed.partialOutputStream);
+  assertEquals([whole, partial.at(-1), await streamed.output], [PARIS, PARIS, PARIS]);
+  const { json_schema } = bodies()[0]?.response_format as {
+    json_schema: { name: string; schema: { description: string; required: string[] } };
+  };
+  assertEquals(json_schema.name, "city");
+  assertEquals(json_schema.schema.description, "A city.");
+  assertEquals(json_schema.schema.required, ["name", "population"]);
+});
+
+Deno.test("ai-sdk: JSON without a schema asks for any object, and says so", async () => {
+  const { lmstudio, bodies } = connect({ replies: ['{"a":1}'] });
+  const { output, warnings } = await generateText({
+    model: lmstudio("m"),
+    prompt: "Any JSON",
+    output: Output.json(),
+  });
+  assertEquals(output, { a: 1 });
+  assertEquals(warnings?.map(({ type }) => type), ["compatibility"]);
+  const { type } = bodies()[0]?.response_format as { type: string };
+  assertEquals(type, "json_schema");
+});
+
+// --- Images and files -------------------------------------------------------------------------
+
+Deno.test("ai-sdk: images and text files of every form are sent", async () => {
+  const { lmstudio, bodies } = connect({ models: [{ id: "m", vision: true }] });
+  await generateText({
+    model: lmstudio("m"),
+    messages: [{
+      role: "user",
+      content: [
+        { type: "text", text: "What is this?" },
+        { type: "file", data: PIXEL_BYTES, mediaType: "image/*" },
+        { type: "file", data: PIXEL, mediaType: "image/png" },
+        { type: "file", data: PIXEL_URL, mediaType: "image/png" },
+        { type: "file", data: new TextEncoder().encode("Größe"), mediaType: "text/plain" },
+      ],
+    }],
+  });
+  const image = { type: "image_url", image_url: { url: PIXEL_URL } };
+  const [{ content } = { content: undefined }] = bodies()[0]?.messages as { content: unknown }[];
+  assertEquals(content, [
+    { type: "text", text: "What is this?" },
+    image,
+    image,
+    image,
+    { type: "text", text: "Größe" },
+  ]);
+});
+
+Deno.test("ai-sdk: other files are refused as the SDK refuses them, before anything is sent", async () => {
+  const { lmstudio, fake } = connect();
+  const error = await rejection(generateText({
+    model: lmstudio("m"),
+    messages: [{
+      role: "user",
+      content: [{ type: "file", data: new Uint8Array([1]), mediaType: "application/pdf" }],
+    }],
+  }));
+  assert(UnsupportedFunctionalityError.isInstance(error));
+  assertEquals(error.functionality, "files of type application/pdf");
+  assertStringIncludes(error.message, "LM Studio takes text and images");
+  assertEquals(fake.requests.length, 0);
+});
+
+// --- Warnings ---------------------------------------------------------------------------------
+
+Deno.test("ai-sdk: what cannot be done as asked is told, once, whole and streamed", async () => {
+  const { lmstudio } = connect();
+  const call: LanguageModelV4CallOptions = {
+    prompt: [
+      ...user("Hello"),
+      { role: "assistant", content: [{ type: "custom", kind: "openai.compaction" }] },
+      ...user("Hello?"),
+    ],
+    tools: [
+      { type: "provider", id: "openai.web_search", name: "search", args: {} },
+      { type: "function", name: "a", inputSchema: { type: "object" }, strict: true },
+      { type: "function", name: "b", inputSchema: { type: "object" }, strict: true },
+    ],
+    reasoning: "xhigh",
+    includeRawChunks: true,
+  };
+  const { warnings } = await lmstudio("m").doGenerate(call);
+  assertEquals(warnings.map((warning) => "feature" in warning ? warning.feature : ""), [
+    'reasoning "xhigh"',
+    "raw chunks",
+    "provider-defined tool openai.web_search",
+    "strict tools",
+    "custom parts of assistants",
+  ]);
+  const [start] = await partsOf((await lmstudio("m").doStream(call)).stream);
+  assertEquals(start, { type: "stream-start", warnings });
+});
+
+// --- Errors -----------------------------------------------------------------------------------
+
+Deno.test("ai-sdk: a refused call is an APICallError with our sentence, and our error as its cause", async () => {
+  const { lmstudio } = connect({ apiToken: "sk-lm-abcd1234:abcdefghij0123456789" });
+  for (const stream of [false, true]) {
+    const call = { prompt: user("a secret prompt") };
+    const error = await rejection(
+      stream ? lmstudio("m").doStream(call) : lmstudio("m").doGenerate(call),
+    );
+    assertInstanceOf(error, Error);
+    assert(APICallError.isInstance(error));
+    assertEquals([error.name, error.statusCode, error.isRetryable], [
+      "AI_APICallError",
+      401,
+      false,
+    ]);
+    assertStringIncludes(error.message, "apiToken");
+    assertStringIncludes(error.url, "127.0.0.1:1234");
+    assert(isProviderError(error.cause, "authentication"));
+    assertEquals((error.data as { code: string }).code, "unauthorized");
+    assert(!Deno.inspect(error, { depth: 9 }).includes("secret prompt"));
+  }
+});
+
+Deno.test("ai-sdk: each failure is of the SDK's kind for it", async () => {
+  const missing = connect({ substitution: false });
+  const noModel = await rejection(
+    generateText({ model: missing.lmstudio("nobody/has-it"), prompt: "Hello" }),
+  );
+  assert(NoSuchModelError.isInstance(noModel) && APICallError.isInstance(noModel));
+  assertEquals([noModel.modelId, noModel.modelType], ["nobody/has-it", "languageModel"]);
+
+  const html = connect({
+    faults: [{ fault: { type: "respond", status: 200, body: '{"choices":3}' } }],
+  });
+  const odd = await rejection(
+    generateText({ model: html.lmstudio("m"), prompt: "Hello", maxRetries: 0 }),
+  );
+  assert(InvalidResponseDataError.isInstance(odd) && APICallError.isInstance(odd));
+
+  const webp = new TextEncoder().encode("RIFF\0\0\0\0WEBPVP8 ");
+  const image = await rejection(generateText({
+    model: connect({ models: [{ id: "m", vision: true }] }).lmstudio("m"),
+    messages: [{ role: "user", content: [{ type: "file", data: webp, mediaType: "image/webp" }] }],
+  }));
+  assert(UnsupportedFunctionalityError.isInstance(image));
+  assertStringIncludes(image.message, "WebP");
+
+  let setting: unknown;
+  try {
+    createLMStudio({ env: {}, baseUrl: "ftp://nowhere" });
+  } catch (error) {
+    setting = error;
+  }
+  assert(LoadSettingError.isInstance(setting));
+  assertStringIncludes(setting.message, "baseUrl");
+
+  let painting: unknown;
+  try {
+    connect().lmstudio.imageModel("painter");
+  } catch (error) {
+    painting = error;
+  }
+  assert(NoSuchModelError.isInstance(painting));
+  assertEquals(painting.modelType, "imageModel");
+});
+
+Deno.test("ai-sdk: the SDK repeats what can help, waiting as long as the server says, and this package does not", async () => {
+  const busy = { fault: { type: "rate-limit" as const, retryAfter: 0.01 } };
+  const twice = connect({ faults: [{ times: 2, ...busy }], replies: ["Hi."] });
+  const { text } = await generateText({ model: twice.lmstudio("m"), prompt: "Hello" });
+  assertEquals([text, twice.bodies().length], ["Hi.", 3]);
+
+  const always = connect({ faults: [{ times: Infinity, ...busy }] });
+  const error = await rejection(
+    generateText({ model: always.lmstudio("m"), prompt: "Hello", maxRetries: 1 }),
+  );
+  assert(RetryError.isInstance(error));
+  assertEquals(always.bodies().length, 2);
+  assert(APICallError.isInstance(error.lastError) && error.lastError.isRetryable);
+
+  const once = connect({ faults: [{ times: Infinity, ...busy }] });
+  const single = await rejection(
+    generateText({ model: once.lmstudio("m"), prompt: "Hello", maxRetries: 0 }),
+  );
+  assert(APICallError.isInstance(single));
+  assertEquals([single.statusCode, once.bodies().length], [429, 1]);
+});
+
+Deno.test("ai-sdk: maxRetries of the provider holds where it is set", async () => {
+  const busy = { fault: { type: "rate-limit" as const, retryAfter: 0.01 } };
+  const set = connect({ faults: [{ times: 1, ...busy }], replies: ["Hi."] }, { maxRetries: 1 });
+  const { text } = await generateText({ model: set.lmstudio("m"), prompt: "Hello", maxRetries: 0 });
+  assertEquals([text, set.bodies().length], ["Hi.", 2]);
+});
+
+Deno.test("ai-sdk: a stream that breaks gives what came, then the error, then its end", async () => {
+  const { lmstudio } = connect({
+    replies: [{ content: ["Hi", " the", "re."] }],
+    faults: [{ path: "/v1/chat/completions", fault: { type: "cut", afterTokens: 2 } }],
+  });
+  const { stream } = await lmstudio("m").doStream({ prompt: user("Hello") });
+  const parts = await partsOf(stream);
+  assertEquals(parts.map(({ type }) => type), [
+    "stream-start",
+    "text-start",
+    "text-delta",
+    "text-delta",
+    "text-end",
+    "error",
+    "finish",
+  ]);
+  const error = parts.at(-2);
+  assert(error?.type === "error" && APICallError.isInstance(error.error));
+  assertEquals(error.error.isRetryable, true);
+  assert(isProviderError(error.error.cause));
+  assertEquals(error.error.cause.partial?.content, "Hi the");
+  const end = parts.at(-1);
+  assert(end?.type === "finish");
+  assertEquals(end.finishReason.unified, "error");
+});
+
+Deno.test("ai-sdk: a timer that runs out is an error, no abort", async () => {
+  const { lmstudio } = connect({
+    faults: [{ path: "/v1/chat/completions", fault: { type: "stall" } }],
+  });
+  const error = await rejection(generateText({
+    model: lmstudio("m"),
+    prompt: "Hello",
+    maxRetries: 0,
+    providerOptions: { lmstudio: { timeoutMs: 50 } },
+  }));
+  assert(APICallError.isInstance(error));
+  assertEquals([error.name, error.isRetryable], ["AI_APICallError", true]);
+  assertStringIncludes(error.message, "timeoutMs");
+});
+
+Deno.test("ai-sdk: an unknown field of providerOptions is refused by its name", async () => {
+  const { lmstudio, bodies } = connect();
+  const error = await rejection(generateText({
+    model: lmstudio("m"),
+    prompt: "Hello",
+    providerOptions: { lmstudio: { repeatPenaltie: 1.1 } },
+  }));
+  assert(APICallError.isInstance(error));
+  assertEquals([error.isRetryable, bodies().length], [false, 0]);
+  assertStringIncludes(error.message, "repeatPenalty");
+});
+
+// --- Abort ------------------------------------------------------------------------------------
+
+Deno.test("ai-sdk: an abort ends the call with its reason, and the SDK tells it as an abort", async () => {
+  const reason = new DOMException("Enough.", "AbortError");
+  const early = connect({ firstTokenMs: 5_000 });
+  for (const method of ["doGenerate", "doStream"] as const) {
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(reason), 20);
+    const call = { prompt: user("Hello"), abortSignal: controller.signal };
+    assertEquals(await rejection(Promise.resolve(early.lmstudio("m")[method](call))), reason);
+  }
+
+  const { lmstudio, fake } = connect({ replies: ["word ".repeat(200)], tokenMs: 5 });
+  const controller = new AbortController();
+  const types: string[] = [];
+  const result = streamText({
+    model: lmstudio("m"),
+    prompt: "Hello",
+    abortSignal: controller.signal,
+  });
+  for await (const part of result.stream) {
+    types.push(part.type);
+    if (part.type === "text-delta") controller.abort(reason);
+  }
+  assertEquals(types.at(-1), "abort");
+  assert(!types.includes("error"));
+  assertEquals(fake.requests.at(-1)?.completed, false);
+});
+
+Deno.test("ai-sdk: an abort in the middle breaks the stream of parts with its reason", async () => {
+  const { lmstudio } = connect({ replies: ["word ".repeat(200)], tokenMs: 5 });
+  const controller = new AbortController();
+  const reason = new Error("enough");
+  const { stream } = await lmstudio("m").doStream({
+    prompt: user("Hello"),
+    abortSignal: controller.signal,
+  });
+  const error = await rejection((async () => {
+    for await (const part of stream) if (part.type === "text-delta") controller.abort(reason);
+  })());
+  assertEquals(error, reason);
+});
+
+// --- Substituted models -----------------------------------------------------------------------
+
+Deno.test("ai-sdk: another model that answers is an error, or told where that is allowed", async () => {
+  const strict = connect();
+  const error = await rejection(
+    generateText({ model: strict.lmstudio("nobody/has-it"), prompt: "Hello" }),
+  );
+  assert(APICallError.isInstance(error));
+  assertEquals((error.data as { code: string }).code, "model_substituted");
+
+  const { lmstudio } = connect({}, { onModelSubstituted: "ignore" });
+  const whole = await generateText({ model: lmstudio("nobody/has-it"), prompt: "Hello" });
+  const streamed = streamText({ model: lmstudio("nobody/has-it"), prompt: "Hello" });
+  await streamed.consumeStream();
+  const told = { requested: "nobody/has-it", answered: "m" };
+  for (const metadata of [whole.providerMetadata, await streamed.providerMetadata]) {
+    assertEquals(metadata?.lmstudio?.substituted, told);
+  }
+  assertEquals(whole.response.modelId, "m");
+});
+
+// --- Embeddings -------------------------------------------------------------------------------
+
+Deno.test("ai-sdk: embed and embedMany give the vectors of embed()", async () => {
+  const { lmstudio, fake } = connect();
+  const values = Array.from({ length: 70 }, (_, index) => `text ${index}`);
+  const { embeddings } = await new LMStudioProvider({ env: {}, fetch: fake.fetch })
+    .embed({ input: values, model: EMBEDDING_MODEL });
+  for (const model of [lmstudio.embeddingModel(EMBEDDING_MODEL), lmstudio.textEmbeddingModel()]) {
+    assertEquals((await embedMany({ model, values })).embeddings, embeddings);
+  }
+  const { embedding } = await embed({ model: lmstudio.embeddingModel(), value: values[0]! });
+  assertEquals(embedding, embeddings[0]);
+});
+
+Deno.test("ai-sdk: embedding fails with the SDK's errors", async () => {
+  const { lmstudio } = connect({ substitution: false });
+  const model = lmstudio.embeddingModel("text-embedding-nobody");
+  const error = await rejection(embed({ model, value: "sea", maxRetries: 0 }));
+  assert(NoSuchModelError.isInstance(error));
+  assertEquals(error.modelType, "embeddingModel");
+});
