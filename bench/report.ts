@@ -28,6 +28,8 @@ export interface Results {
 /** What this module shall not exceed: a ratio to a peer, or without one a number in the row's unit. */
 interface Bar {
   row: string;
+  /** Which of ours. @default {"ours"} */
+  of?: string;
   against?: string;
   deno?: number;
   node20?: number;
@@ -39,6 +41,7 @@ interface Bar {
 /** A bar and where this module is. */
 export interface Standing {
   row: Row;
+  of: ClientName;
   against: ClientName | undefined;
   runtime: Place;
   bar: number;
@@ -50,18 +53,20 @@ const KNOWN_BARS: readonly Bar[] = bars;
 /** Every bar that was measured. */
 export function compareWithBars({ runs }: Results, rows: readonly Row[]): Standing[] {
   const standings: Standing[] = [];
-  for (const { row: id, against, ...limits } of KNOWN_BARS) {
+  for (const { row: id, of: subject = "ours", against, ...limits } of KNOWN_BARS) {
     const row = rows.find((row) => row.id === id);
     if (row === undefined) continue;
+    const of = row.clients.find((client) => client === subject);
     const peer = row.clients.find((client) => client === against);
+    if (of === undefined) continue;
     for (const [place, bar] of Object.entries(limits)) {
       const runtime = place as Place;
-      const values = valuesOf(runs, id, runtime, "ours");
+      const values = valuesOf(runs, id, runtime, of);
       const numbers = against === undefined
         ? [...values.values()]
         : ratios(values, peer === undefined ? new Map() : valuesOf(runs, id, runtime, peer));
       if (numbers.length === 0) continue;
-      standings.push({ row, against: peer, runtime, bar, ours: estimate(numbers) });
+      standings.push({ row, of, against: peer, runtime, bar, ours: estimate(numbers) });
     }
   }
   return standings;
@@ -87,8 +92,8 @@ function formatConditions({ command, date, versions, runtimes, rounds }: Results
 function formatBars(results: Results, rows: readonly Row[]): string {
   const standings = compareWithBars(results, rows);
   if (standings.length === 0) return "";
-  const lines = standings.map(({ row, against, runtime, bar, ours }) => [
-    row.title,
+  const lines = standings.map(({ row, of, against, runtime, bar, ours }) => [
+    of === "ours" ? row.title : `${row.title}, by ${CLIENTS[of].label}`,
     against === undefined ? `${row.unit}` : `÷ ${CLIENTS[against].label}`,
     runtime,
     formatEstimate(ours),

@@ -31,6 +31,8 @@ const ROW_IDS = ROWS.map(({ id }) => id);
 const BAR_CLIENTS: readonly ClientName[] = [
   "ours",
   "openai",
+  "ai-sdk",
+  "ours-ai-sdk",
   "ollama",
   "hand-written",
   "full-listing",

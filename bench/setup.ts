@@ -86,7 +86,10 @@ async function installOurs(folder: string): Promise<void> {
   const config = {
     nodeModulesDir: "manual",
     lock: false,
-    imports: { "@patinox/lmstudio": new URL("../mod.ts", import.meta.url).href },
+    imports: {
+      "@patinox/lmstudio": new URL("../mod.ts", import.meta.url).href,
+      "@patinox/lmstudio/ai-sdk": new URL("../src/ai_sdk/mod.ts", import.meta.url).href,
+    },
   };
   await Deno.writeTextFile(`${folder}/deno.json`, JSON.stringify(config));
 }

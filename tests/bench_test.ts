@@ -76,6 +76,17 @@ Deno.test("tables: met, missed and what each client takes", () => {
   assertEquals(ours?.slice(2, -1), ["10.0", "0.25"]);
 });
 
+Deno.test("bars: of more than one of ours, each against its own peer", () => {
+  const results = resultsOf({ "stream ours-ai-sdk": 1, "stream ai-sdk": 4 });
+  const [standing, ...others] = compareWithBars(results, ROWS);
+  assertEquals(others, []);
+  assert(standing !== undefined);
+  assertEquals([standing.of, standing.against, standing.bar], ["ours-ai-sdk", "ai-sdk", 0.6]);
+  assertEquals(standing.ours.median, 0.25);
+  assertStringIncludes(formatTables(results, ROWS), "per token, by @patinox/lmstudio/ai-sdk");
+  assertStringIncludes(drawPlot([standing]), "stream, ai-sdk ÷ @ai-sdk/openai-compatible, deno");
+});
+
 Deno.test("plot: a line for each bar, and well-formed whatever is in a label", () => {
   const standings = compareWithBars(
     resultsOf({ "stream ours": 2, "stream openai": 4, "listing ours": 90, "listing openai": 1 }),
