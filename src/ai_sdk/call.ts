@@ -6,6 +6,7 @@
 
 import type { CallOptions, CompletionRequest } from "../core/types.ts";
 import type { Tool } from "../core/messages.ts";
+import type { JsonSchema } from "../core/schema.ts";
 import { type LeaveOut, toMessages } from "./prompt.ts";
 import type {
   JsonObject,
@@ -129,7 +130,7 @@ type JsonFormat = Extract<LanguageModelV4CallOptions["responseFormat"], { type: 
 function schemaOf(
   { schema, name, description }: JsonFormat,
 ): Pick<CompletionRequest, "schema" | "schemaName"> {
-  const shape = schema ?? { type: "object" };
+  const shape = asSchema(schema ?? { type: "object" });
   return {
     schema: description === undefined ? shape : { description, ...shape },
     schemaName: name === "" ? undefined : name,
@@ -153,9 +154,14 @@ function toolsOf(
       leaveOut("examples of tool inputs", "Write them into the description of the tool.");
     }
     const { name, description, inputSchema } = tool;
-    kept.push({ name, description, parameters: inputSchema });
+    kept.push({ name, description, parameters: asSchema(inputSchema) });
   }
   return kept.length === 0 ? undefined : kept;
+}
+
+/** Checked where the request is: the SDK's type of it depends on which types of JSON Schema are installed. */
+function asSchema(schema: object): JsonSchema {
+  return schema as JsonSchema;
 }
 
 /** Without fields that are not given, so that those of `providerOptions` hold. */

@@ -7,8 +7,6 @@
  * @module
  */
 
-import type { JsonSchema } from "../core/schema.ts";
-
 /** A value that JSON can hold. */
 export type JsonValue = null | string | number | boolean | JsonObject | readonly JsonValue[];
 
@@ -201,8 +199,8 @@ export interface LanguageModelV4FunctionTool {
   name: string;
   /** Tells the model what it is for. */
   description?: string | undefined;
-  /** Shape of the arguments. */
-  inputSchema: JsonSchema;
+  /** Shape of the arguments: JSON Schema. */
+  inputSchema: object;
   /** Examples of arguments. */
   inputExamples?: readonly { input: JsonObject }[] | undefined;
   /** Whether the provider is to make arguments fit the schema. */
@@ -255,7 +253,7 @@ export interface LanguageModelV4CallOptions {
     | { type: "text" }
     | {
       type: "json";
-      schema?: JsonSchema | undefined;
+      schema?: object | undefined;
       name?: string | undefined;
       description?: string | undefined;
     }

@@ -1,5 +1,6 @@
 /** What `LMStudioProvider` has beyond the interface: over HTTP, and the ways to leave each of its streams. */
 import { LMStudioProvider } from "@patinox/lmstudio";
+import { createLMStudio } from "@patinox/lmstudio/ai-sdk";
 import { createFakeLMStudio } from "@patinox/lmstudio/testing";
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
@@ -291,6 +292,35 @@ await check(
         provider.streamText({ prompt: text, model: LLM }, { signal }).response(),
         provider.models.get(LLM, { signal }),
       ]));
+    }),
+);
+
+await check(
+  "the AI SDK's models answer, whole, streamed and with vectors, and can be left",
+  () =>
+    withFake({
+      models: [LLM, EMBEDDER],
+      replies: ["whole", { content: ["in ", "pieces"] }, "word ".repeat(5_000)],
+    }, async (provider, fake) => {
+      const lmstudio = createLMStudio(provider);
+      const prompt = [{ role: "user", content: [{ type: "text", text: "?" }] }];
+      const model = lmstudio(LLM);
+      const { content, usage } = await model.doGenerate({ prompt });
+      assert.deepEqual(content, [{ type: "text", text: "whole" }]);
+      assert.equal(typeof usage.inputTokens.total, "number");
+      let text = "";
+      for await (const part of (await model.doStream({ prompt })).stream) {
+        if (part.type === "text-delta") text += part.delta;
+      }
+      assert.equal(text, "in pieces");
+      const reader = (await model.doStream({ prompt })).stream.getReader();
+      await reader.read();
+      await reader.read();
+      await reader.cancel();
+      await until(() => requestsTo(fake, "/v1/chat/completions").at(-1).aborted);
+      const { embeddings } = await lmstudio.embeddingModel().doEmbed({ values: ["sea", "ocean"] });
+      assert.equal(embeddings.length, 2);
+      assert.throws(() => lmstudio.imageModel("x"), { name: "AI_NoSuchModelError" });
     }),
 );
 

@@ -6,6 +6,11 @@ import {
   type Message,
   type ModelProvider,
 } from "@patinox/lmstudio";
+import {
+  createLMStudio,
+  type LanguageModelV4,
+  type LanguageModelV4CallOptions,
+} from "@patinox/lmstudio/ai-sdk";
 import { createFakeLMStudio } from "@patinox/lmstudio/testing";
 
 /** Uses a bit of everything. */
@@ -56,4 +61,18 @@ export async function respond(stream: CompletionStream): Promise<Response> {
       ? new Response(error.hint, { status: 502 })
       : new Response(stream.toTextStream());
   }
+}
+
+/** What the AI SDK does with a model, without the AI SDK. */
+export async function generate(model: LanguageModelV4 = createLMStudio()()): Promise<string> {
+  const call: LanguageModelV4CallOptions = {
+    prompt: [{ role: "user", content: [{ type: "text", text: "Hello" }] }],
+    tools: [{ type: "function", name: "now", inputSchema: { type: "object" } }],
+  };
+  const { content, warnings } = await model.doGenerate(call);
+  const [part] = content;
+  const text = part?.type === "text" ? part.text : part?.type === "tool-call" ? part.input : "";
+  const reader = (await model.doStream(call)).stream.getReader();
+  const { value } = await reader.read();
+  return `${text} ${warnings.length} ${value?.type === "error" ? value.error : value?.type}`;
 }
