@@ -19,9 +19,9 @@ import {
   embed,
   embedMany,
   generateText,
+  isStepCount,
   Output,
   RetryError,
-  stepCountIs,
   streamText,
   tool,
 } from "npm:ai@^7.0.173";
@@ -316,7 +316,7 @@ Deno.test("ai-sdk: a tool loop of streamText runs the tools and gives their resu
     model: lmstudio("m"),
     prompt: "How is it in Århus?",
     tools: { weather },
-    stopWhen: stepCountIs(4),
+    stopWhen: isStepCount(4),
   });
   assertEquals(await result.text, "Rain.");
   assertEquals((await result.steps).length, 2);
