@@ -16,14 +16,18 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import {
+  createProviderRegistry,
+  customProvider,
   embed,
   embedMany,
+  extractReasoningMiddleware,
   generateText,
   isStepCount,
   Output,
   RetryError,
   streamText,
   tool,
+  wrapLanguageModel,
 } from "npm:ai@^7.0.173";
 import * as z from "zod";
 import { isProviderError, LMStudioProvider, type LMStudioProviderOptions } from "../mod.ts";
@@ -171,6 +175,32 @@ Deno.test("ai-sdk: a provider that was made before can be given in place of opti
   assertEquals((await generateText({ model: lmstudio(), prompt: "Hello" })).text, "Hi.");
 });
 
+Deno.test("ai-sdk: the provider in a registry, as the default of the SDK, and below middleware", async () => {
+  const { lmstudio } = connect({ replies: () => "<b>Hi.</b>" });
+  const registry = createProviderRegistry({ lmstudio });
+  const models = [
+    registry.languageModel("lmstudio:m"),
+    customProvider({ fallbackProvider: lmstudio }).languageModel("m"),
+    wrapLanguageModel({
+      model: lmstudio("m"),
+      middleware: extractReasoningMiddleware({ tagName: "b" }),
+    }),
+  ];
+  const texts = [];
+  for (const model of models) {
+    const { text, reasoningText } = await generateText({ model, prompt: "Hello" });
+    texts.push([text, reasoningText]);
+  }
+  assertEquals(texts, [["<b>Hi.</b>", undefined], ["<b>Hi.</b>", undefined], ["", "Hi."]]);
+  assertEquals(registry.embeddingModel(`lmstudio:${EMBEDDING_MODEL}`).modelId, EMBEDDING_MODEL);
+  try {
+    Object.assign(globalThis, { AI_SDK_DEFAULT_PROVIDER: lmstudio });
+    assertEquals((await generateText({ model: "m", prompt: "Hello" })).text, "<b>Hi.</b>");
+  } finally {
+    Object.assign(globalThis, { AI_SDK_DEFAULT_PROVIDER: undefined });
+  }
+});
+
 // --- Streams ----------------------------------------------------------------------------------
 
 Deno.test("ai-sdk: streamText gives text and thoughts piece by piece, and what generateText gives at the end", async () => {
@@ -192,7 +222,9 @@ Deno.test("ai-sdk: streamText gives text and thoughts piece by piece, and what g
     ["text-delta", "re."],
   ]);
   assertEquals(await result.finishReason, "stop");
-  assertEquals((await result.usage).outputTokens !== undefined, true);
+  const { outputTokens, raw } = await result.usage;
+  assert(outputTokens !== undefined && outputTokens > 0);
+  assertEquals((raw as { completion_tokens: number }).completion_tokens, outputTokens);
   assertEquals((await result.response).modelId, "m");
   assert("stats" in ((await result.providerMetadata)?.lmstudio ?? {}));
 });

@@ -161,7 +161,8 @@ function resultOf(
       return { text: output.value, images: [] };
     case "json":
     case "error-json":
-      return { text: JSON.stringify(output.value), images: [] };
+      // Not every caller turns what is undefined into null.
+      return { text: JSON.stringify(output.value) ?? "null", images: [] };
     case "execution-denied":
       return { text: output.reason ?? "The user did not allow this call.", images: [] };
     case "content": {
