@@ -794,6 +794,38 @@ Deno.test("ai-sdk: another model that answers is an error, or told where that is
   assertEquals(whole.response.modelId, "m");
 });
 
+// --- Conversations that are too long -----------------------------------------------------------
+
+Deno.test("ai-sdk: contextOverflowPolicy cuts a conversation, and how much is told", async () => {
+  const error =
+    "request (5000 tokens) exceeds the available context size (4096 tokens), try increasing it";
+  const { lmstudio, bodies } = connect({
+    faults: [{
+      path: "/v1/chat/completions",
+      fault: { type: "respond", status: 400, body: { error } },
+    }],
+    replies: ["Because."],
+  });
+  const turns = Array.from({ length: 10 }, (_, turn) => [
+    { role: "user" as const, content: `Question ${turn}: ${"why ".repeat(150)}` },
+    { role: "assistant" as const, content: `Answer ${turn}: ${"so ".repeat(150)}` },
+  ]).flat();
+  const { text, providerMetadata } = await generateText({
+    model: lmstudio("m"),
+    messages: [...turns, { role: "user", content: "And why is that?" }],
+    providerOptions: { lmstudio: { contextOverflowPolicy: "rollingWindow" } },
+  });
+  assertEquals(text, "Because.");
+  const [whole, cut] = bodies().map(({ messages }) => (messages as unknown[]).length);
+  assert(whole === 21 && cut !== undefined && cut < whole);
+  const { trimmed } = providerMetadata?.lmstudio as { trimmed: Record<string, unknown> };
+  assertEquals([trimmed.policy, trimmed.cause, trimmed.dropped], [
+    "rollingWindow",
+    "refusal",
+    whole - cut,
+  ]);
+});
+
 // --- Embeddings -------------------------------------------------------------------------------
 
 Deno.test("ai-sdk: embed and embedMany give the vectors of embed()", async () => {

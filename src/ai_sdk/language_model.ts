@@ -4,9 +4,10 @@
  * @module
  */
 
+import type { TrimInfo } from "../core/context_policy.ts";
+import { isRecord } from "../core/fields.ts";
 import type { ToolCallDelta } from "../core/messages.ts";
 import { isSameModel } from "../core/model_names.ts";
-import { isRecord } from "../core/request_checks.ts";
 import type {
   CallOptions,
   CompletionResponse,
@@ -340,14 +341,20 @@ function responseOf({ id, model, raw }: CompletionResponse): LanguageModelV4Resp
 
 function metadataOf(
   modelId: string,
-  { model, stats }: CompletionResponse,
+  { model, stats, trimmed }: CompletionResponse,
 ): SharedV4ProviderMetadata {
   return {
     [NAME]: {
       ...(stats === undefined ? {} : { stats: statsOf(stats) }),
+      ...(trimmed === undefined ? {} : { trimmed: trimOf(trimmed) }),
       ...substitutionOf(modelId, model),
     },
   };
+}
+
+/** Numbers alone: metadata are sent to browsers, and stored beside the conversation. */
+function trimOf({ dropped, ...numbers }: TrimInfo): JsonObject {
+  return { ...numbers, dropped: dropped.length };
 }
 
 function statsOf({ draft, ...stats }: GenerationStats): JsonObject {

@@ -361,7 +361,10 @@ export interface LanguageModelV4GenerateResult {
   finishReason: LanguageModelV4FinishReason;
   /** Tokens read and written. */
   usage: LanguageModelV4Usage;
-  /** Under `lmstudio`: `stats`, and `substituted` where another model answered than was asked. */
+  /**
+   * Under `lmstudio`: `stats`, `substituted` where another model answered than was asked, and `trimmed` where the
+   * conversation was cut.
+   */
   providerMetadata: SharedV4ProviderMetadata;
   /** Which answer it is. */
   response: LanguageModelV4ResponseMetadata & {
