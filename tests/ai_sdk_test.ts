@@ -1,6 +1,8 @@
 /** The AI SDK on `createLMStudio()`: every function of `ai` that its models serve, and the parts that others read. */
 import {
   APICallError,
+  Experimental_DecisionRefusalError as DecisionRefusalError,
+  Experimental_DecisionUnsupportedQuestionTypeError as DecisionUnsupportedQuestionTypeError,
   InvalidResponseDataError,
   type LanguageModelV4CallOptions,
   type LanguageModelV4StreamPart,
@@ -20,6 +22,7 @@ import {
   customProvider,
   embed,
   embedMany,
+  experimental_decide as decide,
   extractReasoningMiddleware,
   generateText,
   isStepCount,
@@ -846,4 +849,119 @@ Deno.test("ai-sdk: embedding fails with the SDK's errors", async () => {
   const error = await rejection(embed({ model, value: "sea", maxRetries: 0 }));
   assert(NoSuchModelError.isInstance(error));
   assertEquals(error.modelType, "embeddingModel");
+});
+
+// --- Decisions --------------------------------------------------------------------------------
+
+const DECIDER = "typesafe/kev-4b";
+const DECIDERS = [{ id: DECIDER, type: "decision", vision: true }] as const;
+
+Deno.test("ai-sdk: experimental_decide asks a decision model, and gives its answers", async () => {
+  const { lmstudio, bodies } = connect({
+    models: DECIDERS,
+    decisions: { refund: 0.9, team: "billing", severity: 1.25 },
+  });
+  const { answers, usage, providerMetadata, response, warnings } = await decide({
+    model: lmstudio.decisionModel(DECIDER),
+    state: [
+      { type: "text", text: "I was charged twice." },
+      { type: "json", value: { customer: 7 } },
+      { type: "file", mediaType: "image/png", data: PIXEL_BYTES },
+    ],
+    questions: {
+      refund: {
+        type: "boolean",
+        instructions: "Does the customer want money back?",
+        criteria: { true: "Asks for it", false: null },
+      },
+      team: { type: "choice", criteria: { billing: "Payments", support: null } },
+      severity: {
+        type: "score",
+        instructions: "How bad is it?",
+        criteria: ["cosmetic", null, "blocking"],
+      },
+    },
+    maxOutputTokens: 5,
+  });
+  const [body] = bodies();
+  assertEquals(body?.model, DECIDER);
+  assertEquals(body?.questions, [
+    {
+      type: "predicate",
+      name: "refund",
+      instructions: "Does the customer want money back?\ntrue: Asks for it",
+    },
+    {
+      type: "choice",
+      name: "team",
+      instructions: "Choose what fits best.",
+      choices: [{ value: "billing", description: "Payments" }, { value: "support" }],
+    },
+    {
+      type: "score",
+      name: "severity",
+      instructions: "How bad is it?",
+      levels: [{ label: "cosmetic" }, { label: "1" }, { label: "blocking" }],
+    },
+  ]);
+  assertStringIncludes(JSON.stringify(body?.input), PIXEL_URL);
+  assertStringIncludes(JSON.stringify(body?.input), '{\\"customer\\":7}');
+  assertEquals(answers.refund, { type: "boolean", probability: 0.9 });
+  assertEquals([answers.team.choice, answers.severity.score], ["billing", 1.25]);
+  assertEquals(Object.keys(answers.team.probabilities ?? {}), ["billing", "support"]);
+  assertEquals(Object.keys(answers.severity.probabilities ?? {}), ["0", "1", "2"]);
+  assert((usage.inputTokens ?? 0) > 0);
+  const { confidence } = providerMetadata?.lmstudio as { confidence: Record<string, number> };
+  assertEquals(Object.keys(confidence), ["team", "severity"]);
+  assertEquals(response.modelId, DECIDER);
+  assertEquals(warnings.map((warning) => "feature" in warning ? warning.feature : ""), [
+    "maxOutputTokens",
+  ]);
+});
+
+Deno.test("ai-sdk: numbers of decisions that a server rounds are taken, and a part of them is left out", async () => {
+  const answer = (probabilities: unknown) => ({
+    fault: {
+      type: "respond" as const,
+      status: 200,
+      body: {
+        model: DECIDER,
+        answers: [{ type: "choice", name: "team", choice: "a", confidence: 0.33, probabilities }],
+      },
+    },
+  });
+  const shares = ["a", "b", "c"].map((value) => ({ value, probability: 0.33 }));
+  const { lmstudio } = connect({
+    models: DECIDERS,
+    faults: [shares, shares.slice(0, 2)].map((probabilities) => ({
+      path: "/v1/decisions",
+      ...answer(probabilities),
+    })),
+  });
+  const ask = async () => {
+    const { answers } = await decide({
+      model: lmstudio.decisionModel(),
+      state: "x",
+      questions: { team: { type: "choice", criteria: { a: null, b: null, c: null } } },
+    });
+    return answers.team.probabilities;
+  };
+  assertEquals([await ask(), await ask()], [{ a: 0.33, b: 0.33, c: 0.33 }, undefined]);
+});
+
+Deno.test("ai-sdk: a question that a decision model declines, or of a type it has not, is the SDK's error", async () => {
+  const { lmstudio, bodies } = connect({ models: DECIDERS, decisions: { a: null } });
+  const model = lmstudio.decisionModel();
+  const question = { type: "boolean", instructions: "Is it?" } as const;
+  const refused = await rejection(decide({ model, state: "x", questions: { a: question } }));
+  assert(DecisionRefusalError.isInstance(refused));
+  const box = await rejection(decide({ model, state: "x", questions: { a: { type: "box" } } }));
+  assert(DecisionUnsupportedQuestionTypeError.isInstance(box));
+  assertEquals(bodies().length, 1);
+  const none = connect();
+  const failed = await rejection(
+    decide({ model: none.lmstudio.decisionModel(), state: "x", questions: { a: question } }),
+  );
+  assert(APICallError.isInstance(failed));
+  assertEquals((failed.data as { code: string }).code, "no_model_loaded");
 });

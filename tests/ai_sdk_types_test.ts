@@ -6,6 +6,9 @@ import type {
   EmbeddingModelV4 as SdkEmbeddingModel,
   EmbeddingModelV4CallOptions as SdkEmbeddingCall,
   EmbeddingModelV4Result as SdkEmbeddings,
+  Experimental_DecisionModelV4 as SdkDecisionModel,
+  Experimental_DecisionModelV4CallOptions as SdkDecisionCall,
+  Experimental_DecisionModelV4Result as SdkDecisions,
   LanguageModelV4 as SdkLanguageModel,
   LanguageModelV4CallOptions as SdkCall,
   LanguageModelV4Content as SdkContent,
@@ -26,6 +29,9 @@ import type {
 import type { JSONSchema7 } from "npm:@types/json-schema@^7.0.15";
 import type { createLMStudio } from "../src/ai_sdk/mod.ts";
 import type {
+  DecisionModelV4,
+  DecisionModelV4CallOptions,
+  DecisionModelV4Result,
   EmbeddingModelV4,
   EmbeddingModelV4CallOptions,
   EmbeddingModelV4Result,
@@ -67,6 +73,7 @@ Deno.test("ai-sdk types: what the SDK asks with can be given to ours", () => {
   fits<Fits<SdkProviderTool, LanguageModelV4ProviderTool>>();
   fits<Fits<SdkToolChoice, LanguageModelV4ToolChoice>>();
   fits<Fits<SdkEmbeddingCall, EmbeddingModelV4CallOptions>>();
+  fits<Fits<SdkDecisionCall, DecisionModelV4CallOptions>>();
 });
 
 Deno.test("ai-sdk types: what ours give can be given to the SDK", () => {
@@ -78,11 +85,13 @@ Deno.test("ai-sdk types: what ours give can be given to the SDK", () => {
   fits<Fits<SharedV4ProviderMetadata, SdkMetadata>>();
   fits<Fits<SharedV4Warning, SdkWarning>>();
   fits<Fits<EmbeddingModelV4Result, SdkEmbeddings>>();
+  fits<Fits<DecisionModelV4Result, SdkDecisions>>();
 });
 
 Deno.test("ai-sdk types: the models and the provider are the SDK's", () => {
   fits<Fits<LanguageModelV4, SdkLanguageModel>>();
   fits<Fits<EmbeddingModelV4, SdkEmbeddingModel>>();
+  fits<Fits<DecisionModelV4, SdkDecisionModel>>();
   fits<Fits<LMStudioProviderV4, ProviderV4>>();
   fits<Fits<ReturnType<typeof createLMStudio>, ProviderV4>>();
 });

@@ -151,6 +151,13 @@ const EXPORTS: Record<string, Names> = {
   "./ai-sdk": {
     values: ["createLMStudio"],
     types: [
+      "DecisionModelV4",
+      "DecisionModelV4Answer",
+      "DecisionModelV4CallOptions",
+      "DecisionModelV4Input",
+      "DecisionModelV4Question",
+      "DecisionModelV4Result",
+      "DecisionModelV4StatePart",
       "EmbeddingModelV4",
       "EmbeddingModelV4CallOptions",
       "EmbeddingModelV4Result",

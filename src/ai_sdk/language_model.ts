@@ -13,10 +13,10 @@ import type {
   CompletionResponse,
   CompletionStream,
   GenerationStats,
-  ModelProvider,
   StreamingChunk,
   Usage,
 } from "../core/types.ts";
+import type { LMStudioProvider } from "../provider/lmstudio.ts";
 import { NAME, toCompletionCall } from "./call.ts";
 import { toSdkError } from "./call_error.ts";
 import type {
@@ -37,7 +37,7 @@ import type {
 
 /** What the models of a provider share. */
 export interface ModelSource {
-  readonly provider: ModelProvider;
+  readonly provider: LMStudioProvider;
   /** What calls are made with that say nothing else. */
   readonly defaults: CallOptions;
 }

@@ -20,11 +20,19 @@
 import type { LMStudioProviderOptions } from "../core/config.ts";
 import { LMStudioProvider } from "../provider/lmstudio.ts";
 import { noSuchModel, toSdkError } from "./call_error.ts";
+import { DecisionModel } from "./decision_model.ts";
 import { EmbeddingModel } from "./embedding_model.ts";
 import { LanguageModel, type ModelSource } from "./language_model.ts";
 import type { EmbeddingModelV4, LanguageModelV4, LMStudioProviderV4 } from "./specification.ts";
 
 export type {
+  DecisionModelV4,
+  DecisionModelV4Answer,
+  DecisionModelV4CallOptions,
+  DecisionModelV4Input,
+  DecisionModelV4Question,
+  DecisionModelV4Result,
+  DecisionModelV4StatePart,
   EmbeddingModelV4,
   EmbeddingModelV4CallOptions,
   EmbeddingModelV4Result,
@@ -89,6 +97,7 @@ export function createLMStudio(
     languageModel,
     embeddingModel,
     textEmbeddingModel: embeddingModel,
+    decisionModel: (modelId = "") => new DecisionModel(modelId, source),
     imageModel: (modelId: string): never => {
       throw noSuchModel(
         { modelId, modelType: "imageModel" },

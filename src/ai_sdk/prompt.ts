@@ -50,7 +50,8 @@ function toContent(parts: readonly UserPart[]): string | ContentPart[] {
   return first.type === "text" && more.length === 0 ? first.text : [first, ...more];
 }
 
-function toPart(part: UserPart): ContentPart {
+/** @throws as `toMessages`. */
+export function toPart(part: UserPart): ContentPart {
   if (part.type === "text") return { type: "text", text: part.text };
   const { data, mediaType } = part;
   const [kind = ""] = mediaType.split("/");

@@ -493,6 +493,143 @@ export interface EmbeddingModelV4 {
   doEmbed(options: EmbeddingModelV4CallOptions): Promise<EmbeddingModelV4Result>;
 }
 
+// --- Decisions --------------------------------------------------------------------------------
+
+/** What a question or its answers mean. */
+export type DecisionModelV4Input = string | JsonObject | readonly JsonValue[];
+
+/** A part of what is decided about. */
+export type DecisionModelV4StatePart =
+  | LanguageModelV4TextPart
+  | LanguageModelV4FilePart
+  | {
+    /** Discriminates. */
+    type: "json";
+    /** The value. */
+    value: JsonValue;
+  };
+
+/** A question about the state. */
+export type DecisionModelV4Question =
+  | {
+    /** One of several options. */
+    readonly type: "choice";
+    /** What to choose by. */
+    readonly instructions?: DecisionModelV4Input | null | undefined;
+    /** What the options mean, by their names. */
+    readonly criteria: Readonly<Record<string, DecisionModelV4Input | null>>;
+  }
+  | {
+    /** A place on a scale. */
+    readonly type: "score";
+    /** What to rate. */
+    readonly instructions?: DecisionModelV4Input | null | undefined;
+    /** What the levels mean, from the lowest to the highest. */
+    readonly criteria: readonly (DecisionModelV4Input | null)[];
+  }
+  | {
+    /** A place in an image, which LM Studio's models do not tell. */
+    readonly type: "box";
+    /** What to find. */
+    readonly instructions?: DecisionModelV4Input | null | undefined;
+  }
+  | {
+    /** Whether something is true. */
+    readonly type: "boolean";
+    /** What. */
+    readonly instructions?: DecisionModelV4Input | null | undefined;
+    /** What the answers mean. */
+    readonly criteria?:
+      | {
+        readonly true?: DecisionModelV4Input | null | undefined;
+        readonly false?: DecisionModelV4Input | null | undefined;
+      }
+      | null
+      | undefined;
+  };
+
+/** What a decision model is asked. */
+export interface DecisionModelV4CallOptions {
+  /** What is decided about. */
+  state: readonly DecisionModelV4StatePart[];
+  /** Questions by names of the caller's. */
+  questions: Readonly<Record<string, DecisionModelV4Question>>;
+  /** Without effect: a decision model writes no text. */
+  maxOutputTokens?: number | undefined;
+  /** Without effect. */
+  reasoning?: LanguageModelV4CallOptions["reasoning"];
+  /** Ends the call. */
+  abortSignal?: AbortSignal | undefined;
+  /** Headers of the request. */
+  headers?: Readonly<Record<string, string | undefined>> | undefined;
+  /** Under `lmstudio`: the timers. */
+  providerOptions?: SharedV4ProviderOptions | undefined;
+}
+
+/** An answer, by the type of its question. */
+export type DecisionModelV4Answer =
+  | {
+    /** Of a choice. */
+    type: "choice";
+    /** The option. */
+    choice: string;
+    /** Of all options, where the server gives them. */
+    probabilities?: Record<string, number>;
+  }
+  | {
+    /** Of a score. */
+    type: "score";
+    /** The place on the scale, from 0. */
+    score: number;
+    /** Of all levels, by their numbers, where the server gives them. */
+    probabilities?: Record<string, number>;
+  }
+  | {
+    /** Whether something is true. */
+    type: "boolean";
+    /** How likely it is, from 0 to 1. */
+    probability: number;
+  }
+  | {
+    /** The model declined. */
+    type: "refusal";
+  };
+
+/** What a decision model gives. */
+export interface DecisionModelV4Result {
+  /** By the names of the questions. */
+  answers: Record<string, DecisionModelV4Answer>;
+  /** How exact the numbers are. */
+  rounding: { probabilityDecimals: number; scoreDecimals: number };
+  /** Tokens read and written, where the server tells. */
+  usage?: { inputTokens: number; outputTokens: number };
+  /** What was not done as asked. */
+  warnings: SharedV4Warning[];
+  /** Under `lmstudio`: `confidence` by the names of the questions, and `substituted`. */
+  providerMetadata: SharedV4ProviderMetadata;
+  /** Which answer it is. */
+  response: {
+    /** The model that answered, as the server names it. */
+    modelId: string;
+    /** The decoded body. */
+    body?: unknown;
+  };
+}
+
+/** A decision model, as the AI SDK calls it. The SDK calls this part of its specification experimental. */
+export interface DecisionModelV4 {
+  /** Version of the specification. */
+  readonly specificationVersion: "v4";
+  /** `lmstudio.decision`. */
+  readonly provider: string;
+  /** The model that is asked. */
+  readonly modelId: string;
+  /** The types of questions it answers. */
+  readonly supportedQuestionTypes: readonly DecisionModelV4Question["type"][];
+  /** All answers about the same state. For `experimental_decide`. */
+  doDecide(options: DecisionModelV4CallOptions): Promise<DecisionModelV4Result>;
+}
+
 // --- The provider -----------------------------------------------------------------------------
 
 /**
@@ -510,6 +647,8 @@ export interface LMStudioProviderV4 {
   embeddingModel(modelId?: string): EmbeddingModelV4;
   /** An embedding model, under the name it had in earlier versions of the SDK. */
   textEmbeddingModel(modelId?: string): EmbeddingModelV4;
+  /** A decision model: one that answers questions, and writes no text. */
+  decisionModel(modelId?: string): DecisionModelV4;
   /** LM Studio makes no images. @throws `NoSuchModelError` of the SDK. */
   imageModel(modelId: string): never;
 }
