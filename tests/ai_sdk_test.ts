@@ -438,9 +438,9 @@ Deno.test("ai-sdk: results of every kind, and what tools show, are told to the m
     ["tool", "[1,null]"],
     ["tool", "no such file"],
     ["tool", "Not today."],
-    ["tool", "one image"],
+    ["tool", "one image\n[image, shown below]"],
     ["user", [
-      { type: "text", text: "What the tool look shows:" },
+      { type: "text", text: "What the tool look gave:" },
       { type: "image_url", image_url: { url: PIXEL_URL } },
     ]],
   ]);
@@ -476,6 +476,53 @@ Deno.test("ai-sdk: results that stand in the assistant's message keep their plac
     ["assistant", "It is blue."],
     ["user", "Sure?"],
   ]);
+});
+
+Deno.test("ai-sdk: a call that the model writes into its text is a call, whole and streamed", async () => {
+  const content = 'I look.<tool_call>{"name":"clock","arguments":{}}</tool_call>';
+  const { lmstudio } = connect({ replies: () => ({ content, finishReason: "stop" }) });
+  const call = { prompt: user("What time is it?"), tools: TOOLS };
+  const whole = (await lmstudio("m").doGenerate(call)).content;
+  const streamed = await partsOf((await lmstudio("m").doStream(call)).stream);
+  for (const parts of [whole, streamed]) {
+    const calls = (parts as LanguageModelV4StreamPart[]).filter((part) =>
+      part.type === "tool-call"
+    );
+    assertEquals(calls.map(({ toolName, input }) => [toolName, input]), [["clock", "{}"]]);
+    assertEquals(calls[0]?.providerMetadata, { lmstudio: { source: "text" } });
+  }
+  assertEquals(whole[0], { type: "text", text: "I look." });
+});
+
+Deno.test("ai-sdk: a choice that the model does not keep is an error", async () => {
+  const { lmstudio } = connect({ replies: () => "No." });
+  const toolChoice = { type: "required" } as const;
+  const error = await rejection(
+    lmstudio("m").doGenerate({ prompt: user("Hello"), tools: TOOLS, toolChoice }),
+  );
+  assert(APICallError.isInstance(error));
+  assertEquals((error.data as { code: string }).code, "tool_choice_ignored");
+});
+
+Deno.test("ai-sdk: thoughts are sent back where providerOptions say so", async () => {
+  const { lmstudio, bodies } = connect();
+  const prompt: LanguageModelV4CallOptions["prompt"] = [
+    ...user("Hello"),
+    {
+      role: "assistant",
+      content: [{ type: "reasoning", text: "Hm." }, { type: "text", text: "Hi." }],
+    },
+    ...user("Again."),
+  ];
+  await lmstudio("m").doGenerate({ prompt });
+  await lmstudio("m").doGenerate({
+    prompt,
+    providerOptions: { lmstudio: { sendReasoning: true } },
+  });
+  const [without, sent] = bodies().map(({ messages }) =>
+    (messages as { reasoning_content?: string }[])[1]?.reasoning_content
+  );
+  assertEquals([without, sent], [undefined, "Hm."]);
 });
 
 // --- Structured output ------------------------------------------------------------------------

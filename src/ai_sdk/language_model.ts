@@ -6,7 +6,7 @@
 
 import type { TrimInfo } from "../core/context_policy.ts";
 import { isRecord } from "../core/fields.ts";
-import type { ToolCallDelta } from "../core/messages.ts";
+import type { ToolCall, ToolCallDelta } from "../core/messages.ts";
 import { isSameModel } from "../core/model_names.ts";
 import type {
   CallOptions,
@@ -180,15 +180,15 @@ class PartWriter {
     this.#closeBlock();
     // The answer leaves out what says nothing: so must be done here for the places to agree.
     const open = this.#calls.filter(({ name, hasArguments }) => name !== "" || hasArguments);
-    for (const [index, { id, name, arguments: input }] of answer.toolCalls.entries()) {
-      const call = open[index];
-      if (call?.isStarted === true) this.#endCall(call.id, call.name, input);
-      else {
-        const toolCallId = this.#uniqueId(id);
-        this.#controller.enqueue({ type: "tool-input-start", id: toolCallId, toolName: name });
-        this.#addInput(toolCallId, input);
-        this.#endCall(toolCallId, name, input);
+    for (const [index, call] of answer.toolCalls.entries()) {
+      const begun = open[index];
+      const id = begun?.isStarted === true ? begun.id : this.#uniqueId(call.id);
+      if (begun?.isStarted !== true) {
+        this.#controller.enqueue({ type: "tool-input-start", id, toolName: call.name });
+        this.#addInput(id, call.arguments);
       }
+      this.#controller.enqueue({ type: "tool-input-end", id });
+      this.#controller.enqueue(toSdkCall(call, id));
     }
     this.#controller.enqueue({ type: "response-metadata", ...responseOf(answer) });
     this.#controller.enqueue({
@@ -254,11 +254,6 @@ class PartWriter {
   #addInput(id: string, delta: string): void {
     if (delta !== "") this.#controller.enqueue({ type: "tool-input-delta", id, delta });
   }
-
-  #endCall(id: string, toolName: string, input: string): void {
-    this.#controller.enqueue({ type: "tool-input-end", id });
-    this.#controller.enqueue({ type: "tool-call", toolCallId: id, toolName, input });
-  }
 }
 
 // --- What an answer says ----------------------------------------------------------------------
@@ -274,13 +269,21 @@ function contentOf(
   if (content !== "") parts.push({ type: "text", text: content });
   return [
     ...parts,
-    ...toolCalls.map(({ id, name, arguments: input }): LanguageModelV4ToolCall => ({
-      type: "tool-call",
-      toolCallId: uniqueId(id),
-      toolName: name,
-      input,
-    })),
+    ...toolCalls.map((call) => toSdkCall(call, uniqueId(call.id))),
   ];
+}
+
+function toSdkCall(
+  { name, arguments: input, source }: ToolCall,
+  toolCallId: string,
+): LanguageModelV4ToolCall {
+  return {
+    type: "tool-call",
+    toolCallId,
+    toolName: name,
+    input,
+    ...(source === undefined ? {} : { providerMetadata: { [NAME]: { source } } }),
+  };
 }
 
 /** Some servers give one id to all calls; the SDK tells them apart by it. */

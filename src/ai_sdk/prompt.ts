@@ -4,7 +4,14 @@
  * @module
  */
 
-import type { AssistantMessage, ContentPart, Message, ToolCall } from "../core/messages.ts";
+import type {
+  AssistantMessage,
+  ContentPart,
+  ImagePart,
+  Message,
+  ToolCall,
+} from "../core/messages.ts";
+import { type CallOutcome, SHOWN_BELOW, ToldResults } from "../members/tool_result.ts";
 import { unsupported } from "./call_error.ts";
 import type {
   LanguageModelV4FilePart,
@@ -135,51 +142,51 @@ function assistantMessages(parts: readonly AssistantPart[], leaveOut: LeaveOut):
   return messages;
 }
 
-/** Results of tools; what they show stands in a message of the user behind all of them, since a result is text alone. */
 function toolMessages(
   results: readonly LanguageModelV4ToolResultPart[],
   leaveOut: LeaveOut,
 ): Message[] {
-  const messages: Message[] = [];
-  const shown: ContentPart[] = [];
-  for (const { toolCallId, toolName, output } of results) {
-    const { text, images } = resultOf(output, leaveOut);
-    messages.push({ role: "tool", toolCallId, content: text });
-    if (images.length === 0) continue;
-    shown.push({ type: "text", text: `What the tool ${toolName} shows:` }, ...images);
-  }
-  if (shown.length > 0) messages.push({ role: "user", content: shown });
-  return messages;
+  const settled = results.map(({ toolCallId, toolName, output }) => ({
+    call: { id: toolCallId, name: toolName, arguments: "{}" },
+    outcome: outcomeOf(output, leaveOut),
+  }));
+  return new ToldResults(settled).messages();
 }
 
-function resultOf(
-  output: LanguageModelV4ToolResultOutput,
-  leaveOut: LeaveOut,
-): { text: string; images: ContentPart[] } {
+function outcomeOf(output: LanguageModelV4ToolResultOutput, leaveOut: LeaveOut): CallOutcome {
   switch (output.type) {
     case "text":
     case "error-text":
-      return { text: output.value, images: [] };
+      return { result: output.value, isError: output.type === "error-text" };
     case "json":
     case "error-json":
-      // Not every caller turns what is undefined into null.
-      return { text: JSON.stringify(output.value) ?? "null", images: [] };
+      return {
+        // Not every caller turns what is undefined into null.
+        result: JSON.stringify(output.value) ?? "null",
+        isError: output.type === "error-json",
+      };
     case "execution-denied":
-      return { text: output.reason ?? "The user did not allow this call.", images: [] };
-    case "content": {
-      const images: ContentPart[] = [];
-      const texts: string[] = [];
-      for (const item of output.value) {
-        if (item.type === "custom") {
-          leaveOut("custom parts of tool results");
-          continue;
-        }
-        const part = toPart(item);
-        if (part.type === "text") texts.push(part.text);
-        else images.push(part);
-      }
-      const text = texts.join("\n");
-      return { text: text === "" && images.length > 0 ? "See the image below." : text, images };
-    }
+      return { result: output.reason ?? "The user did not allow this call.", isError: true };
+    case "content":
+      return outcomeOfParts(output.value, leaveOut);
   }
+}
+
+function outcomeOfParts(
+  parts: Extract<LanguageModelV4ToolResultOutput, { type: "content" }>["value"],
+  leaveOut: LeaveOut,
+): CallOutcome {
+  const texts: string[] = [];
+  const images: ImagePart[] = [];
+  for (const item of parts) {
+    if (item.type === "custom") {
+      leaveOut("custom parts of tool results");
+      continue;
+    }
+    const part = toPart(item);
+    if (part.type === "image") images.push(part);
+    texts.push(part.type === "image" ? SHOWN_BELOW : part.text);
+  }
+  const result = texts.join("\n");
+  return { result, isError: false, ...(images.length === 0 ? {} : { images }) };
 }

@@ -307,6 +307,8 @@ export interface LanguageModelV4ToolCall {
   toolName: string;
   /** JSON text, as the model wrote it. */
   input: string;
+  /** Under `lmstudio`: `source: "text"` where the model wrote the call into its text. */
+  providerMetadata?: SharedV4ProviderMetadata;
 }
 
 /** Why the model stopped. */

@@ -27,7 +27,8 @@ export interface ImageUse {
   readonly fetchImage: FetchImage;
 }
 
-const SHOWN_BELOW = "[image, shown below]";
+/** Stands in the text of a result for an image. */
+export const SHOWN_BELOW = "[image, shown below]";
 
 /**
  * The outcome of a call that did not fail. Images are read at once: a bad one is told to the model, and the
