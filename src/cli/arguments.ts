@@ -1,0 +1,235 @@
+/**
+ * What a command can be told: its options as data, from which parsing, refusals and help follow.
+ *
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+import { nearestName, quote } from "../core/fields.ts";
+import type { LMStudioProviderOptions } from "../core/config.ts";
+import { readTextFile } from "../platform/files.ts";
+import { LMStudioProvider } from "../provider/lmstudio.ts";
+import { alignColumns, type Terminal, wrap } from "./terminal.ts";
+
+/** An option of a command. */
+export interface Option {
+  /** Name of its value in the help; a flag without. */
+  readonly value?: string;
+  /** One letter that stands for it. */
+  readonly short?: string;
+  readonly help: string;
+}
+
+/** What was given to a command. */
+export interface Given {
+  /** The values of options, flags as `"true"`. */
+  readonly options: Readonly<Record<string, string | undefined>>;
+  /** All values of options that were given, in order. */
+  readonly repeated: Readonly<Record<string, readonly string[]>>;
+  readonly positionals: readonly string[];
+  readonly terminal: Terminal;
+}
+
+/** A command: what it is told, and what it does. */
+export interface Command {
+  /** After the command's name, such as `<model> [options]`. */
+  readonly usage: string;
+  /** Sentences that tell what it does. */
+  readonly about: string;
+  readonly options: Readonly<Record<string, Option>>;
+  /** Lines that can be typed after the program's name, and what they do. */
+  readonly examples: readonly (readonly [line: string, effect: string])[];
+  /** How many positional arguments it takes. @default {[0, 0]} */
+  readonly positionals?: readonly [least: number, most: number];
+  /** @returns the exit code. */
+  run(given: Given): Promise<number>;
+}
+
+/** Options that every command has. */
+const COMMON: Readonly<Record<string, Option>> = {
+  help: { short: "h", help: "Show this help." },
+  debug: { help: "Show where an error comes from." },
+};
+
+/** Options of commands that talk to a server. */
+export const SERVER_OPTIONS: Readonly<Record<string, Option>> = {
+  "base-url": {
+    value: "URL",
+    help: "Address of the server. Else LMSTUDIO_BASE_URL, else http://127.0.0.1:1234.",
+  },
+  "env-file": { value: "FILE", help: "A .env file with variables such as LM_API_TOKEN." },
+  "config-file": { value: "FILE", help: "A JSON file with options of the provider." },
+};
+
+/** The arguments are not what the command takes. */
+export class UsageError extends Error {
+  override name = "UsageError";
+}
+
+/**
+ * Reads the arguments of a command.
+ *
+ * @throws {UsageError} naming the option it does not have, and the likely one.
+ */
+export function readArguments(
+  name: string,
+  command: Command,
+  args: readonly string[],
+): Omit<Given, "terminal"> {
+  const known = { ...command.options, ...COMMON };
+  const { tokens, positionals } = parseArgs({
+    args: [...args],
+    options: Object.fromEntries(
+      Object.entries(known).map(([option, { value, short }]) => [option, {
+        type: value === undefined ? "boolean" as const : "string" as const,
+        ...(short === undefined ? {} : { short }),
+      }]),
+    ),
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
+  const options: Record<string, string> = {};
+  const repeated: Record<string, string[]> = {};
+  for (const token of tokens) {
+    if (token.kind !== "option") continue;
+    const option = Object.hasOwn(known, token.name) ? known[token.name] : undefined;
+    if (option === undefined) {
+      const nearest = nearestName(token.name, Object.keys(known));
+      throw new UsageError(
+        `Cannot run ${name}: it has no option ${shownOption(token.rawName)}` +
+          (nearest === undefined ? `. See \`${name} --help\`.` : `. Did you mean --${nearest}?`),
+      );
+    }
+    if (option.value === undefined) {
+      if (token.value !== undefined) {
+        throw new UsageError(`Cannot run ${name}: --${token.name} is a flag and takes no value.`);
+      }
+      options[token.name] = "true";
+      continue;
+    }
+    // `--model --json` is a value that was forgotten.
+    if (token.value === undefined || (!token.inlineValue && /^--./.test(token.value))) {
+      throw new UsageError(
+        `Cannot run ${name}: --${token.name} needs a value, as in --${token.name} ${option.value}.`,
+      );
+    }
+    options[token.name] = token.value;
+    (repeated[token.name] ??= []).push(token.value);
+  }
+  const [least, most] = command.positionals ?? [0, 0];
+  if (options.help === undefined) {
+    if (positionals.length < least) {
+      throw new UsageError(
+        `Cannot run ${name}: it needs ${command.usage}. See \`${name} --help\`.`,
+      );
+    }
+    if (positionals.length > most) {
+      throw new UsageError(
+        `Cannot run ${name}: ${quote(positionals[most] ?? "")} is one argument too many. ` +
+          `See \`${name} --help\`.`,
+      );
+    }
+  }
+  return { options, repeated, positionals };
+}
+
+function shownOption(rawName: string): string {
+  return quote(rawName).slice(1, -1);
+}
+
+/** The help of a command. */
+export function helpOf(name: string, command: Command, columns: number): string {
+  const options = Object.entries({ ...command.options, ...COMMON });
+  const names = options.map(([option, { value, short }]) =>
+    `  ${short === undefined ? "" : `-${short}, `}--${option}${
+      value === undefined ? "" : ` ${value}`
+    }`
+  );
+  const width = Math.max(...names.map((text) => text.length)) + 2;
+  const lines = options.flatMap(([, { help }], at) => {
+    const [first = "", ...rest] = wrap(help, Math.max(20, columns - width));
+    return [
+      (names[at] ?? "").padEnd(width) + first,
+      ...rest.map((line) => " ".repeat(width) + line),
+    ];
+  });
+  return [
+    `Usage: lmstudio ${name} ${command.usage}`,
+    "",
+    ...wrap(command.about, columns),
+    "",
+    "Options:",
+    ...lines,
+    "",
+    "Examples:",
+    ...alignColumns(command.examples.map(([line, effect]) => [`  lmstudio ${line}`, effect])),
+  ].join("\n");
+}
+
+// --- Values -----------------------------------------------------------------------------------
+
+/** A whole number above 0 that an option gives. @throws {UsageError} */
+export function numberOf({ options }: Given, name: string): number | undefined {
+  const text = options[name];
+  if (text === undefined) return undefined;
+  const value = Number(text.replaceAll("_", ""));
+  if (!Number.isInteger(value) || value <= 0) {
+    throw new UsageError(`Cannot use --${name} ${quote(text)}: it is not a whole number above 0.`);
+  }
+  return value;
+}
+
+/** The text of a file that an argument names. @throws {UsageError} */
+export function readFileOf(what: string, path: string): string {
+  const result = readTextFile(path);
+  if (result.problem === undefined) return result.text;
+  throw new UsageError(`Cannot read ${what} ${quote(path)}: ${result.problem}.`);
+}
+
+/** The JSON of a file that an argument names. @throws {UsageError} */
+export function readJsonFile(what: string, path: string): unknown {
+  const text = readFileOf(what, path);
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new UsageError(`Cannot read ${what} ${quote(path)}: it is not JSON.`);
+  }
+}
+
+/** The options of a provider that the command line gives. */
+export function providerOptions({ options, terminal }: Given): LMStudioProviderOptions {
+  const { env } = terminal.streams;
+  return {
+    baseUrl: options["base-url"],
+    envFile: options["env-file"],
+    configFile: options["config-file"],
+    model: options.model,
+    ...(env === undefined ? {} : { env }),
+  };
+}
+
+/** The provider that the command line means. */
+export function providerOf(given: Given, more: LMStudioProviderOptions = {}): LMStudioProvider {
+  return new LMStudioProvider({ ...providerOptions(given), ...more });
+}
+
+/** Runs work that Ctrl+C ends. */
+export async function untilInterrupted<Result>(
+  { terminal }: Given,
+  work: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const controller = new AbortController();
+  const stop = terminal.streams.onInterrupt(() => controller.abort(new Interrupted()));
+  try {
+    return await work(controller.signal);
+  } finally {
+    stop();
+  }
+}
+
+/** Ctrl+C. */
+export class Interrupted extends Error {
+  override name = "Interrupted";
+  override message = "Interrupted";
+}

@@ -1,0 +1,280 @@
+/**
+ * The cause that an examination points to: a table, the most certain first, in the words of the library's own errors.
+ *
+ * @module
+ */
+
+import { connectionHint } from "../core/connection_hints.ts";
+import { defaultHint, type KnownCode } from "../core/error_codes.ts";
+import { type AnyProviderError, isProviderError } from "../core/errors.ts";
+import { quote } from "../core/fields.ts";
+import { namesIn, nearestNames } from "../core/model_names.ts";
+import type { ModelInfo } from "../core/types.ts";
+import { type Facts, wordsOf } from "./examination.ts";
+
+/** What is wrong, and what to do next. */
+export interface Cause {
+  /** Code of the error that the library would throw, or throws. */
+  readonly code: string;
+  readonly cause: string;
+  readonly next: string;
+}
+
+type Rule = (facts: Facts) => Cause | undefined;
+
+/** First tokens that come later are what clients' users give up on. */
+const SLOW_MS = 10_000;
+
+/** Every cause. One that keeps the others from being seen stands before them. */
+const RULES: readonly Rule[] = [
+  ({ denied }) =>
+    denied === undefined ? undefined : {
+      code: "permission_denied",
+      cause: `This program may not connect to ${denied}.`,
+      next: `Allow it, in Deno with \`--allow-net=${denied}\`.`,
+    },
+  ({ proxy, who }) =>
+    proxy === undefined || who !== "stranger" ? undefined : {
+      code: "connection_refused",
+      cause: "A proxy answers in place of the server.",
+      next: proxy,
+    },
+  connectionCause,
+  serverCause,
+  tokenCause,
+  ({ listing }) => isProviderError(listing) ? causeOf(listing) : undefined,
+  ({ allowsOrigin, question: { origin } }) =>
+    allowsOrigin !== false ? undefined : {
+      code: "blocked_by_browser",
+      cause: `The server lets no page of ${origin} call it.`,
+      next: hintOf("blocked_by_browser"),
+    },
+  modelCause,
+  copiesCause,
+  contextCause,
+  ({ generation }) => isProviderError(generation) ? causeOf(generation) : undefined,
+  ({ generation }) =>
+    generation === undefined || isProviderError(generation) || generation.firstTokenMs <= SLOW_MS
+      ? undefined
+      : {
+        code: "timeout_first_token",
+        cause:
+          `The first token takes ${
+            Math.round(generation.firstTokenMs / 1000)
+          } s, even of a short prompt; ` +
+          "many clients give up earlier.",
+        next: "Raise the client's time limit, or take a smaller model or context.",
+      },
+  ({ refusedAddresses, baseUrl }) =>
+    refusedAddresses.length === 0 ? undefined : {
+      code: "connection_refused",
+      cause: `${new URL(baseUrl).hostname} has addresses where the server does not listen: ` +
+        `${refusedAddresses.join(", ")}.`,
+      next:
+        `Use http://127.0.0.1:${
+          new URL(baseUrl).port || "80"
+        }: LM Studio listens on IPv4 only, and some ` +
+        "programs try IPv6 first.",
+    },
+  ({ proxy }) =>
+    proxy === undefined ? undefined : {
+      code: "connection_refused",
+      cause: "This program reaches the server; others may be sent to the proxy instead.",
+      next: proxy,
+    },
+];
+
+/** The first cause that fits; none where all is well. */
+export function causeOfAll(facts: Facts): Cause | undefined {
+  for (const rule of RULES) {
+    const cause = rule(facts);
+    if (cause !== undefined) return cause;
+  }
+  return undefined;
+}
+
+// --- The way to the server --------------------------------------------------------------------
+
+const TROUBLE_WORDS: Readonly<Record<NonNullable<Facts["trouble"]>, string>> = {
+  refused: "nothing listens there",
+  unresolved: "its name is not known",
+  unreachable: "there is no way to that machine",
+  late: "the connection is not taken in time",
+  silent: "the connection is taken, and nothing comes",
+  "plain-http": "it speaks plain http, not https",
+  "certificate-untrusted": "its certificate is not trusted",
+  "certificate-name": "its certificate is for another name",
+  "certificate-date": "its certificate is not valid at this time",
+};
+
+function connectionCause({ trouble, baseUrl, surroundings, answersAt }: Facts): Cause | undefined {
+  if (trouble === undefined) return undefined;
+  const code = trouble === "late" || trouble === "silent"
+    ? "timeout_connect"
+    : "connection_refused";
+  const service = "LM Studio";
+  const hint = connectionHint({ trouble, url: baseUrl, service, answersAt, ...surroundings });
+  return {
+    code,
+    cause: `No answer comes from ${baseUrl}: ${TROUBLE_WORDS[trouble]}.`,
+    next: hint ?? hintOf(code),
+  };
+}
+
+function serverCause(
+  { who, baseUrl, answersAtRoot, answersAt, surroundings }: Facts,
+): Cause | undefined {
+  if (who === undefined || who === "lmstudio" || who === "silent") return undefined;
+  const { origin, port } = new URL(baseUrl);
+  if (answersAtRoot === true) {
+    return {
+      code: "unexpected_endpoint",
+      cause: `The path of ${baseUrl} is not LM Studio's: it answers at ${origin}.`,
+      next: `Set the base URL to ${origin}.`,
+    };
+  }
+  if (who === "lmstudio-internal") {
+    return {
+      code: "service_not_found",
+      cause:
+        `LM Studio runs, but port ${port} is for its own programs; its HTTP server is elsewhere, or off.`,
+      next: answersAt === undefined ? hintOf("service_not_found") : connectionHint({
+        trouble: "refused",
+        url: baseUrl,
+        service: "LM Studio",
+        answersAt,
+        ...surroundings,
+      }) ??
+        hintOf("service_not_found"),
+    };
+  }
+  const name = NAMES[who];
+  if (answersAt !== undefined) {
+    return {
+      code: "not_lm_studio",
+      cause: `${name} answers at ${baseUrl}, not LM Studio.`,
+      next: `LM Studio answers at ${answersAt}: set the base URL to that.`,
+    };
+  }
+  return {
+    code: "not_lm_studio",
+    cause: `${name} answers at ${baseUrl}, not LM Studio.`,
+    next: who === "stranger"
+      ? hintOf("not_lm_studio")
+      : `${hintOf("not_lm_studio")} For this server itself use \`OpenAICompatibleProvider\`${
+        who === "ollama" ? ", or `LocalProvider`" : ""
+      }.`,
+  };
+}
+
+const NAMES = {
+  ollama: "Ollama",
+  "llama.cpp": "llama.cpp's server",
+  "openai-like": "A server with OpenAI's routes",
+  stranger: "Something else",
+} as const;
+
+function tokenCause({ listing, tokenIsMalformed, question: { config } }: Facts): Cause | undefined {
+  if (!isProviderError(listing) || listing.kind !== "authentication") return undefined;
+  if (listing.code === "forbidden") return causeOf(listing);
+  const state = config.apiToken === undefined
+    ? "none is given"
+    : tokenIsMalformed
+    ? "the one given is not one of LM Studio's, which begin with sk-lm-"
+    : "it does not take the one given";
+  return {
+    code: listing.code,
+    cause: `The server wants an API token, and ${state}.`,
+    next: listing.hint,
+  };
+}
+
+// --- Models -----------------------------------------------------------------------------------
+
+function modelCause({ listing, model, question }: Facts): Cause | undefined {
+  if (!Array.isArray(listing) || model !== undefined) return undefined;
+  const models = listing as readonly ModelInfo[];
+  const asked = question.model ?? question.config.model;
+  const llms = models.filter(({ type }) => type === "llm");
+  if (asked !== undefined) {
+    const isThere = namesIn(models).some((name) => name === asked) ||
+      models.some((entry) => entry.loaded === false && isNamed(entry, asked));
+    if (isThere) {
+      return {
+        code: "model_not_loaded",
+        cause:
+          `${asked} is not loaded: a request loads it first, which takes minutes and may throw out another.`,
+        next: hintOf("model_not_loaded").replace("<model>", asked),
+      };
+    }
+    const nearest = nearestNames(namesIn(models), asked, 3);
+    return {
+      code: "model_not_found",
+      cause: `The server has no model ${quote(asked)}${
+        nearest.length === 0 ? "" : `; it has ${nearest.join(", ")}`
+      }.`,
+      next: hintOf("model_not_found"),
+    };
+  }
+  if (llms.length === 0) {
+    return {
+      code: "no_model_loaded",
+      cause: models.length === 0
+        ? "The server has no models."
+        : "The server has embedding models alone.",
+      next: "Download a language model with `lms get`, or in LM Studio.",
+    };
+  }
+  return {
+    code: "no_model_loaded",
+    cause: `No language model is loaded; ${llms.length} could be.`,
+    next: hintOf("no_model_loaded").replace("<model>", llms[0]?.id ?? "<model>"),
+  };
+}
+
+function isNamed({ id, variants = [] }: ModelInfo, name: string): boolean {
+  const folded = name.toLowerCase();
+  return [id, ...variants].some((known) =>
+    known.toLowerCase() === folded || known.toLowerCase().endsWith(`/${folded}`)
+  );
+}
+
+function copiesCause({ model, question: { context: needed } }: Facts): Cause | undefined {
+  const copies = model?.instances ?? [];
+  if (model === undefined || needed === undefined || copies.length < 2) return undefined;
+  const isLarge = (length: number | undefined): boolean => length !== undefined && length >= needed;
+  const large = copies.find(({ contextLength }) => isLarge(contextLength));
+  if (large === undefined || isLarge(model.loadedContextLength)) return undefined;
+  return {
+    code: "context_overflow",
+    cause: `${model.id} is loaded ${copies.length} times, and requests for it go to the copy of ` +
+      `${model.loadedContextLength} tokens.`,
+    next:
+      `Ask for ${large.id}, which holds ${large.contextLength}, or unload the others (\`lms unload ${model.id}\`).`,
+  };
+}
+
+function contextCause({ model, question: { context: needed } }: Facts): Cause | undefined {
+  const { loadedContextLength: loaded, maxContextLength: most, id } = model ?? {};
+  if (needed === undefined || loaded === undefined || loaded >= needed) return undefined;
+  const cannot = most !== undefined && most < needed;
+  return {
+    code: "context_overflow",
+    cause: `${id} is loaded with a context of ${loaded} tokens, and ${needed} are needed${
+      cannot ? `; it can hold ${most} at most` : ""
+    }.`,
+    next: cannot
+      ? "Shorten the input, or take a model that holds more."
+      : `Load it with a larger one: \`lms load ${id} --context-length ${needed}\`, after \`lms unload ${id}\`.`,
+  };
+}
+
+// --- Words ------------------------------------------------------------------------------------
+
+function causeOf(error: AnyProviderError): Cause {
+  return { code: error.code, cause: `${wordsOf(error)}.`, next: error.hint };
+}
+
+function hintOf(code: KnownCode): string {
+  return defaultHint(code, "LM Studio");
+}

@@ -1,0 +1,84 @@
+/**
+ * The command line: which command is meant, what went wrong as one sentence, and the exit code.
+ *
+ * @module
+ */
+
+import { nearestName, quote } from "../core/fields.ts";
+import { isProviderError } from "../core/errors.ts";
+import { type Command, helpOf, Interrupted, readArguments, UsageError } from "./arguments.ts";
+import { EXIT, exitCodeOf } from "./exit_codes.ts";
+import { alignColumns, shown, type Streams, Terminal } from "./terminal.ts";
+
+/** Each command's summary, and its file, which is loaded when the command is used. */
+const COMMANDS: Readonly<
+  Record<string, readonly [summary: string, load: () => Promise<{ readonly command: Command }>]>
+> = {
+  doctor: ["Find out why the server cannot be used.", () => import("./doctor.ts")],
+  models: ["List the models.", () => import("./models.ts")],
+  chat: ["Ask a model, once or in a conversation.", () => import("./chat.ts")],
+  embed: ["Turn texts into vectors.", () => import("./embed.ts")],
+  load: ["Load a model.", () => import("./load.ts")],
+  unload: ["Unload a model.", () => import("./unload.ts")],
+  download: ["Download a model.", () => import("./download.ts")],
+  env: ["Print variables that point other programs at the server.", () => import("./env.ts")],
+  "serve-fake": ["Serve a fake LM Studio for tests.", () => import("./serve_fake.ts")],
+};
+
+/** Runs the command that the arguments name. @returns the exit code. */
+export async function runCommandLine(args: readonly string[], streams: Streams): Promise<number> {
+  const terminal = new Terminal(streams);
+  try {
+    return await run(args, terminal);
+  } catch (error) {
+    await terminal.endProgress();
+    if (error instanceof Interrupted) return EXIT.interrupted;
+    await terminal.note(shown(wordsOf(error)), "red");
+    if (args.includes("--debug") && error instanceof Error && error.stack !== undefined) {
+      await terminal.note(shown(error.stack), "dim");
+    }
+    if (error instanceof UsageError) return EXIT.usage;
+    return isProviderError(error) ? exitCodeOf(error.kind) : 1;
+  }
+}
+
+async function run(args: readonly string[], terminal: Terminal): Promise<number> {
+  const [name, ...rest] = args[0] === "help" ? [...args.slice(1, 2), "--help"] : args;
+  if (name === undefined || name === "--help" || name === "-h") {
+    await terminal.line(overview(terminal));
+    return name === undefined ? EXIT.usage : 0;
+  }
+  const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (entry === undefined) {
+    const nearest = nearestName(name, Object.keys(COMMANDS));
+    throw new UsageError(
+      `Cannot run ${quote(name)}: there is no such command. ` +
+        (nearest === undefined ? "See --help for all of them." : `Did you mean ${nearest}?`),
+    );
+  }
+  const { command } = await entry[1]();
+  const given = readArguments(name, command, rest);
+  if (given.options.help !== undefined) {
+    await terminal.line(helpOf(name, command, terminal.columns));
+    return 0;
+  }
+  return await command.run({ ...given, terminal });
+}
+
+function overview(terminal: Terminal): string {
+  const rows = Object.entries(COMMANDS).map(([name, [summary]]) => [`  ${name}`, summary]);
+  return [
+    "Usage: lmstudio <command> [options]",
+    "",
+    terminal.style("bold", "Commands:"),
+    ...alignColumns(rows),
+    "",
+    "`lmstudio <command> --help` tells more. Something does not work? `lmstudio doctor` finds the cause.",
+  ].join("\n");
+}
+
+/** One sentence and its remedy. */
+function wordsOf(error: unknown): string {
+  if (!(error instanceof Error)) return `Cannot go on: ${String(error)}`;
+  return error.message === "" ? error.name : error.message;
+}

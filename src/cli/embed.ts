@@ -1,0 +1,54 @@
+/** The command `embed`. */
+
+import {
+  type Command,
+  numberOf,
+  providerOf,
+  SERVER_OPTIONS,
+  untilInterrupted,
+  UsageError,
+} from "./arguments.ts";
+import { readLines } from "./terminal.ts";
+
+/** The command. */
+export const command: Command = {
+  usage: "[text…] [options]",
+  about:
+    "Turns texts into vectors: each argument is one, or each line that is piped in. Prints a line of JSON for each: " +
+    "an array of numbers.",
+  options: {
+    ...SERVER_OPTIONS,
+    model: { value: "NAME", help: "Else LMSTUDIO_EMBEDDING_MODEL, else the one that is loaded." },
+    batch: { value: "COUNT", help: "Texts of one request. Else 64." },
+    json: { help: "Print one object with the model, the vectors and the usage." },
+  },
+  examples: [
+    ['embed "to be or not to be"', "One vector."],
+    ["embed --json < lines.txt", "One for each line."],
+  ],
+  positionals: [0, Infinity],
+  async run(given) {
+    const { terminal, options, positionals } = given;
+    const input = [...positionals];
+    if (input.length === 0) {
+      if (terminal.streams.input.isTerminal) {
+        throw new UsageError("Cannot run embed: give texts as arguments, or pipe lines into it.");
+      }
+      for await (const line of readLines(terminal.streams.input)) if (line !== "") input.push(line);
+    }
+    const { model, embeddings, usage } = await untilInterrupted(
+      given,
+      (signal) =>
+        providerOf(given).embed({
+          model: options.model,
+          input,
+          batchSize: numberOf(given, "batch"),
+          onProgress: (done, total) => void terminal.progress(`${done} of ${total} texts`),
+        }, { signal }),
+    );
+    await terminal.endProgress();
+    if (options.json !== undefined) await terminal.json({ model, embeddings, usage });
+    else for (const vector of embeddings) await terminal.line(JSON.stringify(vector));
+    return 0;
+  },
+};

@@ -1,0 +1,151 @@
+/** The command `serve-fake`: the fake LM Studio of `./testing` on a port. */
+
+import { quote } from "../core/fields.ts";
+import { isRecord } from "../core/request_checks.ts";
+import { createFakeLMStudio } from "../testing/fake_lmstudio.ts";
+import type { FakeFault, FakeLMStudioOptions, FaultKind } from "../testing/fake_options.ts";
+import { type Command, numberOf, readJsonFile, UsageError } from "./arguments.ts";
+
+/** The command. */
+export const command: Command = {
+  usage: "[options]",
+  about:
+    "Serves a fake LM Studio on this machine, until Ctrl+C, for trying and testing programs without models. It " +
+    "answers on the wire as LM Studio does, errors included.",
+  options: {
+    port: { value: "PORT", help: "Else any free one, which is printed." },
+    scenario: {
+      value: "FILE",
+      help: "JSON with options of createFakeLMStudio: models, replies, version, faults and so on.",
+    },
+    version: { value: "VERSION", help: "The LM Studio release to be, such as 0.3.31." },
+    token: { value: "TOKEN", help: "Requests without this token are refused." },
+    "token-ms": { value: "MS", help: "Milliseconds between tokens." },
+    reply: {
+      value: "TEXT",
+      help: "What the model says; may be given several times, for one answer after the other.",
+    },
+    fault: {
+      value: "FAULT",
+      help:
+        "What goes wrong with the first request: refuse, stall, cut, html, bad-json, empty-stream, rate-limit, " +
+        "loading, error-frame:WORDS, delay:MS, respond:STATUS. With @PATH at its end, with the first to that path; " +
+        "with xN, with the first N. May be given several times.",
+    },
+    cors: { help: "Let web pages call it." },
+    quiet: { help: "Do not print the requests." },
+  },
+  examples: [
+    ["serve-fake --port 1234", "In the place of the real one."],
+    ['serve-fake --reply "Four." --token-ms 50', "A slow, sure answer."],
+    ["serve-fake --fault cut@/v1/chat/completions --fault rate-limitx3", "Two kinds of trouble."],
+  ],
+  async run(given) {
+    const { terminal, options, repeated } = given;
+    const scenario = options.scenario === undefined ? {} : readScenario(options.scenario);
+    const faults = (repeated.fault ?? []).map(parseFault);
+    const fakeOptions: FakeLMStudioOptions = {
+      ...scenario,
+      ...(options.version === undefined ? {} : { version: options.version }),
+      ...(options.token === undefined ? {} : { apiToken: options.token }),
+      ...(options["token-ms"] === undefined ? {} : { tokenMs: numberOf(given, "token-ms") }),
+      ...(repeated.reply === undefined ? {} : { replies: repeated.reply }),
+      ...(options.cors === undefined ? {} : { cors: true }),
+      ...(faults.length === 0 ? {} : { faults: [...faults, ...scenario.faults ?? []] }),
+    };
+    let fake: ReturnType<typeof createFakeLMStudio>;
+    try {
+      fake = createFakeLMStudio(fakeOptions);
+    } catch (error) {
+      // It names the option.
+      throw new UsageError(error instanceof Error ? error.message : String(error));
+    }
+    const listener = await listenOr(fake, numberOf(given, "port"));
+    try {
+      await terminal.line(`Serving a fake LM Studio at ${listener.url}`);
+      const interrupted = new Promise<void>((resolve) => {
+        const stop = terminal.streams.onInterrupt(() => {
+          stop();
+          resolve();
+        });
+      });
+      let shownCount = 0;
+      const show = async (): Promise<void> => {
+        for (; shownCount < fake.requests.length; shownCount++) {
+          const request = fake.requests[shownCount];
+          if (options.quiet === undefined) {
+            await terminal.note(`${request?.method} ${request?.path}`, "dim");
+          }
+        }
+      };
+      const timer = setInterval(() => void show(), 100);
+      await interrupted;
+      clearInterval(timer);
+      await show();
+    } finally {
+      await listener[Symbol.asyncDispose]();
+    }
+    return 0;
+  },
+};
+
+async function listenOr(
+  fake: ReturnType<typeof createFakeLMStudio>,
+  port: number | undefined,
+): ReturnType<typeof fake.listen> {
+  try {
+    return await fake.listen({ port });
+  } catch (error) {
+    const { code } = error as { code?: unknown };
+    if (code !== "EADDRINUSE" && code !== "EACCES" && code !== "ERR_SOCKET_BAD_PORT") throw error;
+    throw new UsageError(
+      `Cannot listen on port ${port}: ${
+        code === "EADDRINUSE" ? "another program has it" : "that is not allowed"
+      }.`,
+    );
+  }
+}
+
+function readScenario(path: string): FakeLMStudioOptions {
+  const scenario = readJsonFile("the scenario", path);
+  if (isRecord(scenario)) return scenario;
+  throw new UsageError(`Cannot use the scenario ${quote(path)}: it is not an object.`);
+}
+
+// --- Faults -----------------------------------------------------------------------------------
+
+/** What each kind of fault takes after a colon. */
+const FAULTS: Readonly<Record<string, (detail: string | undefined) => FaultKind | undefined>> = {
+  refuse: () => ({ type: "refuse" }),
+  stall: () => ({ type: "stall" }),
+  cut: () => ({ type: "cut" }),
+  html: () => ({ type: "html" }),
+  "bad-json": () => ({ type: "bad-json" }),
+  "empty-stream": () => ({ type: "empty-stream" }),
+  "rate-limit": () => ({ type: "rate-limit" }),
+  loading: () => ({ type: "loading" }),
+  "error-frame": (detail) =>
+    detail === undefined ? undefined : { type: "error-frame", message: detail },
+  delay: (detail) => Number(detail) > 0 ? { type: "delay", ms: Number(detail) } : undefined,
+  respond: (detail) =>
+    Number(detail) >= 200 ? { type: "respond", status: Number(detail) } : undefined,
+};
+
+function parseFault(text: string): FakeFault {
+  const [, name = "", times, detail, path] =
+    /^([a-z-]+?)(?:x(\d+))?(?::(.*?))?(?:@(\/.*))?$/.exec(text) ?? [];
+  const fault = Object.hasOwn(FAULTS, name) ? FAULTS[name]?.(detail) : undefined;
+  if (fault === undefined) {
+    throw new UsageError(
+      `Cannot use --fault ${quote(text)}: it is none of ${
+        Object.keys(FAULTS).join(", ")
+      }, or lacks what follows ` +
+        "its colon.",
+    );
+  }
+  return {
+    fault,
+    ...(times === undefined ? {} : { times: Number(times) }),
+    ...(path === undefined ? {} : { path }),
+  };
+}
