@@ -18,8 +18,8 @@ import { findElsewhere } from "../discovery/elsewhere.ts";
 import { readEnvironment } from "../platform/environment.ts";
 import type { Surroundings } from "../platform/surroundings.ts";
 import type { LMStudioProvider } from "../provider/lmstudio.ts";
-import { explainFailedSend } from "../transport/fetch_failure.ts";
-import { proxyHint } from "../transport/proxy_hint.ts";
+import { explainFailedSend } from "../transport/no_answer.ts";
+import { proxyHint } from "../transport/error_mapping.ts";
 import { shownOnOneLine } from "./terminal.ts";
 
 /** How a step went. */

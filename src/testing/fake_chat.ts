@@ -14,6 +14,7 @@ import {
   isSince,
   jsonAnswer,
   type JsonObject,
+  type Refusal,
   refuse,
   type Route,
   sleep,
@@ -34,16 +35,30 @@ export interface ChatOptions {
 /** What the model is going to say, in order. */
 export class Script {
   readonly #decide: FakeReplyFunction;
+  readonly #list: FakeReply[];
+  /** Told of a request that no reply is left for; absent where the default answer does. */
+  readonly #onNone: ((body: JsonObject) => Refusal) | undefined;
 
-  constructor(replies: readonly FakeReply[] | FakeReplyFunction = []) {
-    const left = typeof replies === "function" ? [] : [...replies];
-    this.#decide = typeof replies === "function" ? replies : () => left.shift();
+  constructor(
+    replies: readonly FakeReply[] | FakeReplyFunction = [],
+    onNone?: (body: JsonObject) => Refusal,
+  ) {
+    this.#list = typeof replies === "function" ? [] : [...replies];
+    this.#decide = typeof replies === "function" ? replies : () => this.#list.shift();
+    this.#onNone = onNone;
+  }
+
+  /** Replies of the list that nothing was answered with yet. */
+  get left(): number {
+    return this.#list.length;
   }
 
   /** The answer to this request. */
   async next(body: JsonObject): Promise<FakeAnswer> {
-    const reply = await this.#decide(body) ?? defaultReply(body);
-    return typeof reply === "string" ? { content: reply } : reply;
+    const reply = await this.#decide(body);
+    if (reply === undefined && this.#onNone !== undefined) throw this.#onNone(body);
+    const answer = reply ?? defaultReply(body);
+    return typeof answer === "string" ? { content: answer } : answer;
   }
 }
 

@@ -12,6 +12,7 @@ import type {
   FakeToolRun,
   FaultKind,
 } from "./fake_options.ts";
+import { checkExchange } from "./fake_recording.ts";
 import { isObject } from "./fake_wire.ts";
 
 /** Every field of a type, so that one which is added there does not compile before it is added here. */
@@ -40,6 +41,8 @@ const OPTIONS: Fields<FakeLMStudioOptions> = {
   callArguments: true,
   substitution: true,
   cors: true,
+  strict: true,
+  recording: true,
   faults: true,
 };
 
@@ -128,6 +131,7 @@ const FLAGS = [
   "integrations",
   "substitution",
   "cors",
+  "strict",
   "loaded",
   "tools",
   "vision",
@@ -159,7 +163,10 @@ export function checkFakeOptions(options: FakeLMStudioOptions): void {
   const unknown = describeUnknownField(options, new Set(Object.keys(OPTIONS)), "option");
   if (unknown !== undefined) throw unusable(unknown);
   checkValues("", { ...options });
-  const { models, replies, decisions, faults, downloads, apiToken } = options;
+  const { models, replies, decisions, faults, downloads, apiToken, recording } = options;
+  if (typeof recording !== "string") {
+    for (const [path, exchange] of entriesOf("recording", recording)) checkExchange(exchange, path);
+  }
   if (apiToken !== undefined && (typeof apiToken !== "string" || apiToken === "")) {
     throw unusable("apiToken is empty or no text");
   }

@@ -22,6 +22,8 @@ export class Exchange {
       aborted: false,
       completed: false,
       chunksWritten: 0,
+      status: undefined,
+      attempt: 1,
     };
     this.#client = client;
     if (client.aborted) this.#leave();
@@ -66,6 +68,7 @@ export class Exchange {
     fault: FaultKind | undefined,
     awaitFirstPiece: boolean,
   ): Promise<Response> {
+    this.record.status = status;
     const pieces = piecesOf(answer, fault, this.signal);
     if (answer.kind === "body") {
       if (placeOf(fault) !== "body") {

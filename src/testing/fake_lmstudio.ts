@@ -5,6 +5,7 @@ import { checkFakeOptions } from "./fake_checks.ts";
 import { completionRoutes } from "./fake_completions.ts";
 import { decisionRoutes } from "./fake_decisions.ts";
 import { embeddingRoutes } from "./fake_embeddings.ts";
+import { describeChat, readChat } from "./fake_chats.ts";
 import { Exchange } from "./fake_exchange.ts";
 import { answerInstead, brokenConnection, FaultList, placeOf, spoil } from "./fake_faults.ts";
 import { listen } from "./fake_listener.ts";
@@ -13,6 +14,7 @@ import { messagesRoutes } from "./fake_messages.ts";
 import { ModelStore } from "./fake_models.ts";
 import { nativeChatRoutes } from "./fake_native_chat.ts";
 import type { FakeLMStudio, FakeLMStudioOptions, RecordedRequest } from "./fake_options.ts";
+import { Player, readRecording } from "./fake_recording.ts";
 import { responsesRoutes } from "./fake_responses.ts";
 import {
   type Answer,
@@ -20,8 +22,10 @@ import {
   IdSource,
   isSince,
   jsonAnswer,
+  type JsonObject,
   parseJson,
   Refusal,
+  refuse,
   type Route,
   sleep,
   stall,
@@ -68,6 +72,13 @@ export function createFakeLMStudio(options: FakeLMStudioOptions = {}): FakeLMStu
     fetch: (input, init) => server.fetch(input, init),
     handler: (request) => server.serve(request, request.signal),
     requests: server.requests,
+    get chats() {
+      return server.requests.flatMap(readChat);
+    },
+    get repliesLeft() {
+      return server.script.left;
+    },
+    assertDone: () => server.assertDone(),
     listen: (listenOptions) =>
       listen((request, signal) => server.serve(request, signal), listenOptions),
   };
@@ -75,6 +86,11 @@ export function createFakeLMStudio(options: FakeLMStudioOptions = {}): FakeLMStu
 
 class FakeServer {
   readonly requests: RecordedRequest[] = [];
+  readonly script: Script;
+  readonly #isStrict: boolean;
+  /** What nobody expected. */
+  readonly #surprises: string[] = [];
+  readonly #player: Player | undefined;
   readonly #version: string;
   readonly #apiToken: string | undefined;
   readonly #streamHeaders: "at-once" | "at-first-token";
@@ -103,7 +119,16 @@ class FakeServer {
     this.#faults = new FaultList(options.faults ?? []);
 
     const ids = new IdSource();
-    const script = new Script(options.replies);
+    this.#isStrict = options.strict ?? false;
+    const onNone = (body: JsonObject): Refusal =>
+      this.#surprise(`no reply is left for ${describeChat(body)}`);
+    const script = this.script = new Script(options.replies, this.#isStrict ? onNone : undefined);
+    const { recording } = options;
+    if (recording !== undefined) {
+      this.#player = new Player(
+        typeof recording === "string" ? readRecording(recording) : recording,
+      );
+    }
     const models = new ModelStore(options.models, {
       version,
       listing: options.listing ?? "lmstudio",
@@ -178,6 +203,7 @@ class FakeServer {
     try {
       const text = await exchange.whileWanted(request.text());
       exchange.record.body = text === "" ? undefined : parseJson(text);
+      exchange.record.attempt = 1 + this.#failuresBefore(exchange.record);
       return await this.#answer(exchange, {
         method: request.method,
         path: pathname,
@@ -200,6 +226,13 @@ class FakeServer {
     const fault = this.#faults.take(call.path);
     if (fault?.type === "refuse") throw brokenConnection("fetch failed", "ECONNREFUSED");
     if (fault?.type === "delay") await sleep(fault.ms, call.signal);
+    if (this.#player !== undefined && fault === undefined) {
+      const { method, path, body } = exchange.record;
+      const response = this.#player.answer(method, path, body, call.signal);
+      exchange.record.status = response.status;
+      exchange.end(true);
+      return response;
+    }
     if (placeOf(fault) === "headers") {
       if (fault?.type === "stall") await stall(call.signal);
       throw brokenConnection("fetch failed", "ECONNRESET");
@@ -223,6 +256,9 @@ class FakeServer {
         const match = path.exec(call.path);
         if (match) return await handle({ ...call, params: match.slice(1).map(decodeURIComponent) });
       }
+      if (this.#isStrict && !this.#routes.some((route) => isFor(route, call))) {
+        throw this.#surprise(`there is no ${call.method} ${target}`);
+      }
       // Returned with 200, except where the native API looks after its own paths.
       const isNative = call.path.startsWith("/api/v1/") && isSince(this.#version, "0.4.0");
       const error = `Unexpected endpoint or method. (${call.method} ${target})`;
@@ -231,6 +267,35 @@ class FakeServer {
       if (error instanceof Refusal) return error.answer;
       throw error;
     }
+  }
+
+  /** @throws {Error} replies are left, or something was asked that nobody expected. */
+  assertDone(): void {
+    const problems = [...this.#surprises];
+    const { left } = this.script;
+    if (left > 0) {
+      problems.push(`${left} ${left === 1 ? "reply was" : "replies were"} not asked for`);
+    }
+    if (problems.length > 0) {
+      throw new Error(`The fake LM Studio is not done: ${problems.join("; ")}`);
+    }
+  }
+
+  #surprise(what: string): Refusal {
+    this.#surprises.push(what);
+    return refuse(400, `The fake LM Studio is strict: ${what}`);
+  }
+
+  /** How often the same was asked in vain right before. */
+  #failuresBefore({ method, path, body }: RecordedRequest): number {
+    const text = JSON.stringify(body);
+    const same = this.requests.slice(0, -1).filter((request) =>
+      request.method === method && request.path === path && JSON.stringify(request.body) === text
+    );
+    const lastGood = same.findLastIndex(({ status, completed }) =>
+      completed && status !== undefined && status < 400
+    );
+    return same.length - 1 - lastGood;
   }
 
   #authorize({ headers, path }: Call): void {
@@ -280,4 +345,10 @@ class FakeServer {
     for (const [name, value] of Object.entries(answer.headers)) headers.set(name, value);
     return headers;
   }
+}
+
+/** Whether a route is for this call, in any release. */
+function isFor({ method, path }: Route, call: Call): boolean {
+  if (method !== call.method) return false;
+  return typeof path === "string" ? path === call.path : path.test(call.path);
 }

@@ -1,6 +1,7 @@
 /** What a fake LM Studio can be told to be and to do. */
 
 import type { Usage } from "../core/types.ts";
+import type { RecordedExchange } from "./fake_recording.ts";
 
 /** How the fake server is set up. Every field is optional: without any it is a current LM Studio. */
 export interface FakeLMStudioOptions {
@@ -96,6 +97,17 @@ export interface FakeLMStudioOptions {
   integrations?: boolean | undefined;
   /** Whether answers carry CORS headers and preflights are answered. @default {false} */
   cors?: boolean | undefined;
+  /**
+   * Whether what nobody expected fails: a generation once `replies` are used up, or a route that no release has. It is
+   * answered with 400 that says what was asked, and `assertDone()` throws.
+   * @default {false}
+   */
+  strict?: boolean | undefined;
+  /**
+   * What to say again instead of all the above: a folder that `record` of the command line wrote, or its exchanges.
+   * @default {none}
+   */
+  recording?: string | readonly RecordedExchange[] | undefined;
   /** What goes wrong, and when. */
   faults?: readonly FakeFault[] | undefined;
 }
@@ -400,6 +412,44 @@ export interface RecordedRequest {
   readonly completed: boolean;
   /** Pieces of the body written so far: frames of a stream. */
   readonly chunksWritten: number;
+  /** Status of the answer; `undefined` until there is one. */
+  readonly status: number | undefined;
+  /** 1, or more where it is the same request again after one that failed: a retry. */
+  readonly attempt: number;
+}
+
+/** A call of a route that generates, as far as all of these routes have it. */
+export interface FakeChat {
+  /** Which route. */
+  readonly route: "completions" | "text" | "responses" | "chat" | "messages";
+  /** The model that was asked for. */
+  readonly model: string | undefined;
+  /** What the model is told before; texts of several system messages are joined by a blank line. */
+  readonly system: string | undefined;
+  /** The conversation without the system's messages; parts that are no text are left out of `content`. */
+  readonly messages: readonly FakeChatMessage[];
+  /** The text of the last user message. */
+  readonly prompt: string;
+  /** Images in it. */
+  readonly images: number;
+  /** Names of the tools it may call. */
+  readonly tools: readonly string[];
+  /** Whether a stream was asked for. */
+  readonly stream: boolean;
+  /** As in `RecordedRequest`. */
+  readonly attempt: number;
+  /** The whole body. */
+  readonly body: Readonly<Record<string, unknown>>;
+  /** The request it came in. */
+  readonly request: RecordedRequest;
+}
+
+/** A message of a call. */
+export interface FakeChatMessage {
+  /** Who says it. */
+  readonly role: string;
+  /** Its text. */
+  readonly content: string;
 }
 
 /** Options of `listen`. */
@@ -424,6 +474,15 @@ export interface FakeLMStudio {
   readonly handler: (request: Request) => Promise<Response>;
   /** What it was asked so far, in order. */
   readonly requests: readonly RecordedRequest[];
+  /** What it was asked to generate so far, in order. Embeddings are not among them. */
+  readonly chats: readonly FakeChat[];
+  /** Replies of the list that were not used yet. */
+  readonly repliesLeft: number;
+  /**
+   * Throws an `Error` where replies of the list are left, or, with `strict`, something was asked that nobody expected:
+   * the last line of a test.
+   */
+  readonly assertDone: () => void;
   /** Starts an HTTP server (Deno, Node, Bun). */
   readonly listen: (options?: FakeListenOptions) => Promise<FakeListener>;
 }

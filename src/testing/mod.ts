@@ -15,6 +15,8 @@ export type {
   EmptyStreamFault,
   ErrorFrameFault,
   FakeAnswer,
+  FakeChat,
+  FakeChatMessage,
   FakeDecision,
   FakeDownload,
   FakeFault,
@@ -38,3 +40,4 @@ export type {
   RespondFault,
   StallFault,
 } from "./fake_options.ts";
+export type { RecordedChunk, RecordedExchange } from "./fake_recording.ts";

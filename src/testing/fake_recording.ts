@@ -1,0 +1,176 @@
+/**
+ * Recordings: what a program and a server said, as `record` of the command line writes it, one file for each exchange,
+ * and the fake's way to say it again.
+ */
+
+import { listFolder, readTextFile } from "../platform/files.ts";
+import { describe } from "../core/value_checks.ts";
+import { isObject, jsonAnswer, parseJson, sleep } from "./fake_wire.ts";
+
+/** One request and its answer. Secrets and prompts are masked, with as many bytes as they had. */
+export interface RecordedExchange {
+  /** Version of this format. */
+  format: 1;
+  /** When the request came: ISO 8601. */
+  recordedAt: string;
+  /** What is known of the server. */
+  server: {
+    /** The release, where whoever recorded it gave one. */
+    version?: string | undefined;
+    /** The newest listing it has, such as `/api/v1/models`: tells 0.4 from 0.3. */
+    listing?: string | undefined;
+  };
+  /** What was asked. */
+  request: {
+    /** Such as `POST`. */
+    method: string;
+    /** Path and query. */
+    path: string;
+    /** Names in lower case. */
+    headers: Readonly<Record<string, string>>;
+    /** The decoded JSON body, or its text where it is none. */
+    body?: unknown;
+  };
+  /** What was answered; absent where nothing came. */
+  response?: {
+    /** Status of the answer. */
+    status: number;
+    /** Names as they came. */
+    headers: readonly (readonly [name: string, value: string])[];
+    /** The pieces of the body as they came. */
+    chunks: readonly RecordedChunk[];
+    /** Whether it came to its end: the connection was not cut, and nobody left. */
+    ended: boolean;
+  } | undefined;
+}
+
+/** A piece of a body. */
+export interface RecordedChunk {
+  /** Milliseconds after the request. */
+  atMs: number;
+  /** The piece, where it is whole UTF-8. */
+  text?: string | undefined;
+  /** Else its bytes. */
+  base64?: string | undefined;
+}
+
+/** The exchanges of a folder that `record` wrote, in their order. @throws {TypeError} naming the file that is none. */
+export function readRecording(folder: string): RecordedExchange[] {
+  const files = listFolder(folder).filter((name) => name.endsWith(".json"));
+  if (files.length === 0) {
+    throw new TypeError(
+      `Cannot read the recording ${JSON.stringify(folder)}: there is no exchange in it`,
+    );
+  }
+  return files.map((name) => {
+    const result = readTextFile(`${folder}/${name}`);
+    if (result.problem !== undefined) throw new TypeError(`Cannot read ${name}: ${result.problem}`);
+    return checkExchange(parseJson(result.text), name);
+  });
+}
+
+/** Refuses what is no exchange. @throws {TypeError} */
+export function checkExchange(value: unknown, name: string): RecordedExchange {
+  const problem = !isObject(value)
+    ? `is ${describe(value)}, not an object`
+    : value.format !== 1
+    ? `has format ${describe(value.format)}, not 1`
+    : !isObject(value.request) || typeof value.request.method !== "string" ||
+        typeof value.request.path !== "string"
+    ? "has no request"
+    : value.response !== undefined &&
+        !(isObject(value.response) && Array.isArray(value.response.chunks))
+    ? "has a response without chunks"
+    : undefined;
+  if (problem !== undefined) throw new TypeError(`Cannot use the recording: ${name} ${problem}`);
+  return value as unknown as RecordedExchange;
+}
+
+/** The bytes of a piece. */
+export function bytesOfChunk({ text, base64 }: RecordedChunk): Uint8Array {
+  if (base64 === undefined) return new TextEncoder().encode(text ?? "");
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+}
+
+/** Connections are made anew, and so is what says how they are kept. */
+const CONNECTION_HEADERS: ReadonlySet<string> = new Set([
+  "connection",
+  "keep-alive",
+  "transfer-encoding",
+  "date",
+]);
+
+/**
+ * Says again what was recorded: of each route its answers in order, told apart by whether a stream was asked for, the
+ * last one again and again.
+ */
+export class Player {
+  readonly #answers = new Map<string, RecordedExchange[]>();
+  /** Whether pieces come as late as they did. */
+  readonly #isTimed: boolean;
+
+  constructor(exchanges: readonly RecordedExchange[], isTimed = false) {
+    this.#isTimed = isTimed;
+    for (const exchange of exchanges) {
+      const key = keyOf(exchange.request.method, exchange.request.path, exchange.request.body);
+      const list = this.#answers.get(key) ?? [];
+      list.push(exchange);
+      this.#answers.set(key, list);
+    }
+  }
+
+  /** The answer to a request; rejects where the recorded one was cut before its head. */
+  answer(method: string, path: string, body: unknown, signal: AbortSignal): Response {
+    const list = this.#answers.get(keyOf(method, path, body));
+    if (list === undefined) {
+      const { text, status } = jsonAnswer({
+        error: `The recording has no ${method} ${path.replace(/\?.*/, "")}. Recorded: ${
+          [...this.#answers.keys()].join(", ")
+        }`,
+      }, { status: 404 });
+      return new Response(text, { status, headers: { "Content-Type": "application/json" } });
+    }
+    const exchange = list.length > 1 ? list.shift() : list[0];
+    const response = exchange?.response;
+    if (response === undefined) {
+      throw new TypeError("fetch failed", { cause: new Error("nothing was recorded") });
+    }
+    const headers = new Headers();
+    for (const [name, value] of response.headers) {
+      if (!CONNECTION_HEADERS.has(name.toLowerCase())) headers.append(name, value);
+    }
+    if (response.chunks.length === 0 && response.ended) {
+      return new Response(null, { status: response.status, headers });
+    }
+    return new Response(this.#body(response.chunks, response.ended, signal), {
+      status: response.status,
+      headers,
+    });
+  }
+
+  #body(
+    chunks: readonly RecordedChunk[],
+    isWhole: boolean,
+    signal: AbortSignal,
+  ): ReadableStream<Uint8Array> {
+    const left = [...chunks];
+    const started = Date.now();
+    return new ReadableStream<Uint8Array>({
+      pull: async (controller) => {
+        const chunk = left.shift();
+        if (chunk === undefined) {
+          if (isWhole) controller.close();
+          else controller.error(new TypeError("terminated"));
+          return;
+        }
+        if (this.#isTimed) await sleep(chunk.atMs - (Date.now() - started), signal);
+        controller.enqueue(bytesOfChunk(chunk));
+      },
+    }, { highWaterMark: 0 });
+  }
+}
+
+function keyOf(method: string, path: string, body: unknown): string {
+  const isStream = isObject(body) && body.stream === true;
+  return `${method} ${path.replace(/\?.*/, "")}${isStream ? " (stream)" : ""}`;
+}
