@@ -22,6 +22,9 @@ const COMMANDS: Readonly<
   unload: ["Unload a model.", () => import("./unload.ts")],
   download: ["Download a model.", () => import("./download.ts")],
   env: ["Print variables that point other programs at the server.", () => import("./env.ts")],
+  record: ["Write down what a program and the server say.", () => import("./record.ts")],
+  replay: ["Serve what was written down.", () => import("./replay.ts")],
+  drift: ["Compare what was written down with the fake server.", () => import("./drift.ts")],
   "serve-fake": ["Serve a fake LM Studio for tests.", () => import("./serve_fake.ts")],
 };
 

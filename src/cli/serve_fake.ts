@@ -3,8 +3,14 @@
 import { quote } from "../core/fields.ts";
 import { isRecord } from "../core/request_checks.ts";
 import { createFakeLMStudio } from "../testing/fake_lmstudio.ts";
-import type { FakeFault, FakeLMStudioOptions, FaultKind } from "../testing/fake_options.ts";
+import type {
+  FakeFault,
+  FakeListener,
+  FakeLMStudioOptions,
+  FaultKind,
+} from "../testing/fake_options.ts";
 import { type Command, numberOf, readJsonFile, UsageError } from "./arguments.ts";
+import { portError, untilStopped } from "./listening.ts";
 
 /** The command. */
 export const command: Command = {
@@ -63,12 +69,6 @@ export const command: Command = {
     const listener = await listenOr(fake, numberOf(given, "port"));
     try {
       await terminal.line(`Serving a fake LM Studio at ${listener.url}`);
-      const interrupted = new Promise<void>((resolve) => {
-        const stop = terminal.streams.onInterrupt(() => {
-          stop();
-          resolve();
-        });
-      });
       let shownCount = 0;
       const show = async (): Promise<void> => {
         for (; shownCount < fake.requests.length; shownCount++) {
@@ -79,7 +79,7 @@ export const command: Command = {
         }
       };
       const timer = setInterval(() => void show(), 100);
-      await interrupted;
+      await untilStopped(given);
       clearInterval(timer);
       await show();
     } finally {
@@ -92,17 +92,11 @@ export const command: Command = {
 async function listenOr(
   fake: ReturnType<typeof createFakeLMStudio>,
   port: number | undefined,
-): ReturnType<typeof fake.listen> {
+): Promise<FakeListener> {
   try {
     return await fake.listen({ port });
   } catch (error) {
-    const { code } = error as { code?: unknown };
-    if (code !== "EADDRINUSE" && code !== "EACCES" && code !== "ERR_SOCKET_BAD_PORT") throw error;
-    throw new UsageError(
-      `Cannot listen on port ${port}: ${
-        code === "EADDRINUSE" ? "another program has it" : "that is not allowed"
-      }.`,
-    );
+    throw portError(error, port);
   }
 }
 

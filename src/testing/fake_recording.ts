@@ -97,7 +97,6 @@ const CONNECTION_HEADERS: ReadonlySet<string> = new Set([
   "connection",
   "keep-alive",
   "transfer-encoding",
-  "date",
 ]);
 
 /**

@@ -1,0 +1,397 @@
+/**
+ * Masks of what is written down: tokens, header values, and what people said to the model, wherever it comes back. As
+ * many bytes stand there as before, so that pieces of a body keep their ends.
+ *
+ * @module
+ */
+
+import { isRecord } from "../core/request_checks.ts";
+
+/** What a masked text is made of. In JSON, in text and in an address it is itself. */
+const FILL = 0x78; // x
+/** A stretch of a prompt this long is an echo of it. */
+const ECHO_LENGTH = 12;
+/** Some servers show the start of a secret. */
+const SECRET_LENGTH = 8;
+/** Shorter prompts are ordinary words; their whole is masked from this length on. */
+const SHORTEST_PROMPT = 4;
+
+/** Of longer texts, images above all, what comes after is not looked for. */
+const LONGEST_SEARCHED = 200_000;
+
+/** Headers whose values tell nothing of whoever sends them. */
+const PLAIN_HEADERS: ReadonlySet<string> = new Set([
+  "accept",
+  "accept-encoding",
+  "accept-language",
+  "cache-control",
+  "connection",
+  "content-length",
+  "content-type",
+  "host",
+  "origin",
+  "access-control-request-headers",
+  "access-control-request-method",
+  "sec-fetch-mode",
+  "transfer-encoding",
+  "user-agent",
+]);
+/** Headers of an answer whose values belong to one client. */
+const PRIVATE_ANSWER_HEADERS = /^(?:set-cookie|www-authenticate|authorization|x-request-id)$/i;
+
+/** Fields of a request whose texts are names and settings, not what somebody said. */
+const NAME_FIELDS: ReadonlySet<string> = new Set([
+  "model",
+  "role",
+  "type",
+  "object",
+  "id",
+  "tool_call_id",
+  "call_id",
+  "previous_response_id",
+  "response_format",
+  "reasoning_effort",
+  "effort",
+  "reasoning",
+  "tool_choice",
+  "encoding_format",
+  "detail",
+  "format",
+  "quantization",
+  "instance_id",
+  "job_id",
+  "status",
+]);
+/** Fields with JSON Schemas: names and structure, with descriptions in them. */
+const SCHEMA_FIELDS: ReadonlySet<string> = new Set(["parameters", "schema", "input_schema"]);
+const SCHEMA_WORDS: ReadonlySet<string> = new Set(["type", "$ref", "format", "required"]);
+
+/** Texts that must not be in what is written. */
+export interface Secrets {
+  /** Hidden from their first characters on. */
+  readonly tokens: readonly string[];
+  /** What somebody said. */
+  readonly prompts: readonly string[];
+}
+
+// --- Requests ---------------------------------------------------------------------------------
+
+/** A request as it may be written, and what must not come back in its answer. */
+export function redactRequest(
+  { path, headers, body }: {
+    readonly path: string;
+    readonly headers: Readonly<Record<string, string>>;
+    readonly body: unknown;
+  },
+): { path: string; headers: Record<string, string>; body: unknown; secrets: Secrets } {
+  const tokens: string[] = [];
+  const prompts: string[] = [];
+  const shownHeaders: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    const isPlain = PLAIN_HEADERS.has(name.toLowerCase());
+    shownHeaders[name.toLowerCase()] = isPlain ? value : "***";
+    if (!isPlain) tokens.push(value, ...value.split(/[\s,;=]+/));
+  }
+  const [pathname = "", query] = path.split(/\?(.*)/s);
+  const shownQuery = query?.replace(/=([^&]*)/g, (_, value: string) => {
+    tokens.push(value, decode(value));
+    return "=***";
+  });
+  const shownBody = typeof body === "string"
+    ? (prompts.push(body), "***")
+    : redactValue(body, "", { tokens, prompts }, false);
+  return {
+    path: shownQuery === undefined ? pathname : `${pathname}?${shownQuery}`,
+    headers: shownHeaders,
+    body: shownBody,
+    secrets: {
+      tokens: tokens.filter((token) => token.length >= SHORTEST_PROMPT),
+      prompts: prompts.filter((prompt) => prompt.length >= SHORTEST_PROMPT),
+    },
+  };
+}
+
+function redactValue(
+  value: unknown,
+  field: string,
+  found: { tokens: string[]; prompts: string[] },
+  isSchema: boolean,
+): unknown {
+  if (typeof value === "string") {
+    const isName = isSchema ? SCHEMA_WORDS.has(field) : NAME_FIELDS.has(field) || field === "name";
+    if (isName) return value;
+    found.prompts.push(value);
+    return "***";
+  }
+  if (Array.isArray(value)) return value.map((entry) => redactValue(entry, field, found, isSchema));
+  if (!isRecord(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, entry]) => {
+      if (name === "headers" && isRecord(entry)) {
+        for (const secret of Object.values(entry)) {
+          if (typeof secret === "string") found.tokens.push(secret, ...secret.split(/\s+/));
+        }
+        return [name, Object.fromEntries(Object.keys(entry).map((key) => [key, "***"]))];
+      }
+      return [name, redactValue(entry, name, found, isSchema || SCHEMA_FIELDS.has(name))];
+    }),
+  );
+}
+
+// --- Answers ----------------------------------------------------------------------------------
+
+/** Headers of an answer as they may be written. */
+export function redactHeaders(
+  headers: readonly (readonly [string, string])[],
+  secrets: Secrets,
+): [string, string][] {
+  return headers.map(([name, value]) => [
+    name,
+    PRIVATE_ANSWER_HEADERS.test(name)
+      ? "***"
+      : new TextDecoder().decode(redactBytes(new TextEncoder().encode(value), secrets)),
+  ]);
+}
+
+/** The pieces of an answer, of the lengths they had, with what must not be in them masked. */
+export function redactPieces(pieces: readonly Uint8Array[], secrets: Secrets): Uint8Array[] {
+  const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  const clean = redactBytes(whole, secrets);
+  at = 0;
+  return pieces.map(({ length }) => clean.slice(at, at += length));
+}
+
+function redactBytes(bytes: Uint8Array, { tokens, prompts }: Secrets): Uint8Array {
+  const result = bytes.slice();
+  const marks = new Marks(tokens, prompts);
+  if (marks.isEmpty) return result;
+  // The text as it stands, then what its strings say: of one field one after the other, since a stream has a few
+  // characters in each frame.
+  const text = spellOut(bytes);
+  const strings = readStrings(text.characters);
+  const isLoose = looseCharacters(text.characters);
+  const fill = ({ starts, ends }: Spelled, at: number): void => {
+    result.fill(FILL, starts[at], ends[at]);
+  };
+  marks.find(text.characters, (from, to, isToken) => {
+    for (let at = from; at < to; at++) if (isToken || isLoose(at)) fill(text, at);
+  });
+  for (const parts of strings) {
+    const spelled = joined(parts, text);
+    marks.find(spelled.characters, (from, to) => {
+      for (let at = from; at < to; at++) fill(spelled, at);
+    });
+  }
+  return result;
+}
+
+/**
+ * Which characters are not the structure of JSON: a prompt that is JSON itself must not mask the braces of an answer.
+ * They are those of lines that are none.
+ */
+function looseCharacters(text: string): (at: number) => boolean {
+  if (isJson(text)) return () => false;
+  const loose: [from: number, to: number][] = [];
+  let from = 0;
+  for (const line of text.split("\n")) {
+    if (!isJson(line.replace(/^\s*data:/, ""))) loose.push([from, from + line.length]);
+    from += line.length + 1;
+  }
+  return (at) => loose.some(([start, end]) => at >= start && at < end);
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Characters, and which bytes each of them stands for. */
+interface Spelled {
+  readonly characters: string;
+  readonly starts: readonly number[];
+  readonly ends: readonly number[];
+}
+
+/** Bytes as characters; what is no UTF-8 is one character a byte. */
+function spellOut(bytes: Uint8Array): Spelled {
+  const starts: number[] = [];
+  const ends: number[] = [];
+  const decoder = new TextDecoder();
+  let characters = "";
+  for (let at = 0; at < bytes.length;) {
+    const first = bytes[at] ?? 0;
+    const length = first < 0x80 ? 1 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
+    const text = length === 1 && first < 0x80
+      ? String.fromCharCode(first)
+      : decoder.decode(bytes.subarray(at, at + length));
+    for (let unit = 0; unit < text.length; unit++) {
+      starts.push(at);
+      ends.push(Math.min(at + length, bytes.length));
+    }
+    characters += text;
+    at += length;
+  }
+  return { characters, starts, ends };
+}
+
+/** A string of JSON: its field, and where its characters stand in the text. */
+interface JsonString {
+  readonly field: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+const STRING = /"((?:[^"\\]|\\.)*)"(\s*:)?/gs;
+
+/** The strings of a text, by the field they are in. */
+function readStrings(text: string): JsonString[][] {
+  const byField = new Map<string, JsonString[]>();
+  let field = "";
+  for (const match of text.matchAll(STRING)) {
+    const [, content = "", colon] = match;
+    if (colon !== undefined) {
+      field = content;
+      continue;
+    }
+    const from = match.index + 1;
+    const list = byField.get(field) ?? [];
+    list.push({ field, from, to: from + content.length });
+    byField.set(field, list);
+  }
+  return [...byField.values()];
+}
+
+const ESCAPE = /\\(?:u([\da-fA-F]{4})|(.))/gsy;
+const ESCAPED: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", b: "\b", f: "\f" };
+
+/** What strings say, one after the other, without the escapes of JSON, twice over where JSON stands in JSON. */
+function joined(strings: readonly JsonString[], { characters, starts, ends }: Spelled): Spelled {
+  let result: { characters: string; starts: number[]; ends: number[] } = {
+    characters: "",
+    starts: [],
+    ends: [],
+  };
+  for (const { from, to } of strings) {
+    result.characters += characters.slice(from, to);
+    for (let at = from; at < to; at++) {
+      result.starts.push(starts[at] ?? 0);
+      result.ends.push(ends[at] ?? 0);
+    }
+  }
+  for (let depth = 0; depth < 3 && result.characters.includes("\\"); depth++) {
+    result = unescaped(result);
+  }
+  return result;
+}
+
+function unescaped(
+  { characters, starts, ends }: Spelled,
+): { characters: string; starts: number[]; ends: number[] } {
+  const result = { characters: "", starts: [] as number[], ends: [] as number[] };
+  for (let at = 0; at < characters.length;) {
+    ESCAPE.lastIndex = at;
+    const match = ESCAPE.exec(characters);
+    const length = match?.[0].length ?? 1;
+    const [, code, letter = ""] = match ?? [];
+    result.characters += match === null
+      ? characters[at]
+      : code === undefined
+      ? ESCAPED[letter] ?? letter
+      : String.fromCharCode(Number.parseInt(code, 16));
+    result.starts.push(starts[at] ?? 0);
+    result.ends.push(ends[at + length - 1] ?? 0);
+    at += length;
+  }
+  return result;
+}
+
+/** Finds secrets and echoes, in any case and with any white space. */
+class Marks {
+  /** By their length, which is another one for each kind. */
+  readonly #stretches = new Map<number, Set<string>>();
+  readonly #words: readonly string[];
+
+  constructor(tokens: readonly string[], prompts: readonly string[]) {
+    const words = new Set<string>();
+    const add = (text: string, length: number): void => {
+      const start = text.slice(0, LONGEST_SEARCHED);
+      for (
+        const spelled of new Set([start, decode(start), encodeURIComponent(wellFormed(start))])
+      ) {
+        const folded = fold(spelled);
+        if (folded.length < length) {
+          if (folded.length >= SHORTEST_PROMPT) words.add(folded);
+          continue;
+        }
+        const set = this.#stretches.get(length) ?? new Set<string>();
+        this.#stretches.set(length, set);
+        for (let at = 0; at + length <= folded.length; at++) set.add(folded.slice(at, at + length));
+      }
+    };
+    for (const token of tokens) add(token, SECRET_LENGTH);
+    for (const prompt of prompts) {
+      add(prompt, ECHO_LENGTH);
+      // Short lines are said as a whole.
+      for (const line of prompt.split(/[\r\n]+/)) {
+        if (line.length < ECHO_LENGTH) add(line.trim(), ECHO_LENGTH);
+      }
+    }
+    this.#words = [...words];
+  }
+
+  get isEmpty(): boolean {
+    return this.#stretches.size === 0 && this.#words.length === 0;
+  }
+
+  find(text: string, mark: (from: number, to: number, isToken: boolean) => void): void {
+    const folded = fold(text);
+    for (const [length, stretches] of this.#stretches) {
+      for (let at = 0; at + length <= folded.length; at++) {
+        if (stretches.has(folded.slice(at, at + length))) {
+          mark(at, at + length, length === SECRET_LENGTH);
+        }
+      }
+    }
+    for (const word of this.#words) {
+      for (let at = folded.indexOf(word); at !== -1; at = folded.indexOf(word, at + 1)) {
+        // A short one within a longer word is another word.
+        if (
+          /[\p{L}\p{N}]/u.test(folded[at - 1] ?? "") ||
+          /[\p{L}\p{N}]/u.test(folded[at + word.length] ?? "")
+        ) continue;
+        mark(at, at + word.length, false);
+      }
+    }
+  }
+}
+
+/** One character for one: positions stay what they are. */
+function fold(text: string): string {
+  const lower = text.toLowerCase();
+  return (lower.length === text.length ? lower : text).replace(/\s/g, " ");
+}
+
+function wellFormed(text: string): string {
+  return text.replace(
+    /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g,
+    "?",
+  );
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,100 @@
+/** The command `replay`: serves a recording. */
+
+import { Buffer } from "node:buffer";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { Player, readRecording, type RecordedExchange } from "../testing/fake_recording.ts";
+import { type Command, numberOf, UsageError } from "./arguments.ts";
+import { listen, untilStopped } from "./listening.ts";
+
+/** The command. */
+export const command: Command = {
+  usage: "<folder> [options]",
+  about:
+    "Serves what `record` wrote, the same bytes in the same pieces at the same pace: of each route its answers in " +
+    "order, and the last one again and again. Until Ctrl+C.",
+  options: {
+    port: { value: "PORT", help: "Where to listen. Else any free port, which is printed." },
+    fast: { help: "Without the waiting." },
+    quiet: { help: "Do not print the requests." },
+  },
+  examples: [["replay session --port 1234", "In the place of the server."]],
+  positionals: [1, 1],
+  async run(given) {
+    const { terminal, options, positionals: [folder = ""] } = given;
+    const exchanges = readFolder(folder);
+    const player = new Player(exchanges, options.fast === undefined);
+    const server = createServer((message, reply) => {
+      play(player, message, reply).then((line) => {
+        if (options.quiet === undefined) void terminal.note(line, "dim");
+      }, () => reply.destroy());
+    });
+    const url = await listen(server, numberOf(given, "port"));
+    await terminal.line(`Replaying ${exchanges.length} exchanges of ${folder} at ${url}`);
+    await untilStopped(given);
+    await new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+    return 0;
+  },
+};
+
+/** The exchanges of a folder. @throws {UsageError} */
+export function readFolder(folder: string): RecordedExchange[] {
+  try {
+    return readRecording(folder);
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? `${error.message}.` : String(error));
+  }
+}
+
+async function play(
+  player: Player,
+  message: IncomingMessage,
+  reply: ServerResponse,
+): Promise<string> {
+  const { method = "GET", url: path = "/" } = message;
+  const sent: Uint8Array[] = [];
+  for await (const piece of message) sent.push(piece);
+  const controller = new AbortController();
+  reply.on("close", () => controller.abort());
+  const response = player.answer(
+    method,
+    path,
+    parsed(Buffer.concat(sent).toString("utf8")),
+    controller.signal,
+  );
+  const headers: Record<string, string> = {};
+  response.headers.forEach((value, name) => headers[name] = value);
+  reply.sendDate = false;
+  reply.writeHead(response.status, headers);
+  reply.flushHeaders();
+  const reader = response.body?.getReader();
+  try {
+    while (reader !== undefined) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      // Each piece is out before the next: together they would arrive as one.
+      await new Promise<void>((resolve) => {
+        reply.once("close", resolve);
+        reply.write(value, () => {
+          reply.off("close", resolve);
+          resolve();
+        });
+      });
+    }
+  } catch {
+    reply.destroy();
+    return `${method} ${path} ${response.status} (cut, as recorded)`;
+  }
+  reply.end();
+  return `${method} ${path} ${response.status}`;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
