@@ -22,6 +22,10 @@ const COMMANDS: Readonly<
   unload: ["Unload a model.", () => import("./unload.ts")],
   download: ["Download a model.", () => import("./download.ts")],
   env: ["Print variables that point other programs at the server.", () => import("./env.ts")],
+  verify: [
+    "Try what this package assumes about LM Studio on a real server.",
+    () => import("./verify.ts"),
+  ],
   record: ["Write down what a program and the server say.", () => import("./record.ts")],
   replay: ["Serve what was written down.", () => import("./replay.ts")],
   drift: ["Compare what was written down with the fake server.", () => import("./drift.ts")],

@@ -1,0 +1,390 @@
+/** The command `verify`: tries on a server what this package takes for granted about LM Studio. */
+
+import { writeFileSync } from "node:fs";
+import { quote } from "../core/fields.ts";
+import { onOneLine } from "../core/plain_text.ts";
+import { isRecord } from "../core/request_checks.ts";
+import { resolveConfig } from "../platform/environment.ts";
+import { createRedactor } from "../transport/redact.ts";
+import {
+  type Command,
+  numberOf,
+  providerOptions,
+  SERVER_OPTIONS,
+  untilInterrupted,
+  UsageError,
+} from "./arguments.ts";
+import { type Assumption, SECTIONS } from "./assumptions.ts";
+import { shownOnOneLine, type Style } from "./terminal.ts";
+import {
+  type Answer,
+  CHANGING,
+  type Frame,
+  type ListedModel,
+  type Outcome,
+  type Server,
+  TRIALS,
+} from "./trials.ts";
+
+const LIMIT_S = 120;
+
+/** The command. */
+export const command: Command = {
+  usage: "[options]",
+  about:
+    "Tries on a real server what this package assumes about LM Studio, and says of each assumption that it holds, " +
+    "fails (and what came instead), or could not be tried (and why). Asks for a few short answers of the models that " +
+    "are loaded; loads and downloads nothing unless told. A report with `--report` helps the project: secrets are " +
+    "not in it, and its prompts are all of the kind `Say hi.`",
+  options: {
+    ...SERVER_OPTIONS,
+    load: {
+      value: "yes",
+      help: "`--load yes`: models may be loaded, which takes time and may throw others out.",
+    },
+    download: { value: "MODEL", help: "This model may be downloaded." },
+    "server-version": {
+      value: "VERSION",
+      help: "The release of LM Studio, for the report: `lms version`.",
+    },
+    limit: { value: "SECONDS", help: `How long one answer may take. Else ${LIMIT_S}.` },
+    report: {
+      value: "FILE",
+      help: "Write the report there: Markdown, or JSON where it ends in .json.",
+    },
+    json: { help: "Print the report as JSON." },
+  },
+  examples: [
+    ["verify", "What holds of the server in use."],
+    ["verify --server-version 0.4.25 --report report.md", "A report to pass on."],
+  ],
+  async run(given) {
+    const { terminal, options } = given;
+    const { load } = options;
+    if (load !== undefined && load !== "yes") {
+      throw new UsageError(`Cannot use --load ${quote(load)}: only yes.`);
+    }
+    const { baseUrl, apiToken } = resolveConfig(providerOptions(given), terminal.streams.env);
+    const report = await untilInterrupted(given, (signal) =>
+      verify({
+        baseUrl,
+        apiToken,
+        mayLoad: load === "yes",
+        download: options.download,
+        version: options["server-version"],
+        limitMs: (numberOf(given, "limit") ?? LIMIT_S) * 1000,
+        signal,
+        onResult: (count, of) => terminal.progress(`${count} of ${of}`),
+      }));
+    await terminal.endProgress();
+    if (options.report !== undefined) writeReport(options.report, report);
+    if (options.json !== undefined) await terminal.json(report);
+    else {
+      for (const { section, text, state, what = "" } of report.results) {
+        if (state === "untried") continue;
+        const [mark, style] = MARKS[state];
+        await terminal.line(`${terminal.style(style, mark)} ${section}: ${plain(text)}`);
+        if (state === "fails") await terminal.line(`      came: ${shownOnOneLine(what)}`);
+      }
+      await terminal.line();
+      await terminal.line(summaryOf(report));
+    }
+    return report.results.some(({ state }) => state === "fails") ? 1 : 0;
+  },
+};
+
+const MARKS: Readonly<Record<"holds" | "fails", readonly [string, Style]>> = {
+  holds: ["holds", "green"],
+  fails: ["FAILS", "red"],
+};
+
+/** What a server was found to be. */
+export interface Report {
+  readonly at: string;
+  readonly baseUrl: string;
+  /** As whoever ran it says. */
+  readonly version: string | null;
+  /** The newest listing: tells 0.4 from 0.3. */
+  readonly listing: string | null;
+  readonly models: readonly ListedModel[];
+  readonly results: readonly Result[];
+}
+
+/** How one assumption did. */
+export interface Result {
+  readonly section: string;
+  readonly text: string;
+  readonly verdict: string;
+  readonly trial: string | null;
+  readonly state: Outcome["state"];
+  readonly what?: string;
+}
+
+/** What is to be verified, and what may be done for it. */
+export interface VerifyOptions {
+  readonly baseUrl: string;
+  readonly apiToken?: string | undefined;
+  readonly mayLoad?: boolean;
+  readonly download?: string | undefined;
+  readonly version?: string | undefined;
+  readonly limitMs?: number;
+  readonly signal?: AbortSignal;
+  readonly onResult?: (count: number, of: number) => void | Promise<void>;
+}
+
+/** Tries every assumption. Rejects where the server does not answer at all. */
+export async function verify(options: VerifyOptions): Promise<Report> {
+  const server = await Asked.open(options);
+  const redact = createRedactor(
+    options.apiToken === undefined ? [] : [options.apiToken],
+    undefined,
+  );
+  const all = SECTIONS.flatMap(({ title, assumptions }) =>
+    assumptions.map((assumption) => ({ title, assumption }))
+  );
+  const isLast = ({ assumption: { trial = "" } }: typeof all[number]): boolean =>
+    CHANGING.has(trial);
+  const done = new Map<Assumption, Result>();
+  for (const entry of [...all.filter((entry) => !isLast(entry)), ...all.filter(isLast)]) {
+    options.signal?.throwIfAborted();
+    const { text, verdict, trial } = entry.assumption;
+    const { state, what } = await tryOut(server, entry.assumption, options.signal);
+    done.set(entry.assumption, {
+      section: entry.title,
+      text,
+      verdict,
+      trial: trial ?? null,
+      state,
+      ...(what === undefined ? {} : { what: onOneLine(redact(what)) }),
+    });
+    await options.onResult?.(done.size, all.length);
+  }
+  const results = all.flatMap(({ assumption }) => done.get(assumption) ?? []);
+  return {
+    at: new Date().toISOString(),
+    baseUrl: options.baseUrl,
+    version: options.version ?? null,
+    listing: server.listing ?? null,
+    models: server.models,
+    results,
+  };
+}
+
+async function tryOut(
+  server: Server,
+  { trial, untried }: Assumption,
+  signal: AbortSignal | undefined,
+): Promise<Outcome> {
+  const ask = trial === undefined ? undefined : TRIALS[trial];
+  if (ask === undefined) return { state: "untried", what: untried ?? "nobody has written how" };
+  try {
+    return await ask(server);
+  } catch (error) {
+    signal?.throwIfAborted();
+    return {
+      state: "untried",
+      what: `no answer came: ${error instanceof Error ? error.message : String(error)}`,
+    };
+  }
+}
+
+// --- The server -------------------------------------------------------------------------------
+
+const LISTINGS = ["/api/v1/models", "/api/v0/models", "/v1/models"] as const;
+/** A server may send without end. */
+const MOST_CHARS = 4_000_000;
+
+/** Asks the server, and keeps its answers. */
+class Asked implements Server {
+  readonly baseUrl: string;
+  readonly apiToken: string | undefined;
+  readonly mayLoad: boolean;
+  readonly download: string | undefined;
+  readonly answers: Answer[] = [];
+  listing: Server["listing"];
+  models: readonly ListedModel[] = [];
+  readonly #limitMs: number;
+  readonly #signal: AbortSignal | undefined;
+
+  private constructor(
+    { baseUrl, apiToken, mayLoad = false, download, limitMs, signal }: VerifyOptions,
+  ) {
+    this.baseUrl = baseUrl;
+    this.apiToken = apiToken;
+    this.mayLoad = mayLoad;
+    this.download = download;
+    this.#limitMs = limitMs ?? LIMIT_S * 1000;
+    this.#signal = signal;
+  }
+
+  static async open(options: VerifyOptions): Promise<Asked> {
+    const server = new Asked(options);
+    for (const path of LISTINGS) {
+      const { body } = await server.get(path);
+      const models = readListing(body);
+      if (models === undefined) continue;
+      server.listing = path;
+      server.models = models;
+      break;
+    }
+    return server;
+  }
+
+  get(path: string, headers: Record<string, string> = {}): Promise<Answer> {
+    return this.#ask(path, { headers });
+  }
+
+  post(path: string, body: unknown): Promise<Answer> {
+    return this.#ask(path, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+  }
+
+  async #ask(
+    path: string,
+    init: { method?: string; headers: Record<string, string>; body?: string },
+  ): Promise<Answer> {
+    const controller = new AbortController();
+    const stop = (): void => controller.abort(this.#signal?.reason);
+    const timer = setTimeout(
+      () => controller.abort(new Error(`nothing within ${this.#limitMs / 1000} s`)),
+      this.#limitMs,
+    );
+    this.#signal?.addEventListener("abort", stop);
+    const token = this.apiToken === undefined ? {} : { Authorization: `Bearer ${this.apiToken}` };
+    const headers: Record<string, string> = { ...token, ...init.headers };
+    // Empty: without.
+    if (headers.Authorization === "") delete headers.Authorization;
+    try {
+      const response = await fetch(this.baseUrl + path, {
+        ...init,
+        headers,
+        redirect: "manual",
+        signal: controller.signal,
+      });
+      const text = await readText(response);
+      const answer = {
+        status: response.status,
+        headers: response.headers,
+        text,
+        body: parsed(text),
+        frames: /event-stream/.test(response.headers.get("content-type") ?? "")
+          ? framesOf(text)
+          : [],
+      };
+      this.answers.push(answer);
+      return answer;
+    } finally {
+      clearTimeout(timer);
+      this.#signal?.removeEventListener("abort", stop);
+    }
+  }
+}
+
+async function readText(response: Response): Promise<string> {
+  const reader = response.body?.getReader();
+  if (reader === undefined) return "";
+  const decoder = new TextDecoder();
+  let text = "";
+  try {
+    while (text.length < MOST_CHARS) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      text += decoder.decode(value, { stream: true });
+    }
+    return text;
+  } finally {
+    await reader.cancel().catch(() => {});
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function framesOf(text: string): Frame[] {
+  return text.split(/\r?\n\r?\n/).flatMap((block) => {
+    const lines = block.split(/\r?\n/);
+    const event = lines.find((line) => line.startsWith("event:"))?.slice(6).trim();
+    const data = lines.filter((line) => line.startsWith("data:")).map((line) =>
+      line.slice(5).trim()
+    ).join("\n");
+    if (data === "") return [];
+    return [{ ...(event === undefined ? {} : { event }), data, value: parsed(data) }];
+  });
+}
+
+/** The models of any listing; `undefined` where it is none. Of the last kind nothing tells what is loaded. */
+function readListing(body: unknown): ListedModel[] | undefined {
+  const list = isRecord(body) ? body.models ?? body.data : undefined;
+  if (!Array.isArray(list)) return undefined;
+  return list.filter(isRecord).flatMap((entry) => {
+    const { key, id = key, type, state, loaded_instances: instances } = entry;
+    if (typeof id !== "string") return [];
+    const capabilities = isRecord(entry.capabilities) ? entry.capabilities : {};
+    const isEmbedding = type === undefined ? /embed/i.test(id) : /^embed/.test(String(type));
+    return [{
+      id,
+      type: isEmbedding ? "embedding" : "llm",
+      loaded: Array.isArray(instances)
+        ? instances.length > 0
+        : state === undefined || state === "loaded",
+      vision: capabilities.vision === true || type === "vlm",
+      reasoning: isRecord(capabilities.reasoning),
+    }];
+  });
+}
+
+// --- Reports ----------------------------------------------------------------------------------
+
+function writeReport(path: string, report: Report): void {
+  const text = path.endsWith(".json") ? `${JSON.stringify(report, null, 2)}\n` : markdownOf(report);
+  try {
+    writeFileSync(path, text);
+  } catch {
+    throw new UsageError(`Cannot write the report ${quote(path)}: it may not be written there.`);
+  }
+}
+
+function summaryOf({ results }: Report): string {
+  const count = (state: Outcome["state"]): number =>
+    results.filter((result) => result.state === state).length;
+  return `${count("holds")} hold, ${count("fails")} fail, ${count("untried")} could not be tried.`;
+}
+
+/** The report for people. */
+export function markdownOf(report: Report): string {
+  const { at, version, listing, models, results } = report;
+  const rows = (list: readonly Result[]): string[] =>
+    list.map(({ section, text, state, what = "" }) =>
+      `| ${section} | ${text} | ${state} | ${what.replaceAll("|", "\\|")} |`
+    );
+  const loaded = models.filter(({ loaded }) => loaded).map(({ id }) => `\`${id}\``).join(", ");
+  return [
+    "# LM Studio, as it is",
+    "",
+    `Release: ${version ?? "not given"}. Newest listing: ${listing ?? "none"}. Loaded: ${
+      loaded || "nothing"
+    }. ${at}.`,
+    "",
+    summaryOf(report),
+    "",
+    "| section | assumption | state | what came, or why not |",
+    "| - | - | - | - |",
+    ...(["fails", "holds", "untried"] as const).flatMap((state) =>
+      rows(results.filter((result) => result.state === state))
+    ),
+    "",
+  ].join("\n");
+}
+
+/** Markdown as plain text. */
+function plain(text: string): string {
+  return text.replace(/\*\*|`/g, "").replaceAll("\\|", "|");
+}
