@@ -24,6 +24,7 @@ import {
   StreamError,
   tool,
 } from "../mod.ts";
+import { verify } from "../src/cli/verify.ts";
 
 const SERVER = "npm:@copilotkit/aimock@1.43.0/llmock";
 /** The first start downloads it. */
@@ -72,12 +73,15 @@ const FIXTURES = [
     },
   },
   { match: { inputText: "sea" }, response: { embedding: [0.25, -0.5, 1] } },
+  // Last: it is found within other words.
+  { match: { userMessage: "hi" }, response: { content: "Hi." } },
 ];
 
 let folder = "";
 let server: Deno.ChildProcess | undefined;
 let output: ReadableStreamDefaultReader<Uint8Array> | undefined;
 let lmstudio: LMStudioProvider;
+let address = "";
 
 Deno.test.beforeAll(async () => {
   folder = await Deno.makeTempDir({ prefix: "aimock-" });
@@ -96,7 +100,7 @@ Deno.test.beforeAll(async () => {
     stderr: "inherit",
   }).spawn();
   output = server.stdout.getReader();
-  const baseUrl = await readAddress(server, output);
+  const baseUrl = address = await readAddress(server, output);
   lmstudio = new LMStudioProvider({ baseUrl, maxRetries: 0, env: {} });
 });
 
@@ -327,4 +331,19 @@ Deno.test("aimock: 429 says how long to wait, and is tried again after that", as
     RateLimitedError,
   );
   assertEquals(again.attempts, 2);
+});
+
+Deno.test("aimock: verify finds that it is not LM Studio, and what it has of OpenAI's routes", async () => {
+  const { listing, results } = await verify({ baseUrl: address, limitMs: 10_000 });
+  assertEquals(listing, "/v1/models");
+  const of = (state: string) =>
+    results.filter((result) => result.state === state).map(({ trial }) => trial);
+  const failed = of("fails");
+  for (const trial of ["greeting", "unknownRoute", "openaiListing", "toolChoiceObject"]) {
+    assert(failed.includes(trial), `${trial} does not fail`);
+  }
+  const held = of("holds");
+  for (const trial of ["completions", "streamEnd", "streamUsage", "errorShapes"]) {
+    assert(held.includes(trial), `${trial} does not hold`);
+  }
 });

@@ -190,7 +190,12 @@ async function tryOut(
 
 // --- The server -------------------------------------------------------------------------------
 
-const LISTINGS = ["/api/v1/models", "/api/v0/models", "/v1/models"] as const;
+/** The listings, the newest first, and what tells an entry from other products' at the same place. */
+const LISTINGS = [
+  ["/api/v1/models", "models", "key"],
+  ["/api/v0/models", "data", "state"],
+  ["/v1/models", "data", "id"],
+] as const;
 /** A server may send without end. */
 const MOST_CHARS = 4_000_000;
 
@@ -219,9 +224,9 @@ class Asked implements Server {
 
   static async open(options: VerifyOptions): Promise<Asked> {
     const server = new Asked(options);
-    for (const path of LISTINGS) {
+    for (const [path, field, mark] of LISTINGS) {
       const { body } = await server.get(path);
-      const models = readListing(body);
+      const models = readListing(body, field, mark);
       if (models === undefined) continue;
       server.listing = path;
       server.models = models;
@@ -320,10 +325,12 @@ function framesOf(text: string): Frame[] {
   });
 }
 
-/** The models of any listing; `undefined` where it is none. Of the last kind nothing tells what is loaded. */
-function readListing(body: unknown): ListedModel[] | undefined {
-  const list = isRecord(body) ? body.models ?? body.data : undefined;
-  if (!Array.isArray(list)) return undefined;
+/** The models of a listing; `undefined` where it is none. Of the last kind nothing tells what is loaded. */
+function readListing(body: unknown, field: string, mark: string): ListedModel[] | undefined {
+  const list = isRecord(body) ? body[field] : undefined;
+  if (!Array.isArray(list) || !list.every((entry) => isRecord(entry) && mark in entry)) {
+    return undefined;
+  }
   return list.filter(isRecord).flatMap((entry) => {
     const { key, id = key, type, state, loaded_instances: instances } = entry;
     if (typeof id !== "string") return [];
