@@ -230,6 +230,10 @@ function modelOf(id: string, entry: Readonly<Record<string, unknown>>): FakeMode
     params_string: params,
   } = entry;
   const abilities = isRecord(capabilities) ? capabilities : {};
+  const config = Array.isArray(instances) && isRecord(instances[0])
+    ? instances[0].config
+    : undefined;
+  const { num_experts: experts, context_length: context } = isRecord(config) ? config : {};
   const reasoning = isRecord(abilities.reasoning) ? abilities.reasoning.allowed_options : undefined;
   return {
     id,
@@ -239,6 +243,8 @@ function modelOf(id: string, entry: Readonly<Record<string, unknown>>): FakeMode
     ...(/^embed/.test(String(entry.type)) ? { type: "embedding" } : {}),
     ...(typeof most === "number" ? { maxContextLength: most } : {}),
     ...(typeof params === "string" ? { params } : {}),
+    ...(typeof experts === "number" ? { numExperts: experts } : {}),
+    ...(typeof context === "number" ? { contextLength: context } : {}),
     ...(abilities.vision === true || entry.type === "vlm" ? { vision: true } : {}),
     ...(typeof abilities.trained_for_tool_use === "boolean"
       ? { tools: abilities.trained_for_tool_use }

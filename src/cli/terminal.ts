@@ -109,10 +109,10 @@ export class Terminal {
     const { errors } = this.streams;
     if (!errors.isTerminal) return;
     const shown = text.slice(0, Math.max(1, (errors.columns ?? 80) - 1));
-    await errors.write(
-      `\r${shown}${" ".repeat(Math.max(0, this.#progress.length - shown.length))}`,
-    );
+    const rest = " ".repeat(Math.max(0, this.#progress.length - shown.length));
+    // Before it is written: what ends it need not wait for that.
     this.#progress = shown;
+    await errors.write(`\r${shown}${rest}`);
   }
 
   /** Ends the line that is rewritten: it stays, or is cleared. */

@@ -21,5 +21,6 @@ await import("./checks_failures.mjs");
 await import("./checks_timers.mjs");
 await import("./checks_setup.mjs");
 await import("./checks_discovery.mjs");
+await import("./checks_cli.mjs");
 if (RUNTIME === "node") await import("./checks_node_fetch.mjs");
 summarize();
