@@ -191,6 +191,7 @@ const EXPORTS: Record<string, Names> = {
       "SharedV4Warning",
     ],
   },
+  "./cli": { values: ["main"], types: [] },
   "./testing": {
     values: ["createFakeLMStudio", "testModelProvider"],
     types: [
@@ -201,6 +202,8 @@ const EXPORTS: Record<string, Names> = {
       "EmptyStreamFault",
       "ErrorFrameFault",
       "FakeAnswer",
+      "FakeChat",
+      "FakeChatMessage",
       "FakeDecision",
       "FakeDownload",
       "FakeFault",
@@ -220,6 +223,8 @@ const EXPORTS: Record<string, Names> = {
       "ProviderFactory",
       "LoadingFault",
       "RateLimitFault",
+      "RecordedChunk",
+      "RecordedExchange",
       "RecordedRequest",
       "RedirectFault",
       "RefuseFault",

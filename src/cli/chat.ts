@@ -2,9 +2,8 @@
 
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { quote } from "../core/fields.ts";
+import { isRecord, quote } from "../core/fields.ts";
 import type { ContentPart, Message, Tool } from "../core/messages.ts";
-import { isRecord } from "../core/request_checks.ts";
 import type { CompletionRequest, StreamingChunk } from "../core/types.ts";
 import type { LMStudioProvider } from "../provider/lmstudio.ts";
 import {

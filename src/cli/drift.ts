@@ -1,9 +1,11 @@
 /** The command `drift`: where a recording and the fake differ, route by route. */
 
-import { isRecord } from "../core/request_checks.ts";
+import { parseJson } from "../testing/fake_wire.ts";
+import { isRecord } from "../core/fields.ts";
 import { createFakeLMStudio } from "../testing/fake_lmstudio.ts";
 import type { FakeModel } from "../testing/fake_options.ts";
-import { bytesOfChunk, type RecordedExchange } from "../testing/fake_recording.ts";
+import { bytesOfChunk } from "../testing/fake_recording.ts";
+import type { RecordedExchange } from "../testing/fake_options.ts";
 import { type Command, UsageError } from "./arguments.ts";
 import { readFolder } from "./replay.ts";
 
@@ -107,7 +109,7 @@ interface Shape {
 function describeAnswer(status: number, text: string): Shape {
   const fields = new Map<string, Set<string>>();
   const events = new Set<string>();
-  const body = parsed(text);
+  const body = parseJson(text);
   if (body !== undefined) {
     collect(body, "", fields);
     return { status, events, fields };
@@ -117,20 +119,12 @@ function describeAnswer(status: number, text: string): Shape {
     const data = frame.split(/\r?\n/).filter((line) => line.startsWith("data:"))
       .map((line) => line.slice(5).trim()).join("\n");
     if (data === "") continue;
-    const value = parsed(data);
+    const value = parseJson(data);
     const event = name ?? (isRecord(value) && typeof value.type === "string" ? value.type : "data");
     events.add(data === "[DONE]" ? "[DONE]" : event);
     if (value !== undefined) collect(value, event, fields);
   }
   return { status, events, fields };
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function collect(value: unknown, path: string, fields: Map<string, Set<string>>): void {
@@ -208,7 +202,7 @@ function modelsOf(exchanges: readonly RecordedExchange[]): FakeModel[] {
   for (const { request, response } of exchanges) {
     const path = request.path.replace(/\?.*/, "");
     if (request.method !== "GET" || !path.endsWith("/models") || response === undefined) continue;
-    const body = parsed(textOf(response));
+    const body = parseJson(textOf(response));
     const list = isRecord(body) ? body.models ?? body.data : undefined;
     if (!Array.isArray(list)) continue;
     for (const entry of list.filter(isRecord)) {

@@ -5,13 +5,13 @@
  * @module
  */
 
+import { parseJson } from "../testing/fake_wire.ts";
 import { isLoopback } from "../core/base_url.ts";
 import type { ConnectionTrouble } from "../core/connection_hints.ts";
 import type { ResolvedConfig } from "../core/config.ts";
 import { type AnyProviderError, isProviderError } from "../core/errors.ts";
-import { quote } from "../core/fields.ts";
+import { isRecord, quote } from "../core/fields.ts";
 import { findModel } from "../core/model_names.ts";
-import { isRecord } from "../core/request_checks.ts";
 import type { ModelInfo } from "../core/types.ts";
 import { localCandidates } from "../discovery/candidates.ts";
 import { findElsewhere } from "../discovery/elsewhere.ts";
@@ -324,7 +324,7 @@ async function peek({ baseUrl }: Facts, { fetch }: Place, url: string): Promise<
       return {
         status: answer.status,
         type: answer.headers.get("content-type") ?? "",
-        body: parse(text),
+        body: parseJson(text),
       };
     });
   } catch (error) {
@@ -352,14 +352,6 @@ async function readStart(answer: Response): Promise<string> {
     await reader.cancel().catch(() => {});
   }
   return text;
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function identify(

@@ -9,9 +9,9 @@ import {
   type ServerResponse,
 } from "node:http";
 import { request as requestHttps } from "node:https";
-import { quote } from "../core/fields.ts";
-import { isRecord } from "../core/request_checks.ts";
-import type { RecordedExchange } from "../testing/fake_recording.ts";
+import { isRecord, quote } from "../core/fields.ts";
+import { parseJson } from "../testing/fake_wire.ts";
+import type { RecordedExchange } from "../testing/fake_options.ts";
 import {
   type Command,
   numberOf,
@@ -258,12 +258,7 @@ interface Passed {
 }
 
 function parsed(text: string): unknown {
-  if (text === "") return undefined;
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
+  return text === "" ? undefined : parseJson(text) ?? text;
 }
 
 function pairsOf(raw: readonly string[]): [string, string][] {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { isRecord } from "../core/request_checks.ts";
+import { isRecord } from "../core/fields.ts";
 
 /** What a masked text is made of. In JSON, in text and in an address it is itself. */
 const FILL = 0x78; // x

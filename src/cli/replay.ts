@@ -1,8 +1,10 @@
 /** The command `replay`: serves a recording. */
 
+import { parseJson } from "../testing/fake_wire.ts";
 import { Buffer } from "node:buffer";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { Player, readRecording, type RecordedExchange } from "../testing/fake_recording.ts";
+import { Player, readRecording } from "../testing/fake_recording.ts";
+import type { RecordedExchange } from "../testing/fake_options.ts";
 import { type Command, numberOf, UsageError } from "./arguments.ts";
 import { listen, untilStopped } from "./listening.ts";
 
@@ -61,7 +63,7 @@ async function play(
   const response = player.answer(
     method,
     path,
-    parsed(Buffer.concat(sent).toString("utf8")),
+    parseJson(Buffer.concat(sent).toString("utf8")),
     controller.signal,
   );
   const headers: Record<string, string> = {};
@@ -89,12 +91,4 @@ async function play(
   }
   reply.end();
   return `${method} ${path} ${response.status}`;
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,7 +1,6 @@
 /** The command `serve-fake`: the fake LM Studio of `./testing` on a port. */
 
-import { quote } from "../core/fields.ts";
-import { isRecord } from "../core/request_checks.ts";
+import { isRecord, quote } from "../core/fields.ts";
 import { createFakeLMStudio } from "../testing/fake_lmstudio.ts";
 import type {
   FakeFault,

@@ -5,11 +5,11 @@
  * @module
  */
 
+import { isRecord } from "../core/fields.ts";
 import { connect } from "node:net";
 import { isLoopback } from "../core/base_url.ts";
 import { isSameModel } from "../core/model_names.ts";
 import { cutText } from "../core/plain_text.ts";
-import { isRecord } from "../core/request_checks.ts";
 
 /** How an assumption did. */
 export type Outcome =

@@ -1,9 +1,9 @@
 /** The command `verify`: tries on a server what this package takes for granted about LM Studio. */
 
+import { parseJson } from "../testing/fake_wire.ts";
 import { writeFileSync } from "node:fs";
-import { quote } from "../core/fields.ts";
+import { isRecord, quote } from "../core/fields.ts";
 import { onOneLine } from "../core/plain_text.ts";
-import { isRecord } from "../core/request_checks.ts";
 import { resolveConfig } from "../platform/environment.ts";
 import { createRedactor } from "../transport/redact.ts";
 import {
@@ -274,7 +274,7 @@ class Asked implements Server {
         status: response.status,
         headers: response.headers,
         text,
-        body: parsed(text),
+        body: parseJson(text),
         frames: /event-stream/.test(response.headers.get("content-type") ?? "")
           ? framesOf(text)
           : [],
@@ -305,14 +305,6 @@ async function readText(response: Response): Promise<string> {
   }
 }
 
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
 function framesOf(text: string): Frame[] {
   return text.split(/\r?\n\r?\n/).flatMap((block) => {
     const lines = block.split(/\r?\n/);
@@ -321,7 +313,7 @@ function framesOf(text: string): Frame[] {
       line.slice(5).trim()
     ).join("\n");
     if (data === "") return [];
-    return [{ ...(event === undefined ? {} : { event }), data, value: parsed(data) }];
+    return [{ ...(event === undefined ? {} : { event }), data, value: parseJson(data) }];
   });
 }
 

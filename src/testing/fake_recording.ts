@@ -4,55 +4,9 @@
  */
 
 import { listFolder, readTextFile } from "../platform/files.ts";
-import { describe } from "../core/value_checks.ts";
+import type { RecordedChunk, RecordedExchange } from "./fake_options.ts";
+import { describe } from "../core/checks.ts";
 import { isObject, jsonAnswer, parseJson, sleep } from "./fake_wire.ts";
-
-/** One request and its answer. Secrets and prompts are masked, with as many bytes as they had. */
-export interface RecordedExchange {
-  /** Version of this format. */
-  format: 1;
-  /** When the request came: ISO 8601. */
-  recordedAt: string;
-  /** What is known of the server. */
-  server: {
-    /** The release, where whoever recorded it gave one. */
-    version?: string | undefined;
-    /** The newest listing it has, such as `/api/v1/models`: tells 0.4 from 0.3. */
-    listing?: string | undefined;
-  };
-  /** What was asked. */
-  request: {
-    /** Such as `POST`. */
-    method: string;
-    /** Path and query. */
-    path: string;
-    /** Names in lower case. */
-    headers: Readonly<Record<string, string>>;
-    /** The decoded JSON body, or its text where it is none. */
-    body?: unknown;
-  };
-  /** What was answered; absent where nothing came. */
-  response?: {
-    /** Status of the answer. */
-    status: number;
-    /** Names as they came. */
-    headers: readonly (readonly [name: string, value: string])[];
-    /** The pieces of the body as they came. */
-    chunks: readonly RecordedChunk[];
-    /** Whether it came to its end: the connection was not cut, and nobody left. */
-    ended: boolean;
-  } | undefined;
-}
-
-/** A piece of a body. */
-export interface RecordedChunk {
-  /** Milliseconds after the request. */
-  atMs: number;
-  /** The piece, where it is whole UTF-8. */
-  text?: string | undefined;
-  /** Else its bytes. */
-  base64?: string | undefined;
-}
 
 /** The exchanges of a folder that `record` wrote, in their order. @throws {TypeError} naming the file that is none. */
 export function readRecording(folder: string): RecordedExchange[] {

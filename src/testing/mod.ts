@@ -34,10 +34,11 @@ export type {
   HtmlFault,
   LoadingFault,
   RateLimitFault,
+  RecordedChunk,
+  RecordedExchange,
   RecordedRequest,
   RedirectFault,
   RefuseFault,
   RespondFault,
   StallFault,
 } from "./fake_options.ts";
-export type { RecordedChunk, RecordedExchange } from "./fake_recording.ts";
