@@ -125,8 +125,8 @@ const FAULTS: Readonly<Record<string, (detail: string | undefined) => FaultKind 
 };
 
 function parseFault(text: string): FakeFault {
-  const [, name = "", times, detail, path] =
-    /^([a-z-]+?)(?:x(\d+))?(?::(.*?))?(?:@(\/.*))?$/.exec(text) ?? [];
+  const [, name = "", detail, times, path] =
+    /^([a-z-]+?)(?::(.*?))?(?:x(\d+))?(?:@(\/.*))?$/.exec(text) ?? [];
   const fault = Object.hasOwn(FAULTS, name) ? FAULTS[name]?.(detail) : undefined;
   if (fault === undefined) {
     throw new UsageError(

@@ -130,8 +130,9 @@ export class Terminal {
  */
 const UNSEEN = /(?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 /** The start of what only its end tells: half a character, a line's end, a sequence. */
-// deno-lint-ignore no-control-regex -- as above.
-const UNFINISHED = /(?:[\ud800-\udbff]|\r|\x1b(?:\[[0-?]{0,32}[ -/]{0,8}|\][^\x07\x1b]{0,256})?)$/;
+const UNFINISHED =
+  // deno-lint-ignore no-control-regex -- as above.
+  /(?:[\ud800-\udbff]|\r|\x9b[0-?]{0,32}[ -/]{0,8}|\x1b(?:\[[0-?]{0,32}[ -/]{0,8}|\][^\x07\x1b]{0,256})?)$/;
 
 /** What a server or a model says, without what would steer the terminal; lines and tabs stay. */
 export function shown(text: string): string {
