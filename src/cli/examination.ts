@@ -397,15 +397,15 @@ function isLlamaCpp(answer: Glance | undefined): boolean {
 async function lookElsewhere(facts: Facts): Promise<Finding> {
   const { baseUrl, question: { env } } = facts;
   const variables = env ?? readEnvironment(["HOME", "USERPROFILE"]);
-  const named = [...new Set(localCandidates(variables))];
+  const others = new Set(localCandidates(variables).filter((place) => place !== baseUrl));
   const found = facts.denied === undefined
     ? await findElsewhere(baseUrl, new AbortController().signal, variables)
     : undefined;
-  const places = named.map((place) => place.replace("http://", "")).join(", ");
   if (found === undefined) {
+    const places = [...others].map((place) => place.replace("http://", "")).join(", ");
     return finding(
       "note",
-      `nobody else on this machine (looked at ${places})`,
+      places === "" ? "LM Studio's files name no other address" : `nobody at ${places}`,
       "lms server status",
     );
   }

@@ -44,8 +44,8 @@ export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
 const MOST_COLUMNS = 110;
 const LEAST_COLUMNS = 30;
 /** Sequences that terminals act upon are cut out whole: without their first character the rest would be shown. */
-// deno-lint-ignore no-control-regex -- these are what is looked for.
 const SEQUENCES =
+  // deno-lint-ignore no-control-regex -- these are what is looked for.
   /\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\|$)|\x9b[0-?]*[ -/]*[@-~]/g;
 
 /** Writes what commands say: answers to the output, all else to the errors' stream. */

@@ -54,7 +54,7 @@ for (const [args, code, pattern] of COMMANDS) {
     }));
   await check(`${args.join(" ")}: in a terminal`, () =>
     withFake(async (url) => {
-      const run = await runInTerminal(args, { LMSTUDIO_BASE_URL: url });
+      const run = runInTerminal(args, { LMSTUDIO_BASE_URL: url });
       assert.equal(await run.ended, code, run.text);
       assert.match(plain(run.text), pattern);
     }));
@@ -62,10 +62,10 @@ for (const [args, code, pattern] of COMMANDS) {
 
 await check("colours: in a terminal, but not with NO_COLOR", () =>
   withFake(async (url) => {
-    const coloured = await runInTerminal(["doctor"], { LMSTUDIO_BASE_URL: url });
+    const coloured = runInTerminal(["doctor"], { LMSTUDIO_BASE_URL: url });
     await coloured.ended;
     assert.ok(coloured.text.includes("\x1b[32m"));
-    const not = await runInTerminal(["doctor"], { LMSTUDIO_BASE_URL: url, NO_COLOR: "1" });
+    const not = runInTerminal(["doctor"], { LMSTUDIO_BASE_URL: url, NO_COLOR: "1" });
     await not.ended;
     assert.equal(not.text.includes("\x1b"), false);
   }));
@@ -95,7 +95,7 @@ await check(
   "a conversation: it is remembered, Ctrl+C stops an answer and not the program, Ctrl+D ends",
   () =>
     withFake(async (url, fake) => {
-      const run = await runInTerminal(["chat"], { LMSTUDIO_BASE_URL: url });
+      const run = runInTerminal(["chat"], { LMSTUDIO_BASE_URL: url });
       await run.shows(/> $/);
       run.type("First\n");
       await run.shows(/Hello there\.\r?\n> $/);
@@ -116,7 +116,7 @@ await check(
 
 await check("Ctrl+C ends a question that is asked once", () =>
   withFake(async (url) => {
-    const run = await runInTerminal(["chat", SLOW], { LMSTUDIO_BASE_URL: url });
+    const run = runInTerminal(["chat", SLOW], { LMSTUDIO_BASE_URL: url });
     await run.shows(/slow 1 /);
     run.type("\x03");
     assert.equal(await run.ended, 130, run.text);
@@ -220,7 +220,7 @@ async function runShell(command, variables, input = "") {
   return run;
 }
 
-async function runInTerminal(args, variables) {
+function runInTerminal(args, variables) {
   const command = `stty cols 100; exec ${shellWords([...PROGRAM, CLI, ...args])}`;
   const child = spawn("script", ["-qfec", command, "/dev/null"], { env: environment(variables) });
   const run = {
