@@ -6,11 +6,13 @@ import { createFakeLMStudio } from "@patinox/lmstudio/testing";
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { Buffer } from "node:buffer";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { check, RUNTIME, sleep } from "./harness.mjs";
+import { check, RUNTIME, sleep, withTcp } from "./harness.mjs";
 
 const CLI = fileURLToPath(
   new URL(
@@ -25,6 +27,15 @@ const LIMIT_MS = 15_000;
 const MODEL = "qwen/qwen3-8b";
 const EMBEDDER = "text-embedding-nomic-embed-text-v1.5";
 const SLOW = "Take your time.";
+
+/** Cut within a line, within a character, and with nothing to cut. */
+const PIECES = [
+  'data: {"a":',
+  "1}\n\n",
+  Buffer.from("data: ⚓").subarray(0, 7),
+  Buffer.from("⚓").subarray(1),
+  "\n\n",
+];
 
 /** Commands that end by themselves: what they print, and with which exit code. */
 const COMMANDS = [
@@ -114,6 +125,14 @@ await check(
     }),
 );
 
+await check("a conversation: /exit ends it", () =>
+  withFake(async (url) => {
+    const run = runInTerminal(["chat"], { LMSTUDIO_BASE_URL: url });
+    await run.shows(/> $/);
+    run.type("/exit\n");
+    assert.equal(await run.ended, 0, run.text);
+  }));
+
 await check("Ctrl+C ends a question that is asked once", () =>
   withFake(async (url) => {
     const run = runInTerminal(["chat", SLOW], { LMSTUDIO_BASE_URL: url });
@@ -146,6 +165,40 @@ await check(
 );
 
 await check(
+  "record, replay: pieces of a body keep their ends on the wire",
+  () =>
+    withFolder((folder) =>
+      withTcp((socket) => {
+        socket.once("data", async () => {
+          socket.write(
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n",
+          );
+          for (const piece of PIECES) {
+            const bytes = Buffer.from(piece);
+            socket.write(
+              Buffer.concat([
+                Buffer.from(`${bytes.length.toString(16)}\r\n`),
+                bytes,
+                Buffer.from("\r\n"),
+              ]),
+            );
+            await sleep(20);
+          }
+          socket.end("0\r\n\r\n");
+        });
+      }, async (url) => {
+        const direct = await askRaw(url);
+        const proxy = await serve(["record", folder, "--base-url", url]);
+        assert.equal(await askRaw(proxy.url), direct);
+        assert.equal(await proxy.end(), 0);
+        const player = await serve(["replay", folder]);
+        assert.equal(await askRaw(player.url), direct);
+        assert.equal(await player.end(), 0);
+      })
+    ),
+);
+
+await check(
   "started by a link to its file, and not by being imported",
   () =>
     withFolder(async (folder) => {
@@ -165,6 +218,24 @@ await check(
       assert.equal(imported.output, "imported\n");
     }),
 );
+
+/** The body as it is on the wire, with the lengths of its chunks. */
+function askRaw(url) {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: hostname, port: Number(port) });
+    const pieces = [];
+    socket.on("data", (piece) => pieces.push(piece));
+    socket.on("error", reject);
+    socket.on("close", () => {
+      const text = Buffer.concat(pieces).toString("latin1");
+      resolve(text.slice(text.indexOf("\r\n\r\n") + 4));
+    });
+    socket.write(
+      `GET /v1/models HTTP/1.1\r\nhost: ${hostname}:${port}\r\nconnection: close\r\n\r\n`,
+    );
+  });
+}
 
 // --- Running commands -------------------------------------------------------------------------
 
