@@ -16,6 +16,8 @@ const SECRET_LENGTH = 8;
 /** Shorter prompts are ordinary words; their whole is masked from this length on. */
 const SHORTEST_PROMPT = 4;
 
+/** A body holds JSON as text, twice over at most. */
+const MOST_DEPTH = 3;
 /** Of longer texts, images above all, what comes after is not looked for. */
 const LONGEST_SEARCHED = 200_000;
 
@@ -183,10 +185,16 @@ function redactBytes(bytes: Uint8Array, { tokens, prompts }: Secrets): Uint8Arra
     for (let at = from; at < to; at++) if (isToken || isLoose(at)) fill(text, at);
   });
   for (const parts of strings) {
-    const spelled = joined(parts, text);
-    marks.find(spelled.characters, (from, to) => {
-      for (let at = from; at < to; at++) fill(spelled, at);
-    });
+    let spelled = joined(parts, text);
+    // A backslash may be the prompt's own: what JSON says is looked at as it stands, and at each depth of JSON in JSON.
+    for (let depth = 0;; depth++) {
+      const { characters } = spelled;
+      marks.find(characters, (from, to) => {
+        for (let at = from; at < to; at++) fill(spelled, at);
+      });
+      if (depth === MOST_DEPTH || !characters.includes("\\")) break;
+      spelled = unescaped(spelled);
+    }
   }
   return result;
 }
@@ -274,29 +282,17 @@ function readStrings(text: string): JsonString[][] {
 const ESCAPE = /\\(?:u([\da-fA-F]{4})|(.))/gsy;
 const ESCAPED: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", b: "\b", f: "\f" };
 
-/** What strings say, one after the other, without the escapes of JSON, twice over where JSON stands in JSON. */
+/** Strings one after the other, as they stand. */
 function joined(strings: readonly JsonString[], { characters, starts, ends }: Spelled): Spelled {
-  let result: { characters: string; starts: number[]; ends: number[] } = {
-    characters: "",
-    starts: [],
-    ends: [],
+  return {
+    characters: strings.map(({ from, to }) => characters.slice(from, to)).join(""),
+    starts: strings.flatMap(({ from, to }) => starts.slice(from, to)),
+    ends: strings.flatMap(({ from, to }) => ends.slice(from, to)),
   };
-  for (const { from, to } of strings) {
-    result.characters += characters.slice(from, to);
-    for (let at = from; at < to; at++) {
-      result.starts.push(starts[at] ?? 0);
-      result.ends.push(ends[at] ?? 0);
-    }
-  }
-  for (let depth = 0; depth < 3 && result.characters.includes("\\"); depth++) {
-    result = unescaped(result);
-  }
-  return result;
 }
 
-function unescaped(
-  { characters, starts, ends }: Spelled,
-): { characters: string; starts: number[]; ends: number[] } {
+/** The same without one layer of JSON's escapes. */
+function unescaped({ characters, starts, ends }: Spelled): Spelled {
   const result = { characters: "", starts: [] as number[], ends: [] as number[] };
   for (let at = 0; at < characters.length;) {
     ESCAPE.lastIndex = at;
