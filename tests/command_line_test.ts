@@ -21,6 +21,7 @@ const COMMANDS = [
   "models",
   "chat",
   "embed",
+  "decide",
   "load",
   "unload",
   "download",
@@ -111,6 +112,8 @@ Deno.test("usage: each refusal is one line on the errors' stream, names the near
     [["chat", "x", "--temperature", "hot"], /not a number from 0 up/],
     [["serve-fake", "--fault", "cutt"], /--fault "cutt": it is none of refuse, stall, cut/],
     [["serve-fake", "--version", "one"], /version is "one", not x\.y\.z/],
+    [["decide", "x"], /ask something with --predicate/],
+    [["decide", "x", "--choice", "Which?"], /not a question, "=", and two or more values/],
     [["replay", "/no/such/folder"], /there is no exchange in it/],
     [["drift", "/no/such/folder"], /there is no exchange in it/],
     [["verify", "--load", "maybe"], /only yes/],
@@ -386,6 +389,38 @@ Deno.test("embed: arguments, or lines of a pipe; vectors as lines of JSON", asyn
     const { code, errors } = await run(["embed"], { isTerminal: true });
     assertEquals(code, 2);
     assertMatch(errors, /give texts as arguments/);
+  });
+});
+
+Deno.test("decide: questions of flags and of a file, an answer a line", async () => {
+  const decisions = { "Is the customer angry?": 0.8, team: "support", "How urgent is it?": 1 };
+  const models = [MODEL, { id: "typesafe/kev-4b", type: "decision" as const }];
+  await withFake({ models, decisions }, async (run, fake) => {
+    const questions = {
+      team: { type: "choice", instructions: "Whose is it?", choices: ["billing", "support"] },
+    };
+    await withFile(JSON.stringify(questions), async (file) => {
+      const args = ["decide", "--predicate", "Is the customer angry?", "--questions", file];
+      const { code, output, errors } = await run(
+        [...args, "--score", "How urgent is it?=low, middle,high"],
+        { input: "I was charged twice.\n" },
+      );
+      assertEquals([code, errors], [0, ""]);
+      assertEquals(output.trimEnd().split("\n").map((line) => line.split(/ {2,}/)), [
+        ["team", "support", "90 % sure"],
+        ["Is the customer angry?", "yes", "80 % likely"],
+        ["How urgent is it?", "middle (1.0)", "90 % sure"],
+      ]);
+      assertEquals(
+        (fake.requests.at(-1)?.body as { input: unknown }).input,
+        "I was charged twice.",
+      );
+      const json = await run([...args, "--json"], { input: "Hm." });
+      assertEquals(Object.keys(JSON.parse(json.output).answers), [
+        "team",
+        "Is the customer angry?",
+      ]);
+    });
   });
 });
 

@@ -741,6 +741,30 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
+          "A call may be left in `content`, in the format of the model or of LM Studio's own prompt, and `tool_calls` is empty then. Each format: `fixtures/calls/SOURCES.md`.",
+        verdict: "observed",
+        evidence: "bt#825, bt#1528, bt#1979, bt#2115",
+        pinned: "`tests/text_tool_calls_test.ts`",
+        untried: MODEL,
+      },
+      {
+        text:
+          "What is in a code block, in quotes or in a thought, or of no declared tool, is spoken of and is no call.",
+        verdict: "**assumed**",
+        evidence: "bt#453, bt#1592",
+        pinned: "`tests/text_tool_calls_test.ts`",
+        untried: OWN_CHOICE,
+      },
+      {
+        text: "`tool_choice` may have no effect: an answer without a call comes under 200.",
+        verdict: "observed",
+        evidence: "bt#2115, 0.4.18",
+        pinned:
+          '`tests/tool_use_test.ts`: "a choice that is not kept is an error that has the answer"',
+        untried: NOT_REFUTABLE,
+      },
+      {
+        text:
           "Several calls may come under one index, without ids: a name, or another object behind a whole one, begins the next.",
         verdict: "observed; frames **assumed**",
         evidence: "bt#1922, 0.4.14; lens#49",
@@ -866,6 +890,97 @@ export const SECTIONS: readonly Section[] = [
         pinned:
           '`tests/forward_test.ts`: "who asks for vectors in base64 gets them, and nobody else"',
         untried: OTHER_PRODUCT,
+      },
+    ],
+  },
+  {
+    title: "Decisions",
+    assumptions: [
+      {
+        text: "`POST /v1/decisions` takes and gives what npm `openai` 7.57 declares.",
+        verdict: "documented by reference; that LM Studio gives all of it **assumed**",
+        evidence: "OpenAI compatibility",
+        pinned:
+          '`tests/decisions_test.ts`: "decide: what is sent and read is what openai\'s types declare"',
+        trial: "decisions",
+      },
+      {
+        text: "`POST /v1/systemone` takes and gives what npm `@typesafe-ai/sdk` 0.6 declares.",
+        verdict: "documented by reference; the rest **assumed**",
+        evidence: "TypeSafe compatibility",
+        pinned: '`tests/decisions_test.ts`: "decide: the spelling of /v1/systemone"',
+        trial: "systemone",
+      },
+      {
+        text:
+          "An image stands in the `state` of `/v1/systemone` as its `data:` URL, in the place of its message.",
+        verdict: "the URL documented, the place **assumed**",
+        evidence: "TypeSafe compatibility",
+        pinned: '`tests/decisions_test.ts`: "decide: the spelling of /v1/systemone"',
+        untried: "needs a decision model that takes images",
+      },
+      {
+        text: "Listings give decision models the type `decision`.",
+        verdict: "**assumed**",
+        evidence: "`ModelDomainType` of LM Studio's SDK",
+        pinned:
+          '`tests/decisions_test.ts`: "decide: the model of the request, of the options, of the environment, else the loaded one"',
+        trial: "decisionType",
+      },
+      {
+        text: "A chat model is refused with a 4xx; the listing tells that it is one.",
+        verdict: "**assumed**",
+        evidence: "the documentation requires a decision model",
+        pinned:
+          '`tests/decisions_test.ts`: "decide: one named code each for what stands in the way"',
+        trial: "decisionsOfChatModel",
+      },
+      {
+        text:
+          "An older server answers as to any unknown route; which release was the first is not known.",
+        verdict: "**assumed**",
+        evidence: "none",
+        pinned:
+          '`tests/decisions_test.ts`: "decide: one named code each for what stands in the way"',
+        untried: "about older servers, which no route tells from newer ones",
+      },
+      {
+        text: "A score counts levels from 0, and a refusal has its question's name.",
+        verdict: "documented by reference",
+        evidence: "npm `openai` 7.57, `@typesafe-ai/sdk` 0.6",
+        pinned:
+          '`tests/decisions_test.ts`: "decide: what is sent and read is what openai\'s types declare"',
+        trial: "decisionScore",
+      },
+    ],
+  },
+  {
+    title: "Messages",
+    assumptions: [
+      {
+        text:
+          "`POST /v1/messages` is there since 0.4.1, streamed in Anthropic's events up to `message_stop`.",
+        verdict: "documented",
+        evidence: "Anthropic compatibility",
+        pinned:
+          '`tests/anthropic_client_test.ts`: "anthropic: a stream, piece by piece and as a whole"',
+        trial: "messages",
+      },
+      {
+        text: "An overflow comes as a single `error` event under 200.",
+        verdict: "observed",
+        evidence: "public file",
+        pinned:
+          '`tests/anthropic_client_test.ts`: "anthropic: an overflow comes as a single event under 200, and is raised"',
+        untried: "no error can be provoked in a stream without harm",
+      },
+      {
+        text: "A key is taken from `Authorization` and from `x-api-key`.",
+        verdict: "documented",
+        evidence: "Anthropic compatibility",
+        pinned:
+          '`tests/anthropic_client_test.ts`: "anthropic: the placeholder is no key, under either header"',
+        trial: "messagesKey",
       },
     ],
   },

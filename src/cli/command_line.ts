@@ -18,6 +18,7 @@ const COMMANDS: Readonly<
   models: ["List the models.", () => import("./models.ts")],
   chat: ["Ask a model, once or in a conversation.", () => import("./chat.ts")],
   embed: ["Turn texts into vectors.", () => import("./embed.ts")],
+  decide: ["Ask a decision model typed questions.", () => import("./decide.ts")],
   load: ["Load a model.", () => import("./load.ts")],
   unload: ["Unload a model.", () => import("./unload.ts")],
   download: ["Download a model.", () => import("./download.ts")],

@@ -41,7 +41,7 @@ export interface Frame {
 /** A model of the server, as any of its listings tells. */
 export interface ListedModel {
   readonly id: string;
-  readonly type: "llm" | "embedding";
+  readonly type: "llm" | "embedding" | "decision";
   readonly loaded: boolean;
   readonly vision: boolean;
   readonly reasoning: boolean;
@@ -61,7 +61,7 @@ export interface Server {
   /** Every answer so far. */
   readonly answers: readonly Answer[];
   get(path: string, headers?: Record<string, string>): Promise<Answer>;
-  post(path: string, body: unknown): Promise<Answer>;
+  post(path: string, body: unknown, headers?: Record<string, string>): Promise<Answer>;
 }
 
 /** Tries one assumption. */
@@ -189,6 +189,28 @@ function nativeChat(model: string, more: object = {}): object {
   return { model, input: "Say hi.", store: false, max_output_tokens: 8, ...more };
 }
 
+const COMPLAINT = "I was charged twice. Please fix this today.";
+
+function decision(model: string): object {
+  return {
+    model,
+    input: COMPLAINT,
+    questions: [
+      { type: "predicate", name: "angry", instructions: "Is the customer angry?" },
+      {
+        type: "score",
+        name: "urgency",
+        instructions: "How urgent is it?",
+        levels: [{ label: "low" }, { label: "high" }],
+      },
+    ],
+  };
+}
+
+function message(model: string, more: object = {}): object {
+  return { model, messages: HI, max_tokens: 8, ...more };
+}
+
 const COMPLETIONS = "/v1/chat/completions";
 
 /** A request that the server must refuse. */
@@ -221,6 +243,25 @@ function substitutes(path: string, bodyOf: (model: string) => object): Trial {
       () => `model ${String(model)}`,
     );
   });
+}
+
+/** A decision model gives this answer, where the server has the route. */
+function decides(
+  path: string,
+  bodyOf: (model: string) => object,
+  isRight: (answer: Answer) => boolean,
+): Trial {
+  return async (server) => {
+    const model = server.models.find(({ type, loaded }) => type === "decision" && loaded);
+    if (model === undefined) return untried("no decision model is loaded");
+    const answer = await server.post(path, bodyOf(model.id));
+    if (isUnexpected(answer)) return untried(`the server has no ${path}`);
+    return check(isRight(answer), () => shownAnswer(answer));
+  };
+}
+
+function fieldsOf(value: unknown): Record<string, unknown> {
+  return isRecord(value) ? value : {};
 }
 
 /** Whether a loopback port takes connections of IPv6. */
@@ -326,7 +367,7 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
     const data = at(answer.body, "data");
     if (!Array.isArray(data)) return fails(shownAnswer(answer));
     const odd = data.find((entry) =>
-      !["llm", "vlm", "embeddings"].includes(String(at(entry, "type"))) ||
+      !["llm", "vlm", "embeddings", "decision"].includes(String(at(entry, "type"))) ||
       typeof at(entry, "state") !== "string"
     );
     return check(odd === undefined, () => `an entry ${cutText(JSON.stringify(odd), MOST_SHOWN)}`);
@@ -706,6 +747,57 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
     );
   }),
   responsesSubstitution: substitutes("/v1/responses", response),
+
+  // Decisions
+  decisions: decides("/v1/decisions", decision, (answer) => {
+    const probability = at(answer.body, "answers", 0, "probability");
+    return at(answer.body, "answers", 0, "name") === "angry" && typeof probability === "number";
+  }),
+  decisionScore: decides("/v1/decisions", decision, (answer) => {
+    const { type, score } = fieldsOf(at(answer.body, "answers", 1));
+    return type === "refusal" || (typeof score === "number" && score >= 0 && score <= 1);
+  }),
+  systemone: decides(
+    "/v1/systemone",
+    (model) => ({
+      model,
+      state: COMPLAINT,
+      questions: { angry: { type: "noul", instructions: "Is the customer angry?" } },
+    }),
+    (answer) => isRecord(at(answer.body, "answers", "angry")),
+  ),
+  decisionType({ models }) {
+    return models.some(({ type }) => type === "decision")
+      ? HOLDS
+      : untried("no model is listed as one for decisions");
+  },
+  decisionsOfChatModel: withModel(async (server, model) => {
+    const answer = await server.post("/v1/decisions", decision(model));
+    if (isUnexpected(answer)) return untried("the server has no /v1/decisions");
+    return check(isRefused(answer), () => `it was taken: ${shownAnswer(answer)}`);
+  }),
+
+  // Messages
+  messages: native(withModel(async (server, model) => {
+    const answer = await server.post("/v1/messages", message(model));
+    if (isUnexpected(answer)) return untried("the server may be older than 0.4.1");
+    if (!isGood(answer) || at(answer.body, "type") !== "message") return fails(shownAnswer(answer));
+    const { frames, text } = await server.post("/v1/messages", message(model, { stream: true }));
+    return check(
+      at(frames.at(-1)?.value, "type") === "message_stop",
+      () => cutText(text.slice(-MOST_SHOWN), MOST_SHOWN),
+    );
+  })),
+  messagesKey: native(withModel(async (server, model) => {
+    const { apiToken } = server;
+    if (apiToken === undefined) return untried("no token is given");
+    const answer = await server.post("/v1/messages", message(model), {
+      Authorization: "",
+      "x-api-key": apiToken,
+    });
+    if (isUnexpected(answer)) return untried("the server may be older than 0.4.1");
+    return check(isGood(answer), () => shownAnswer(answer));
+  })),
 
   // Native chat
   async nativeChat(server) {

@@ -239,10 +239,10 @@ class Asked implements Server {
     return this.#ask(path, { headers });
   }
 
-  post(path: string, body: unknown): Promise<Answer> {
+  post(path: string, body: unknown, headers: Record<string, string> = {}): Promise<Answer> {
     return this.#ask(path, {
       method: "POST",
-      headers: { "content-type": "application/json" },
+      headers: { "content-type": "application/json", ...headers },
       body: JSON.stringify(body),
     });
   }
@@ -330,7 +330,7 @@ function readListing(body: unknown, field: string, mark: string): ListedModel[] 
     const isEmbedding = type === undefined ? /embed/i.test(id) : /^embed/.test(String(type));
     return [{
       id,
-      type: isEmbedding ? "embedding" : "llm",
+      type: isEmbedding ? "embedding" : type === "decision" ? "decision" : "llm",
       loaded: Array.isArray(instances)
         ? instances.length > 0
         : state === undefined || state === "loaded",

@@ -37,7 +37,6 @@ export function withTables(document: string): string {
     const rows = assumptions.map(({ text, verdict, evidence, pinned }) =>
       `| ${[text, verdict, evidence, pinned].join(" | ")} |`
     );
-    const head = "| assumption | verdict | evidence | pinned by |\n| - | - | - | - |";
     const heading = `## ${title}\n`;
     const start = text.indexOf(heading);
     if (start === -1) {
@@ -45,8 +44,8 @@ export function withTables(document: string): string {
     }
     const end = text.indexOf("\n## ", start + 1);
     const section = text.slice(start, end === -1 ? undefined : end);
-    const table = /^\|.*\|$(?:\n^\|.*\|$)*/m;
-    const written = section.replace(table, () => [head, ...rows].join("\n"));
+    const table = /^(\|.*\|\n\|.*\|)$(?:\n^\|.*\|$)*/m;
+    const written = section.replace(table, (_, head: string) => [head, ...rows].join("\n"));
     text = text.slice(0, start) + written + text.slice(end === -1 ? text.length : end);
   }
   return text;
