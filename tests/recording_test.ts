@@ -41,6 +41,8 @@ interface Ask {
 
 const MODEL = "qwen/qwen3-8b";
 const EMBEDDER = "text-embedding-nomic-embed-text-v1.5";
+const DECIDER = "typesafe/kev-4b";
+const MODELS = [MODEL, EMBEDDER, { id: DECIDER, type: "decision" as const }];
 const MESSAGES = [{ role: "user", content: "Tell me of the harbour at night, please." }];
 const WEATHER = {
   type: "function",
@@ -104,6 +106,35 @@ const EVERY_ROUTE: readonly Ask[] = [
   { method: "POST", path: "/api/v1/models/load", body: { model: MODEL, echo_load_config: true } },
   { method: "POST", path: "/api/v1/models/unload", body: { instance_id: `${MODEL}:2` } },
   { method: "POST", path: "/api/v1/models/download", body: { model: "ibm/granite-4-micro" } },
+  {
+    method: "POST",
+    path: "/v1/messages",
+    body: { model: MODEL, messages: MESSAGES, max_tokens: 20 },
+  },
+  {
+    method: "POST",
+    path: "/v1/messages",
+    body: { model: MODEL, messages: MESSAGES, max_tokens: 20, stream: true },
+  },
+  {
+    method: "POST",
+    path: "/v1/decisions",
+    body: {
+      model: DECIDER,
+      input: "I was charged twice.",
+      questions: [{ type: "predicate", name: "angry", instructions: "Is the customer angry?" }],
+    },
+  },
+  {
+    method: "POST",
+    path: "/v1/systemone",
+    body: {
+      model: DECIDER,
+      state: "I was charged twice.",
+      questions: { angry: { type: "noul", instructions: "Is the customer angry?" } },
+    },
+  },
+  { method: "GET", path: "/api/v1/models/download/status/job_1" },
   { method: "POST", path: "/v1/nothing", body: {} },
   { method: "GET", path: "/api/v1/nothing" },
 ];
@@ -160,12 +191,23 @@ async function withFolder(test: (folder: string) => Promise<void>): Promise<void
 }
 
 const OPTIONS: FakeLMStudioOptions = {
-  models: [MODEL, EMBEDDER],
+  models: MODELS,
   replies: () => ({
     content: ["Ships ", "lie ", "quiet; ", "a bell ", "rings — ", "twice. ⚓"],
     reasoning: "It is late.",
   }),
 };
+
+Deno.test("record: every route that the fake has is recorded here", async () => {
+  const paths = new Set<string>();
+  const folder = new URL("../src/testing/", import.meta.url);
+  for await (const { name } of Deno.readDir(folder)) {
+    const text = await Deno.readTextFile(new URL(name, folder));
+    for (const [, path = ""] of text.matchAll(/\bpath: "(\/[^"]+)"/g)) paths.add(path);
+  }
+  const asked = EVERY_ROUTE.map(({ path }) => path);
+  assertEquals([...paths].filter((path) => !asked.includes(path)), []);
+});
 
 Deno.test("record, replay: every route of the fake is the same on the wire, chunk boundaries included", async () => {
   await withFolder(async (folder) => {
@@ -273,7 +315,7 @@ Deno.test("record: a client that leaves and a server that dies are written as fa
 Deno.test("drift: none over every route of the fake; one that is made is named", async () => {
   await withFolder(async (folder) => {
     {
-      await using server = await createFakeLMStudio({ models: [MODEL, EMBEDDER] }).listen();
+      await using server = await createFakeLMStudio({ models: MODELS }).listen();
       await using proxy = await serve(["record", folder, "--base-url", server.url]);
       for (const { method, path, body } of EVERY_ROUTE) {
         const answer = await fetch(proxy.url + path, {
@@ -364,6 +406,7 @@ Deno.test("record: no trace of a seeded corpus of secrets and prompts, wherever 
   await using server = rawServer(async (connection) => {
     const request = await connection.request();
     const nested = JSON.stringify({
+      answers: { [PROMPTS[0] ?? ""]: { probability: 1 } },
       error: JSON.stringify({ message: `cannot take ${echo} of ${TOKEN}` }),
     });
     if (request.includes('"stream":true')) {
@@ -416,6 +459,7 @@ Deno.test("record: no trace of a seeded corpus of secrets and prompts, wherever 
           headers: { Authorization: MCP_KEY },
         }],
         tools: [{ type: "function", name: "f", description: PROMPTS[0] }],
+        questions: { [PROMPTS[0] ?? ""]: { type: "noul", instructions: PROMPTS[1] } },
       },
     ];
     {

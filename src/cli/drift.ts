@@ -235,6 +235,7 @@ function modelOf(id: string, entry: Readonly<Record<string, unknown>>): FakeMode
       ? instances.length > 0
       : state === undefined || state === "loaded",
     ...(/^embed/.test(String(entry.type)) ? { type: "embedding" } : {}),
+    ...(entry.type === "decision" ? { type: "decision" } : {}),
     ...(typeof most === "number" ? { maxContextLength: most } : {}),
     ...(typeof params === "string" ? { params } : {}),
     ...(typeof experts === "number" ? { numExperts: experts } : {}),

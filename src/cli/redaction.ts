@@ -121,21 +121,25 @@ function redactValue(
 ): unknown {
   if (typeof value === "string") {
     const isName = isSchema ? SCHEMA_WORDS.has(field) : NAME_FIELDS.has(field) || field === "name";
-    if (isName) return value;
+    // A name of several words is text: questions to decision models have such.
+    if (isName && !/\s/.test(value)) return value;
     found.prompts.push(value);
     return "***";
   }
   if (Array.isArray(value)) return value.map((entry) => redactValue(entry, field, found, isSchema));
   if (!isRecord(value)) return value;
   return Object.fromEntries(
-    Object.entries(value).map(([name, entry]) => {
+    Object.entries(value).map(([name, entry], at) => {
       if (name === "headers" && isRecord(entry)) {
         for (const secret of Object.values(entry)) {
           if (typeof secret === "string") found.tokens.push(secret, ...secret.split(/\s+/));
         }
         return [name, Object.fromEntries(Object.keys(entry).map((key) => [key, "***"]))];
       }
-      return [name, redactValue(entry, name, found, isSchema || SCHEMA_FIELDS.has(name))];
+      const value = redactValue(entry, name, found, isSchema || SCHEMA_FIELDS.has(name));
+      if (!/\s/.test(name)) return [name, value];
+      found.prompts.push(name);
+      return [`*** ${at + 1}`, value];
     }),
   );
 }
@@ -252,13 +256,14 @@ function spellOut(bytes: Uint8Array): Spelled {
   return { characters, starts, ends };
 }
 
-/** A string of JSON: its field, and where its characters stand in the text. */
+/** Where the characters of a string of JSON stand in the text. */
 interface JsonString {
-  readonly field: string;
   readonly from: number;
   readonly to: number;
 }
 
+/** No field is called so. */
+const KEYS = "\n";
 const STRING = /"((?:[^"\\]|\\.)*)"(\s*:)?/gs;
 
 /** The strings of a text, by the field they are in. */
@@ -267,14 +272,15 @@ function readStrings(text: string): JsonString[][] {
   let field = "";
   for (const match of text.matchAll(STRING)) {
     const [, content = "", colon] = match;
-    if (colon !== undefined) {
-      field = content;
-      continue;
-    }
+    const isKey = colon !== undefined;
+    if (isKey) field = content;
+    // Keys are structure, whatever a prompt says of them, but for those of several words.
+    if (isKey && !/\s/.test(content)) continue;
     const from = match.index + 1;
-    const list = byField.get(field) ?? [];
-    list.push({ field, from, to: from + content.length });
-    byField.set(field, list);
+    const group = isKey ? KEYS : field;
+    const list = byField.get(group) ?? [];
+    list.push({ from, to: from + content.length });
+    byField.set(group, list);
   }
   return [...byField.values()];
 }

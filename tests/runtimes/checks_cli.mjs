@@ -46,6 +46,7 @@ const COMMANDS = [
   [["models", "--json"], 0, /"id": "qwen\/qwen3-8b"/],
   [["chat", "Hi"], 0, /^Hello there\.$/m],
   [["embed", "hi"], 0, /^\[-?[\d.]+/m],
+  [["decide", "It rains.", "--predicate", "Is it dry?"], 0, /^Is it dry\? +yes +50 % likely/m],
   [["load", MODEL], 0, /^qwen\/qwen3-8b$/m],
   [["download", "ibm/granite-4-micro"], 0, /is downloaded/],
   [["unload", MODEL], 0, /^qwen\/qwen3-8b$/m],
@@ -242,7 +243,7 @@ function askRaw(url) {
 async function withFake(use) {
   const slow = Array.from({ length: 100 }, (_, at) => `slow ${at + 1} `);
   const fake = createFakeLMStudio({
-    models: [MODEL, EMBEDDER],
+    models: [MODEL, EMBEDDER, { id: "typesafe/kev-4b", type: "decision" }],
     tokenMs: 50,
     replies: ({ messages }) =>
       JSON.stringify(messages?.at(-1) ?? "").includes(SLOW)
