@@ -534,6 +534,20 @@ Deno.test("doctor: a server in order has no fault, and no page is asked for", as
   assertEquals(findings.filter(({ state }) => state === "failure"), []);
 });
 
+Deno.test("doctor: what may load a model is not asked: an older server does not tell what is loaded", async () => {
+  const fake = createFakeLMStudio({ models: [LOADED], version: "0.3.5" });
+  await using server = await fake.listen();
+  for (const more of [[], ["--model", LOADED.id]]) {
+    const { cause, findings } = await diagnose(at(server.url, ...more));
+    assertEquals(cause, null);
+    assertMatch(
+      findings.find(({ step }) => step === "models")?.evidence ?? "",
+      /does not tell what is loaded/,
+    );
+  }
+  assertEquals(fake.chats, []);
+});
+
 Deno.test("doctor: a first token that takes most of a minute is what clients give up on", () => {
   const facts = {
     question: { config: {}, patienceMs: 60_000 },

@@ -91,6 +91,11 @@ Deno.test("verify: loads and downloads nothing unless told", async () => {
   assertEquals(fake.requests.filter(({ path }) => /\/(?:load|download)$/.test(path)), []);
   const asked = fake.chats.map(({ model }) => model?.toLowerCase());
   assertEquals(new Set(asked), new Set([MODEL, "nobody/no-such-model-9000"]));
+
+  const older = createFakeLMStudio({ models: MODELS, replies, version: "0.3.5" });
+  await using olderServer = await older.listen();
+  await verify({ baseUrl: olderServer.url, limitMs: 5_000 });
+  assertEquals(older.chats, [], "nothing tells what is loaded");
 });
 
 Deno.test("verify: a server that contradicts five assumptions is found out in these five", async () => {

@@ -10,7 +10,7 @@ import { type AnyProviderError, isProviderError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import { namesIn, nearestNames } from "../core/model_names.ts";
 import type { ModelInfo } from "../core/types.ts";
-import { type Facts, wordsOf } from "./examination.ts";
+import { type Facts, nameAsked, wordsOf } from "./examination.ts";
 
 /** What is wrong, and what to do next. */
 export interface Cause {
@@ -191,29 +191,27 @@ function tokenCause({ listing, tokenIsMalformed, question: { config } }: Facts):
 
 // --- Models -----------------------------------------------------------------------------------
 
-function modelCause({ listing, model, question }: Facts): Cause | undefined {
+function modelCause({ listing, asked, model, question }: Facts): Cause | undefined {
   if (!Array.isArray(listing) || model !== undefined) return undefined;
   const models = listing as readonly ModelInfo[];
-  const asked = question.model ?? question.config.model;
+  const name = nameAsked(question);
   const llms = models.filter(({ type }) => type === "llm");
-  if (asked !== undefined) {
-    const isThere = namesIn(models).some((name) => name === asked) ||
-      models.some((entry) => entry.loaded === false && isNamed(entry, asked));
-    if (isThere) {
-      return {
-        code: "model_not_loaded",
-        cause:
-          `${asked} is not loaded: a request loads it first, which takes minutes and may throw out another.`,
-        next: hintOf("model_not_loaded").replace("<model>", asked),
-      };
-    }
-    const nearest = nearestNames(namesIn(models), asked, 3);
+  if (name !== undefined && asked === undefined) {
+    const nearest = nearestNames(namesIn(models), name, 3);
     return {
       code: "model_not_found",
-      cause: `The server has no model ${quote(asked)}${
+      cause: `The server has no model ${quote(name)}${
         nearest.length === 0 ? "" : `; it has ${nearest.join(", ")}`
       }.`,
       next: hintOf("model_not_found"),
+    };
+  }
+  if (asked?.loaded === false) {
+    return {
+      code: "model_not_loaded",
+      cause:
+        `${asked.id} is not loaded: a request loads it first, which takes minutes and may throw out another.`,
+      next: hintOf("model_not_loaded").replace("<model>", asked.id),
     };
   }
   if (llms.length === 0) {
@@ -221,22 +219,17 @@ function modelCause({ listing, model, question }: Facts): Cause | undefined {
       code: "no_model_loaded",
       cause: models.length === 0
         ? "The server has no models."
-        : "The server has embedding models alone.",
+        : "The server has no language model, only others.",
       next: "Download a language model with `lms get`, or in LM Studio.",
     };
   }
+  // Older servers do not tell what is loaded.
+  if (llms.some(({ loaded }) => loaded === undefined)) return undefined;
   return {
     code: "no_model_loaded",
     cause: `No language model is loaded; ${llms.length} could be.`,
     next: hintOf("no_model_loaded").replace("<model>", llms[0]?.id ?? "<model>"),
   };
-}
-
-function isNamed({ id, variants = [] }: ModelInfo, name: string): boolean {
-  const folded = name.toLowerCase();
-  return [id, ...variants].some((known) =>
-    known.toLowerCase() === folded || known.toLowerCase().endsWith(`/${folded}`)
-  );
 }
 
 function copiesCause({ model, question: { context: needed } }: Facts): Cause | undefined {

@@ -91,7 +91,9 @@ export interface Facts {
   /** The listing, or why there is none. */
   listing?: readonly ModelInfo[] | AnyProviderError;
   tokenIsMalformed?: boolean;
-  /** The model that is examined. */
+  /** The model that the application asks for, as it is listed. */
+  asked?: ModelInfo;
+  /** The model that is examined: it is loaded. */
   model?: ModelInfo;
   generation?: AnyProviderError | { readonly firstTokenMs: number };
   allowsOrigin?: boolean;
@@ -156,7 +158,7 @@ function whatIsMissing(
   if (who !== "lmstudio") return "no LM Studio to ask";
   if (needs === "lmstudio") return undefined;
   if (!Array.isArray(listing)) return "no model to ask";
-  if (model === undefined) return "no model is loaded";
+  if (model === undefined) return "no model that is known to be loaded";
   return isProviderError(generation) ? "the model gave no token" : undefined;
 }
 
@@ -505,27 +507,28 @@ function countModels(facts: Facts): Finding {
   const counts = `${llms.length} language, ${
     models.filter(({ type }) => type === "embedding").length
   } embedding`;
-  const asked = question.model ?? question.config.model;
-  const model = asked === undefined
-    ? loaded.find(({ type }) => type === "llm") ??
-      (llms.length === 1 && llms[0]?.loaded === undefined ? llms[0] : undefined)
-    : findModel(models, asked);
-  if (model !== undefined && model.loaded !== false) facts.model = model;
-  const names = loaded.map(({ id, instances }) =>
-    `${id}${(instances?.length ?? 0) > 1 ? ` (${instances?.length} copies)` : ""}`
+  const name = nameAsked(question);
+  const asked = name === undefined ? undefined : findModel(models, name);
+  if (asked !== undefined) facts.asked = asked;
+  const model = name === undefined ? loaded.find(({ type }) => type === "llm") : asked;
+  // Where nothing tells, a request might load it.
+  if (model?.loaded === true) facts.model = model;
+  const names = loaded.map(({ id, instances = [] }) =>
+    `${id}${instances.length > 1 ? ` (${instances.length} copies)` : ""}`
   );
-  const state = `${counts}; loaded: ${names.join(", ") || "none"}`;
-  if (asked !== undefined && model === undefined) {
-    return finding(
-      "failure",
-      `${quote(asked)} is not among ${models.length} models; ${state}`,
-      command,
-    );
+  const isTold = models.every((model) => model.loaded !== undefined);
+  const state = `${counts}; ${
+    isTold ? `loaded: ${names.join(", ") || "none"}` : "the server does not tell what is loaded"
+  }`;
+  if (name !== undefined && asked === undefined) {
+    return finding("failure", `${quote(name)} is not among them; ${state}`, command);
   }
-  if (asked !== undefined && model?.loaded === false) {
-    return finding("warning", `${model.id} is not loaded; ${state}`, "lms ps");
+  if (asked?.loaded === false) {
+    return finding("warning", `${asked.id} is not loaded; ${state}`, "lms ps");
   }
-  if (llms.length === 0 || facts.model === undefined) return finding("failure", state, command);
+  if (facts.model === undefined) {
+    return finding(isTold || llms.length === 0 ? "failure" : "note", state, command);
+  }
   return finding("ok", state, "lms ps");
 }
 
@@ -569,7 +572,12 @@ async function generate(facts: Facts): Promise<Finding> {
 
 /** The model as the application names it: another spelling might hide what happens to it. */
 function askedFor({ model, question }: Facts): string | undefined {
-  return question.model ?? question.config.model ?? model?.id;
+  return nameAsked(question) ?? model?.id;
+}
+
+/** The model that the application names, if any. */
+export function nameAsked({ model, config }: Question): string | undefined {
+  return model ?? config.model;
 }
 
 /** What a model that thinks first may write. */

@@ -226,7 +226,7 @@ class Asked implements Server {
     const server = new Asked(options);
     for (const [path, field, mark] of LISTINGS) {
       const { body } = await server.get(path);
-      const models = readListing(body, field, mark);
+      const models = readListing(body, field, mark, server.mayLoad);
       if (models === undefined) continue;
       server.listing = path;
       server.models = models;
@@ -317,8 +317,13 @@ function framesOf(text: string): Frame[] {
   });
 }
 
-/** The models of a listing; `undefined` where it is none. Of the last kind nothing tells what is loaded. */
-function readListing(body: unknown, field: string, mark: string): ListedModel[] | undefined {
+/** The models of a listing; `undefined` where it is none. Where nothing tells what is loaded, asking may load it. */
+function readListing(
+  body: unknown,
+  field: string,
+  mark: string,
+  mayLoad: boolean,
+): ListedModel[] | undefined {
   const list = isRecord(body) ? body[field] : undefined;
   if (!Array.isArray(list) || !list.every((entry) => isRecord(entry) && mark in entry)) {
     return undefined;
@@ -333,7 +338,9 @@ function readListing(body: unknown, field: string, mark: string): ListedModel[] 
       type: isEmbedding ? "embedding" : type === "decision" ? "decision" : "llm",
       loaded: Array.isArray(instances)
         ? instances.length > 0
-        : state === undefined || state === "loaded",
+        : state === undefined
+        ? mayLoad
+        : state === "loaded",
       vision: capabilities.vision === true || type === "vlm",
       reasoning: isRecord(capabilities.reasoning),
     }];
