@@ -116,7 +116,6 @@ Deno.test("usage: each refusal is one line on the errors' stream, names the near
     [["decide", "x", "--choice", "Which?"], /not a question, "=", and two or more values/],
     [["replay", "/no/such/folder"], /there is no exchange in it/],
     [["drift", "/no/such/folder"], /there is no exchange in it/],
-    [["verify", "--load", "maybe"], /only yes/],
   ];
   for (const [args, message] of refusals) {
     const { code, output, errors } = await runCommand(args, { input: "" });

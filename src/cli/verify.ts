@@ -38,10 +38,7 @@ export const command: Command = {
     "not in it, and its prompts are all of the kind `Say hi.`",
   options: {
     ...SERVER_OPTIONS,
-    load: {
-      value: "yes",
-      help: "`--load yes`: models may be loaded, which takes time and may throw others out.",
-    },
+    load: { help: "Models may be loaded, which takes time and may throw others out." },
     download: { value: "MODEL", help: "This model may be downloaded." },
     "server-version": {
       value: "VERSION",
@@ -60,16 +57,12 @@ export const command: Command = {
   ],
   async run(given) {
     const { terminal, options } = given;
-    const { load } = options;
-    if (load !== undefined && load !== "yes") {
-      throw new UsageError(`Cannot use --load ${quote(load)}: only yes.`);
-    }
     const { baseUrl, apiToken } = resolveConfig(providerOptions(given), terminal.streams.env);
     const report = await untilInterrupted(given, (signal) =>
       verify({
         baseUrl,
         apiToken,
-        mayLoad: load === "yes",
+        mayLoad: options.load !== undefined,
         download: options.download,
         version: options["server-version"],
         limitMs: (numberOf(given, "limit") ?? LIMIT_S) * 1000,
