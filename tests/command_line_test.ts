@@ -183,9 +183,13 @@ Deno.test("terminal: no control character of the server reaches it, whole or in 
 
   await withFake({
     models: [{ id: `evil\x1b[31m/model`, displayName: "x" }],
-    replies: [{ content: ["red \x1b[3", "1m text", "\x1b]0;", "x\x07", " end"] }],
+    replies: () => ({
+      content: ["red \x1b[3", "1m text", "\x1b]0;", "x\x07", " \x9b31m\u202e end"],
+    }),
   }, async (run) => {
-    for (const args of [["models"], ["chat", "Hi"]]) {
+    for (
+      const args of [["models"], ["models", "--json"], ["chat", "Hi"], ["chat", "Hi", "--json"]]
+    ) {
       const { output, errors } = await run(args, {
         isTerminal: true,
         env: { NO_COLOR: "1" },

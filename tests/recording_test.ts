@@ -265,6 +265,18 @@ Deno.test("record: what comes through is what the server says, piece by piece", 
   });
 });
 
+Deno.test("record: into a folder with a recording, what is new comes after what is there", async () => {
+  await using server = await createFakeLMStudio(OPTIONS).listen();
+  await withFolder(async (folder) => {
+    for (const path of ["/lmstudio-greeting", "/v1/models"]) {
+      await using proxy = await serve(["record", folder, "--base-url", server.url]);
+      await (await fetch(proxy.url + path)).text();
+    }
+    const paths = (await readExchanges(folder)).map(({ request }) => request.path);
+    assertEquals(paths, ["/lmstudio-greeting", "/v1/models"]);
+  });
+});
+
 Deno.test("record: a client that leaves and a server that dies are written as far as they came", async () => {
   await using server = await createFakeLMStudio({
     ...OPTIONS,

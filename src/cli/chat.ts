@@ -17,7 +17,16 @@ import {
   untilInterrupted,
   UsageError,
 } from "./arguments.ts";
-import { readAll, readLines, shown, showPieces, type Terminal } from "./terminal.ts";
+import { EXIT } from "./exit_codes.ts";
+import {
+  jsonText,
+  readAll,
+  readLines,
+  shown,
+  shownOnOneLine,
+  showPieces,
+  type Terminal,
+} from "./terminal.ts";
 
 /** The command. */
 export const command: Command = {
@@ -69,8 +78,11 @@ export const command: Command = {
       return await converse(given, provider, request);
     }
     const messages = [...request.messages, userMessage(prompt, request.images)];
-    await untilInterrupted(given, (signal) => ask(given, provider, request, messages, signal));
-    return 0;
+    const { isStopped } = await untilInterrupted(
+      given,
+      (signal) => ask(given, provider, request, messages, signal),
+    );
+    return isStopped ? EXIT.interrupted : 0;
   },
 };
 
@@ -181,59 +193,80 @@ function runProgram([program = "", ...args]: readonly string[], input: string): 
 
 // --- Answers ----------------------------------------------------------------------------------
 
-/** Asks once and shows the answer. @returns the messages to go on with. */
+/** What was said. */
+interface Turn {
+  /** To go on with. */
+  readonly messages: readonly Message[];
+  /** Ctrl+C came before the end. */
+  readonly isStopped: boolean;
+}
+
+/** Asks once and shows the answer. */
 async function ask(
   given: Given,
   provider: LMStudioProvider,
-  { fields, tools, schema }: Request,
+  request: Request,
   messages: readonly Message[],
   signal: AbortSignal,
-): Promise<readonly Message[]> {
+): Promise<Turn> {
   const { terminal, options } = given;
-  const isJson = options.json !== undefined;
-  if (schema !== undefined) {
-    const { object, response } = await provider.completeObject({ ...fields, messages, schema }, {
-      signal,
-    });
-    const { raw: _, ...answer } = response;
-    await terminal.json(isJson ? { object, response: answer } : object);
-    return [...messages, response.message];
-  }
-  const answer = new ShownAnswer(terminal, !isJson, options["no-reasoning"] === undefined);
+  const isShown = options.json === undefined && request.schema === undefined;
+  const answer = new ShownAnswer(terminal, isShown, options["no-reasoning"] === undefined);
   try {
-    if (tools.length > 0) {
-      const stream = provider.streamTools({ ...fields, messages, tools }, { signal });
-      for await (const event of stream) {
-        if (event.type === "chunk") await answer.add(event.chunk);
-        if (event.type === "call") {
-          await terminal.note(`> ${shown(event.call.name)} ${shown(event.call.arguments)}`, "cyan");
-        }
-      }
-      const { response, messages: all } = await stream.result();
-      const open = response.toolCalls;
-      for (const call of isJson ? [] : open) await terminal.line(JSON.stringify(call));
-      if (isJson) await terminal.json({ response: withoutRaw(response), messages: all });
-      return all;
-    }
-    const stream = provider.streamCompletion({ ...fields, messages }, { signal });
-    for await (const chunk of stream) await answer.add(chunk);
-    const response = await stream.response();
-    if (isJson) await terminal.json(withoutRaw(response));
-    else if (response.finishReason === "length") {
-      await terminal.note("(cut: the limit of tokens is reached)", "dim");
-    }
-    return [...messages, response.message];
+    const said = await askFor(request, provider, messages, signal, answer, given);
+    return { messages: said, isStopped: false };
   } catch (error) {
+    await answer.end();
     if (!(error instanceof Interrupted)) throw error;
     await terminal.note("(stopped)", "dim");
     // What had come is part of the conversation.
-    if (answer.content !== "") {
-      messages = [...messages, { role: "assistant", content: answer.content }];
-    }
-    throw Object.assign(error, { messages });
-  } finally {
-    await answer.end();
+    const { content } = answer;
+    const said: readonly Message[] = content === "" ? [] : [{ role: "assistant", content }];
+    return { messages: [...messages, ...said], isStopped: true };
   }
+}
+
+/** An object, an answer with tools, or a plain one. @returns the messages with what was said. */
+async function askFor(
+  { fields, tools, schema }: Request,
+  provider: LMStudioProvider,
+  messages: readonly Message[],
+  signal: AbortSignal,
+  answer: ShownAnswer,
+  { terminal, options }: Given,
+): Promise<readonly Message[]> {
+  const isJson = options.json !== undefined;
+  if (schema !== undefined) {
+    const request = { ...fields, messages, schema };
+    const { object, response } = await provider.completeObject(request, { signal });
+    await terminal.json(isJson ? { object, response: withoutRaw(response) } : object);
+    return [...messages, response.message];
+  }
+  if (tools.length > 0) {
+    const stream = provider.streamTools({ ...fields, messages, tools }, { signal });
+    for await (const event of stream) {
+      if (event.type === "chunk") await answer.add(event.chunk);
+      if (event.type === "call") {
+        const { name, arguments: given } = event.call;
+        await terminal.note(`> ${shownOnOneLine(name)} ${shownOnOneLine(given)}`, "cyan");
+      }
+    }
+    await answer.end();
+    const { response, messages: all } = await stream.result();
+    if (isJson) await terminal.json({ response: withoutRaw(response), messages: all });
+    // Those without a program of their own are left to whoever reads this.
+    else for (const call of response.toolCalls) await terminal.line(jsonText(call));
+    return all;
+  }
+  const stream = provider.streamCompletion({ ...fields, messages }, { signal });
+  for await (const chunk of stream) await answer.add(chunk);
+  await answer.end();
+  const response = await stream.response();
+  if (isJson) await terminal.json(withoutRaw(response));
+  else if (response.finishReason === "length") {
+    await terminal.note("(cut: the limit of tokens is reached)", "dim");
+  }
+  return [...messages, response.message];
 }
 
 function withoutRaw<Answer extends { readonly raw: unknown }>(answer: Answer): Omit<Answer, "raw"> {
@@ -328,11 +361,12 @@ async function answer(
 ): Promise<readonly Message[]> {
   const asked = [...messages, userMessage(text, [])];
   try {
-    return await untilInterrupted(given, (signal) => ask(given, provider, request, asked, signal));
+    const turn = await untilInterrupted(
+      given,
+      (signal) => ask(given, provider, request, asked, signal),
+    );
+    return turn.messages;
   } catch (error) {
-    if (error instanceof Interrupted) {
-      return (error as Interrupted & { messages?: Message[] }).messages ?? messages;
-    }
     if (!(error instanceof Error)) throw error;
     await given.terminal.note(shown(error.message), "red");
     return messages;

@@ -3,7 +3,7 @@
 import type { DownloadProgress } from "../core/model_management.ts";
 import { type Command, providerOf, SERVER_OPTIONS, untilInterrupted } from "./arguments.ts";
 import { bytes } from "./models.ts";
-import { shownOnOneLine } from "./terminal.ts";
+import { jsonText, shownOnOneLine } from "./terminal.ts";
 
 const BAR_WIDTH = 24;
 
@@ -31,7 +31,7 @@ export const command: Command = {
       const looks = providerOf(given).models.download(model, { quantization }, { signal });
       for await (const look of looks) {
         last = look;
-        if (options.json !== undefined) await terminal.line(JSON.stringify(look));
+        if (options.json !== undefined) await terminal.line(jsonText(look));
         else await terminal.progress(barOf(look));
       }
     });

@@ -21,6 +21,7 @@ import {
 } from "./arguments.ts";
 import { redactHeaders, redactPieces, redactRequest } from "./redaction.ts";
 import { resolveConfig } from "../platform/environment.ts";
+import { listFolder } from "../platform/files.ts";
 import { listen, untilStopped } from "./listening.ts";
 
 /** The command. */
@@ -62,7 +63,7 @@ export const command: Command = {
     const url = await listen(server, numberOf(given, "port"));
     await terminal.line(`Recording ${baseUrl} at ${url} into ${folder}`);
     await untilStopped(given);
-    await recorder.end();
+    recorder.end();
     await new Promise<void>((resolve) => {
       server.close(() => resolve());
       server.closeAllConnections();
@@ -92,6 +93,7 @@ const HOP_BY_HOP = ["connection", "keep-alive", "proxy-connection", "transfer-en
 class Recorder {
   count = 0;
   readonly #folder: string;
+  readonly #before: number;
   readonly #baseUrl: string;
   readonly #server: RecordedExchange["server"];
   readonly #say: (line: string) => void;
@@ -105,20 +107,21 @@ class Recorder {
     say: (line: string) => void,
   ) {
     this.#folder = folder;
+    // A folder may be recorded into again: what is new comes after what is there.
+    this.#before = Math.max(0, ...listFolder(folder).map((name) => Number.parseInt(name, 10) || 0));
     this.#baseUrl = baseUrl;
     this.#server = server;
     this.#say = say;
   }
 
   /** Breaks off what is under way, which is written as far as it came. */
-  async end(): Promise<void> {
+  end(): void {
     for (const stop of [...this.#open]) stop();
-    await Promise.resolve();
   }
 
   pass(message: IncomingMessage, reply: ServerResponse): void {
     const started = Date.now();
-    const number = ++this.count;
+    const number = this.#before + ++this.count;
     const { method = "GET", url: path = "/" } = message;
     const sent: Uint8Array[] = [];
     const pieces: { atMs: number; bytes: Uint8Array }[] = [];
@@ -137,7 +140,7 @@ class Recorder {
       if (isOver) return;
       isOver = true;
       this.#open.delete(stop);
-      this.#write(number, {
+      const problem = this.#write(number, {
         started,
         method,
         path,
@@ -145,6 +148,7 @@ class Recorder {
         body: Buffer.concat(sent).toString("utf8"),
         response: head === undefined ? undefined : { ...head, pieces, isWhole },
       });
+      if (problem !== undefined) this.#say(problem);
       this.#say(
         `${method} ${path.replace(/\?.*/, "")} ${head?.status ?? "no answer"}${
           isWhole ? "" : " (cut)"
@@ -196,8 +200,9 @@ class Recorder {
         }
       });
       answer.on("end", () => {
-        finish(answer.complete);
+        // The client first: masking takes time.
         reply.end();
+        finish(answer.complete);
       });
       const broken = (): void => {
         finish(false);
@@ -208,7 +213,11 @@ class Recorder {
     });
   }
 
-  #write(number: number, { started, method, path, headers, body, response }: Passed): void {
+  /** @returns what went wrong. */
+  #write(
+    number: number,
+    { started, method, path, headers, body, response }: Passed,
+  ): string | undefined {
     const request = redactRequest({ path, headers: grouped(headers, ", "), body: parsed(body) });
     const exchange: RecordedExchange = {
       format: 1,
@@ -238,8 +247,13 @@ class Recorder {
     }`;
     const file = `${this.#folder}/${name.slice(0, 100)}.json`;
     // Whole or not at all, whenever the program ends.
-    writeFileSync(`${file}.part`, JSON.stringify(exchange, null, 2) + "\n");
-    renameSync(`${file}.part`, file);
+    try {
+      writeFileSync(`${file}.part`, JSON.stringify(exchange, null, 2) + "\n");
+      renameSync(`${file}.part`, file);
+      return undefined;
+    } catch (error) {
+      return `Cannot write ${file}: ${error instanceof Error ? error.message : String(error)}`;
+    }
   }
 }
 

@@ -94,7 +94,7 @@ export class Terminal {
 
   /** Writes the answer for programs. */
   async json(value: unknown): Promise<void> {
-    await this.line(JSON.stringify(value, null, 2));
+    await this.line(jsonText(value, 2));
   }
 
   /** Writes a line beside the answer: piped away, it is not in it. */
@@ -149,9 +149,19 @@ export function showPieces(): (piece: string) => string {
   };
 }
 
-/** The same on one line. */
+/** What a server or a model says, on one line. */
 export function shownOnOneLine(text: string): string {
   return shown(text).replace(/\s+/g, " ").trim();
+}
+
+/** JSON whose texts cannot steer the terminal either: `JSON.stringify` leaves some of these as they are. */
+export function jsonText(value: unknown, indent?: number): string {
+  return JSON.stringify(value, null, indent).replace(
+    UNSEEN,
+    (unseen) =>
+      unseen.split("").map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+        .join(""),
+  );
 }
 
 /** Lines of at most `width` characters; a longer word has a line of its own. */
