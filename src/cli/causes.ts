@@ -10,7 +10,7 @@ import { type AnyProviderError, isProviderError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import { namesIn, nearestNames } from "../core/model_names.ts";
 import type { ModelInfo } from "../core/types.ts";
-import { type Facts, nameAsked, wordsOf } from "./examination.ts";
+import { type Facts, nameAsked, SLOW_MS, wordsOf } from "./examination.ts";
 
 /** What is wrong, and what to do next. */
 export interface Cause {
@@ -21,9 +21,6 @@ export interface Cause {
 }
 
 type Rule = (facts: Facts) => Cause | undefined;
-
-/** First tokens that come later are what clients' users give up on. */
-const SLOW_MS = 10_000;
 
 /** Every cause. One that keeps the others from being seen stands before them. */
 const RULES: readonly Rule[] = [

@@ -103,32 +103,33 @@ export interface Facts {
 const LOOK_MS = 800;
 /** A server that is there may be slow: it reads a prompt. */
 const LISTING_MS = 5_000;
-/** Slower than what most clients' users wait for. */
-const SLOW_MS = 10_000;
+/** A first token that comes later is what many clients, or their users, give up on. */
+export const SLOW_MS = 10_000;
 const TOKEN_FORM = /^sk-lm-[a-zA-Z0-9]{8}:[a-zA-Z0-9]{20}$/;
 
-type Step = (facts: Facts, place: Place) => Promise<Finding> | Finding;
+/** A finding whose step is known. */
+type Seen = Omit<Finding, "step">;
+type Step = (facts: Facts, place: Place) => Promise<Seen> | Seen;
 
 /** Every step, in order. */
-const STEPS:
-  readonly (readonly [name: string, step: Step, needs?: "answer" | "lmstudio" | "model"])[] = [
-    ["address", addressOf],
-    ["name", resolveName],
-    ["connection", tryConnections],
-    ["who answers", askWho],
-    ["elsewhere", lookElsewhere],
-    ["this program", describePlace],
-    ["proxy", readProxy],
-    ["token", tryToken, "lmstudio"],
-    ["version", guessVersion, "lmstudio"],
-    ["models", countModels, "lmstudio"],
-    ["context", readContext, "model"],
-    ["first token", generate, "model"],
-    ["tools", callTool, "model"],
-    ["typed object", makeObject, "model"],
-    ["embedding", embed, "lmstudio"],
-    ["CORS", askForOrigin, "lmstudio"],
-  ];
+const STEPS: readonly (readonly [name: string, step: Step, needs?: "lmstudio" | "model"])[] = [
+  ["address", addressOf],
+  ["name", resolveName],
+  ["connection", tryConnections],
+  ["who answers", askWho],
+  ["elsewhere", lookElsewhere],
+  ["this program", describePlace],
+  ["proxy", readProxy],
+  ["token", tryToken, "lmstudio"],
+  ["version", guessVersion, "lmstudio"],
+  ["models", countModels, "lmstudio"],
+  ["context", readContext, "model"],
+  ["first token", generate, "model"],
+  ["tools", callTool, "model"],
+  ["typed object", makeObject, "model"],
+  ["embedding", embed, "lmstudio"],
+  ["CORS", askForOrigin, "lmstudio"],
+];
 
 /** Examines a server step by step; `onFinding` is given each finding when it is there. */
 export async function examine(
@@ -144,15 +145,15 @@ export async function examine(
   };
   for (const [name, step, needs] of STEPS) {
     const missing = whatIsMissing(facts, needs);
-    const finding = missing === undefined ? await step(facts, place) : skip(`${missing}`);
-    await onFinding({ ...finding, step: name });
+    const finding = missing === undefined ? await step(facts, place) : skip(missing);
+    await onFinding({ step: name, ...finding });
   }
   return facts;
 }
 
 function whatIsMissing(
   { who, listing, model, generation }: Facts,
-  needs: "answer" | "lmstudio" | "model" | undefined,
+  needs: "lmstudio" | "model" | undefined,
 ): string | undefined {
   if (needs === undefined) return undefined;
   if (who !== "lmstudio") return "no LM Studio to ask";
@@ -162,26 +163,25 @@ function whatIsMissing(
   return isProviderError(generation) ? "the model gave no token" : undefined;
 }
 
-function finding(state: State, evidence: string, command?: string): Finding {
+function finding(state: State, evidence: string, command?: string): Seen {
   return {
-    step: "",
     state,
     evidence: shownOnOneLine(evidence),
     ...(command === undefined ? {} : { command }),
   };
 }
 
-function skip(why: string): Finding {
+function skip(why: string): Seen {
   return finding("skipped", why);
 }
 
 // --- The way to the server --------------------------------------------------------------------
 
-function addressOf({ baseUrl, question: { source } }: Facts): Finding {
+function addressOf({ baseUrl, question: { source } }: Facts): Seen {
   return finding("ok", `${baseUrl}, ${source}`);
 }
 
-async function resolveName(facts: Facts, { lookup }: Place): Promise<Finding> {
+async function resolveName(facts: Facts, { lookup }: Place): Promise<Seen> {
   const host = hostOf(facts.baseUrl);
   if (isNumeric(host)) return finding("ok", `${host} is an address, nothing to resolve`);
   const command = `nslookup ${host}`;
@@ -205,7 +205,7 @@ async function resolveName(facts: Facts, { lookup }: Place): Promise<Finding> {
   }
 }
 
-async function tryConnections(facts: Facts, { lookup, connect }: Place): Promise<Finding> {
+async function tryConnections(facts: Facts, { lookup, connect }: Place): Promise<Seen> {
   if (facts.trouble !== undefined) return skip("no address to connect to");
   const host = hostOf(facts.baseUrl);
   const port = portOf(facts.baseUrl);
@@ -253,7 +253,7 @@ const RESULT_WORDS: Readonly<Record<string, string>> = {
   denied: "is not allowed to this program",
 };
 
-async function askWho(facts: Facts, place: Place): Promise<Finding> {
+async function askWho(facts: Facts, place: Place): Promise<Seen> {
   const { baseUrl } = facts;
   const command = `curl -s ${baseUrl}/lmstudio-greeting`;
   if (facts.denied !== undefined || facts.trouble !== undefined) return skip("no connection");
@@ -396,7 +396,7 @@ function isLlamaCpp(answer: Glance | undefined): boolean {
     answer.body.data.some((entry) => isRecord(entry) && entry.owned_by === "llamacpp");
 }
 
-async function lookElsewhere(facts: Facts): Promise<Finding> {
+async function lookElsewhere(facts: Facts): Promise<Seen> {
   const { baseUrl, question: { env } } = facts;
   const variables = env ?? readEnvironment(["HOME", "USERPROFILE"]);
   const others = new Set(localCandidates(variables).filter((place) => place !== baseUrl));
@@ -416,7 +416,7 @@ async function lookElsewhere(facts: Facts): Promise<Finding> {
   return finding("warning", `LM Studio answers at ${found}`, `curl -s ${found}/lmstudio-greeting`);
 }
 
-function describePlace({ surroundings: { surroundings, runtime, platform } }: Facts): Finding {
+function describePlace({ surroundings: { surroundings, runtime, platform } }: Facts): Seen {
   const where = surroundings === undefined
     ? "on the machine itself, as far as can be seen"
     : `in ${surroundings === "wsl" ? "WSL" : "a container"}, which has a network of its own`;
@@ -426,7 +426,7 @@ function describePlace({ surroundings: { surroundings, runtime, platform } }: Fa
   );
 }
 
-function readProxy(facts: Facts): Finding {
+function readProxy(facts: Facts): Seen {
   const variables = facts.question.env ?? readEnvironment(["HTTP_PROXY", "NO_PROXY"]);
   const { HTTP_PROXY = "" } = variables;
   if (HTTP_PROXY.trim() === "") {
@@ -447,7 +447,7 @@ function readProxy(facts: Facts): Finding {
 
 // --- What the server has ----------------------------------------------------------------------
 
-async function tryToken(facts: Facts): Promise<Finding> {
+async function tryToken(facts: Facts): Promise<Seen> {
   const { provider, config: { apiToken } } = facts.question;
   try {
     facts.listing = await provider.listModels({ timeoutMs: LISTING_MS, maxRetries: 0 });
@@ -475,7 +475,7 @@ async function tryToken(facts: Facts): Promise<Finding> {
   return finding("warning", `could not be tried: ${listing.code}`);
 }
 
-function guessVersion({ listing, baseUrl }: Facts): Finding {
+function guessVersion({ listing, baseUrl }: Facts): Seen {
   const command = "lms version";
   if (!Array.isArray(listing)) return skip("only the listings tell");
   const raw = (listing as readonly ModelInfo[])[0]?.raw;
@@ -491,7 +491,7 @@ function guessVersion({ listing, baseUrl }: Facts): Finding {
   return finding("warning", `unknown: only ${baseUrl}/v1/models answers`, command);
 }
 
-function countModels(facts: Facts): Finding {
+function countModels(facts: Facts): Seen {
   const { listing, question } = facts;
   const command = "lms ls";
   if (listing === undefined || isProviderError(listing)) {
@@ -532,7 +532,7 @@ function countModels(facts: Facts): Finding {
   return finding("ok", state, "lms ps");
 }
 
-function readContext(facts: Facts): Finding {
+function readContext(facts: Facts): Seen {
   const { model, question: { context: needed } } = facts;
   const command = "lms ps";
   const { loadedContextLength: loaded, maxContextLength: most } = model ?? {};
@@ -546,7 +546,7 @@ function readContext(facts: Facts): Finding {
     : finding("ok", `${state}; ${needed} are needed`, command);
 }
 
-async function generate(facts: Facts): Promise<Finding> {
+async function generate(facts: Facts): Promise<Seen> {
   const { provider, patienceMs } = facts.question;
   const started = Date.now();
   const stream = provider.streamCompletion(
@@ -583,7 +583,7 @@ export function nameAsked({ model, config }: Question): string | undefined {
 /** What a model that thinks first may write. */
 const ANSWER_TOKENS = 300;
 
-async function callTool(facts: Facts): Promise<Finding> {
+async function callTool(facts: Facts): Promise<Seen> {
   return await tryTo(facts, async (options) => {
     const { toolCalls } = await facts.question.provider.complete({
       model: askedFor(facts),
@@ -606,7 +606,7 @@ async function callTool(facts: Facts): Promise<Finding> {
   });
 }
 
-async function makeObject(facts: Facts): Promise<Finding> {
+async function makeObject(facts: Facts): Promise<Seen> {
   return await tryTo(facts, async (options) => {
     const { object } = await facts.question.provider.completeObject({
       model: askedFor(facts),
@@ -618,7 +618,7 @@ async function makeObject(facts: Facts): Promise<Finding> {
   });
 }
 
-async function embed(facts: Facts): Promise<Finding> {
+async function embed(facts: Facts): Promise<Seen> {
   const { listing } = facts;
   if (!Array.isArray(listing)) return skip("no model to ask");
   const loaded = (listing as readonly ModelInfo[]).find((model) =>
@@ -637,8 +637,8 @@ async function embed(facts: Facts): Promise<Finding> {
 /** What fails here is told, but is not the cause of a server that cannot be used. */
 async function tryTo(
   { question: { patienceMs } }: Facts,
-  attempt: (options: { timeoutMs: number; maxRetries: number }) => Promise<Finding>,
-): Promise<Finding> {
+  attempt: (options: { timeoutMs: number; maxRetries: number }) => Promise<Seen>,
+): Promise<Seen> {
   try {
     return await attempt({ timeoutMs: patienceMs, maxRetries: 0 });
   } catch (error) {
@@ -647,7 +647,7 @@ async function tryTo(
   }
 }
 
-async function askForOrigin(facts: Facts, { fetch }: Place): Promise<Finding> {
+async function askForOrigin(facts: Facts, { fetch }: Place): Promise<Seen> {
   const { origin, config: { apiToken } } = facts.question;
   if (origin === undefined) return skip("for pages: --origin http://localhost:5173");
   const url = `${facts.baseUrl}/v1/models`;
