@@ -1,6 +1,7 @@
 /** The commands: what they print where, what they refuse, and with which exit code they end. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { runCommandLine } from "../src/cli/command_line.ts";
+import { EXIT } from "../src/cli/exit_codes.ts";
 import { shown, showPieces } from "../src/cli/terminal.ts";
 import {
   createFakeLMStudio,
@@ -162,6 +163,14 @@ Deno.test("errors: one sentence and its remedy, an exit code by their class, a s
   );
   const debugged = await runCommand(["models", "--debug"], { env });
   assertMatch(debugged.errors, /\n\s+at /);
+});
+
+Deno.test("docs/cli.md: every exit code, every command", async () => {
+  const text = await Deno.readTextFile(new URL("../docs/cli.md", import.meta.url));
+  const codes = [...text.matchAll(/^\| (\d+) +\| /gm)].map(([, code]) => Number(code));
+  const table = codes.slice(codes.indexOf(0));
+  assertEquals(table, [0, 1, ...Object.values(EXIT)]);
+  for (const name of COMMANDS) assert(text.includes(`\`${name}`), name);
 });
 
 // --- What is shown ----------------------------------------------------------------------------
