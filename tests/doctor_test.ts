@@ -534,6 +534,25 @@ Deno.test("doctor: a server in order has no fault, and no page is asked for", as
   assertEquals(findings.filter(({ state }) => state === "failure"), []);
 });
 
+Deno.test("doctor: headers that a proxy in front of the server wants are sent", async () => {
+  const fake = createFakeLMStudio({ models: [LOADED] });
+  await using proxy = serveForeign(async (request) => {
+    const { url, method, headers } = request;
+    const body = await request.text();
+    return headers.get("x-gate") === "open"
+      ? await fake.handler(new Request(url, { method, headers, ...(body === "" ? {} : { body }) }))
+      : new Response("Who are you?", { status: 401 });
+  });
+  const file = await Deno.makeTempFile({ prefix: "lmstudio-" });
+  try {
+    await Deno.writeTextFile(file, JSON.stringify({ headers: { "X-Gate": "open" } }));
+    assertEquals((await diagnose(at(proxy.url, "--config-file", file))).cause, null);
+    assertEquals((await diagnose(at(proxy.url))).cause?.code, "not_lm_studio");
+  } finally {
+    await Deno.remove(file);
+  }
+});
+
 Deno.test("doctor: what may load a model is not asked: an older server does not tell what is loaded", async () => {
   const fake = createFakeLMStudio({ models: [LOADED], version: "0.3.5" });
   await using server = await fake.listen();

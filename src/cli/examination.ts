@@ -315,13 +315,21 @@ interface Glance {
   readonly late?: boolean;
 }
 
-/** Asks without credentials, which are only for a server that is known. */
-async function peek({ baseUrl }: Facts, { fetch }: Place, url: string): Promise<Glance> {
+/** Asks without the token: whether one is wanted shows then. A proxy in front may want headers of its own. */
+async function peek(
+  { baseUrl, question: { config } }: Facts,
+  { fetch }: Place,
+  url: string,
+): Promise<Glance> {
   const controller = new AbortController();
   const nothing = { status: 0, type: "", body: undefined };
   try {
     return await within(LOOK_MS, async () => {
-      const answer = await fetch(url, { signal: controller.signal, redirect: "manual" });
+      const answer = await fetch(url, {
+        headers: config.headers,
+        signal: controller.signal,
+        redirect: "manual",
+      });
       const text = await readStart(answer);
       return {
         status: answer.status,
@@ -648,7 +656,8 @@ async function tryTo(
 }
 
 async function askForOrigin(facts: Facts, { fetch }: Place): Promise<Seen> {
-  const { origin, config: { apiToken } } = facts.question;
+  const { origin, config } = facts.question;
+  const { apiToken } = config;
   if (origin === undefined) return skip("for pages: --origin http://localhost:5173");
   const url = `${facts.baseUrl}/v1/models`;
   const command = `curl -si -H 'Origin: ${origin}' ${url}`;
@@ -657,7 +666,7 @@ async function askForOrigin(facts: Facts, { fetch }: Place): Promise<Seen> {
   const ask = async (method: string, headers: Record<string, string>): Promise<boolean> => {
     const answer = await fetch(url, {
       method,
-      headers: { Origin: origin, ...headers },
+      headers: { ...config.headers, Origin: origin, ...headers },
       signal: AbortSignal.timeout(LISTING_MS),
     });
     await answer.body?.cancel();
