@@ -1,0 +1,226 @@
+/** JSON that is still being written: every value that is given is a beginning of the whole, whatever the pieces. */
+import { assert, assertEquals, assertLess, assertNotStrictEquals } from "@std/assert";
+import { PartialJson } from "../src/core/partial_json.ts";
+
+/** The values that are given for these pieces. */
+function read(pieces: Iterable<string>): unknown[] {
+  const json = new PartialJson();
+  const values: unknown[] = [];
+  for (const piece of pieces) {
+    json.feed(piece);
+    const next = json.next();
+    if (next !== undefined) values.push(next.value);
+  }
+  return values;
+}
+
+/** A small generator with a seed, so that what fails fails again. */
+function random(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor(state / 2 ** 32 * below);
+  };
+}
+
+const TEXTS = [
+  "",
+  "a",
+  'q"',
+  "\\",
+  "line\n",
+  "é",
+  "世界",
+  "👩‍🚀",
+  "\ud800",
+  "\u0000",
+  "__proto__",
+  "true",
+];
+
+/** Without keys that are one escape: for `\u0000` V8's `JSON.parse` has been seen to give a backslash. */
+const KEYS = TEXTS.filter((text) => text !== "\ud800" && text !== "\u0000");
+
+function anyValue(next: (below: number) => number, depth = 0): unknown {
+  const kind = next(depth > 4 ? 5 : 8);
+  const text = () => TEXTS[next(TEXTS.length)] + String(next(100));
+  if (kind === 0) return text();
+  if (kind === 1) return next(2) === 0;
+  if (kind === 2) return null;
+  if (kind === 3) return (next(2_000_000) - 1_000_000) / [1, 7, 1e30][next(3)]!;
+  if (kind === 4) return TEXTS[next(TEXTS.length)];
+  if (kind < 7) {
+    return JSON.parse(
+      `{${
+        Array.from(
+          { length: next(5) },
+          () =>
+            `${JSON.stringify(KEYS[next(KEYS.length)])}:${
+              JSON.stringify(anyValue(next, depth + 1))
+            }`,
+        ).join()
+      }}`,
+    );
+  }
+  return Array.from({ length: next(5) }, () => anyValue(next, depth + 1));
+}
+
+function cut(text: string, next: (below: number) => number): string[] {
+  const pieces: string[] = [];
+  for (let at = 0; at < text.length;) {
+    const length = 1 + next(6);
+    pieces.push(text.slice(at, at + length));
+    at += length;
+  }
+  return pieces;
+}
+
+/** Whether one value may become the other as more is written. */
+function isBeginning(part: unknown, whole: unknown): boolean {
+  if (typeof part === "string") return typeof whole === "string" && whole.startsWith(part);
+  if (typeof part !== "object" || part === null) return Object.is(part, whole);
+  if (typeof whole !== "object" || whole === null) return false;
+  if (Array.isArray(part)) {
+    return Array.isArray(whole) && part.length <= whole.length &&
+      part.every((item, index) => isBeginning(item, whole[index]));
+  }
+  return Object.entries(part).every(([key, value]) =>
+    Object.hasOwn(whole, key) &&
+    isBeginning(value, Object.entries(whole).find(([k]) => k === key)?.[1])
+  );
+}
+
+Deno.test("partial JSON: each value is a beginning of the next, and the last one is what JSON.parse gives", () => {
+  const next = random(7);
+  for (let round = 0; round < 2000; round++) {
+    const value = [anyValue(next)];
+    const text = JSON.stringify(value, null, next(3));
+    const fence = next(2) === 0 ? ["", ""] : ["```json\n", "\n```"];
+    const values = read(cut(fence[0] + text + fence[1], next));
+    const whole = JSON.parse(text);
+    assertEquals(values.at(-1), whole, text);
+    for (const [index, part] of values.entries()) {
+      assert(isBeginning(part, values[index + 1] ?? whole), `${text}: ${JSON.stringify(part)}`);
+    }
+  }
+});
+
+Deno.test("partial JSON: one value for each piece that changes something, and none for the others", () => {
+  assertEquals(
+    read([
+      '{"',
+      'name"',
+      ": ",
+      '"A',
+      'da"',
+      ',\n "born',
+      '": 18',
+      "15",
+      ', "tags": [',
+      "tr",
+      "ue, ",
+      "{",
+      "}",
+      "]",
+      "}",
+    ]),
+    [
+      {},
+      { name: "A" },
+      { name: "Ada" },
+      { name: "Ada", born: 1815, tags: [] },
+      { name: "Ada", born: 1815, tags: [true] },
+      { name: "Ada", born: 1815, tags: [true, {}] },
+    ],
+  );
+});
+
+Deno.test("partial JSON: half an escape or half a character is not given", () => {
+  assertEquals(
+    read(['["', "a\\", "n", "\\u00", "e9", "\\ud83d", "\\ude00", "\ud83d", '\ude00"', "]"]),
+    [
+      [""],
+      ["a"],
+      ["a\n"],
+      ["a\né"],
+      ["a\né😀"],
+      ["a\né😀😀"],
+    ],
+  );
+});
+
+Deno.test("partial JSON: a fence, spaces before it, words and texts outermost", () => {
+  assertEquals(read([" \n``", "`js", "on\n", "[1", "]\n", "```"]), [[], [1]]);
+  assertEquals(read(["```{", '"a":1}', "```"]), [{}, { a: 1 }]);
+  assertEquals(read(['"a', 'b"', "more"]), ["a", "ab"]);
+  assertEquals(read(["nu", "ll"]), [null]);
+  // It may go on.
+  assertEquals(read(["12", "3"]), []);
+});
+
+Deno.test("partial JSON: what is no JSON is given as far as it was", () => {
+  const broken: [string, unknown[]][] = [
+    ["The answer: {}", []],
+    ["``[1]", []],
+    ['{"a" 1}', [{}]],
+    ["{a: 1}", [{}]],
+    ["[1 2]", [[1]]],
+    ["[01]", [[]]],
+    ["[-]", [[]]],
+    ["[truex]", [[true]]],
+    ["[nope]", [[]]],
+    ['["\\x"]', [[""]]],
+    ['["\\u00g0"]', [[""]]],
+    ['["\n"]', [[""]]],
+    ["[1}", [[1]]],
+    ["[1,]", [[1]]],
+    ['{"a":1,}', [{ a: 1 }]],
+    ["[]{}", [[]]],
+  ];
+  for (const [text, values] of broken) assertEquals(read([text]), values, text);
+  // Whatever it is, it is read.
+  const next = random(3);
+  for (let round = 0; round < 500; round++) {
+    const text = [...JSON.stringify(anyValue(next))];
+    text[next(text.length)] = '"{[]},:\\x0'[next(10)]!;
+    read(cut(text.join(""), next));
+  }
+});
+
+Deno.test("partial JSON: values are copies, which later ones do not share", () => {
+  const json = new PartialJson();
+  json.feed('{"list":[1,{"a":"b');
+  const first = json.next()?.value as { list: unknown[] };
+  first.list.push("mine");
+  json.feed('c"}]');
+  const second = json.next()?.value as { list: unknown[] };
+  assertEquals(second, { list: [1, { a: "bc" }] });
+  assertNotStrictEquals(first.list[1], second.list[1]);
+});
+
+Deno.test("partial JSON: a field called __proto__ is a field", () => {
+  const [value] = read(['{"__proto__":{"a":1}}']);
+  assertEquals(Object.entries(value as object), [["__proto__", { a: 1 }]]);
+  assertEquals((value as { a?: unknown }).a, undefined);
+});
+
+Deno.test("partial JSON: lists within lists without end are not followed", () => {
+  const values = read(Array.from({ length: 100_000 }, () => "["));
+  assertLess(values.length, 1000);
+});
+
+Deno.test("partial JSON: the time is in proportion to the text", () => {
+  const time = (items: number): number => {
+    const list = Array.from({ length: items }, (_, id) => ({ id, name: `name ${id}` }));
+    const text = JSON.stringify({ list, long: "x".repeat(items) });
+    const pieces = text.match(/.{1,4}/gs) ?? [];
+    const startedAt = performance.now();
+    assert(read(pieces).length > 100);
+    return performance.now() - startedAt;
+  };
+  time(1000);
+  // Ten times the text: a hundred times the time, were all of it read or copied for each token.
+  const least = (items: number): number => Math.min(time(items), time(items), time(items));
+  const [one, ten] = [least(1000), least(10_000)];
+  assertLess(ten, 40 * one);
+});
