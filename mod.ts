@@ -79,6 +79,7 @@ export type {
 } from "./src/core/tool_loop.ts";
 export type { ObjectRequest, ObjectResponse } from "./src/members/objects.ts";
 export type {
+  DeepPartial,
   JsonSchema,
   SchemaIssue,
   SchemaOutput,

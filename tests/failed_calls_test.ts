@@ -60,6 +60,10 @@ const CALLS: Readonly<Record<string, readonly [action: string, call: Call]>> = {
     (own) => lmstudio(own).streamCompletion("?").started(),
   ],
   streamText: ["stream text", (own) => pull(lmstudio(own).streamText("?"))],
+  streamObject: [
+    "stream an object",
+    (own) => pull(lmstudio(own).streamObject({ messages: "?", schema: { type: "object" } })),
+  ],
   streamTools: [
     "run tools",
     (own) => pull(lmstudio(own).streamTools({ messages: "?", tools: [] })),

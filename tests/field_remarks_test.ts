@@ -122,7 +122,7 @@ const SAID: [place: string, fields: Fields, said: string][] = [
   ["complete", { apiKey: "t" }, "it is an option of the provider's constructor"],
   ["chat", { baseUrl: "x" }, "it is an option of the provider's constructor"],
   ["runTools", { stream: true }, "use streamTools() to stream"],
-  ["completeObject", { stream: true }, "an object comes whole"],
+  ["completeObject", { stream: true }, "use streamObject() to stream"],
   ["responses", { stream: true }, "use responses.stream() to stream"],
   ["complete", { stream_options: {} }, "usage is asked for in any case"],
   ["complete", { maxRounds: 3 }, "runTools() takes it"],

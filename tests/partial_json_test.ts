@@ -1,6 +1,7 @@
 /** JSON that is still being written: every value that is given is a beginning of the whole, whatever the pieces. */
 import { assert, assertEquals, assertLess, assertNotStrictEquals } from "@std/assert";
 import { PartialJson } from "../src/core/partial_json.ts";
+import { randomizer } from "./support/random.ts";
 
 /** The values that are given for these pieces. */
 function read(pieces: Iterable<string>): unknown[] {
@@ -14,13 +15,10 @@ function read(pieces: Iterable<string>): unknown[] {
   return values;
 }
 
-/** A small generator with a seed, so that what fails fails again. */
+/** Whole numbers below a bound, in an order that can be repeated. */
 function random(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor(state / 2 ** 32 * below);
-  };
+  const next = randomizer(seed);
+  return (below) => Math.floor(next() * below);
 }
 
 const TEXTS = [

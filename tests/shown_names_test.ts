@@ -110,6 +110,8 @@ const ANSWERED: Readonly<Record<string, (lmstudio: LMStudioProvider) => unknown>
   streamText: (lmstudio) => lmstudio.streamText({ model: "m", prompt: PROMPT }, OPTIONS).response(),
   completeObject: (lmstudio) =>
     lmstudio.completeObject({ ...MESSAGES, schema: { type: "object" } }, OPTIONS),
+  streamObject: (lmstudio) =>
+    lmstudio.streamObject({ ...MESSAGES, schema: { type: "object" } }, OPTIONS).response(),
   runTools: (lmstudio) => lmstudio.runTools({ ...MESSAGES, tools: [] }, OPTIONS),
   "responses.create": (lmstudio) =>
     lmstudio.responses.create({ model: "m", input: PROMPT }, OPTIONS),

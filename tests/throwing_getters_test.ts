@@ -28,6 +28,8 @@ Deno.test("streams: a getter of the options that throws is a rejection at the fi
     streamCompletion: (options) => lmstudio.streamCompletion("?", options),
     streamText: (options) => lmstudio.streamText("?", options),
     streamTools: (options) => lmstudio.streamTools({ messages: "?" }, options),
+    streamObject: (options) =>
+      lmstudio.streamObject({ messages: "?", schema: { type: "object" } }, options),
     "chat.stream": (options) => lmstudio.chat.stream({ input: "?" }, options),
     "responses.stream": (options) => lmstudio.responses.stream({ input: "?" }, options),
     "models.download": (options) => lmstudio.models.download("m", undefined, options),
@@ -91,7 +93,7 @@ function requestCalls(
   const compatible = new OpenAICompatibleProvider({ name: "x", baseUrl: "http://x:1", ...options });
   const completion = "model messages temperature stop tools toolChoice schema reasoning " +
     "logitBias extraBody reasoningTags ttlSeconds";
-  const embedding = "model input batchSize concurrency onProgress";
+  const embedding = "model input dimensions batchSize concurrency onProgress";
   const text = "model prompt stop maxTokens";
   const chat = "model input systemPrompt integrations previousResponseId store reasoningTags";
   const responses = "model input instructions tools toolChoice previousResponseId reasoning";
@@ -99,6 +101,7 @@ function requestCalls(
     completeText: [(request) => lmstudio.completeText(request), text],
     streamText: [(request) => lmstudio.streamText(request), text],
     completeObject: [(request) => lmstudio.completeObject(request), `${completion} maxRepairs`],
+    streamObject: [(request) => lmstudio.streamObject(request), `${completion} maxRepairs`],
     runTools: [(request) => lmstudio.runTools(request), `${completion} maxRounds onToolCall`],
     streamTools: [(request) => lmstudio.streamTools(request), `${completion} maxRounds onToolCall`],
     "chat.send": [(request) => lmstudio.chat.send(request), chat],

@@ -74,7 +74,7 @@ export const FIELD_REMARKS: readonly FieldRemark[] = [
   {
     names: "stream",
     beside: "maxRepairs",
-    advice: "an object comes whole; streamCompletion() takes `schema` too",
+    advice: "use streamObject() to stream",
   },
   { names: "stream", beside: "prompt", advice: "use streamText() to stream" },
   { names: "stream", beside: "systemPrompt", advice: "use chat.stream() to stream" },

@@ -177,3 +177,23 @@ export type SchemaOutput<Schema> = Schema extends
   { readonly "~standard": { readonly types?: infer Types } }
   ? NonNullable<Types> extends { readonly output: infer Output } ? Output : unknown
   : unknown;
+
+/**
+ * A value that is still being written: of objects some fields, of lists the first items, of texts their beginning.
+ * Dates, functions and other values that have no fields of JSON are as they are.
+ */
+export type DeepPartial<Value> = unknown extends Value ? Value
+  : Value extends Whole ? Value
+  : Value extends readonly unknown[] ? number extends Value["length"] ? DeepPartial<Value[number]>[]
+    : { -readonly [Index in keyof Value]?: DeepPartial<Value[Index]> }
+  : Value extends object ? { -readonly [Key in keyof Value]?: DeepPartial<Value[Key]> }
+  : Value;
+
+/** Values that a partial value has whole or not at all. */
+type Whole =
+  | Date
+  | RegExp
+  | URL
+  | ReadonlyMap<unknown, unknown>
+  | ReadonlySet<unknown>
+  | ((...args: never) => unknown);

@@ -7,21 +7,31 @@
 import { COMPLETION_REQUEST } from "../api/completion_request.ts";
 import { COMPLETIONS } from "../api/completions.ts";
 import { isStandardSchema } from "../api/json_schema.ts";
-import type { Route } from "../api/route.ts";
+import type { ItemSource, StreamedRoute } from "../api/route.ts";
 import { type ParseError, providerError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import { extend, required, wholeNumber } from "../core/checks.ts";
-import type { JsonSchema, SchemaIssue, SchemaOutput, StandardSchema } from "../core/schema.ts";
+import { PartialJson } from "../core/partial_json.ts";
+import type {
+  DeepPartial,
+  JsonSchema,
+  SchemaIssue,
+  SchemaOutput,
+  StandardSchema,
+} from "../core/schema.ts";
 import { checkBySchema, describeIssue } from "../core/schema_check.ts";
 import type {
   CallOptions,
   CompletionRequest,
   CompletionResponse,
   FinishReason,
+  PartialAnswer,
+  StreamingChunk,
 } from "../core/types.ts";
 import { untilAborted } from "../transport/timers.ts";
-import { ask, prepare } from "../server/calls.ts";
+import { ask, openPrepared, prepare, type PreparedCall } from "../server/calls.ts";
 import { partialOf, type Server } from "../server/server.ts";
+import { keepingPartial } from "./kept_partial.ts";
 
 /** A completion request with the schema of the object to complete. */
 export interface ObjectRequest<Schema extends StandardSchema | JsonSchema>
@@ -48,6 +58,7 @@ export interface ObjectResponse<Value> {
 }
 
 const ACTION = "complete an object";
+const STREAM_ACTION = "stream an object";
 const MAX_REPAIRS = 10;
 /** Issues that go into a message, at most. */
 const SHOWN_ISSUES = 3;
@@ -61,24 +72,139 @@ export async function completeObject<Schema extends StandardSchema | JsonSchema>
   options: CallOptions | undefined,
 ): Promise<ObjectResponse<SchemaOutput<Schema>>> {
   const prepared = await prepare(server, OBJECTS, ACTION, input, options);
-  const { body: first, action, options: checked, request } = prepared;
-  const { schema, maxRepairs = 0 } = request;
-  const show = server.words(checked, first);
-  let body = first;
-  for (let repairs = 0;; repairs++) {
-    const response = await ask({ ...prepared, body });
-    const verdict = await untilAborted(judge(response, schema, request, show), checked.signal);
+  const judge = new Judge<Schema>(prepared);
+  for (let { body } = prepared;;) {
+    const response = await judge.attempt(() => ask({ ...prepared, body }));
+    const next = await judge.settle(response);
+    if ("object" in next) return next;
+    body = next.body;
+  }
+}
+
+/** The items of `LMStudioProvider.streamObject`. */
+export async function openObjectStream<Schema extends StandardSchema | JsonSchema>(
+  server: Server,
+  input: ObjectRequest<Schema>,
+  options: CallOptions | undefined,
+  signal: AbortSignal,
+): Promise<PartialObjects<Schema>> {
+  return new PartialObjects(
+    await prepare(server, OBJECTS, STREAM_ACTION, input, options, { signal }),
+  );
+}
+
+type PreparedObject = PreparedCall<
+  CompletionRequest & ObjectFields,
+  CompletionResponse,
+  typeof OBJECTS
+>;
+
+/** An answer while it is written, and each that repairs it. */
+class PartialObjects<Schema>
+  implements ItemSource<DeepPartial<SchemaOutput<Schema>>, ObjectResponse<SchemaOutput<Schema>>> {
+  readonly #prepared: PreparedObject;
+  readonly #judge: Judge<Schema>;
+  #source: ItemSource<StreamingChunk, CompletionResponse>;
+  /** Of each answer its own: one that repairs another begins anew. */
+  #json = new PartialJson();
+  #result: ObjectResponse<SchemaOutput<Schema>> | undefined;
+  #isClosed = false;
+
+  constructor(prepared: PreparedObject) {
+    this.#prepared = prepared;
+    this.#judge = new Judge(prepared);
+    this.#source = openPrepared(prepared);
+  }
+
+  async fill(items: DeepPartial<SchemaOutput<Schema>>[]): Promise<boolean> {
+    const chunks: StreamingChunk[] = [];
+    let isAll = false;
+    try {
+      isAll = await this.#judge.attempt(() => this.#source.fill(chunks));
+    } finally {
+      for (const { content } of chunks) {
+        this.#json.feed(content);
+        const next = this.#json.next();
+        // What is not yet validated is promised by the schema alone, that was sent to the server.
+        if (next !== undefined) items.push(next.value as DeepPartial<SchemaOutput<Schema>>);
+      }
+    }
+    if (!isAll) return false;
+    const next = await this.#judge.settle(await this.#source.response());
+    if ("object" in next) {
+      this.#result = next;
+      items.push(next.object as DeepPartial<SchemaOutput<Schema>>);
+      return true;
+    }
+    this.#json = new PartialJson();
+    this.#source = openPrepared({ ...this.#prepared, body: next.body });
+    if (this.#isClosed) this.#source.close();
+    return false;
+  }
+
+  partial(): PartialAnswer | undefined {
+    return this.#source.partial() ?? this.#judge.partial();
+  }
+
+  response(): ObjectResponse<SchemaOutput<Schema>> {
+    if (this.#result === undefined) throw new TypeError("There is no object yet");
+    return this.#result;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#source.close();
+  }
+}
+
+/** Judges the answers of one call, one after the other. */
+class Judge<Schema> {
+  readonly #prepared: PreparedObject;
+  readonly #show: (text: string) => string;
+  #repairs = 0;
+  #last: CompletionResponse | undefined;
+
+  constructor(prepared: PreparedObject) {
+    const { server, options, body } = prepared;
+    this.#prepared = prepared;
+    this.#show = server.words(options, body);
+  }
+
+  /** The last answer that was judged, as errors carry it. */
+  partial(): PartialAnswer | undefined {
+    return partialOf(this.#last);
+  }
+
+  /** Asks for an answer; where that fails, the one before is not lost. */
+  async attempt<T>(ask: () => Promise<T>): Promise<T> {
+    const { signal } = this.#prepared.options;
+    return await keepingPartial(ask, () => this.partial(), (error) => error !== signal?.reason);
+  }
+
+  /**
+   * The object of an answer, or the body of a request that lets the model repair it.
+   *
+   * @throws {ParseError} it is no such object, and is not to be repaired.
+   */
+  async settle(
+    response: CompletionResponse,
+  ): Promise<ObjectResponse<SchemaOutput<Schema>> | { readonly body: Record<string, unknown> }> {
+    const { server, action, options, request, body: first } = this.#prepared;
+    const { schema, maxRepairs = 0 } = request;
+    const show = this.#show;
+    this.#last = response;
+    const verdict = await untilAborted(judge(response, schema, request, show), options.signal);
     if (verdict.isObject) {
       // The schema's own validation made it; plain JSON Schema promises nothing but `unknown`.
       return { object: verdict.value as SchemaOutput<Schema>, response };
     }
-    if (repairs < maxRepairs && verdict.isRepairable) {
-      body = repairBody(first, response, verdict.issues);
-      continue;
+    if (this.#repairs < maxRepairs && verdict.isRepairable) {
+      this.#repairs++;
+      return { body: repairBody(first, response, verdict.issues) };
     }
-    throw toError(`Cannot ${action}: `, verdict, response, repairs, {
+    throw toError(`Cannot ${action}: `, verdict, response, this.#repairs, {
       show,
-      showIssues: server.words(checked, { ...first, prompt: quotedTexts(response) }),
+      showIssues: server.words(options, { ...first, prompt: quotedTexts(response) }),
       service: server.service,
       endpoint: server.config.baseUrl + OBJECTS.path,
     });
@@ -107,11 +233,12 @@ const OBJECT_REQUEST = extend<CompletionRequest, ObjectFields>(
 );
 
 /** The route of completions, asked for an object. */
-const OBJECTS: Route<CompletionRequest & ObjectFields, CompletionResponse> = {
-  ...COMPLETIONS,
-  check: (input, refusal) =>
-    OBJECT_REQUEST(typeof input === "string" ? { messages: input } : input, "", refusal),
-};
+const OBJECTS: StreamedRoute<CompletionRequest & ObjectFields, CompletionResponse, StreamingChunk> =
+  {
+    ...COMPLETIONS,
+    check: (input, refusal) =>
+      OBJECT_REQUEST(typeof input === "string" ? { messages: input } : input, "", refusal),
+  };
 
 // --- Judging an answer ------------------------------------------------------------------------
 

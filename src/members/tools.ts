@@ -34,6 +34,7 @@ import type {
 import { listenToAbort, untilAborted } from "../transport/timers.ts";
 import { ask, openPrepared, prepareChecked, type PreparedCall } from "../server/calls.ts";
 import type { Server } from "../server/server.ts";
+import { keepingPartial } from "./kept_partial.ts";
 import { CallIds, repairAnswer, toMessages } from "./tool_answer.ts";
 import { decideCall, runCall, unknownTool } from "./tool_call.ts";
 import { type CallOutcome, type ImageUse, ToldResults } from "./tool_result.ts";
@@ -279,16 +280,8 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
 
   /** Asks the server; what had arrived before a failure is not lost with it. */
   async #attempt<T>(ask: () => Promise<T>): Promise<T> {
-    try {
-      return await ask();
-    } catch (error) {
-      const partial = this.partial();
-      const isOwn = isProviderError(error) && error !== this.#controller.signal.reason;
-      if (isOwn && error.partial === undefined && partial !== undefined) {
-        Object.defineProperty(error, "partial", { value: partial, configurable: true });
-      }
-      throw error;
-    }
+    const { signal } = this.#controller;
+    return await keepingPartial(ask, () => this.partial(), (error) => error !== signal.reason);
   }
 
   /** Runs the calls of an answer, and gives the messages that answer them, in the order of the calls. */

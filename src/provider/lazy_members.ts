@@ -23,7 +23,7 @@ import type {
 } from "../core/model_management.ts";
 import type { ResponsesAnswer, ResponsesApi, ResponsesRequest } from "../core/responses.ts";
 import type { ResponsesEvent } from "../core/responses_events.ts";
-import type { JsonSchema, SchemaOutput, StandardSchema } from "../core/schema.ts";
+import type { DeepPartial, JsonSchema, SchemaOutput, StandardSchema } from "../core/schema.ts";
 import type { TextCompletionRequest, TextCompletionResponse } from "../core/text.ts";
 import type { RunToolsRequest, RunToolsResult, ToolEvent, ToolStream } from "../core/tool_loop.ts";
 import type {
@@ -220,6 +220,19 @@ export async function completeObject<Schema extends StandardSchema | JsonSchema>
   const given = snapshot(request);
   const { completeObject } = await importOnUse(loadObjects, "complete an object");
   return await completeObject(server, given, options);
+}
+
+/** As `LMStudioProvider.streamObject`. */
+export function streamObject<Schema extends StandardSchema | JsonSchema>(
+  server: Server,
+  request: ObjectRequest<Schema>,
+  options: CallOptions | undefined,
+): EventStream<DeepPartial<SchemaOutput<Schema>>, ObjectResponse<SchemaOutput<Schema>>> {
+  return streamOf(server, "stream an object", options, async (signal, verb) => {
+    const given = snapshot(request);
+    const { openObjectStream } = await importOnUse(loadObjects, verb);
+    return await openObjectStream(server, given, options, signal);
+  });
 }
 
 /** As `LMStudioProvider.runTools`. */

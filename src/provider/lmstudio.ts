@@ -24,7 +24,8 @@ import type {
 } from "../core/types.ts";
 import type { ChatApi } from "../core/chat.ts";
 import type { ResponsesApi } from "../core/responses.ts";
-import type { JsonSchema, SchemaOutput, StandardSchema } from "../core/schema.ts";
+import type { EventStream } from "../core/event_stream.ts";
+import type { DeepPartial, JsonSchema, SchemaOutput, StandardSchema } from "../core/schema.ts";
 import type { TextCompletionRequest, TextCompletionResponse } from "../core/text.ts";
 import type { RunToolsRequest, RunToolsResult, ToolStream } from "../core/tool_loop.ts";
 import { resolveWithSources } from "../platform/environment.ts";
@@ -39,6 +40,7 @@ import {
   LazyModels,
   LazyResponses,
   runTools,
+  streamObject,
   streamText,
   streamTools,
 } from "./lazy_members.ts";
@@ -336,6 +338,39 @@ export class LMStudioProvider implements ModelProvider {
     options?: CallOptions,
   ): Promise<ObjectResponse<SchemaOutput<Schema>>> {
     return fromCaller(() => completeObject(this.#server, request, options));
+  }
+
+  /**
+   * As `completeObject`, while the model writes: the object so far, as often as it has changed, and last the one that is
+   * validated. Each item is a copy, and stands for itself: fields come in the order they are written in, a text grows, a
+   * number is there once it is whole. Before the last nothing is validated, no default filled in and nothing
+   * transformed. A repair (`maxRepairs`) begins anew. Returns at once; nothing is sent before the
+   * first pull. Leaving the loop stops the generation.
+   *
+   * @returns a stream whose `response()` gives what `completeObject()` gives.
+   * @throws at the first pull what `completeObject()` refuses; after the items before it, what `completeObject()` throws,
+   * or what `streamCompletion()` does.
+   * @see https://lmstudio.ai/docs/developer/openai-compat/structured-output
+   *
+   * @example
+   * ```ts
+   * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
+   * import * as z from "npm:zod@4";
+   *
+   * const stream = new LMStudioProvider().streamObject({
+   *   messages: "Name three seas.",
+   *   schema: z.object({ seas: z.array(z.string()) }),
+   * });
+   * for await (const { seas = [] } of stream) console.log(seas.join(", "));
+   * const { object, response } = await stream.response();
+   * console.log(object.seas.length, response.usage?.totalTokens);
+   * ```
+   */
+  streamObject<Schema extends StandardSchema | JsonSchema>(
+    request: ObjectRequest<Schema>,
+    options?: CallOptions,
+  ): EventStream<DeepPartial<SchemaOutput<Schema>>, ObjectResponse<SchemaOutput<Schema>>> {
+    return streamObject(this.#server, request, options);
   }
 
   /**
