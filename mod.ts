@@ -42,6 +42,7 @@ export type {
   CompletionStream,
   EmbeddingRequest,
   EmbeddingResponse,
+  EmbeddingWarning,
   FinishReason,
   GenerationStats,
   LoadedInstance,

@@ -85,6 +85,20 @@ function base64(numbers: readonly number[]): string {
   return btoa(String.fromCharCode(...new Uint8Array(view.buffer)));
 }
 
+/** Vectors of four numbers, or of as many as a server that obeys is asked for. */
+function wide(
+  request: StubRequest,
+  obeys = false,
+  encode = (v: number[]): unknown => v,
+): StubAnswer {
+  const { input, dimensions = 4 } = request.body as { input: string[]; dimensions?: number };
+  const data = input.map((_, index) => ({
+    index,
+    embedding: encode([3, 4, index, 12].slice(0, obeys ? dimensions : 4)),
+  }));
+  return json({ object: "list", data, model: MODEL });
+}
+
 // --- The request and its answer ---------------------------------------------------------------
 
 Deno.test("embed: a text, as documented", async () => {
@@ -240,7 +254,7 @@ Deno.test("embed: what cannot be sent is refused by name and position, and nothi
     [{ inputs: ["a"] }, 'unknown field "inputs" (did you mean "input"?)'],
     [{ texts: ["a"] }, 'did you mean "input"?'],
     [{ input: "a", batch_size: 5 }, 'did you mean "batchSize"?'],
-    [{ input: "a", dimensions: 5 }, 'unknown field "dimensions"'],
+    [{ input: "a", dimension: 5 }, 'unknown field "dimension" (did you mean "dimensions"?)'],
   ];
   await using server = serveStub({ [EMBED]: vectors, [V1]: fixtureAnswer("listings/v1.json") });
   for (const [request, state] of cases) {
@@ -263,6 +277,126 @@ Deno.test("embed: what cannot be sent is refused by name and position, and nothi
     );
   });
   assertEquals(server.requests.length, 0);
+});
+
+// --- Dimensions and long texts ----------------------------------------------------------------
+
+Deno.test("dimensions: a server that obeys is left alone", async () => {
+  await using server = serveStub({ [EMBED]: (request) => wide(request, true) });
+  const response = await connect(server).embed({ model: MODEL, input: texts(2), dimensions: 2 });
+  assertEquals(response, { model: MODEL, embeddings: [[3, 4], [3, 4]] });
+  assertEquals(server.requests[0]?.body, {
+    model: MODEL,
+    input: texts(2),
+    encoding_format: "float",
+    dimensions: 2,
+  });
+  const all = await connect(server).embed({ model: MODEL, input: "a", dimensions: 4 });
+  assertEquals(all, { model: MODEL, embeddings: [[3, 4, 0, 12]] });
+});
+
+Deno.test("dimensions: where they are ignored, vectors are cut and have the length 1", async () => {
+  for (const encode of [(vector: number[]) => vector, base64]) {
+    await using server = serveStub({ [EMBED]: (request) => wide(request, false, encode) });
+    const lmstudio = connect(server);
+    const request = { model: MODEL, input: texts(3), dimensions: 2, batchSize: 2 };
+    assertEquals(await lmstudio.embed(request), {
+      model: MODEL,
+      embeddings: [[0.6, 0.8], [0.6, 0.8], [0.6, 0.8]],
+      truncated: "client",
+    });
+    assertEquals(server.requests.map(({ body }) => body.dimensions), [2, 2]);
+    const { embeddings: [, second = []] } = await lmstudio.embed({ ...request, dimensions: 3 });
+    assert(Math.abs(Math.hypot(...second) - 1) < 1e-12);
+    assertEquals(second.map((value) => Math.round(value * Math.sqrt(26))), [3, 4, 1]);
+    assertEquals("truncated" in await lmstudio.embed({ model: MODEL, input: "a" }), false);
+  }
+  await using zero = serveStub({
+    [EMBED]: json({ data: [{ index: 0, embedding: [0, 0, 1] }], model: MODEL }),
+  });
+  const { embeddings } = await connect(zero).embed({ model: MODEL, input: "a", dimensions: 2 });
+  assertEquals(embeddings, [[0, 0]]);
+});
+
+Deno.test("dimensions: one batch that was cut is told, and all have the same width", async () => {
+  let batch = 0;
+  await using server = serveStub({ [EMBED]: (request) => wide(request, batch++ > 0) });
+  const request = { model: MODEL, input: texts(2), dimensions: 2, batchSize: 1 };
+  const { embeddings, truncated } = await connect(server).embed(request);
+  assertEquals([embeddings, truncated], [[[0.6, 0.8], [3, 4]], "client"]);
+});
+
+Deno.test("dimensions: more than the model has is an error that says how many it has", async () => {
+  await using server = serveStub({ [EMBED]: (request) => wide(request) });
+  const error = await failure(
+    connect(server).embed({ model: MODEL, input: texts(4), dimensions: 5, batchSize: 1 }),
+  );
+  assertInstanceOf(error, InvalidRequestError);
+  assertEquals([error.code, error.retriable], ["invalid_request", false]);
+  assertStringIncludes(error.message, "vectors have 4 numbers, fewer than dimensions (5)");
+  assertStringIncludes(error.hint, "Ask for 4 dimensions at most");
+  assertEquals(server.requests.length, 1);
+});
+
+Deno.test("dimensions: what cannot be is refused, and nothing is sent", async () => {
+  await using server = serveStub({});
+  for (const dimensions of [0, -1, 1.5, NaN, Infinity, "256", null, true]) {
+    const request = { model: MODEL, input: "a", dimensions } as EmbeddingRequest;
+    const error = await failure(connect(server).embed(request));
+    assertInstanceOf(error, InvalidRequestError);
+    assertStringIncludes(error.message, "Cannot embed: dimensions is ");
+    assertStringIncludes(error.message, "not a whole number above 0");
+  }
+  assertEquals(server.requests.length, 0);
+});
+
+Deno.test("dimensions: through the fake, which ignores them unless told otherwise", async () => {
+  for (const obeysDimensions of [undefined, true]) {
+    const models = [{ id: MODEL, obeysDimensions }];
+    const { fetch } = createFakeLMStudio({ models });
+    const lmstudio = new LMStudioProvider({ env: {}, fetch });
+    const { embeddings: [vector = []], truncated } = await lmstudio.embed({
+      input: "The sea is deep and wide, and the ocean is deeper.",
+      dimensions: 64,
+    });
+    assertEquals([vector.length, truncated], [64, obeysDimensions ? undefined : "client"]);
+    assert(Math.abs(Math.hypot(...vector) - 1) < 1e-6);
+    const error = await failure(lmstudio.embed({ input: "sea", dimensions: 1000 }));
+    assertInstanceOf(error, InvalidRequestError);
+  }
+});
+
+Deno.test("long texts: a warning for each that is likely cut, by the context as loaded", async () => {
+  const models = [{ id: MODEL, maxContextLength: 2048, contextLength: 512 }];
+  const fake = createFakeLMStudio({ models });
+  const lmstudio = new LMStudioProvider({ env: {}, fetch: fake.fetch });
+  const long = "The sea is deep and wide today. ".repeat(100);
+  const input = ["short", long, "x ".repeat(200), long];
+  const { embeddings, warnings = [] } = await lmstudio.embed({ input, batchSize: 2 });
+  assertEquals(embeddings.length, 4);
+  assertEquals(warnings.map(({ code, index, contextLength }) => [code, index, contextLength]), [
+    ["input_truncated", 1, 512],
+    ["input_truncated", 3, 512],
+  ]);
+  // 800 words and full stops.
+  assert(warnings.every(({ estimatedTokens: tokens }) => tokens > 600 && tokens < 1000));
+  assertEquals("warnings" in await lmstudio.embed({ input: "short" }), false);
+  // What the server leaves out changes nothing.
+  const [one, other] = (await lmstudio.embed({ input: [long, long + " And dark."] })).embeddings;
+  assertEquals(one, other);
+});
+
+Deno.test("long texts: no request is sent to learn a context, and one that was listed is remembered", async () => {
+  const fake = createFakeLMStudio({ models: [{ id: MODEL, contextLength: 512 }] });
+  const lmstudio = new LMStudioProvider({ env: {}, fetch: fake.fetch, modelCacheTtlMs: 1 });
+  const request = { model: MODEL, input: "The sea is deep. ".repeat(400) };
+  assertEquals((await lmstudio.embed(request)).warnings, undefined);
+  assertEquals(fake.requests.map(({ path }) => path), ["/v1/embeddings"]);
+  await lmstudio.listModels();
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  const sent = fake.requests.length;
+  assertEquals((await lmstudio.embed(request)).warnings?.length, 1);
+  assertEquals(fake.requests.length, sent + 1);
 });
 
 // --- Batches ----------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ import {
   type DecisionResponse,
   type EmbeddingRequest,
   type EmbeddingResponse,
+  type EmbeddingWarning,
   type ErrorKind,
   type GenerationStats,
   isProviderError,
@@ -168,7 +169,7 @@ Deno.test("types: fields of what goes in", () => {
   assertType<
     IsExact<
       keyof EmbeddingRequest,
-      "model" | "input" | "batchSize" | "concurrency" | "onProgress"
+      "model" | "input" | "dimensions" | "batchSize" | "concurrency" | "onProgress"
     >
   >(true);
   assertType<
@@ -284,7 +285,21 @@ Deno.test("types: fields of what comes out", () => {
     IsExact<PartialAnswer, { content: string; reasoning?: string; toolCalls: ToolCall[] }>
   >(true);
   assertType<
-    IsExact<EmbeddingResponse, { model: string; embeddings: number[][]; usage?: Usage }>
+    IsExact<EmbeddingResponse, {
+      model: string;
+      embeddings: number[][];
+      truncated?: "client";
+      warnings?: EmbeddingWarning[];
+      usage?: Usage;
+    }>
+  >(true);
+  assertType<
+    IsExact<EmbeddingWarning, {
+      code: "input_truncated";
+      index: number;
+      estimatedTokens: number;
+      contextLength: number;
+    }>
   >(true);
   assertType<
     IsExact<ModelCapabilities, {

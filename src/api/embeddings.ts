@@ -6,10 +6,57 @@
  */
 
 import { isRecord } from "../core/fields.ts";
-import type { CallOptions, EmbeddingResponse } from "../core/types.ts";
-import type { ErrorContext } from "../transport/error_mapping.ts";
-import { malformedResponse, type Transport } from "../transport/transport.ts";
+import {
+  arrayOf,
+  callback,
+  count,
+  describe,
+  nonEmptyText,
+  required,
+  type Rule,
+  table,
+  text,
+  textOr,
+} from "../core/checks.ts";
+import type { EmbeddingRequest, EmbeddingResponse } from "../core/types.ts";
+import { callError } from "../transport/error_mapping.ts";
+import { malformedResponse } from "../transport/transport.ts";
 import { decodeUsage } from "./answer_parts.ts";
+import type { Decoding, Route } from "./route.ts";
+
+const input: Rule<string | string[]> = (value, of, refusal) => {
+  const each = arrayOf(textOr(text), { form: "text or an array of texts", show: describe });
+  if (Array.isArray(value) && value.length === 0) throw refusal(`${of} cannot be empty: it is []`);
+  return textOr(each)(value, of, refusal);
+};
+
+const EMBEDDING_REQUEST = table<EmbeddingRequest>({
+  model: nonEmptyText,
+  input: required(input),
+  dimensions: count,
+  batchSize: count,
+  concurrency: count,
+  onProgress: callback,
+}, { whole: "the request is" });
+
+/**
+ * The route of embeddings. That another model answered is for the caller to see to: of the batches of a call each may be
+ * answered by another.
+ */
+export const EMBEDDINGS: Route<EmbeddingRequest, EmbeddingResponse> = {
+  path: "/v1/embeddings",
+  modelType: "embedding",
+  policy: () => "stateless",
+  // A copy: callers empty a queue once it is handed in.
+  check: (request, refusal) => EMBEDDING_REQUEST(request, "", refusal),
+  encode: ({ input, dimensions }) => ({
+    input: typeof input === "string" ? [input] : input,
+    // LM Studio always sends floats; others send base64 unless told.
+    encoding_format: "float",
+    ...(dimensions === undefined ? {} : { dimensions }),
+  }),
+  decode: decodeEmbeddings,
+};
 
 const BROKEN_VECTORS =
   "The engine computes broken vectors: load the model again, and if that does not help try another " +
@@ -17,38 +64,9 @@ const BROKEN_VECTORS =
 const MIXED_UP_VECTORS =
   "The server gives other vectors than were asked for: try `batchSize: 1`, or another version of the server.";
 
-/** Embeds the texts in one request. @param startedAt when the call began that this request is part of. */
-export async function requestEmbeddings(
-  transport: Transport,
-  model: string,
-  input: readonly string[],
-  action: string,
-  options: CallOptions,
-  startedAt: number,
-): Promise<EmbeddingResponse> {
-  const { value, context } = await transport.json(
-    {
-      method: "POST",
-      path: "/v1/embeddings",
-      // LM Studio always sends floats; others send base64 unless told.
-      body: { model, input, encoding_format: "float" },
-      policy: "stateless",
-      action,
-      model,
-    },
-    options,
-    Infinity,
-    startedAt,
-  );
-  return decodeEmbeddings(value, input.length, context);
-}
-
-/** Decodes an answer with `count` vectors. */
-function decodeEmbeddings(
-  value: unknown,
-  count: number,
-  context: ErrorContext,
-): EmbeddingResponse {
+/** Decodes an answer with a vector for each of the texts that were sent. */
+function decodeEmbeddings(value: unknown, { context, sent }: Decoding): EmbeddingResponse {
+  const count = Array.isArray(sent.input) ? sent.input.length : 1;
   const fail = (state: string, hint?: string): Error => {
     // The vectors say nothing to people.
     const { data: _, ...rest } = isRecord(value) ? value : { value };
@@ -77,14 +95,30 @@ function decodeEmbeddings(
     } numbers, vector 0 has ${width}`;
     throw fail(state, MIXED_UP_VECTORS);
   }
+  const asked = typeof sent.dimensions === "number" ? sent.dimensions : width;
+  if (width < asked) {
+    const state = `the model's vectors have ${width} numbers, fewer than dimensions (${asked})`;
+    const hint = `Ask for ${width} dimensions at most, or name a model that has more.`;
+    throw callError(context, "invalid_request", state, { hint });
+  }
   const usage = decodeUsage(value.usage);
   return {
     model: typeof value.model === "string" && value.model !== ""
       ? value.model
       : context.model ?? "",
-    embeddings,
+    embeddings: width === asked ? embeddings : embeddings.map((vector) => shorten(vector, asked)),
+    ...(width === asked ? {} : { truncated: "client" as const }),
     ...(usage === undefined ? {} : { usage }),
   };
+}
+
+/** The first numbers of a vector, as a vector of length 1. */
+function shorten(vector: readonly number[], dimensions: number): number[] {
+  const first = vector.slice(0, dimensions);
+  let squares = 0;
+  for (const value of first) squares += value * value;
+  const length = Math.sqrt(squares);
+  return length === 0 ? first : first.map((value) => value / length);
 }
 
 function decodeVector(

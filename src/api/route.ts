@@ -59,6 +59,8 @@ export interface Overflow {
 export interface Decoding {
   /** For errors; has the model that was asked. */
   readonly context: ErrorContext;
+  /** The body that was sent. */
+  readonly sent: Body;
   /** From sending to the end of the body. */
   readonly elapsedMs: number;
   /** Tags of thoughts in the text. */
@@ -313,7 +315,8 @@ export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Ans
   protected judge(answerOf: () => Answer): void {
     const { context, tags, toolUse } = this;
     if (toolUse === undefined) return;
-    this.#route.judge?.(answerOf(), { context, elapsedMs: 0, tags, toolUse });
+    const { body: sent = {} } = this.#call.request;
+    this.#route.judge?.(answerOf(), { context, sent, elapsedMs: 0, tags, toolUse });
   }
 
   /** Takes the events of one read; gives whether the answer is over with them. */
@@ -342,7 +345,8 @@ export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Ans
     const value = decodeJson(status, text, context, this.#call.request);
     const elapsedMs = performance.now() - this.#startedAt;
     const { tags, toolUse } = this;
-    const whole = await this.#route.decode(value, { context, elapsedMs, tags, toolUse });
+    const { body: sent = {} } = this.#call.request;
+    const whole = await this.#route.decode(value, { context, sent, elapsedMs, tags, toolUse });
     this.markToken();
     this.whole = whole;
     const model = this.#route.answeredBy?.(whole) ?? "";

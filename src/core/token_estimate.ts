@@ -212,6 +212,15 @@ function countText(text: string, into: Counts): void {
   TALLY.fill(0);
 }
 
+/** The tokens of one text by itself, as common tokenizers have them. */
+export function estimateTokens(text: string): number {
+  const counts = noCounts();
+  countText(text, counts);
+  let tokens = 0;
+  for (const [row, [, weight]] of FEATURES.entries()) tokens += counts[row]! * weight;
+  return Math.round(tokens);
+}
+
 /** Adds what is counted of one message. @param withReasoning thoughts are sent as well. */
 export function countMessage(message: Message, into: Counts, withReasoning = false): void {
   into[MESSAGE]!++;

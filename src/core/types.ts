@@ -282,6 +282,13 @@ export interface EmbeddingRequest {
   /** One text or several; none may be empty. */
   input: string | readonly string[];
   /**
+   * Numbers per vector: a whole number above 0, at most what the model has. The server is asked for them; where it
+   * ignores that, as LM Studio does, vectors are cut to their first numbers and brought to length 1 here, and the answer
+   * says `truncated`. Only vectors of models that are trained for it (Matryoshka) keep their meaning so.
+   * @default {all that the model has}
+   */
+  dimensions?: number | undefined;
+  /**
    * Texts per request at most. Fewer go into one where they are together longer than 1 048 576 characters (UTF-16
    * units, as `length` counts); a single text that is longer is sent alone.
    * @default {64}
@@ -305,8 +312,28 @@ export interface EmbeddingResponse {
   model: string;
   /** One vector per input; all have the same length. */
   embeddings: number[][];
+  /** The vectors were cut to `dimensions` here, since the server gave more; absent where it gave what was asked for. */
+  truncated?: "client";
+  /** Inputs whose vector may not be of all of their text; absent where there are none. */
+  warnings?: EmbeddingWarning[];
   /** Tokens read, where the server counts them; LM Studio says 0. */
   usage?: Usage;
+}
+
+/**
+ * A text that is likely longer than the context of the embedding model: the server embeds its beginning, and says
+ * nothing. An estimate: tokens are guessed from characters, a fifth more or less for prose, and the context is known
+ * only where this provider has listed the models before, as it does to choose one.
+ */
+export interface EmbeddingWarning {
+  /** Such as `input_truncated`. */
+  code: "input_truncated";
+  /** Which input. */
+  index: number;
+  /** Tokens it likely has. */
+  estimatedTokens: number;
+  /** Tokens the model takes: as loaded, else at most. */
+  contextLength: number;
 }
 
 /**

@@ -4,45 +4,30 @@
  * @module
  */
 
-import { requestEmbeddings } from "../api/embeddings.ts";
 import { addUsage } from "../api/answer_parts.ts";
+import { EMBEDDINGS } from "../api/embeddings.ts";
 import { type ParseError, providerError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
+import { importOnUse } from "../core/import_on_use.ts";
 import { isSameModel } from "../core/model_names.ts";
-import {
-  arrayOf,
-  callback,
-  checkCallOptions,
-  count,
-  describe,
-  nonEmptyText,
-  type RefusalMaker,
-  required,
-  type Rule,
-  table,
-  text,
-  textOr,
-} from "../core/checks.ts";
-import type { CallOptions, EmbeddingRequest, EmbeddingResponse } from "../core/types.ts";
+import type {
+  CallOptions,
+  EmbeddingRequest,
+  EmbeddingResponse,
+  EmbeddingWarning,
+} from "../core/types.ts";
 import { listenToAbort } from "../transport/timers.ts";
-import type { Transport } from "../transport/transport.ts";
+import { ask, prepare, type PreparedCall } from "../server/calls.ts";
 import type { Server } from "../server/server.ts";
 
-const input: Rule<string | string[]> = (value, of, refusal) => {
-  const each = arrayOf(textOr(text), { form: "text or an array of texts", show: describe });
-  if (Array.isArray(value) && value.length === 0) throw refusal(`${of} cannot be empty: it is []`);
-  return textOr(each)(value, of, refusal);
-};
-const EMBEDDING_REQUEST = table<EmbeddingRequest>({
-  model: nonEmptyText,
-  input: required(input),
-  batchSize: count,
-  concurrency: count,
-  onProgress: callback,
-}, { whole: "the request is" });
+const VERB = "embed";
 const DEFAULT_BATCH_SIZE = 64;
 /** Whole books in one request would be one long silence, and lost together. */
 const MAX_BATCH_LENGTH = 1024 * 1024;
+/** No text has more tokens than so many to a character: shorter ones are not counted. */
+const MOST_TOKENS_PER_CHARACTER = 2;
+
+type PreparedEmbedding = PreparedCall<EmbeddingRequest, EmbeddingResponse>;
 
 /** As `ModelProvider.embed`. */
 export async function embed(
@@ -50,47 +35,48 @@ export async function embed(
   input: EmbeddingRequest,
   options: CallOptions | undefined,
 ): Promise<EmbeddingResponse> {
-  const startedAt = performance.now();
-  const refusal = server.refusalMaker("embed");
-  const checked = checkCallOptions(options, refusal);
-  const request = checkEmbeddingRequest(input, refusal);
-  const fields = { input: request.input };
-  const addressed = await server.withModel("embed", request.model, fields, checked, "embedding");
-  const { model, action, body } = addressed;
+  const prepared = await prepare(server, EMBEDDINGS, VERB, input, options);
+  const { request, model, action, startedAt, options: checked } = prepared;
+  const texts = typeof request.input === "string" ? [request.input] : request.input;
+  const warnings = await lengthWarnings(server, model, texts);
   const known = new Set<string>();
   const onBatch = async (response: EmbeddingResponse, signal: AbortSignal): Promise<void> => {
     // Every batch may be answered by another model; each is told once.
     if (known.has(response.model)) return;
     known.add(response.model);
     const rest = { ...server.remaining(checked, startedAt), signal };
-    await server.checkAnswer(addressed, response.model, rest, { response });
+    await server.checkAnswer(prepared, response.model, rest, { response });
   };
-  const show = server.words(checked, body);
-  const batch = { transport: server.transport, model, action, options: checked, startedAt, show };
   try {
-    return await embedInBatches(request, batch, onBatch);
+    const response = await embedInBatches(texts, prepared, onBatch);
+    return warnings.length === 0 ? response : { ...response, warnings };
   } catch (error) {
     const rest = server.remaining(checked, startedAt);
     throw await server.explainEmbeddingFailure(action, model, error, rest);
   }
 }
 
-/** Refuses a request that cannot be sent, and gives a copy: callers empty a queue once it is handed in. */
-export function checkEmbeddingRequest(request: unknown, refusal: RefusalMaker): EmbeddingRequest {
-  return EMBEDDING_REQUEST(request, "", refusal);
-}
-
-/** What is the same for every batch of a call. */
-export interface BatchCall {
-  readonly transport: Transport;
-  readonly model: string;
-  /** Completes "Cannot …" in errors. */
-  readonly action: string;
-  readonly options: CallOptions;
-  /** When the call began, by `performance.now()`. */
-  readonly startedAt: number;
-  /** Shows what the server wrote. */
-  readonly show: (text: string) => string;
+/**
+ * Texts that are likely longer than the context of the model, of which the server embeds the beginning and says
+ * nothing. By the listing that is there: another request for each call would be the cost of a guess.
+ */
+async function lengthWarnings(
+  server: Server,
+  model: string,
+  texts: readonly string[],
+): Promise<EmbeddingWarning[]> {
+  const listed = server.listed(model);
+  const contextLength = listed?.loadedContextLength ?? listed?.maxContextLength ?? Infinity;
+  const isLong = ({ length }: string) => length * MOST_TOKENS_PER_CHARACTER > contextLength;
+  if (!texts.some(isLong)) return [];
+  const { estimateTokens } = await importOnUse(() => import("../core/token_estimate.ts"), VERB);
+  const warnings: EmbeddingWarning[] = [];
+  for (const [index, text] of texts.entries()) {
+    const estimatedTokens = isLong(text) ? estimateTokens(text) : 0;
+    if (estimatedTokens <= contextLength) continue;
+    warnings.push({ code: "input_truncated", index, estimatedTokens, contextLength });
+  }
+  return warnings;
 }
 
 /**
@@ -98,12 +84,12 @@ export interface BatchCall {
  *
  * @param onBatch is shown each batch's answer; what it throws ends the call. Its signal ends with the call.
  */
-export async function embedInBatches(
-  request: EmbeddingRequest,
-  { transport, model, action, options, startedAt, show }: BatchCall,
+async function embedInBatches(
+  texts: readonly string[],
+  prepared: PreparedEmbedding,
   onBatch: (response: EmbeddingResponse, signal: AbortSignal) => Promise<void>,
 ): Promise<EmbeddingResponse> {
-  const texts = typeof request.input === "string" ? [request.input] : request.input;
+  const { request, options, body } = prepared;
   const batches = batchesOf(texts, request.batchSize ?? DEFAULT_BATCH_SIZE);
   const responses: EmbeddingResponse[] = [];
   const controller = new AbortController();
@@ -118,8 +104,11 @@ export async function embedInBatches(
       const batch = nextBatch++;
       const input = batches[batch];
       if (input === undefined) return;
-      const own = { ...options, signal: controller.signal };
-      const response = await requestEmbeddings(transport, model, input, action, own, startedAt);
+      const response = await ask({
+        ...prepared,
+        body: { ...body, input },
+        options: { ...options, signal: controller.signal },
+      });
       await onBatch(response, controller.signal);
       controller.signal.throwIfAborted();
       responses[batch] = response;
@@ -145,7 +134,7 @@ export async function embedInBatches(
     // Nothing goes on behind the caller's back.
     await Promise.allSettled(workers);
   }
-  return join(responses, action, transport, show);
+  return join(responses, prepared);
 }
 
 /** The texts in their order: so many to a batch, unless they are long. A longer one than that is one by itself. */
@@ -167,9 +156,7 @@ function batchesOf(texts: readonly string[], size: number): string[][] {
 
 function join(
   responses: readonly EmbeddingResponse[],
-  action: string,
-  transport: Transport,
-  show: BatchCall["show"],
+  { server, action, options, body }: PreparedEmbedding,
 ): EmbeddingResponse {
   const [first] = responses;
   if (first === undefined || responses.length === 1) return first ?? { model: "", embeddings: [] };
@@ -178,8 +165,8 @@ function join(
       "malformed_response",
       `Cannot ${action}: the batches do not fit together: ${what}`,
       {
-        service: transport.server.service,
-        endpoint: transport.server.baseUrl,
+        service: server.service,
+        endpoint: server.config.baseUrl,
         attempts: responses.length,
         hint:
           "Embed them again while one model stays loaded: vectors of two models cannot be compared.",
@@ -188,6 +175,7 @@ function join(
   // Where a substitution is accepted, it may begin half-way.
   const stranger = responses.find(({ model }) => !isSameModel(model, first.model));
   if (stranger !== undefined) {
+    const show = server.words(options, body);
     const [one, other] = [first, stranger].map(({ model }) => quote(show(model)));
     throw mixed(`${one} answered, then ${other}`);
   }
@@ -200,6 +188,7 @@ function join(
   return {
     model: first.model,
     embeddings: responses.flatMap(({ embeddings }) => embeddings),
+    ...(responses.some(({ truncated }) => truncated) ? { truncated: "client" } : {}),
     ...(usage === undefined ? {} : { usage }),
   };
 }

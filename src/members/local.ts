@@ -126,10 +126,12 @@ export class LocalServers {
     const action = "embed";
     const refusal = this.#refusalMaker(action);
     const checked = checkCallOptions(options, refusal);
-    const load = () => import("./embeddings.ts");
-    const { checkEmbeddingRequest, embed } = await importOnUse(load, action);
+    const [{ EMBEDDINGS }, { embed }] = await Promise.all([
+      importOnUse(() => import("../api/embeddings.ts"), action),
+      importOnUse(() => import("./embeddings.ts"), action),
+    ]);
     const { config } = this.#settings.cascade;
-    const { model = config.embeddingModel, input } = checkEmbeddingRequest(request, refusal);
+    const { model = config.embeddingModel, input } = EMBEDDINGS.check(request, refusal);
     const show = wordsOf(config, checked, { input });
     return await firstAnswer(
       this.#turns({ action, model, signal: checked.signal, show }),

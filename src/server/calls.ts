@@ -179,7 +179,13 @@ async function askOnce<Request extends RouteRequest, Answer>(
   const sentAt = performance.now();
   const request = requestOf(prepared, body);
   const { value, context } = await server.transport.json(request, options, Infinity, startedAt);
-  const decoding = { context, elapsedMs: performance.now() - sentAt, tags, toolUse };
+  const decoding = {
+    context,
+    sent: body,
+    elapsedMs: performance.now() - sentAt,
+    tags,
+    toolUse,
+  };
   const answer = await route.decode(value, decoding);
   if (route.hasLoaded?.(answer) === true) server.dropListing();
   const model = route.answeredBy?.(answer);

@@ -286,6 +286,12 @@ export class Server {
     }
   }
 
+  /** The model as it was listed last, however long ago; nothing is asked. */
+  listed(model: string): ModelInfo | undefined {
+    const found = findModel(this.#cache.recent(Infinity) ?? [], model);
+    return found && asAsked(found, model);
+  }
+
   /**
    * A request with the model it is for: the one that is named, else the configured one, else the one that is loaded.
    *

@@ -68,6 +68,7 @@ const MODEL: Fields<FakeModel> = {
   reasoning: true,
   numExperts: true,
   dimensions: true,
+  obeysDimensions: true,
   loadError: true,
 };
 
@@ -135,6 +136,7 @@ const FLAGS = [
   "loaded",
   "tools",
   "vision",
+  "obeysDimensions",
 ];
 const AMOUNTS = [
   ...["jitLoadMs", "loadMs", "firstTokenMs", "tokenMs", "skip", "times", "afterTokens", "ms"],

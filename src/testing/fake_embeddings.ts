@@ -4,6 +4,7 @@ import type { ModelStore } from "./fake_models.ts";
 import { decodeBody, hash32, jsonAnswer, refuse, type Route } from "./fake_wire.ts";
 
 const GRAM_LENGTH = 3;
+const CHARACTERS_PER_TOKEN = 4;
 /** A word that two texts share says more than a piece of one. */
 const WORD_WEIGHT = 2;
 
@@ -18,13 +19,20 @@ export function embeddingRoutes(models: ModelStore): Route[] {
       if (!isTexts(inputs)) {
         throw refuse(400, "'input' field must be a string or an array of strings");
       }
-      const { model } = await models.acquire(body.model, "embedding", call.signal);
+      const { model, contextLength } = await models.acquire(body.model, "embedding", call.signal);
       if (inputs.includes("")) throw refuse(400, `Failed to embed string: n_tokens = 0`);
+      const asked = model.obeysDimensions && typeof body.dimensions === "number"
+        ? body.dimensions
+        : model.dimensions;
+      if (asked > model.dimensions) {
+        throw refuse(400, `'dimensions' is at most ${model.dimensions}`);
+      }
       return jsonAnswer({
         object: "list",
         data: inputs.map((input, index) => ({
           object: "embedding",
-          embedding: embed(input, model.dimensions),
+          // The rest is left out without a word.
+          embedding: embed(input.slice(0, contextLength * CHARACTERS_PER_TOKEN), asked),
           index,
         })),
         model: model.variant,

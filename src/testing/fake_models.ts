@@ -80,6 +80,7 @@ export interface StoredModel {
   readonly reasoning: readonly string[];
   readonly numExperts: number | undefined;
   readonly dimensions: number;
+  readonly obeysDimensions: boolean;
   readonly loadError: string | undefined;
   readonly fittingContextLength: number;
   /** The selected one, such as `google/gemma-4-26b-a4b@q4_k_m`. */
@@ -481,6 +482,7 @@ function fillIn(given: FakeModel): StoredModel {
     reasoning: given.reasoning ?? [],
     numExperts: given.numExperts,
     dimensions: given.dimensions ?? 768,
+    obeysDimensions: given.obeysDimensions ?? false,
     loadError: given.loadError,
     fittingContextLength: given.fittingContextLength ?? Infinity,
     variant: variants[0] ?? ownVariant,

@@ -172,6 +172,8 @@ export interface FakeModel {
   numExperts?: number | undefined;
   /** Numbers per vector, of embedding models. @default {768} */
   dimensions?: number | undefined;
+  /** Whether it gives as many as a request asks for, as other servers do; LM Studio ignores that. @default {false} */
+  obeysDimensions?: boolean | undefined;
   /** Loading it fails with this message. @default {it loads} */
   loadError?: string | undefined;
 }
