@@ -890,6 +890,20 @@ Deno.test("ai-sdk: embed and embedMany give the vectors of embed()", async () =>
   assertEquals(embedding, embeddings[0]);
 });
 
+Deno.test("ai-sdk: dimensions are asked for, and what was cut is a warning", async () => {
+  const { lmstudio, fake } = connect();
+  const model = lmstudio.embeddingModel();
+  const values = ["The sea is deep and wide.", "The sea is deep. ".repeat(1000)];
+  const { embeddings, warnings } = await model.doEmbed({ values, dimensions: 64 });
+  assertEquals(embeddings.map(({ length }) => length), [64, 64]);
+  assertEquals((fake.requests.at(-1)?.body as { dimensions: number }).dimensions, 64);
+  const [cut, long] = warnings;
+  assert(cut?.type === "compatibility" && long?.type === "other");
+  assertEquals(cut.feature, "dimensions");
+  assertMatch(long.message, /^Text 1 has about \d+ tokens, and the model takes 2048: /);
+  assertEquals((await model.doEmbed({ values: ["a"] })).warnings, []);
+});
+
 Deno.test("ai-sdk: embedding fails with the SDK's errors", async () => {
   const { lmstudio } = connect({ substitution: false });
   const model = lmstudio.embeddingModel("text-embedding-nobody");

@@ -67,6 +67,13 @@ const SCRIPT: Record<string, Seen> = {
     const { object } = await lmstudio.completeObject({ model: LLM, messages: "One", schema });
     return JSON.stringify(object) === ANSWER.content;
   },
+  "`streamObject()`": async (lmstudio) => {
+    const schema = { type: "object", properties: { n: { type: "integer" } } };
+    const stream = lmstudio.streamObject({ model: LLM, messages: "One", schema });
+    const last = await lastOf(stream);
+    const { object } = await stream.response();
+    return JSON.stringify(last) === ANSWER.content && object === last;
+  },
   "`runTools()`, `streamTools()`": async (lmstudio) => {
     const request = { model: LLM, messages: "Echo one.", tools: [echo] };
     const events = lmstudio.streamTools(request);
@@ -84,6 +91,14 @@ const SCRIPT: Record<string, Seen> = {
   },
   "`embed()`": async (lmstudio) =>
     (await lmstudio.embed({ model: EMBEDDER, input: ["a", "b"] })).embeddings.length === 2,
+  "`embed()`: `dimensions`": async (lmstudio) => {
+    const { embeddings, truncated } = await lmstudio.embed({
+      model: EMBEDDER,
+      input: "a",
+      dimensions: 64,
+    });
+    return embeddings[0]?.length === 64 && truncated === "client";
+  },
   "`decide()`": async (lmstudio) => {
     const questions = { a: { type: "predicate", instructions: "?" } } as const;
     const { answers } = await lmstudio.decide({ model: DECIDER, input: "One", questions });

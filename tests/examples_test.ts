@@ -145,6 +145,18 @@ Deno.test("examples/objects.ts: an order that is wrong at first, and then is not
   assertStringIncludes(JSON.stringify(requests.at(-1)?.body), "- items[0].quantity: ");
 });
 
+Deno.test("examples/object_stream.ts: an order, field by field", async () => {
+  const order = { customer: "Ada", items: [{ name: "red apple", quantity: 2 }] };
+  const { code, text, errors } = await runOnReplies(
+    [JSON.stringify(order, null, 1)],
+    "object_stream",
+  );
+  assertEquals({ code, errors }, { code: 0, errors: "" });
+  assertMatch(text, /^…: \n/);
+  assertStringIncludes(text, "\nAda: … × red apple\n");
+  assertMatch(text, /\nAda: 2 × red apple\n1 items for Ada \(\S+\)\n$/);
+});
+
 Deno.test("examples/vision.ts: the picture is shown to a model that sees", async () => {
   const { code, text, errors, requests } = await runOnFake("vision");
   assertEquals({ code, errors }, { code: 0, errors: "" });

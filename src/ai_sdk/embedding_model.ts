@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { EmbeddingResponse } from "../core/types.ts";
 import { NAME, splitOptions } from "./call.ts";
 import { toSdkError } from "./call_error.ts";
 import { type ModelSource, substitutionOf } from "./language_model.ts";
@@ -34,23 +35,39 @@ export class EmbeddingModel implements EmbeddingModelV4 {
   async doEmbed(call: EmbeddingModelV4CallOptions): Promise<EmbeddingModelV4Result> {
     const { provider, defaults } = this.#source;
     const { own, options } = splitOptions(call, defaults);
-    const warnings: SharedV4Warning[] = call.dimensions === undefined
-      ? []
-      : [{ type: "unsupported", feature: "dimensions" }];
     try {
-      const { embeddings, model, usage } = await provider.embed({
+      const response = await provider.embed({
+        dimensions: call.dimensions,
         ...own,
         ...(this.modelId === "" ? {} : { model: this.modelId }),
         input: call.values,
       }, options);
+      const { embeddings, model, usage } = response;
       return {
         embeddings,
         ...(usage === undefined ? {} : { usage: { tokens: usage.promptTokens } }),
         providerMetadata: { [NAME]: substitutionOf(this.modelId, model) },
-        warnings,
+        warnings: warningsOf(response),
       };
     } catch (error) {
       throw toSdkError(error, { modelId: this.modelId, modelType: "embeddingModel" });
     }
   }
+}
+
+/** What was not done as asked, in the SDK's words. */
+function warningsOf({ truncated, warnings = [] }: EmbeddingResponse): SharedV4Warning[] {
+  return [
+    ...(truncated === undefined ? [] : [{
+      type: "compatibility" as const,
+      feature: "dimensions",
+      details: "The server gave longer vectors: they were cut, and have the length 1.",
+    }]),
+    ...warnings.map(({ index, estimatedTokens, contextLength }) => ({
+      type: "other" as const,
+      message:
+        `Text ${index} has about ${estimatedTokens} tokens, and the model takes ${contextLength}: ` +
+        "the rest is likely left out.",
+    })),
+  ];
 }
