@@ -101,6 +101,7 @@ const SAID: [place: string, fields: Fields, said: string][] = [
   ["complete", { num_ctx: 8192 }, "models.load(id, { contextLength })"],
   ["completeText", { n_ctx: 8192 }, "models.load("],
   ["responses", { contextLength: 1 }, "models.load("],
+  ["embed", { outputDimensionality: 256 }, 'did you mean "dimensions"?'],
   ["embed", { num_ctx: 1 }, "models.load("],
   ["chat", { num_ctx: 1 }, 'did you mean "contextLength"?'],
   ["load", { num_ctx: 1 }, 'did you mean "contextLength"?'],
