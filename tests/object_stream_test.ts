@@ -113,6 +113,8 @@ Deno.test("streamObject: items are partial at every depth, the answer is not", (
     );
     assertType<IsExact<DeepPartial<readonly string[]>, string[]>>(true);
     assertType<IsExact<DeepPartial<unknown>, unknown>>(true);
+    type Branded = string & z.BRAND<"id">;
+    assertType<IsExact<DeepPartial<{ id: Branded }>, { id?: Branded }>>(true);
     // @ts-expect-error a schema is needed
     lmstudio.streamObject({ messages: "Hi" });
   };
@@ -191,6 +193,8 @@ Deno.test("streamObject: an object among the thoughts, lists and texts, and a se
   assertEquals(text.items, ["a", "ab", "ab"]);
   const number = await drain(streamOf([token("4"), token("2"), FINISH], { schema: z.number() }));
   assertEquals(number.items, [42]);
+  const none = await drain(streamOf([token("null"), FINISH]));
+  assertEquals([none.items, none.error instanceof ParseError], [[], true]);
   const plain = streamOf([token("{}"), FINISH], { schema: { type: "object" } });
   assertEquals((await drain(plain)).items, [{}, {}]);
   const whole = new LMStudioProvider({

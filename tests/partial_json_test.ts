@@ -151,8 +151,8 @@ Deno.test("partial JSON: a fence, spaces before it, words and texts outermost", 
   assertEquals(read([" \n``", "`js", "on\n", "[1", "]\n", "```"]), [[], [1]]);
   assertEquals(read(["```{", '"a":1}', "```"]), [{}, { a: 1 }]);
   assertEquals(read(['"a', 'b"', "more"]), ["a", "ab"]);
-  assertEquals(read(["nu", "ll"]), [null]);
-  // It may go on.
+  // Whole or not at all: they are no partial values.
+  assertEquals(read(["nu", "ll"]), []);
   assertEquals(read(["12", "3"]), []);
 });
 

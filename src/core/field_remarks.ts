@@ -64,7 +64,10 @@ export const FIELD_REMARKS: readonly FieldRemark[] = [
     names: "numctx nctx contextsize contextwindow ctxsize maxcontextlength",
     meant: "contextLength",
   },
-  { names: "outputdimension outputdimensions outputdimensionality truncatedim", meant: "dimensions" },
+  {
+    names: "outputdimension outputdimensions outputdimensionality truncatedim",
+    meant: "dimensions",
+  },
   { names: "imageurl url data source file base64", meant: "image" },
   { names: "mimetype contenttype format", meant: "mediaType" },
   { names: "text parts message", meant: "content" },

@@ -51,7 +51,7 @@ const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 
 /**
  * Reads one JSON value in pieces, alone or as a fenced block. A text grows; a number, `true`, `false` or `null` is
- * there once it is whole, a field with its value. What turns out to be no JSON stays as far as it was understood: whether
+ * there once it is whole, outermost not at all, a field with its value. What turns out to be no JSON stays as far as it was understood: whether
  * the whole is, is for `JSON.parse` to say.
  */
 export class PartialJson {
@@ -240,7 +240,8 @@ export class PartialJson {
       this.#token += char;
       // Nothing else begins with a word: it need not wait for what is behind it.
       if (!WORDS.has(this.#token)) return;
-      this.#put(WORDS.get(this.#token));
+      // Outermost there is nothing partial about it, and who reads fields would fail at `null`.
+      if (this.#open.length > 0) this.#put(WORDS.get(this.#token));
       return this.#endValue();
     }
     if (!NUMBER.test(this.#token)) {

@@ -183,17 +183,17 @@ export type SchemaOutput<Schema> = Schema extends
  * Dates, functions and other values that have no fields of JSON are as they are.
  */
 export type DeepPartial<Value> = unknown extends Value ? Value
-  : Value extends Whole ? Value
+  : Value extends
+    | string
+    | number
+    | boolean
+    | Date
+    | RegExp
+    | URL
+    | ReadonlyMap<unknown, unknown>
+    | ReadonlySet<unknown>
+    | ((...args: never) => unknown) ? Value
   : Value extends readonly unknown[] ? number extends Value["length"] ? DeepPartial<Value[number]>[]
     : { -readonly [Index in keyof Value]?: DeepPartial<Value[Index]> }
   : Value extends object ? { -readonly [Key in keyof Value]?: DeepPartial<Value[Key]> }
   : Value;
-
-/** Values that a partial value has whole or not at all. */
-type Whole =
-  | Date
-  | RegExp
-  | URL
-  | ReadonlyMap<unknown, unknown>
-  | ReadonlySet<unknown>
-  | ((...args: never) => unknown);
