@@ -136,6 +136,18 @@ export interface StreamedCall<Answer> {
   readonly onModelLoad: () => void;
   /** Called with the tokens of a whole answer. */
   readonly onUsage?: (usage: Usage) => void;
+  /** Its place among the requests of this program; one of an answer that nobody else may wait for needs none. */
+  readonly place?: Place;
+}
+
+/** Place of a request among those that the models of one server answer. */
+export interface Place {
+  /** Since when nobody reads its stream; `undefined` while it is read, and for whole answers. */
+  unreadSince?: number | undefined;
+  /** Waits until the request may be sent; nothing is returned where it may at once. */
+  enter(): Promise<void> | undefined;
+  /** Lets the next one in. Idempotent; one that has not entered never will. */
+  leave(): void;
 }
 
 /** Where the items of a stream come from, such as one streamed call. The stream has the only queue. */
@@ -165,7 +177,8 @@ export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Ans
   protected finishedAt: number | undefined;
   readonly #route: Pick<Route<RouteRequest, Answer>, "decode" | "judge" | "answeredBy">;
   readonly #call: StreamedCall<Answer>;
-  readonly #startedAt = performance.now();
+  #startedAt = performance.now();
+  #hasEntered = false;
   #firstTokenAt: number | undefined;
   /** Models that were named as the one that answers, and not yet compared. */
   #unchecked: string[] = [];
@@ -208,7 +221,10 @@ export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Ans
   async fill(items: Item[]): Promise<boolean> {
     let isOver = false;
     let failure: { readonly error: unknown } | undefined;
+    const { place } = this.#call;
     try {
+      if (!this.#hasEntered) await this.#enter();
+      else if (place !== undefined) place.unreadSince = undefined;
       const pull = await this.events.pull();
       if (pull.kind === "events") isOver = this.takeEvents(pull.events, items);
       else if (pull.kind === "text") isOver = await this.#takeText(pull.status, pull.text, items);
@@ -222,13 +238,26 @@ export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Ans
       failure = { error: this.explain(error) };
     }
     if (this.#unchecked.length > 0) await this.#checkModels(items);
-    if (failure === undefined) return isOver;
+    if (failure === undefined) {
+      if (place !== undefined) place.unreadSince = performance.now();
+      return isOver;
+    }
     this.close();
     throw failure.error;
   }
 
   close(): void {
     this.events.close();
+    this.#call.place?.leave();
+  }
+
+  async #enter(): Promise<void> {
+    this.#hasEntered = true;
+    const entered = this.#call.place?.enter();
+    if (entered === undefined) return;
+    await entered;
+    // What was waited for is not the server's time.
+    this.#startedAt = performance.now();
   }
 
   response(): Answer {

@@ -99,6 +99,11 @@ export const count: Rule<number> = number(
   "a whole number above 0",
   (n) => Number.isSafeInteger(n) && n > 0,
 );
+/** Number of things, or `Infinity` for no limit. */
+export const countOrAll: Rule<number> = number(
+  "a whole number above 0 or Infinity",
+  (n) => n === Infinity || Number.isSafeInteger(n) && n > 0,
+);
 /** Milliseconds to wait; `Infinity` switches the timer off. */
 export const time: Rule<number> = number("a number of milliseconds above 0", (n) => n > 0);
 /** Number of retries. */
@@ -378,6 +383,7 @@ export const CALL_OPTIONS: Table<CallOptions> = table<CallOptions>({
   maxRetries: retries,
   headers,
   onStatus: callback,
+  onQueue: callback,
   signal,
 }, { noun: "option", whole: "the options are" });
 

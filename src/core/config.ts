@@ -9,6 +9,7 @@ import { address, unquote } from "./base_url.ts";
 import {
   anything,
   callback,
+  countOrAll,
   describe,
   headers,
   must,
@@ -105,6 +106,14 @@ export interface LMStudioProviderOptions {
    */
   modelCacheTtlMs?: number | undefined;
   /**
+   * Generations at a time, for all models together; the others wait in order, told by `onQueue` of their calls. A request
+   * for a model that is not loaded waits until the answers of the others are done, whatever this is: loading it may throw
+   * them out. Counted together with those of every provider for the same server in this program, but not with what
+   * clients send by `toOpenAI()` and `toAnthropic()`, nor with embeddings. `Infinity` is no limit.
+   * @default {for each model, the `parallel` of its instance where a listing has told it, else 4}
+   */
+  maxConcurrency?: number | undefined;
+  /**
    * Pairs of tags between which models write their thoughts into their text, such as `[["<thought>", "</thought>"]]`,
    * beside those that are known (`<think>`, `[THINK]`, `<seed:think>`, the channels of Gemma 4 and gpt-oss, and more).
    * @default {none}
@@ -153,6 +162,8 @@ export interface ResolvedConfig {
   readonly maxRetries: number;
   /** Milliseconds `supportsModel` and `modelCapabilities` believe a listing. */
   readonly modelCacheTtlMs: number;
+  /** Generations at a time; absent: as many as the answering instance takes. */
+  readonly maxConcurrency?: number;
   /** Pairs of tags around thoughts, beside those that are known. */
   readonly reasoningTags?: readonly ReasoningTags[];
   /** Headers of every request. */
@@ -295,6 +306,7 @@ const SETTINGS: readonly Setting[] = [
     fallback: 2,
   },
   { key: "modelCacheTtlMs", rule: time, fallback: 30_000 },
+  { key: "maxConcurrency", rule: countOrAll },
   { key: "reasoningTags", rule: reasoningTags },
   { key: "headers", rule: headers, fallback: Object.freeze({}) },
   { key: "fetch", rule: callback, optionOnly: true },

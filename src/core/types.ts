@@ -67,6 +67,12 @@ export interface CallOptions {
   idleTimeoutMs?: number | undefined;
   /** Told what the server is doing during silent minutes. What it throws ends the call. */
   onStatus?: ((status: CallStatus) => void) | undefined;
+  /**
+   * Called when this call has to wait in the queue of this program (`maxConcurrency` of the provider), and whenever its
+   * position changes: 1 is next. It may grow: requests for the model in memory go before those that load another. Not
+   * called where nothing has to be waited for. What it throws ends the call.
+   */
+  onQueue?: ((place: { position: number }) => void) | undefined;
 }
 
 /** What a call is waiting for. */

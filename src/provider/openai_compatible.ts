@@ -72,6 +72,7 @@ const OPTIONS = table<OpenAICompatibleProviderOptions>({
   idleTimeoutMs: anything,
   maxRetries: anything,
   modelCacheTtlMs: anything,
+  maxConcurrency: anything,
   reasoningTags: anything,
   headers: anything,
   fetch: anything,

@@ -12,6 +12,7 @@ import type {
   Body,
   ItemSource,
   Overflow,
+  Place,
   Route,
   RouteRequest,
   StreamedRoute,
@@ -22,6 +23,7 @@ import { checkCallOptions } from "../core/checks.ts";
 import { importOnUse } from "../core/import_on_use.ts";
 import type { CallOptions, StreamingChunk, Usage } from "../core/types.ts";
 import type { TransportRequest } from "../transport/transport.ts";
+import type { Queue, Visit } from "./queue.ts";
 import type { AddressedRequest, ComparedAnswer, Server } from "./server.ts";
 import { ChunkStream } from "./stream.ts";
 
@@ -176,9 +178,13 @@ async function askOnce<Request extends RouteRequest, Answer>(
   prepared: PreparedCall<Request, Answer>,
 ): Promise<Answer> {
   const { server, route, body, options, startedAt, tags, toolUse } = prepared;
-  const sentAt = performance.now();
   const request = requestOf(prepared, body);
-  const { value, context } = await server.transport.json(request, options, Infinity, startedAt);
+  const visit = { ...visitOf(prepared), startedAt };
+  const { value, context, sentAt } = await inTurn(visit, async () => {
+    const sentAt = performance.now();
+    const answer = await server.transport.json(request, options, Infinity, startedAt);
+    return { ...answer, sentAt };
+  });
   const decoding = {
     context,
     sent: body,
@@ -222,7 +228,14 @@ function openOnce<Request extends RouteRequest, Answer, Item>(
       server.checkAnswer(prepared, model, options, arrived as ArrivedAnswer<ComparedAnswer>),
     onModelLoad: () => server.dropListing(),
     onUsage: (usage) => noteUsage(prepared, usage),
+    place: placeOf(visitOf(prepared)),
   });
+}
+
+function visitOf<Request extends RouteRequest, Answer>(
+  { server, model, action, options }: PreparedCall<Request, Answer>,
+): Visit {
+  return { server, model, action, options, isGeneration: true };
 }
 
 function noteUsage<Request extends RouteRequest, Answer>(
@@ -252,4 +265,86 @@ function requestOf<Request extends RouteRequest, Answer>(
     since,
     partialOf: (value) => route.partialOf?.(value, tags),
   };
+}
+
+// --- Turns --------------------------------------------------------------------------------------
+
+/** Requests at one server, before its queue is there: it loads with the first that comes while another is under way. */
+interface Entrance {
+  readonly inside: Set<Visit>;
+  /** Those that came while it loads. */
+  arriving: Arrival[];
+  queue: Queue | undefined;
+}
+
+interface Arrival {
+  readonly visit: Visit;
+  readonly resolve: (entered: Promise<void> | undefined) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/** By the `fetch` and the address: a program may have several providers for one server. */
+const ENTRANCES = new WeakMap<object, Map<string, Entrance>>();
+/** In place of a `fetch` of the user's own. */
+const RUNTIME = {};
+
+function entranceOf({ config: { fetch, baseUrl } }: Visit["server"]): Entrance {
+  const key = fetch ?? RUNTIME;
+  let entrances = ENTRANCES.get(key);
+  if (entrances === undefined) ENTRANCES.set(key, entrances = new Map());
+  let entrance = entrances.get(baseUrl);
+  if (entrance === undefined) {
+    entrance = { inside: new Set(), arriving: [], queue: undefined };
+    entrances.set(baseUrl, entrance);
+  }
+  return entrance;
+}
+
+/** Sends the request of a whole answer when it is its turn, which ends with the answer. */
+export async function inTurn<Answer>(visit: Visit, send: () => Promise<Answer>): Promise<Answer> {
+  const place = placeOf(visit);
+  try {
+    const entered = place.enter();
+    if (entered !== undefined) await entered;
+    return await send();
+  } finally {
+    place.leave();
+  }
+}
+
+function placeOf(visit: Visit): Place {
+  const { server } = visit;
+  const entrance = entranceOf(server);
+  const { inside } = entrance;
+  return Object.assign(visit, {
+    enter(): Promise<void> | undefined {
+      const { config, mayEvict, usualParallel } = server;
+      if (!mayEvict && (config.maxConcurrency ?? usualParallel) === Infinity) return undefined;
+      if (entrance.queue !== undefined) return entrance.queue.enter(visit);
+      if (inside.size > 0 || entrance.arriving.length > 0) return arrive(entrance, visit);
+      inside.add(visit);
+      return undefined;
+    },
+    leave(): void {
+      if (entrance.queue !== undefined) return entrance.queue.leave(visit);
+      inside.delete(visit);
+      const gone = entrance.arriving.find((arrival) => arrival.visit === visit);
+      gone?.reject(new DOMException("The request is not wanted any more", "AbortError"));
+      entrance.arriving = entrance.arriving.filter((arrival) => arrival !== gone);
+    },
+  });
+}
+
+function arrive(entrance: Entrance, visit: Visit): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (entrance.arriving.push({ visit, resolve, reject }) > 1) return;
+    importOnUse(() => import("./queue.ts"), visit.action).then(({ Queue }) => {
+      const queue = entrance.queue ??= new Queue(entrance.inside);
+      for (const arrival of entrance.arriving.splice(0)) {
+        arrival.resolve(queue.enter(arrival.visit));
+      }
+    }, (error) => {
+      for (const arrival of entrance.arriving.splice(0)) arrival.reject(error);
+    });
+  });
 }

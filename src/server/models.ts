@@ -48,7 +48,7 @@ export class ModelCache {
   /** A new listing. */
   async refresh(options: CallOptions): Promise<readonly ModelInfo[]> {
     options.signal?.throwIfAborted();
-    const { signal, onStatus: _, ...rest } = options;
+    const { signal, onStatus: _, onQueue: __, ...rest } = options;
     // A limit runs from each caller's own beginning: who comes later must not get what is left of another's.
     if (rest.timeoutMs !== undefined) return await this.ask(options);
     const key = keyOf(rest);

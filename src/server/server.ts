@@ -59,6 +59,10 @@ export interface Dialect {
   readonly listings: keyof typeof LISTINGS;
   /** Whether the server may let another model answer than the one asked for. */
   readonly substitutesModels: boolean;
+  /** Whether loading a model for a request may throw another out, even in the middle of its answer. */
+  readonly mayEvict: boolean;
+  /** Generations of one model at a time, where neither the configuration nor a listing tells. */
+  readonly usualParallel: number;
 }
 
 /** LM Studio, with its own listings. */
@@ -67,11 +71,20 @@ export const LM_STUDIO: Dialect = {
   provider: "lmstudio",
   listings: "lmstudio",
   substitutesModels: true,
+  mayEvict: true,
+  usualParallel: 4,
 };
 
-/** Any server with `/v1`. */
+/** Any server with `/v1`. How many it answers at a time only it knows: some a hundred. */
 export function openAICompatible(provider: string, service: string): Dialect {
-  return { service, provider, listings: "openai", substitutesModels: false };
+  return {
+    service,
+    provider,
+    listings: "openai",
+    substitutesModels: false,
+    mayEvict: false,
+    usualParallel: Infinity,
+  };
 }
 
 /** Dialects by the type that discovery tells. Ollama is only ever asked by its OpenAI-compatible routes. */
@@ -254,6 +267,21 @@ export class Server {
   /** Lists what the server has now, asked for together with whoever asks at the same time. Not to be changed. */
   async listTogether(options: CallOptions, action: string): Promise<readonly ModelInfo[]> {
     return await toldAs(LISTING_ACTION, action, () => this.#cache.refresh(options));
+  }
+
+  /** As `Dialect.mayEvict`. */
+  get mayEvict(): boolean {
+    return this.#dialect.mayEvict;
+  }
+
+  /** As `Dialect.usualParallel`. */
+  get usualParallel(): number {
+    return this.#dialect.usualParallel;
+  }
+
+  /** The last listing, if it is at most `maxAgeMs` old. Not to be changed. */
+  recentModels(maxAgeMs: number): readonly ModelInfo[] | undefined {
+    return this.#cache.recent(maxAgeMs);
   }
 
   /** The models have changed: nothing that was listed before counts any more. */
