@@ -7,6 +7,7 @@ import { createFakeLMStudio, type FakeReply } from "../src/testing/mod.ts";
 const VERSIONS = ["0.3.5", "0.3.16", "0.3.29", "0.4.0", "0.4.20"];
 const LLM = "qwen/qwen3-8b";
 const IDLE = "google/gemma-3-4b";
+const SECOND = "openai/gpt-oss-20b";
 const EMBEDDER = "text-embedding-nomic-embed-text-v1.5";
 const DECIDER = "typesafe/kev-4b";
 /** Says `echo` to the tools, and an object to who wants one. */
@@ -89,6 +90,12 @@ const SCRIPT: Record<string, Seen> = {
       content === "" && finishReason === "tool_calls" && call?.source === "text"
     );
   },
+  "calls for two models of which one fits": async (lmstudio) => {
+    const answers = await Promise.all(
+      [IDLE, SECOND, IDLE, SECOND].map((model) => lmstudio.complete({ model, messages: "Hello" })),
+    );
+    return answers.map(({ model }) => model).join() === [IDLE, SECOND, IDLE, SECOND].join();
+  },
   "`embed()`": async (lmstudio) =>
     (await lmstudio.embed({ model: EMBEDDER, input: ["a", "b"] })).embeddings.length === 2,
   "`embed()`: `dimensions`": async (lmstudio) => {
@@ -148,6 +155,7 @@ const SCRIPT: Record<string, Seen> = {
 const CALLS = { toolCalls: [{ name: "echo", arguments: { text: "one" } }] };
 const TEXT_CALL = '<tool_call>\n{"name": "echo", "arguments": {"text": "one"}}\n</tool_call>';
 const REPLIES: Record<string, readonly FakeReply[]> = {
+  "calls for two models of which one fits": [ANSWER, ANSWER, ANSWER, ANSWER],
   "`runTools()`, `streamTools()`": [CALLS, ANSWER, CALLS, ANSWER],
   "`complete()`, `streamCompletion()`: calls in the text": [TEXT_CALL, TEXT_CALL],
 };
@@ -171,8 +179,15 @@ async function readTable(): Promise<Record<string, Record<string, string>>> {
 async function see(version: string, seen: Seen, what: string): Promise<string> {
   const fake = createFakeLMStudio({
     version,
-    models: [LLM, { id: IDLE, loaded: false }, EMBEDDER, { id: DECIDER, type: "decision" }],
+    models: [
+      LLM,
+      { id: IDLE, loaded: false },
+      { id: SECOND, loaded: false },
+      EMBEDDER,
+      { id: DECIDER, type: "decision" },
+    ],
     replies: REPLIES[what] ?? [ANSWER, ANSWER],
+    tokenMs: 1,
   });
   const lmstudio = new LMStudioProvider({ fetch: fake.fetch, env: {} });
   try {

@@ -488,6 +488,7 @@ Deno.test("config: explainConfig lists every value with its source and origin, s
       { key: "idleTimeoutMs", value: 7, source: "file", origin: path("config.json") },
       { key: "maxRetries", value: 5, source: "option" },
       { key: "modelCacheTtlMs", value: 30_000, source: "default" },
+      { key: "maxConcurrency", value: undefined, source: "default" },
       { key: "reasoningTags", value: undefined, source: "default" },
       { key: "headers", value: { "X-Key": "***" }, source: "file", origin: path("config.json") },
       fetch,

@@ -23,6 +23,7 @@ const OPTIONS = Object.keys(
     firstTokenTimeoutMs: true,
     headers: true,
     idleTimeoutMs: true,
+    maxConcurrency: true,
     maxRetries: true,
     model: true,
     modelCacheTtlMs: true,

@@ -106,6 +106,14 @@ Deno.test("examples/decisions.ts: sorts what the model is sure of", async () => 
   });
 });
 
+Deno.test("examples/queue.ts: two at a time, and the third is told that it waits", async () => {
+  const { code, text, errors } = await runOnFake("queue", "One?", "Two?", "Three?");
+  assertEquals({ code, errors }, { code: 0, errors: "" });
+  const lines = text.trimEnd().split("\n");
+  assertEquals(lines[0], "waits as number 1: Three?");
+  assertEquals(lines.slice(1).map((line) => line.split("?")[0]), ["One", "Two", "Three"]);
+});
+
 Deno.test("examples/chat.ts: the second turn goes on from the first", async () => {
   const { code, text, errors, requests } = await runOnFake("chat", "Why?", "Really?");
   assertEquals(code, 0, errors);
@@ -280,6 +288,7 @@ for (
     chat: "stream a chat",
     text: "stream text",
     embeddings: "embed",
+    queue: "complete",
     objects: "complete an object",
     vision: "list models",
     tools: "run tools",

@@ -50,6 +50,7 @@ const OPTIONS = new Set([
   "idleTimeoutMs",
   "maxRetries",
   "modelCacheTtlMs",
+  "maxConcurrency",
   "reasoningTags",
   "headers",
   "fetch",

@@ -10,6 +10,7 @@ import {
   type ModelInfo,
   OpenAICompatibleProvider,
   TimeoutError,
+  tool,
 } from "../mod.ts";
 import { type Clock, Queue, type QueuedServer, type Visit } from "../src/server/queue.ts";
 import { createFakeLMStudio, type FakeLMStudioOptions } from "../src/testing/mod.ts";
@@ -426,6 +427,24 @@ Deno.test("queue: other servers have no limit but the one that is set; FallbackP
   const onQueue = ({ position }: { position: number }) => positions.push(position);
   await Promise.all(times(3, () => new FallbackProvider([strict]).complete("Hi", { onQueue })));
   assertEquals([limited.seen.most, positions], [2, [1]]);
+});
+
+Deno.test("queue: a tool may ask, and a repair is one more request", async () => {
+  const { lmstudio } = provide({
+    replies: [{ toolCalls: [{ name: "ask", arguments: {} }] }, "inner", "done", "no JSON", "{}"],
+  }, { maxConcurrency: 1 });
+  const ask = tool({
+    name: "ask",
+    execute: async () => (await lmstudio.complete("Inner?")).content,
+  });
+  const { response } = await lmstudio.runTools({ messages: "Outer?", tools: [ask] });
+  assertEquals(response.content, "done");
+  const { object } = await lmstudio.completeObject({
+    messages: "An object",
+    schema: { type: "object" },
+    maxRepairs: 1,
+  });
+  assertEquals(object, {});
 });
 
 // --- The queue itself, by a clock of its own ------------------------------------------------------

@@ -36,6 +36,7 @@ Deno.test("call options: every one may be there, absent or undefined", () => {
     firstTokenTimeoutMs: 1,
     idleTimeoutMs: 1e9,
     onStatus: () => {},
+    onQueue: () => {},
   };
   assertEquals(checkCallOptions(all, refuse), all);
   assertStrictEquals(checkCallOptions(all, refuse).signal, all.signal);

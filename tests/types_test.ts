@@ -133,6 +133,7 @@ Deno.test("types: fields of what goes in", () => {
       | "firstTokenTimeoutMs"
       | "idleTimeoutMs"
       | "onStatus"
+      | "onQueue"
     >
   >(true);
   assertType<
