@@ -269,18 +269,10 @@ function requestOf<Request extends RouteRequest, Answer>(
 
 // --- Turns --------------------------------------------------------------------------------------
 
-/** Requests at one server, before its queue is there: it loads with the first that comes while another is under way. */
+/** Requests under way at one server. Its queue loads with the first that comes while there is another. */
 interface Entrance {
   readonly inside: Set<Visit>;
-  /** Those that came while it loads. */
-  arriving: Arrival[];
-  queue: Queue | undefined;
-}
-
-interface Arrival {
-  readonly visit: Visit;
-  readonly resolve: (entered: Promise<void> | undefined) => void;
-  readonly reject: (reason: unknown) => void;
+  queue?: Queue;
 }
 
 /** By the `fetch` and the address: a program may have several providers for one server. */
@@ -290,13 +282,9 @@ const RUNTIME = {};
 
 function entranceOf({ config: { fetch, baseUrl } }: Visit["server"]): Entrance {
   const key = fetch ?? RUNTIME;
-  let entrances = ENTRANCES.get(key);
-  if (entrances === undefined) ENTRANCES.set(key, entrances = new Map());
-  let entrance = entrances.get(baseUrl);
-  if (entrance === undefined) {
-    entrance = { inside: new Set(), arriving: [], queue: undefined };
-    entrances.set(baseUrl, entrance);
-  }
+  const entrances = ENTRANCES.get(key) ?? new Map<string, Entrance>();
+  const entrance = entrances.get(baseUrl) ?? { inside: new Set() };
+  ENTRANCES.set(key, entrances.set(baseUrl, entrance));
   return entrance;
 }
 
@@ -313,38 +301,25 @@ export async function inTurn<Answer>(visit: Visit, send: () => Promise<Answer>):
 }
 
 function placeOf(visit: Visit): Place {
-  const { server } = visit;
+  const { server: { config, mayEvict, usualParallel }, server, action } = visit;
   const entrance = entranceOf(server);
   const { inside } = entrance;
   return Object.assign(visit, {
     enter(): Promise<void> | undefined {
-      const { config, mayEvict, usualParallel } = server;
       if (!mayEvict && (config.maxConcurrency ?? usualParallel) === Infinity) return undefined;
       if (entrance.queue !== undefined) return entrance.queue.enter(visit);
-      if (inside.size > 0 || entrance.arriving.length > 0) return arrive(entrance, visit);
+      if (inside.size > 0) {
+        return importOnUse(() => import("./queue.ts"), action).then(({ Queue }) =>
+          (entrance.queue ??= new Queue(inside)).enter(visit)
+        );
+      }
       inside.add(visit);
       return undefined;
     },
     leave(): void {
-      if (entrance.queue !== undefined) return entrance.queue.leave(visit);
+      visit.hasLeft = true;
       inside.delete(visit);
-      const gone = entrance.arriving.find((arrival) => arrival.visit === visit);
-      gone?.reject(new DOMException("The request is not wanted any more", "AbortError"));
-      entrance.arriving = entrance.arriving.filter((arrival) => arrival !== gone);
+      entrance.queue?.leave(visit);
     },
-  });
-}
-
-function arrive(entrance: Entrance, visit: Visit): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (entrance.arriving.push({ visit, resolve, reject }) > 1) return;
-    importOnUse(() => import("./queue.ts"), visit.action).then(({ Queue }) => {
-      const queue = entrance.queue ??= new Queue(entrance.inside);
-      for (const arrival of entrance.arriving.splice(0)) {
-        arrival.resolve(queue.enter(arrival.visit));
-      }
-    }, (error) => {
-      for (const arrival of entrance.arriving.splice(0)) arrival.reject(error);
-    });
   });
 }

@@ -41,6 +41,8 @@ export interface Visit {
   readonly isGeneration: boolean;
   /** Since when nobody reads its stream; absent while it is read, and for whole answers. */
   unreadSince?: number | undefined;
+  /** Whether it is over; it may be before it has begun. */
+  hasLeft?: boolean;
 }
 
 /** Clock of the queue. */
@@ -156,6 +158,7 @@ export class Queue {
   enter(visit: Visit): Promise<void> | undefined {
     const { signal, onStatus } = visit.options;
     if (signal?.aborted === true) return Promise.reject(signal.reason);
+    if (visit.hasLeft === true) return Promise.reject(unwanted());
     this.#losePatience();
     const group = this.#groupOf(visit.model);
     const waiting = new Waiting(visit, group, this.#nextOrder++, this.#clock.now(), this.#starts);
@@ -174,8 +177,7 @@ export class Queue {
   leave(visit: Visit): void {
     const waiting = this.#waiting.get(visit);
     if (waiting !== undefined) {
-      const error = new DOMException("The request is not wanted any more", "AbortError");
-      return this.#fail(waiting, error);
+      return this.#fail(waiting, unwanted());
     }
     const group = this.#groups.find(({ inside }) => inside.has(visit));
     if (group === undefined) return;
@@ -413,6 +415,10 @@ export class Queue {
     const dueAt = inside.length === 0 ? this.#lingerUntil : Math.min(...unread);
     this.#stopTimer = this.#clock.startTimer(Math.max(0, dueAt - now), () => this.#update());
   }
+}
+
+function unwanted(): unknown {
+  return new DOMException("The request is not wanted any more", "AbortError");
 }
 
 function lateError(action: string, timeoutMs: number, server: QueuedServer): AnyProviderError {
