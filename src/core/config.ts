@@ -108,8 +108,8 @@ export interface LMStudioProviderOptions {
   /**
    * Generations at a time, for all models together; the others wait in order, told by `onQueue` of their calls. A request
    * for a model that is not loaded waits until the answers of the others are done, whatever this is: loading it may throw
-   * them out. Counted together with those of every provider for the same server in this program, but not with what
-   * clients send by `toOpenAI()` and `toAnthropic()`, nor with embeddings. `Infinity` is no limit.
+   * them out. Counted together with those of every provider for the same address in this program, but for those with
+   * a `fetch` of their own; not with what clients send by `toOpenAI()` and `toAnthropic()`, nor with embeddings. `Infinity` is no limit.
    * @default {for each model, the `parallel` of its instance where a listing has told it, else 4}
    */
   maxConcurrency?: number | undefined;

@@ -269,23 +269,34 @@ function requestOf<Request extends RouteRequest, Answer>(
 
 // --- Turns --------------------------------------------------------------------------------------
 
-/** Requests under way at one server. Its queue loads with the first that comes while there is another. */
+/** Requests under way at one server. Its queue loads with the first that may have to wait for them. */
 interface Entrance {
   readonly inside: Set<Visit>;
   queue?: Queue;
 }
 
-/** By the `fetch` and the address: a program may have several providers for one server. */
-const ENTRANCES = new WeakMap<object, Map<string, Entrance>>();
-/** In place of a `fetch` of the user's own. */
-const RUNTIME = {};
+/** By the address: a program may have several providers for one server. */
+const ENTRANCES = new Map<string, Entrance>();
+/** Where a `fetch` of the user's own leads, nobody knows. */
+const OWN_ENTRANCES = new WeakMap<Visit["server"], Entrance>();
 
-function entranceOf({ config: { fetch, baseUrl } }: Visit["server"]): Entrance {
-  const key = fetch ?? RUNTIME;
-  const entrances = ENTRANCES.get(key) ?? new Map<string, Entrance>();
-  const entrance = entrances.get(baseUrl) ?? { inside: new Set() };
-  ENTRANCES.set(key, entrances.set(baseUrl, entrance));
+function entranceOf(server: Visit["server"]): Entrance {
+  const { fetch, baseUrl } = server.config;
+  const known = fetch === undefined ? ENTRANCES.get(baseUrl) : OWN_ENTRANCES.get(server);
+  if (known !== undefined) return known;
+  const entrance: Entrance = { inside: new Set() };
+  if (fetch === undefined) ENTRANCES.set(baseUrl, entrance);
+  else OWN_ENTRANCES.set(server, entrance);
   return entrance;
+}
+
+/** Whether a request can be sent beside those under way, whatever a queue would say. */
+function isFree({ server, model, isGeneration }: Visit, inside: ReadonlySet<Visit>): boolean {
+  if (inside.size === 0) return true;
+  for (const other of inside) if (other.model !== model) return false;
+  // What a listing tells of its model is for the queue to find out.
+  const usual = server.recentModels(Infinity) === undefined ? server.usualParallel : 1;
+  return !isGeneration || inside.size < (server.config.maxConcurrency ?? usual);
 }
 
 /** Sends the request of a whole answer when it is its turn, which ends with the answer. */
@@ -308,7 +319,7 @@ function placeOf(visit: Visit): Place {
     enter(): Promise<void> | undefined {
       if (!mayEvict && (config.maxConcurrency ?? usualParallel) === Infinity) return undefined;
       if (entrance.queue !== undefined) return entrance.queue.enter(visit);
-      if (inside.size > 0) {
+      if (!isFree(visit, inside)) {
         return importOnUse(() => import("./queue.ts"), action).then(({ Queue }) =>
           (entrance.queue ??= new Queue(inside)).enter(visit)
         );

@@ -1,6 +1,6 @@
 /**
- * The queue of one server: which request that a model answers is sent next. Loaded by the first request that comes while
- * another is under way.
+ * The queue of one server: which request that a model answers is sent next. Loaded by the first request that may have to
+ * wait for those under way.
  *
  * @module
  */
@@ -68,7 +68,7 @@ const LINGER_MS = 25;
  * A stream that nobody has read for so long holds no place while others wait. It was left lying, or its reader waits for
  * the very answer that waits for it.
  */
-const UNREAD_MS = 30_000;
+const UNREAD_MS = 10_000;
 
 /** Requests for one model. */
 class Group {
