@@ -472,6 +472,24 @@ export const SECTIONS: readonly Section[] = [
           '`tests/download_test.ts`: "downloadStatus: an unknown job, whatever characters its id has"',
         trial: "unknownJob",
       },
+      {
+        text:
+          "Listings do not tell how a model was loaded, and nobody has published whether loading an embedding model throws a language model out: both are taken for models that may be, so that a request which loads another waits.",
+        verdict: "**assumed**",
+        evidence: "cautious reading",
+        pinned:
+          '`tests/queue_test.ts`: "queue: a model that is not in memory waits until the others are done, also by another spelling and for embeddings"',
+        untried: UNSEEN,
+      },
+      {
+        text:
+          "An instance answers `parallel` requests at a time, four where nothing else is set (0.4.0); what is beyond waits in the server. What older versions do is **assumed**: they are sent four, too.",
+        verdict: "documented sample",
+        evidence: "documentation of `/api/v1/models`",
+        pinned:
+          '`tests/queue_test.ts`: "queue: four generations of a model at a time, where nothing tells how many"',
+        untried: UNSEEN,
+      },
     ],
   },
   {
@@ -890,6 +908,24 @@ export const SECTIONS: readonly Section[] = [
         pinned:
           '`tests/forward_test.ts`: "who asks for vectors in base64 gets them, and nobody else"',
         untried: OTHER_PRODUCT,
+      },
+      {
+        text:
+          "`dimensions` is ignored. It is sent all the same, and vectors that are longer are cut and brought to length 1 here.",
+        verdict: "observed",
+        evidence: "a published program",
+        pinned:
+          '`tests/embedding_test.ts`: "dimensions: where they are ignored, vectors are cut and have the length 1"',
+        untried: UNSEEN,
+      },
+      {
+        text:
+          "Of a text longer than the context of the model the beginning is embedded, without a word. The warning is an estimate.",
+        verdict: "**assumed**",
+        evidence: "none",
+        pinned:
+          '`tests/embedding_test.ts`: "long texts: a warning for each that is likely cut, by the context as loaded"',
+        untried: UNSEEN,
       },
     ],
   },

@@ -233,9 +233,10 @@ function openOnce<Request extends RouteRequest, Answer, Item>(
 }
 
 function visitOf<Request extends RouteRequest, Answer>(
-  { server, model, action, options }: PreparedCall<Request, Answer>,
+  { server, route, model, action, options }: PreparedCall<Request, Answer>,
 ): Visit {
-  return { server, model, action, options, isGeneration: true };
+  // Embeddings have their own `concurrency`, but loading their model may throw out one that answers.
+  return { server, model, action, options, isGeneration: route.modelType !== "embedding" };
 }
 
 function noteUsage<Request extends RouteRequest, Answer>(
