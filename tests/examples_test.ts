@@ -129,6 +129,13 @@ Deno.test("examples/chat.ts: the second turn goes on from the first", async () =
   assertMatch(second?.previous_response_id ?? "", /^resp_/);
 });
 
+Deno.test("examples/anthropic_client.ts: an answer by another client", async () => {
+  const { code, text, errors, requests } = await runOnFake("anthropic_client", "Why?");
+  assertEquals({ code, text, errors }, { code: 0, text: "Because of the air.\n", errors: "" });
+  const request = requests.find(({ path }) => path === "/v1/messages");
+  assertMatch(request?.headers["user-agent"] ?? "", /^Anthropic\//);
+});
+
 Deno.test("examples/openai_client.ts: an answer by another client", async () => {
   const { code, text, errors, requests } = await runOnFake("openai_client", "Why?");
   assertEquals({ code, text, errors }, { code: 0, text: "Because of the air.\n", errors: "" });
@@ -296,6 +303,7 @@ for (
     responses: "create a response",
     models: "list models",
     download: "download model \\S+",
+    anthropic_client: "list models",
     openai_client: "list models",
   })
 ) {
