@@ -2,7 +2,7 @@
 import { assertEquals, assertRejects, assertStrictEquals, assertStringIncludes } from "@std/assert";
 import { FallbackProvider, LMStudioProvider, LocalProvider, UnknownProviderError } from "../mod.ts";
 import { ERROR_CODES } from "../src/core/error_codes.ts";
-import { importSchemas } from "../src/core/import_on_use.ts";
+import { importSchemas } from "../src/core/import_schemas.ts";
 import { runScript } from "./support/script.ts";
 
 Deno.test("zod: a module that does not load is an error with a remedy, and is tried again", async () => {

@@ -6,9 +6,9 @@ import {
   answeringCopy,
   findModel,
   isSameListedModel,
-  isSameModel,
   nearestNames,
-} from "../src/core/model_names.ts";
+} from "../src/core/listed_models.ts";
+import { isSameModel } from "../src/core/model_names.ts";
 
 const SAME: Readonly<Record<string, readonly (readonly [string, string])[]>> = {
   "as they are": [["qwen/qwen3-8b", "qwen/qwen3-8b"], ["m", "m"]],

@@ -14,7 +14,7 @@ import {
   type StreamError,
   withResponse,
 } from "../core/errors.ts";
-import { importSchemas } from "../core/import_on_use.ts";
+import { importSchemas } from "../core/import_schemas.ts";
 import { parseJson } from "../core/plain_text.ts";
 import { isRecord } from "../core/fields.ts";
 import type { SchemaIssue } from "../core/schema.ts";

@@ -6,7 +6,7 @@
 
 import type { RefusalMaker } from "../core/checks.ts";
 import { isRecord, quote } from "../core/fields.ts";
-import { importSchemas } from "../core/import_on_use.ts";
+import { importSchemas } from "../core/import_schemas.ts";
 import type { JsonSchema, StandardSchema } from "../core/schema.ts";
 import { findUnwritable } from "../core/unwritable.ts";
 

@@ -22,7 +22,7 @@ import type { CallOptions, ModelInfo } from "../core/types.ts";
 import { callError, type ErrorContext } from "../transport/error_mapping.ts";
 import { showWords, wordsOf } from "../transport/redact.ts";
 import { malformedResponse, type Transport } from "../transport/transport.ts";
-import { importSchemas } from "../core/import_on_use.ts";
+import { importSchemas } from "../core/import_schemas.ts";
 
 /** First version with these routes. */
 export const MANAGEMENT_SINCE = "0.4.0";

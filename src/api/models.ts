@@ -9,12 +9,8 @@
  */
 
 import { type ApiError, isProviderError, providerError } from "../core/errors.ts";
-import {
-  answeringCopy,
-  isNamedForEmbedding,
-  LISTING_ACTION,
-  maxTokensOf,
-} from "../core/model_names.ts";
+import { answeringCopy, isNamedForEmbedding, maxTokensOf } from "../core/listed_models.ts";
+import { LISTING_ACTION } from "../core/model_names.ts";
 import { isRecord } from "../core/fields.ts";
 import type { CallOptions, LoadedInstance, ModelCapabilities, ModelInfo } from "../core/types.ts";
 import { callError, type ErrorContext } from "../transport/error_mapping.ts";

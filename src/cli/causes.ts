@@ -8,7 +8,7 @@ import { connectionHint } from "../core/connection_hints.ts";
 import { defaultHint, type KnownCode } from "../core/error_codes.ts";
 import { type AnyProviderError, isProviderError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
-import { namesIn, nearestNames } from "../core/model_names.ts";
+import { namesIn, nearestNames } from "../core/listed_models.ts";
 import type { ModelInfo } from "../core/types.ts";
 import { type Facts, nameAsked, SLOW_MS, wordsOf } from "./examination.ts";
 

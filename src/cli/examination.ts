@@ -11,7 +11,7 @@ import type { ConnectionTrouble } from "../core/connection_hints.ts";
 import type { ResolvedConfig } from "../core/config.ts";
 import { type AnyProviderError, isProviderError } from "../core/errors.ts";
 import { isRecord, quote } from "../core/fields.ts";
-import { findModel } from "../core/model_names.ts";
+import { findModel } from "../core/listed_models.ts";
 import type { ModelInfo } from "../core/types.ts";
 import { localCandidates } from "../discovery/candidates.ts";
 import { findElsewhere } from "../discovery/elsewhere.ts";

@@ -43,26 +43,6 @@ export async function importOnUse<Module>(
 }
 
 /**
- * Imports a module that imports zod, the only dependency: a bundle or an import map may have left it out, or there may
- * be no network on the first run.
- *
- * @param purpose what zod does for it.
- * @throws {UnknownProviderError} as `importOnUse`.
- */
-export async function importSchemas<Module>(
-  load: () => Promise<Module>,
-  action: string,
-  purpose = "reads the answer",
-): Promise<Module> {
-  return await importOnUse(load, action, {
-    name: `zod, which ${purpose},`,
-    hint:
-      "Install it beside this package (`deno add npm:zod`, `npm install zod`), and let bundlers and import " +
-      "maps keep it; `cause` says what failed.",
-  });
-}
-
-/**
  * A copy of a request, its lists included: what the caller does to it while a part loads is for the next call. What is
  * no object is given as it is, for the checks to refuse.
  */

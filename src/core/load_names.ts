@@ -4,7 +4,8 @@
  * @module
  */
 
-import { isInstanceOf, parseModelName, withoutCopyNumber } from "./model_names.ts";
+import { isInstanceOf } from "./listed_models.ts";
+import { parseModelName, withoutCopyNumber } from "./model_names.ts";
 import type { ModelInfo } from "./types.ts";
 
 /** Name to send to load a model: as it is listed, and a variant only where that is not the selected one. */

@@ -6,7 +6,7 @@
 
 import type { HealthCheckSettings } from "../core/discovery_options.ts";
 import type { ServiceCandidate, ServiceInfo } from "../core/services.ts";
-import { startBackgroundTimer } from "../platform/background_timer.ts";
+import { startBackgroundTimer } from "../platform/runtime.ts";
 import type { CandidateSource } from "./candidates.ts";
 import type { ServiceRegistry } from "./registry.ts";
 

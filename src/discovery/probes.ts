@@ -13,8 +13,8 @@ import {
   type NetworkError,
   providerError,
   type TimeoutError,
-  toldAs,
 } from "../core/errors.ts";
+import { toldAs } from "../core/renamed_errors.ts";
 import { isRecord } from "../core/fields.ts";
 import { LISTING_ACTION } from "../core/model_names.ts";
 import type { ServiceCandidate } from "../core/services.ts";

@@ -92,9 +92,8 @@ async function explain(
     return error;
   }
   const { service, endpoint, status, attempts } = error;
-  const deciders = (await server.listTogether(options, VERB)).filter(({ type }) =>
-    type === "decision"
-  );
+  const models = await server.listTogether(options, VERB);
+  const deciders = models.filter(({ type }) => type === "decision");
   const show = server.words(options);
   const names = shownNames(deciders.map(({ id }) => id), show);
   return providerError(

@@ -6,7 +6,7 @@
 
 import { addUsage } from "../api/answer_parts.ts";
 import { EMBEDDINGS } from "../api/embeddings.ts";
-import { type ParseError, providerError } from "../core/errors.ts";
+import { isProviderError, type ParseError, providerError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import { importOnUse } from "../core/import_on_use.ts";
 import { isSameModel } from "../core/model_names.ts";
@@ -18,6 +18,7 @@ import type {
 } from "../core/types.ts";
 import { listenToAbort } from "../transport/timers.ts";
 import { ask, prepare, type PreparedCall } from "../server/calls.ts";
+import { isTakenForLLM, TAKEN_FOR_LLM, USE_EMBEDDING_MODEL } from "../server/models.ts";
 import type { Server } from "../server/server.ts";
 
 const VERB = "embed";
@@ -52,7 +53,7 @@ export async function embed(
     return warnings.length === 0 ? response : { ...response, warnings };
   } catch (error) {
     const rest = server.remaining(checked, startedAt);
-    throw await server.explainEmbeddingFailure(action, model, error, rest);
+    throw await explainFailure(server, action, model, error, rest);
   }
 }
 
@@ -77,6 +78,40 @@ async function lengthWarnings(
     warnings.push({ code: "input_truncated", index, estimatedTokens, contextLength });
   }
   return warnings;
+}
+
+/** Codes of embeddings by a model that LM Studio takes for another type. */
+const WRONG_TYPE_CODES: ReadonlySet<string> = new Set([
+  "no_model_loaded",
+  "model_not_found",
+  "wrong_model_type",
+]);
+
+/**
+ * The error of an embedding, where it failed because LM Studio takes the model for a language model: then it says that
+ * no model is loaded, or does not know it.
+ */
+async function explainFailure(
+  server: Server,
+  action: string,
+  model: string,
+  error: unknown,
+  options: CallOptions,
+): Promise<unknown> {
+  if (server.dialect.provider !== "lmstudio" || !isProviderError(error)) return error;
+  if (!WRONG_TYPE_CODES.has(error.code)) return error;
+  const listed = await server.find(model, options, action);
+  if (listed === undefined || !isTakenForLLM(listed)) return error;
+  const { endpoint, attempts, status } = error;
+  return providerError("wrong_model_type", `Cannot ${action}: ${TAKEN_FOR_LLM}`, {
+    service: server.service,
+    endpoint,
+    attempts,
+    status,
+    hint: USE_EMBEDDING_MODEL,
+    model,
+    cause: error,
+  });
 }
 
 /**

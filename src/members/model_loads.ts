@@ -10,7 +10,7 @@ import { isProviderError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import type { EnsureLoadedOptions, LoadedModel, ModelLease } from "../core/model_management.ts";
 import { nameToLoad } from "../core/load_names.ts";
-import { copiesOf } from "../core/model_names.ts";
+import { copiesOf } from "../core/listed_models.ts";
 import type { CallOptions, LoadedInstance, ModelInfo } from "../core/types.ts";
 import { untilAborted } from "../transport/timers.ts";
 import type { LoadWait } from "./load_wait.ts";

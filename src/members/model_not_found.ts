@@ -6,7 +6,7 @@
 
 import { isProviderError, type ModelNotAvailableError, providerError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
-import { nearestNames } from "../core/model_names.ts";
+import { nearestNames } from "../core/listed_models.ts";
 import type { ServiceInfo } from "../core/services.ts";
 import { MAX_AVAILABLE, shownNearest } from "../server/models.ts";
 import { DIALECTS } from "../server/server.ts";

@@ -24,8 +24,8 @@ import {
   namesIn,
   nearestNames,
   withoutCopies,
-  withoutCopyNumber,
-} from "../core/model_names.ts";
+} from "../core/listed_models.ts";
+import { withoutCopyNumber } from "../core/model_names.ts";
 import {
   checkCallOptions,
   checkOptions,

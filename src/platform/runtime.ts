@@ -19,6 +19,7 @@ interface RuntimeGlobals {
     };
     readonly env?: { get(name: string): string | undefined };
     readonly build?: { readonly os?: string };
+    unrefTimer?(id: number): void;
   };
   readonly Bun?: unknown;
   readonly process?: {
@@ -84,4 +85,16 @@ export function isGranted(permission: Permission): boolean {
   } catch {
     return false;
   }
+}
+
+/** Calls back after `ms`, without keeping the program alive for it; returns what stops it. */
+export function startBackgroundTimer(ms: number, onTime: () => void): () => void {
+  const timer: unknown = setTimeout(onTime, ms);
+  if (typeof timer === "object" && timer !== null && "unref" in timer) {
+    (timer as { unref(): void }).unref();
+  } else if (typeof timer === "number") {
+    // Deno up to 2.8 and browsers have numbers; a page has no end that a timer could hold up.
+    globals().Deno?.unrefTimer?.(timer);
+  }
+  return () => clearTimeout(timer as ReturnType<typeof setTimeout>);
 }

@@ -1,15 +1,194 @@
 /**
- * The models of one server: the last listing, and the choice of one where none is named.
+ * The models of one server, loaded with the first question about them: the last listing, which of it a name means, the
+ * choice of one where none is named, and what the listing says of a wrong answer.
  *
  * @module
  */
 
-import { type ModelNotAvailableError, providerError } from "../core/errors.ts";
-import { answeringCopy, isNamedForEmbedding, withoutCopies } from "../core/model_names.ts";
-import { cutText } from "../core/plain_text.ts";
+import { LISTINGS, ModelLister } from "../api/models.ts";
 import type { ModelType } from "../api/route.ts";
+import type { ResolvedConfig } from "../core/config.ts";
+import { isProviderError, type ModelNotAvailableError, providerError } from "../core/errors.ts";
+import { quote } from "../core/fields.ts";
+import {
+  answeringCopy,
+  asAsked,
+  findModel,
+  isNamedForEmbedding,
+  isSameListedModel,
+  namesIn,
+  nearestNames,
+  withoutCopies,
+} from "../core/listed_models.ts";
+import { LISTING_ACTION } from "../core/model_names.ts";
+import { cutText } from "../core/plain_text.ts";
+import { toldAs } from "../core/renamed_errors.ts";
 import type { CallOptions, ModelInfo } from "../core/types.ts";
 import { untilAborted } from "../transport/timers.ts";
+import type { Transport } from "../transport/transport.ts";
+
+/** The server whose models they are. */
+export interface ListedServer {
+  readonly config: ResolvedConfig;
+  readonly service: string;
+  readonly transport: Transport;
+  readonly dialect: { readonly provider: string; readonly listings: keyof typeof LISTINGS };
+  words(options: CallOptions, body?: Readonly<Record<string, unknown>>): (text: string) => string;
+}
+
+/** A choice of model may rest on a listing this old: a chat must not ask twice a second what is loaded. */
+const CHOICE_MAX_AGE_MS = 2000;
+
+/** Where LM Studio has what it takes a model for. */
+const OVERRIDE_TYPE: string =
+  'in LM Studio, under My Models, the gear beside it, set "Override Domain Type" to "Text Embedding" (newer versions ' +
+  "have this for GGUF models only).";
+/** State of an embedding by a model that LM Studio takes for another type. */
+export const TAKEN_FOR_LLM = "the server takes it for a language model";
+/** Its remedy. */
+export const USE_EMBEDDING_MODEL: string =
+  `Use an embedding model, or if this is one: ${OVERRIDE_TYPE}`;
+
+/** Part of the error of an answer by another model than the one asked for. */
+export interface Substitution {
+  /** The end of what happened. */
+  readonly reason: string;
+  readonly hint: string | undefined;
+  readonly available: readonly string[] | undefined;
+}
+
+/** The models of one server. */
+export class ListedModels {
+  readonly #server: ListedServer;
+  readonly #lister: ModelLister;
+  readonly #cache: ModelCache;
+
+  constructor(server: ListedServer) {
+    const { transport, dialect: { listings, provider } } = server;
+    this.#server = server;
+    this.#lister = new ModelLister(transport, LISTINGS[listings], provider);
+    this.#cache = new ModelCache((options) => this.#lister.list(options));
+  }
+
+  /** Whether the last listing, not long ago, showed a server without the routes of the newest API. */
+  get lacksNewest(): boolean {
+    return this.#lister.lacksNewest;
+  }
+
+  /** Forgets what was listed: the server's models have changed. */
+  drop(): void {
+    this.#cache.drop();
+  }
+
+  /** Lists what the server has now. The array is the caller's. @param action completes "Cannot …". */
+  async list(options: CallOptions, action: string): Promise<ModelInfo[]> {
+    const models = await toldAs(LISTING_ACTION, action, () => this.#cache.ask(options));
+    // The cache must not change when the caller sorts or edits what it got.
+    return models.map(copyModel);
+  }
+
+  /** Lists what the server has now, asked for together with whoever asks at the same time. Not to be changed. */
+  async listTogether(options: CallOptions, action: string): Promise<readonly ModelInfo[]> {
+    return await toldAs(LISTING_ACTION, action, () => this.#cache.refresh(options));
+  }
+
+  /** The model of this name, under any spelling; `undefined` where there is none or the server cannot say. */
+  async find(name: string, options: CallOptions, action: string): Promise<ModelInfo | undefined> {
+    try {
+      options.signal?.throwIfAborted();
+      const { modelCacheTtlMs } = this.#server.config;
+      const known = findModel(this.#cache.recent(modelCacheTtlMs) ?? [], name);
+      // A model that is not there may be new.
+      const found = known ?? findModel(await this.listTogether(options, action), name);
+      return found && asAsked(found, name);
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      // "Cannot say" is an answer here, unlike everywhere else. A broken installation is none.
+      if (isProviderError(error) && error.kind !== "unknown") return undefined;
+      throw error;
+    }
+  }
+
+  /** The last listing, if it is at most `maxAgeMs` old. Not to be changed. */
+  recent(maxAgeMs: number): readonly ModelInfo[] | undefined {
+    return this.#cache.recent(maxAgeMs);
+  }
+
+  /** The model as it was listed last, however long ago; nothing is asked. */
+  listed(name: string): ModelInfo | undefined {
+    const found = findModel(this.#cache.recent(Infinity) ?? [], name);
+    return found && asAsked(found, name);
+  }
+
+  /** Chooses the model of a call that names none. @param fields of its request. */
+  async choose(
+    action: string,
+    options: CallOptions,
+    fields: Readonly<Record<string, unknown>>,
+    type: ModelType,
+  ): Promise<string> {
+    const { service, config } = this.#server;
+    const show = this.#server.words(options, fields);
+    const ask = () => this.#cache.get(CHOICE_MAX_AGE_MS, options);
+    const models = await toldAs(LISTING_ACTION, action, ask);
+    return CHOICES[type](models, { action, service, endpoint: config.baseUrl, show });
+  }
+
+  /**
+   * What the listing says of an answer by another model; `undefined` where it has both names for one: an alias that is
+   * younger than the last listing is no substitution.
+   */
+  async explainSubstitution(
+    requested: string,
+    answered: string,
+    wanted: ModelType,
+    options: CallOptions,
+    show: (text: string) => string,
+  ): Promise<Substitution | undefined> {
+    const known = this.#cache.recent(CHOICE_MAX_AGE_MS) ?? [];
+    if (isSameListedModel(known, requested, answered)) return undefined;
+    const models = await this.#cache.refresh(options);
+    if (isSameListedModel(models, requested, answered)) return undefined;
+    const candidates = models.filter(({ type }) =>
+      wanted === "llm" ? type !== "embedding" && type !== "decision" : type === wanted
+    );
+    const listed = findModel(models, requested);
+    const isMistaken = wanted === "embedding" && listed !== undefined && isTakenForLLM(listed);
+    const near = nearestNames(namesIn(candidates), requested, MAX_AVAILABLE);
+    const reason = isMistaken
+      ? `; ${TAKEN_FOR_LLM}`
+      : listed === undefined && near.length > 0
+      ? `; the server does not have ${quote(requested)}, ${shownNearest(near, show)}`
+      : "";
+    return {
+      reason,
+      hint: isMistaken ? USE_EMBEDDING_MODEL : undefined,
+      available: candidates.length === 0 ? undefined : shownIds(candidates, show),
+    };
+  }
+}
+
+/** Whether the server takes a model for one that writes: of a listing that tells types; the one that tells ids alone does not tell what is loaded either. */
+export function isTakenForLLM({ type, loaded }: ModelInfo): boolean {
+  return type !== "embedding" && loaded !== undefined;
+}
+
+/**
+ * A copy that may be edited. By hand: `structuredClone` took a third of the time of a listing, and has no stack for
+ * what is nested thousands of times. `raw` is the server's, and nothing here reads it again.
+ */
+function copyModel(model: ModelInfo): ModelInfo {
+  const copy = { ...model };
+  copy.capabilities = { ...copy.capabilities };
+  if (copy.variants !== undefined) copy.variants = [...copy.variants];
+  if (copy.instances !== undefined) {
+    copy.instances = copy.instances.map((instance) => ({ ...instance }));
+  }
+  if (copy.reasoning !== undefined) {
+    copy.reasoning = { ...copy.reasoning, options: [...copy.reasoning.options] };
+  }
+  return copy;
+}
 
 // --- The last listing ---------------------------------------------------------------------------
 
@@ -21,7 +200,7 @@ interface Round {
 }
 
 /** Remembers a listing; callers who ask at the same time share one request. */
-export class ModelCache {
+class ModelCache {
   readonly #list: (options: CallOptions) => Promise<ModelInfo[]>;
   #models: readonly ModelInfo[] | undefined;
   #listedAt = 0;
@@ -109,15 +288,11 @@ function keyOf(options: CallOptions): string {
 /** Of `available` in an error: more than anybody reads. */
 export const MAX_AVAILABLE = 200;
 const LONGEST_NAME = 80;
-/** Where LM Studio has what it takes a model for. */
-export const OVERRIDE_TYPE: string =
-  'in LM Studio, under My Models, the gear beside it, set "Override Domain Type" to "Text Embedding" (newer versions ' +
-  "have this for GGUF models only).";
 /** Of names that are like one which is not there. */
 const SHOWN_NEAREST = 3;
 
 /** The call that a model is chosen for. */
-export interface ChoiceContext {
+interface ChoiceContext {
   /** Completes "Cannot …" in errors. */
   readonly action: string;
   readonly service: string;
@@ -126,25 +301,16 @@ export interface ChoiceContext {
   readonly show: (text: string) => string;
 }
 
-/** Choices of a model where none is named, by its type in listings: the setting that decides, else a rule. */
-export const MODEL_CHOICES: Readonly<
-  Record<ModelType, {
-    readonly setting: "model" | "embeddingModel" | "decisionModel";
-    readonly choose: (models: readonly ModelInfo[], context: ChoiceContext) => string;
-  }>
+/** Chooses a model by its type in listings. */
+const CHOICES: Readonly<
+  Record<ModelType, (models: readonly ModelInfo[], context: ChoiceContext) => string>
 > = {
-  llm: { setting: "model", choose: chooseLLM },
-  embedding: {
-    setting: "embeddingModel",
-    choose: (models, context) =>
-      chooseByType("embedding", "embeddingModel", models, context, noEmbeddingModel),
-  },
+  llm: chooseLLM,
+  embedding: (models, context) =>
+    chooseByType("embedding", "embeddingModel", models, context, noEmbeddingModel),
   // That listings have this type is assumed: it is the word of LM Studio's SDK.
-  decision: {
-    setting: "decisionModel",
-    choose: (models, context) =>
-      chooseByType("decision", "decisionModel", models, context, noDecisionModel),
-  },
+  decision: (models, context) =>
+    chooseByType("decision", "decisionModel", models, context, noDecisionModel),
 };
 
 /**

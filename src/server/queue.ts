@@ -6,7 +6,8 @@
  */
 
 import { type AnyProviderError, providerError } from "../core/errors.ts";
-import { findModel, isSameModel, withoutCopyNumber } from "../core/model_names.ts";
+import { findModel } from "../core/listed_models.ts";
+import { isSameModel, withoutCopyNumber } from "../core/model_names.ts";
 import type { CallOptions, ModelInfo } from "../core/types.ts";
 import { listenToAbort, startTimer } from "../transport/timers.ts";
 

@@ -5,7 +5,6 @@
  */
 
 import type { FetchImage } from "../api/images.ts";
-import type { LISTINGS, ModelLister } from "../api/models.ts";
 import type { ArrivedAnswer, ModelType } from "../api/route.ts";
 import { importOnUse } from "../core/import_on_use.ts";
 import { type ThinkTags, thinkTags } from "../api/think_splitter.ts";
@@ -16,17 +15,9 @@ import {
   type ResolvedCascade,
   type ResolvedConfig,
 } from "../core/config.ts";
-import { isProviderError, providerError, toldAs } from "../core/errors.ts";
+import { isProviderError, providerError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
-import {
-  asAsked,
-  findModel,
-  isSameListedModel,
-  isSameModel,
-  LISTING_ACTION,
-  namesIn,
-  nearestNames,
-} from "../core/model_names.ts";
+import { isSameModel, LISTING_ACTION } from "../core/model_names.ts";
 import { checkCallOptions, nonEmptyText, type RefusalMaker, refusalMaker } from "../core/checks.ts";
 import type { ServiceType } from "../core/services.ts";
 import type {
@@ -40,15 +31,7 @@ import { shownModel } from "../transport/error_mapping.ts";
 import { wordsOf } from "../transport/redact.ts";
 import { untilAborted } from "../transport/timers.ts";
 import { Transport } from "../transport/transport.ts";
-import {
-  type ChoiceContext,
-  MAX_AVAILABLE,
-  MODEL_CHOICES,
-  ModelCache,
-  OVERRIDE_TYPE,
-  shownIds,
-  shownNearest,
-} from "./models.ts";
+import type { ListedModels, ListedServer, Substitution } from "./models.ts";
 
 /** Properties of one kind of server. */
 export interface Dialect {
@@ -56,7 +39,7 @@ export interface Dialect {
   readonly service: string;
   /** Name for programs, such as `lmstudio`. */
   readonly provider: string;
-  readonly listings: keyof typeof LISTINGS;
+  readonly listings: ListedServer["dialect"]["listings"];
   /** Whether the server may let another model answer than the one asked for. */
   readonly substitutesModels: boolean;
   /** Whether loading a model for a request may throw another out, even in the middle of its answer. */
@@ -115,27 +98,21 @@ const MAX_COUNTED_TOKENS = 32_768;
 /** Answers of the routes whose model is compared with the one asked for. */
 export type ComparedAnswer = NonNullable<ModelSubstitution["response"]>;
 
-/** A choice of model may rest on a listing this old: a chat must not ask twice a second what is loaded. */
-const CHOICE_MAX_AGE_MS = 2000;
-
-/** Codes of embeddings by a model that LM Studio takes for another type. */
-const WRONG_TYPE_CODES: ReadonlySet<string> = new Set([
-  "no_model_loaded",
-  "model_not_found",
-  "wrong_model_type",
-]);
-const TAKEN_FOR_LLM = "the server takes it for a language model";
-const USE_EMBEDDING_MODEL = `Use an embedding model, or if this is one: ${OVERRIDE_TYPE}`;
+/** Settings that name a model for calls that name none, by its type in listings. */
+const MODEL_SETTINGS = {
+  llm: "model",
+  embedding: "embeddingModel",
+  decision: "decisionModel",
+} as const;
 
 /** One server: the way to it, and its models. */
-export class Server {
+export class Server implements ListedServer {
   readonly config: ResolvedConfig;
   readonly service: string;
   readonly transport: Transport;
-  readonly #dialect: Dialect;
-  /** Loaded with the first listing: a request that names its model needs none. */
-  #lister: ModelLister | undefined;
-  readonly #cache: ModelCache;
+  readonly dialect: Dialect;
+  /** Loaded with the first question about them: a request that names its model needs none. */
+  #models: ListedModels | undefined;
   /** The newest last. */
   #counted: CountedPrompt[] = [];
 
@@ -147,7 +124,7 @@ export class Server {
   ) {
     this.config = config;
     this.service = dialect.service;
-    this.#dialect = dialect;
+    this.dialect = dialect;
     const { service } = dialect;
     const lookElsewhere = dialect.provider === "lmstudio"
       ? (baseUrl: string, signal: AbortSignal) =>
@@ -165,20 +142,17 @@ export class Server {
       unauthorizedHint: cascade.unauthorizedHint,
       lookElsewhere,
     });
-    this.#cache = new ModelCache(async (options) => {
-      const lister = this.#lister ?? await untilAborted(this.#loadLister(), options.signal);
-      return await lister.list(options);
-    });
   }
 
-  async #loadLister(): Promise<ModelLister> {
-    const { LISTINGS, ModelLister } = await importOnUse(
-      () => import("../api/models.ts"),
-      LISTING_ACTION,
-    );
-    const { listings, provider } = this.#dialect;
+  /** The models of the server. @param action completes "Cannot …". */
+  async models(action: string, signal: AbortSignal | undefined): Promise<ListedModels> {
+    return this.#models ?? await untilAborted(this.#loadModels(action), signal);
+  }
+
+  async #loadModels(action: string): Promise<ListedModels> {
+    const { ListedModels } = await importOnUse(() => import("./models.ts"), action);
     // Of two that came at once, the first has begun to remember.
-    return this.#lister ??= new ModelLister(this.transport, LISTINGS[listings], provider);
+    return this.#models ??= new ListedModels(this);
   }
 
   /** Makes the errors of one kind of call; `action` completes "Cannot …". */
@@ -257,67 +231,49 @@ export class Server {
     return await this.find(model, checked, action);
   }
 
-  /** Lists what the server has now. The array is the caller's. @param action completes "Cannot …". */
+  /** As `ListedModels.list`. */
   async list(options: CallOptions, action: string): Promise<ModelInfo[]> {
-    const models = await toldAs(LISTING_ACTION, action, () => this.#cache.ask(options));
-    // The cache must not change when the caller sorts or edits what it got.
-    return models.map(copyModel);
+    return await (await this.models(action, options.signal)).list(options, action);
   }
 
-  /** Lists what the server has now, asked for together with whoever asks at the same time. Not to be changed. */
+  /** As `ListedModels.listTogether`. */
   async listTogether(options: CallOptions, action: string): Promise<readonly ModelInfo[]> {
-    return await toldAs(LISTING_ACTION, action, () => this.#cache.refresh(options));
+    return await (await this.models(action, options.signal)).listTogether(options, action);
+  }
+
+  /** As `ListedModels.find`. */
+  async find(name: string, options: CallOptions, action: string): Promise<ModelInfo | undefined> {
+    return await (await this.models(action, options.signal)).find(name, options, action);
   }
 
   /** As `Dialect.mayEvict`. */
   get mayEvict(): boolean {
-    return this.#dialect.mayEvict;
+    return this.dialect.mayEvict;
   }
 
   /** As `Dialect.usualParallel`. */
   get usualParallel(): number {
-    return this.#dialect.usualParallel;
+    return this.dialect.usualParallel;
   }
 
   /** The last listing, if it is at most `maxAgeMs` old. Not to be changed. */
   recentModels(maxAgeMs: number): readonly ModelInfo[] | undefined {
-    return this.#cache.recent(maxAgeMs);
+    return this.#models?.recent(maxAgeMs);
   }
 
   /** The models have changed: nothing that was listed before counts any more. */
   dropListing(): void {
-    this.#cache.drop();
+    this.#models?.drop();
   }
 
   /** Whether the last listing, not long ago, showed a server without the routes of the newest API. */
   get lacksNewestApi(): boolean {
-    return this.#lister?.lacksNewest === true;
-  }
-
-  /** The model of this name, under any spelling; `undefined` where there is none or the server cannot say. */
-  async find(
-    model: string,
-    options: CallOptions,
-    action: string,
-  ): Promise<ModelInfo | undefined> {
-    try {
-      options.signal?.throwIfAborted();
-      const known = findModel(this.#cache.recent(this.config.modelCacheTtlMs) ?? [], model);
-      // A model that is not there may be new.
-      const found = known ?? findModel(await this.listTogether(options, action), model);
-      return found && asAsked(found, model);
-    } catch (error) {
-      options.signal?.throwIfAborted();
-      // "Cannot say" is an answer here, unlike everywhere else. A broken installation is none.
-      if (isProviderError(error) && error.kind !== "unknown") return undefined;
-      throw error;
-    }
+    return this.#models?.lacksNewest === true;
   }
 
   /** The model as it was listed last, however long ago; nothing is asked. */
   listed(model: string): ModelInfo | undefined {
-    const found = findModel(this.#cache.recent(Infinity) ?? [], model);
-    return found && asAsked(found, model);
+    return this.#models?.listed(model);
   }
 
   /**
@@ -332,12 +288,11 @@ export class Server {
     options: CallOptions,
     type: ModelType = "llm",
   ): Promise<AddressedRequest> {
-    const { setting, choose } = MODEL_CHOICES[type];
-    const own = named ?? this.config[setting];
+    const own = named ?? this.config[MODEL_SETTINGS[type]];
     if (own !== undefined) return this.#address(action, own, own, fields);
     this.#checkWritable(action, fields);
-    const models = await this.#recent(options, action);
-    const model = choose(models, this.#choiceContext(action, options, fields));
+    const models = await this.models(action, options.signal);
+    const model = await models.choose(action, options, fields, type);
     return this.#address(action, model, this.words(options, fields)(model), fields);
   }
 
@@ -375,13 +330,20 @@ export class Server {
     arrived: Partial<ArrivedAnswer<ComparedAnswer>>,
   ): Promise<void> {
     const policy: OnModelSubstituted = this.config.onModelSubstituted;
-    if (!this.#dialect.substitutesModels || policy === "ignore") return;
+    if (!this.dialect.substitutesModels || policy === "ignore") return;
     if (answered === "" || isSameModel(requested, answered)) return;
-    // An alias that is younger than the listing is no substitution.
-    const known = this.#cache.recent(CHOICE_MAX_AGE_MS) ?? [];
-    if (isSameListedModel(known, requested, answered)) return;
-    const models = await this.#listingForNames(options);
-    if (isSameListedModel(models, requested, answered)) return;
+    const show = this.words(options, body);
+    let substitution: Substitution | undefined;
+    try {
+      const models = await this.models(action, options.signal);
+      const type = typeOfAnswer(arrived.response);
+      substitution = await models.explainSubstitution(requested, answered, type, options, show);
+      if (substitution === undefined) return;
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      // Without a listing the names alone decide.
+      if (!isProviderError(error)) throw error;
+    }
     if (policy !== "throw") {
       const { response } = arrived;
       const told: unknown = policy({
@@ -393,70 +355,21 @@ export class Server {
       if (told instanceof Promise) await untilAborted(told, options.signal);
       return;
     }
-    const wanted = typeOfAnswer(arrived.response);
-    const isEmbedding = wanted === "embedding";
-    const candidates = models.filter(({ type }) =>
-      wanted === "llm" ? type !== "embedding" && type !== "decision" : type === wanted
-    );
-    const show = this.words(options, body);
-    const listed = findModel(models, requested);
-    const isMistaken = isEmbedding && listed !== undefined && isTakenForLLM(listed);
-    const near = nearestNames(namesIn(candidates), requested, MAX_AVAILABLE);
-    const reason = isMistaken
-      ? `; ${TAKEN_FOR_LLM}`
-      : listed === undefined && near.length > 0
-      ? `; the server does not have ${quote(requested)}, ${shownNearest(near, show)}`
-      : "";
     throw providerError(
       "model_substituted",
-      `Cannot ${action}: the model ${quote(show(answered))} answered instead${reason}`,
+      `Cannot ${action}: the model ${quote(show(answered))} answered instead${
+        substitution?.reason ?? ""
+      }`,
       {
         service: this.service,
         endpoint: this.config.baseUrl,
-        hint: isMistaken ? USE_EMBEDDING_MODEL : undefined,
+        hint: substitution?.hint,
         model: shownModel(requested, action, show),
-        available: candidates.length === 0 ? undefined : shownIds(candidates, show),
+        available: substitution?.available,
         response: arrived.response,
         partial: arrived.partial ?? partialOf(arrived.response),
       },
     );
-  }
-
-  /**
-   * The error of an embedding, where it failed because LM Studio takes the model for a language model: then it says that
-   * no model is loaded, or does not know it.
-   */
-  async explainEmbeddingFailure(
-    action: string,
-    model: string,
-    error: unknown,
-    options: CallOptions,
-  ): Promise<unknown> {
-    if (this.#dialect.provider !== "lmstudio" || !isProviderError(error)) return error;
-    if (!WRONG_TYPE_CODES.has(error.code)) return error;
-    const listed = await this.find(model, options, action);
-    if (listed === undefined || !isTakenForLLM(listed)) return error;
-    const { endpoint, attempts, status } = error;
-    return providerError("wrong_model_type", `Cannot ${action}: ${TAKEN_FOR_LLM}`, {
-      service: this.service,
-      endpoint,
-      attempts,
-      status,
-      hint: USE_EMBEDDING_MODEL,
-      model,
-      cause: error,
-    });
-  }
-
-  /** An alias is known only from the listing; without one the names alone decide. */
-  async #listingForNames(options: CallOptions): Promise<readonly ModelInfo[]> {
-    try {
-      return await this.#cache.refresh(options);
-    } catch (error) {
-      options.signal?.throwIfAborted();
-      if (isProviderError(error)) return [];
-      throw error;
-    }
   }
 
   #checkWritable(action: string, fields: Readonly<Record<string, unknown>>): void {
@@ -477,49 +390,12 @@ export class Server {
       );
     }
   }
-
-  /** A listing to choose a model from. */
-  async #recent(options: CallOptions, action: string): Promise<readonly ModelInfo[]> {
-    const ask = () => this.#cache.get(CHOICE_MAX_AGE_MS, options);
-    return await toldAs(LISTING_ACTION, action, ask);
-  }
-
-  #choiceContext(
-    action: string,
-    options: CallOptions,
-    fields: Readonly<Record<string, unknown>>,
-  ): ChoiceContext {
-    const { service, config } = this;
-    return { action, service, endpoint: config.baseUrl, show: this.words(options, fields) };
-  }
 }
 
 /** The type of model that gives such an answer. */
 function typeOfAnswer(response: ComparedAnswer | undefined): ModelType {
   if (response === undefined) return "llm";
   return "embeddings" in response ? "embedding" : "answers" in response ? "decision" : "llm";
-}
-
-/** Of a listing that tells types; the one that tells ids alone does not tell what is loaded either. */
-function isTakenForLLM({ type, loaded }: ModelInfo): boolean {
-  return type !== "embedding" && loaded !== undefined;
-}
-
-/**
- * A copy that may be edited. By hand: `structuredClone` took a third of the time of a listing, and has no stack for
- * what is nested thousands of times. `raw` is the server's, and nothing here reads it again.
- */
-function copyModel(model: ModelInfo): ModelInfo {
-  const copy = { ...model };
-  copy.capabilities = { ...copy.capabilities };
-  if (copy.variants !== undefined) copy.variants = [...copy.variants];
-  if (copy.instances !== undefined) {
-    copy.instances = copy.instances.map((instance) => ({ ...instance }));
-  }
-  if (copy.reasoning !== undefined) {
-    copy.reasoning = { ...copy.reasoning, options: [...copy.reasoning.options] };
-  }
-  return copy;
 }
 
 /** The parts of an answer that errors carry; of embeddings and decisions none. */

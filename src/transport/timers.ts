@@ -4,7 +4,7 @@
  * @module
  */
 
-import { startBackgroundTimer } from "../platform/background_timer.ts";
+import { startBackgroundTimer } from "../platform/runtime.ts";
 
 /** Runtimes fire longer timers at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
