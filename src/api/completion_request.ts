@@ -103,11 +103,13 @@ const SAMPLING_ON_WIRE: Readonly<Record<keyof Sampling, string>> = {
   draftModel: "draft_model",
 };
 
-/** The settings under their names on the wire. */
+/** The settings that are set, under their names on the wire. */
 export function encodeSampling(request: Sampling): Record<string, unknown> {
   const body: Record<string, unknown> = {};
-  for (const [field, wire] of Object.entries(SAMPLING_ON_WIRE)) {
-    body[wire] = request[field as keyof Sampling];
+  let field: keyof Sampling;
+  for (field in SAMPLING_ON_WIRE) {
+    const value = request[field];
+    if (value !== undefined) body[SAMPLING_ON_WIRE[field]] = value;
   }
   return body;
 }
@@ -260,8 +262,9 @@ export const COMPLETION_REQUEST: Table<CompletionRequest> = table<CompletionRequ
  * copy, its lists included.
  */
 export function checkCompletionRequest(request: unknown, refusal: RefusalMaker): CompletionRequest {
-  const given = typeof request === "string" ? { messages: request } : request;
-  return COMPLETION_REQUEST(given, "", refusal);
+  if (typeof request !== "string") return COMPLETION_REQUEST(request, "", refusal);
+  // All that could be wrong with it.
+  return request === "" ? COMPLETION_REQUEST({ messages: "" }, "", refusal) : { messages: request };
 }
 
 /**
@@ -277,24 +280,25 @@ export async function encodeCompletionRequest(
   action: string,
 ): Promise<Record<string, unknown>> {
   const { messages, tools = [], schema, toolChoice, reasoning, extraBody } = request;
-  const hasRareField = tools.length > 0 ||
-    [schema, toolChoice, extraBody].some((field) => field !== undefined);
-  const rare = hasRareField
-    ? await importOnUse(() => import("./rare_fields.ts"), action)
-    : undefined;
-  const body: Record<string, unknown> = {
-    messages: undefined,
-    ...encodeSampling(request),
-    // "off" is refused by the server, "none" is its word; "on" is what it does anyway.
-    reasoning_effort: reasoning === "off" ? "none" : reasoning === "on" ? undefined : reasoning,
-    ...await rare?.encodeRareFields(request, refusal, action),
-  };
+  const hasRareField = tools.length > 0 || schema !== undefined || toolChoice !== undefined ||
+    extraBody !== undefined;
+  const body: Record<string, unknown> = { messages: undefined, ...encodeSampling(request) };
+  // "off" is refused by the server, "none" is its word; "on" is what it does anyway.
+  if (reasoning !== undefined && reasoning !== "on") {
+    body.reasoning_effort = reasoning === "off" ? "none" : reasoning;
+  }
+  if (hasRareField) {
+    const { encodeRareFields } = await importOnUse(() => import("./rare_fields.ts"), action);
+    Object.assign(body, await encodeRareFields(request, refusal, action));
+  }
   const all = typeof messages === "string" ? [messages] : messages;
-  body.messages = await encodeMessages(all, refusal, fetchImage, {
+  const written = encodeMessages(all, refusal, fetchImage, {
     withReasoning: request.sendReasoning === true,
     isTraced: request.contextOverflowPolicy !== undefined,
   });
-  return withExtraBody(body, extraBody);
+  // Each wait is a turn in which other code may run, and costs as much as writing a message.
+  body.messages = written instanceof Promise ? await written : written;
+  return extraBody === undefined ? body : withExtraBody(body, extraBody);
 }
 
 /** Messages that were written, as the caller gave them. */
@@ -315,16 +319,29 @@ interface MessageEncoding {
   readonly field?: string;
 }
 
-/** Messages on the wire, in their order; neighbouring strings are one. */
-export async function encodeMessages(
+/** Messages on the wire, in their order; neighbouring strings are one. A promise only where there are images. */
+export function encodeMessages(
   messages: readonly (string | Message)[],
   refusal: RefusalMaker,
   fetchImage: FetchImage,
-  { withReasoning, isTraced, field = "messages" }: MessageEncoding,
-): Promise<Record<string, unknown>[]> {
-  const images = imagesOf(messages, field);
-  const urls = images.length === 0 ? [] : await encodeLazily(images, refusal, fetchImage);
-  const urlOf = new Map(images.map(({ part }, index) => [part, urls[index] ?? ""]));
+  encoding: MessageEncoding,
+): Record<string, unknown>[] | Promise<Record<string, unknown>[]> {
+  const images = imagesOf(messages, encoding.field ?? "messages");
+  if (images.length === 0) return writeMessages(messages, NO_URLS, encoding);
+  return encodeLazily(images, refusal, fetchImage).then((urls) => {
+    const urlOf = new Map(images.map(({ part }, index) => [part, urls[index] ?? ""]));
+    return writeMessages(messages, urlOf, encoding);
+  });
+}
+
+const NO_URLS: ReadonlyMap<ContentPart, string> = new Map();
+
+/** @param urlOf the images' addresses. */
+function writeMessages(
+  messages: readonly (string | Message)[],
+  urlOf: ReadonlyMap<ContentPart, string>,
+  { withReasoning, isTraced }: MessageEncoding,
+): Record<string, unknown>[] {
   const encoded: Record<string, unknown>[] = [];
   let texts: string[] = [];
   const push = (message: Message): void => {

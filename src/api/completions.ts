@@ -41,7 +41,8 @@ export const COMPLETIONS: StreamedRoute<CompletionRequest, CompletionResponse, S
   encode: (request, { refusal, fetchImage, action }) =>
     encodeCompletionRequest(request, refusal, fetchImage, action),
   decode: decodeCompletion,
-  toolUse: loadToolUse,
+  toolUse: (request, body, action) =>
+    body.tools === undefined ? undefined : loadToolUse(request, body, action),
   judge: (answer, { toolUse, context }) => toolUse?.check(answer, context),
   streamFields: frameFields,
   stream: (call) => new CompletionReader(call),
@@ -57,8 +58,7 @@ async function loadToolUse(
   request: RouteRequest,
   body: Body,
   action: string,
-): Promise<ToolUse | undefined> {
-  if (body.tools === undefined) return undefined;
+): Promise<ToolUse> {
   const { ToolUse } = await importOnUse(() => import("./tool_use.ts"), action);
   return new ToolUse(body, request);
 }
@@ -124,10 +124,13 @@ function decodeCompletion(
   const text = textOf(message.content);
   // What has its reasoning in a field of its own has no tag left out.
   const split = ownReasoning === "" ? splitThinking(text, tags) : splitAsStreamed(text, tags);
-  const assembler = new ToolCallAssembler();
-  assembler.feedWhole(message.tool_calls);
-  const content = toolUse?.textOf(assembler)?.end(split.content).text ?? split.content;
-  if (assembler.isOverfull) {
+  const { tool_calls: calls } = message;
+  const hasCalls = toolUse !== undefined || (Array.isArray(calls) && calls.length > 0);
+  const assembler = hasCalls ? new ToolCallAssembler() : undefined;
+  assembler?.feedWhole(calls);
+  const answerText = assembler && toolUse?.textOf(assembler);
+  const content = answerText === undefined ? split.content : answerText.end(split.content).text;
+  if (assembler?.isOverfull === true) {
     const state = `the answer has ${TOO_MANY_CALLS}`;
     throw malformedResponse(state, undefined, context, undefined, TOO_MANY_HINT);
   }
@@ -137,7 +140,7 @@ function decodeCompletion(
     model: textOf(value.model) || (context.model ?? ""),
     content,
     reasoning: ownReasoning + split.reasoning,
-    toolCalls: assembler.calls(),
+    toolCalls: assembler?.calls() ?? [],
     finishReason: finishReasonOf(choice.finish_reason),
   }, {
     ...(usage === undefined ? {} : { usage }),

@@ -88,7 +88,7 @@ export interface Route<Request extends RouteRequest, Answer> {
   /** Loads what reads the answers, before anything is sent: one that cannot be read would be lost. */
   load?(action: string): Promise<unknown>;
   /** What a request with tools asks of its answers; loaded before anything is sent, as above. */
-  toolUse?(request: RouteRequest, body: Body, action: string): Promise<ToolUse | undefined>;
+  toolUse?(request: RouteRequest, body: Body, action: string): Promise<ToolUse> | undefined;
   /** Reads a whole answer. */
   decode(value: unknown, decoding: Decoding): Answer | Promise<Answer>;
   /** Throws where a whole answer is not what the request insists on. The model has been compared before. */

@@ -398,5 +398,5 @@ export function checkOptions<T extends object>(
   given: unknown,
   refusal: RefusalMaker,
 ): T {
-  return options(given === undefined ? {} : given, "", refusal);
+  return given === undefined ? {} as T : options(given, "", refusal);
 }

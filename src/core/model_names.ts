@@ -23,6 +23,7 @@ export interface ModelName {
  * `@variant` only where both sides have one.
  */
 export function isSameModel(a: string, b: string): boolean {
+  if (a === b) return true;
   const [left, right] = [parseModelName(a), parseModelName(b)];
   return left.base === right.base && agree(left.publisher, right.publisher) &&
     agree(left.variant, right.variant);

@@ -143,17 +143,22 @@ export async function prepareChecked<
     refusal: server.refusalMaker(verb),
     fetchImage: fetchImage ?? server.imageFetcher(verb, options, signal),
   });
-  await route.load?.(verb);
-  const toolUse = await route.toolUse?.(request, fields, verb);
+  // Waited for only where there is something to wait for: most requests have nothing of all this.
+  if (route.load !== undefined) await route.load(verb);
+  const use = route.toolUse?.(request, fields, verb);
+  const toolUse = use && await use;
   const overflow = route.overflow?.(request);
   const within = overflow && {
     overflow,
     context: await importOnUse(() => import("./context.ts"), verb),
   };
-  const addressed = await server.withModel(verb, request.model, fields, called, route.modelType);
+  const addressing = server.withModel(verb, request.model, fields, called, route.modelType);
+  const { model, body, action } = addressing instanceof Promise ? await addressing : addressing;
   const tags = server.thinkTags(request.reasoningTags);
   return {
-    ...addressed,
+    model,
+    body,
+    action,
     server,
     route,
     request,
@@ -166,12 +171,12 @@ export async function prepareChecked<
 }
 
 /** Sends a prepared request for a whole answer. */
-export async function ask<Request extends RouteRequest, Answer>(
+export function ask<Request extends RouteRequest, Answer>(
   prepared: PreparedCall<Request, Answer>,
 ): Promise<Answer> {
   const { within } = prepared;
-  if (within === undefined) return await askOnce(prepared);
-  return await within.context.askWithin(prepared, within.overflow, askOnce);
+  if (within === undefined) return askOnce(prepared);
+  return within.context.askWithin(prepared, within.overflow, askOnce);
 }
 
 async function askOnce<Request extends RouteRequest, Answer>(
@@ -192,12 +197,15 @@ async function askOnce<Request extends RouteRequest, Answer>(
     tags,
     toolUse,
   };
-  const answer = await route.decode(value, decoding);
+  const decoded = route.decode(value, decoding);
+  const answer = decoded instanceof Promise ? await decoded : decoded;
   if (route.hasLoaded?.(answer) === true) server.dropListing();
   const model = route.answeredBy?.(answer);
   if (model !== undefined) {
     const response = answer as ComparedAnswer;
-    await server.checkAnswer(prepared, model, server.remaining(options, startedAt), { response });
+    const rest = server.remaining(options, startedAt);
+    const check = server.checkAnswer(prepared, model, rest, { response });
+    if (check !== undefined) await check;
   }
   noteUsage(prepared, (answer as { readonly usage?: Usage }).usage);
   route.judge?.(answer, decoding);

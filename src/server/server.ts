@@ -105,6 +105,9 @@ const MODEL_SETTINGS = {
   decision: "decisionModel",
 } as const;
 
+/** Kept for the next server: an `import()` takes a turn even of what is there. */
+let loaded: typeof import("./models.ts") | undefined;
+
 /** One server: the way to it, and its models. */
 export class Server implements ListedServer {
   readonly config: ResolvedConfig;
@@ -146,11 +149,9 @@ export class Server implements ListedServer {
 
   /** The models of the server. @param action completes "Cannot …". */
   async models(action: string, signal: AbortSignal | undefined): Promise<ListedModels> {
-    return this.#models ?? await untilAborted(this.#loadModels(action), signal);
-  }
-
-  async #loadModels(action: string): Promise<ListedModels> {
-    const { ListedModels } = await importOnUse(() => import("./models.ts"), action);
+    if (this.#models !== undefined) return this.#models;
+    const load = () => importOnUse(() => import("./models.ts"), action);
+    const { ListedModels } = loaded ??= await untilAborted(load(), signal);
     // Of two that came at once, the first has begun to remember.
     return this.#models ??= new ListedModels(this);
   }
@@ -184,14 +185,14 @@ export class Server implements ListedServer {
 
   /** Fetches the images of one call. @param streamSignal of a stream, in place of the caller's. */
   imageFetcher(action: string, options: CallOptions, streamSignal?: AbortSignal): FetchImage {
-    const signal = streamSignal ?? options.signal;
-    // `timeoutMs` is not for streams.
-    const timeoutMs = streamSignal === undefined
-      ? options.timeoutMs ?? this.config.timeoutMs
-      : Infinity;
-    const { fetch } = this.config;
-    const limits = { fetch, action, refusal: this.refusalMaker(action), signal, timeoutMs };
     return async (url, path, failed) => {
+      const signal = streamSignal ?? options.signal;
+      // `timeoutMs` is not for streams.
+      const timeoutMs = streamSignal === undefined
+        ? options.timeoutMs ?? this.config.timeoutMs
+        : Infinity;
+      const { fetch } = this.config;
+      const limits = { fetch, action, refusal: this.refusalMaker(action), signal, timeoutMs };
       const load = () => import("../transport/fetch_file.ts");
       const { fetchFile } = await importOnUse(load, action);
       return await fetchFile(url, path, limits, failed);
@@ -281,15 +282,24 @@ export class Server implements ListedServer {
    *
    * @param fields of the request: what cannot be written is refused before the server is asked what is loaded.
    */
-  async withModel(
+  withModel(
     action: string,
     named: string | undefined,
     fields: Readonly<Record<string, unknown>>,
     options: CallOptions,
     type: ModelType = "llm",
-  ): Promise<AddressedRequest> {
+  ): AddressedRequest | Promise<AddressedRequest> {
     const own = named ?? this.config[MODEL_SETTINGS[type]];
-    if (own !== undefined) return this.#address(action, own, own, fields);
+    if (own === undefined) return this.#chooseModel(action, fields, options, type);
+    return this.#address(action, own, own, fields);
+  }
+
+  async #chooseModel(
+    action: string,
+    fields: Readonly<Record<string, unknown>>,
+    options: CallOptions,
+    type: ModelType,
+  ): Promise<AddressedRequest> {
     this.#checkWritable(action, fields);
     const models = await this.models(action, options.signal);
     const model = await models.choose(action, options, fields, type);
@@ -323,15 +333,25 @@ export class Server implements ListedServer {
    *
    * @throws {ModelNotAvailableError} code `model_substituted`, unless the configuration says otherwise.
    */
-  async checkAnswer(
+  checkAnswer(
+    addressed: AddressedRequest,
+    answered: string,
+    options: CallOptions,
+    arrived: Partial<ArrivedAnswer<ComparedAnswer>>,
+  ): Promise<void> | undefined {
+    const policy: OnModelSubstituted = this.config.onModelSubstituted;
+    if (!this.dialect.substitutesModels || policy === "ignore") return undefined;
+    if (answered === "" || isSameModel(addressed.model, answered)) return undefined;
+    return this.#checkOther(addressed, answered, options, arrived, policy);
+  }
+
+  async #checkOther(
     { model: requested, action, body }: AddressedRequest,
     answered: string,
     options: CallOptions,
     arrived: Partial<ArrivedAnswer<ComparedAnswer>>,
+    policy: Exclude<OnModelSubstituted, "ignore">,
   ): Promise<void> {
-    const policy: OnModelSubstituted = this.config.onModelSubstituted;
-    if (!this.dialect.substitutesModels || policy === "ignore") return;
-    if (answered === "" || isSameModel(requested, answered)) return;
     const show = this.words(options, body);
     let substitution: Substitution | undefined;
     try {

@@ -372,12 +372,7 @@ export class Call {
     };
     let response: Response;
     try {
-      response = await fetchFrom(
-        this.#server,
-        this.endpoint + query,
-        this.#init(body),
-        signal,
-      );
+      response = await fetchFrom(this.#server, this.endpoint + query, this.#init(body));
     } catch (error) {
       signal.throwIfAborted();
       // It has failed already: looking for its cause takes time of its own.
@@ -413,17 +408,18 @@ export class Call {
     return headers;
   }
 
-  #init(body: BodyInit | undefined): RequestInit {
+  #init(body: BodyInit | undefined): RequestInit & { signal: AbortSignal } {
     const { method, policy, foreign } = this.#request;
-    const { isOwnFetch } = this;
+    const { isOwnFetch, signal } = this;
     const headers = foreign?.headers ?? this.#headers(body);
-    const init: RequestInit = {
+    const init: RequestInit & { signal: AbortSignal } = {
       ...(isOwnFetch ? undefined : withoutFetchCaps()),
       ...foreign?.init,
       method,
       headers: isOwnFetch && foreign === undefined ? new Headers(headers) : headers,
       // Followed, a redirect would carry token and headers to another origin.
       redirect: "manual",
+      signal,
     };
     if (body === undefined) return init;
     // Deno sends a request again by itself when a reused connection closes before any answer; what it

@@ -30,21 +30,30 @@ export interface ReachedServer {
     | undefined;
 }
 
-/** Calls the runtime's `fetch`, or the user's, which may not heed the signal. */
-export async function fetchFrom(
+/** Request with the signal that ends it. */
+type SignalledInit = RequestInit & { signal: AbortSignal };
+
+/** Calls the runtime's `fetch`, or the user's, which may not heed the signal. May throw as well as reject. */
+export function fetchFrom(
   { fetch: own }: ReachedServer,
   url: string,
-  init: RequestInit,
-  signal: AbortSignal,
+  init: SignalledInit,
 ): Promise<Response> {
-  if (own === undefined) {
-    // Looked up at each use, so that a mock put in place later is used; called as a plain function, since browsers
-    // refuse `fetch` with another `this`.
-    const { fetch } = globalThis;
-    return await fetch(url, { ...init, signal });
-  }
-  // One of the user's own may give anything, no promise included, and not heed the signal.
-  const pending = Promise.resolve(own(url, { ...init, signal }));
+  if (own !== undefined) return fetchByOwn(own, url, init);
+  // Looked up at each use, so that a mock put in place later is used; called as a plain function, since browsers
+  // refuse `fetch` with another `this`.
+  const { fetch } = globalThis;
+  return fetch(url, init);
+}
+
+async function fetchByOwn(
+  own: typeof fetch,
+  url: string,
+  init: SignalledInit,
+): Promise<Response> {
+  const { signal } = init;
+  // It may give anything, no promise included, and not heed the signal.
+  const pending = Promise.resolve(own(url, init));
   try {
     return await untilAborted(pending, signal);
   } catch (error) {
@@ -87,7 +96,8 @@ export async function answersGreeting(
   const stopTimer = startTimer(timeoutMs, abort);
   const url = `${server.baseUrl}/lmstudio-greeting`;
   try {
-    discardBody(await fetchFrom(server, url, { redirect: "manual", ...init }, controller.signal));
+    const { signal } = controller;
+    discardBody(await fetchFrom(server, url, { redirect: "manual", ...init, signal }));
     return true;
   } catch {
     return false;

@@ -102,7 +102,7 @@ export class Transport {
    * Reads the body of an answer. The runtime reads one of a known length in a third of the time that a loop takes, but
    * does not say whether any of it had come when it broke: a `read` is sent again only if none had.
    */
-  async #readBody(
+  #readBody(
     response: Response,
     request: TransportRequest,
     signal: AbortSignal,
@@ -110,9 +110,9 @@ export class Transport {
     const maxBytes = this.#boundOf(request);
     const isOwnFetch = this.server.fetch !== undefined;
     if (request.policy !== "read" && !isOwnFetch && lengthOf(response) <= maxBytes) {
-      return await readText(response);
+      return readText(response);
     }
-    return await readBody(response, { maxBytes, timeoutMs: Infinity, signal });
+    return readBody(response, { maxBytes, timeoutMs: Infinity, signal });
   }
 
   #boundOf({ policy }: TransportRequest): number {
