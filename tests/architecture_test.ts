@@ -22,9 +22,9 @@ const LAYERS = [
   "ai_sdk",
 ];
 const VAGUE_NAMES = /^(utils?|helpers?|common|index|misc|shared)(_|\.|$)/;
-/** Reached from mod.ts only by `await import()`, or not at all: of finding servers, only the class that users construct is loaded. */
+/** Reached from mod.ts only by `await import()`, or not at all: of finding servers, only the class that users construct and its settings are loaded. */
 const KEPT_OFF_MOD = new RegExp(
-  "^(npm:|jsr:|node:|src/(members|testing|cli|ai_sdk)/|src/discovery/(?!discovery\\.ts$)|" +
+  "^(npm:|jsr:|node:|src/(members|testing|cli|ai_sdk)/|src/discovery/(?!(discovery|settings)\\.ts$)|" +
     "src/server/(context|models)\\.ts|" +
     "src/.*/(rare_fields|json_schema|schema_check|unwritable|load_names|field_remarks|" +
     "listed_models|renamed_errors)\\.ts$)",

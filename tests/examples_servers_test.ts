@@ -2,7 +2,7 @@
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { CONFIG_VARIABLES } from "../src/core/config.ts";
-import { DISCOVERY_VARIABLES } from "../src/discovery/discovery.ts";
+import { DISCOVERY_VARIABLES } from "../src/discovery/settings.ts";
 import { createFakeLMStudio } from "../src/testing/mod.ts";
 import { serveOllama } from "./support/fake_ollama.ts";
 import { closedPort } from "./support/raw_server.ts";

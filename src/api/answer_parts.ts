@@ -12,9 +12,7 @@ import type { GenerationStats, Usage } from "../core/types.ts";
 export const MOST_PARTS = 100_000;
 /** Fault of an answer with more tool calls. */
 export const TOO_MANY_CALLS: string = `more than ${MOST_PARTS} tool calls`;
-/** Fault of an answer with more items. */
-export const TOO_MANY_ITEMS: string = `more than ${MOST_PARTS} items`;
-/** Remedy for either. */
+/** Remedy for an answer with more of them, or of items. */
 export const TOO_MANY_HINT =
   "Set a limit of tokens against endless answers, or take another model.";
 
@@ -55,33 +53,6 @@ export function decodeUsage(wire: unknown, timings?: unknown): Usage | undefined
     totalTokens: numberOf(wire.total_tokens) ?? (promptTokens ?? 0) + (completionTokens ?? 0),
     ...(reasoningTokens === undefined ? {} : { reasoningTokens }),
     ...(cachedTokens === undefined ? {} : { cachedTokens }),
-  };
-}
-
-/** The `usage` of responses and decisions, which name their numbers otherwise than completions do. */
-export function decodeResponsesUsage(wire: unknown): Usage | undefined {
-  if (!isRecord(wire)) return undefined;
-  return decodeUsage({
-    prompt_tokens: wire.input_tokens,
-    completion_tokens: wire.output_tokens,
-    total_tokens: wire.total_tokens,
-    prompt_tokens_details: wire.input_tokens_details,
-    completion_tokens_details: wire.output_tokens_details,
-  });
-}
-
-/** The tokens that the native chat counts in its `stats`; `undefined` where there are none. */
-export function decodeChatUsage(stats: unknown): Usage | undefined {
-  if (!isRecord(stats)) return undefined;
-  const promptTokens = numberOf(stats.input_tokens);
-  const completionTokens = numberOf(stats.total_output_tokens);
-  if (promptTokens === undefined && completionTokens === undefined) return undefined;
-  const reasoningTokens = numberOf(stats.reasoning_output_tokens);
-  return {
-    promptTokens: promptTokens ?? 0,
-    completionTokens: completionTokens ?? 0,
-    totalTokens: (promptTokens ?? 0) + (completionTokens ?? 0),
-    ...(reasoningTokens === undefined ? {} : { reasoningTokens }),
   };
 }
 
@@ -168,33 +139,11 @@ export function millisecondsOf(seconds: unknown): number | undefined {
 }
 
 /** Counts and times: some servers write -1 where they know none. Sums of what is larger would be `Infinity`. */
-function numberOf(value: unknown): number | undefined {
+export function numberOf(value: unknown): number | undefined {
   const isAmount = typeof value === "number" && value >= 0 && value <= Number.MAX_SAFE_INTEGER;
   return isAmount ? value : undefined;
 }
 
 function nameOf(value: unknown): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
-}
-
-/** Both together. */
-export function addUsage(sum: Usage | undefined, more: Usage | undefined): Usage | undefined {
-  if (sum === undefined || more === undefined) return sum ?? more;
-  return {
-    promptTokens: sum.promptTokens + more.promptTokens,
-    completionTokens: sum.completionTokens + more.completionTokens,
-    totalTokens: sum.totalTokens + more.totalTokens,
-    ...addDetail("reasoningTokens", sum, more),
-    ...addDetail("cachedTokens", sum, more),
-  };
-}
-
-/** A number that not every server tells. */
-function addDetail(
-  name: "reasoningTokens" | "cachedTokens",
-  sum: Usage,
-  more: Usage,
-): Partial<Usage> {
-  if (sum[name] === undefined && more[name] === undefined) return {};
-  return { [name]: (sum[name] ?? 0) + (more[name] ?? 0) };
 }

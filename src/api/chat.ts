@@ -23,14 +23,13 @@ import { errorFromWire, readWireError, type WireError } from "../transport/error
 import type { SseEvent } from "../transport/sse.ts";
 import { malformedResponse } from "../transport/transport.ts";
 import {
-  decodeChatUsage,
   decodeStats,
   measureStats,
   millisecondsOf,
   MOST_PARTS,
   TOO_MANY_HINT,
-  TOO_MANY_ITEMS,
 } from "./answer_parts.ts";
+import { decodeChatUsage, TOO_MANY_ITEMS } from "./usage.ts";
 import { decodeChatEvent, decodeChatItem } from "./chat_fields.ts";
 import { checkChatRequest, encodeChatRequest } from "./chat_request.ts";
 import { callsOfOutput, ChatTranscript, textsOfOutput } from "./chat_transcript.ts";

@@ -15,7 +15,7 @@ import type {
   PartialAnswer,
   StreamingChunk,
 } from "../core/types.ts";
-import { finishReasonOf, type Piece } from "../transport/ending.ts";
+import { finishReasonOf, type Piece } from "../transport/event_reader.ts";
 import { malformedResponse } from "../transport/transport.ts";
 import {
   decodeServerStats,

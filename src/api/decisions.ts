@@ -29,7 +29,8 @@ import {
 import { isRecord, quote } from "../core/fields.ts";
 import type { ErrorContext } from "../transport/error_mapping.ts";
 import { malformedResponse } from "../transport/transport.ts";
-import { decodeResponsesUsage, textOf } from "./answer_parts.ts";
+import { textOf } from "./answer_parts.ts";
+import { decodeResponsesUsage } from "./usage.ts";
 import { encodeMessages, messages } from "./completion_request.ts";
 import type { FetchImage } from "./images.ts";
 import type { Route } from "./route.ts";

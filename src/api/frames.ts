@@ -8,7 +8,7 @@
 import { parseJson } from "../core/plain_text.ts";
 import { isRecord } from "../core/fields.ts";
 import type { FinishReason, GenerationStats, StreamingChunk, Usage } from "../core/types.ts";
-import { Ending, finishReasonOf, type Piece } from "../transport/ending.ts";
+import { Ending, finishReasonOf, type Piece } from "../transport/event_reader.ts";
 import { errorFromWire, readWireError } from "../transport/error_mapping.ts";
 import type { SseEvent } from "../transport/sse.ts";
 import {

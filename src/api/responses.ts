@@ -15,15 +15,8 @@ import type { PartialAnswer } from "../core/types.ts";
 import { errorFromWire, readWireError, type WireError } from "../transport/error_mapping.ts";
 import type { SseEvent } from "../transport/sse.ts";
 import { malformedResponse } from "../transport/transport.ts";
-import {
-  decodeResponsesUsage,
-  decodeStats,
-  measureStats,
-  MOST_PARTS,
-  textOf,
-  TOO_MANY_HINT,
-  TOO_MANY_ITEMS,
-} from "./answer_parts.ts";
+import { decodeStats, measureStats, MOST_PARTS, textOf, TOO_MANY_HINT } from "./answer_parts.ts";
+import { decodeResponsesUsage, TOO_MANY_ITEMS } from "./usage.ts";
 import { itemsOf, OutputAssembler, type OutputParts, readOutput } from "./responses_output.ts";
 import { checkResponsesRequest, encodeResponsesRequest } from "./responses_request.ts";
 import {

@@ -11,7 +11,7 @@ import { isRecord } from "../core/fields.ts";
 import type { TextCompletionRequest, TextCompletionResponse } from "../core/text.ts";
 import { writable } from "../core/unwritable.ts";
 import type { FinishReason, PartialAnswer, StreamingChunk } from "../core/types.ts";
-import { finishReasonOf, type Piece } from "../transport/ending.ts";
+import { finishReasonOf, type Piece } from "../transport/event_reader.ts";
 import { malformedResponse } from "../transport/transport.ts";
 import {
   decodeServerStats,

@@ -7,7 +7,7 @@
 import { parseArgs } from "node:util";
 import { nearestName, quote } from "../core/fields.ts";
 import type { LMStudioProviderOptions } from "../core/config.ts";
-import { readTextFile } from "../platform/files.ts";
+import { readTextFile } from "../platform/environment.ts";
 import { LMStudioProvider } from "../provider/lmstudio.ts";
 import { alignColumns, type Terminal, wrap } from "./terminal.ts";
 

@@ -53,11 +53,6 @@ export const SERVICE_NAMES: Readonly<Record<ServiceType, string>> = {
   ollama: "Ollama",
 };
 
-/** What a search looks for, as the end of "Cannot find …": a server of a type, or of any. */
-export function searchedFor(type: ServiceType | undefined): string {
-  return type === undefined ? "a local server" : SERVICE_NAMES[type];
-}
-
 const DEFAULT_PORTS: Readonly<Record<ServiceType, number>> = { lmstudio: 1234, ollama: 11434 };
 const MAX_TIMEOUT_MS = 60_000;
 const MAX_INTERVAL_MS = 3_600_000;

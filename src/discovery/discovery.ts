@@ -4,46 +4,24 @@
  * @module
  */
 
-import { isSet, type LMStudioProviderOptions } from "../core/config.ts";
-import {
-  discoveryError,
-  isFinder,
-  isServiceType,
-  normalizeEndpoint,
-  resolveDiscoveryOptions,
-  resolveHealthCheck,
-} from "../core/discovery_options.ts";
+import type { LMStudioProviderOptions } from "../core/config.ts";
+import { isFinder, resolveHealthCheck } from "../core/discovery_options.ts";
 import { fromCaller } from "../core/errors.ts";
 import { importOnUse, snapshot } from "../core/import_on_use.ts";
-import { unquote } from "../core/base_url.ts";
 import type {
   DiscoverOptions,
   MonitorOptions,
-  ServiceCandidate,
   ServiceDiscoveryOptions,
   ServiceFinder,
   ServiceInfo,
   ServiceMonitor,
   ServiceType,
 } from "../core/services.ts";
-import { readEnvironment, readVariables, resolveWithSources } from "../platform/environment.ts";
-import type { ConfiguredServer, SearchSettings, ServiceSearch } from "./search.ts";
+import type { ServiceSearch } from "./search.ts";
+import { providerSearch, type SearchSettings, searchSettings } from "./settings.ts";
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
-/** Variables of discovery, beside those of the configuration. */
-export const DISCOVERY_VARIABLES: readonly string[] = [
-  "LOCAL_ENDPOINT",
-  "LOCAL_PROVIDER_PREFERENCE",
-  "LOCAL_AUTO_DISCOVER",
-  "OLLAMA_HOST",
-  "OLLAMA_ENDPOINT",
-  "HOME",
-  "USERPROFILE",
-];
-
-/** Server of a provider's configuration, by the options made for it: users of the constructor have none. */
-const CONFIGURED = new WeakMap<ServiceDiscoveryOptions, ConfiguredServer>();
+/** Settings of a provider's search, by the options made for it: users of the constructor have none. */
+const PREPARED = new WeakMap<ServiceDiscoveryOptions, SearchSettings>();
 
 /**
  * Finds LM Studio and Ollama: all candidates are probed at once, each with its own short timer, and only an
@@ -69,21 +47,7 @@ export class ServiceDiscovery implements ServiceFinder {
    * @throws {ConfigurationError} naming the option or variable, the value, and what is allowed.
    */
   constructor(options: ServiceDiscoveryOptions = {}) {
-    const settings = resolveDiscoveryOptions(options);
-    const { candidates, env } = settings;
-    const variables = env ?? readEnvironment(DISCOVERY_VARIABLES);
-    const configured = CONFIGURED.get(options) ?? readConfigured(env);
-    const isDefault = candidates === undefined;
-    const named = isDefault ? namedCandidates(variables, configured.baseUrl) : [];
-    this.#settings = {
-      options: settings,
-      configured,
-      variables,
-      named,
-      isAutomatic: !isDefault || isAutomatic(variables),
-      health: resolveHealthCheck(settings.healthCheck),
-      preference: readPreference(variables),
-    };
+    this.#settings = PREPARED.get(options) ?? searchSettings(options);
   }
 
   /**
@@ -284,93 +248,15 @@ class LazyMonitor extends EventTarget {
   }
 }
 
-// --- What the configuration says --------------------------------------------------------------
-
-function readConfigured(env: Environment | undefined): ConfiguredServer {
-  const cascade = resolveWithSources({}, env);
-  const { baseUrl, apiToken } = cascade.config;
-  return isSet(cascade, "baseUrl") ? { baseUrl, apiToken } : {};
-}
-
-/** Candidates of the configuration, in order. @throws {ConfigurationError} */
-function namedCandidates(env: Environment, configuredUrl: string | undefined): ServiceCandidate[] {
-  const named: ServiceCandidate[] = configuredUrl === undefined
-    ? []
-    : [{ type: "lmstudio", endpoint: configuredUrl }];
-  const local = textOf(env, "LOCAL_ENDPOINT");
-  if (local === undefined) return named;
-  const at = (type: ServiceType): ServiceCandidate => ({
-    type,
-    endpoint: normalizeEndpoint(type, local, "variable LOCAL_ENDPOINT"),
-  });
-  return [...named, at("lmstudio"), at("ollama")];
-}
-
-/** Whether more than the configured addresses may be tried. @throws {ConfigurationError} */
-function isAutomatic(env: Environment): boolean {
-  const text = textOf(env, "LOCAL_AUTO_DISCOVER");
-  if (text === undefined || /^(?:true|1|yes|on)$/i.test(text)) return true;
-  if (/^(?:false|0|no|off)$/i.test(text)) return false;
-  throw discoveryError(
-    `variable LOCAL_AUTO_DISCOVER is ${JSON.stringify(text.slice(0, 60))}, not true or false`,
-  );
-}
-
-/** The type that `LOCAL_PROVIDER_PREFERENCE` names; `undefined` for none. @throws {ConfigurationError} */
-export function readPreference(env: Environment): ServiceType | undefined {
-  const text = textOf(env, "LOCAL_PROVIDER_PREFERENCE");
-  const name = text?.toLowerCase();
-  if (name === undefined || name === "auto") return undefined;
-  if (isServiceType(name)) return name;
-  throw discoveryError(
-    `variable LOCAL_PROVIDER_PREFERENCE is ${JSON.stringify(text?.slice(0, 60))}, ` +
-      "not lmstudio, ollama or auto",
-  );
-}
-
-/** A variable's text; empty means absent. */
-function textOf(env: Environment, name: string): string | undefined {
-  return unquote(env[name] ?? "") || undefined;
-}
-
-// --- On behalf of a provider --------------------------------------------------------------------
-
-/** Read on behalf of a provider, from its `.env` file as well; the last two only for hints. */
-const PROVIDER_VARIABLES: readonly string[] = [
-  ...DISCOVERY_VARIABLES,
-  "PATINOX_MODEL_PROVIDER",
-  "HTTP_PROXY",
-  "NO_PROXY",
-];
-
 /**
  * The finder of a provider with these options: the one they name, or a discovery made of them.
  *
  * @throws {ConfigurationError} naming the option, variable or file, and the value.
  */
 export function finderFor(options: LMStudioProviderOptions): ServiceFinder {
-  const cascade = resolveWithSources(options);
-  const { discovery } = options;
-  if (isFinder(discovery)) return discovery;
-  if (discovery !== undefined) resolveDiscoveryOptions(discovery);
-  const own: ServiceDiscoveryOptions = {
-    ...discovery,
-    env: discovery?.env ?? providerVariables(options),
-    fetch: discovery?.fetch ?? options.fetch,
-  };
-  if (isSet(cascade, "baseUrl")) {
-    const { baseUrl, apiToken, headers } = cascade.config;
-    CONFIGURED.set(own, { baseUrl, apiToken, headers });
-  }
+  const search = providerSearch(options);
+  if (isFinder(search)) return search;
+  const own: ServiceDiscoveryOptions = {};
+  PREPARED.set(own, search);
   return new ServiceDiscovery(own);
-}
-
-function providerVariables(options: LMStudioProviderOptions): Record<string, string> {
-  const { PATINOX_MODEL_PROVIDER: named, ...variables } = readVariables(
-    options,
-    PROVIDER_VARIABLES,
-  );
-  const type = named?.toLowerCase();
-  // The framework's choice of a provider is a preference, too.
-  return isServiceType(type) ? { LOCAL_PROVIDER_PREFERENCE: type, ...variables } : variables;
 }

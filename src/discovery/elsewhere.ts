@@ -6,7 +6,8 @@
  */
 
 import { readEnvironment } from "../platform/environment.ts";
-import { acceptsConnections, mayConnect } from "../platform/network.ts";
+import { acceptsConnections } from "../platform/network.ts";
+import { isGranted } from "../platform/runtime.ts";
 import { listenToAbort, startTimer } from "../transport/timers.ts";
 import { localCandidates } from "./candidates.ts";
 import { probeService } from "./probes.ts";
@@ -51,4 +52,13 @@ export async function findElsewhere(
     controller.abort();
     await Promise.allSettled(looks);
   }
+}
+
+/** Whether a connection may be made without asking for a permission. */
+function mayConnect(url: string): boolean {
+  const { hostname, port, protocol } = new URL(url);
+  return isGranted({
+    name: "net",
+    host: `${hostname}:${port || (protocol === "https:" ? 443 : 80)}`,
+  });
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { searchedFor, SERVICE_NAMES } from "../core/discovery_options.ts";
+import { SERVICE_NAMES } from "../core/discovery_options.ts";
 import { defaultHint, isKnownCode } from "../core/error_codes.ts";
 import {
   type AnyProviderError,
@@ -109,4 +109,9 @@ function shortMessage(error: AnyProviderError, candidate: ServiceCandidate): str
     .replace(`Cannot ${actionOf(candidate)}: `, "")
     .replace(new URL(candidate.endpoint).origin + " ", "")
     .replace(/[.\s]+$/, "");
+}
+
+/** What a search looks for, as the end of "Cannot find …": a server of a type, or of any. */
+export function searchedFor(type: ServiceType | undefined): string {
+  return type === undefined ? "a local server" : SERVICE_NAMES[type];
 }

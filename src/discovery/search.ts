@@ -5,17 +5,20 @@
  */
 
 import { anything, describe, extend, table } from "../core/checks.ts";
+import type { LMStudioProviderOptions } from "../core/config.ts";
 import {
   checkServiceType,
   discoveryError,
   type DiscoverySettings,
   type HealthCheckSettings,
+  isFinder,
   isServiceType,
   normalizeEndpoint,
 } from "../core/discovery_options.ts";
 import type {
   DiscoverOptions,
   ServiceCandidate,
+  ServiceFinder,
   ServiceInfo,
   ServiceType,
 } from "../core/services.ts";
@@ -23,21 +26,14 @@ import { untilAborted } from "../transport/timers.ts";
 import {
   type CandidateSource,
   defaultCandidates,
-  type Environment,
   sortByPreference,
   withoutDuplicates,
 } from "./candidates.ts";
 import { BackgroundMonitor } from "./monitor.ts";
 import { serviceNotFound } from "./not_found.ts";
-import {
-  type ConfiguredServer,
-  type LookOptions,
-  type ServiceRecord,
-  ServiceRegistry,
-} from "./registry.ts";
+import { type LookOptions, type ServiceRecord, ServiceRegistry } from "./registry.ts";
 import { Round } from "./round.ts";
-
-export type { ConfiguredServer } from "./registry.ts";
+import { providerSearch, type SearchSettings } from "./settings.ts";
 
 type FindOptions = Pick<DiscoverOptions, "signal">;
 
@@ -52,19 +48,6 @@ const DISCOVER_OPTIONS = extend<FindOptions, Pick<DiscoverOptions, "force">>(FIN
 
 const SERVICES_TTL_MS = 30_000;
 const MODELS_TTL_MS = 300_000;
-
-/** Settings of a search, read and checked when its `ServiceDiscovery` was made. */
-export interface SearchSettings {
-  readonly options: DiscoverySettings;
-  readonly health: HealthCheckSettings;
-  readonly configured: ConfiguredServer;
-  readonly preference: ServiceType | undefined;
-  /** Addresses that the configuration names. */
-  readonly named: readonly ServiceCandidate[];
-  /** Whether more than the named addresses may be tried. */
-  readonly isAutomatic: boolean;
-  readonly variables: Environment;
-}
 
 /** The work of a `ServiceDiscovery`: rounds over all candidates, and what is remembered of them. */
 export class ServiceSearch {
@@ -265,6 +248,16 @@ export class ServiceSearch {
     const round = new Round(candidates, (candidate, signal) => this.#look(candidate, signal));
     return await this.#choose(round, undefined);
   }
+}
+
+/**
+ * What finds the server of a provider with these options.
+ *
+ * @throws {ConfigurationError} naming the option, variable or file, and the value.
+ */
+export function finderOf(options: LMStudioProviderOptions): Pick<ServiceFinder, "find"> {
+  const search = providerSearch(options);
+  return isFinder(search) ? search : new ServiceSearch(search);
 }
 
 /** Signal of probes that cannot be cancelled. */

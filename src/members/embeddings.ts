@@ -4,7 +4,7 @@
  * @module
  */
 
-import { addUsage } from "../api/answer_parts.ts";
+import { addUsage } from "../api/usage.ts";
 import { EMBEDDINGS } from "../api/embeddings.ts";
 import { isProviderError, type ParseError, providerError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";

@@ -9,7 +9,7 @@ import { checkCompletionRequest } from "../api/completion_request.ts";
 import { COMPLETIONS } from "../api/completions.ts";
 import { checkRareFields } from "../api/rare_fields.ts";
 import type { LMStudioProviderOptions, ResolvedCascade } from "../core/config.ts";
-import { searchedFor } from "../core/discovery_options.ts";
+import { searchedFor } from "../discovery/not_found.ts";
 import { isProviderError } from "../core/errors.ts";
 import { renamed } from "../core/renamed_errors.ts";
 import { importOnUse } from "../core/import_on_use.ts";

@@ -6,7 +6,7 @@
  */
 
 import type { FetchImage } from "../api/images.ts";
-import { addUsage } from "../api/answer_parts.ts";
+import { addUsage } from "../api/usage.ts";
 import { COMPLETION_REQUEST } from "../api/completion_request.ts";
 import { COMPLETIONS } from "../api/completions.ts";
 import { TOOLS } from "../api/rare_fields.ts";

@@ -16,8 +16,7 @@ import {
   type ResolvedConfig,
 } from "../core/config.ts";
 import { unquote } from "../core/base_url.ts";
-import { parseDotenv, readTextFile } from "./files.ts";
-import { globals, isGranted } from "./runtime.ts";
+import { builtinModule, globals, isGranted } from "./runtime.ts";
 
 /**
  * Resolves the configuration of a provider with these options: defaults, then `configFile`, `envFile`, the
@@ -125,4 +124,61 @@ export function readVariables(
     if (value) values[name] = value;
   }
   return values;
+}
+
+// --- Files ------------------------------------------------------------------------------------
+// Read at once: constructors cannot wait.
+
+/** The text of a file, or why there is none and what to do about it. */
+type FileResult =
+  | { readonly text: string; readonly problem?: undefined }
+  | { readonly problem: string; readonly hint?: string | undefined };
+
+interface FileReader {
+  readFileSync(path: string): Uint8Array;
+}
+
+/** The text of a file that somebody named. */
+export function readTextFile(path: string): FileResult {
+  const fs = builtinModule<FileReader>("node:fs");
+  if (fs === undefined) {
+    return {
+      problem: "this runtime has no files",
+      hint: "Files need Deno, Bun, or Node 20.16 or later: elsewhere give the values as options.",
+    };
+  }
+  let bytes: Uint8Array;
+  try {
+    bytes = fs.readFileSync(path);
+  } catch (error) {
+    return explain(error, path);
+  }
+  try {
+    // Drops a byte order mark, as some editors write it.
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    // UTF-16 without a mark is UTF-8 full of NULs: read as such, a `.env` file would just be empty.
+    if (!text.includes("\0")) return { text };
+  } catch {
+    // Not UTF-8.
+  }
+  return { problem: "it is not UTF-8 text", hint: "Save it as UTF-8." };
+}
+
+/** The variables of a `.env` text; `undefined` where the runtime cannot parse one. */
+function parseDotenv(text: string): Readonly<Record<string, string>> | undefined {
+  return builtinModule<{ parseEnv?(text: string): Record<string, string> }>("node:util")
+    ?.parseEnv?.(text);
+}
+
+function explain(error: unknown, path: string): FileResult {
+  const { name, code } = error as { name?: string; code?: string };
+  if (code === "ENOENT") return { problem: "there is no such file" };
+  if (code === "EISDIR") return { problem: "it is a folder" };
+  if (name === "NotCapable") {
+    return { problem: "Deno does not allow it", hint: `Run Deno with \`--allow-read=${path}\`.` };
+  }
+  if (code === "EACCES" || code === "EPERM" || code === "ERR_ACCESS_DENIED") {
+    return { problem: "reading it is not allowed" };
+  }
+  return { problem: code ?? name ?? "unknown reason" };
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { builtinModule, globals, isGranted, isNode } from "./runtime.ts";
+import { builtinModule, globals, isNode } from "./runtime.ts";
 
 // --- Connections ------------------------------------------------------------------------------
 
@@ -57,15 +57,6 @@ export async function acceptsConnections(
     if (onAbort !== undefined) signal.removeEventListener("abort", onAbort);
     socket.destroy();
   }
-}
-
-/** Whether a connection may be made without asking for a permission. */
-export function mayConnect(url: string): boolean {
-  const { hostname, port, protocol } = new URL(url);
-  return isGranted({
-    name: "net",
-    host: `${hostname}:${port || (protocol === "https:" ? 443 : 80)}`,
-  });
 }
 
 /** `fetch` may be allowed, or replaced by something that needs no permission, where this is not. */

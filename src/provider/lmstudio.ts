@@ -186,9 +186,9 @@ export class LMStudioProvider implements ModelProvider {
   static async discover(options: LMStudioProviderOptions = {}): Promise<LMStudioProvider> {
     return await fromCaller(async () => {
       const given = snapshot(options);
-      const load = () => import("../discovery/discovery.ts");
-      const { finderFor } = await importOnUse(load, "find LM Studio");
-      const { endpoint } = await finderFor(given).find("lmstudio");
+      const load = () => import("../discovery/search.ts");
+      const { finderOf } = await importOnUse(load, "find LM Studio");
+      const { endpoint } = await finderOf(given).find("lmstudio");
       return await lmstudioAt(endpoint, given);
     });
   }

@@ -27,7 +27,8 @@ import type {
   ModelProvider,
 } from "../core/types.ts";
 import { describe } from "../core/checks.ts";
-import { finderFor, readPreference } from "../discovery/discovery.ts";
+import { finderFor } from "../discovery/discovery.ts";
+import { readPreference } from "../discovery/settings.ts";
 import type { LocalServers, LocalSettings } from "../members/local.ts";
 import { readVariables, resolveWithSources } from "../platform/environment.ts";
 import { ChunkStream } from "../server/stream.ts";

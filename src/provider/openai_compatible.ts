@@ -48,16 +48,18 @@ export interface OpenAICompatibleProviderOptions extends
   baseUrl: string;
 }
 
-const shortName: Rule<string> = must(
+const shortName: Rule<string> = /* @__PURE__ */ must(
   "a name",
   (value) => typeof value === "string" && value.trim() !== "",
 );
 
-/** The other options come before their rules with the configuration. */
-const OPTIONS = table<OpenAICompatibleProviderOptions>({
-  name: required(shortName),
+/**
+ * The other options come before their rules with the configuration. Marked as pure, for bundles without this class.
+ */
+const OPTIONS = /* @__PURE__ */ table<OpenAICompatibleProviderOptions>({
+  name: /* @__PURE__ */ required(shortName),
   service: shortName,
-  baseUrl: required((value, of, refusal) => {
+  baseUrl: /* @__PURE__ */ required((value, of, refusal) => {
     if (value === undefined) throw refusal(`${of} is missing`);
     return value;
   }),

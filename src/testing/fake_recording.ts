@@ -3,7 +3,8 @@
  * and the fake's way to say it again.
  */
 
-import { listFolder, readTextFile } from "../platform/files.ts";
+import { readTextFile } from "../platform/environment.ts";
+import { listFolder } from "../platform/files.ts";
 import type { RecordedChunk, RecordedExchange } from "./fake_options.ts";
 import { describe } from "../core/checks.ts";
 import { isObject, jsonAnswer, parseJson, sleep } from "./fake_wire.ts";

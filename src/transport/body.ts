@@ -59,23 +59,8 @@ export async function readText(response: Response): Promise<BodyText> {
   }
 }
 
-/** Reads bytes. Does not reject, as `readBody`. */
-export async function readBytes(
-  response: Response,
-  limits: BodyLimits,
-): Promise<BodyEnd & { readonly content: Uint8Array }> {
-  const pieces: Uint8Array[] = [];
-  const end = await readPieces(response, limits, (piece) => void pieces.push(piece));
-  const content = new Uint8Array(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    content.set(piece, at);
-    at += piece.byteLength;
-  }
-  return { ...end, content };
-}
-
-async function readPieces(
+/** Reads piece by piece. Does not reject, as `readBody`. */
+export async function readPieces(
   response: Response,
   limits: BodyLimits,
   onPiece: (piece: Uint8Array) => void,

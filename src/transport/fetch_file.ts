@@ -9,7 +9,7 @@ import { type NetworkError, providerError } from "../core/errors.ts";
 import type { RefusalMaker } from "../core/checks.ts";
 import { isBrowser } from "../platform/runtime.ts";
 import { listenToAbort, startTimer, untilAborted } from "./timers.ts";
-import { discardBody, isReadable, readBytes } from "./body.ts";
+import { type BodyEnd, type BodyLimits, discardBody, isReadable, readPieces } from "./body.ts";
 import { explainFailedSend } from "./no_answer.ts";
 import { createRedactor, safeCause, secretsOfQuery } from "./redact.ts";
 
@@ -232,4 +232,20 @@ function show({ host, pathname }: URL): string {
 
 function contextOf(url: URL): { service: string; endpoint: string } {
   return { service: url.host, endpoint: url.origin + url.pathname };
+}
+
+/** Reads bytes. Does not reject, as `readBody`. */
+async function readBytes(
+  response: Response,
+  limits: BodyLimits,
+): Promise<BodyEnd & { readonly content: Uint8Array }> {
+  const pieces: Uint8Array[] = [];
+  const end = await readPieces(response, limits, (piece) => void pieces.push(piece));
+  const content = new Uint8Array(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    content.set(piece, at);
+    at += piece.byteLength;
+  }
+  return { ...end, content };
 }

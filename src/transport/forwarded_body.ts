@@ -8,7 +8,7 @@
 import { parseJson } from "../core/plain_text.ts";
 import { isRecord } from "../core/fields.ts";
 import type { Call } from "./call.ts";
-import { Ending, finishReasonOf, type Piece } from "./ending.ts";
+import { Ending, finishReasonOf, type Piece } from "./event_reader.ts";
 import { callError, errorFromUndecodable } from "./error_mapping.ts";
 import {
   type ErrorStyle,
