@@ -149,11 +149,12 @@ export class Server implements ListedServer {
 
   /** The models of the server. @param action completes "Cannot …". */
   async models(action: string, signal: AbortSignal | undefined): Promise<ListedModels> {
-    if (this.#models !== undefined) return this.#models;
-    const load = () => importOnUse(() => import("./models.ts"), action);
-    const { ListedModels } = loaded ??= await untilAborted(load(), signal);
+    if (loaded === undefined) {
+      const load = importOnUse(() => import("./models.ts"), action);
+      loaded = await untilAborted(load, signal);
+    }
     // Of two that came at once, the first has begun to remember.
-    return this.#models ??= new ListedModels(this);
+    return this.#models ??= new loaded.ListedModels(this);
   }
 
   /** Makes the errors of one kind of call; `action` completes "Cannot …". */
@@ -234,7 +235,9 @@ export class Server implements ListedServer {
 
   /** As `ListedModels.list`. */
   async list(options: CallOptions, action: string): Promise<ModelInfo[]> {
-    return await (await this.models(action, options.signal)).list(options, action);
+    // Without a turn where they are loaded: the signal is listened to at once.
+    this.#models ??= loaded && new loaded.ListedModels(this);
+    return await (this.#models ?? await this.models(action, options.signal)).list(options, action);
   }
 
   /** As `ListedModels.listTogether`. */
