@@ -185,10 +185,10 @@ async function askOnce<Request extends RouteRequest, Answer>(
   const { server, route, body, options, startedAt, tags, toolUse } = prepared;
   const request = requestOf(prepared, body);
   const visit = { ...visitOf(prepared), startedAt };
-  const { value, context, sentAt } = await inTurn(visit, async () => {
-    const sentAt = performance.now();
-    const answer = await server.transport.json(request, options, Infinity, startedAt);
-    return { ...answer, sentAt };
+  let sentAt = startedAt;
+  const { value, context } = await inTurn(visit, () => {
+    sentAt = performance.now();
+    return server.transport.json(request, options, Infinity, startedAt);
   });
   const decoding = {
     context,
