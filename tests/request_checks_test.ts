@@ -9,6 +9,7 @@ import {
 } from "@std/assert";
 import {
   type CallOptions,
+  FallbackProvider,
   InvalidRequestError,
   LMStudioProvider,
   LocalProvider,
@@ -277,4 +278,46 @@ Deno.test("requests: rare fields are refused before LocalProvider looks for a se
     for (const { message } of [whole, streamed]) assertStringIncludes(message, state);
   }
   assertEquals(fake.requests, []);
+});
+
+Deno.test("requests: fields from a prototype count in every method, whether it loads on first use or not", async () => {
+  const fake = createFakeLMStudio();
+  const lmstudio = new LMStudioProvider({ fetch: fake.fetch, env: {} });
+  const local = new LocalProvider({ fetch: fake.fetch, env: {} });
+  const fallback = new FallbackProvider([lmstudio]);
+  class Chat {
+    readonly #seed = 7;
+    get messages(): string {
+      return "Hi";
+    }
+    get seed(): number {
+      return this.#seed;
+    }
+    /** Nobody's business. */
+    get draft(): string {
+      return "";
+    }
+  }
+  await lmstudio.complete(new Chat());
+  await local.complete(new Chat());
+  await fallback.complete(new Chat());
+  await fallback.streamCompletion(new Chat()).response();
+  const bodies = fake.requests.filter(({ method }) => method === "POST").map(({ body }) => body);
+  assertEquals(bodies.map((body) => (body as { seed: number }).seed), [7, 7, 7, 7]);
+  class Options {
+    get contextLength(): number {
+      return 2048;
+    }
+  }
+  const [model] = await lmstudio.listModels();
+  await lmstudio.models.load(model!.id, new Options());
+  const { body } = fake.requests.at(-1)!;
+  assertEquals((body as { context_length: number }).context_length, 2048);
+});
+
+Deno.test("requests: extraBody that JSON cannot hold is named without a path", async () => {
+  const lmstudio = new LMStudioProvider({ env: {} });
+  const request = { model: "m", messages: "Hi", extraBody: new Map([["a", 1]]) as never };
+  const { message } = await assertRejects(() => lmstudio.complete(request), InvalidRequestError);
+  assertStringIncludes(message, "Cannot complete: extraBody is a Map, which JSON cannot hold");
 });

@@ -48,10 +48,19 @@ export async function importOnUse<Module>(
  */
 export function snapshot<Request>(request: Request): Request {
   if (typeof request !== "object" || request === null || Array.isArray(request)) return request;
-  const copy: Record<string, unknown> = Object.fromEntries(Object.entries(request));
-  for (const name in copy) {
-    const value = copy[name];
-    if (Array.isArray(value)) copy[name] = [...value];
+  const copy: object = Object.fromEntries(
+    Object.entries(request).map(([name, value]) => [name, copyList(value)]),
+  );
+  // Objects of a class may have fields from their prototype. Hidden, as there: what nobody knows of it is not refused.
+  for (let part: object | null = request; part !== null; part = Object.getPrototypeOf(part)) {
+    for (const name of Object.getOwnPropertyNames(part)) {
+      if (name in copy) continue;
+      Object.defineProperty(copy, name, { value: copyList(Reflect.get(request, name)) });
+    }
   }
   return copy as Request;
+}
+
+function copyList(value: unknown): unknown {
+  return Array.isArray(value) ? [...value] : value;
 }

@@ -12,7 +12,8 @@ import { quote } from "./fields.ts";
 export const writable: Rule = (value, of, refusal) => {
   const found = findUnwritable(value);
   if (found === undefined) return value;
-  throw refusal(`${of}.${found.path} is ${found.what}, which JSON cannot hold`);
+  const place = found.path === "" ? of : `${of}.${found.path}`;
+  throw refusal(`${place} is ${found.what}, which JSON cannot hold`);
 };
 
 /** A place in a value: `tags[0].name`. */
