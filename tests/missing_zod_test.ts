@@ -216,3 +216,95 @@ for (
     ]);
   });
 }
+
+/** Runs a script where parts of `src/` are other modules. */
+async function runWithParts(
+  parts: Readonly<Record<string, string>>,
+  script: string,
+): Promise<string> {
+  const imports = Object.fromEntries(
+    Object.entries(parts).map(([part, module]) => [
+      new URL(`../src/${part}.ts`, import.meta.url).href,
+      module,
+    ]),
+  );
+  const map = encodeURIComponent(JSON.stringify({ imports }));
+  const { output, errors } = await runScript(script, [`--import-map=data:application/json,${map}`]);
+  assertEquals(errors, "");
+  return output;
+}
+
+Deno.test("parts: an abort does not wait for one that never comes", async () => {
+  const never = "data:text/javascript,await new Promise(() => {})";
+  const parts = [
+    "api/tool_use",
+    "api/models",
+    "api/text",
+    "members/embeddings",
+    "members/models",
+    "members/tools",
+    "members/local",
+    "members/fallback",
+  ];
+  const output = await runWithParts(
+    Object.fromEntries(parts.map((part) => [part, never])),
+    `
+    import { FallbackProvider, LMStudioProvider, LocalProvider } from "mod";
+    const options = { env: {}, fetch: () => Promise.reject(new Error("sent")) };
+    const lmstudio = new LMStudioProvider(options);
+    const tools = [{ name: "now", execute: () => 1 }];
+    const request = { model: "m", messages: "Hi", tools };
+    const failures = [];
+    const calls = [
+      (call) => lmstudio.complete(request, call),
+      (call) => lmstudio.streamCompletion(request, call).response(),
+      (call) => lmstudio.complete("Hi", call),
+      (call) => lmstudio.completeText({ model: "m", prompt: "Hi" }, call),
+      (call) => lmstudio.streamText({ model: "m", prompt: "Hi" }, call).started(),
+      (call) => lmstudio.embed({ model: "m", input: "Hi" }, call),
+      (call) => lmstudio.models.get("m", call),
+      (call) => lmstudio.runTools(request, call),
+      (call) => lmstudio.streamTools(request, call).result(),
+      (call) => new LocalProvider(options).complete("Hi", call),
+      (call) => new LocalProvider(options).streamCompletion("Hi", call).response(),
+      (call) => new FallbackProvider([lmstudio]).embed({ input: "Hi" }, call),
+    ];
+    for (const call of calls) {
+      const controller = new AbortController();
+      const answer = call({ signal: controller.signal });
+      setTimeout(() => controller.abort("enough"), 10);
+      failures.push(await Promise.race([
+        answer.then(() => "answered", (reason) => reason),
+        new Promise((resolve) => setTimeout(resolve, 2000, "hangs: " + call)),
+      ]));
+    }
+    const stream = lmstudio.streamCompletion(request);
+    const first = stream[Symbol.asyncIterator]().next();
+    setTimeout(() => stream.cancel(), 10);
+    failures.push((await first).done);
+    console.log(failures.join(" "));
+    Deno.exit();
+  `,
+  );
+  assertEquals(output, [...Array(12).fill("enough"), "true"].join(" "));
+});
+
+Deno.test("parts: where one takes all the time of a call, nothing is sent any more", async () => {
+  const part = new URL("../src/api/tool_use.ts", import.meta.url).href;
+  const slow =
+    `await new Promise((resolve) => setTimeout(resolve, 200)); export * from "${part}?";`;
+  const output = await runWithParts(
+    { "api/tool_use": `data:text/javascript,${encodeURIComponent(slow)}` },
+    `
+    import { LMStudioProvider } from "mod";
+    let sent = 0;
+    const fetch = () => (sent++, new Promise(() => {}));
+    const lmstudio = new LMStudioProvider({ env: {}, fetch });
+    const request = { model: "m", messages: "Hi", tools: [{ name: "now" }] };
+    const error = await lmstudio.complete(request, { timeoutMs: 100 }).catch((error) => error);
+    console.log(error.code, error.attempts, error.hint, sent);
+  `,
+  );
+  const hint = "Raise `timeoutMs`: the time was over before the request could be sent.";
+  assertEquals(output, `timeout_total 0 ${hint} 0`);
+});

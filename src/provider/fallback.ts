@@ -5,7 +5,7 @@
  */
 
 import { type ConfigurationError, fromCaller, providerError } from "../core/errors.ts";
-import { importOnUse, snapshot } from "../core/import_on_use.ts";
+import { snapshot } from "../core/import_on_use.ts";
 import type { DecisionQuestion, DecisionRequest, DecisionResponse } from "../core/decisions.ts";
 import type {
   CallOptions,
@@ -19,6 +19,7 @@ import type {
   ModelProvider,
 } from "../core/types.ts";
 import type { ProviderList } from "../members/fallback.ts";
+import { importForCall } from "../server/calls.ts";
 import { ChunkStream } from "../server/stream.ts";
 
 const METHODS = [
@@ -78,7 +79,7 @@ export class FallbackProvider implements ModelProvider {
    * ```
    */
   listModels(options?: CallOptions): Promise<ModelInfo[]> {
-    return fromCaller(async () => (await this.#load("list models")).listModels(options));
+    return fromCaller(async () => (await this.#load("list models", options)).listModels(options));
   }
 
   /**
@@ -105,7 +106,7 @@ export class FallbackProvider implements ModelProvider {
   ): Promise<CompletionResponse> {
     return fromCaller(async () => {
       const given = snapshot(request);
-      const list = await this.#load("complete");
+      const list = await this.#load("complete", options);
       return await list.call("complete", options, (provider) => provider.complete(given, options));
     });
   }
@@ -128,7 +129,7 @@ export class FallbackProvider implements ModelProvider {
     const action = "stream a completion";
     const open = async (signal: AbortSignal) => {
       const given = snapshot(request);
-      return (await this.#load(action)).openStream(action, given, options, signal);
+      return (await this.#load(action, options)).openStream(action, given, options, signal);
     };
     return new ChunkStream({ action, service: this.name }, options, open);
   }
@@ -149,7 +150,7 @@ export class FallbackProvider implements ModelProvider {
   embed(request: EmbeddingRequest, options?: CallOptions): Promise<EmbeddingResponse> {
     return fromCaller(async () => {
       const given = snapshot(request);
-      const list = await this.#load("embed");
+      const list = await this.#load("embed", options);
       return await list.call("embed", options, (provider) => provider.embed(given, options));
     });
   }
@@ -188,7 +189,7 @@ export class FallbackProvider implements ModelProvider {
   ): Promise<DecisionResponse<Questions>> {
     return fromCaller(async () => {
       const given = snapshot(request);
-      const list = await this.#load("decide");
+      const list = await this.#load("decide", options);
       return await list.decide(given, options) as DecisionResponse<Questions>;
     });
   }
@@ -208,7 +209,7 @@ export class FallbackProvider implements ModelProvider {
    */
   supportsModel(model: string, options?: CallOptions): Promise<boolean> {
     return fromCaller(async () => {
-      const list = await this.#load("look up a model");
+      const list = await this.#load("look up a model", options);
       const ask = (provider: ModelProvider) => provider.supportsModel(model, options);
       return Boolean(await list.lookUp(ask, Boolean));
     });
@@ -233,15 +234,19 @@ export class FallbackProvider implements ModelProvider {
     options?: CallOptions,
   ): Promise<ModelCapabilities | undefined> {
     return fromCaller(async () => {
-      const list = await this.#load("look up a model's capabilities");
+      const list = await this.#load("look up a model's capabilities", options);
       const ask = (provider: ModelProvider) => provider.modelCapabilities(model, options);
       return await list.lookUp(ask, (capabilities) => capabilities !== undefined);
     });
   }
 
   /** One list for all calls: they learn from each other which provider is gone. */
-  async #load(action: string): Promise<ProviderList> {
-    const { ProviderList } = await importOnUse(() => import("../members/fallback.ts"), action);
+  async #load(action: string, options: CallOptions | undefined): Promise<ProviderList> {
+    const { ProviderList } = await importForCall(
+      () => import("../members/fallback.ts"),
+      action,
+      options,
+    );
     return this.#list ??= new ProviderList(this.name, this.#providers);
   }
 }

@@ -35,7 +35,7 @@ import type {
 } from "../core/types.ts";
 import type { ModelManager } from "../members/models.ts";
 import type { ObjectRequest, ObjectResponse } from "../members/objects.ts";
-import { call, openStream } from "../server/calls.ts";
+import { call, importForCall, openStream } from "../server/calls.ts";
 import type { Server } from "../server/server.ts";
 import { ChunkStream, ItemStream, type OpenSource } from "../server/stream.ts";
 
@@ -121,20 +121,20 @@ export class LazyModels implements ModelsApi {
 
   async get(name: string, options?: CallOptions): Promise<ModelInfo> {
     return await fromCaller(async () => {
-      return await (await this.#load("find a model")).get(name, options);
+      return await (await this.#load("find a model", options)).get(name, options);
     });
   }
 
   async load(name: string, load?: LoadOptions, options?: CallOptions): Promise<LoadedModel> {
     return await fromCaller(async () => {
       const given = snapshot(load);
-      return await (await this.#load("load a model")).load(name, given, options);
+      return await (await this.#load("load a model", options)).load(name, given, options);
     });
   }
 
   async unload(nameOrInstance: string, options?: CallOptions): Promise<string[]> {
     return await fromCaller(async () => {
-      return await (await this.#load("unload a model")).unload(nameOrInstance, options);
+      return await (await this.#load("unload a model", options)).unload(nameOrInstance, options);
     });
   }
 
@@ -145,7 +145,7 @@ export class LazyModels implements ModelsApi {
   ): Promise<ModelLease> {
     return await fromCaller(async () => {
       const given = snapshot(load);
-      return await (await this.#load("load a model")).ensureLoaded(name, given, options);
+      return await (await this.#load("load a model", options)).ensureLoaded(name, given, options);
     });
   }
 
@@ -173,7 +173,7 @@ export class LazyModels implements ModelsApi {
         return openJob(this.#server, verb, jobId, options, signal);
       });
     const look = async (): Promise<DownloadProgress> => {
-      const { lookAtJob } = await importOnUse(loadDownload, verb);
+      const { lookAtJob } = await importForCall(loadDownload, verb, options);
       return await lookAtJob(this.#server, verb, jobId, options);
     };
     return {
@@ -183,8 +183,8 @@ export class LazyModels implements ModelsApi {
   }
 
   /** One manager for all calls: those for the same model share a load. */
-  async #load(action: string): Promise<ModelManager> {
-    const { ModelManager } = await importOnUse(loadModels, action);
+  async #load(action: string, options: CallOptions | undefined): Promise<ModelManager> {
+    const { ModelManager } = await importForCall(loadModels, action, options);
     return this.#manager ??= new ModelManager(this.#server);
   }
 }
@@ -196,7 +196,7 @@ export async function embed(
   options: CallOptions | undefined,
 ): Promise<EmbeddingResponse> {
   const given = snapshot(request);
-  const { embed } = await importOnUse(loadEmbeddings, "embed");
+  const { embed } = await importForCall(loadEmbeddings, "embed", options);
   return await embed(server, given, options);
 }
 
@@ -207,7 +207,7 @@ export async function decide<Answers extends DecisionResponse>(
   options: CallOptions | undefined,
 ): Promise<Answers> {
   const given = snapshot(request);
-  const { decide } = await importOnUse(loadDecisions, "decide");
+  const { decide } = await importForCall(loadDecisions, "decide", options);
   return await decide(server, given, options) as Answers;
 }
 
@@ -218,7 +218,7 @@ export async function completeObject<Schema extends StandardSchema | JsonSchema>
   options: CallOptions | undefined,
 ): Promise<ObjectResponse<SchemaOutput<Schema>>> {
   const given = snapshot(request);
-  const { completeObject } = await importOnUse(loadObjects, "complete an object");
+  const { completeObject } = await importForCall(loadObjects, "complete an object", options);
   return await completeObject(server, given, options);
 }
 
@@ -242,7 +242,7 @@ export async function runTools(
   options: CallOptions | undefined,
 ): Promise<RunToolsResult> {
   const given = snapshot(request);
-  const { runTools } = await importOnUse(loadTools, "run tools");
+  const { runTools } = await importForCall(loadTools, "run tools", options);
   return await runTools(server, given, options);
 }
 
@@ -275,7 +275,7 @@ async function ask<Request extends RouteRequest, Answer>(
   options: CallOptions | undefined,
 ): Promise<Answer> {
   const given = snapshot(request);
-  return await call(server, await importOnUse(load, verb), verb, given, options);
+  return await call(server, await importForCall(load, verb, options), verb, given, options);
 }
 
 /** Opens the stream of a route that is loaded first. */

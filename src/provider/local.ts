@@ -12,7 +12,7 @@ import {
 } from "../core/config.ts";
 import { isServiceType } from "../core/discovery_options.ts";
 import { fromCaller } from "../core/errors.ts";
-import { importOnUse, snapshot } from "../core/import_on_use.ts";
+import { snapshot } from "../core/import_on_use.ts";
 import type { ServiceFinder, ServiceType } from "../core/services.ts";
 import type { DecisionQuestion, DecisionRequest, DecisionResponse } from "../core/decisions.ts";
 import type {
@@ -31,6 +31,7 @@ import { finderFor } from "../discovery/discovery.ts";
 import { readPreference } from "../discovery/settings.ts";
 import type { LocalServers, LocalSettings } from "../members/local.ts";
 import { readVariables, resolveWithSources } from "../platform/environment.ts";
+import { importForCall } from "../server/calls.ts";
 import { ChunkStream } from "../server/stream.ts";
 import { lmstudioAt, LMStudioProvider } from "./lmstudio.ts";
 
@@ -104,7 +105,7 @@ export class LocalProvider implements ModelProvider {
    * ```
    */
   listModels(options?: CallOptions): Promise<ModelInfo[]> {
-    return fromCaller(async () => (await this.#load("list models")).listModels(options));
+    return fromCaller(async () => (await this.#load("list models", options)).listModels(options));
   }
 
   /**
@@ -127,7 +128,7 @@ export class LocalProvider implements ModelProvider {
   ): Promise<CompletionResponse> {
     return fromCaller(async () => {
       const given = snapshot(request);
-      return (await this.#load("complete")).complete(given, options);
+      return (await this.#load("complete", options)).complete(given, options);
     });
   }
 
@@ -149,7 +150,7 @@ export class LocalProvider implements ModelProvider {
     const action = "stream a completion";
     const open = async (signal: AbortSignal) => {
       const given = snapshot(request);
-      return (await this.#load(action)).openStream(action, given, options, signal);
+      return (await this.#load(action, options)).openStream(action, given, options, signal);
     };
     return new ChunkStream({ action, service: SERVICE }, options, open);
   }
@@ -170,7 +171,7 @@ export class LocalProvider implements ModelProvider {
   embed(request: EmbeddingRequest, options?: CallOptions): Promise<EmbeddingResponse> {
     return fromCaller(async () => {
       const given = snapshot(request);
-      return (await this.#load("embed")).embed(given, options);
+      return (await this.#load("embed", options)).embed(given, options);
     });
   }
 
@@ -208,7 +209,7 @@ export class LocalProvider implements ModelProvider {
   ): Promise<DecisionResponse<Questions>> {
     return fromCaller(async () => {
       const given = snapshot(request);
-      return await (await this.#load("decide")).decide(given, options) as DecisionResponse<
+      return await (await this.#load("decide", options)).decide(given, options) as DecisionResponse<
         Questions
       >;
     });
@@ -229,7 +230,7 @@ export class LocalProvider implements ModelProvider {
    */
   supportsModel(model: string, options?: CallOptions): Promise<boolean> {
     return fromCaller(async () => {
-      return (await this.#load("look up a model")).supportsModel(model, options);
+      return (await this.#load("look up a model", options)).supportsModel(model, options);
     });
   }
 
@@ -252,13 +253,17 @@ export class LocalProvider implements ModelProvider {
     options?: CallOptions,
   ): Promise<ModelCapabilities | undefined> {
     return fromCaller(async () => {
-      const servers = await this.#load("look up a model's capabilities");
+      const servers = await this.#load("look up a model's capabilities", options);
       return await servers.modelCapabilities(model, options);
     });
   }
 
-  async #load(action: string): Promise<LocalServers> {
-    const { LocalServers } = await importOnUse(() => import("../members/local.ts"), action);
+  async #load(action: string, options: CallOptions | undefined): Promise<LocalServers> {
+    const { LocalServers } = await importForCall(
+      () => import("../members/local.ts"),
+      action,
+      options,
+    );
     return this.#servers ??= new LocalServers(this.#settings);
   }
 }

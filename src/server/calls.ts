@@ -25,7 +25,8 @@ import type { CallOptions, StreamingChunk, Usage } from "../core/types.ts";
 import type { TransportRequest } from "../transport/transport.ts";
 import type { Queue, Visit } from "./queue.ts";
 import type { AddressedRequest, ComparedAnswer, Server } from "./server.ts";
-import { ChunkStream } from "./stream.ts";
+import { untilAborted } from "../transport/timers.ts";
+import { callerSignalOf, ChunkStream } from "./stream.ts";
 
 /** A checked request with its model, ready to be sent. */
 export interface PreparedCall<
@@ -86,6 +87,19 @@ export async function openStream<Request extends RouteRequest, Answer, Item>(
   return openPrepared(await prepare(server, route, verb, input, options, { signal }));
 }
 
+/**
+ * Imports a part for a call, which may be aborted meanwhile.
+ *
+ * @param options of the call, as they were given.
+ */
+export async function importForCall<Module>(
+  load: () => Promise<Module>,
+  action: string,
+  options: CallOptions | undefined,
+): Promise<Module> {
+  return await untilAborted(importOnUse(load, action), callerSignalOf(options));
+}
+
 /** A stream of chunks for the caller. */
 export function streamChunks<Request extends RouteRequest, Answer>(
   server: Server,
@@ -134,7 +148,20 @@ export async function prepareChecked<
   verb: string,
   request: Request,
   options: CallOptions,
-  { signal, fetchImage }: PrepareOptions = {},
+  own: PrepareOptions = {},
+): Promise<PreparedCall<Request, Answer, Asked>> {
+  const { signal = options.signal } = own;
+  // What loads for it heeds no signal.
+  return await untilAborted(write(server, route, verb, request, options, own), signal);
+}
+
+async function write<Request extends RouteRequest, Answer, Asked extends Route<Request, Answer>>(
+  server: Server,
+  route: Asked & Route<Request, Answer>,
+  verb: string,
+  request: Request,
+  options: CallOptions,
+  { signal, fetchImage }: PrepareOptions,
 ): Promise<PreparedCall<Request, Answer, Asked>> {
   const startedAt = performance.now();
   const called = signal === undefined ? options : { ...options, signal };

@@ -15,7 +15,7 @@ import {
 } from "../core/errors.ts";
 import type { EventStream } from "../core/event_stream.ts";
 import type { CompletionResponse, CompletionStream, StreamingChunk } from "../core/types.ts";
-import { listenToAbort } from "../transport/timers.ts";
+import { listenToAbort, untilAborted } from "../transport/timers.ts";
 
 /** Names of a stream in its errors. */
 export interface StreamLabel {
@@ -31,7 +31,7 @@ export type OpenSource<Item, Answer> = (signal: AbortSignal) => Promise<ItemSour
  * The signal in options as they were given. What throws when it is read is for the check of the options, at the first
  * pull: a stream method throws nothing.
  */
-function callerSignalOf(
+export function callerSignalOf(
   options: { readonly signal?: AbortSignal | undefined } | undefined,
 ): AbortSignal | undefined {
   try {
@@ -247,9 +247,10 @@ export class ItemStream<Item, Answer> implements EventStream<Item, Answer> {
     this.#stopListening = listenToAbort(signal, onAbort);
     if (signal?.aborted === true) onAbort();
     this.#controller.signal.throwIfAborted();
-    const source = await this.#open(this.#controller.signal);
-    this.#source = source;
-    return source;
+    const opening = this.#open(this.#controller.signal);
+    // What loads for it heeds no signal.
+    this.#source = await untilAborted(opening, this.#controller.signal);
+    return this.#source;
   }
 
   #isCancelled(): boolean {

@@ -213,6 +213,8 @@ export class Call {
     const body = this.#encodeBody();
     this.#refuseMissingRoute();
     const remainingMs = (): number => limit.ms - (performance.now() - limit.startedAt);
+    // What is sent then would run for nobody.
+    if (remainingMs() <= 0) throw this.timeoutError(limit.phase, limit.ms, NOT_SENT);
     this.#stopLimit = startTimer(remainingMs(), () => void this.#giveUp(limit));
     this.status({ phase: "waiting" });
     // `onStatus` may have ended the call: what was sent then would run for nobody.
@@ -494,6 +496,7 @@ export class Call {
 /** Reason of every call that is over. One for all: making one takes as long as all the rest of a call. */
 const CALL_OVER = new DOMException("The call is over", "AbortError");
 
+const NOT_SENT = "Raise `timeoutMs`: the time was over before the request could be sent.";
 const MAY_HAVE_RUN =
   "The call may have run on the server all the same: look before you send it again.";
 
