@@ -381,6 +381,19 @@ Deno.test("decide: one named code each for what stands in the way", async (t) =>
     assertEquals([error.kind, error.code], ["model-not-available", "wrong_model_type"]);
     assertStringIncludes(error.hint ?? "", MODEL);
   });
+  await t.step("a chat model, where the listing fails meanwhile", async () => {
+    const fake = createFakeLMStudio(DECIDERS);
+    let listings = 0;
+    const fetch: typeof globalThis.fetch = (input, init) => {
+      const isListing = String(input).endsWith("/api/v1/models");
+      if (!isListing || ++listings === 1) return fake.fetch(input, init);
+      return Promise.resolve(Response.json({ error: "boom" }, { status: 500 }));
+    };
+    const lmstudio = new LMStudioProvider({ env: {}, fetch, maxRetries: 0 });
+    await lmstudio.listModels();
+    const asked = lmstudio.decide({ ...request, model: "qwen/qwen3-8b" });
+    assertEquals(await codeOf(asked), "wrong_model_type");
+  });
   await t.step("an old server", async () => {
     const { lmstudio } = provide({ version: "0.4.0" });
     assertEquals(

@@ -8,7 +8,7 @@ import { decisionRoute, DECISIONS, type DecisionSpelling, SYSTEM_ONE } from "../
 import { checkCallOptions } from "../core/checks.ts";
 import type { DecisionRequest, DecisionResponse } from "../core/decisions.ts";
 import { isProviderError, providerError } from "../core/errors.ts";
-import type { CallOptions } from "../core/types.ts";
+import type { CallOptions, ModelInfo } from "../core/types.ts";
 import { call } from "../server/calls.ts";
 import { shownIds, shownNames } from "../server/models.ts";
 import type { Server } from "../server/server.ts";
@@ -92,7 +92,7 @@ async function explain(
     return error;
   }
   const { service, endpoint, status, attempts } = error;
-  const models = await server.listTogether(options, VERB);
+  const models = await listingFor(server, options);
   const deciders = models.filter(({ type }) => type === "decision");
   const show = server.words(options);
   const names = shownNames(deciders.map(({ id }) => id), show);
@@ -112,4 +112,15 @@ async function explain(
       cause: error,
     },
   );
+}
+
+/** A listing for what an error says: without one, empty, the error is told all the same. */
+async function listingFor(server: Server, options: CallOptions): Promise<readonly ModelInfo[]> {
+  try {
+    return await server.listTogether(options, VERB);
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    if (isProviderError(error)) return [];
+    throw error;
+  }
 }
