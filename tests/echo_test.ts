@@ -5,6 +5,7 @@
 import { assert, assertEquals } from "@std/assert";
 import {
   type CallOptions,
+  type DecisionRequest,
   InvalidRequestError,
   LMStudioProvider,
   NetworkError,
@@ -77,6 +78,30 @@ const RESPONSES = {
   }],
 } as const;
 const TEXT = { model: "m", prompt: SAY, suffix: WORDS.suffix };
+const DECISION: DecisionRequest = {
+  model: "m",
+  input: [SAY, { role: "assistant", content: `${WORDS.result}, then.` }],
+  questions: {
+    type: { type: "predicate", instructions: `You are ${WORDS.instructions}.` },
+    team: {
+      type: "choice",
+      instructions: "Which?",
+      choices: [WORDS.suffix, { value: "b", description: WORDS.arguments }],
+    },
+    level: {
+      type: "score",
+      instructions: "How?",
+      levels: [WORDS.suffix, { label: "b", description: WORDS.arguments }],
+    },
+  },
+};
+const MESSAGES = {
+  model: "m",
+  max_tokens: 9,
+  stream: true,
+  system: `You are ${WORDS.instructions}.`,
+  messages: [{ role: "user", content: SAY }],
+};
 
 async function drain(events: AsyncIterable<unknown>): Promise<void> {
   for await (const _event of events);
@@ -102,6 +127,13 @@ const CALLS: Readonly<Record<string, Call>> = {
     drain(lmstudio.responses.stream(RESPONSES as never, options)),
   "chat.send": (lmstudio, options) => lmstudio.chat.send(CHAT, options),
   "chat.stream": (lmstudio, options) => drain(lmstudio.chat.stream(CHAT, options)),
+  "decide by /v1/decisions": (lmstudio, options) => lmstudio.decide(DECISION, options),
+  "decide by /v1/systemone": (lmstudio, options) => lmstudio.decide(DECISION, options),
+  toAnthropic: async (lmstudio, { headers = {} }) => {
+    const { fetch, baseURL } = lmstudio.toAnthropic();
+    const body = JSON.stringify(MESSAGES);
+    await (await fetch(`${baseURL}/v1/messages`, { method: "POST", headers, body })).text();
+  },
   "models.load": (lmstudio, options) => lmstudio.models.load("m", {}, options),
   "models.unload": (lmstudio, options) => lmstudio.models.unload("m", options),
   "models.ensureLoaded": (lmstudio, options) => lmstudio.models.ensureLoaded("m", {}, options),
@@ -213,6 +245,9 @@ for (const [route, call] of Object.entries(CALLS)) {
               const copies = route === "models.unload" ? [{ id: "m", config: {} }] : [];
               const model = { type: "llm", key: "m", loaded_instances: copies };
               return Promise.resolve(json({ models: [model] }));
+            }
+            if (route.endsWith("/v1/systemone") && url.endsWith("/v1/decisions")) {
+              return Promise.resolve(json({}, 404));
             }
             const echoes = echoesOf(new Headers(init?.headers), String(init?.body ?? ""));
             count = echoes.length;

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { isRecord } from "../core/fields.ts";
 import { cutText, onOneLine, withoutUnseen } from "../core/plain_text.ts";
 import type { CallOptions } from "../core/types.ts";
 
@@ -23,7 +24,11 @@ const LOOK_AHEAD = 256;
 const SECRET_PART = 8;
 
 /** Fields of a request that hold what the user says. */
-const PROMPT_FIELDS = ["messages", "input", "prompt", "suffix", "system_prompt", "instructions"];
+const PROMPT_FIELDS = [
+  ...["messages", "input", "prompt", "suffix", "system_prompt", "instructions"],
+  // Of decisions, and of Anthropic's messages.
+  ...["questions", "state", "system"],
+];
 /** Fields inside them that hold names, not text. */
 const NAME_FIELDS = ["role", "type", "id", "name", "tool_call_id", "call_id"];
 
@@ -327,7 +332,10 @@ function collectPrompts(body: unknown): string[] {
     if (typeof value === "string") prompts.push(value);
     if (typeof value !== "object" || value === null) continue;
     for (const [name, field] of Object.entries(value)) {
-      if (!NAME_FIELDS.includes(name)) waiting.push(field);
+      // A question may be named so.
+      if (typeof field !== "string" || !NAME_FIELDS.includes(name)) waiting.push(field);
+      // Choices stand there as names.
+      if (name === "criteria" && isRecord(field)) waiting.push(Object.keys(field));
     }
   }
   return prompts;
