@@ -494,6 +494,25 @@ Deno.test("ai-sdk: a call that the model writes into its text is a call, whole a
   assertEquals(whole[0], { type: "text", text: "I look." });
 });
 
+Deno.test("ai-sdk: a call that turns out to be a thought ends without one, and lends its id to none", async () => {
+  const pieces = ["clock", "weather"].map((name) =>
+    `<tool_call>{"name":"${name}","arguments":{}}</tool_call>`
+  );
+  // The opening tag was in the prompt: only the closing one tells what came before it.
+  const content = pieces.join("\n</think>\n");
+  const { lmstudio } = connect({ replies: () => ({ content, finishReason: "stop" }) });
+  const call = { prompt: user("How is the weather?"), tools: TOOLS };
+  const parts = await partsOf((await lmstudio("m").doStream(call)).stream);
+  const begun = new Map(
+    parts.flatMap((part) => part.type === "tool-input-start" ? [[part.id, part.toolName]] : []),
+  );
+  const calls = parts.filter((part) => part.type === "tool-call");
+  assertEquals(calls.map(({ toolName }) => toolName), ["weather"]);
+  for (const { toolCallId, toolName } of calls) assertEquals(begun.get(toolCallId), toolName);
+  const ended = parts.flatMap((part) => part.type === "tool-input-end" ? [part.id] : []);
+  assertEquals(ended.toSorted(), [...begun.keys()].toSorted());
+});
+
 Deno.test("ai-sdk: a choice that the model does not keep is an error", async () => {
   const { lmstudio } = connect({ replies: () => "No." });
   const toolChoice = { type: "required" } as const;

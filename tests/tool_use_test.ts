@@ -155,6 +155,20 @@ Deno.test("a stream gives text at once, and a call in one piece", async () => {
   assertEquals(chunks.at(-1)?.finishReason, "tool_calls");
 });
 
+Deno.test("calls of the text and of the wire are in the answer in the order in which they came", async () => {
+  const frame = (delta: object, reason: string | null = null) =>
+    `data: ${JSON.stringify({ choices: [{ delta, finish_reason: reason }] })}\n\n`;
+  const called = [{ index: 0, id: "wire", function: { name: "now", arguments: "{}" } }];
+  const body = [frame({ content: OSLO }), frame({ tool_calls: called }), frame({}, "tool_calls")];
+  const fetch = () => Promise.resolve(new Response(body.join("")));
+  const stream = new LMStudioProvider({ env: {}, fetch }).streamCompletion({ ...ASK, model: "m" });
+  const given: (string | undefined)[] = [];
+  for await (const { toolCalls = [] } of stream) given.push(...toolCalls.map(({ id }) => id));
+  const { toolCalls } = await stream.response();
+  assertEquals(toolCalls.map(({ name }) => name), ["get_weather", "now"]);
+  assertEquals(toolCalls.map(({ id }) => id), given);
+});
+
 Deno.test("a stream that breaks off has lost nothing of a call under way", async () => {
   const { lmstudio } = served({
     replies: [{ content: ["Look: ", OSLO.slice(0, 20), OSLO.slice(20, 40), OSLO.slice(40)] }],

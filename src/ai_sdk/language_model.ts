@@ -138,11 +138,12 @@ type Block = "text" | "reasoning";
 
 /** A call while it comes. */
 interface OpenCall {
+  /** As it came; others may have the same. */
+  wireId: string;
   id: string;
   name: string;
   /** Arguments that came before the id or the name. */
   held: string;
-  hasArguments: boolean;
   isStarted: boolean;
 }
 
@@ -178,18 +179,20 @@ class PartWriter {
   /** What is left to say when the answer is whole. */
   finish(answer: CompletionResponse, providerMetadata: SharedV4ProviderMetadata): void {
     this.#closeBlock();
-    // The answer leaves out what says nothing: so must be done here for the places to agree.
-    const open = this.#calls.filter(({ name, hasArguments }) => name !== "" || hasArguments);
-    for (const [index, call] of answer.toolCalls.entries()) {
-      const begun = open[index];
-      const id = begun?.isStarted === true ? begun.id : this.#uniqueId(call.id);
-      if (begun?.isStarted !== true) {
+    const begun = this.#calls.filter(({ isStarted }) => isStarted);
+    for (const call of answer.toolCalls) {
+      // By the id as it came: what looked like a call may have been a thought, and several calls may have one id.
+      const at = begun.findIndex(({ wireId }) => wireId === call.id);
+      const [own] = at === -1 ? [] : begun.splice(at, 1);
+      const id = own?.id ?? this.#uniqueId(call.id);
+      if (own === undefined) {
         this.#controller.enqueue({ type: "tool-input-start", id, toolName: call.name });
         this.#addInput(id, call.arguments);
       }
       this.#controller.enqueue({ type: "tool-input-end", id });
       this.#controller.enqueue(toSdkCall(call, id));
     }
+    for (const { id } of begun) this.#controller.enqueue({ type: "tool-input-end", id });
     this.#controller.enqueue({ type: "response-metadata", ...responseOf(answer) });
     this.#controller.enqueue({
       type: "finish",
@@ -230,16 +233,16 @@ class PartWriter {
   /** Whether it gave a part: a call is shown once its id and its name are known. */
   #addCall({ index, id = "", name = "", arguments: text = "" }: ToolCallDelta): boolean {
     const call = this.#calls[index] ??= {
+      wireId: "",
       id: "",
       name: "",
       held: "",
-      hasArguments: false,
       isStarted: false,
     };
+    call.wireId ||= id;
     call.id ||= id === "" ? "" : this.#uniqueId(id);
     call.name ||= name;
     call.held += text;
-    call.hasArguments ||= text !== "";
     if (call.id === "" || call.name === "") return false;
     if (!call.isStarted) {
       this.#closeBlock();

@@ -132,14 +132,20 @@ export class AnswerText {
     const given = this.#calls.calls();
     const old = given.filter(({ source }) => source === "text");
     const { text, calls } = takeToolCalls(content, this.#tools, this.#isJsonAsked);
+    const settled = new Map<ToolCall | undefined, ToolCall>();
+    const more: ToolCall[] = [];
     // Thoughts come first: those behind them were given last.
-    const added = calls.toReversed().map((call): ToolCall => {
+    for (const call of calls.toReversed()) {
       const last = old.pop();
       const isSame = last?.name === call.name && last.arguments === call.arguments;
-      return { id: isSame ? last.id : this.#newId(), ...call, source: "text" };
-    });
-    const ofWire = given.filter(({ source }) => source !== "text");
-    this.#settled = { text, calls: [...ofWire, ...added.toReversed()] };
+      const added: ToolCall = { id: isSame ? last.id : this.#newId(), ...call, source: "text" };
+      if (last === undefined) more.unshift(added);
+      else settled.set(last, added);
+    }
+    const inOrder = given.flatMap((call) =>
+      call.source === "text" ? settled.get(call) ?? [] : [call]
+    );
+    this.#settled = { text, calls: [...more, ...inOrder] };
   }
 
   #add(call: TextToolCall): ToolCallDelta[] {
