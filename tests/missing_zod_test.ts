@@ -245,6 +245,8 @@ Deno.test("parts: an abort does not wait for one that never comes", async () => 
     "members/tools",
     "members/local",
     "members/fallback",
+    "server/queue",
+    "transport/forward",
   ];
   const output = await runWithParts(
     Object.fromEntries(parts.map((part) => [part, never])),
@@ -252,6 +254,9 @@ Deno.test("parts: an abort does not wait for one that never comes", async () => 
     import { FallbackProvider, LMStudioProvider, LocalProvider } from "mod";
     const options = { env: {}, fetch: () => Promise.reject(new Error("sent")) };
     const lmstudio = new LMStudioProvider(options);
+    const busy = new LMStudioProvider({ ...options, fetch: () => new Promise(() => {}), maxConcurrency: 1 });
+    busy.complete({ model: "m", messages: "Hi" });
+    const { fetch, baseURL } = lmstudio.toOpenAI();
     const tools = [{ name: "now", execute: () => 1 }];
     const request = { model: "m", messages: "Hi", tools };
     const failures = [];
@@ -268,6 +273,10 @@ Deno.test("parts: an abort does not wait for one that never comes", async () => 
       (call) => new LocalProvider(options).complete("Hi", call),
       (call) => new LocalProvider(options).streamCompletion("Hi", call).response(),
       (call) => new FallbackProvider([lmstudio]).embed({ input: "Hi" }, call),
+      (call) => busy.complete({ model: "m", messages: "Hi" }, call),
+      (call) => busy.streamCompletion({ model: "m", messages: "Hi" }, call).response(),
+      (call) => fetch(baseURL + "/models", call),
+      (call) => fetch(new Request(baseURL + "/models", call)),
     ];
     for (const call of calls) {
       const controller = new AbortController();
@@ -286,7 +295,7 @@ Deno.test("parts: an abort does not wait for one that never comes", async () => 
     Deno.exit();
   `,
   );
-  assertEquals(output, [...Array(12).fill("enough"), "true"].join(" "));
+  assertEquals(output, [...Array(16).fill("enough"), "true"].join(" "));
 });
 
 Deno.test("parts: where one takes all the time of a call, nothing is sent any more", async () => {

@@ -348,7 +348,7 @@ export async function inTurn<Answer>(visit: Visit, send: () => Promise<Answer>):
 }
 
 function placeOf(visit: Visit): Place {
-  const { server: { config, mayEvict, usualParallel }, server, action } = visit;
+  const { server: { config, mayEvict, usualParallel }, server, action, options } = visit;
   const entrance = entranceOf(server);
   const { inside } = entrance;
   return Object.assign(visit, {
@@ -356,7 +356,7 @@ function placeOf(visit: Visit): Place {
       if (!mayEvict && (config.maxConcurrency ?? usualParallel) === Infinity) return undefined;
       if (entrance.queue !== undefined) return entrance.queue.enter(visit);
       if (!isFree(visit, inside)) {
-        return importOnUse(() => import("./queue.ts"), action).then(({ Queue }) =>
+        return importForCall(() => import("./queue.ts"), action, options).then(({ Queue }) =>
           (entrance.queue ??= new Queue(inside)).enter(visit)
         );
       }

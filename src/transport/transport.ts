@@ -28,6 +28,7 @@ import {
 } from "./error_mapping.ts";
 import { EventReader, streamTimeouts } from "./event_reader.ts";
 import { showWords } from "./redact.ts";
+import { untilAborted } from "./timers.ts";
 
 export type { ServerSettings, TransportRequest } from "./call.ts";
 
@@ -136,7 +137,9 @@ export class Transport {
     input: RequestInfo | URL,
     init?: RequestInit,
   ): Promise<Response> {
-    const { forward } = await importOnUse(() => import("./forward.ts"), "send a request");
+    const loading = importOnUse(() => import("./forward.ts"), "send a request");
+    const signal = init?.signal ?? (input instanceof Request ? input.signal : undefined);
+    const { forward } = await untilAborted(loading, signal);
     return await forward(this.server, this.#origin, ownKeys, input, init);
   }
 }
