@@ -35,7 +35,7 @@ import type {
 } from "../core/types.ts";
 import type { ModelManager } from "../members/models.ts";
 import type { ObjectRequest, ObjectResponse } from "../members/objects.ts";
-import { call, importForCall, openStream } from "../server/calls.ts";
+import { call, heedingAbort, importForCall, openStream } from "../server/calls.ts";
 import type { Server } from "../server/server.ts";
 import { ChunkStream, ItemStream, type OpenSource } from "../server/stream.ts";
 
@@ -219,7 +219,7 @@ export async function completeObject<Schema extends StandardSchema | JsonSchema>
 ): Promise<ObjectResponse<SchemaOutput<Schema>>> {
   const given = snapshot(request);
   const { completeObject } = await importForCall(loadObjects, "complete an object", options);
-  return await completeObject(server, given, options);
+  return await heedingAbort(options, () => completeObject(server, given, options));
 }
 
 /** As `LMStudioProvider.streamObject`. */
@@ -243,7 +243,7 @@ export async function runTools(
 ): Promise<RunToolsResult> {
   const given = snapshot(request);
   const { runTools } = await importForCall(loadTools, "run tools", options);
-  return await runTools(server, given, options);
+  return await heedingAbort(options, () => runTools(server, given, options));
 }
 
 /** As `LMStudioProvider.streamTools`. */

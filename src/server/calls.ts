@@ -66,9 +66,17 @@ export async function call<Request extends RouteRequest, Answer>(
   route: Route<Request, Answer>,
   verb: string,
   input: unknown,
-  options: unknown,
+  options: CallOptions | undefined,
 ): Promise<Answer> {
-  return await ask(await prepare(server, route, verb, input, options));
+  const preparing = prepare(server, route, verb, input, options);
+  const answer = preparing.then(ask);
+  const signal = callerSignalOf(options);
+  if (signal !== undefined && !signal.aborted) {
+    // Beside the way to the answer, not on it: calls are sent in their order, whether they have a signal or not.
+    answer.catch(() => {});
+    await untilAborted(preparing, signal);
+  }
+  return await answer;
 }
 
 /**
@@ -87,18 +95,27 @@ export async function openStream<Request extends RouteRequest, Answer, Item>(
   return openPrepared(await prepare(server, route, verb, input, options, { signal }));
 }
 
-/**
- * Imports a part for a call, which may be aborted meanwhile.
- *
- * @param options of the call, as they were given.
- */
+/** Runs a call, whose abort ends it at once: what loads for it heeds no signal. @param options as they were given. */
+export async function heedingAbort<T>(
+  options: CallOptions | undefined,
+  run: () => Promise<T>,
+): Promise<T> {
+  const signal = callerSignalOf(options);
+  // One that was aborted before is for the checks, which may have more to say.
+  return signal?.aborted === true ? await run() : await untilAborted(run(), signal);
+}
+
+/** Imports a part for a call, whose abort does not wait for it. @param options as they were given. */
 export async function importForCall<Module>(
   load: () => Promise<Module>,
   action: string,
   options: CallOptions | undefined,
 ): Promise<Module> {
-  return await untilAborted(importOnUse(load, action), callerSignalOf(options));
+  // Always the same way: calls go on in their order, whether they have a signal or not.
+  return await untilAborted(importOnUse(load, action), callerSignalOf(options) ?? NEVER);
 }
+
+const NEVER = new AbortController().signal;
 
 /** A stream of chunks for the caller. */
 export function streamChunks<Request extends RouteRequest, Answer>(
@@ -148,20 +165,7 @@ export async function prepareChecked<
   verb: string,
   request: Request,
   options: CallOptions,
-  own: PrepareOptions = {},
-): Promise<PreparedCall<Request, Answer, Asked>> {
-  const { signal = options.signal } = own;
-  // What loads for it heeds no signal.
-  return await untilAborted(write(server, route, verb, request, options, own), signal);
-}
-
-async function write<Request extends RouteRequest, Answer, Asked extends Route<Request, Answer>>(
-  server: Server,
-  route: Asked & Route<Request, Answer>,
-  verb: string,
-  request: Request,
-  options: CallOptions,
-  { signal, fetchImage }: PrepareOptions,
+  { signal, fetchImage }: PrepareOptions = {},
 ): Promise<PreparedCall<Request, Answer, Asked>> {
   const startedAt = performance.now();
   const called = signal === undefined ? options : { ...options, signal };

@@ -137,10 +137,12 @@ export class Transport {
     input: RequestInfo | URL,
     init?: RequestInit,
   ): Promise<Response> {
-    const loading = importOnUse(() => import("./forward.ts"), "send a request");
+    const send = async (): Promise<Response> => {
+      const { forward } = await importOnUse(() => import("./forward.ts"), "send a request");
+      return await forward(this.server, this.#origin, ownKeys, input, init);
+    };
     const signal = init?.signal ?? (input instanceof Request ? input.signal : undefined);
-    const { forward } = await untilAborted(loading, signal);
-    return await forward(this.server, this.#origin, ownKeys, input, init);
+    return await untilAborted(send(), signal);
   }
 }
 
