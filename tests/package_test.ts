@@ -4,7 +4,7 @@ import { missingDeclarations } from "./runtimes/pack.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const ALLOWED =
-  /^(mod\.ts|src\/[a-z0-9_/]+\.ts|(docs\/|fixtures\/([a-z]+\/)?)?[\w-]+\.md|docs\/performance\.svg|examples\/\w+\.ts|LICENSE|deno\.json)$/;
+  /^(mod\.ts|src\/[a-z0-9_/]+\.ts|(docs\/|fixtures\/([a-z]+\/)?)?[\w-]+\.md|docs\/(performance\.svg|browser\.png)|examples\/\w+\.ts|examples\/browser\/\w+\.(ts|html|css)|LICENSE|deno\.json)$/;
 const REQUIRED = ["CHANGELOG.md", "LICENSE", "README.md", "deno.json", "mod.ts"];
 
 /** The paths that `deno publish` would take, and what it says. */

@@ -75,7 +75,9 @@ async function answer(
   const body = new Blob(chunks as BlobPart[]);
   const request = new Request(origin + url, {
     method,
-    headers: Object.entries(headers).map(([name, value]) => [name, String(value)]),
+    headers: Object.entries(headers).map((
+      [name, value],
+    ): [string, string] => [name, String(value)]),
     body: body.size > 0 && method !== "GET" && method !== "HEAD" ? body : null,
   });
   const response = await serve(request, signal);

@@ -18,6 +18,9 @@ const FLAGS = [
   "--disable-sync",
 ];
 
+/** The codes of keys that are pressed. */
+const KEY_CODES = { Tab: 9, Enter: 13, Escape: 27 } as const;
+
 type Module = typeof import("../../mod.ts");
 
 type PageFunction<Args extends unknown[], Result> = (
@@ -33,6 +36,12 @@ export interface PageFailure {
   readonly hint?: string;
   readonly attempts?: number;
   readonly partial?: { readonly content: string };
+}
+
+/** Something in the page, as assistive technology sees it. */
+export interface AccessibleNode {
+  readonly role: string;
+  readonly name: string;
 }
 
 interface Reply {
@@ -179,6 +188,57 @@ export class Page {
     }) as { result: { value: string }; exceptionDetails?: unknown };
     if (exceptionDetails !== undefined) throw new Error(describeException(exceptionDetails));
     return JSON.parse(result.value);
+  }
+
+  /** Runs the function in a page that has no bundle; it sees nothing else from here. Its result comes back as JSON. */
+  async look<Args extends unknown[], Result>(
+    body: (...args: Args) => Result,
+    ...args: Args
+  ): Promise<Result> {
+    const { result, exceptionDetails } = await this.#send("Runtime.evaluate", {
+      expression: `(${body})(...${JSON.stringify(args)})`,
+      returnByValue: true,
+    }) as { result: { value: Result }; exceptionDetails?: unknown };
+    if (exceptionDetails !== undefined) throw new Error(describeException(exceptionDetails));
+    return result.value;
+  }
+
+  /** Types the text into what has the focus. */
+  async type(text: string): Promise<void> {
+    await this.#send("Input.insertText", { text });
+  }
+
+  /** Presses a key and lets it go. */
+  async press(key: keyof typeof KEY_CODES): Promise<void> {
+    const event = { key, code: key, windowsVirtualKeyCode: KEY_CODES[key] };
+    const text = key === "Enter" ? "\r" : undefined;
+    await this.#send("Input.dispatchKeyEvent", { type: "keyDown", ...event, text });
+    await this.#send("Input.dispatchKeyEvent", { type: "keyUp", ...event });
+  }
+
+  /** What a screen reader is told of, in the order of the page. */
+  async accessibleNodes(): Promise<AccessibleNode[]> {
+    await this.#send("Accessibility.enable", {});
+    const { nodes } = await this.#send("Accessibility.getFullAXTree", {}) as {
+      nodes: { ignored: boolean; role?: { value: string }; name?: { value: string } }[];
+    };
+    return nodes.filter(({ ignored }) => !ignored)
+      .map(({ role, name }) => ({ role: role?.value ?? "", name: name?.value ?? "" }));
+  }
+
+  /** What the user's system prefers. */
+  async setColorScheme(value: "light" | "dark"): Promise<void> {
+    const features = [{ name: "prefers-color-scheme", value }];
+    await this.#send("Emulation.setEmulatedMedia", { features });
+  }
+
+  /** The page in a window of this size, as PNG. */
+  async screenshot(width: number, height: number): Promise<Uint8Array> {
+    const size = { width, height, deviceScaleFactor: 1, mobile: false };
+    await this.#send("Emulation.setDeviceMetricsOverride", size);
+    await this.look(() => scrollTo(0, 0));
+    const { data } = await this.#send("Page.captureScreenshot", {}) as { data: string };
+    return Uint8Array.from(atob(data), (char) => char.charCodeAt(0));
   }
 
   hear(method: string | undefined, params: unknown): void {

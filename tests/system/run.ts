@@ -6,6 +6,7 @@ import process from "node:process";
 import { checkBalancer } from "./balancer_checks.ts";
 import { checkBrowser } from "./browser_checks.ts";
 import { summarize } from "./checks.ts";
+import { checkPage } from "./page_checks.ts";
 import { withFolder } from "./processes.ts";
 import { findPrograms } from "./setup.ts";
 
@@ -16,6 +17,7 @@ try {
   await withFolder(async (folder) => {
     await checkBalancer(nginx, folder);
     await checkBrowser(chromium, folder);
+    await checkPage(chromium, folder);
   });
   if (summarize()) process.exitCode = 0;
 } catch (error) {

@@ -1,0 +1,300 @@
+/** The page of examples/browser/ in Chromium, used with the keyboard alone and as a screen reader finds it. */
+
+import assert from "node:assert/strict";
+import { servePage } from "../../examples/browser/serve.ts";
+import type { FakeLMStudioOptions } from "../../src/testing/mod.ts";
+import { check, until } from "./checks.ts";
+import { Chromium, type Page } from "./chromium.ts";
+import { lastRequest, startHost } from "./host.ts";
+
+const COMPLETIONS = "/v1/chat/completions";
+const SEES = "qwen/qwen3-vl-8b";
+const READS = "openai/gpt-oss-20b";
+const PNG =
+  "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAIAAACQkWg2AAAAGklEQVR42mO4oKCAFSk4XMCKGEY1jGoYvhoAXNggEEwbtvwAAAAASUVORK5CYII=";
+/** What WCAG 2 asks of text of normal size. */
+const CONTRAST = 4.5;
+const SCREENSHOT = new URL("../../docs/browser.png", import.meta.url);
+const HOST: FakeLMStudioOptions = {
+  cors: true,
+  models: [{ id: SEES, vision: true }, { id: READS, loaded: false }],
+  tokenMs: 10,
+  replies: [
+    { reasoning: "Scattering explains it.", content: "Because air scatters blue light most." },
+    "Red light is left when the way through the air is long.",
+  ],
+};
+
+/** What the page shows. */
+interface Shown {
+  readonly articles: string[];
+  readonly folded: string[];
+  readonly status: string;
+  readonly connection: string;
+  readonly problem: string;
+  readonly focus: string;
+}
+
+export async function checkPage(program: string, folder: string): Promise<void> {
+  let browser: Chromium | undefined;
+  if (
+    !await check("page: Chromium starts", async () => {
+      browser = await Chromium.start(program, folder);
+    })
+  ) return;
+  if (browser !== undefined) await checkUses(browser);
+  await browser?.[Symbol.asyncDispose]();
+}
+
+async function checkUses(browser: Chromium): Promise<void> {
+  await check("page: with the keyboard alone, two questions and a conversation", async () => {
+    await using host = await startHost(HOST);
+    await using site = await servePage({ port: 0, address: host.url });
+    const page = await openWhenReady(browser, site);
+    assert.match((await shown(page)).connection, /LM Studio is here, with 2 models/);
+    assert.equal((await shown(page)).focus, "text");
+    await ask(page, "Why is the sky blue?");
+    await untilShown(page, ({ status }) => status.startsWith("Answered"));
+    const { articles, folded, status, focus, problem } = await shown(page);
+    assert.deepEqual(articles.slice(0, 1), ["Why is the sky blue?"]);
+    assert.equal(articles[1], "Because air scatters blue light most.");
+    assert.deepEqual([folded, problem, focus], [["Scattering explains it."], "", "text"]);
+    assert.match(status, /^Answered: \d+ tokens, [\d.]+ per second, the first after [\d.]+ s$/);
+    await ask(page, "And in the evening?");
+    await untilShown(
+      page,
+      ({ articles, status }) => articles.length === 4 && status.startsWith("Answered"),
+    );
+    const { messages } = lastRequest(host, COMPLETIONS).body as { messages: { content: string }[] };
+    assert.equal(messages.length, 3);
+    assert.equal(messages[1]?.content, "Because air scatters blue light most.");
+    assert.deepEqual(page.complaints, []);
+    await takeScreenshot(page);
+  });
+
+  await check(
+    "page: Escape stops the answer, in LM Studio as well, and what came stays",
+    async () => {
+      await using host = await startHost({
+        ...HOST,
+        replies: () => "Up and up and up it goes.",
+        faults: [{ path: COMPLETIONS, fault: { type: "stall", afterTokens: 2 } }],
+      });
+      await using site = await servePage({ port: 0, address: host.url });
+      const page = await openWhenReady(browser, site);
+      await ask(page, "Go on.");
+      await untilShown(page, ({ articles }) => articles[1] === "Up and");
+      assert.equal((await shown(page)).focus, "text");
+      await page.press("Escape");
+      await untilShown(page, ({ status }) => status === "Stopped.");
+      await until(() => lastRequest(host, COMPLETIONS).aborted);
+      assert.equal((await shown(page)).articles[1], "Up and");
+      await ask(page, "Once more.");
+      await untilShown(page, ({ status }) => status.startsWith("Answered"));
+    },
+  );
+
+  await check("page: the stop button is reached by Tab, and gives the focus back", async () => {
+    await using host = await startHost({
+      ...HOST,
+      faults: [{ path: COMPLETIONS, fault: { type: "stall", afterTokens: 1 } }],
+    });
+    await using site = await servePage({ port: 0, address: host.url });
+    const page = await openWhenReady(browser, site);
+    await ask(page, "Go on.");
+    await untilShown(page, ({ status }) => /thinking|answering/.test(status));
+    await page.press("Tab");
+    assert.equal((await shown(page)).focus, "stop");
+    await page.press("Enter");
+    await untilShown(page, ({ status, focus }) => status === "Stopped." && focus === "text");
+  });
+
+  await check(
+    "page: an image is dropped, shown, sent, and refused where it cannot be seen",
+    async () => {
+      await using host = await startHost({ ...HOST, replies: () => "Stripes." });
+      await using site = await servePage({ port: 0, address: host.url });
+      const page = await openWhenReady(browser, site);
+      await drop(page, "stripes.png", "image/png");
+      assert.equal(
+        await page.look(() => document.querySelector<HTMLImageElement>("#thumbnail")?.alt),
+        "Image to send: stripes.png",
+      );
+      await ask(page, "What is it?");
+      await untilShown(page, ({ status }) => status.startsWith("Answered"));
+      const body = JSON.stringify(lastRequest(host, COMPLETIONS).body);
+      assert.ok(body.includes(`data:image/png;base64,${PNG}`));
+      await drop(page, "moving.gif", "image/gif");
+      assert.match((await shown(page)).problem, /neither PNG nor JPEG/);
+      await page.look((id) => {
+        const choice = document.querySelector<HTMLSelectElement>("#model");
+        if (choice !== null) choice.value = id;
+        choice?.dispatchEvent(new Event("change"));
+      }, READS);
+      await drop(page, "stripes.png", "image/png");
+      assert.match((await shown(page)).problem, /takes no images/);
+    },
+  );
+
+  await check("page: a failure is told with its remedy, and the question is not lost", async () => {
+    await using host = await startHost({
+      ...HOST,
+      faults: [{
+        path: COMPLETIONS,
+        fault: { type: "respond", status: 500, body: { error: "boom" } },
+      }],
+    });
+    await using site = await servePage({ port: 0, address: host.url });
+    const page = await openWhenReady(browser, site);
+    await ask(page, "Why?");
+    await untilShown(page, ({ problem }) => problem !== "");
+    assert.equal(
+      await page.look(() => document.querySelector<HTMLTextAreaElement>("#text")?.value),
+      "Why?",
+    );
+    assert.deepEqual((await shown(page)).articles, []);
+    await page.press("Enter");
+    await untilShown(page, ({ status }) => status.startsWith("Answered"));
+  });
+
+  await check("page: without CORS, and without permission, it says what to do", async () => {
+    await using host = await startHost({ ...HOST, cors: false });
+    await using site = await servePage({ port: 0, address: host.url });
+    const page = await browser.open(`http://127.0.0.1:${site.addr.port}/`);
+    await untilShown(page, ({ connection }) => connection.includes("lms server start --cors"));
+    assert.equal(
+      await page.look(() => document.querySelector<HTMLDetailsElement>("#access")?.open),
+      true,
+    );
+
+    await using open = await startHost(HOST);
+    await using remote = await servePage({
+      port: 0,
+      address: open.url,
+      headers: { "content-security-policy": "treat-as-public-address" },
+    });
+    const origin = `http://127.0.0.1:${remote.addr.port}`;
+    await browser.setPermission("loopback-network", "denied", origin);
+    const refused = await browser.open(`${origin}/`);
+    await untilShown(refused, ({ connection }) => connection.includes("browser's settings"));
+    assert.equal(
+      await refused.look(() => document.querySelector<HTMLElement>("#permission")?.textContent),
+      "You refused it.",
+    );
+    await browser.setPermission("loopback-network", "granted", origin);
+    await openWhenReady(browser, remote);
+  });
+
+  await check(
+    "page: every control has a name, every region a role, every text its contrast",
+    async () => {
+      await using host = await startHost(HOST);
+      await using site = await servePage({ port: 0, address: host.url });
+      const page = await openWhenReady(browser, site);
+      await ask(page, "Why is the sky blue?");
+      await untilShown(page, ({ status }) => status.startsWith("Answered"));
+      const nodes = await page.accessibleNodes();
+      const controls = nodes.filter(({ role }) =>
+        ["button", "textbox", "combobox", "DisclosureTriangle"].includes(role)
+      );
+      assert.ok(controls.length >= 8, JSON.stringify(controls));
+      assert.deepEqual(controls.filter(({ name }) => name === ""), []);
+      for (const role of ["log", "status", "alert", "main", "form", "heading"]) {
+        assert.ok(nodes.some((node) => node.role === role), `no ${role}`);
+      }
+      for (const scheme of ["light", "dark"] as const) {
+        await page.setColorScheme(scheme);
+        const pale = await page.look(paleTexts, CONTRAST);
+        assert.deepEqual(pale, [], scheme);
+      }
+    },
+  );
+}
+
+async function openWhenReady(
+  browser: Chromium,
+  { addr }: Deno.HttpServer<Deno.NetAddr>,
+): Promise<Page> {
+  const page = await browser.open(`http://127.0.0.1:${addr.port}/`);
+  await untilShown(page, ({ connection }) => connection.startsWith("LM Studio is here"));
+  return page;
+}
+
+async function ask(page: Page, text: string): Promise<void> {
+  await page.type(text);
+  await page.press("Enter");
+}
+
+async function untilShown(page: Page, isSo: (shown: Shown) => boolean): Promise<void> {
+  while (!isSo(await shown(page))) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+async function shown(page: Page): Promise<Shown> {
+  return await page.look(() => {
+    const texts = (selector: string) =>
+      [...document.querySelectorAll(selector)].map(({ textContent }) => textContent ?? "");
+    const text = (id: string) => document.getElementById(id)?.textContent ?? "";
+    return {
+      articles: texts("article > p"),
+      folded: texts("article > details:not([open]) > p"),
+      status: text("answer-status"),
+      connection: text("connection-status"),
+      problem: text("problem"),
+      focus: document.activeElement?.id ?? "",
+    };
+  });
+}
+
+async function drop(page: Page, name: string, type: string): Promise<void> {
+  await page.look(
+    (name, type, base64) => {
+      const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+      const dataTransfer = new DataTransfer();
+      dataTransfer.items.add(new File([bytes], name, { type }));
+      document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
+    },
+    name,
+    type,
+    PNG,
+  );
+}
+
+/** Texts with less contrast to what is behind them; disabled controls may have less. */
+function paleTexts(least: number): string[] {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgb = (color: string) => {
+    if (canvas === null) return [0, 0, 0];
+    canvas.fillStyle = color;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+  };
+  const luminance = (color: string) => {
+    const [red = 0, green = 0, blue = 0] = rgb(color).map((value) =>
+      value <= 10 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4
+    );
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const backOf = (element: Element): string => {
+    const { backgroundColor } = getComputedStyle(element);
+    const { parentElement } = element;
+    const isClear = /, 0\)$/.test(backgroundColor);
+    return isClear && parentElement !== null ? backOf(parentElement) : backgroundColor;
+  };
+  const pale: string[] = [];
+  for (const element of document.querySelectorAll("body *:not(:disabled, option)")) {
+    const hasText = [...element.childNodes].some((node) =>
+      node.nodeType === Node.TEXT_NODE && node.textContent?.trim()
+    );
+    if (!hasText || element.closest("[hidden]") !== null) continue;
+    const shades = [luminance(getComputedStyle(element).color), luminance(backOf(element))];
+    const contrast = (Math.max(...shades) + 0.05) / (Math.min(...shades) + 0.05);
+    if (contrast < least) pale.push(`${element.localName}: ${contrast.toFixed(1)}`);
+  }
+  return pale;
+}
+
+/** The picture of the documents, made anew by `deno task test:system --screenshot`. */
+async function takeScreenshot(page: Page): Promise<void> {
+  if (!Deno.args.includes("--screenshot")) return;
+  await Deno.writeFile(SCREENSHOT, await page.screenshot(760, 1040));
+}
