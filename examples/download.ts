@@ -3,9 +3,12 @@
  *
  *     deno run --allow-net --allow-env examples/download.ts ibm/granite-4-micro
  *
- * Ctrl+C ends the waiting, not the download. In your own project import from "@patinox/lmstudio" instead of
- * "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
+ * Ctrl+C ends the waiting, not the download.
+ *
+ * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
  */
+import "./fake.ts";
 import process from "node:process";
 import { type DownloadProgress, isProviderError, LMStudioProvider } from "../mod.ts";
 

@@ -5,9 +5,10 @@
  *     deno run --allow-net --allow-env examples/models.ts qwen3-8b 8192
  *
  * The second loads the model, if it is not in memory already, with room for 8192 tokens, and unloads it again.
- * In your own project import from "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from
- * "jsr:@patinox/lmstudio").
+ * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
  */
+import "./fake.ts";
 import process from "node:process";
 import { isProviderError, LMStudioProvider } from "../mod.ts";
 

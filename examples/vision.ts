@@ -5,9 +5,10 @@
  *
  * The image is a file or an http(s) address; without one it is a small picture in red and blue.
  *
- * In your own project import from "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from
- * "jsr:@patinox/lmstudio").
+ * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
  */
+import "./fake.ts";
 import { readFile } from "node:fs/promises";
 import process from "node:process";
 import { LMStudioProvider } from "../mod.ts";

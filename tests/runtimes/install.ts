@@ -11,6 +11,8 @@ const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const BUN = "bun@1.4";
 /** The first that runs TypeScript, as the examples are. */
 const NODE_WITH_TYPES = "node@22";
+/** The examples of whole tasks that end, and those with packages of their own. */
+const WITH_FAKE = ["agent", "batch", "documents", "mcp", "objects", "openai_client", "tools"];
 const REPLY = "Because of the air.";
 const QUESTION = "Why is the sky blue? Answer in two sentences.";
 
@@ -89,13 +91,23 @@ try {
     }
   });
 
-  await step("Node and Bun: an example", async () => {
-    const example = await Deno.readTextFile(`${ROOT}examples/stream.ts`);
-    const copy = example.replace('from "../mod.ts";', 'from "@patinox/lmstudio";');
-    for (const cwd of [node, bun]) await Deno.writeTextFile(`${cwd}/stream.ts`, copy);
-    await answers(["bun", "stream.ts"], bun);
+  await step("Node and Bun: the examples", async () => {
+    const guide = await Deno.readTextFile(`${ROOT}docs/getting-started.md`);
+    const [copy = ""] = blocks(section(guide, "The examples on Node and Bun"), "sh");
+    const [copying = "", installing = ""] = copy.trim().split("\n");
+    for (const [cwd, install] of [[node, installing], [bun, installing.replace("npm install", "bun add")]]) {
+      await shell(copying, cwd ?? "");
+      await shell(install ?? "", cwd ?? "");
+    }
     const types = ["npx", "--yes", "--package", NODE_WITH_TYPES, "node"];
-    await answers([...types, "--disable-warning=ExperimentalWarning", "stream.ts"], node);
+    await answers(["bun", "examples/stream.ts"], bun);
+    await answers([...types, "--disable-warning=ExperimentalWarning", "examples/stream.ts"], node);
+    for (const name of WITH_FAKE) {
+      await must(["bun", `examples/${name}.ts`, "--fake"], { cwd: bun, env });
+      await must([...types, `examples/${name}.ts`, "--fake"], { cwd: node, env });
+    }
+    await must(["bun", "test", "./examples/summary_test.ts"], { cwd: bun, env });
+    await must([...types, "--test", "examples/summary_test.ts"], { cwd: node, env });
   });
 } finally {
   await Deno.remove(folder, { recursive: true });

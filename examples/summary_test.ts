@@ -1,0 +1,41 @@
+/**
+ * Tests of one's own code, without a model: what it sends, what it makes of an answer, and of a failure. The same on
+ * all runtimes:
+ *
+ *     deno test examples/summary_test.ts
+ *     node --test summary_test.ts
+ *     bun test summary_test.ts
+ *
+ * In your own project import from "@patinox/lmstudio" instead of "../mod.ts", and from "@patinox/lmstudio/testing" instead
+ * of "../src/testing/mod.ts".
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { LMStudioProvider } from "../mod.ts";
+import { createFakeLMStudio, type FakeLMStudioOptions } from "../src/testing/mod.ts";
+import { summarize } from "./summary.ts";
+
+const TEXT = "The sky is blue because air scatters blue light most.";
+
+/** A provider that the environment does not reach, and what the fake saw. */
+function connect(options: FakeLMStudioOptions) {
+  const fake = createFakeLMStudio(options);
+  return { fake, provider: new LMStudioProvider({ fetch: fake.fetch, env: {}, maxRetries: 0 }) };
+}
+
+test("the model is asked for one sentence, and gets the text", async () => {
+  const { fake, provider } = connect({ replies: [" Air makes it blue.\n"] });
+  assert.equal(await summarize(provider, TEXT), "Air makes it blue.");
+  const { messages } = fake.requests.at(-1)?.body as { messages: { content: string }[] };
+  assert.deepEqual(messages.map(({ content }) => content), ["Sum it up in one sentence.", TEXT]);
+});
+
+test("without LM Studio the beginning of the text has to do", async () => {
+  const { provider } = connect({ faults: [{ fault: { type: "refuse" }, times: Infinity }] });
+  assert.equal(await summarize(provider, TEXT), "The sky is blue beca…");
+});
+
+test("what else goes wrong is not hidden", async () => {
+  const { provider } = connect({ models: [] });
+  await assert.rejects(summarize(provider, TEXT), { code: "no_model_loaded" });
+});

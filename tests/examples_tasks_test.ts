@@ -1,0 +1,240 @@
+/** The examples of whole tasks, and the flag `--fake` of all of them. */
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { createFakeLMStudio, type FakeLMStudioOptions } from "../src/testing/mod.ts";
+import { CONFIG_VARIABLES } from "../src/core/config.ts";
+import { closedPort } from "./support/raw_server.ts";
+
+const EXAMPLES = new URL("../examples/", import.meta.url);
+/** Those that are imported, tests, or servers, which do not end. */
+const NO_PROGRAMS = ["fake", "llamacpp_provider", "mcp_server", "summary", "summary_test"];
+const SERVERS = ["web_server", "web_server_node"];
+const AT_A_TIME = 6;
+const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
+  context: ["Why?"],
+  decisions: ["I was charged twice."],
+  documents: ["How do I stop a stream?", new URL("../docs/", import.meta.url).pathname],
+  fallback: [`http://127.0.0.1:${closedPort()}`],
+  monitor: ["0.5"],
+};
+
+/** A folder of its own for each run. */
+async function makeFolder() {
+  const path = await Deno.makeTempDir({ prefix: "lmstudio-examples-" });
+  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+}
+
+function command(name: string, cwd: string, args: readonly string[], env = {}): Deno.Command {
+  const none = Object.fromEntries(CONFIG_VARIABLES.map((name) => [name, ""]));
+  return new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--quiet",
+      "--no-prompt",
+      "-A",
+      `--config=${new URL("../deno.json", import.meta.url).pathname}`,
+      new URL(`${name}.ts`, EXAMPLES).href,
+      ...args,
+    ],
+    cwd,
+    env: { ...none, NO_COLOR: "1", NO_PROXY: "127.0.0.1,localhost", ...env },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+    signal: AbortSignal.timeout(60_000),
+  });
+}
+
+async function run(
+  name: string,
+  cwd: string,
+  { args = [], input = "", env = {} }: {
+    args?: readonly string[];
+    input?: string;
+    env?: Record<string, string>;
+  },
+) {
+  const child = command(name, cwd, args, env).spawn();
+  const writer = child.stdin.getWriter();
+  // A program that reads nothing may have ended already.
+  await writer.write(new TextEncoder().encode(input)).catch(() => {});
+  await writer.close().catch(() => {});
+  const { code, stdout, stderr } = await child.output();
+  const decoder = new TextDecoder();
+  return { code, text: decoder.decode(stdout), errors: decoder.decode(stderr) };
+}
+
+/** With a fake of the test's own. */
+async function runOn(
+  options: FakeLMStudioOptions,
+  name: string,
+  cwd: string,
+  rest: { args?: readonly string[]; input?: string } = {},
+) {
+  const fake = createFakeLMStudio(options);
+  await using server = await fake.listen();
+  const result = await run(name, cwd, { ...rest, env: { LMSTUDIO_BASE_URL: server.url } });
+  return { ...result, requests: fake.requests };
+}
+
+async function programs(): Promise<string[]> {
+  const names: string[] = [];
+  for await (const { name, isFile } of Deno.readDir(EXAMPLES)) {
+    if (isFile) names.push(name.replace(/\.ts$/, ""));
+  }
+  return names.filter((name) => ![...NO_PROGRAMS, ...SERVERS].includes(name)).sort();
+}
+
+Deno.test("examples: every program runs with --fake alone, whatever the environment says", async () => {
+  await using folder = await makeFolder();
+  const names = await programs();
+  assert(names.length > 20);
+  const failed: unknown[] = [];
+  const env = { LMSTUDIO_MODEL: "mine", LMSTUDIO_BASE_URL: `http://127.0.0.1:${closedPort()}` };
+  const left = names.values();
+  // Most of them wait most of the time.
+  await Promise.all(Array.from({ length: AT_A_TIME }, async () => {
+    for (const name of left) {
+      const args = [...ARGUMENTS[name] ?? [], "--fake"];
+      const { code, text, errors } = await run(name, folder.path, { args, env });
+      if (code !== 0 || text === "") failed.push({ name, code, errors });
+    }
+  }));
+  assertEquals(failed, []);
+});
+
+Deno.test("examples/agent.ts: what was allowed is done, what was not is not, and the model is told", async () => {
+  await using folder = await makeFolder();
+  await Deno.writeTextFile(`${folder.path}/notes.txt`, "one\ntwo\n");
+  await Deno.symlink("/etc", `${folder.path}/link`);
+  const { code, text, errors, requests } = await runOn(
+    {
+      replies: [
+        {
+          toolCalls: [
+            { name: "list_files", arguments: { path: "." } },
+            { name: "read_file", arguments: { path: "notes.txt" } },
+            { name: "read_file", arguments: { path: "../outside" } },
+            { name: "read_file", arguments: { path: "link/hostname" } },
+          ],
+        },
+        { toolCalls: [{ name: "run", arguments: { command: "wc -l < notes.txt; exit 3" } }] },
+        { toolCalls: [{ name: "write_file", arguments: { path: "new.txt", text: "yes" } }] },
+        { toolCalls: [{ name: "write_file", arguments: { path: "no.txt", text: "no" } }] },
+        "Done.",
+      ],
+    },
+    "agent",
+    folder.path,
+    { args: ["Look."], input: "y\nyes\nn\n" },
+  );
+  assertEquals({ code, errors }, { code: 0, errors: "" });
+  assertMatch(text, /Done\.\n$/);
+  const { messages } = requests.at(-1)?.body as { messages: { role: string; content: string }[] };
+  const told = messages.flatMap(({ role, content }) => role === "tool" ? [content] : []);
+  assertEquals(told.slice(0, 2), ['["link","notes.txt"]', "one\ntwo\n"]);
+  assertMatch(told[2] ?? "", /^Error: .*\.\.\/outside/);
+  assertMatch(told[3] ?? "", /^Error: link\/hostname is not in the folder/);
+  assertMatch(told[4] ?? "", /^2\s+\(failed: code 3\)$/);
+  assertStringIncludes(told[6] ?? "", "The user does not allow this.");
+  const there = [];
+  for await (const { name } of Deno.readDir(folder.path)) there.push(name);
+  assertEquals(there.sort(), ["link", "new.txt", "notes.txt"]);
+});
+
+Deno.test("examples/agent.ts: where nobody answers, nothing is allowed", async () => {
+  await using folder = await makeFolder();
+  const { code, text } = await run("agent", folder.path, { args: ["Look.", "--fake"] });
+  assertEquals(code, 0);
+  assertEquals(text.match(/does not allow/g)?.length, 2);
+});
+
+Deno.test("examples/documents.ts: the part that answers is found, and what is known is not read again", async () => {
+  await using folder = await makeFolder();
+  await Deno.mkdir(`${folder.path}/texts`);
+  const write = (name: string, text: string) =>
+    Deno.writeTextFile(`${folder.path}/texts/${name}`, text);
+  await write("refunds.md", "# Refunds\n\nSend the form within 30 days to get your money back.\n");
+  await write("office.md", "# Office\n\nOpen from nine to five, closed on public holidays.\n");
+  const args = ["How do I get my money back?", "texts", "database"];
+  const options = { replies: () => "Send the form [1]." };
+  const first = await runOn(options, "documents", folder.path, { args });
+  assertEquals(first.code, 0, first.errors);
+  assertMatch(
+    first.text,
+    /^Send the form \[1\]\.\n\n\[1\] refunds\.md \(0\.\d+\)\n\[2\] office\.md/,
+  );
+  assertEquals(first.errors, "read office.md: 1 parts\nread refunds.md: 1 parts\n");
+  assertStringIncludes(JSON.stringify(first.requests.at(-1)?.body), "[1] # Refunds");
+  await write("office.md", "# Office\n\nMoney back is given from nine to five.\n");
+  const second = await runOn(options, "documents", folder.path, { args });
+  assertEquals([second.code, second.errors], [0, "read office.md: 1 parts\n"]);
+});
+
+Deno.test("examples/batch.ts: 500 texts, stopped by a failure, and gone on with from there", async () => {
+  await using folder = await makeFolder();
+  const sorted = JSON.stringify({ sentiment: "positive", topic: "price" });
+  const broken = {
+    fault: { type: "respond", status: 500, body: { error: "gone" } },
+    path: "/v1/chat/completions",
+    skip: 200,
+    times: Infinity,
+  } as const;
+  const first = await runOn({ replies: () => sorted, faults: [broken] }, "batch", folder.path);
+  assertEquals([first.code, first.text], [1, ""]);
+  assertMatch(first.errors, /gone[^]*\n\d+ of 500 are done: run it again to go on\.\n$/);
+  const file = `${folder.path}/sorted.jsonl`;
+  const results = async () => (await Deno.readTextFile(file)).trim().split("\n");
+  const { length: sortedBefore } = await results();
+  // What the others were waiting for when one failed may be missing.
+  assert(sortedBefore > 190 && sortedBefore <= 200, String(sortedBefore));
+  // As a program that was killed leaves it.
+  await Deno.writeTextFile(file, (await Deno.readTextFile(file)).slice(0, -10));
+  const second = await runOn({ replies: () => sorted }, "batch", folder.path);
+  assertEquals([second.code, second.text], [0, "500 of 500 are done, 0 failed\n"]);
+  assertStringIncludes(second.errors, `${sortedBefore - 1} of 500 are done already\n`);
+  assertStringIncludes(second.errors, "of 500, ");
+  const asked = second.requests.filter(({ method }) => method === "POST");
+  assertEquals(asked.length, 501 - sortedBefore);
+  const whole = (await results()).filter((line) => line.endsWith("}"));
+  assertEquals(new Set(whole.map((line) => JSON.parse(line).index)).size, 500);
+});
+
+Deno.test("examples/mcp.ts: the model calls a tool of the server that was started", async () => {
+  await using folder = await makeFolder();
+  const { code, text } = await run("mcp", folder.path, { args: ["--fake"] });
+  assertEquals(code, 0);
+  assertEquals(
+    text,
+    'Tools: find_notes\n> find_notes {"word":"milk"}\n< Buy milk and bread.\nYou wanted to buy milk.\n',
+  );
+});
+
+for (const name of SERVERS) {
+  Deno.test(`examples/${name}.ts: streams an answer, and says when there is none`, async () => {
+    const fake = createFakeLMStudio({ replies: ["Because of the air."] });
+    await using folder = await makeFolder();
+    await using server = await fake.listen();
+    const env = { LMSTUDIO_BASE_URL: server.url };
+    const child = command(name, folder.path, ["0"], env).spawn();
+    const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    try {
+      const { value } = await reader.read();
+      const url = /http:\S+/.exec(value ?? "")?.[0] ?? "";
+      const post = async (body: string) => {
+        const response = await fetch(url, { method: "POST", body });
+        return [response.status, await response.text()];
+      };
+      assertEquals(await post("Why?"), [200, "Because of the air."]);
+      assertEquals(await post(""), [400, "The model cannot answer."]);
+      await server[Symbol.asyncDispose]();
+      assertEquals(await post("Why?"), [502, "The model cannot answer."]);
+    } finally {
+      child.kill();
+      await reader.cancel();
+      await child.stdin.close();
+      await child.stderr.cancel();
+      await child.status;
+    }
+  });
+}
