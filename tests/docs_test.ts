@@ -38,7 +38,7 @@ function read(path: string): Promise<string> {
 }
 
 async function markdownFiles(): Promise<string[]> {
-  const files = ["README.md", "CHANGELOG.md", "fixtures/README.md"];
+  const files = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "fixtures/README.md"];
   for await (const { name } of Deno.readDir(new URL("docs/", ROOT))) {
     if (name.endsWith(".md")) files.push(`docs/${name}`);
   }
@@ -121,27 +121,23 @@ Deno.test("README.md: the codes it names are codes", async () => {
   assertEquals(codes.filter((code) => !Object.hasOwn(ERROR_CODES, code)), []);
 });
 
-for (
-  const [file, heading] of [["README.md", "## Options"], ["docs/configuration.md", "## Values"]]
-) {
-  Deno.test(`${file}: every option and variable in its order, and every default`, async () => {
-    const rows = rowsBelow(await read(file ?? ""), heading ?? "");
-    assertEquals(rows.flatMap(([option]) => named(option)).sort(), [...OPTIONS]);
-    const variables = rows.flatMap(([, cell]) => named(cell)).filter((name) =>
-      /^[A-Z_]+$/.test(name)
-    );
-    assertEquals(variables, CONFIG_VARIABLES);
-    const defaults: Record<string, unknown> = { ...mod.resolveConfig({}, {}) };
-    for (const [option = "", , value = ""] of rows) {
-      for (const name of named(option)) {
-        const actual = defaults[name];
-        const isTold = actual !== undefined && typeof actual !== "object";
-        if (isTold) assertEquals(value.replaceAll("`", ""), asWritten(actual), name);
-        else assert(named(value).length === 0, `${name}: ${value}`);
-      }
+Deno.test("docs/configuration.md: every option and variable in its order, and every default", async () => {
+  const rows = rowsBelow(await read("docs/configuration.md"), "## Values");
+  assertEquals(rows.flatMap(([option]) => named(option)).sort(), [...OPTIONS]);
+  const variables = rows.flatMap(([, cell]) => named(cell)).filter((name) =>
+    /^[A-Z_]+$/.test(name)
+  );
+  assertEquals(variables, CONFIG_VARIABLES);
+  const defaults: Record<string, unknown> = { ...mod.resolveConfig({}, {}) };
+  for (const [option = "", , value = ""] of rows) {
+    for (const name of named(option)) {
+      const actual = defaults[name];
+      const isTold = actual !== undefined && typeof actual !== "object";
+      if (isTold) assertEquals(value.replaceAll("`", ""), asWritten(actual), name);
+      else assert(named(value).length === 0, `${name}: ${value}`);
     }
-  });
-}
+  }
+});
 
 function asWritten(value: unknown): string {
   return typeof value === "string" && !value.includes(":") ? JSON.stringify(value) : String(value);
@@ -170,15 +166,12 @@ function membersOf(): string[] {
     );
 }
 
-Deno.test("README.md: programs for Node and Bun import no jsr: or npm:", async () => {
+Deno.test("README.md: its programs are for all runtimes, and import no jsr: or npm:", async () => {
   const text = await read("README.md");
   const programs = [...text.matchAll(/^```(ts|js)\n(.*?)^```/gms)].map(([, , code = ""]) => code);
-  const [forDeno = "", forNode = "", ...others] = programs;
-  // One program in both forms.
-  assertEquals(forNode, forDeno.replace('"jsr:', '"'));
-  assert(others.length >= 3);
-  assertEquals([forNode, ...others].filter((code) => /"(jsr|npm):/.test(code)), []);
-  assert(others.some((code) => code.includes('import * as z from "zod";')));
+  assert(programs.length >= 3);
+  assertEquals(programs.filter((code) => /"(jsr|npm):/.test(code)), []);
+  assert(programs.some((code) => code.includes('import * as z from "zod";')));
 });
 
 Deno.test("README.md: every method is there", async () => {
@@ -192,7 +185,7 @@ Deno.test("README.md: every method is there", async () => {
   assertEquals(methods.sort(), [...actual, ...statics, ...membersOf()].sort());
 });
 
-Deno.test("README.md: what it says of versions of LM Studio", async () => {
+Deno.test("docs/compatibility.md: what it says in short of versions of LM Studio", async () => {
   const look = async (version: string) => {
     const { fetch } = createFakeLMStudio({ version });
     const lmstudio = new mod.LMStudioProvider({ fetch, env: {} });
@@ -249,6 +242,30 @@ Deno.test("docs/configuration.md: every variable that is read is there", async (
   const names = new Set([...code.matchAll(variable)].map(([, name = ""]) => name));
   assert(names.size > 20);
   assertEquals([...names].filter((name) => !told.includes(`\`${name}\``)), []);
+});
+
+Deno.test("docs/troubleshooting.md: what it quotes is said", async () => {
+  const rows = rowsBelow(await read("docs/troubleshooting.md"), "## Nothing answers");
+  const said = (await read("docs/connecting.md")) +
+    (await Promise.all((await sources()).map(read))).join("\n");
+  const quoted = rows.flatMap(([, cell = ""]) =>
+    [...cell.matchAll(/"([^"]+)"/g)].map(([, text = ""]) => text)
+  );
+  assert(quoted.length > 8);
+  assertEquals(quoted.filter((text) => !said.includes(text)), []);
+});
+
+Deno.test("CONTRIBUTING.md: the files it names are there", async () => {
+  const text = await read("CONTRIBUTING.md");
+  const paths = named(text).filter((name) => /^(src|tests|examples)\/\S*\.ts$/.test(name));
+  assert(paths.length > 8);
+  const there = await Promise.all(paths.map((path) => read(path).then(() => true, () => false)));
+  assertEquals(paths.filter((_, index) => !there[index]), []);
+});
+
+Deno.test("README.md: at most 150 lines, so that it is read", async () => {
+  const { length } = (await read("README.md")).trimEnd().split("\n");
+  assert(length <= 150, `${length} lines`);
 });
 
 Deno.test("README.md: every document is linked", async () => {

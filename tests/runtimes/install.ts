@@ -37,8 +37,7 @@ try {
   const [packAndInstall = ""] = blocks(section(readme, "Install"), "sh");
   const [bunAdd = ""] = /bun add \S+\.tgz/.exec(section(readme, "Install")) ?? [];
   const [packClone = "", npmInstall = ""] = packAndInstall.trim().split("\n");
-  const [forDeno = ""] = blocks(section(readme, "First answer"), "ts");
-  const [forNode = ""] = blocks(section(readme, "First answer"), "js");
+  const [first = ""] = blocks(section(readme, "First answer"), "ts");
 
   await step("a clone, and Bun", async () => {
     await clone(`${folder}/lmstudio`);
@@ -46,7 +45,7 @@ try {
     await must(["npm", "install", "--prefix", `${folder}/bun`, BUN], { cwd: folder, env });
   });
 
-  const deno = await project("deno-app", { "deno.json": settings, "first.ts": forDeno });
+  const deno = await project("deno-app", { "deno.json": settings, "first.ts": first });
   await step(
     "Deno: links",
     () =>
@@ -56,7 +55,7 @@ try {
       ),
   );
 
-  const node = await project("node-app", { "first.mjs": forNode });
+  const node = await project("node-app", { "first.mjs": first });
   await step(`Node: ${packClone}`, async () => {
     const { stdout, stderr } = await shell(packClone, node);
     const lines = `${stdout}${stderr}`.trim().split("\n");
@@ -67,18 +66,18 @@ try {
     await answers(["node", "first.mjs"], node);
   });
 
-  const bun = await project("bun-app", { "first.mjs": forNode, "package.json": "{}" });
+  const bun = await project("bun-app", { "first.mjs": first, "package.json": "{}" });
   await step(`Bun: ${bunAdd}`, async () => {
     await shell(bunAdd, bun);
     await answers(["bun", "first.mjs"], bun);
   });
 
-  const others = ["What it does", "Several servers", "Errors"]
+  const others = ["What it does", "Errors"]
     .flatMap((heading) => blocks(section(readme, heading), "ts"));
   const [installZod = "", ...addZod] = section(readme, "What it does")
     .match(/(?:npm install|bun add|deno add) (?:npm:)?zod/g) ?? [];
   await step("Node, Bun and Deno: README's other programs", async () => {
-    if (others.length < 3 || addZod.length !== 2) throw new Error("README.md has too few of them");
+    if (others.length < 2 || addZod.length !== 2) throw new Error("README.md has too few of them");
     await shell(installZod, node);
     for (const [at, cwd] of [bun, deno].entries()) await shell(addZod[at] ?? "", cwd);
     for (const [at, code] of others.entries()) {
@@ -92,10 +91,15 @@ try {
   });
 
   await step("Node and Bun: the examples", async () => {
-    const guide = await Deno.readTextFile(`${ROOT}docs/getting-started.md`);
+    const guide = await Deno.readTextFile(`${ROOT}docs/examples.md`);
     const [copy = ""] = blocks(section(guide, "The examples on Node and Bun"), "sh");
     const [copying = "", installing = ""] = copy.trim().split("\n");
-    for (const [cwd, install] of [[node, installing], [bun, installing.replace("npm install", "bun add")]]) {
+    for (
+      const [cwd, install] of [[node, installing], [
+        bun,
+        installing.replace("npm install", "bun add"),
+      ]]
+    ) {
       await shell(copying, cwd ?? "");
       await shell(install ?? "", cwd ?? "");
     }
