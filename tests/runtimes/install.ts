@@ -12,7 +12,15 @@ const BUN = "bun@1.4";
 /** The first that runs TypeScript, as the examples are. */
 const NODE_WITH_TYPES = "node@22";
 /** The examples of whole tasks that end, and those with packages of their own. */
-const WITH_FAKE = ["agent", "batch", "documents", "mcp", "objects", "openai_client", "tools"];
+const WITH_FAKE = [
+  ["agent.ts"],
+  ["batch.ts"],
+  ["documents.ts", "How do I stop a stream?", "node_modules/@patinox/lmstudio/docs"],
+  ["mcp.ts"],
+  ["objects.ts"],
+  ["openai_client.ts"],
+  ["tools.ts"],
+];
 const REPLY = "Because of the air.";
 const QUESTION = "Why is the sky blue? Answer in two sentences.";
 
@@ -106,9 +114,9 @@ try {
     const types = ["npx", "--yes", "--package", NODE_WITH_TYPES, "node"];
     await answers(["bun", "examples/stream.ts"], bun);
     await answers([...types, "--disable-warning=ExperimentalWarning", "examples/stream.ts"], node);
-    for (const name of WITH_FAKE) {
-      await must(["bun", `examples/${name}.ts`, "--fake"], { cwd: bun, env });
-      await must([...types, `examples/${name}.ts`, "--fake"], { cwd: node, env });
+    for (const [file, ...args] of WITH_FAKE) {
+      await must(["bun", `examples/${file}`, ...args, "--fake"], { cwd: bun, env });
+      await must([...types, `examples/${file}`, ...args, "--fake"], { cwd: node, env });
     }
     await must(["bun", "test", "./examples/summary_test.ts"], { cwd: bun, env });
     await must([...types, "--test", "examples/summary_test.ts"], { cwd: node, env });
