@@ -19,15 +19,16 @@ const TEXT = "The sky is blue because air scatters blue light most.";
 
 /** A provider that the environment does not reach, and what the fake saw. */
 function connect(options: FakeLMStudioOptions) {
-  const fake = createFakeLMStudio(options);
+  const fake = createFakeLMStudio({ strict: true, ...options });
   return { fake, provider: new LMStudioProvider({ fetch: fake.fetch, env: {}, maxRetries: 0 }) };
 }
 
 test("the model is asked for one sentence, and gets the text", async () => {
   const { fake, provider } = connect({ replies: [" Air makes it blue.\n"] });
   assert.equal(await summarize(provider, TEXT), "Air makes it blue.");
-  const { messages } = fake.requests.at(-1)?.body as { messages: { content: string }[] };
-  assert.deepEqual(messages.map(({ content }) => content), ["Sum it up in one sentence.", TEXT]);
+  const [chat] = fake.chats;
+  assert.deepEqual([chat?.system, chat?.prompt], ["Sum it up in one sentence.", TEXT]);
+  fake.assertDone();
 });
 
 test("without LM Studio the beginning of the text has to do", async () => {
