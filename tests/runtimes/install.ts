@@ -10,7 +10,7 @@ import { must } from "./command.ts";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const BUN = "bun@1.4";
 /** The first that runs TypeScript, as the examples are. */
-const NODE_WITH_TYPES = "node@22";
+const NODE = ["npx", "--yes", "--package", "node@22", "node"];
 /** The examples of whole tasks that end, and those with packages of their own. */
 const WITH_FAKE = [
   ["agent.ts"],
@@ -98,6 +98,22 @@ try {
     }
   });
 
+  await step("Deno, Node and Bun: getting started, program by program", async () => {
+    const guide = await Deno.readTextFile(`${ROOT}docs/getting-started.md`);
+    const programs = blocks(guide, "ts");
+    if (programs.length < 6) throw new Error("docs/getting-started.md has too few programs");
+    for (const code of programs) {
+      await Deno.writeTextFile(`${deno}/main.ts`, code);
+      for (const cwd of [node, bun]) {
+        await Deno.writeTextFile(`${cwd}/main.ts`, withoutRegistry(code));
+      }
+      const flags = ["--no-prompt", "--check", "--allow-net=127.0.0.1", "--allow-env"];
+      await must([Deno.execPath(), "run", ...flags, "main.ts"], { cwd: deno, env });
+      await must(["bun", "main.ts"], { cwd: bun, env });
+      await must([...NODE, "main.ts"], { cwd: node, env });
+    }
+  });
+
   await step("Node and Bun: the examples", async () => {
     const guide = await Deno.readTextFile(`${ROOT}docs/examples.md`);
     const [copy = ""] = blocks(section(guide, "The examples on Node and Bun"), "sh");
@@ -111,15 +127,14 @@ try {
       await shell(copying, cwd ?? "");
       await shell(install ?? "", cwd ?? "");
     }
-    const types = ["npx", "--yes", "--package", NODE_WITH_TYPES, "node"];
     await answers(["bun", "examples/stream.ts"], bun);
-    await answers([...types, "--disable-warning=ExperimentalWarning", "examples/stream.ts"], node);
+    await answers([...NODE, "examples/stream.ts"], node);
     for (const [file, ...args] of WITH_FAKE) {
       await must(["bun", `examples/${file}`, ...args, "--fake"], { cwd: bun, env });
-      await must([...types, `examples/${file}`, ...args, "--fake"], { cwd: node, env });
+      await must([...NODE, `examples/${file}`, ...args, "--fake"], { cwd: node, env });
     }
     await must(["bun", "test", "./examples/summary_test.ts"], { cwd: bun, env });
-    await must([...types, "--test", "examples/summary_test.ts"], { cwd: node, env });
+    await must([...NODE, "--test", "examples/summary_test.ts"], { cwd: node, env });
   });
 } finally {
   await Deno.remove(folder, { recursive: true });
@@ -157,6 +172,11 @@ async function project(name: string, files: Record<string, string>): Promise<str
     await Deno.writeTextFile(`${folder}/${name}/${file}`, text);
   }
   return `${folder}/${name}`;
+}
+
+/** As the guides say it is for Node and Bun: without `jsr:`, `npm:` and the version. */
+function withoutRegistry(code: string): string {
+  return code.replace(/"(?:jsr|npm):(@?[^@"]+)(?:@[^/"]+)?/g, '"$1');
 }
 
 function shell(command: string, cwd: string) {
