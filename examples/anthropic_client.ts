@@ -3,9 +3,10 @@
  *
  *     deno run --allow-net --allow-env examples/anthropic_client.ts "Why is the sky blue?"
  *
- * In your own project import from "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from
- * "jsr:@patinox/lmstudio").
+ * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
  */
+import "./fake.ts";
 import process from "node:process";
 // Not used here, but without it Deno 2.9 does not find the client, as with `openai`: see docs/openai-clients.md.
 import "zod";

@@ -41,6 +41,9 @@ const SCRIPTS: Readonly<Record<string, FakeLMStudioOptions>> = {
       "You wanted to buy milk.",
     ],
   },
+  object_stream: {
+    replies: ['{"customer":"Ada","items":[{"name":"apple","quantity":2}]}'],
+  },
   objects: {
     replies: ['{"customer":"Ada","items":[{"name":"apple","quantity":2,"price":0.4}]}'],
   },

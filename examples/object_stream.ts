@@ -3,9 +3,10 @@
  *
  *     deno run --allow-net --allow-env examples/object_stream.ts "Two kilos of apples at 3.20 for Ada."
  *
- * In your own project import from "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from
- * "jsr:@patinox/lmstudio").
+ * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
  */
+import "./fake.ts";
 import process from "node:process";
 import * as z from "zod";
 import { isProviderError, LMStudioProvider } from "../mod.ts";

@@ -3,9 +3,10 @@
  *
  *     deno run --allow-net --allow-env examples/queue.ts "Why is the sky blue?" "What is tin?" "Who was Ada Lovelace?"
  *
- * In your own project import from "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from
- * "jsr:@patinox/lmstudio").
+ * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
  */
+import "./fake.ts";
 import process from "node:process";
 import { isProviderError, LMStudioProvider } from "../mod.ts";
 

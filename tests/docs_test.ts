@@ -6,6 +6,8 @@ import { ERROR_CODES } from "../src/core/error_codes.ts";
 import * as mod from "../mod.ts";
 import { createFakeLMStudio } from "../src/testing/mod.ts";
 
+/** What examples import or start, the tour, and the page, which has a document. */
+const NO_EXAMPLES = ["browser", "demo.ts", "fake.ts", "mcp_server.ts", "summary.ts"];
 const ROOT = new URL("../", import.meta.url);
 /** Every option: one that is missing or unknown here does not compile. */
 const OPTIONS = Object.keys(
@@ -261,6 +263,15 @@ Deno.test("CONTRIBUTING.md: the files it names are there", async () => {
   assert(paths.length > 8);
   const there = await Promise.all(paths.map((path) => read(path).then(() => true, () => false)));
   assertEquals(paths.filter((_, index) => !there[index]), []);
+});
+
+Deno.test("docs/examples.md: every example is linked", async () => {
+  const text = await read("docs/examples.md");
+  const missing: string[] = [];
+  for await (const { name } of Deno.readDir(new URL("examples/", ROOT))) {
+    if (!NO_EXAMPLES.includes(name) && !text.includes(`](../examples/${name})`)) missing.push(name);
+  }
+  assertEquals(missing, []);
 });
 
 Deno.test("README.md: at most 150 lines, so that it is read", async () => {
