@@ -138,7 +138,8 @@ export async function checkBalancer(nginx: string, folder: string): Promise<void
       await using b = await startHost(hostOptions("B"));
       await using a = await startHost({ ...hostOptions(""), replies: () => new Promise(() => {}) });
       await using balancer = await balance(a, b);
-      const lmstudio = connect(balancer.url);
+      // All of them are to be under way when the host dies.
+      const lmstudio = connect(balancer.url, { maxConcurrency: 2 * CALLS });
       const calls: Promise<string>[] = [];
       for (let call = 0; call < CALLS; call++) {
         calls.push(lmstudio.complete("Who is it?").then(({ content }) => content));
