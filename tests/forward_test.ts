@@ -420,6 +420,23 @@ Deno.test("forward: what is no stream where one was asked for is no success", as
   }
 });
 
+Deno.test("forward: a page where an answer was asked for is no success, under any route", async () => {
+  const page = "<!DOCTYPE html><title>Sign in</title>";
+  const routes: [url: string, init: RequestInit][] = [
+    [CHAT, post({ model: "m" })],
+    ["http://127.0.0.1:1234/v1/models", {}],
+  ];
+  for (const [url, init] of routes) {
+    const headers = { "content-type": "text/html", "content-length": String(page.length) };
+    const response = await answering({ body: page, headers })(url, init);
+    assertEquals(response.status, 400);
+    assertEquals(response.headers.get("content-length"), null);
+    const { error } = await response.json();
+    assertEquals([error.type, error.code], ["api", "not_lm_studio"]);
+    assertStringIncludes(error.message, "with an HTML page");
+  }
+});
+
 Deno.test("forward: several answers are not over with the first", async () => {
   await inFakeTime(async (pass) => {
     const puppet = new Puppet();

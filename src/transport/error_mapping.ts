@@ -425,7 +425,8 @@ function describeBody(bodyText: string): Body {
 /** Page of LM Studio's web framework, which says in it what went wrong. */
 const EXPRESS_PAGE = /<title>Error<\/title>\s{0,20}<\/head>\s{0,20}<body>\s{0,20}<pre>/i;
 
-function isHtml(text: string): boolean {
+/** Whether a text is a page, or a part of one: no route of the server has such an answer. */
+export function isHtml(text: string): boolean {
   return /^[\s\uFEFF]*<[!?a-z]/i.test(text);
 }
 

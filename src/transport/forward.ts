@@ -7,11 +7,11 @@
 
 import { parseJson } from "../core/plain_text.ts";
 import { isRecord } from "../core/fields.ts";
-import { providerError } from "../core/errors.ts";
+import { type AnyProviderError, providerError } from "../core/errors.ts";
 import type { RetryPolicy } from "../core/retry.ts";
 import { readBody } from "./body.ts";
 import { Call, type CallLimit, type OriginState, type ServerSettings } from "./call.ts";
-import { errorFromUndecodable, readWireError } from "./error_mapping.ts";
+import { errorFromUndecodable, isHtml, readWireError } from "./error_mapping.ts";
 import { EventReader, isEventStream, streamTimeouts } from "./event_reader.ts";
 import { bytesBody, errorBody, eventsBody, type StreamKind } from "./forwarded_body.ts";
 import {
@@ -268,6 +268,12 @@ async function wholeAnswer(
   }
   const value = parseJson(text);
   if (readWireError(value) !== undefined) return errorCopy(response, text, styleOf({ path }));
+  if (isHtml(text)) {
+    // No route gives one: clients hand it on as the answer, and whoever looks into it fails on a field.
+    const cut = { status: response.status, bodyText: text };
+    const error = errorFromUndecodable(cut, "the answer is not JSON", call.context());
+    return toldAnswer(response, error, styleOf({ path }));
+  }
   if (fields.encoding_format === "base64" && path.endsWith("/embeddings")) {
     const changed = withBase64Vectors(value);
     if (changed !== undefined) return changedCopy(response, JSON.stringify(changed));
@@ -315,14 +321,12 @@ async function streamAnswer(
   if (readWireError(parseJson(first.text)) !== undefined) {
     return errorCopy(response, first.text, styleOf({ path }));
   }
-  const { message, kind: type, code } = errorFromUndecodable(
-    { status: first.status, bodyText: first.text },
-    "the answer is not a stream",
-    context,
+  const cut = { status: first.status, bodyText: first.text };
+  return toldAnswer(
+    response,
+    errorFromUndecodable(cut, "the answer is not a stream", context),
+    styleOf({ path }),
   );
-  // Not thrown: clients send again what was rejected.
-  const json = JSON.stringify({ error: { message, type, code } });
-  return changedCopy(response, withErrorObject(json, styleOf({ path })) ?? json, 400);
 }
 
 function kindOf(path: string): StreamKind {
@@ -352,6 +356,16 @@ function errorCopy(response: Response, text: string, style: ErrorStyle): Respons
   const changed = withErrorObject(text, style);
   if (changed === undefined) return copy(response, text, 400);
   return changedCopy(response, changed, 400);
+}
+
+/** An error in the place of an answer. Not thrown: clients send again what was rejected. */
+function toldAnswer(
+  response: Response,
+  { message, kind: type, code }: AnyProviderError,
+  style: ErrorStyle,
+): Response {
+  const json = JSON.stringify({ error: { message, type, code } });
+  return changedCopy(response, withErrorObject(json, style) ?? json, 400);
 }
 
 function changedCopy(response: Response, json: string, status?: number): Response {
