@@ -353,6 +353,91 @@ Deno.test("images: redirects are followed to http(s) only, and not for ever", as
   assertEquals(server.on("GET /loop").length, 6);
 });
 
+Deno.test("images: link-local addresses and metadata services are asked for nothing", async () => {
+  const addresses = [
+    "http://169.254.169.254/latest/meta-data/iam/security-credentials/",
+    "http://169.254.1.1/a.png",
+    // The same, as other programs write it.
+    "http://2852039166/",
+    "http://0xa9.0xfe.0xa9.0xfe/",
+    "http://[::ffff:169.254.169.254]/",
+    "http://[fe80::1]/a.png",
+    "http://[fd00:ec2::254]/latest/",
+    "http://100.100.100.200/latest/meta-data/",
+    "http://metadata.google.internal/computeMetadata/v1/",
+    "http://METADATA.google.internal.:80/",
+  ];
+  for (const address of addresses) {
+    let asked = 0;
+    const { lmstudio, sent } = connect({}, () => {
+      asked++;
+      return Promise.resolve(new Response(PNG));
+    });
+    const error = await assertRejects(() => lmstudio.complete(ask(address)), InvalidRequestError);
+    assertEquals([error.code, asked, sent()], ["unsupported_content", 0, []], address);
+    assertStringIncludes(error.message, "where clouds keep the credentials of machines");
+  }
+});
+
+Deno.test("images: no redirect leads from outside into this machine or its network", async () => {
+  const inside = [
+    "http://127.0.0.1:11434/a.png",
+    "http://localhost/a.png",
+    "http://images.localhost/a.png",
+    "http://[::1]/a.png",
+    "http://0.0.0.0/a.png",
+    "http://10.1.2.3/a.png",
+    "http://172.16.0.1/a.png",
+    "http://172.31.255.1/a.png",
+    "http://192.168.1.20/a.png",
+    "http://[fd12::1]/a.png",
+    "http://[::ffff:192.168.1.20]/a.png",
+    "http://169.254.169.254/a.png",
+    "http://metadata.google.internal/a.png",
+  ];
+  const outside = [
+    "http://172.32.0.1/a.png",
+    "http://11.1.2.3/a.png",
+    "http://[2001:db8::1]/a.png",
+    "http://10.example.com/a.png",
+    "http://localhost.example.com/a.png",
+  ];
+  const redirecting = (location: string, asked: string[] = []) =>
+    connect({}, (input) => {
+      asked.push(String(input));
+      return Promise.resolve(
+        asked.length === 1
+          ? new Response(null, { status: 302, headers: { location } })
+          : new Response(PNG),
+      );
+    });
+  for (const location of inside) {
+    const asked: string[] = [];
+    const { lmstudio } = redirecting(location, asked);
+    const error = await assertRejects(
+      () => lmstudio.complete(ask("https://example.com/a.png")),
+      InvalidRequestError,
+    );
+    assertEquals([error.code, asked.length], ["unsupported_content", 1], location);
+    assertStringIncludes(error.message, "example.com/a.png redirects to ");
+  }
+  for (const location of outside) {
+    const { lmstudio, sent } = redirecting(location);
+    await lmstudio.complete(ask("https://example.com/a.png"));
+    assertEquals(sent(), [PNG_URL], location);
+  }
+  // What was inside already goes where the caller sent us, but to nothing link-local.
+  const { lmstudio, sent } = redirecting("http://192.168.1.20/a.png");
+  await lmstudio.complete(ask("http://127.0.0.1:8000/a.png"));
+  assertEquals(sent(), [PNG_URL]);
+  const other = redirecting("http://169.254.169.254/a.png");
+  await assertRejects(
+    () => other.lmstudio.complete(ask("http://127.0.0.1:8000/a.png")),
+    InvalidRequestError,
+    "127.0.0.1:8000/a.png redirects to ",
+  );
+});
+
 Deno.test("images: what answers is named by host and path, without its query", async () => {
   const long = "x".repeat(300);
   await using server = serveStub(serve({

@@ -174,6 +174,10 @@ class FileFetch {
     if (hasCredentials(target)) {
       throw this.#refusal(`${show(from)} redirects to an address with credentials in it`);
     }
+    const place = placeOf(target);
+    if (place === "link" || (place === "inside" && placeOf(from) === "outside")) {
+      throw this.#refusal(`${show(from)} redirects to ${target.host}, ${PLACES[place]}`);
+    }
     return target;
   }
 
@@ -211,14 +215,45 @@ class FileFetch {
   }
 }
 
-/** Refuses an address with credentials: they are somebody's secret, and `fetch` refuses them too. */
+/**
+ * Refuses an address with credentials, which are somebody's secret, and `fetch` refuses them too; and one that is
+ * link-local: nobody has images there, but whoever may name an address would be shown what a cloud gives its machines.
+ */
 function checkAddress(url: URL, path: string, { refusal }: Pick<FileCall, "refusal">): URL {
-  if (!hasCredentials(url)) return url;
+  const isLink = placeOf(url) === "link";
+  if (!isLink && !hasCredentials(url)) return url;
   throw refusal(
-    `${path} is an address with credentials in it`,
+    isLink
+      ? `${path} cannot be fetched: ${url.host} is ${PLACES.link}`
+      : `${path} is an address with credentials in it`,
     "unsupported_content",
     GET_IT_YOURSELF,
   );
+}
+
+/** Where an address leads: to a link-local or metadata service, into this machine or its network, or elsewhere. */
+type Place = "link" | "inside" | "outside";
+
+const PLACES: Readonly<Record<Exclude<Place, "outside">, string>> = {
+  link: "a link-local address or a metadata service, where clouds keep the credentials of machines",
+  inside: "an address of this machine or its network",
+};
+/** Link-local addresses, and those of metadata services that are none. */
+const LINK =
+  /^(?:169\.254\.\d+\.\d+|\[fe[89ab][0-9a-f]:.*|\[fd00:ec2::254\]|100\.100\.100\.200|metadata\.google\.internal)$/;
+const INSIDE =
+  /^(?:(?:.*\.)?localhost|(?:(?:0|10|127)\.\d+|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d+\.\d+|\[::1?\]|\[f[cd][0-9a-f]{2}:.*)$/;
+
+/** Place of a host as it is written: nobody here knows what a name is resolved to. */
+function placeOf({ hostname }: URL): Place {
+  const name = hostname.replace(/\.$/, "");
+  // IPv4 in IPv6, which the parser writes in hexadecimal.
+  const [, high, low] = /^\[::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})\]$/.exec(name) ?? [];
+  const host = high === undefined || low === undefined
+    ? name
+    : [high, low].flatMap((part) => [parseInt(part, 16) >> 8, parseInt(part, 16) & 255]).join(".");
+  if (LINK.test(host)) return "link";
+  return INSIDE.test(host) ? "inside" : "outside";
 }
 
 function hasCredentials({ username, password }: URL): boolean {
