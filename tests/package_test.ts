@@ -110,3 +110,20 @@ Deno.test("deno.json imports no package from npm but zod: Deno would download it
   );
   assertEquals(packages.map(([name]) => name), ["zod"]);
 });
+
+Deno.test("workflows: each may do the least it needs, on nobody's word but ours", async () => {
+  const granted: Record<string, string[]> = {};
+  for await (const { name } of Deno.readDir(new URL(".github/workflows/", ROOT))) {
+    const text = await Deno.readTextFile(new URL(`.github/workflows/${name}`, ROOT));
+    // At the top, for all jobs; one more where a job needs it.
+    assertMatch(text, /^permissions:\n {2}contents: read\n\n/m, name);
+    granted[name] = [...text.matchAll(/^ +([a-z-]+): write\b/gm)].map(([, what = ""]) => what);
+    assert(!/pull_request_target|workflow_run|write-all|secrets\./.test(text), name);
+    // What a stranger writes in a title or a branch would be run by the shell.
+    assert(!/run:.*\$\{\{/.test(text), name);
+    const checkouts = text.match(/uses: actions\/checkout@/g) ?? [];
+    assertEquals(text.match(/persist-credentials: false/g)?.length, checkouts.length, name);
+    assertEquals([...text.matchAll(/uses: (?!actions\/)(.*)/g)].map(([, used]) => used), [], name);
+  }
+  assertEquals(granted, { "ci.yml": [], "publish.yml": ["id-token"] });
+});

@@ -5,7 +5,7 @@
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { createFakeLMStudio } from "../../src/testing/mod.ts";
-import { must } from "./command.ts";
+import { must, run } from "./command.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const BUN = "bun@1.4";
@@ -72,6 +72,13 @@ try {
   await step(`Node: ${npmInstall}`, async () => {
     await shell(npmInstall, node);
     await answers(["node", "first.mjs"], node);
+  });
+
+  await step("Node: npm audit", async () => {
+    const { success, stdout } = await run(["npm", "audit", "--json"], { cwd: node, env });
+    const { metadata } = stdout === "" ? {} : JSON.parse(stdout);
+    if (metadata === undefined) return console.log("  not answered by this registry");
+    if (!success) throw new Error(`It is vulnerable: ${JSON.stringify(metadata.vulnerabilities)}`);
   });
 
   const bun = await project("bun-app", { "first.mjs": first, "package.json": "{}" });
