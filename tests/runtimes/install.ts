@@ -77,7 +77,7 @@ try {
   await step("Node: npm audit", async () => {
     const { success, stdout } = await run(["npm", "audit", "--json"], { cwd: node, env });
     const { metadata } = stdout === "" ? {} : JSON.parse(stdout);
-    if (metadata === undefined) return console.log("  not answered by this registry");
+    if (metadata === undefined) return "not answered by this registry";
     if (!success) throw new Error(`It is vulnerable: ${JSON.stringify(metadata.vulnerabilities)}`);
   });
 
@@ -147,18 +147,20 @@ try {
   await Deno.remove(folder, { recursive: true });
 }
 
-/** A line, and below it why it failed; what comes after it is tried all the same. */
+/** A line, with what it says in place of "ok", and below it why it failed; what comes after it is tried all the same. */
 async function step(name: string, run: () => Promise<unknown>): Promise<void> {
   const started = performance.now();
   let problem: unknown;
+  let said: unknown;
   try {
-    await run();
+    said = await run();
   } catch (error) {
     problem = error;
     process.exitCode = 1;
   }
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  console.log(`${name}: ${problem === undefined ? "ok" : "FAILED"} (${seconds} s)`);
+  const passed = typeof said === "string" ? said : "ok";
+  console.log(`${name}: ${problem === undefined ? passed : "FAILED"} (${seconds} s)`);
   if (problem !== undefined) console.log(problem instanceof Error ? problem.message : problem);
 }
 
