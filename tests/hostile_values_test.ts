@@ -433,3 +433,67 @@ Deno.test("a wait that no number can tell is none, and a long header takes no ti
   assertEquals(parseRetryAfter("abc".repeat(50_000), 0), undefined);
   assert(performance.now() - startedAt < 1000);
 });
+
+Deno.test("whose tool it is has the types that are promised, or is absent", async () => {
+  const call = (provider: unknown) => ({ type: "tool_call", tool: "t", provider_info: provider });
+  const failure = (metadata: object) => ({ type: "invalid_tool_call", reason: "r", metadata });
+  const output = [
+    call({ type: 0, plugin_id: 5, server_label: "s" }),
+    call(7),
+    failure({ type: "x", tool_name: "t", arguments: [1], provider_info: { type: null } }),
+  ];
+  const lmstudio = provider(() => json(write({ ...CHAT, output })));
+  const answer = await lmstudio.chat.send({ input: "Hello" });
+  assertEquals<unknown>(answer.output, [
+    {
+      type: "tool_call",
+      tool: "t",
+      providerInfo: { type: "0", serverLabel: "s" },
+      arguments: {},
+      output: "",
+    },
+    { type: "tool_call", tool: "t", arguments: {}, output: "" },
+    {
+      type: "invalid_tool_call",
+      reason: "r",
+      metadata: { type: "x", toolName: "t", providerInfo: { type: "" } },
+    },
+  ]);
+});
+
+Deno.test("a probability that is rounded out of its range is within it", async () => {
+  const decisions = [
+    { type: "predicate", name: "calm", probability: -1e-9 },
+    {
+      type: "score",
+      name: "grade",
+      score: 1.00001,
+      confidence: 1.00001,
+      probabilities: [{ label: "low", value: 0, probability: -1e-9 }, {
+        label: "high",
+        value: 1,
+        probability: 1.00001,
+      }],
+    },
+  ];
+  const lmstudio = provider(() => json(write({ model: "m", answers: decisions })));
+  const { answers } = await lmstudio.decide({
+    model: "m",
+    input: "Hello",
+    questions: {
+      calm: { type: "predicate", instructions: "?" },
+      grade: { type: "score", instructions: "?", levels: ["low", "high"] },
+    },
+  });
+  assertEquals(answers.calm, { type: "predicate", probability: 0 });
+  assertEquals(answers.grade, {
+    type: "score",
+    score: 1,
+    confidence: 1,
+    probabilities: [{ label: "low", value: 0, probability: 0 }, {
+      label: "high",
+      value: 1,
+      probability: 1,
+    }],
+  });
+});

@@ -14,13 +14,22 @@ const FOREIGN: ReadonlySet<string> = new Set(["arguments", "headers"]);
 /** No answer is nested like this; what is must not exhaust the stack. */
 const MAX_DEPTH = 64;
 
-/** A field that a kind promises, by its type: an amount is 0 or more, a share from 0 to 1. */
+/**
+ * A field that a kind promises, by its type: an amount is 0 or more, a share from 0 to 1. One with `?` behind its name
+ * may be absent, and is where it is of another type.
+ */
 type Promised = Readonly<Record<string, "text" | "amount" | "share" | { readonly of: Promised }>>;
 
 const INSTANCE: Promised = { modelInstanceId: "text" };
 const CONTENT: Promised = { content: "text" };
-const CALL: Promised = { tool: "text", arguments: { of: {} } };
-const FAILURE: Promised = { reason: "text", metadata: { of: { type: "text", toolName: "text" } } };
+const PROVIDER: Promised = {
+  "providerInfo?": { of: { type: "text", "pluginId?": "text", "serverLabel?": "text" } },
+};
+const CALL: Promised = { tool: "text", arguments: { of: {} }, ...PROVIDER };
+const FAILURE: Promised = {
+  reason: "text",
+  metadata: { of: { type: "text", toolName: "text", "arguments?": { of: {} }, ...PROVIDER } },
+};
 const NOTHING: Promised = {};
 
 const EVENTS: ReadonlyMap<string, Promised> = new Map<ChatEvent["type"], Promised>([
@@ -30,7 +39,7 @@ const EVENTS: ReadonlyMap<string, Promised> = new Map<ChatEvent["type"], Promise
   ["model_load.end", { ...INSTANCE, loadTimeSeconds: "amount" }],
   ["prompt_processing.progress", { progress: "share" }],
   ["reasoning.delta", CONTENT],
-  ["tool_call.start", { tool: "text" }],
+  ["tool_call.start", { tool: "text", ...PROVIDER }],
   ["tool_call.arguments", CALL],
   ["tool_call.success", { ...CALL, output: "text" }],
   ["tool_call.failure", FAILURE],
@@ -85,15 +94,19 @@ type Fields = Record<string, unknown>;
 
 /** Adds promised fields that are missing, and corrects their types: a user's `event.content.length` must not throw. */
 function promise(fields: Fields, promised: Promised): Fields {
-  for (const [name, type] of Object.entries(promised)) {
+  for (const [written, type] of Object.entries(promised)) {
+    const name = written.replace("?", "");
     const value = fields[name];
-    if (type === "text") fields[name] = textOf(value);
+    const isFitting = typeof type === "object"
+      ? isRecord(value)
+      : typeof value === (type === "text" ? "string" : "number");
+    if (name !== written && !isFitting) {
+      delete fields[name];
+    } else if (type === "text") fields[name] = textOf(value);
     else if (type === "amount") fields[name] = amountOf(value);
     else if (type === "share") fields[name] = Math.min(amountOf(value), 1);
     else fields[name] = promise(isRecord(value) ? value : {}, type.of);
   }
-  // Optional, so absent rather than null.
-  if ("providerInfo" in fields && !isRecord(fields.providerInfo)) delete fields.providerInfo;
   return fields;
 }
 

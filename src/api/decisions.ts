@@ -421,8 +421,9 @@ function decodeDecision(
 /** `undefined` where it is not what was asked for. */
 function decodeAnswer(read: ReadAnswer, question: DecisionQuestion): DecisionAnswer | undefined {
   if (read.type === "refusal") return { type: "refusal" };
-  if (read.type !== question.type || !isShare(read.sureness)) return undefined;
-  if (question.type === "predicate") return { type: "predicate", probability: read.sureness };
+  const sureness = within(read.sureness, 1);
+  if (read.type !== question.type || sureness === undefined) return undefined;
+  if (question.type === "predicate") return { type: "predicate", probability: sureness };
   const probabilities = byIndex(read.probabilities ?? []);
   if (probabilities === undefined) return undefined;
   if (question.type === "choice") {
@@ -432,23 +433,20 @@ function decodeAnswer(read: ReadAnswer, question: DecisionQuestion): DecisionAns
     return {
       type: "choice",
       choice,
-      confidence: read.sureness,
+      confidence: sureness,
       probabilities: probabilities.map(([index, probability]) => ({
         value: values[index] ?? "",
         probability,
       })),
     };
   }
-  const { score } = read;
-  const highest = question.levels.length - 1;
-  if (typeof score !== "number" || !(score >= -ROUNDING && score <= highest + ROUNDING)) {
-    return undefined;
-  }
+  const score = within(read.score, question.levels.length - 1);
+  if (score === undefined) return undefined;
   const labels = question.levels.map((level) => toLevel(level).label);
   return {
     type: "score",
     score,
-    confidence: read.sureness,
+    confidence: sureness,
     probabilities: probabilities.map(([value, probability]) => ({
       label: labels[value] ?? "",
       value,
@@ -462,13 +460,16 @@ function byIndex(
   probabilities: NonNullable<ReadAnswer["probabilities"]>,
 ): [number, number][] | undefined {
   const sorted: [number, number][] = [];
-  for (const [index, probability] of probabilities) {
-    if (index < 0 || !isShare(probability)) return undefined;
+  for (const [index, given] of probabilities) {
+    const probability = within(given, 1);
+    if (index < 0 || probability === undefined) return undefined;
     sorted.push([index, probability]);
   }
   return sorted.sort(([a], [b]) => a - b);
 }
 
-function isShare(value: unknown): value is number {
-  return typeof value === "number" && value >= -ROUNDING && value <= 1 + ROUNDING;
+/** The number from 0 to `most` that is meant; `undefined` where it is more than a rounding outside of that. */
+function within(value: unknown, most: number): number | undefined {
+  const isMeant = typeof value === "number" && value >= -ROUNDING && value <= most + ROUNDING;
+  return isMeant ? Math.min(Math.max(value, 0), most) : undefined;
 }
