@@ -1,7 +1,9 @@
 /** What is refused of a call's options, and how it is told. */
 import {
+  assert,
   assertEquals,
   assertFalse,
+  assertInstanceOf,
   assertRejects,
   assertStrictEquals,
   assertStringIncludes,
@@ -10,13 +12,16 @@ import {
 import {
   type CallOptions,
   FallbackProvider,
+  fromMcpTool,
   InvalidRequestError,
+  isProviderError,
   LMStudioProvider,
   LocalProvider,
   ServiceDiscovery,
 } from "../mod.ts";
 import { checkCallOptions, refusalMaker } from "../src/core/checks.ts";
 import { createFakeLMStudio } from "../src/testing/mod.ts";
+import { rejection } from "./support/wire.ts";
 
 const refuse = refusalMaker("list models", "LM Studio");
 
@@ -320,4 +325,77 @@ Deno.test("requests: extraBody that JSON cannot hold is named without a path", a
   const request = { model: "m", messages: "Hi", extraBody: new Map([["a", 1]]) as never };
   const { message } = await assertRejects(() => lmstudio.complete(request), InvalidRequestError);
   assertStringIncludes(message, "Cannot complete: extraBody is a Map, which JSON cannot hold");
+});
+
+// --- What is no value of its type at all ------------------------------------------------------
+
+Deno.test("a signal that is none is refused by every call that takes one", async () => {
+  const fake = createFakeLMStudio({ models: ["m"] });
+  const { fetch } = fake;
+  const lmstudio = new LMStudioProvider({ env: {}, fetch, model: "m" });
+  const fallback = new FallbackProvider([lmstudio]);
+  const discovery = new ServiceDiscovery({ env: {}, fetch });
+  const { baseURL, fetch: forward } = lmstudio.toOpenAI();
+  const signal = new Uint8Array(1) as unknown as AbortSignal;
+  const questions = { calm: { type: "predicate", instructions: "?" } } as const;
+  const calls: Record<string, () => Promise<unknown>> = {
+    complete: () => lmstudio.complete("Hi", { signal }),
+    "fallback.complete": () => fallback.complete("Hi", { signal }),
+    "fallback.embed": () => fallback.embed({ input: "Hi" }, { signal }),
+    "fallback.listModels": () => fallback.listModels({ signal }),
+    "fallback.decide": () => fallback.decide({ input: "Hi", questions }, { signal }),
+    "discovery.discover": () => discovery.discover({ signal }),
+    "discovery.find": () => discovery.find(undefined, { signal }),
+    "the fetch of other clients": () => forward(`${baseURL}/models`, { signal }),
+    "the same with text": () =>
+      forward(`${baseURL}/models`, { signal: "" as unknown as AbortSignal }),
+  };
+  for (const [name, call] of Object.entries(calls)) {
+    const error = await rejection(call());
+    assert(isProviderError(error), `${name}: ${Deno.inspect(error)}`);
+    assertStringIncludes(error.message, "signal is ", name);
+  }
+  assertEquals(fake.requests, []);
+});
+
+Deno.test("what has no text is refused as an address and as a method", async () => {
+  const { baseURL, fetch } = new LMStudioProvider({ env: {} }).toOpenAI();
+  const textless = Object.create(null);
+  assertStringIncludes(
+    String(await rejection(fetch(textless))),
+    "its address cannot be read",
+  );
+  assertStringIncludes(
+    String(await rejection(fetch(`${baseURL}/models`, { method: textless }))),
+    "its method is none of HTTP",
+  );
+});
+
+Deno.test("a request for decisions that is none, and a tool of an MCP server, are refused", async () => {
+  const lmstudio = new LMStudioProvider({ env: {} });
+  for (const request of [null, undefined, 5]) {
+    const error = await rejection(lmstudio.decide(request as never));
+    assertInstanceOf(error, InvalidRequestError);
+  }
+  for (const entry of [null, undefined, "name", { name: "now" }]) {
+    assertThrows(() => fromMcpTool(entry as never), InvalidRequestError, "tool of an MCP server");
+  }
+});
+
+Deno.test("a field that JSON cannot hold is named, and none writes the request instead", async () => {
+  const fake = createFakeLMStudio({ models: ["m"] });
+  const lmstudio = new LMStudioProvider({ env: {}, fetch: fake.fetch, model: "m" });
+  const send = (extraBody: Record<string, unknown>) =>
+    rejection(lmstudio.complete({ messages: "Hi", extraBody }));
+  const cyclic: Record<string, unknown> = {};
+  cyclic.self = cyclic;
+  for (const value of [cyclic, 1n]) {
+    assertStringIncludes(
+      String(await send({ fine: 1, trace: value })),
+      'the field "trace" of the request cannot be written as JSON',
+    );
+  }
+  const toJSON = () => ({ model: "other" });
+  assertStringIncludes(String(await send({ toJSON })), "extraBody.toJSON is a function");
+  assertEquals(fake.requests, []);
 });

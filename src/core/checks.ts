@@ -369,7 +369,8 @@ export function variants<T>(
 
 // --- Options of a call --------------------------------------------------------------------------
 
-const signal: Rule<AbortSignal> = must(
+/** Rule of what aborts a call. */
+export const abortSignal: Rule<AbortSignal> = must(
   "an AbortSignal",
   (value) => isRecord(value) && "aborted" in value && typeof value.addEventListener === "function",
 );
@@ -384,7 +385,7 @@ export const CALL_OPTIONS: Table<CallOptions> = table<CallOptions>({
   headers,
   onStatus: callback,
   onQueue: callback,
-  signal,
+  signal: abortSignal,
 }, { noun: "option", whole: "the options are" });
 
 /** Refuses call options that cannot be used, and gives a copy of them. */

@@ -66,3 +66,16 @@ export function quoteText(text: string): string {
 function escapeUnit(unit: string): string {
   return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
+
+/** What of a request cannot be written as JSON: the first field that cannot, else all of it. */
+export function describeUnwritable(fields: Readonly<Record<string, unknown>>): string {
+  const name = Object.keys(fields).find((name) => {
+    try {
+      JSON.stringify(fields[name]);
+      return false;
+    } catch {
+      return true;
+    }
+  });
+  return `${name === undefined ? "" : `the field "${cutText(name, 60)}" of `}the request`;
+}

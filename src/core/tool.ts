@@ -6,6 +6,8 @@
  * @module
  */
 
+import { providerError } from "./errors.ts";
+import { isRecord } from "./fields.ts";
 import { importOnUse } from "./import_on_use.ts";
 import type { Tool, ToolContext } from "./messages.ts";
 import type { JsonSchema, StandardSchema } from "./schema.ts";
@@ -98,6 +100,7 @@ export interface McpToolResult {
  * images in PNG and JPEG; other parts are only named, with their kind and size. A result with `isError` reaches the
  * model as an error.
  *
+ * @throws {InvalidRequestError} it has no `call`.
  * @see https://lmstudio.ai/docs/developer/openai-compat/tools
  *
  * @example
@@ -117,6 +120,15 @@ export interface McpToolResult {
  * ```
  */
 export function fromMcpTool(tool: McpTool): Tool {
+  const given: unknown = tool;
+  if (!isRecord(given) || typeof given.call !== "function") {
+    const state = isRecord(given) ? "its `call` is no function" : "it is no object";
+    const hint = "Give it the entry of the MCP server's listing, and `call`, which calls the tool.";
+    throw providerError("invalid_request", `Cannot take a tool of an MCP server: ${state}`, {
+      attempts: 0,
+      hint,
+    });
+  }
   const { name, description, inputSchema } = tool;
   return {
     name,

@@ -6,11 +6,14 @@
  */
 
 import type { Rule } from "./checks.ts";
-import { quote } from "./fields.ts";
+import { isRecord, quote } from "./fields.ts";
 
 /** Rule of an object of fields that are sent as they are. */
 export const writable: Rule = (value, of, refusal) => {
-  const found = findUnwritable(value);
+  // The fields are sent, not the object: a `toJSON` among them would write the whole request.
+  const found = isRecord(value) && Object.hasOwn(value, "toJSON") && writesItself(value)
+    ? { path: "toJSON", what: "a function" }
+    : findUnwritable(value);
   if (found === undefined) return value;
   const place = found.path === "" ? of : `${of}.${found.path}`;
   throw refusal(`${place} is ${found.what}, which JSON cannot hold`);
@@ -60,7 +63,7 @@ export function findUnwritable(
     const { value } = place;
     const what = judge(value) ?? notJson(value);
     if (what !== undefined) return { path: describePath(keysTo(place)), what };
-    if (typeof value !== "object" || value === null || seen.has(value) || "toJSON" in value) {
+    if (typeof value !== "object" || value === null || seen.has(value) || writesItself(value)) {
       continue;
     }
     // A cycle is refused where the JSON is written.
@@ -82,6 +85,11 @@ function keysTo(place: Place): PropertyKey[] {
     if (at.key !== undefined) keys.unshift(at.key);
   }
   return keys;
+}
+
+/** Whether JSON asks it for what to write. */
+function writesItself(value: object): boolean {
+  return typeof Reflect.get(value, "toJSON") === "function";
 }
 
 function notJson(value: unknown): string | undefined {
@@ -106,7 +114,9 @@ function emptyInstance(value: object): string | undefined {
   const prototype: object | null = Object.getPrototypeOf(value);
   // Objects of another realm have another `Object.prototype`, which has none above it either.
   if (prototype === null || Object.getPrototypeOf(prototype) === null) return undefined;
-  if (Array.isArray(value) || "toJSON" in value || Object.keys(value).length > 0) return undefined;
+  if (Array.isArray(value) || writesItself(value) || Object.keys(value).length > 0) {
+    return undefined;
+  }
   const { name } = value.constructor;
   return name === "" ? "an instance of a class" : `a ${name}`;
 }

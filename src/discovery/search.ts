@@ -4,7 +4,7 @@
  * @module
  */
 
-import { anything, describe, extend, table } from "../core/checks.ts";
+import { abortSignal, anything, describe, extend, table } from "../core/checks.ts";
 import type { LMStudioProviderOptions } from "../core/config.ts";
 import {
   checkServiceType,
@@ -37,7 +37,7 @@ import { providerSearch, type SearchSettings } from "./settings.ts";
 
 type FindOptions = Pick<DiscoverOptions, "signal">;
 
-const FIND_OPTIONS = table<FindOptions>({ signal: anything }, {
+const FIND_OPTIONS = table<FindOptions>({ signal: abortSignal }, {
   noun: "option",
   whole: "the options are",
   show: describe,

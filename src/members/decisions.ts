@@ -81,12 +81,15 @@ function unsupported(cause: unknown): unknown {
 async function explain(
   server: Server,
   error: unknown,
-  { model = server.config.decisionModel }: DecisionRequest,
+  request: DecisionRequest,
   options: CallOptions,
 ): Promise<unknown> {
   const isAnswer = isProviderError(error) && error.status !== undefined &&
     error.kind !== "authentication" && error.kind !== "rate-limited" && error.kind !== "parse";
-  if (!isAnswer || model === undefined) return error;
+  if (!isAnswer) return error;
+  // Read now: an answer means that the request was one.
+  const { model = server.config.decisionModel } = request;
+  if (model === undefined) return error;
   const listed = await server.find(model, options, VERB);
   if (listed === undefined || listed.loaded === undefined || listed.type === "decision") {
     return error;

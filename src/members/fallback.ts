@@ -73,15 +73,16 @@ export class ProviderList {
 
   /** As `FallbackProvider.listModels`. */
   async listModels(options: CallOptions | undefined): Promise<ModelInfo[]> {
+    const { signal } = checkCallOptions(options, refusalMaker("list models", this.#name));
     const failures: Failure[] = [];
     const results = await Promise.allSettled(
       this.#entries.map(async ({ provider }) => await provider.listModels(options)),
     );
-    options?.signal?.throwIfAborted();
+    signal?.throwIfAborted();
     const listings = this.#entries.map((entry) => {
       const result = results[entry.index];
       if (result?.status === "rejected") {
-        failures.push(this.#judge(entry, result.reason, options));
+        failures.push(this.#judge(entry, result.reason, signal));
         return [];
       }
       this.#recover(entry);
@@ -160,6 +161,8 @@ export class ProviderList {
     options: CallOptions | undefined,
     isAble: (provider: ModelProvider) => boolean = () => true,
   ): Turns<ModelProvider> {
+    // Here and not by the providers alone: what they refuse is judged by the signal.
+    const { signal } = checkCallOptions(options, refusalMaker(action, this.#name));
     const left = this.#inOrder().filter(({ provider }) => isAble(provider));
     const failures: Failure[] = [];
     let entry: Entry | undefined;
@@ -167,7 +170,7 @@ export class ProviderList {
       // deno-lint-ignore require-await -- what is thrown is a rejection
       next: async (failed) => {
         if (failed !== undefined && entry !== undefined) {
-          failures.push(this.#judge(entry, failed.error, options));
+          failures.push(this.#judge(entry, failed.error, signal));
         }
         entry = left.shift();
         if (entry === undefined) throw allFailed(action, failures);
@@ -190,8 +193,8 @@ export class ProviderList {
   }
 
   /** Notes a failure that the next provider may mend; throws any other. */
-  #judge(entry: Entry, error: unknown, options: CallOptions | undefined): Failure {
-    options?.signal?.throwIfAborted();
+  #judge(entry: Entry, error: unknown, signal: AbortSignal | undefined): Failure {
+    signal?.throwIfAborted();
     if (!isProviderError(error)) throw error;
     // Also where another host, that of an image, was not there: the same for every provider.
     if (!error.retriable && !MODEL_CODES.has(error.code)) throw error;

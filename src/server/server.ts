@@ -19,6 +19,7 @@ import { isProviderError, providerError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import { isSameModel, LISTING_ACTION } from "../core/model_names.ts";
 import { checkCallOptions, nonEmptyText, type RefusalMaker, refusalMaker } from "../core/checks.ts";
+import { describeUnwritable } from "../core/plain_text.ts";
 import type { ServiceType } from "../core/services.ts";
 import type {
   CallOptions,
@@ -403,7 +404,7 @@ export class Server implements ListedServer {
     } catch (cause) {
       throw providerError(
         "serialization_failed",
-        `Cannot ${action}: the request cannot be written as JSON`,
+        `Cannot ${action}: ${describeUnwritable(own)} cannot be written as JSON`,
         {
           service: this.service,
           endpoint: this.config.baseUrl,

@@ -18,6 +18,7 @@ import {
   type RetryPolicy,
   shouldRetry,
 } from "../core/retry.ts";
+import { describeUnwritable } from "../core/plain_text.ts";
 import type { CallOptions, CallStatus, PartialAnswer } from "../core/types.ts";
 import { withoutFetchCaps } from "../platform/network.ts";
 import { isBrowser, isDeno } from "../platform/runtime.ts";
@@ -433,12 +434,13 @@ export class Call {
 
   #encodeBody(): BodyInit | undefined {
     if (this.#request.foreign !== undefined) return this.#request.foreign.body;
-    if (this.#request.body === undefined) return undefined;
+    const { body } = this.#request;
+    if (body === undefined) return undefined;
     try {
-      return JSON.stringify(this.#request.body);
+      return JSON.stringify(body);
     } catch (cause) {
       const context = this.context();
-      const state = "the request cannot be written as JSON";
+      const state = `${describeUnwritable(body)} cannot be written as JSON`;
       throw callError(context, "serialization_failed", state, {
         cause: safeCause(cause, context.redact),
       });

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { checkCallOptions } from "../core/checks.ts";
 import { parseJson } from "../core/plain_text.ts";
 import { isRecord } from "../core/fields.ts";
 import { type AnyProviderError, providerError } from "../core/errors.ts";
@@ -123,14 +124,15 @@ async function prepare(
   // Also a `Request` that is not of this runtime's class.
   const given: Partial<Request> =
     typeof input === "object" && !(input instanceof URL) && input !== null ? input : {};
-  const url = parseAddress(given.url ?? String(input));
+  const url = parseAddress(given.url ?? input);
   // The runtimes' own errors quote the address, with whatever key is in it, and values of headers.
   if (url === undefined) {
     throw refusal("send a request", "its address cannot be read", USE_BASE_URL);
   }
   const path = pathBelow(baseUrl, url);
-  const { method: initMethod, headers: initHeaders, body: initBody, signal, ...rest } = init;
-  const method = String(initMethod ?? given.method ?? "GET").toUpperCase();
+  const { method: initMethod, headers: initHeaders, body: initBody, signal: initSignal, ...rest } =
+    init;
+  const method = textOf(initMethod ?? given.method ?? "GET").toUpperCase();
   const { pathname } = url;
   const shownPath = pathname.length > LONGEST_PATH
     ? `${pathname.slice(0, LONGEST_PATH)}…`
@@ -153,6 +155,10 @@ async function prepare(
       "Take line breaks and what is not Latin-1 out of the names and values of its headers.";
     throw refusal(action, "it has a header that cannot be sent", hint, baseUrl + path);
   }
+  const { signal } = checkCallOptions(
+    { signal: initSignal ?? given.signal ?? undefined },
+    (state) => refusal(action, state, "Give it the signal of an AbortController.", baseUrl + path),
+  );
   const body = initBody ?? await bodyOf(given);
   addHeaders(headers, server, ownKeys);
   const fields = fieldsOf(body);
@@ -172,7 +178,7 @@ async function prepare(
     action,
     model: typeof fields.model === "string" ? fields.model : undefined,
   }, {
-    signal: signal ?? given.signal ?? undefined,
+    signal,
     maxRetries: 0,
     // Only so that they are shown nowhere.
     headers: Object.fromEntries([...headers].filter(([name]) => !PLAIN_HEADERS.test(name))),
@@ -180,9 +186,18 @@ async function prepare(
   return { call, fields, path, isRead };
 }
 
-function parseAddress(address: string): URL | undefined {
+/** As `fetch` makes text of what is none; `""` where it would throw. */
+function textOf(value: unknown): string {
   try {
-    return new URL(address);
+    return String(value);
+  } catch {
+    return "";
+  }
+}
+
+function parseAddress(address: unknown): URL | undefined {
+  try {
+    return new URL(textOf(address));
   } catch {
     return undefined;
   }
