@@ -115,6 +115,11 @@ const TARGETS: readonly Target[] = [
       ...completions("", ({ lmstudio }) => lmstudio),
       ...completions("compatible.", ({ compatible }) => compatible as never),
       ["completeObject", shapes.object, ({ lmstudio }) => lmstudio.completeObject(SCHEMA)],
+      [
+        "streamObject",
+        shapes.object,
+        ({ lmstudio }) => drain(lmstudio.streamObject(SCHEMA), shapes.anything),
+      ],
       ["runTools", shapes.toolRun, ({ lmstudio }) => lmstudio.runTools(TOOLS)],
       ["streamTools", shapes.toolRun, ({ lmstudio }) => {
         const stream = lmstudio.streamTools(TOOLS);
@@ -153,6 +158,11 @@ const TARGETS: readonly Target[] = [
     ],
     calls: [
       ["embed", shapes.embedding, ({ lmstudio }) => lmstudio.embed({ ...INPUT, input: "a" })],
+      [
+        "embed one number",
+        shapes.embedding,
+        ({ lmstudio }) => lmstudio.embed({ model: "m", input: "a", dimensions: 1 }),
+      ],
       [
         "embed two",
         shapes.embedding,

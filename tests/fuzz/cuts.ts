@@ -164,6 +164,45 @@ export const CUTS: readonly Property[] = [
       checkSame(ids(answerOf(cut)), ids(answerOf(whole)), "the answer");
     },
   ),
+  property(
+    "cuts-of-objects",
+    4_000,
+    fc.record({
+      value: fc.dictionary(
+        fc.string({ unit: "binary", maxLength: 4 }),
+        fc.jsonValue({ maxDepth: 3 }),
+        { maxKeys: 4 },
+      ),
+      indent: fc.constantFrom(undefined, 2, "\t"),
+      around: fc.constantFrom(["", ""], ["```json\n", "\n```"], ["\n ", " \n"], ["", "}"], [
+        "",
+        ",",
+      ]),
+      lost: fc.constantFrom(0, 0, 0, 1, 3),
+      at: places,
+      network: places,
+    }),
+    async ({ value, indent, around: [before, after], lost, at, network }) => {
+      const open = (lmstudio: LMStudioProvider) =>
+        lmstudio.streamObject({ ...REQUEST, schema: { type: "object" } });
+      const route: Route = { bodies: [], open };
+      const json = JSON.stringify(value, undefined, indent);
+      const text = `${before}${json.slice(0, json.length - lost)}${after}`;
+      const whole = await outcome(route, [framed([text], "\n", false)]);
+      const cut = await outcome(
+        route,
+        cutAt(framed(cutAt<string>(text, at), "\n", false), network),
+      );
+      checkSame([cut.answer, cut.error], [whole.answer, whole.error], "the object");
+      if (lost > 0 || /[},]/.test(after ?? "")) return;
+      checkSame(
+        (cut.answer as { object: unknown }).object,
+        JSON.parse(json),
+        "what the model wrote",
+      );
+      checkSame(cut.items.events.at(-1), JSON.parse(json), "the last item");
+    },
+  ),
   property("breaks", 4_000, fc.tuple(drawn, fc.nat(100_000)), async ([{ at, ...rest }, length]) => {
     const [route, bytes] = bytesOf(rest);
     const whole = await outcome(route, [bytes]);

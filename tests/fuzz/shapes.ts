@@ -147,6 +147,10 @@ export const toolEvent: Shape = (value, at) =>
 export const embedding: Shape = fields({
   model: text,
   embeddings: list(list(number)),
+  "truncated?": oneOf("client"),
+  "warnings?": list(
+    fields({ code: text, index: number, estimatedTokens: number, contextLength: number }, true),
+  ),
   "usage?": usage,
 }, true);
 const capabilities = fields({

@@ -246,6 +246,7 @@ const EMBEDDING = {
   model: "m",
   input: ["a", "b"],
   batchSize: 1,
+  dimensions: 2,
   concurrency: 1,
   onProgress: () => {},
 };
@@ -293,6 +294,10 @@ const METHODS: Readonly<Record<string, Method>> = {
   completeObject: {
     args: [OBJECT, OPTIONS],
     run: ({ lmstudio }, [a, b]) => lmstudio.completeObject(a!, b),
+  },
+  streamObject: {
+    args: [OBJECT, STREAM_OPTIONS],
+    run: ({ lmstudio }, [a, b]) => lmstudio.streamObject(a!, b).response(),
   },
   runTools: { args: [RUN, OPTIONS], run: ({ lmstudio }, [a, b]) => lmstudio.runTools(a!, b) },
   streamTools: {
