@@ -1,6 +1,8 @@
 /** Addresses and the configuration: one form, never another host, never a secret. */
 import { isProviderError, LMStudioProvider, resolveConfig } from "../../mod.ts";
+import { resolveCascade } from "../../src/core/config.ts";
 import { normalizeBaseUrl } from "../../src/core/base_url.ts";
+import { anyJson } from "./bodies.ts";
 import { check, checkSame, fc, type Property, property } from "./harness.ts";
 
 const HOSTS = [
@@ -313,4 +315,49 @@ export const ADDRESSES: readonly Property[] = [
       );
     },
   ),
+  property(
+    "configuration-files",
+    3_000,
+    fc.record({
+      values: fc.dictionary(
+        fc.constantFrom(...CONFIG_NAMES, "__proto__", "fetch", "env"),
+        anyJson,
+        {
+          maxKeys: 4,
+        },
+      ),
+      text: fc.oneof({ weight: 5, arbitrary: fc.constant(undefined) }, anyJson),
+      dotenv: fc.dictionary(fc.constantFrom(...VARIABLES), setting.filter(isText), { maxKeys: 4 }),
+    }),
+    ({ values, text, dotenv }) => {
+      const fields = Object.entries(values).map(([name, json]) =>
+        `${JSON.stringify(name)}:${json}`
+      );
+      const file = { name: "lmstudio.json", text: text ?? `{${fields.join(",")}}` };
+      try {
+        const { config, entries } = resolveCascade({
+          options: {},
+          env: {},
+          file,
+          dotenv: { name: ".env", values: dotenv as Record<string, string> },
+        });
+        checkSame(normalizeBaseUrl(config.baseUrl).url, config.baseUrl, "the address");
+        check(entries.length > 0, "nothing is explained");
+      } catch (error) {
+        check(
+          isProviderError(error, "configuration"),
+          () => `a foreign error: ${Deno.inspect(error)}`,
+        );
+        check(
+          error.message.includes(file.name) ||
+            VARIABLES.some((name) => error.message.includes(name)),
+          () => `names neither file nor variable: ${error.message}`,
+        );
+      }
+    },
+  ),
 ];
+
+function isText(value: unknown): value is string {
+  return typeof value === "string";
+}

@@ -156,7 +156,8 @@ const NUMBERS: readonly string[] = [
   "-5e-324",
 ];
 
-const anyJson = fc.oneof(
+/** JSON of any value, and what is no JSON. */
+export const anyJson: fc.Arbitrary<string> = fc.oneof(
   { weight: 6, arbitrary: fc.constantFrom(...VALUES) },
   { weight: 1, arbitrary: fc.constantFrom(...BROKEN) },
   { weight: 2, arbitrary: fc.jsonValue({ maxDepth: 3 }).map((value) => JSON.stringify(value)) },

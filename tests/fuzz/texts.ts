@@ -90,7 +90,23 @@ const OWN = [undefined, [["<mine>", "</mine>"]], [["§", "§§"]], [{
   close: "aaab",
 }]] as const;
 
-const split = fc.tuple(taggedText, places, fc.constantFrom(...OWN));
+/** Tags of few letters: one begins like another, or within it. */
+const drawnTags = fc.array(
+  fc.tuple(
+    fc.string({ unit: fc.constantFrom("a", "b", "<", "§", "`"), minLength: 1, maxLength: 4 }),
+    fc.string({ unit: fc.constantFrom("a", "b", ">", "/", "\u00e9"), minLength: 1, maxLength: 4 }),
+  ).filter(([open, close]) => open !== close),
+  { minLength: 1, maxLength: 3 },
+);
+const drawnText = fc.string({
+  unit: fc.constantFrom("a", "b", "<", ">", "/", "§", "`", "\n", " ", "\u00e9"),
+  maxLength: 30,
+});
+
+const split = fc.oneof(
+  { weight: 3, arbitrary: fc.tuple(taggedText, places, fc.constantFrom(...OWN)) },
+  { weight: 1, arbitrary: fc.tuple(drawnText, places, drawnTags) },
+);
 
 /** White space may be dropped next to tags. */
 function letters(written: string): string {
@@ -99,7 +115,8 @@ function letters(written: string): string {
 
 function isWithin(part: string, whole: string): boolean {
   let at = 0;
-  for (const unit of part) {
+  // Not by characters: halves of two may meet where a tag was between them.
+  for (const unit of part.split("")) {
     at = whole.indexOf(unit, at);
     if (at === -1) return false;
     at += unit.length;
