@@ -123,6 +123,7 @@ const CONFIG_NAMES = [
   "idleTimeoutMs",
   "maxRetries",
   "modelCacheTtlMs",
+  "maxConcurrency",
   "headers",
   "reasoningTags",
   "onModelSubstituted",

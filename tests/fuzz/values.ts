@@ -264,6 +264,7 @@ const OPTIONS = {
   timeoutMs: 5000,
   connectTimeoutMs: 5000,
   onStatus: () => {},
+  onQueue: () => {},
 };
 const STREAM_OPTIONS = { ...OPTIONS, firstTokenTimeoutMs: 5000, idleTimeoutMs: 5000 };
 
@@ -411,6 +412,7 @@ const PROVIDER = {
   idleTimeoutMs: 5000,
   maxRetries: 0,
   modelCacheTtlMs: 1,
+  maxConcurrency: 2,
   reasoningTags: [["<a>", "</a>"]],
   headers: { a: "b" },
   onModelSubstituted: "ignore",

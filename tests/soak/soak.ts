@@ -142,6 +142,15 @@ export async function soak(
   };
   try {
     await Promise.all(Array.from({ length: parallel }, worker));
+    // Whoever comes now, alone, has nobody to wait for.
+    await Promise.all(providers.map(async (lmstudio, index) => {
+      const onQueue = (): void => {
+        faults.push(`server ${index}: a place in the queue is not given back`);
+      };
+      const stream = lmstudio.streamCompletion("Hello", { onQueue });
+      await stream.started().catch(() => {});
+      await stream.cancel();
+    }));
     // Aborts that came after their stream are still to fire, and the servers have to hear of those before.
     let unfinished = await servers.unfinished();
     for (let wait = 0; wait < 40 && unfinished > 0; wait++) {
