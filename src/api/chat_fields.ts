@@ -99,7 +99,9 @@ function promise(fields: Fields, promised: Promised): Fields {
     const value = fields[name];
     const isFitting = typeof type === "object"
       ? isRecord(value)
-      : typeof value === (type === "text" ? "string" : "number");
+      : type === "text"
+      ? typeof value === "string"
+      : typeof value === "number";
     if (name !== written && !isFitting) {
       delete fields[name];
     } else if (type === "text") fields[name] = textOf(value);

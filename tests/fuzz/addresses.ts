@@ -302,12 +302,11 @@ export const ADDRESSES: readonly Property[] = [
         Number.isInteger(config.maxRetries) && config.maxRetries >= 0 && config.maxRetries <= 10,
         "retries",
       );
-      const named = (key: "model" | "maxRetries" | "connectTimeoutMs") => {
+      for (const key of ["maxRetries", "connectTimeoutMs"] as const) {
         if (options[key] !== undefined) {
           checkSame(config[key], options[key], `the option ${key} wins`);
         }
-      };
-      (["maxRetries", "connectTimeoutMs"] as const).forEach(named);
+      }
       const explained = new LMStudioProvider(given as never).explainConfig();
       check(
         !JSON.stringify([explained, config]).includes(TOKEN) &&

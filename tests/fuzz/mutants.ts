@@ -167,7 +167,7 @@ const ROOT = new URL("../../", import.meta.url).pathname;
 const COPIED = ["src", "tests", "fixtures", "mod.ts", "deno.json"];
 const SEED = "1";
 /** Some times what the slowest takes. */
-const LIMIT_MS = 120_000;
+const LIMIT_MS = 240_000;
 
 /** Whether what guards a line holds in this folder. */
 async function holds(folder: string, by: string): Promise<boolean> {
