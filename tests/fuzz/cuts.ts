@@ -201,6 +201,12 @@ export const CUTS: readonly Property[] = [
         "what the model wrote",
       );
       checkSame(cut.items.events.at(-1), JSON.parse(json), "the last item");
+      for (const item of cut.items.events) {
+        check(
+          isPartOf(item, JSON.parse(json)),
+          () => `an item that is no part of it: ${show(item)}`,
+        );
+      }
     },
   ),
   property("breaks", 4_000, fc.tuple(drawn, fc.nat(100_000)), async ([{ at, ...rest }, length]) => {
@@ -236,4 +242,15 @@ function answerOf({ answer, error }: Outcome): unknown {
     unknown
   >;
   return { content, text, reasoning, toolCalls, finishReason, status };
+}
+
+/** Whether a value may become another as a model writes on: texts and lists grow, fields come. */
+function isPartOf(part: unknown, whole: unknown): boolean {
+  if (typeof part === "string") return typeof whole === "string" && whole.startsWith(part);
+  if (typeof part !== "object" || part === null) return Object.is(part, whole);
+  if (typeof whole !== "object" || whole === null) return false;
+  return Array.isArray(part) === Array.isArray(whole) &&
+    Object.entries(part).every(([key, value]) =>
+      Object.hasOwn(whole, key) && isPartOf(value, Reflect.get(whole, key))
+    );
 }

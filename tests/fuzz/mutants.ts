@@ -92,6 +92,14 @@ const MUTANTS: readonly Mutant[] = [
     what: "the token is shown",
   },
   {
+    by: "configuration-files",
+    file: "core/config.ts",
+    from:
+      "if (!isRecord(values)) throw configurationError(`file ${file.name} is not a JSON object`);",
+    to: "if (!isRecord(values)) throw new TypeError();",
+    what: "a file that holds no object is an error that is none of ours",
+  },
+  {
     by: "answers",
     file: "api/chat_fields.ts",
     from: "if (name !== written && !isFitting) {",
@@ -132,6 +140,13 @@ const MUTANTS: readonly Mutant[] = [
     from: "const text = this.#tag + piece;",
     to: "const text = piece;",
     what: "a tag cut by the model is lost",
+  },
+  {
+    by: "cuts-of-objects",
+    file: "core/partial_json.ts",
+    from: "const text = this.#half + decoded;",
+    to: "const text = decoded + this.#half;",
+    what: "a character that is cut is two broken ones while the object is written",
   },
   {
     by: "breaks",
