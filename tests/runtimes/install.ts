@@ -79,6 +79,7 @@ try {
     const { metadata } = stdout === "" ? {} : JSON.parse(stdout);
     if (metadata === undefined) return "not answered by this registry";
     if (!success) throw new Error(`It is vulnerable: ${JSON.stringify(metadata.vulnerabilities)}`);
+    return undefined;
   });
 
   const bun = await project("bun-app", { "first.mjs": first, "package.json": "{}" });
