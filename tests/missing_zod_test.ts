@@ -238,13 +238,13 @@ Deno.test("parts: an abort does not wait for one that never comes", async () => 
   const never = "data:text/javascript,await new Promise(() => {})";
   const parts = [
     "api/tool_use",
-    "api/models",
     "api/text",
     "members/embeddings",
     "members/models",
     "members/tools",
     "members/local",
     "members/fallback",
+    "server/models",
     "server/queue",
     "transport/forward",
   ];

@@ -141,7 +141,9 @@ export class Transport {
       const { forward } = await importOnUse(() => import("./forward.ts"), "send a request");
       return await forward(this.server, this.#origin, ownKeys, input, init);
     };
-    const signal = init?.signal ?? (input instanceof Request ? input.signal : undefined);
+    const given = init?.signal ?? (input instanceof Request ? input.signal : undefined);
+    // What is no signal is refused with the rest of the request.
+    const signal = typeof given?.addEventListener === "function" ? given : undefined;
     return await untilAborted(send(), signal);
   }
 }
