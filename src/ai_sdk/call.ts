@@ -25,7 +25,7 @@ export interface CompletionCall {
   readonly warnings: SharedV4Warning[];
 }
 
-/** What every call of the SDK has. */
+/** Fields of every call of the SDK. */
 interface SdkCall {
   readonly abortSignal?: AbortSignal | undefined;
   readonly headers?: Readonly<Record<string, string | undefined>> | undefined;

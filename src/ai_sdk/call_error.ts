@@ -43,7 +43,7 @@ const NAMES_BY_CODE: Readonly<Record<string, readonly SdkErrorName[]>> = {
 };
 const CALL: readonly SdkErrorName[] = ["AI_APICallError"];
 
-/** What a model of the SDK is for. */
+/** Purpose of a model of the SDK. */
 export type ModelType = "languageModel" | "embeddingModel" | "decisionModel" | "imageModel";
 
 /** Which model was asked. */

@@ -35,7 +35,7 @@ import type {
   SharedV4Warning,
 } from "./specification.ts";
 
-/** What the models of a provider share. */
+/** Parts that the models of a provider share. */
 export interface ModelSource {
   readonly provider: LMStudioProvider;
   /** What calls are made with that say nothing else. */

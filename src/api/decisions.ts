@@ -455,7 +455,7 @@ function decodeAnswer(read: ReadAnswer, question: DecisionQuestion): DecisionAns
   };
 }
 
-/** Probabilities in the order of the question; `undefined` where one is none, or of what nobody offered. */
+/** Probabilities in the order of the question; `undefined` where one is invalid, or of what nobody offered. */
 function byIndex(
   probabilities: NonNullable<ReadAnswer["probabilities"]>,
 ): [number, number][] | undefined {

@@ -300,7 +300,7 @@ function copy(text: string): string {
 // deno-lint-ignore no-control-regex
 const SPECIAL = /["\\\u0000-\u001f]/;
 
-/** The text that a JSON string without its quotes stands for; `undefined` where it is none. */
+/** The text that a JSON string without its quotes stands for; `undefined` where that is not valid. */
 function unquote(text: string): string | undefined {
   const value = parseJson(`"${text}"`);
   return typeof value === "string" ? value : undefined;

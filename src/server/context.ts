@@ -18,7 +18,7 @@ import type { AddressedRequest, CountedPrompt, Server } from "./server.ts";
 /** Models whose tokens are remembered; each takes 33 kB. */
 const MAX_MODELS = 32;
 
-/** What is known of a model. */
+/** Facts about a model. */
 interface Model {
   readonly estimator: TokenEstimator;
   /** The context that a refusal told, against what was listed then: another listing is of another load. */
@@ -146,14 +146,14 @@ class Fitting<Call extends ReadyCall> {
     this.#model = modelOf(server, model);
   }
 
-  /** What is sent first: cut where it is known that the whole would not fit. */
+  /** The first attempt: cut where it is known that the whole would not fit. */
   async first(): Promise<Attempt<Call>> {
     const contextLength = await this.#contextLength();
     if (contextLength === undefined) return { call: this.#whole, info: undefined };
     return await this.#cut({ contextLength }) ?? { call: this.#whole, info: undefined };
   }
 
-  /** What is sent after a refusal; `undefined` where that was another error, had no numbers, or was the second. */
+  /** The attempt after a refusal; `undefined` where that was another error, had no numbers, or was the second. */
   async after(
     { call }: Attempt<Call>,
     error: unknown,
