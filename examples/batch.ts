@@ -35,13 +35,16 @@ let finished = 0;
 let failed = 0;
 if (done.size > 0) console.error(`${done.size} of ${texts.length} are done already`);
 
+// All take from the same list, so that none waits while there is something to do.
+const entries = left.values();
+const workers = Array.from({ length: AT_A_TIME }, () => work(entries));
 try {
-  // All take from the same list, so that none waits while there is something to do.
-  const entries = left.values();
-  await Promise.all(Array.from({ length: AT_A_TIME }, () => work(entries)));
+  await Promise.all(workers);
   console.log(`${done.size + finished} of ${texts.length} are done, ${failed} failed`);
 } catch (error) {
   stopping.abort();
+  // What the others have an answer for is written first, and counts.
+  await Promise.allSettled(workers);
   console.error(isProviderError(error) ? error.message : "Stopped.");
   console.error(`${done.size + finished} of ${texts.length} are done: run it again to go on.`);
   if (!isProviderError(error) && error !== stopping.signal.reason) throw error;

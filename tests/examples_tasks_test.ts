@@ -186,6 +186,7 @@ Deno.test("examples/batch.ts: 500 texts, stopped by a failure, and gone on with 
   const file = `${folder.path}/sorted.jsonl`;
   const results = async () => (await Deno.readTextFile(file)).trim().split("\n");
   const { length: sortedBefore } = await results();
+  assertStringIncludes(first.errors, `${sortedBefore} of 500 are done: run it again`);
   // What the others were waiting for when one failed may be missing.
   assert(sortedBefore > 190 && sortedBefore <= 200, String(sortedBefore));
   // As a program that was killed leaves it.
