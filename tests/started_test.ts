@@ -117,7 +117,9 @@ Deno.test("started: it waits for the first piece, a thought counts, and nothing 
     const stream = connect(server).streamCompletion("Hi");
     let isStarted = false;
     const started = stream.started().then(() => isStarted = true);
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    const pause = () => new Promise((resolve) => setTimeout(resolve, 10));
+    for (let tries = 0; server.requests.length === 0 && tries < 500; tries++) await pause();
+    await pause();
     assertEquals([isStarted, server.requests.length], [false, 1]);
     headers.open();
     await started;
