@@ -4,7 +4,7 @@
  *     npx --yes deno@2.9 task bench [--rows=stream,import] [--runtimes=deno,bun] [--clients=ours,openai]
  *                                   [--rounds=9] [--quick] [--json] [--write] [--check]
  *
- * `--quick` is a look at the bars in ten minutes, `--json` prints every measurement, `--write` puts the tables and
+ * `--quick` looks at the bars in about five minutes, `--json` prints every measurement, `--write` puts the tables and
  * the plot into `docs/`, `--check` fails where importing weighs more than `tests/weight.json` allows.
  *
  * Every measurement is a process of its own that imports one client and reports its processor time. The
