@@ -81,6 +81,15 @@ function withPlace(scene: Scene): Scenario["play"] {
   return (play) => play(scene);
 }
 
+/** A program within a container or WSL that asks its own loopback address. */
+function callsItself(surroundings: "container" | "wsl"): Scenario["play"] {
+  return async (play) =>
+    await play({
+      ...at(`http://127.0.0.1:${await freePort()}`),
+      place: { surroundings: () => ({ runtime: "node", platform: "linux", surroundings }) },
+    });
+}
+
 const at = (url: string, ...more: string[]): Scene => ({ args: ["--base-url", url, ...more] });
 
 /** A socket that fails as it would. */
@@ -114,26 +123,14 @@ const SCENARIOS: readonly Scenario[] = [
     name: "a container calls itself",
     code: "connection_refused",
     next: /host\.docker\.internal/,
-    play: async (play) =>
-      await play({
-        ...at(`http://127.0.0.1:${await freePort()}`),
-        place: {
-          surroundings: () => ({ runtime: "node", platform: "linux", surroundings: "container" }),
-        },
-      }),
+    play: callsItself("container"),
   },
   {
     row: "loopback",
     name: "WSL calls itself",
     code: "connection_refused",
     next: /networkingMode=mirrored/,
-    play: async (play) =>
-      await play({
-        ...at(`http://127.0.0.1:${await freePort()}`),
-        place: {
-          surroundings: () => ({ runtime: "node", platform: "linux", surroundings: "wsl" }),
-        },
-      }),
+    play: callsItself("wsl"),
   },
   {
     row: "loopback",

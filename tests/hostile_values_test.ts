@@ -431,7 +431,7 @@ Deno.test("a wait that no number can tell is none, and a long header takes no ti
   }
   const startedAt = performance.now();
   assertEquals(parseRetryAfter("abc".repeat(50_000), 0), undefined);
-  assert(performance.now() - startedAt < 4000);
+  assert(performance.now() - startedAt < 1000);
 });
 
 Deno.test("whose tool it is has the types that are promised, or is absent", async () => {

@@ -120,7 +120,7 @@ Deno.test("model names: a name as long as a book costs no time", () => {
     const long = part.repeat(200_000);
     isSameModel(long, `${long}x`);
   }
-  assert(performance.now() - startedAt < 4_000);
+  assert(performance.now() - startedAt < 1_000);
 });
 
 function model(id: string, more: Partial<ModelInfo> = {}): ModelInfo {
@@ -333,7 +333,7 @@ Deno.test("nearestNames: of 20 000 in a moment, the very nearest among them, how
       const written = right.replace("mod", "mdo") + "x";
       const startedAt = performance.now();
       const [first] = nearestNames(known, written, 3);
-      assert(performance.now() - startedAt < 2_000);
+      assert(performance.now() - startedAt < 500);
       assertEquals(first, `a/${right}`, written);
     }
   }

@@ -369,7 +369,7 @@ Deno.test("masking takes milliseconds, also of the longest echo of megabytes", (
     const startedAt = performance.now();
     for (const echo of echoes) redact(echo);
     // Searching for each stretch by itself took 6 s.
-    assert(performance.now() - startedAt < 5000);
+    assert(performance.now() - startedAt < 1500);
     assertEquals(redact(content.slice(100, 4000)), "***");
   }
 });
@@ -380,7 +380,7 @@ Deno.test("masking takes milliseconds, also with a hundred thousand short prompt
   assertEquals(redact("no word 77777, abc"), "no ***, ***");
   const startedAt = performance.now();
   for (let run = 0; run < 5; run++) redact("another word 5 ".repeat(300));
-  assert(performance.now() - startedAt < 4000);
+  assert(performance.now() - startedAt < 1000);
 });
 
 Deno.test("an echo of several prompts is masked piece by piece", () => {
