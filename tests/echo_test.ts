@@ -217,12 +217,16 @@ const SHAPES: Readonly<Record<string, (echo: string) => Response>> = {
 function printed(error: unknown): string {
   const { message, hint, stack, endpoint, bodySnippet, available, model, issues, cause } =
     error as Record<string, unknown>;
+  const fields = { message, hint, stack, endpoint, bodySnippet, available, model, issues, cause };
   return [
     String(error),
-    Deno.inspect(error, { depth: 20, strAbbreviateSize: 1e6, iterableLimit: 1000 }),
+    Deno.inspect([error, fields], {
+      depth: 20,
+      strAbbreviateSize: 1e6,
+      iterableLimit: 1000,
+      colors: false,
+    }),
     JSON.stringify(error),
-    ...[message, hint, stack, endpoint, bodySnippet, available, model, issues, cause]
-      .map((value) => Deno.inspect(value, { depth: 20, strAbbreviateSize: 1e6 })),
   ].join("\n");
 }
 

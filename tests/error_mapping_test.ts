@@ -22,6 +22,7 @@ import {
   readWireError,
 } from "../src/transport/error_mapping.ts";
 import { createRedactor } from "../src/transport/redact.ts";
+import { cpuTimeMs } from "./support/cpu_time.ts";
 import { randomizer } from "./support/random.ts";
 
 const FIXTURES = new URL("../fixtures/errors/", import.meta.url);
@@ -1409,9 +1410,9 @@ Deno.test("an error of 64 KiB to a prompt of 1 MiB is masked in little time", ()
       let ms = Infinity;
       for (let run = 0; run < 3 && ms > 1000; run++) {
         const redact = createRedactor(["sk-lm-abcdefgh"], { messages: [{ content: prompt }] });
-        const start = performance.now();
+        const usedBefore = cpuTimeMs();
         errorFromResponse({ status: 500, headers: new Headers(), bodyText }, context({ redact }));
-        ms = Math.min(ms, performance.now() - start);
+        ms = Math.min(ms, cpuTimeMs() - usedBefore);
       }
       assert(ms < 2000, `${JSON.stringify(prompt.slice(0, 20))}: ${ms} ms`);
     }
@@ -1437,12 +1438,12 @@ Deno.test("64 KiB of anything takes linear time", () => {
     // A busy machine slows one run, quadratic matching (seconds instead of milliseconds) all three.
     let ms = Infinity;
     for (let run = 0; run < 3 && ms > 500; run++) {
-      const start = performance.now();
+      const usedBefore = cpuTimeMs();
       for (const body of bodies) {
         respond(500, body);
         undecodable(body);
       }
-      ms = Math.min(ms, performance.now() - start);
+      ms = Math.min(ms, cpuTimeMs() - usedBefore);
     }
     assert(ms < 1000, `${JSON.stringify(unit)}: ${ms} ms`);
   }

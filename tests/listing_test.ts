@@ -23,6 +23,7 @@ import {
   TimeoutError,
 } from "../mod.ts";
 import { withClock } from "./support/clock.ts";
+import { cpuTimeMs } from "./support/cpu_time.ts";
 import {
   fixture,
   fixtureAnswer,
@@ -440,9 +441,9 @@ Deno.test("listing: one model 20 000 times takes no time, and has a bounded numb
   const models = Array.from({ length: 20_000 }, (_, index) => entry(index));
   const copies = models.flatMap(({ loaded_instances }) => loaded_instances);
   for (const listed of [models, [{ ...models[0], loaded_instances: copies }]]) {
-    const startedAt = performance.now();
+    const usedBefore = cpuTimeMs();
     const [model, ...others] = await listOf({ [V1]: json({ models: listed }) });
-    assert(performance.now() - startedAt < 2000);
+    assert(cpuTimeMs() - usedBefore < 2000);
     assertEquals([model?.id, others.length, model?.instances?.length], ["m", 0, 1000]);
     assert(model?.variants !== undefined && model.variants.length <= 1000);
   }

@@ -24,6 +24,7 @@ import {
   type FakeLMStudio,
   type FakeLMStudioOptions,
 } from "../src/testing/mod.ts";
+import { cpuTimeMs } from "./support/cpu_time.ts";
 import { inFakeTime } from "./support/puppet.ts";
 import { fetchOf, fixture, fixtureAnswer, json, serveStub } from "./support/stub_server.ts";
 
@@ -168,9 +169,9 @@ Deno.test("get: the nearest of 20 000 names comes at once", async () => {
       [`${"x".repeat(99)}`, undefined],
     ] as const
   ) {
-    const startedAt = performance.now();
+    const usedBefore = cpuTimeMs();
     const error = await unavailable(models.get(name));
-    assert(performance.now() - startedAt < 1000, name);
+    assert(cpuTimeMs() - usedBefore < 1000, name);
     assertEquals(error.available?.length, 200);
     if (nearest !== undefined) assertEquals(error.available?.[0], nearest);
   }

@@ -6,11 +6,13 @@
  * import map that has the adapters of `tests/offline/` in their place, so npm is enough.
  */
 import process from "node:process";
+import { runTestFiles, testFilesOf } from "./support/test_files.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const JSR_PROBE_MS = 5_000;
-/** Many times what a run takes: a test that hangs fails, it does not keep everyone waiting. */
+/** Many times what they take: a test that hangs fails, it does not keep everyone waiting. */
 const RUN_LIMIT_MS = 10 * 60_000;
+const FILE_LIMIT_MS = 3 * 60_000;
 const ADAPTERS: Record<string, string> = {
   "@std/assert": "tests/offline/assert.ts",
   "@std/dotenv": "tests/offline/dotenv.ts",
@@ -35,6 +37,7 @@ const DOC_FILES = ["mod.ts", "src/", "README.md", "docs/"];
 interface Config {
   exports: Record<string, string>;
   imports: Record<string, string>;
+  test: { exclude: string[] };
 }
 
 if (import.meta.main) {
@@ -59,7 +62,7 @@ async function run(
   const imports = await importFlags(config.imports, temporary);
   switch (command) {
     case "test":
-      return await deno(["test", ...imports, ...TEST_FLAGS, ...rest]);
+      return await test([...imports, ...TEST_FLAGS], config, rest);
     case "check":
       return await deno(["check", ...imports, ...rest]);
     case "test:doc": {
@@ -69,7 +72,7 @@ async function run(
     case "coverage": {
       const profile = `${temporary}/coverage`;
       const flags = [`--coverage=${profile}`, "--coverage-raw-data-only"];
-      return await deno(["test", ...imports, ...TEST_FLAGS, ...flags, ...rest]) ||
+      return await test([...imports, ...TEST_FLAGS, ...flags], config, rest) ||
         await deno(["coverage", `--include=^${ROOT.href}src/`, profile]);
     }
     default:
@@ -78,6 +81,24 @@ async function run(
       );
       return 2;
   }
+}
+
+/** What is named, as `deno test` reports it; without names every file, in few lines. */
+async function test(flags: string[], config: Config, named: string[]): Promise<number> {
+  if (named.length > 0) return await deno(["test", ...flags, ...named]);
+  const files = await testFilesOf(ROOT, config.test.exclude);
+  const imports = flags.filter((flag) => flag.startsWith("--import-map"));
+  return await runTestFiles({
+    root: ROOT,
+    files,
+    flags: ["--no-check", ...flags],
+    // Once for all: each file by itself would check the whole of src/ again.
+    also: ["check", "--quiet", ...imports, ...files],
+    limitMs: FILE_LIMIT_MS,
+    // Some files wait for most of their time.
+    workers: navigator.hardwareConcurrency + 1,
+    print: (text) => process.stdout.write(text),
+  });
 }
 
 /** Nothing where JSR answers, else the flag that does without it. */

@@ -13,6 +13,7 @@ import {
 } from "../mod.ts";
 import { createRedactor } from "../src/transport/redact.ts";
 import { Transport } from "../src/transport/transport.ts";
+import { cpuTimeMs } from "./support/cpu_time.ts";
 import { rejection, token } from "./support/wire.ts";
 
 const TOKEN = "sk-lm-Abcd1234:QrStUvWxYz9876543210";
@@ -366,10 +367,10 @@ Deno.test("masking takes milliseconds, also of the longest echo of megabytes", (
   for (const content of [prompt, "-".repeat(2_000_000), "ab".repeat(1_000_000)]) {
     const redact = createRedactor([TOKEN], { messages: [{ role: "user", content }] });
     const echoes = [content.slice(0, 4096), "no echo ".repeat(512), "-".repeat(4096)];
-    const startedAt = performance.now();
+    const usedBefore = cpuTimeMs();
     for (const echo of echoes) redact(echo);
     // Searching for each stretch by itself took 6 s.
-    assert(performance.now() - startedAt < 1500);
+    assert(cpuTimeMs() - usedBefore < 1500);
     assertEquals(redact(content.slice(100, 4000)), "***");
   }
 });
@@ -378,9 +379,9 @@ Deno.test("masking takes milliseconds, also with a hundred thousand short prompt
   const input = Array.from({ length: 100_000 }, (_, at) => `word ${at}`);
   const redact = createRedactor(["abc"], { input });
   assertEquals(redact("no word 77777, abc"), "no ***, ***");
-  const startedAt = performance.now();
+  const usedBefore = cpuTimeMs();
   for (let run = 0; run < 5; run++) redact("another word 5 ".repeat(300));
-  assert(performance.now() - startedAt < 1000);
+  assert(cpuTimeMs() - usedBefore < 1000);
 });
 
 Deno.test("an echo of several prompts is masked piece by piece", () => {
@@ -505,11 +506,11 @@ Deno.test("escapes without end are read in linear time", () => {
       content: "a\nbcde\n".repeat(100_000) + "\\".repeat(200_000) + " \\".repeat(100_000),
     }],
   });
-  const startedAt = performance.now();
+  const usedBefore = cpuTimeMs();
   for (const piece of ["\\", "\\ ", "\\n", "\n", "\\u00e9", "%41", "bcde\n", "&quot;"]) {
     redact(piece.repeat(64 * 1024));
   }
-  assert(performance.now() - startedAt < 3000);
+  assert(cpuTimeMs() - usedBefore < 3000);
 });
 
 Deno.test("a line of a prompt that is but a word of the server's is shown", () => {

@@ -7,6 +7,7 @@ import {
   type TextAndCalls,
   TextToolCalls,
 } from "../src/api/text_tool_calls.ts";
+import { cpuTimeMs } from "./support/cpu_time.ts";
 
 const fixtures = new URL("../fixtures/calls/", import.meta.url);
 
@@ -547,10 +548,10 @@ Deno.test("hostile texts take time that grows with their length alone", () => {
     "channels": many("<|channel|>commentary to=read<|message|>{"),
   };
   for (const [hazard, text] of Object.entries(hazards)) {
-    const startedAt = performance.now();
+    const usedBefore = cpuTimeMs();
     const whole = takeToolCalls(text, TOOLS);
     const streamed = stream(inPieces(text, 5));
-    const took = performance.now() - startedAt;
+    const took = cpuTimeMs() - usedBefore;
     assertLess(took, 8_000, hazard);
     assert(streamed.text === whole.text, hazard);
     assertEquals(streamed.calls.length, whole.calls.length, hazard);

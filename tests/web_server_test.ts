@@ -51,7 +51,7 @@ async function startServer(heading: string, baseUrl: string): Promise<RunningSer
     args: [
       "run",
       "--quiet",
-      "--check",
+      "--no-check",
       "-A",
       "--config",
       new URL("deno.json", ROOT).pathname,
@@ -109,6 +109,27 @@ function ask(url: string, body: string, signal?: AbortSignal): Promise<Response>
 function questionOf({ body }: StubRequest): string {
   return (body as { messages: { content: string }[] }).messages[0]!.content;
 }
+
+Deno.test("docs/web-server.md: the types of all servers hold", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "lmstudio-web-" });
+  try {
+    const files = await Promise.all(
+      Object.entries(SERVERS).map(async ([heading, { file }], index) => {
+        const path = `${folder}/${index}_${file}`;
+        await Deno.writeTextFile(path, await codeBelow(heading, 8000));
+        return path;
+      }),
+    );
+    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["check", "--config", new URL("deno.json", ROOT).pathname, ...files],
+      env: { NO_COLOR: "1" },
+      stdin: "null",
+    }).output();
+    assert(success, new TextDecoder().decode(stderr));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
 
 for (const heading of Object.keys(SERVERS)) {
   Deno.test(`docs/web-server.md: ${heading}`, async () => {
