@@ -1,6 +1,7 @@
 /**
- * Runs `deno` over the whole repository: `test`, `test:doc` (the examples in comments and
- * Markdown), `check`, `doc:lint` or `coverage`; further arguments are passed on.
+ * Runs `deno` over the whole repository: `test`, `test:frameworks` (what needs packages of a hundred megabytes),
+ * `test:doc` (the examples in comments and Markdown), `check`, `doc:lint` or `coverage`; further arguments are
+ * passed on.
  *
  * `deno.json` takes `@std/*` from JSR. Where JSR cannot be reached, the same run is made with an
  * import map that has the adapters of `tests/offline/` in their place, so npm is enough.
@@ -34,9 +35,12 @@ const TEST_FLAGS = [
 const DOC_PRELOAD = "./tests/fake_fetch.ts";
 const DOC_FILES = ["mod.ts", "src/", "README.md", "docs/"];
 
+const FRAMEWORKS = "tests/frameworks/";
+
 interface Config {
   exports: Record<string, string>;
   imports: Record<string, string>;
+  lock: boolean;
   test: { exclude: string[] };
 }
 
@@ -62,7 +66,16 @@ async function run(
   const imports = await importFlags(config.imports, temporary);
   switch (command) {
     case "test":
-      return await test([...imports, ...TEST_FLAGS], config, rest);
+      return await test([...imports, ...TEST_FLAGS], rest, await allTestFiles(config), imports);
+    case "test:frameworks": {
+      // The configuration of the repository excludes them, even if they are named.
+      const { imports: map, lock } = config;
+      const path = `${temporary}/deno.json`;
+      await Deno.writeTextFile(path, JSON.stringify({ imports: map, lock }));
+      const flags = [`--config=${path}`, ...imports, ...TEST_FLAGS];
+      // Their types are checked by `check`.
+      return await test(flags, rest, await testFilesOf(ROOT, [], FRAMEWORKS));
+    }
     case "check":
       return await deno(["check", ...imports, ...rest]);
     case "test:doc": {
@@ -72,28 +85,41 @@ async function run(
     case "coverage": {
       const profile = `${temporary}/coverage`;
       const flags = [`--coverage=${profile}`, "--coverage-raw-data-only"];
-      return await test([...imports, ...TEST_FLAGS, ...flags], config, rest) ||
+      const files = await allTestFiles(config);
+      return await test([...imports, ...TEST_FLAGS, ...flags], rest, files, imports) ||
         await deno(["coverage", `--include=^${ROOT.href}src/`, profile]);
     }
     default:
       console.error(
-        `Cannot run ${command ?? "nothing"}: expected test, test:doc, check, doc:lint or coverage.`,
+        `Cannot run ${
+          command ?? "nothing"
+        }: expected test, test:frameworks, test:doc, check, doc:lint or coverage.`,
       );
       return 2;
   }
 }
 
-/** What is named, as `deno test` reports it; without names every file, in few lines. */
-async function test(flags: string[], config: Config, named: string[]): Promise<number> {
+function allTestFiles(config: Config): Promise<string[]> {
+  return testFilesOf(ROOT, config.test.exclude);
+}
+
+/**
+ * Runs the tests that are named, as `deno test` reports them; without names all `files`, reported in few lines.
+ *
+ * @param check flags for a check of their types, once for all files: each by itself would check src/ again.
+ */
+async function test(
+  flags: string[],
+  named: string[],
+  files: string[],
+  check?: string[],
+): Promise<number> {
   if (named.length > 0) return await deno(["test", ...flags, ...named]);
-  const files = await testFilesOf(ROOT, config.test.exclude);
-  const imports = flags.filter((flag) => flag.startsWith("--import-map"));
   return await runTestFiles({
     root: ROOT,
     files,
     flags: ["--no-check", ...flags],
-    // Once for all: each file by itself would check the whole of src/ again.
-    also: ["check", "--quiet", ...imports, ...files],
+    also: check === undefined ? undefined : ["check", "--quiet", ...check, ...files],
     limitMs: FILE_LIMIT_MS,
     // Some files wait for most of their time.
     workers: navigator.hardwareConcurrency + 1,

@@ -72,7 +72,7 @@ async function readAudit(file: string): Promise<string[]> {
 }
 
 /** What Deno itself needs: a variable such as `HTTP_PROXY` must not reach the script by accident. */
-function inherited(): Record<string, string> {
+export function inherited(): Record<string, string> {
   const names = ["PATH", "HOME", "TMPDIR", "DENO_DIR", "SystemRoot", "USERPROFILE", "LOCALAPPDATA"];
   return Object.fromEntries(
     names.flatMap((name) => {

@@ -32,8 +32,12 @@ const LINE_WIDTH = 100;
 const SUM =
   /^(?:ok|FAILED) \| (\d+) passed(?: \((\d+) steps?\))? \| (\d+) failed(?: \(\d+ steps?\))?(?: \| (\d+) ignored)?/gm;
 
-/** The paths of all test files below `root`, sorted, but for those below a path of `excluded`. */
-export async function testFilesOf(root: URL, excluded: readonly string[]): Promise<string[]> {
+/** The paths of the test files in a folder of `root`, sorted, but for those below a path of `excluded`. */
+export async function testFilesOf(
+  root: URL,
+  excluded: readonly string[],
+  below = "./",
+): Promise<string[]> {
   const files: string[] = [];
   const walk = async (folder: string): Promise<void> => {
     for await (const { name, isDirectory } of Deno.readDir(new URL(folder, root))) {
@@ -43,7 +47,7 @@ export async function testFilesOf(root: URL, excluded: readonly string[]): Promi
       else if (name.endsWith("_test.ts")) files.push(path);
     }
   };
-  await walk("./");
+  await walk(below);
   return files.sort();
 }
 

@@ -1,13 +1,13 @@
 /** LangChain on what `toOpenAI()` gives, against a fake that listens on a real port. */
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
-import { tool } from "npm:@langchain/core@^1.4.0/tools";
-import { ChatOpenAI, OpenAIEmbeddings } from "npm:@langchain/openai@^1.6.0";
+import { tool } from "npm:@langchain/core@1.4.0/tools";
+import { ChatOpenAI, OpenAIEmbeddings } from "npm:@langchain/openai@1.6.0";
 import { BadRequestError } from "npm:openai@^7.57.0";
 import * as z from "zod";
-import { LMStudioProvider, NetworkError } from "../mod.ts";
-import { createFakeLMStudio, type FakeLMStudioOptions } from "../src/testing/mod.ts";
-import { closedPort } from "./support/raw_server.ts";
-import { rejection } from "./support/wire.ts";
+import { LMStudioProvider, NetworkError } from "../../mod.ts";
+import { createFakeLMStudio, type FakeLMStudioOptions } from "../../src/testing/mod.ts";
+import { closedPort } from "../support/raw_server.ts";
+import { rejection } from "../support/wire.ts";
 
 const MODEL = "google/gemma-4-26b-a4b";
 const EMBEDDING_MODEL = "text-embedding-nomic-embed-text-v1.5";

@@ -2,16 +2,16 @@
  * What takes models of the AI SDK, on `createLMStudio()`: programs as the packages' own guides have them, with nothing
  * but the model exchanged.
  */
-import { Mastra } from "npm:@mastra/core@^1.71.0";
-import { Agent as MastraAgent } from "npm:@mastra/core@^1.71.0/agent";
-import { createTool } from "npm:@mastra/core@^1.71.0/tools";
-import { Agent, type Model, run, setTracingDisabled, tool, user } from "npm:@openai/agents@^0.20.0";
-import { aisdk } from "npm:@openai/agents-extensions@^0.18.0/ai-sdk";
+import { Mastra } from "npm:@mastra/core@1.71.0";
+import { Agent as MastraAgent } from "npm:@mastra/core@1.71.0/agent";
+import { createTool } from "npm:@mastra/core@1.71.0/tools";
+import { Agent, type Model, run, setTracingDisabled, tool, user } from "npm:@openai/agents@0.20.0";
+import { aisdk } from "npm:@openai/agents-extensions@0.18.0/ai-sdk";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import * as z from "zod";
-import { createLMStudio } from "../src/ai_sdk/mod.ts";
-import { createFakeLMStudio, type FakeLMStudioOptions } from "../src/testing/mod.ts";
-import { rejection } from "./support/wire.ts";
+import { createLMStudio } from "../../src/ai_sdk/mod.ts";
+import { createFakeLMStudio, type FakeLMStudioOptions } from "../../src/testing/mod.ts";
+import { rejection } from "../support/wire.ts";
 
 const PIXEL_URL = "data:image/png;base64," +
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII=";

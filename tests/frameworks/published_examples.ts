@@ -1,0 +1,225 @@
+/**
+ * Programs that other packages publish in their documentation, read out of the package as it is installed and run
+ * unchanged, in a process of their own, on a fake LM Studio. Nothing of them is kept in this repository.
+ *
+ * Each framework has a file in `setups/`: it pins the package's version, runs before the program and puts our models
+ * where the program's own would be.
+ */
+import { createFakeLMStudio, type FakeLMStudioOptions } from "../../src/testing/mod.ts";
+import { inherited } from "../support/script.ts";
+
+const ROOT = new URL("../../", import.meta.url);
+/** The largest of them loads for two seconds. */
+const LIMIT_MS = 60_000;
+const LANGUAGES = ["ts", "tsx", "js", "typescript", "javascript"];
+const FENCE = /^\s*(`{3,})(\w*)/;
+/** Of Markdown, its tabs among them, and of comments in declarations. */
+const HEADING = /^(?:#+ (.+)|\*\*(.+)\*\*:|<summary><strong>(.+)<\/strong><\/summary>)$/;
+
+/** What stands in for the provider of a framework. */
+export interface Framework {
+  /** The file below `setups/`. */
+  readonly setup: string;
+  /** The package whose documentation it is. */
+  readonly package: string;
+  /** Imports of the programs that get the setup's exports. */
+  readonly replaced?: readonly string[];
+}
+
+/** Where a program stands. */
+export interface Block {
+  /** Path in the package: Markdown, or declarations with comments. */
+  readonly file: string;
+  /** The heading above it, as it is written. */
+  readonly under: string;
+  /** Which of the programs below that heading. @default {0} */
+  readonly index?: number;
+  /** The package it is in. @default {the framework's} */
+  readonly package?: string;
+}
+
+/** Blocks that are one program, and what it meets. */
+export interface Example extends FakeLMStudioOptions {
+  /** In this order. */
+  readonly blocks: readonly Block[];
+  /** What the documentation has in files of their own, by path. */
+  readonly files?: Readonly<Record<string, Block>>;
+  /** Lines of ours before the blocks. */
+  readonly before?: string;
+  /** Lines of ours behind them, to print what they leave in variables. */
+  readonly after?: string;
+  readonly stdin?: string;
+}
+
+/** What became of a program. */
+export interface Outcome {
+  readonly output: string;
+  /** The bodies of what the fake was asked, the listing of models aside. */
+  // deno-lint-ignore no-explicit-any -- JSON of the wire, which tests look into
+  readonly asked: readonly any[];
+}
+
+/** Runs a program; throws when it fails. */
+export async function runExample(framework: Framework, example: Example): Promise<Outcome> {
+  const { blocks, files = {}, before = "", after = "", stdin = "", ...fakeOptions } = example;
+  const packages = await install(framework.setup);
+  const read = (block: Block) => readBlock(packages, block.package ?? framework.package, block);
+  const fake = createFakeLMStudio({ models: ["m"], ...fakeOptions });
+  await using server = await fake.listen();
+  const folder = await Deno.makeTempDir({ prefix: "lmstudio-example-" });
+  try {
+    const code = await Promise.all(blocks.map(read));
+    await Deno.writeTextFile(`${folder}/main.ts`, [before, ...code, after].join("\n"));
+    for (const [path, block] of Object.entries(files)) {
+      await Deno.mkdir(`${folder}/${path.replace(/[^/]+$/, "")}`, { recursive: true });
+      await Deno.writeTextFile(`${folder}/${path}`, await read(block));
+    }
+    await Deno.writeTextFile(`${folder}/deno.json`, await configOf(framework, packages));
+    const { code: status, stdout, stderr } = await runDeno(folder, [
+      `--preload=${setupOf(framework.setup).href}`,
+      "--unstable-sloppy-imports",
+      "--allow-read",
+      "--allow-env",
+      "--allow-sys",
+      // Nothing but the fake: who asks a service on the internet fails.
+      `--allow-net=${new URL(server.url).host}`,
+      `${folder}/main.ts`,
+    ], { stdin, env: { LMSTUDIO_BASE_URL: server.url } });
+    if (status !== 0) throw new Error(`The program failed:\n${stdout}${stderr}`);
+    const asked = fake.requests.filter(({ method }) => method === "POST").map(({ body }) => body);
+    return { output: stdout.trim(), asked };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+// --- Finding ----------------------------------------------------------------------------------
+
+interface Package {
+  readonly version: string;
+  readonly folder: string;
+}
+
+type Packages = ReadonlyMap<string, Package>;
+
+const installed = new Map<string, Promise<Packages>>();
+
+/** The packages that a setup names, downloaded. */
+function install(setup: string): Promise<Packages> {
+  const packages = installed.get(setup) ?? download(setup);
+  installed.set(setup, packages);
+  return packages;
+}
+
+async function download(setup: string): Promise<Packages> {
+  const text = await Deno.readTextFile(setupOf(setup));
+  const specifiers = new Set(
+    [...text.matchAll(/"(npm:(?:@[^/"]+\/)?[^/"@]+@[^/"]+)/g)].map(([, specifier = ""]) =>
+      specifier
+    ),
+  );
+  const packages = new Map<string, Package>();
+  await expectDeno(["cache", "--no-config", "--quiet", ...specifiers]);
+  for (const specifier of specifiers) {
+    const [, name = "", version = ""] = /^npm:(.+)@(.+)$/.exec(specifier) ?? [];
+    const info = JSON.parse(await expectDeno(["info", "--no-config", "--json", specifier]));
+    const all: { name: string; version: string; localPath: string }[] = Object.values(
+      info.npmPackages,
+    );
+    const found = all.find((entry) => entry.name === name && entry.version === version);
+    if (found === undefined) throw new Error(`${setup} must pin ${name} to one version`);
+    packages.set(name, { version, folder: found.localPath });
+  }
+  return packages;
+}
+
+async function readBlock(
+  packages: Packages,
+  name: string,
+  { file, under, index = 0 }: Block,
+): Promise<string> {
+  const { version, folder } = packages.get(name) ?? {};
+  const text = await Deno.readTextFile(`${folder}/${file}`).catch(() => undefined);
+  const programs = programsOf(text ?? "");
+  const found = programs.filter((program) => program.under === under)[index];
+  if (found !== undefined) return found.code;
+  const there = [...new Set(programs.map((program) => `"${program.under}"`))].join(", ");
+  const seen = text === undefined ? "there is no such file" : `programs stand under ${there}`;
+  throw new Error(
+    `Cannot find program ${index} under "${under}" of ${file} in ${name}@${version}: ${seen}. ` +
+      "Correct its place in tests/frameworks/, take another program that does the same, or pin the version before in tests/frameworks/setups/.",
+  );
+}
+
+/** The programs of a document, and the heading above each. */
+export function programsOf(text: string): { under: string; code: string }[] {
+  const programs: { under: string; code: string }[] = [];
+  let under = "";
+  let fence: string | undefined;
+  let code: string[] | undefined;
+  for (const raw of text.split("\n")) {
+    const line = raw.replace(/^ \* ?/, "");
+    const [, marks, language = ""] = FENCE.exec(line) ?? [];
+    if (fence === undefined && marks !== undefined) {
+      fence = marks;
+      code = LANGUAGES.includes(language) ? [] : undefined;
+    } else if (fence !== undefined && line.trim() === fence) {
+      if (code !== undefined) programs.push({ under, code: code.join("\n") });
+      fence = code = undefined;
+    } else if (fence !== undefined) {
+      code?.push(line);
+    } else {
+      under = HEADING.exec(line)?.slice(1).find((heading) => heading !== undefined) ?? under;
+    }
+  }
+  return programs;
+}
+
+// --- Running ----------------------------------------------------------------------------------
+
+function setupOf(file: string): URL {
+  return new URL(`setups/${file}`, import.meta.url);
+}
+
+/** Its imports: the pinned packages, and the setup in place of what it replaces. */
+async function configOf(framework: Framework, packages: Packages): Promise<string> {
+  const root: { imports: Record<string, string> } = JSON.parse(
+    await Deno.readTextFile(new URL("deno.json", ROOT)),
+  );
+  const imports: Record<string, string> = { zod: root.imports["zod"]! };
+  for (const [name, { version }] of packages) imports[name] = `npm:${name}@${version}`;
+  for (const name of framework.replaced ?? []) imports[name] = setupOf(framework.setup).href;
+  return JSON.stringify({ imports, lock: false });
+}
+
+async function runDeno(
+  folder: string,
+  args: string[],
+  { stdin, env }: { stdin: string; env: Record<string, string> },
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--no-prompt", "--no-check", `--config=${folder}/deno.json`, ...args],
+    cwd: folder,
+    clearEnv: true,
+    env: { ...inherited(), NO_COLOR: "1", ...env },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const timer = setTimeout(() => child.kill("SIGKILL"), LIMIT_MS);
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(stdin));
+  await writer.close();
+  const { code, stdout, stderr } = await child.output();
+  clearTimeout(timer);
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+async function expectDeno(args: string[]): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd: ROOT })
+    .output();
+  const decoder = new TextDecoder();
+  if (!success) throw new Error(`deno ${args.join(" ")}: ${decoder.decode(stderr)}`);
+  return decoder.decode(stdout);
+}

@@ -1,0 +1,48 @@
+/** How programs are found in other packages' documentation, and what is said when one is not there any more. */
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { rejection } from "../support/wire.ts";
+import { programsOf, runExample } from "./published_examples.ts";
+
+Deno.test("programs: below which heading each stands, in Markdown and in comments", () => {
+  const text = [
+    "# One",
+    "```bash",
+    "# no heading, no program",
+    "```",
+    "```ts highlight=1",
+    "a();",
+    "",
+    "```",
+    "**Two**:",
+    "   ```js",
+    "   b();",
+    "   ```",
+    "/**",
+    " * <summary><strong>Three</strong></summary>",
+    " *",
+    " * ```typescript",
+    " * if (c) {",
+    " *   c();",
+    " * }",
+    " * ```",
+    " */",
+  ].join("\n");
+  assertEquals(programsOf(text), [
+    { under: "One", code: "a();\n" },
+    { under: "Two", code: "   b();" },
+    { under: "Three", code: "if (c) {\n  c();\n}" },
+  ]);
+});
+
+Deno.test("programs: one that has moved, or its file, is told with where to look and what to do", async () => {
+  const run = (file: string) =>
+    rejection(
+      runExample({ setup: "ai.ts", package: "ai" }, { blocks: [{ file, under: "Gone" }] }),
+    );
+  const file = "docs/07-reference/01-ai-sdk-core/02-stream-text.mdx";
+  const moved = String(await run(file));
+  assertStringIncludes(moved, `Cannot find program 0 under "Gone" of ${file} in ai@`);
+  assertStringIncludes(moved, 'programs stand under "`streamText()`"');
+  assertStringIncludes(moved, "pin the version before");
+  assertStringIncludes(String(await run("docs/gone.mdx")), "there is no such file");
+});
