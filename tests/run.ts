@@ -34,7 +34,7 @@ const TEST_FLAGS = [
 ];
 const DOC_PRELOAD = "./tests/fake_fetch.ts";
 const DOC_FILES = ["mod.ts", "src/", "README.md", "docs/"];
-
+/** Three hundred megabytes to download: not in `test`. */
 const FRAMEWORKS = "tests/frameworks/";
 
 interface Config {
@@ -91,9 +91,8 @@ async function run(
     }
     default:
       console.error(
-        `Cannot run ${
-          command ?? "nothing"
-        }: expected test, test:frameworks, test:doc, check, doc:lint or coverage.`,
+        `Cannot run ${command ?? "nothing"}: ` +
+          "expected test, test:frameworks, test:doc, check, doc:lint or coverage.",
       );
       return 2;
   }

@@ -6,11 +6,9 @@
  * where the program's own would be.
  */
 import { createFakeLMStudio, type FakeLMStudioOptions } from "../../src/testing/mod.ts";
-import { inherited } from "../support/script.ts";
+import { runDeno } from "../support/script.ts";
 
 const ROOT = new URL("../../", import.meta.url);
-/** The largest of them loads for two seconds. */
-const LIMIT_MS = 60_000;
 const LANGUAGES = ["ts", "tsx", "js", "typescript", "javascript"];
 const FENCE = /^\s*(`{3,})(\w*)/;
 /** Of Markdown, its tabs among them, and of comments in declarations. */
@@ -75,7 +73,12 @@ export async function runExample(framework: Framework, example: Example): Promis
       await Deno.writeTextFile(`${folder}/${path}`, await read(block));
     }
     await Deno.writeTextFile(`${folder}/deno.json`, await configOf(framework, packages));
-    const { code: status, stdout, stderr } = await runDeno(folder, [
+    const { code: status, output, errors } = await runDeno([
+      "run",
+      "--quiet",
+      "--no-prompt",
+      "--no-check",
+      `--config=${folder}/deno.json`,
       `--preload=${setupOf(framework.setup).href}`,
       "--unstable-sloppy-imports",
       "--allow-read",
@@ -84,10 +87,10 @@ export async function runExample(framework: Framework, example: Example): Promis
       // Nothing but the fake: who asks a service on the internet fails.
       `--allow-net=${new URL(server.url).host}`,
       `${folder}/main.ts`,
-    ], { stdin, env: { LMSTUDIO_BASE_URL: server.url } });
-    if (status !== 0) throw new Error(`The program failed:\n${stdout}${stderr}`);
+    ], { cwd: folder, stdin, env: { LMSTUDIO_BASE_URL: server.url } });
+    if (status !== 0) throw new Error(`The program failed:\n${output}\n${errors}`);
     const asked = fake.requests.filter(({ method }) => method === "POST").map(({ body }) => body);
-    return { output: stdout.trim(), asked };
+    return { output, asked };
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -190,30 +193,6 @@ async function configOf(framework: Framework, packages: Packages): Promise<strin
   for (const [name, { version }] of packages) imports[name] = `npm:${name}@${version}`;
   for (const name of framework.replaced ?? []) imports[name] = setupOf(framework.setup).href;
   return JSON.stringify({ imports, lock: false });
-}
-
-async function runDeno(
-  folder: string,
-  args: string[],
-  { stdin, env }: { stdin: string; env: Record<string, string> },
-): Promise<{ code: number; stdout: string; stderr: string }> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--no-prompt", "--no-check", `--config=${folder}/deno.json`, ...args],
-    cwd: folder,
-    clearEnv: true,
-    env: { ...inherited(), NO_COLOR: "1", ...env },
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const timer = setTimeout(() => child.kill("SIGKILL"), LIMIT_MS);
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(stdin));
-  await writer.close();
-  const { code, stdout, stderr } = await child.output();
-  clearTimeout(timer);
-  const decoder = new TextDecoder();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
 async function expectDeno(args: string[]): Promise<string> {

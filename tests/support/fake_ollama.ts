@@ -1,4 +1,8 @@
-/** A fake Ollama: its own routes as far as discovery asks them, and the OpenAI-compatible ones. */
+/**
+ * A fake Ollama: its own routes as far as discovery and a streamed chat of its client ask them, and the OpenAI-compatible
+ * ones. The chat is written after the API reference of docs.ollama.com: a line of JSON for each piece, the last with
+ * `done` and the numbers.
+ */
 
 import { type ForeignServer, serveForeign } from "./foreign_servers.ts";
 
@@ -50,6 +54,12 @@ export function serveOllama(options: FakeOllamaOptions = {}): FakeOllama {
         const model = find(body.model);
         if (model === undefined) return notFound(body.model);
         return body.stream === true ? stream(body.model, reply) : whole(body.model, reply.join(""));
+      }
+      case "POST /api/chat": {
+        if (find(body.model) === undefined) {
+          return Response.json({ error: `model '${body.model}' not found` }, { status: 404 });
+        }
+        return lines(body.model, reply);
       }
       case "POST /v1/embeddings": {
         if (find(body.model) === undefined) return notFound(body.model);
@@ -104,6 +114,16 @@ function whole(model: unknown, content: string): Response {
     choices: [{ index: 0, message: { role: "assistant", content }, finish_reason: "stop" }],
     usage: { prompt_tokens: 5, completion_tokens: 3, total_tokens: 8 },
   });
+}
+
+function lines(model: unknown, pieces: readonly string[]): Response {
+  const line = (content: string, rest: Record<string, unknown>): string => {
+    const message = { role: "assistant", content };
+    return JSON.stringify({ model, created_at: "2026-10-01T12:00:00Z", message, ...rest }) + "\n";
+  };
+  const end = { done: true, done_reason: "stop", prompt_eval_count: 5, eval_count: pieces.length };
+  const text = [...pieces.map((piece) => line(piece, { done: false })), line("", end)].join("");
+  return new Response(text, { headers: { "content-type": "application/x-ndjson" } });
 }
 
 function stream(model: unknown, pieces: readonly string[]): Response {

@@ -1,14 +1,17 @@
-/** Runs a script of its own: what permissions do, and whether a process ends, shows only there. */
+/** Processes of their own: what permissions do, and whether a process ends, shows only there. */
 
 const ROOT = new URL("../../", import.meta.url);
 /** Loading and running takes a second; a script that hangs must not hang the tests. */
 const LIMIT_MS = 30_000;
 
-export interface ScriptResult {
+/** What a process has printed, without the line end. */
+export interface Ended {
   readonly code: number;
-  /** What it printed, without the line end. */
   readonly output: string;
   readonly errors: string;
+}
+
+export interface ScriptResult extends Ended {
   /** Every permission it made use of, or asked for, such as `net 127.0.0.1:1234`. */
   readonly permissions: readonly string[];
 }
@@ -28,40 +31,44 @@ export async function runScript(
     const file = `${folder}/script.ts`;
     const audit = `${folder}/audit.jsonl`;
     await Deno.writeTextFile(file, source.replaceAll('"mod"', `"${ROOT.href}mod.ts"`));
-    const child = new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "--no-prompt",
-        "--no-check",
-        `--config=${new URL("deno.json", ROOT).pathname}`,
-        ...flags,
-        file,
-        ...options.args ?? [],
-      ],
-      clearEnv: true,
-      env: {
-        ...inherited(),
-        NO_COLOR: "1",
-        DENO_AUDIT_PERMISSIONS: audit,
-        ...options.env,
-      },
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    const timer = setTimeout(() => child.kill("SIGKILL"), LIMIT_MS);
-    const { code, stdout, stderr } = await child.output();
-    clearTimeout(timer);
-    const decoder = new TextDecoder();
-    return {
-      code,
-      output: decoder.decode(stdout).trim(),
-      errors: decoder.decode(stderr).trim(),
-      permissions: await readAudit(audit),
-    };
+    const ended = await runDeno([
+      "run",
+      "--no-prompt",
+      "--no-check",
+      `--config=${new URL("deno.json", ROOT).pathname}`,
+      ...flags,
+      file,
+      ...options.args ?? [],
+    ], { env: { DENO_AUDIT_PERMISSIONS: audit, ...options.env } });
+    return { ...ended, permissions: await readAudit(audit) };
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+/** Runs Deno with no more of the environment than it needs. */
+export async function runDeno(
+  args: string[],
+  options: { env?: Record<string, string>; cwd?: string; stdin?: string } = {},
+): Promise<Ended> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args,
+    clearEnv: true,
+    env: { ...inherited(), NO_COLOR: "1", ...options.env },
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const timer = setTimeout(() => child.kill("SIGKILL"), LIMIT_MS);
+  const writer = child.stdin.getWriter();
+  // A process that has ended already does not want it.
+  await writer.write(new TextEncoder().encode(options.stdin)).catch(() => {});
+  await writer.close().catch(() => {});
+  const { code, stdout, stderr } = await child.output();
+  clearTimeout(timer);
+  const decoder = new TextDecoder();
+  return { code, output: decoder.decode(stdout).trim(), errors: decoder.decode(stderr).trim() };
 }
 
 async function readAudit(file: string): Promise<string[]> {
@@ -72,7 +79,7 @@ async function readAudit(file: string): Promise<string[]> {
 }
 
 /** What Deno itself needs: a variable such as `HTTP_PROXY` must not reach the script by accident. */
-export function inherited(): Record<string, string> {
+function inherited(): Record<string, string> {
   const names = ["PATH", "HOME", "TMPDIR", "DENO_DIR", "SystemRoot", "USERPROFILE", "LOCALAPPDATA"];
   return Object.fromEntries(
     names.flatMap((name) => {
