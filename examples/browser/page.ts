@@ -4,7 +4,7 @@
 /// <reference lib="dom.asynciterable" />
 /// <reference lib="esnext" />
 /**
- * A chat in a web page, with the LM Studio of whoever looks at it. From the root of this repository:
+ * A chat in a web page, with the LM Studio on the user's machine. From the root of this repository:
  *
  *     deno bundle --platform browser --minify --outdir dist examples/browser/index.html
  *
@@ -20,9 +20,9 @@ import {
 } from "../../mod.ts";
 
 const ADDRESS_KEY = "lmstudio-address";
-/** A page that waits says so; without an answer in this time something is wrong. */
+/** Leaves the user time to answer the browser's question about the local network. */
 const FINDING = { timeoutMs: 60_000, maxRetries: 0 };
-/** The names that versions of Chromium have for it. */
+/** The permission for the local network, as different versions of Chromium name it. */
 const PERMISSIONS = ["loopback-network", "local-network", "local-network-access"];
 
 const connection = element("connection", HTMLFormElement);
@@ -50,7 +50,7 @@ let answer: CompletionStream | undefined;
 // --- Connecting -------------------------------------------------------------------------------
 
 async function connect(): Promise<void> {
-  say("connection-status", `Looking for LM Studio at ${address.value} …`);
+  say("connection-status", `Connecting to LM Studio at ${address.value}…`);
   const apiToken = token.value === "" ? undefined : token.value;
   try {
     const found = new LMStudioProvider({ baseUrl: address.value, apiToken });
@@ -70,12 +70,14 @@ async function connect(): Promise<void> {
   if (models.length === 0) {
     return say(
       "connection-status",
-      "LM Studio is here, and has no model yet: lms get qwen/qwen3-4b",
+      "Connected to LM Studio, but it has no models yet. Download one: lms get qwen/qwen3-4b",
     );
   }
   say(
     "connection-status",
-    `LM Studio is here, with ${models.length === 1 ? "one model" : `${models.length} models`}.`,
+    `Connected to LM Studio, with ${
+      models.length === 1 ? "one model" : `${models.length} models`
+    }.`,
   );
   text.focus();
 }
@@ -96,14 +98,14 @@ function showModels(): void {
   showVision();
 }
 
-/** Models of which the server tells that they take no images are given none. */
+/** Disables images if the server says that the model takes none. */
 function showVision(): void {
   const model = models.find(({ id }) => id === modelChoice.value);
   chooseImage.disabled = model === undefined || model.capabilities.supportsVision === false;
   if (chooseImage.disabled) setImage(undefined);
 }
 
-/** What the browser says about the local network, where it has such a permission. */
+/** Shows the state of the permission for the local network, if the browser has one. */
 async function tellPermission(): Promise<void> {
   const words = { granted: "You allowed it.", denied: "You refused it.", prompt: "" };
   for (const name of PERMISSIONS) {
@@ -132,8 +134,8 @@ async function ask(): Promise<void> {
   text.value = "";
   setImage(undefined);
   say("problem", "");
-  say("answer-status", "The model is reading …");
-  // A screen reader reads the answer when it is whole, not word by word.
+  say("answer-status", "The model is reading your message…");
+  // So that a screen reader reads the answer when it is complete, not word by word.
   conversation.ariaBusy = "true";
   isAnswering(true);
   answer = lmstudio.streamCompletion({
@@ -145,12 +147,12 @@ async function ask(): Promise<void> {
   let reply = "";
   try {
     for await (const { content, reasoning } of stream) {
-      if (reasoning) think(shown, reasoning);
+      if (reasoning) addReasoning(shown, reasoning);
       reply += content;
       append(shown.querySelector(":scope > p"), content);
-      if (content !== "") say("answer-status", "The model is answering …");
+      if (content !== "") say("answer-status", "The model is answering…");
     }
-    // Stopped by the user: the loop has ended without an error, and what came stays.
+    // If the user stopped it, the loop has ended without an error, and the text so far stays.
     const isStopped = answer === undefined;
     const numbers = isStopped ? "Stopped." : await describe(stream);
     append(addTo(shown, "div", "numbers"), numbers);
@@ -163,7 +165,7 @@ async function ask(): Promise<void> {
     say("answer-status", "");
     say("problem", error.message);
     if (reply === "") {
-      // Nothing came: the question goes back to where it can be sent again.
+      // No answer arrived: put the message back into its field, to be sent again.
       written.remove();
       shown.remove();
       const [, picture] = content;
@@ -179,7 +181,7 @@ async function ask(): Promise<void> {
   }
 }
 
-/** Ends the generation in LM Studio as well. */
+/** Stops the generation in LM Studio as well. */
 function stopAnswer(): void {
   const stream = answer;
   answer = undefined;
@@ -194,10 +196,10 @@ async function describe(stream: CompletionStream): Promise<string> {
     parts.push(`${stats.tokensPerSecond.toFixed(1)} per second`);
   }
   if (stats?.timeToFirstTokenMs !== undefined) {
-    parts.push(`the first after ${(stats.timeToFirstTokenMs / 1000).toFixed(1)} s`);
+    parts.push(`first token after ${(stats.timeToFirstTokenMs / 1000).toFixed(1)} s`);
   }
-  if (finishReason === "length") parts.push("cut at the limit");
-  if (trimmed !== undefined) parts.push("the oldest messages did not fit");
+  if (finishReason === "length") parts.push("cut off at the token limit");
+  if (trimmed !== undefined) parts.push("the oldest messages were left out");
   return parts.join(", ");
 }
 
@@ -206,7 +208,7 @@ function isAnswering(yes: boolean): void {
   stop.hidden = !yes;
   send.hidden = yes;
   restart.disabled = yes;
-  // A button that goes takes the focus with it.
+  // Hiding a button that has the focus would lose the focus.
   if (hadFocus) (yes ? stop : text).focus();
 }
 
@@ -224,20 +226,20 @@ function addArticle(who: string, kind: string, words: string, picture?: File): H
   return article;
 }
 
-/** Adds to the thoughts, which are folded above the answer. */
-function think(article: HTMLElement, words: string): void {
+/** Adds to the reasoning, which is collapsed above the answer. */
+function addReasoning(article: HTMLElement, words: string): void {
   let folded = article.querySelector("details");
   if (folded === null) {
     folded = document.createElement("details");
-    append(addTo(folded, "summary"), "Thoughts");
+    append(addTo(folded, "summary"), "Reasoning");
     addTo(folded, "p");
     article.querySelector(":scope > p")?.before(folded);
-    say("answer-status", "The model is thinking …");
+    say("answer-status", "The model is reasoning…");
   }
   append(folded.querySelector("p"), words);
 }
 
-/** As text: what a model writes is never HTML. */
+/** Adds plain text: a model's answer must never be treated as HTML. */
 function append(parent: Element | null, words: string): void {
   const isAtEnd =
     conversation.scrollHeight - conversation.scrollTop - conversation.clientHeight < 40;
@@ -284,10 +286,13 @@ function takeImage(files: FileList | undefined): void {
   const file = files?.[0];
   if (file === undefined) return;
   if (chooseImage.disabled) {
-    return say("problem", "This model takes no images: choose another one.");
+    return say("problem", "This model does not accept images: choose another one.");
   }
   if (!/^image\/(png|jpeg)$/.test(file.type)) {
-    return say("problem", `${file.name} is neither PNG nor JPEG, which is what LM Studio takes.`);
+    return say(
+      "problem",
+      `LM Studio accepts PNG and JPEG images, and ${file.name} is neither PNG nor JPEG.`,
+    );
   }
   say("problem", "");
   setImage(file);
@@ -305,7 +310,7 @@ question.addEventListener("submit", (event) => {
   ask();
 });
 text.addEventListener("keydown", (event) => {
-  // While an input method composes, Enter ends the word.
+  // While an input method is composing, Enter completes the word.
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
   event.preventDefault();
   ask();
@@ -317,7 +322,7 @@ stop.addEventListener("click", stopAnswer);
 restart.addEventListener("click", () => {
   messages = [];
   conversation.replaceChildren();
-  say("answer-status", "A new conversation.");
+  say("answer-status", "New conversation.");
   say("problem", "");
   text.focus();
 });

@@ -1,10 +1,10 @@
 /**
- * Bundles the page beside it and serves it on this machine:
+ * Bundles the page in this folder and serves it on this machine:
  *
  *     deno run -A examples/browser/serve.ts
  *     deno run -A examples/browser/serve.ts --fake
  *
- * With `--fake` the page talks to a fake LM Studio, so that it can be tried without the real one.
+ * With `--fake` the page talks to a fake LM Studio, so that you can try it without the real one.
  */
 import process from "node:process";
 import { createFakeLMStudio } from "../../src/testing/mod.ts";
@@ -16,13 +16,13 @@ const ANSWER =
   "Because air scatters short waves more than long ones: of the sun's light, blue reaches " +
   "the eye from every direction of the sky.";
 
-/** How the page is served. */
+/** Options of `servePage`. */
 export interface PageOptions {
-  /** Port on 127.0.0.1; 0 is any free one. @default {8123} */
+  /** Port on 127.0.0.1; 0 means any free port. @default {8123} */
   port?: number;
-  /** The address of LM Studio that the page begins with. @default {http://127.0.0.1:1234} */
+  /** Address of LM Studio that the page starts with. @default {http://127.0.0.1:1234} */
   address?: string;
-  /** More headers of the page. */
+  /** Additional response headers. */
   headers?: Record<string, string>;
 }
 

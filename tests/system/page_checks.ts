@@ -51,7 +51,7 @@ async function checkUses(browser: Chromium): Promise<void> {
     await using host = await startHost(HOST);
     await using site = await servePage({ port: 0, address: host.url });
     const page = await openWhenReady(browser, site);
-    assert.match((await shown(page)).connection, /LM Studio is here, with 2 models/);
+    assert.match((await shown(page)).connection, /Connected to LM Studio, with 2 models/);
     assert.equal((await shown(page)).focus, "text");
     await ask(page, "Why is the sky blue?");
     await untilShown(page, ({ status }) => status.startsWith("Answered"));
@@ -59,7 +59,7 @@ async function checkUses(browser: Chromium): Promise<void> {
     assert.deepEqual(articles.slice(0, 1), ["Why is the sky blue?"]);
     assert.equal(articles[1], "Because air scatters blue light most.");
     assert.deepEqual([folded, problem, focus], [["Scattering explains it."], "", "text"]);
-    assert.match(status, /^Answered: \d+ tokens, [\d.]+ per second, the first after [\d.]+ s$/);
+    assert.match(status, /^Answered: \d+ tokens, [\d.]+ per second, first token after [\d.]+ s$/);
     await ask(page, "And in the evening?");
     await untilShown(
       page,
@@ -102,7 +102,7 @@ async function checkUses(browser: Chromium): Promise<void> {
     await using site = await servePage({ port: 0, address: host.url });
     const page = await openWhenReady(browser, site);
     await ask(page, "Go on.");
-    await untilShown(page, ({ status }) => /thinking|answering/.test(status));
+    await untilShown(page, ({ status }) => /reasoning|answering/.test(status));
     await page.press("Tab");
     assert.equal((await shown(page)).focus, "stop");
     await page.press("Enter");
@@ -132,7 +132,7 @@ async function checkUses(browser: Chromium): Promise<void> {
         choice?.dispatchEvent(new Event("change"));
       }, READS);
       await drop(page, "stripes.png", "image/png");
-      assert.match((await shown(page)).problem, /takes no images/);
+      assert.match((await shown(page)).problem, /does not accept images/);
     },
   );
 
@@ -216,7 +216,7 @@ async function openWhenReady(
   { addr }: Deno.HttpServer<Deno.NetAddr>,
 ): Promise<Page> {
   const page = await browser.open(`http://127.0.0.1:${addr.port}/`);
-  await untilShown(page, ({ connection }) => connection.startsWith("LM Studio is here"));
+  await untilShown(page, ({ connection }) => connection.startsWith("Connected to LM Studio"));
   return page;
 }
 
