@@ -148,7 +148,7 @@ function asWritten(value: unknown): string {
 Deno.test("docs/configuration.md: every method has its timers", async () => {
   const rows = rowsBelow(
     await read("docs/configuration.md"),
-    "## Which timer applies to which method",
+    "## Which timeout applies to which method",
   );
   const methods = Object.getOwnPropertyNames(mod.LMStudioProvider.prototype)
     .filter((name) => !["constructor", "explainConfig"].includes(name));
