@@ -6,12 +6,12 @@ const LOADS: readonly (readonly [shown: string, load: Pick<Load, "callers" | "is
   ["all at once", { callers: requests, isQueued: true }],
   ["24 callers in loops", { callers: 24, isQueued: true }],
   ["8 callers in loops", { callers: 8, isQueued: true }],
-  ["all at once, past the queue", { callers: requests, isQueued: false }],
-  ["24 callers in loops, past the queue", { callers: 24, isQueued: false }],
+  ["all at once, without the queue", { callers: requests, isQueued: false }],
+  ["24 callers in loops, without the queue", { callers: 24, isQueued: false }],
 ];
 
 console.log(
-  `| ${requests} requests for three models | answered | cut | another model than before |`,
+  `| ${requests} requests for three models | answered | cut off | model loads |`,
 );
 console.log("| --- | --: | --: | --: |");
 for (const [shown, load] of LOADS) {
