@@ -190,7 +190,7 @@ the same memory.
   HTTP, in the middle of a body) are in nothing that an error shows: see the _echoes_ above, \`tests/secrets_test.ts\` and
   \`tests/echo_test.ts\`. Characters that a terminal would act on are not shown as they are. What \`fetch\` of \`toOpenAI()\` and
   \`toAnthropic()\` gives to another client has the server's own words in it.
-- **Image addresses**: what is fetched is in [images](images.md#addresses).
+- **Image addresses**: what is fetched is in [images](images.md#image-urls).
 `;
 }
 
