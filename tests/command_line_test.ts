@@ -101,7 +101,7 @@ Deno.test("usage: each refusal is one line on the errors' stream, names the near
     [["load", "a", "b"], /"b" is one argument too many/],
     [["load", "a", "--context", "much"], /--context "much": it is not a whole number above 0/],
     [["unload"], /name a model, or give --all/],
-    [["env", "--shell", "tcsh"], /--shell tcsh: it is none of sh, fish/],
+    [["env", "--shell", "tcsh"], /--shell tcsh: it is not one of sh, fish/],
     [["env", "--only", "google"], /neither openai nor anthropic/],
     [["models", "--base-url", "ftp://x"], /scheme "ftp"/],
     [["doctor", "--context", "-1"], /not a whole number above 0/],
@@ -110,8 +110,8 @@ Deno.test("usage: each refusal is one line on the errors' stream, names the near
       /Cannot read the schema "\/no\/such\/file": there is no such file/,
     ],
     [["chat", "x", "--image", "/no/such.png"], /Cannot read the image/],
-    [["chat", "x", "--temperature", "hot"], /not a number from 0 up/],
-    [["serve-fake", "--fault", "cutt"], /--fault "cutt": it is none of refuse, stall, cut/],
+    [["chat", "x", "--temperature", "hot"], /not a number of 0 or more/],
+    [["serve-fake", "--fault", "cutt"], /--fault "cutt": it is not one of refuse, stall, cut/],
     [["serve-fake", "--version", "one"], /version is "one", not x\.y\.z/],
     [["decide", "x"], /ask something with --predicate/],
     [["decide", "x", "--choice", "Which?"], /not a question, "=", and two or more values/],
@@ -466,7 +466,7 @@ Deno.test("download: a bar with rate and time left where somebody watches, one l
     const piped = await run(["download", "ibm/granite-4-micro"]);
     assertEquals(piped, {
       code: 0,
-      output: "ibm/granite-4-micro is downloaded (2.0 GB).\n",
+      output: "ibm/granite-4-micro has been downloaded (2.0 GB).\n",
       errors: "",
     });
     assert(url !== "");

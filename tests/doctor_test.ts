@@ -558,7 +558,7 @@ Deno.test("doctor: what may load a model is not asked: an older server does not 
     assertEquals(cause, null);
     assertMatch(
       findings.find(({ step }) => step === "models")?.evidence ?? "",
-      /does not tell what is loaded/,
+      /does not say what is loaded/,
     );
   }
   assertEquals(fake.chats, []);

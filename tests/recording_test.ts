@@ -338,7 +338,7 @@ Deno.test("drift: none over every route of the fake; one that is made is named",
       }
     }
     const same = await runCommand(["drift", folder]);
-    assertEquals(same, { code: 0, output: "No difference.\n", errors: "" });
+    assertEquals(same, { code: 0, output: "No differences.\n", errors: "" });
 
     // The server of another day: a field more, a field less, an event more, another status.
     const names: string[] = [];
@@ -368,7 +368,7 @@ Deno.test("drift: none over every route of the fake; one that is made is named",
       "GET /lmstudio-greeting: the fake lacks since",
       "POST /api/v1/chat (stream): the fake lacks event chat.news",
       "POST /v1/embeddings: only the fake has object",
-      "POST /v1/nothing: they differ in the status: 404 recorded, 200 of the fake",
+      "POST /v1/nothing: they differ in the status: 404 recorded, 200 from the fake",
     ]);
     const { output: json } = await runCommand(["drift", folder, "--json"]);
     assertEquals(JSON.parse(json).length, 4);

@@ -1,5 +1,5 @@
 /**
- * What a command can be told: its options as data, from which parsing, refusals and help follow.
+ * Command options as data, from which argument parsing, usage errors and help text are derived.
  *
  * @module
  */
@@ -11,65 +11,65 @@ import { readTextFile } from "../platform/environment.ts";
 import { LMStudioProvider } from "../provider/lmstudio.ts";
 import { alignColumns, type Terminal, wrap } from "./terminal.ts";
 
-/** An option of a command. */
+/** Option of a command. */
 export interface Option {
-  /** Name of its value in the help; a flag without. */
+  /** Name of the value in the help text. An option without one is a flag. */
   readonly value?: string;
-  /** One letter that stands for it. */
+  /** One-letter form. */
   readonly short?: string;
   readonly help: string;
 }
 
-/** What was given to a command. */
+/** Parsed arguments of a command. */
 export interface Given {
-  /** The values of options, flags as `"true"`. */
+  /** Option values. A flag is `"true"`; of a repeated option, the last value counts. */
   readonly options: Readonly<Record<string, string | undefined>>;
-  /** All values of options that were given, in order. */
+  /** Every value of each option, in order. */
   readonly repeated: Readonly<Record<string, readonly string[]>>;
   readonly positionals: readonly string[];
   readonly terminal: Terminal;
 }
 
-/** A command: what it is told, and what it does. */
+/** Command: its arguments, its help text and what it does. */
 export interface Command {
-  /** After the command's name, such as `<model> [options]`. */
+  /** What follows the command's name, such as `<model> [options]`. */
   readonly usage: string;
-  /** Sentences that tell what it does. */
+  /** Description, in full sentences. */
   readonly about: string;
   readonly options: Readonly<Record<string, Option>>;
-  /** Lines that can be typed after the program's name, and what they do. */
+  /** Command lines without the program's name, each with its effect. */
   readonly examples: readonly (readonly [line: string, effect: string])[];
-  /** How many positional arguments it takes. @default {[0, 0]} */
+  /** Allowed number of positional arguments. @default {[0, 0]} */
   readonly positionals?: readonly [least: number, most: number];
   /** @returns the exit code. */
   run(given: Given): Promise<number>;
 }
 
-/** Options that every command has. */
+/** Options of every command. */
 const COMMON: Readonly<Record<string, Option>> = {
   help: { short: "h", help: "Show this help." },
-  debug: { help: "Show where an error comes from." },
+  debug: { help: "Show the stack trace of an error." },
 };
 
 /** Options of commands that talk to a server. */
 export const SERVER_OPTIONS: Readonly<Record<string, Option>> = {
   "base-url": {
     value: "URL",
-    help: "Address of the server. Else LMSTUDIO_BASE_URL, else http://127.0.0.1:1234.",
+    help: "Address of the server. Default: LMSTUDIO_BASE_URL, then http://127.0.0.1:1234.",
   },
   "env-file": { value: "FILE", help: "A .env file with variables such as LM_API_TOKEN." },
-  "config-file": { value: "FILE", help: "A JSON file with options of the provider." },
+  "config-file": { value: "FILE", help: "A JSON file with provider options." },
 };
 
-/** The arguments are not what the command takes. */
+/** Error for arguments that the command does not accept. */
 export class UsageError extends Error {
   override name = "UsageError";
 }
 
 /**
- * Reads the arguments of a command.
+ * Parses the arguments of a command.
  *
- * @throws {UsageError} naming the option it does not have, and the likely one.
+ * @throws {UsageError} naming an unknown option and the closest known one.
  */
 export function readArguments(
   name: string,
@@ -108,7 +108,7 @@ export function readArguments(
       options[token.name] = "true";
       continue;
     }
-    // `--model --json` is a value that was forgotten.
+    // In `--model --json` the value was forgotten; `--json` is not meant as a model name.
     if (token.value === undefined || (!token.inlineValue && /^--./.test(token.value))) {
       throw new UsageError(
         `Cannot run ${name}: --${token.name} needs a value, as in --${token.name} ${option.value}.`,
@@ -138,7 +138,7 @@ function shownOption(rawName: string): string {
   return quote(rawName).slice(1, -1);
 }
 
-/** The help of a command. */
+/** Help text of a command. */
 export function helpOf(name: string, command: Command, columns: number): string {
   const options = Object.entries({ ...command.options, ...COMMON });
   const names = options.map(([option, { value, short }]) =>
@@ -169,7 +169,7 @@ export function helpOf(name: string, command: Command, columns: number): string 
 
 // --- Values -----------------------------------------------------------------------------------
 
-/** A whole number above 0 that an option gives. @throws {UsageError} */
+/** Reads an option as a whole number above 0. @throws {UsageError} */
 export function numberOf({ options }: Given, name: string): number | undefined {
   const text = options[name];
   if (text === undefined) return undefined;
@@ -180,14 +180,14 @@ export function numberOf({ options }: Given, name: string): number | undefined {
   return value;
 }
 
-/** The text of a file that an argument names. @throws {UsageError} */
+/** Reads a text file named on the command line. @throws {UsageError} */
 export function readFileOf(what: string, path: string): string {
   const result = readTextFile(path);
   if (result.problem === undefined) return result.text;
   throw new UsageError(`Cannot read ${what} ${quote(path)}: ${result.problem}.`);
 }
 
-/** The JSON of a file that an argument names. @throws {UsageError} */
+/** Reads a JSON file named on the command line. @throws {UsageError} */
 export function readJsonFile(what: string, path: string): unknown {
   const text = readFileOf(what, path);
   try {
@@ -197,7 +197,7 @@ export function readJsonFile(what: string, path: string): unknown {
   }
 }
 
-/** The options of a provider that the command line gives. */
+/** Provider options from the command line. */
 export function providerOptions({ options, terminal }: Given): LMStudioProviderOptions {
   const { env } = terminal.streams;
   return {
@@ -209,12 +209,12 @@ export function providerOptions({ options, terminal }: Given): LMStudioProviderO
   };
 }
 
-/** The provider that the command line means. */
+/** Creates the provider that the command line describes. */
 export function providerOf(given: Given, more: LMStudioProviderOptions = {}): LMStudioProvider {
   return new LMStudioProvider({ ...providerOptions(given), ...more });
 }
 
-/** Runs work that Ctrl+C ends. */
+/** Runs work that Ctrl+C aborts. */
 export async function untilInterrupted<Result>(
   { terminal }: Given,
   work: (signal: AbortSignal) => Promise<Result>,
@@ -228,7 +228,7 @@ export async function untilInterrupted<Result>(
   }
 }
 
-/** Ctrl+C. */
+/** Abort reason after Ctrl+C. */
 export class Interrupted extends Error {
   override name = "Interrupted";
   override message = "Interrupted";

@@ -1,5 +1,6 @@
 /**
- * The cause that an examination points to: a table, the most certain first, in the words of the library's own errors.
+ * Picks the cause that an examination points to, from a table of causes: the most certain first, worded like the
+ * library's own errors.
  *
  * @module
  */
@@ -12,9 +13,9 @@ import { namesIn, nearestNames } from "../core/listed_models.ts";
 import type { ModelInfo } from "../core/types.ts";
 import { type Facts, nameAsked, SLOW_MS, wordsOf } from "./examination.ts";
 
-/** What is wrong, and what to do next. */
+/** Diagnosis: what is wrong, and what to do next. */
 export interface Cause {
-  /** Code of the error that the library would throw, or throws. */
+  /** Code of the error that the library throws in this situation. */
   readonly code: string;
   readonly cause: string;
   readonly next: string;
@@ -22,18 +23,18 @@ export interface Cause {
 
 type Rule = (facts: Facts) => Cause | undefined;
 
-/** Every cause. One that keeps the others from being seen stands before them. */
+/** Every cause. A cause that hides others comes before them. */
 const RULES: readonly Rule[] = [
   ({ denied }) =>
     denied === undefined ? undefined : {
       code: "permission_denied",
-      cause: `This program may not connect to ${denied}.`,
-      next: `Allow it, in Deno with \`--allow-net=${denied}\`.`,
+      cause: `This program is not allowed to connect to ${denied}.`,
+      next: `Allow the connection; in Deno, with \`--allow-net=${denied}\`.`,
     },
   ({ proxy, who }) =>
     proxy === undefined || who !== "stranger" ? undefined : {
       code: "connection_refused",
-      cause: "A proxy answers in place of the server.",
+      cause: "A proxy answers instead of the server.",
       next: proxy,
     },
   connectionCause,
@@ -43,7 +44,7 @@ const RULES: readonly Rule[] = [
   ({ allowsOrigin, question: { origin } }) =>
     allowsOrigin !== false ? undefined : {
       code: "blocked_by_browser",
-      cause: `The server lets no page of ${origin} call it.`,
+      cause: `The server does not let pages of ${origin} call it.`,
       next: hintOf("blocked_by_browser"),
     },
   modelCause,
@@ -58,14 +59,15 @@ const RULES: readonly Rule[] = [
         cause:
           `The first token takes ${
             Math.round(generation.firstTokenMs / 1000)
-          } s, even of a short prompt; ` +
-          "many clients give up earlier.",
-        next: "Raise the client's time limit, or take a smaller model or context.",
+          } s even for a short prompt; ` +
+          "many clients give up before that.",
+        next: "Raise the client's timeout, or use a smaller model or context.",
       },
   ({ refusedAddresses, baseUrl }) =>
     refusedAddresses.length === 0 ? undefined : {
       code: "connection_refused",
-      cause: `${new URL(baseUrl).hostname} has addresses where the server does not listen: ` +
+      cause:
+        `${new URL(baseUrl).hostname} resolves to addresses that the server does not listen on: ` +
         `${refusedAddresses.join(", ")}.`,
       next:
         `Use http://127.0.0.1:${
@@ -76,12 +78,13 @@ const RULES: readonly Rule[] = [
   ({ proxy }) =>
     proxy === undefined ? undefined : {
       code: "connection_refused",
-      cause: "This program reaches the server; others may be sent to the proxy instead.",
+      cause:
+        "This program reaches the server, but other programs may be sent to the proxy instead.",
       next: proxy,
     },
 ];
 
-/** The first cause that fits; none where all is well. */
+/** The first cause that fits the facts, or `undefined` if nothing is wrong. */
 export function causeOfAll(facts: Facts): Cause | undefined {
   for (const rule of RULES) {
     const cause = rule(facts);
@@ -94,14 +97,14 @@ export function causeOfAll(facts: Facts): Cause | undefined {
 
 const TROUBLE_WORDS: Readonly<Record<NonNullable<Facts["trouble"]>, string>> = {
   refused: "nothing listens there",
-  unresolved: "its name is not known",
-  unreachable: "there is no way to that machine",
-  late: "the connection is not taken in time",
-  silent: "the connection is taken, and nothing comes",
+  unresolved: "its name cannot be resolved",
+  unreachable: "that machine cannot be reached",
+  late: "the connection is not accepted in time",
+  silent: "the connection is accepted, but nothing is sent back",
   "plain-http": "it speaks plain http, not https",
   "certificate-untrusted": "its certificate is not trusted",
   "certificate-name": "its certificate is for another name",
-  "certificate-date": "its certificate is not valid at this time",
+  "certificate-date": "its certificate is expired or not yet valid",
 };
 
 function connectionCause({ trouble, baseUrl, surroundings, answersAt }: Facts): Cause | undefined {
@@ -113,7 +116,7 @@ function connectionCause({ trouble, baseUrl, surroundings, answersAt }: Facts): 
   const hint = connectionHint({ trouble, url: baseUrl, service, answersAt, ...surroundings });
   return {
     code,
-    cause: `No answer comes from ${baseUrl}: ${TROUBLE_WORDS[trouble]}.`,
+    cause: `There is no answer from ${baseUrl}: ${TROUBLE_WORDS[trouble]}.`,
     next: hint ?? hintOf(code),
   };
 }
@@ -126,7 +129,7 @@ function serverCause(
   if (answersAtRoot === true) {
     return {
       code: "unexpected_endpoint",
-      cause: `The path of ${baseUrl} is not LM Studio's: it answers at ${origin}.`,
+      cause: `The path in ${baseUrl} is wrong: LM Studio answers at ${origin}.`,
       next: `Set the base URL to ${origin}.`,
     };
   }
@@ -134,7 +137,7 @@ function serverCause(
     return {
       code: "service_not_found",
       cause:
-        `LM Studio runs, but port ${port} is for its own programs; its HTTP server is elsewhere, or off.`,
+        `LM Studio is running, but port ${port} is for its own programs; its HTTP server is on another port, or off.`,
       next: answersAt === undefined ? hintOf("service_not_found") : connectionHint({
         trouble: "refused",
         url: baseUrl,
@@ -158,8 +161,8 @@ function serverCause(
     cause: `${name} answers at ${baseUrl}, not LM Studio.`,
     next: who === "stranger"
       ? hintOf("not_lm_studio")
-      : `${hintOf("not_lm_studio")} For this server itself use \`OpenAICompatibleProvider\`${
-        who === "ollama" ? ", or `LocalProvider`" : ""
+      : `${hintOf("not_lm_studio")} To use this server instead, use \`OpenAICompatibleProvider\`${
+        who === "ollama" ? " or `LocalProvider`" : ""
       }.`,
   };
 }
@@ -167,7 +170,7 @@ function serverCause(
 const NAMES = {
   ollama: "Ollama",
   "llama.cpp": "llama.cpp's server",
-  "openai-like": "A server with OpenAI's routes",
+  "openai-like": "An OpenAI-compatible server",
   stranger: "Something else",
 } as const;
 
@@ -175,13 +178,13 @@ function tokenCause({ listing, tokenIsMalformed, question: { config } }: Facts):
   if (!isProviderError(listing) || listing.kind !== "authentication") return undefined;
   if (listing.code === "forbidden") return causeOf(listing);
   const state = config.apiToken === undefined
-    ? "none is given"
+    ? "but none is given"
     : tokenIsMalformed
-    ? "the one given is not one of LM Studio's, which begin with sk-lm-"
-    : "it does not take the one given";
+    ? "but the one given is not an LM Studio token, which begins with sk-lm-"
+    : "and it rejects the one given";
   return {
     code: listing.code,
-    cause: `The server wants an API token, and ${state}.`,
+    cause: `The server requires an API token, ${state}.`,
     next: listing.hint,
   };
 }
@@ -207,7 +210,7 @@ function modelCause({ listing, asked, model, question }: Facts): Cause | undefin
     return {
       code: "model_not_loaded",
       cause:
-        `${asked.id} is not loaded: a request loads it first, which takes minutes and may throw out another.`,
+        `${asked.id} is not loaded: a request loads it first, which can take minutes and may evict another model.`,
       next: hintOf("model_not_loaded").replace("<model>", asked.id),
     };
   }
@@ -216,15 +219,15 @@ function modelCause({ listing, asked, model, question }: Facts): Cause | undefin
       code: "no_model_loaded",
       cause: models.length === 0
         ? "The server has no models."
-        : "The server has no language model, only others.",
+        : "The server has no language models, only models of other types.",
       next: "Download a language model with `lms get`, or in LM Studio.",
     };
   }
-  // Older servers do not tell what is loaded.
+  // Older servers do not say what is loaded.
   if (llms.some(({ loaded }) => loaded === undefined)) return undefined;
   return {
     code: "no_model_loaded",
-    cause: `No language model is loaded; ${llms.length} could be.`,
+    cause: `No language model is loaded; ${llms.length} can be.`,
     next: hintOf("no_model_loaded").replace("<model>", llms[0]?.id ?? "<model>"),
   };
 }
@@ -237,10 +240,11 @@ function copiesCause({ model, question: { context: needed } }: Facts): Cause | u
   if (large === undefined || isLarge(model.loadedContextLength)) return undefined;
   return {
     code: "context_overflow",
-    cause: `${model.id} is loaded ${copies.length} times, and requests for it go to the copy of ` +
-      `${model.loadedContextLength} tokens.`,
+    cause:
+      `${model.id} is loaded ${copies.length} times, and requests for it go to the instance with ` +
+      `${model.loadedContextLength} tokens of context.`,
     next:
-      `Ask for ${large.id}, which holds ${large.contextLength}, or unload the others (\`lms unload ${model.id}\`).`,
+      `Ask for ${large.id}, which holds ${large.contextLength} tokens, or unload the others (\`lms unload ${model.id}\`).`,
   };
 }
 
@@ -250,12 +254,12 @@ function contextCause({ model, question: { context: needed } }: Facts): Cause | 
   const cannot = most !== undefined && most < needed;
   return {
     code: "context_overflow",
-    cause: `${id} is loaded with a context of ${loaded} tokens, and ${needed} are needed${
+    cause: `${id} is loaded with a context of ${loaded} tokens, but ${needed} are needed${
       cannot ? `; it can hold ${most} at most` : ""
     }.`,
     next: cannot
-      ? "Shorten the input, or take a model that holds more."
-      : `Load it with a larger one: \`lms load ${id} --context-length ${needed}\`, after \`lms unload ${id}\`.`,
+      ? "Shorten the input, or use a model that holds more."
+      : `Reload it with a larger context: \`lms unload ${id}\`, then \`lms load ${id} --context-length ${needed}\`.`,
   };
 }
 

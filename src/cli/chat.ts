@@ -1,4 +1,4 @@
-/** The command `chat`: one question, or a conversation. */
+/** The `chat` command: one question, or a conversation. */
 
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -28,39 +28,39 @@ import {
   type Terminal,
 } from "./terminal.ts";
 
-/** The command. */
+/** The `chat` command. */
 export const command: Command = {
   usage: "[prompt…] [options]",
   about:
-    "Asks a model and prints the answer as it is written. With a prompt, or one that is piped in, once; without, " +
-    "line by line until Ctrl+D. Ctrl+C stops an answer. What a model thinks goes beside the answer: it is never in " +
-    "a pipe.",
+    "Asks a model and prints the answer as it is generated. With a prompt, as arguments or piped in, it asks once; " +
+    "without one, it starts a conversation that Ctrl+D ends. Ctrl+C stops an answer. Reasoning is shown on a " +
+    "terminal only, never in piped output.",
   options: {
     ...SERVER_OPTIONS,
-    model: { value: "NAME", short: "m", help: "Else LMSTUDIO_MODEL, else the one that is loaded." },
-    system: { value: "TEXT", short: "s", help: "What the model is told before." },
+    model: { value: "NAME", short: "m", help: "Default: LMSTUDIO_MODEL, then the loaded model." },
+    system: { value: "TEXT", short: "s", help: "System prompt." },
     image: {
       value: "FILE",
       short: "i",
-      help: "A PNG or JPEG to show; may be given several times.",
+      help: "A PNG or JPEG to include. Repeatable.",
     },
-    schema: { value: "FILE", help: "A JSON Schema: the answer is JSON that fits it." },
+    schema: { value: "FILE", help: "A JSON Schema; the answer is JSON that matches it." },
     tools: {
       value: "FILE",
       help:
-        "JSON: a list of { name, description, parameters, command }. The command, a list of a program and its " +
-        "arguments, gets the call's arguments as JSON on its input, and what it prints is the result. Calls of " +
-        "tools without one are printed.",
+        "A JSON file: a list of { name, description, parameters, command }. The command, a program and its " +
+        "arguments as a list, gets the call's arguments as JSON on stdin, and its output is the result. Calls to " +
+        "tools without a command are printed.",
     },
-    "max-tokens": { value: "COUNT", help: "The longest answer." },
-    temperature: { value: "NUMBER", help: "How much chance decides." },
-    "no-reasoning": { help: "Do not show what the model thinks." },
-    json: { help: "Print the whole answer as JSON once it is there." },
+    "max-tokens": { value: "COUNT", help: "Maximum length of the answer, in tokens." },
+    temperature: { value: "NUMBER", help: "Sampling temperature, 0 or higher." },
+    "no-reasoning": { help: "Do not show the model's reasoning." },
+    json: { help: "Print the whole answer as JSON once it is complete." },
   },
   examples: [
     ['chat "Why is the sky blue?"', "One answer."],
     ["chat", "A conversation."],
-    ['git diff | lmstudio chat "Write a commit message"', "A prompt, and what is piped in."],
+    ['chat "Summarize this" < notes.txt', "A prompt and piped-in text."],
     ["chat --image cat.jpg --schema cat.json describe", "An object from an image."],
   ],
   positionals: [0, Infinity],
@@ -73,7 +73,7 @@ export const command: Command = {
     const prompt = [positionals.join(" "), piped].filter((text) => text !== "").join("\n\n");
     if (prompt === "" && request.images.length === 0) {
       if (!input.isTerminal) {
-        throw new UsageError("Cannot chat: the prompt that was piped in is empty.");
+        throw new UsageError("Cannot chat: the piped-in prompt is empty.");
       }
       return await converse(given, provider, request);
     }
@@ -89,7 +89,7 @@ export const command: Command = {
 interface Request {
   readonly fields: Omit<CompletionRequest, "messages">;
   readonly tools: readonly Tool[];
-  /** Before the user's. */
+  /** Messages before the user's. */
   readonly messages: readonly Message[];
   readonly images: readonly ContentPart[];
   readonly schema: Readonly<Record<string, unknown>> | undefined;
@@ -101,12 +101,12 @@ function requestOf(given: Given): Request {
   const degree = temperature === undefined ? undefined : Number(temperature);
   if (degree !== undefined && !(degree >= 0)) {
     throw new UsageError(
-      `Cannot use --temperature ${quote(temperature ?? "")}: it is not a number from 0 up.`,
+      `Cannot use --temperature ${quote(temperature ?? "")}: it is not a number of 0 or more.`,
     );
   }
   if (schema !== undefined && tools !== undefined) {
     throw new UsageError(
-      "Cannot use --schema with --tools: an answer is either an object or calls.",
+      "Cannot use --schema with --tools: an answer is either an object or tool calls.",
     );
   }
   return {
@@ -131,7 +131,7 @@ function readImage(path: string): ContentPart {
     return { type: "image", image: new Uint8Array(readFileSync(path)) };
   } catch {
     throw new UsageError(
-      `Cannot read the image ${quote(path)}: there is no such file, or it may not be read.`,
+      `Cannot read the image ${quote(path)}: there is no such file, or it is not readable.`,
     );
   }
 }
@@ -139,7 +139,7 @@ function readImage(path: string): ContentPart {
 function readSchema(path: string): Readonly<Record<string, unknown>> {
   const schema = readJsonFile("the schema", path);
   if (isRecord(schema)) return schema;
-  throw new UsageError(`Cannot use the schema ${quote(path)}: it is not an object.`);
+  throw new UsageError(`Cannot use the schema ${quote(path)}: it is not a JSON object.`);
 }
 
 // --- Tools ------------------------------------------------------------------------------------
@@ -151,7 +151,9 @@ function readTools(path: string): Tool[] {
   }
   return list.map((entry: unknown, at) => {
     if (!isRecord(entry) || typeof entry.name !== "string") {
-      throw new UsageError(`Cannot use the tools ${quote(path)}: number ${at + 1} has no name.`);
+      throw new UsageError(
+        `Cannot use the tools ${quote(path)}: tool number ${at + 1} has no name.`,
+      );
     }
     const { name, description, parameters, command } = entry;
     if (
@@ -159,7 +161,7 @@ function readTools(path: string): Tool[] {
       !(Array.isArray(command) && command.every((word) => typeof word === "string"))
     ) {
       throw new UsageError(
-        `Cannot use the tool ${quote(name)}: its command is not a list of texts.`,
+        `Cannot use the tool ${quote(name)}: its command is not a list of strings.`,
       );
     }
     return {
@@ -173,19 +175,19 @@ function readTools(path: string): Tool[] {
   });
 }
 
-/** Without a shell: what a model writes is data. */
+/** Runs a tool's program, without a shell: text from a model must not be run as a command. */
 function runProgram([program = "", ...args]: readonly string[], input: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { stdio: ["pipe", "pipe", "inherit"] });
     let output = "";
     child.stdout.setEncoding("utf8");
     child.stdout.on("data", (piece: string) => output += piece);
-    // A program need not read its input.
+    // The program may exit without reading its input.
     child.stdin.on("error", () => {});
     child.on("error", reject);
     child.on("close", (code) => {
       if (code === 0) resolve(output.trimEnd());
-      else reject(new Error(`${program} ended with ${code}`));
+      else reject(new Error(`${program} exited with code ${code}`));
     });
     child.stdin.end(input);
   });
@@ -193,11 +195,11 @@ function runProgram([program = "", ...args]: readonly string[], input: string): 
 
 // --- Answers ----------------------------------------------------------------------------------
 
-/** What was said. */
+/** Result of one question. */
 interface Turn {
-  /** To go on with. */
+  /** The conversation, including this question and its answer. */
   readonly messages: readonly Message[];
-  /** Ctrl+C came before the end. */
+  /** Whether Ctrl+C stopped the answer. */
   readonly isStopped: boolean;
 }
 
@@ -219,14 +221,14 @@ async function ask(
     await answer.end();
     if (!(error instanceof Interrupted)) throw error;
     await terminal.note("(stopped)", "dim");
-    // What had come is part of the conversation.
+    // The text received so far is part of the conversation.
     const { content } = answer;
     const said: readonly Message[] = content === "" ? [] : [{ role: "assistant", content }];
     return { messages: [...messages, ...said], isStopped: true };
   }
 }
 
-/** An object, an answer with tools, or a plain one. @returns the messages with what was said. */
+/** Requests an object, an answer with tools, or a plain answer. @returns the conversation with the answer. */
 async function askFor(
   { fields, tools, schema }: Request,
   provider: LMStudioProvider,
@@ -254,7 +256,7 @@ async function askFor(
     await answer.end();
     const { response, messages: all } = await stream.result();
     if (isJson) await terminal.json({ response: withoutRaw(response), messages: all });
-    // Those without a program of their own are left to whoever reads this.
+    // Calls to tools without a command are left to the caller.
     else for (const call of response.toolCalls) await terminal.line(jsonText(call));
     return all;
   }
@@ -264,7 +266,7 @@ async function askFor(
   const response = await stream.response();
   if (isJson) await terminal.json(withoutRaw(response));
   else if (response.finishReason === "length") {
-    await terminal.note("(cut: the limit of tokens is reached)", "dim");
+    await terminal.note("(cut off at the token limit)", "dim");
   }
   return [...messages, response.message];
 }
@@ -274,46 +276,46 @@ function withoutRaw<Answer extends { readonly raw: unknown }>(answer: Answer): O
   return rest;
 }
 
-/** Writes what comes: the answer to the output, thoughts beside it. */
+/** Writes an answer as it arrives: its text to stdout, its reasoning to stderr. */
 class ShownAnswer {
   content = "";
   readonly #terminal: Terminal;
   readonly #isShown: boolean;
-  readonly #thinks: boolean;
+  readonly #showsReasoning: boolean;
   readonly #show = showPieces();
-  readonly #showThought = showPieces();
+  readonly #showReasoning = showPieces();
   #written = "";
-  #isThinking = false;
+  #isReasoning = false;
 
   constructor(terminal: Terminal, isShown: boolean, showsReasoning: boolean) {
     this.#terminal = terminal;
     this.#isShown = isShown;
-    this.#thinks = isShown && showsReasoning && terminal.streams.errors.isTerminal;
+    this.#showsReasoning = isShown && showsReasoning && terminal.streams.errors.isTerminal;
   }
 
   async add({ content, reasoning }: StreamingChunk): Promise<void> {
     this.content += content;
-    if (reasoning !== undefined && reasoning !== "" && this.#thinks) {
+    if (reasoning !== undefined && reasoning !== "" && this.#showsReasoning) {
       const { errors } = this.#terminal.streams;
-      const text = this.#showThought(reasoning);
+      const text = this.#showReasoning(reasoning);
       await errors.write(this.#terminal.style("dim", text, errors));
-      this.#isThinking = true;
+      this.#isReasoning = true;
     }
     if (content === "" || !this.#isShown) return;
-    await this.#endThought();
+    await this.#endReasoning();
     await this.#write(this.#show(content));
   }
 
   async end(): Promise<void> {
-    await this.#endThought();
+    await this.#endReasoning();
     if (!this.#isShown) return;
     await this.#write(this.#show(""));
     if (this.#written !== "" && !this.#written.endsWith("\n")) await this.#terminal.line();
   }
 
-  async #endThought(): Promise<void> {
-    if (!this.#isThinking) return;
-    this.#isThinking = false;
+  async #endReasoning(): Promise<void> {
+    if (!this.#isReasoning) return;
+    this.#isReasoning = false;
     const { errors } = this.#terminal.streams;
     await errors.write("\n\n");
   }
@@ -334,7 +336,7 @@ async function converse(
 ): Promise<number> {
   const { terminal } = given;
   const { errors, input } = terminal.streams;
-  await terminal.note("Ctrl+C stops an answer, Ctrl+D ends; /clear forgets what was said.", "dim");
+  await terminal.note("Ctrl+C stops an answer, Ctrl+D quits, /clear starts over.", "dim");
   let messages: readonly Message[] = request.messages;
   const prompt = async (): Promise<void> => {
     await errors.write(terminal.style("bold", "> ", errors));
@@ -351,7 +353,7 @@ async function converse(
   return 0;
 }
 
-/** One turn: a failure is shown, and the conversation goes on without it. */
+/** Runs one turn. An error is shown, and the conversation continues without that turn. */
 async function answer(
   given: Given,
   provider: LMStudioProvider,

@@ -1,5 +1,6 @@
 /**
- * The command line: which command is meant, what went wrong as one sentence, and the exit code.
+ * Entry point of the command line: runs the command that is named, prints an error as one sentence, returns the exit
+ * code.
  *
  * @module
  */
@@ -10,12 +11,12 @@ import { type Command, helpOf, Interrupted, readArguments, UsageError } from "./
 import { EXIT, exitCodeOf } from "./exit_codes.ts";
 import { alignColumns, shown, type Streams, Terminal } from "./terminal.ts";
 
-/** Each command's summary, and its file, which is loaded when the command is used. */
+/** Each command's summary and a loader of its file, so that only the command in use is loaded. */
 const COMMANDS: Readonly<
   Record<string, readonly [summary: string, load: () => Promise<{ readonly command: Command }>]>
 > = {
-  doctor: ["Find out why the server cannot be used.", () => import("./doctor.ts")],
-  models: ["List the models.", () => import("./models.ts")],
+  doctor: ["Find out why a server does not work.", () => import("./doctor.ts")],
+  models: ["List models.", () => import("./models.ts")],
   chat: ["Ask a model, once or in a conversation.", () => import("./chat.ts")],
   embed: ["Turn texts into vectors.", () => import("./embed.ts")],
   decide: ["Ask a decision model typed questions.", () => import("./decide.ts")],
@@ -24,12 +25,12 @@ const COMMANDS: Readonly<
   download: ["Download a model.", () => import("./download.ts")],
   env: ["Print variables that point other programs at the server.", () => import("./env.ts")],
   verify: [
-    "Try what this package assumes about LM Studio on a real server.",
+    "Check what this package assumes about LM Studio against a real server.",
     () => import("./verify.ts"),
   ],
-  record: ["Write down what a program and the server say.", () => import("./record.ts")],
-  replay: ["Serve what was written down.", () => import("./replay.ts")],
-  drift: ["Compare what was written down with the fake server.", () => import("./drift.ts")],
+  record: ["Record the traffic between a program and the server.", () => import("./record.ts")],
+  replay: ["Serve a recording.", () => import("./replay.ts")],
+  drift: ["Compare a recording with the fake server.", () => import("./drift.ts")],
   "serve-fake": ["Serve a fake LM Studio for tests.", () => import("./serve_fake.ts")],
 };
 
@@ -61,7 +62,7 @@ async function run(args: readonly string[], terminal: Terminal): Promise<number>
     const nearest = nearestName(name, Object.keys(COMMANDS));
     throw new UsageError(
       `Cannot run ${quote(name)}: there is no such command. ` +
-        (nearest === undefined ? "See --help for all of them." : `Did you mean ${nearest}?`),
+        (nearest === undefined ? "See --help for the list." : `Did you mean ${nearest}?`),
     );
   }
   const { command } = await entry[1]();
@@ -81,12 +82,12 @@ function overview(terminal: Terminal): string {
     terminal.style("bold", "Commands:"),
     ...alignColumns(rows),
     "",
-    "`lmstudio <command> --help` tells more. Something does not work? `lmstudio doctor` finds the cause.",
+    "Run `lmstudio <command> --help` for details, and `lmstudio doctor` if something does not work.",
   ].join("\n");
 }
 
-/** One sentence and its remedy. */
+/** The error as one sentence, with its remedy. */
 function wordsOf(error: unknown): string {
-  if (!(error instanceof Error)) return `Cannot go on: ${String(error)}`;
+  if (!(error instanceof Error)) return `Cannot continue: ${String(error)}`;
   return error.message === "" ? error.name : error.message;
 }

@@ -1,4 +1,4 @@
-/** The command `decide`: typed questions to a decision model. */
+/** The `decide` command: typed questions to a decision model. */
 
 import type { DecisionAnswer, DecisionQuestion } from "../core/decisions.ts";
 import { isRecord, quote } from "../core/fields.ts";
@@ -13,40 +13,40 @@ import {
 } from "./arguments.ts";
 import { alignColumns, readAll, shownOnOneLine } from "./terminal.ts";
 
-/** The command. */
+/** The `decide` command. */
 export const command: Command = {
   usage: "[text…] [options]",
   about:
-    "Asks a decision model questions about a text, given or piped in: whether something is so, which of some " +
-    "choices fits, where on a scale it is. Prints each answer and how sure the model is. Needs a decision model.",
+    "Asks a decision model questions about a text, given as arguments or piped in: whether a statement is true, " +
+    "which of several choices fits, where on a scale something lies. Prints each answer and how sure the model is.",
   options: {
     ...SERVER_OPTIONS,
     model: {
       value: "NAME",
       short: "m",
-      help: "Else LMSTUDIO_DECISION_MODEL, else the one that is loaded.",
+      help: "Default: LMSTUDIO_DECISION_MODEL, then the loaded decision model.",
     },
     predicate: {
       value: "TEXT",
-      help: "A statement or a yes-no question; may be given several times.",
+      help: "A statement or a yes-no question. Repeatable.",
     },
     choice: {
       value: "TEXT=A,B",
-      help: "A question and what to choose from; may be given several times.",
+      help: "A question and its choices. Repeatable.",
     },
     score: {
       value: "TEXT=A,B",
-      help: "A question and the levels from the lowest to the highest; several times.",
+      help: "A question and its levels, lowest first. Repeatable.",
     },
     questions: {
       value: "FILE",
-      help: "JSON: questions by their names, as `decide()` of the package takes them.",
+      help: "A JSON file: questions by name, as `decide()` of the package accepts them.",
     },
     json: { help: "Print the answers with all probabilities as JSON." },
   },
   examples: [
     ['decide "I was charged twice." --predicate "Is the customer angry?"', "How likely it is."],
-    ['decide --choice "Whose is it?=billing,support" < mail.txt', "One of two."],
+    ['decide --choice "Whose is it?=billing,support" < mail.txt', "One of two choices."],
   ],
   positionals: [0, Infinity],
   async run(given) {
@@ -55,7 +55,9 @@ export const command: Command = {
     const { input } = terminal.streams;
     const piped = input.isTerminal ? "" : (await readAll(input)).trimEnd();
     const text = [positionals.join(" "), piped].filter((part) => part !== "").join("\n\n");
-    if (text === "") throw new UsageError("Cannot decide: give a text, or pipe one into it.");
+    if (text === "") {
+      throw new UsageError("Cannot decide: give a text as arguments, or pipe one in.");
+    }
     const { answers, model, usage } = await untilInterrupted(
       given,
       (signal) =>
@@ -73,17 +75,17 @@ export const command: Command = {
   },
 };
 
-/** The questions of the flags and of the file; those of flags are named by their text. */
+/** Questions from the file and the flags. A question from a flag is named by its text. */
 function questionsOf({ options, repeated }: Given): Record<string, DecisionQuestion> {
   const questions: Record<string, DecisionQuestion> = {};
   if (options.questions !== undefined) {
     const file = readJsonFile("the questions", options.questions);
     if (!isRecord(file)) {
       throw new UsageError(
-        `Cannot use the questions ${quote(options.questions)}: they are not an object.`,
+        `Cannot use the questions ${quote(options.questions)}: they are not a JSON object.`,
       );
     }
-    // The provider checks them, and names what is wrong.
+    // The provider checks the questions and names the faulty field.
     Object.assign(questions, file);
   }
   for (const instructions of repeated.predicate ?? []) {
@@ -105,7 +107,7 @@ function questionsOf({ options, repeated }: Given): Record<string, DecisionQuest
   return questions;
 }
 
-/** `Whose is it?=billing,support`. */
+/** Splits a text such as `Whose is it?=billing,support`. */
 function split(option: string, text: string): [instructions: string, values: string[]] {
   const [, instructions = "", list = ""] = /^(.*?)=(.*)$/s.exec(text) ?? [];
   const values = list.split(",").map((value) => value.trim()).filter((value) => value !== "");

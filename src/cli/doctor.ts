@@ -1,4 +1,4 @@
-/** The command `doctor`: examines a server and names one cause. */
+/** The `doctor` command examines a server and names one cause. */
 
 import { lookup } from "node:dns/promises";
 import { connect } from "node:net";
@@ -20,35 +20,39 @@ import { type Style, type Terminal, wrap } from "./terminal.ts";
 
 const PATIENCE_S = 30;
 
-/** The command. */
+/** The `doctor` command. */
 export const command: Command = {
   usage: "[options]",
   about:
-    "Examines the way to the server and what it has, step by step, and names one cause and what to do next. " +
-    "Loads and changes nothing; where a model is loaded it is asked for a few tokens.",
+    "Examines the connection to the server and the models it has, step by step, then names one cause and what to " +
+    "do next. Loads nothing and changes nothing; a model that is already loaded is asked for a few tokens.",
   options: {
     ...SERVER_OPTIONS,
-    model: { value: "NAME", help: "The model that the application asks for." },
+    model: { value: "NAME", help: "The model that your application requests." },
     context: {
       value: "TOKENS",
-      help: "How many tokens the application needs: prompt and answer together.",
+      help: "How many tokens your application needs, prompt and answer together.",
     },
     origin: {
       value: "URL",
-      help: "Whether pages of this origin may call the server, such as http://localhost:5173.",
+      help:
+        "Check whether pages of this origin, such as http://localhost:5173, may call the server.",
     },
-    patience: { value: "SECONDS", help: `How long a first token may take. Else ${PATIENCE_S}.` },
-    json: { help: "Print what was found as JSON." },
+    patience: {
+      value: "SECONDS",
+      help: `How long the first token may take. Default: ${PATIENCE_S}.`,
+    },
+    json: { help: "Print the findings as JSON." },
   },
   examples: [
-    ["doctor", "The server of the environment, else of this machine."],
-    ["doctor --base-url http://192.168.1.20:1234", "Another machine."],
-    ["doctor --context 32768 --origin http://localhost:5173", "What an application needs."],
+    ["doctor", "The configured server, or the one on this machine."],
+    ["doctor --base-url http://192.168.1.20:1234", "A server on another machine."],
+    ["doctor --context 32768 --origin http://localhost:5173", "Check what an application needs."],
   ],
   run: (given) => runDoctor(given, THIS_MACHINE),
 };
 
-/** Examines from this place. @returns the exit code of the cause. */
+/** Examines the server as seen from a place. @returns the exit code of the cause. */
 export async function runDoctor(given: Given, place: Place): Promise<number> {
   const { terminal, options } = given;
   const model = options.model;
@@ -107,7 +111,7 @@ function sourceOf(
   }
 }
 
-/** `http://localhost:5173/app` means its origin. */
+/** Origin of a page's address, such as `http://localhost:5173/app`. */
 function originOf(text: string): string {
   try {
     const { origin } = new URL(text);
@@ -135,7 +139,7 @@ async function showFinding(
   const [mark, style] = MARKS[state];
   const indent = mark.length + 1 + STEP_WIDTH + 1;
   const width = terminal.columns - indent;
-  // A narrow window has no room beside the names.
+  // A narrow window has no room next to the step names.
   const isNarrow = width < 24;
   const lines = wrap(evidence, isNarrow ? terminal.columns - 2 : width);
   const [first = "", ...rest] = lines;
@@ -144,7 +148,7 @@ async function showFinding(
     ? [head.trimEnd(), ...lines.map((line) => `  ${line}`)]
     : [`${head} ${first}`, ...rest.map((line) => " ".repeat(indent) + line)];
   const last = body[body.length - 1] ?? "";
-  // A command is copied: it is never broken.
+  // A command is meant to be copied, so it is never wrapped.
   const shown = command === undefined ? "" : `$ ${command}`;
   const lastLength = isNarrow || rest.length > 0 ? last.length : indent + first.length;
   if (shown !== "" && state !== "skipped") {
@@ -193,7 +197,7 @@ export const THIS_MACHINE: Place = {
         end();
         resolve();
       });
-      // Not `once`: a second error would end the process.
+      // Not `once`: a second error would crash the process.
       socket.on("error", (error) => {
         end();
         reject(error);

@@ -1,4 +1,4 @@
-/** The command `download`: with a bar where somebody watches, one line where not. */
+/** The `download` command: a progress bar on a terminal, one line elsewhere. */
 
 import type { DownloadProgress } from "../core/model_management.ts";
 import { type Command, providerOf, SERVER_OPTIONS, untilInterrupted } from "./arguments.ts";
@@ -7,16 +7,19 @@ import { jsonText, shownOnOneLine } from "./terminal.ts";
 
 const BAR_WIDTH = 24;
 
-/** The command. */
+/** The `download` command. */
 export const command: Command = {
   usage: "<model> [options]",
   about:
-    "Downloads a model on the server, and waits until it is there. Ctrl+C ends the waiting, not the download. " +
-    "Needs LM Studio 0.4.",
+    "Downloads a model to the server and waits until it is complete. Ctrl+C stops the waiting, not the download. " +
+    "Requires LM Studio 0.4.",
   options: {
     ...SERVER_OPTIONS,
-    quantization: { value: "NAME", help: "Such as Q4_K_M, of a link to Hugging Face." },
-    json: { help: "Print each look at the download as a line of JSON." },
+    quantization: {
+      value: "NAME",
+      help: "The quantization, such as Q4_K_M, for a Hugging Face link.",
+    },
+    json: { help: "Print each status update as a line of JSON." },
   },
   examples: [
     ["download ibm/granite-4-micro", "From LM Studio's catalogue."],
@@ -38,13 +41,15 @@ export const command: Command = {
     await terminal.endProgress(true);
     if (options.json !== undefined) return 0;
     const size = last?.totalBytes === undefined ? "" : ` (${bytes(last.totalBytes)})`;
-    const state = last?.status === "already_downloaded" ? "was there already" : "is downloaded";
+    const state = last?.status === "already_downloaded"
+      ? "was already downloaded"
+      : "has been downloaded";
     await terminal.line(`${shownOnOneLine(model)} ${state}${size}.`);
     return 0;
   },
 };
 
-/** `[#####-----]  42 %  1.2 of 2.3 GB  78 MB/s  14 s left`. */
+/** Progress line, such as `[#####-----]  42 %  1.2 of 2.3 GB  78 MB/s  14 s left`. */
 function barOf(
   { status, downloadedBytes = 0, totalBytes, bytesPerSecond }: DownloadProgress,
 ): string {

@@ -1,4 +1,4 @@
-/** The command `drift`: where a recording and the fake differ, route by route. */
+/** The `drift` command compares a recording with the fake, route by route. */
 
 import { parseJson } from "../testing/fake_wire.ts";
 import { isRecord } from "../core/fields.ts";
@@ -9,20 +9,20 @@ import type { RecordedExchange } from "../testing/fake_options.ts";
 import { type Command, UsageError } from "./arguments.ts";
 import { readFolder } from "./replay.ts";
 
-/** The command. */
+/** The `drift` command. */
 export const command: Command = {
   usage: "<folder> [options]",
   about:
-    "Asks the fake LM Studio what was recorded, and prints which fields and events it does not have, and which " +
-    "only it has. Values are not compared. Ends with 1 where anything differs.",
+    "Sends the recorded requests to the fake LM Studio and prints which fields and events the fake lacks, and which " +
+    "only it has. Values are not compared. Exits with 1 if anything differs.",
   options: {
     version: {
       value: "VERSION",
-      help: "The release that the fake is to be. Else the recorded one, else the fake's own.",
+      help: "The release that the fake imitates. Default: the recorded one, then the fake's own.",
     },
     json: { help: "Print the differences as JSON." },
   },
-  examples: [["drift session", "How true the fake is."]],
+  examples: [["drift session", "How closely the fake matches the server."]],
   positionals: [1, 1],
   async run(given) {
     const { terminal, options, positionals: [folder = ""] } = given;
@@ -30,7 +30,7 @@ export const command: Command = {
     if (options.json !== undefined) {
       await terminal.json(differences);
     } else if (differences.length === 0) {
-      await terminal.line("No difference.");
+      await terminal.line("No differences.");
     } else {
       for (const { route, kind, what } of differences) {
         await terminal.line(`${route}: ${DIFFERENCE_WORDS[kind]} ${what}`);
@@ -40,7 +40,7 @@ export const command: Command = {
   },
 };
 
-/** A field, an event or a status that one of both does not have. */
+/** Difference between the recording and the fake: a field, an event or a status. */
 export interface Difference {
   /** Such as `POST /v1/chat/completions (stream)`. */
   readonly route: string;
@@ -54,7 +54,7 @@ const DIFFERENCE_WORDS: Readonly<Record<Difference["kind"], string>> = {
   other: "they differ in",
 };
 
-/** Compares a recording with the fake. @throws {UsageError} the fake cannot be that release. */
+/** Compares a recording with the fake. @throws {UsageError} if the fake cannot imitate that release. */
 export async function findDrift(
   exchanges: readonly RecordedExchange[],
   version: string | undefined = exchanges[0]?.server.version,
@@ -99,7 +99,7 @@ function textOf({ chunks }: NonNullable<RecordedExchange["response"]>): string {
 
 // --- Shapes -----------------------------------------------------------------------------------
 
-/** What an answer is made of: the paths of its fields and their types, of a stream by the kind of event. */
+/** Structure of an answer: field paths and their types. In a stream, paths begin with the kind of event. */
 interface Shape {
   readonly status: number;
   readonly events: ReadonlySet<string>;
@@ -142,10 +142,10 @@ function collect(value: unknown, path: string, fields: Map<string, Set<string>>)
 function compare(theirs: Shape, ours: Shape): Omit<Difference, "route">[] {
   const found: Omit<Difference, "route">[] = [];
   if (theirs.status !== ours.status) {
-    // Of another status everything is another: that says it all.
+    // If the status differs, so does everything else: the status alone is reported.
     return [{
       kind: "other",
-      what: `the status: ${theirs.status} recorded, ${ours.status} of the fake`,
+      what: `the status: ${theirs.status} recorded, ${ours.status} from the fake`,
     }];
   }
   for (const event of theirs.events) {
@@ -172,7 +172,7 @@ function compare(theirs: Shape, ours: Shape): Omit<Difference, "route">[] {
         kind: "other",
         what: `the type of ${path}: ${[...types].join("/")} recorded, ${
           [...other].join("/")
-        } of the fake`,
+        } from the fake`,
       });
     }
   }
@@ -186,7 +186,10 @@ function compare(theirs: Shape, ours: Shape): Omit<Difference, "route">[] {
   return found;
 }
 
-/** Whether what a field is in is there: else that is the difference, and an empty list tells nothing of its entries. */
+/**
+ * Whether the field's parent is there: if it is not, the parent is the difference. An empty list says nothing about
+ * its entries.
+ */
 function hasParent(path: string, { fields }: Shape): boolean {
   const parent = path.replace(/(?:\[\]|\.[^.[\]]+)$/, "");
   return parent === path || parent === ""
@@ -196,7 +199,7 @@ function hasParent(path: string, { fields }: Shape): boolean {
 
 // --- The recorded models ----------------------------------------------------------------------
 
-/** The models that the recording speaks of, as far as its listings tell of them. */
+/** Models for the fake, as the first recorded listing describes them. */
 function modelsOf(exchanges: readonly RecordedExchange[]): FakeModel[] {
   const models = new Map<string, FakeModel>();
   for (const { request, response } of exchanges) {
@@ -209,7 +212,7 @@ function modelsOf(exchanges: readonly RecordedExchange[]): FakeModel[] {
       const id = entry.key ?? entry.id;
       if (typeof id === "string" && !models.has(id)) models.set(id, modelOf(id, entry));
     }
-    // The first tells what was there before anything was loaded.
+    // The first listing shows the state before anything was loaded.
     if (models.size > 0) break;
   }
   return [...models.values()];

@@ -1,4 +1,4 @@
-/** The command `embed`. */
+/** The `embed` command: texts to vectors. */
 
 import {
   type Command,
@@ -10,21 +10,24 @@ import {
 } from "./arguments.ts";
 import { readLines } from "./terminal.ts";
 
-/** The command. */
+/** The `embed` command. */
 export const command: Command = {
   usage: "[text…] [options]",
   about:
-    "Turns texts into vectors: each argument is one, or each line that is piped in. Prints a line of JSON for each: " +
-    "an array of numbers.",
+    "Turns texts into vectors. Each argument is one text; without arguments, each piped-in line is. Prints one line " +
+    "of JSON per text: an array of numbers.",
   options: {
     ...SERVER_OPTIONS,
-    model: { value: "NAME", help: "Else LMSTUDIO_EMBEDDING_MODEL, else the one that is loaded." },
-    batch: { value: "COUNT", help: "Texts of one request. Else 64." },
+    model: {
+      value: "NAME",
+      help: "Default: LMSTUDIO_EMBEDDING_MODEL, then the loaded embedding model.",
+    },
+    batch: { value: "COUNT", help: "Texts per request. Default: 64." },
     json: { help: "Print one object with the model, the vectors and the usage." },
   },
   examples: [
     ['embed "to be or not to be"', "One vector."],
-    ["embed --json < lines.txt", "One for each line."],
+    ["embed --json < lines.txt", "One vector per line."],
   ],
   positionals: [0, Infinity],
   async run(given) {
@@ -32,7 +35,7 @@ export const command: Command = {
     const input = [...positionals];
     if (input.length === 0) {
       if (terminal.streams.input.isTerminal) {
-        throw new UsageError("Cannot run embed: give texts as arguments, or pipe lines into it.");
+        throw new UsageError("Cannot run embed: give texts as arguments, or pipe in lines.");
       }
       for await (const line of readLines(terminal.streams.input)) if (line !== "") input.push(line);
     }

@@ -1,8 +1,8 @@
-/** The command `env`: variables that point other programs at the server. */
+/** The `env` command: variables that point other programs at the server. */
 
 import { type Command, providerOf, SERVER_OPTIONS, UsageError } from "./arguments.ts";
 
-/** How shells set a variable. */
+/** Syntax for setting a variable, by shell. */
 const SHELLS: Readonly<Record<string, (name: string, value: string) => string>> = {
   sh: (name, value) => `export ${name}=${quoted(value)}`,
   fish: (name, value) => `set -gx ${name} ${quoted(value)}`,
@@ -11,28 +11,28 @@ const SHELLS: Readonly<Record<string, (name: string, value: string) => string>> 
   dotenv: (name, value) => `${name}=${JSON.stringify(value)}`,
 };
 
-/** The command. */
+/** The `env` command. */
 export const command: Command = {
   usage: "[options]",
   about:
-    "Prints the variables that point other programs at this server: those of OpenAI's kind and of Anthropic's. " +
-    "The token is printed as well: the output is a secret where the server wants one. Asks the server nothing.",
+    "Prints the environment variables that point OpenAI and Anthropic clients at this server. The output contains " +
+    "the API token if there is one: treat it as a secret. Sends nothing to the server.",
   options: {
     ...SERVER_OPTIONS,
-    shell: { value: "NAME", help: `${Object.keys(SHELLS).join(", ")}. Else sh.` },
-    only: { value: "KIND", help: "openai or anthropic. Else both." },
-    json: { help: "Print them as JSON." },
+    shell: { value: "NAME", help: `${Object.keys(SHELLS).join(", ")}. Default: sh.` },
+    only: { value: "KIND", help: "openai or anthropic. Default: both." },
+    json: { help: "Print the variables as JSON." },
   },
   examples: [
-    ["env > server.sh && . ./server.sh", "For this shell."],
-    ["env --shell dotenv --only openai >> .env", "For a project."],
+    ["env > server.sh && . ./server.sh", "Set them in this shell."],
+    ["env --shell dotenv --only openai >> .env", "Add them to a project's .env file."],
   ],
   async run(given) {
     const { terminal, options } = given;
     const write = SHELLS[options.shell ?? "sh"];
     if (write === undefined || !Object.hasOwn(SHELLS, options.shell ?? "sh")) {
       throw new UsageError(
-        `Cannot use --shell ${options.shell}: it is none of ${Object.keys(SHELLS).join(", ")}.`,
+        `Cannot use --shell ${options.shell}: it is not one of ${Object.keys(SHELLS).join(", ")}.`,
       );
     }
     const { only } = options;

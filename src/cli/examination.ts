@@ -1,6 +1,6 @@
 /**
- * The examination of a server, from its address to the token it gives: what is found at each step, in order. Steps say
- * what they see; `causes.ts` says what follows.
+ * Examines a server step by step, from its address to the tokens it generates. Steps only report what they see;
+ * `causes.ts` draws the conclusion.
  *
  * @module
  */
@@ -22,21 +22,21 @@ import { explainFailedSend } from "../transport/no_answer.ts";
 import { proxyHint } from "../transport/error_mapping.ts";
 import { shownOnOneLine } from "./terminal.ts";
 
-/** How a step went. */
+/** Outcome of a step. */
 export type State = "ok" | "warning" | "failure" | "note" | "skipped";
 
-/** What a step found. */
+/** Finding of a step. */
 export interface Finding {
   readonly step: string;
   readonly state: State;
   readonly evidence: string;
-  /** Shows the same, or mends it. */
+  /** Shell command that shows the same, or repairs it. */
   readonly command?: string;
 }
 
-/** The machine and its network, replaceable by tests. */
+/** The machine and its network; tests replace them. */
 export interface Place {
-  /** All addresses of a name; rejects as `dns.lookup` does. */
+  /** Resolves a name to all of its addresses; rejects as `dns.lookup` does. */
   lookup(name: string): Promise<readonly { readonly address: string; readonly family: number }[]>;
   /** Opens and closes a connection; rejects as a socket's error event does. */
   connect(host: string, port: number, signal: AbortSignal): Promise<void>;
@@ -44,19 +44,19 @@ export interface Place {
   readonly fetch: typeof globalThis.fetch;
 }
 
-/** What is to be examined. */
+/** What to examine. */
 export interface Question {
   readonly provider: LMStudioProvider;
   readonly config: ResolvedConfig;
-  /** Where the address came from, such as `LMSTUDIO_BASE_URL`. */
+  /** Where the address comes from, such as `LMSTUDIO_BASE_URL`. */
   readonly source: string;
-  /** The model the application asks for. */
+  /** The model that the application requests. */
   readonly model?: string | undefined;
-  /** Tokens that the application needs. */
+  /** How many tokens the application needs. */
   readonly context?: number | undefined;
-  /** The page that is to call the server. */
+  /** Origin of the page that calls the server. */
   readonly origin?: string | undefined;
-  /** Milliseconds for the first token. */
+  /** How long the first token may take. */
   readonly patienceMs: number;
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
 }
@@ -64,50 +64,50 @@ export interface Question {
 /** Who answers at the address. */
 export type Who =
   | "lmstudio"
-  /** LM Studio's port for its own programs. */
+  /** The port that LM Studio's own programs use. */
   | "lmstudio-internal"
   | "ollama"
   | "llama.cpp"
-  /** A server with `/v1/models` that is none of these. */
+  /** Another server with `/v1/models`. */
   | "openai-like"
   | "stranger"
   | "silent";
 
-/** What is known after the examination; absent is what no step found out. */
+/** Facts that the examination established. A field is absent if no step could tell. */
 export interface Facts {
   readonly question: Question;
   readonly baseUrl: string;
   readonly surroundings: Surroundings;
   trouble?: ConnectionTrouble;
-  /** The runtime does not let this program connect. */
+  /** Host and port that the runtime does not let this program connect to. */
   denied?: string;
-  /** Addresses of the host that refuse, where another one of it does not. */
+  /** Addresses of the host that fail although another of its addresses works. */
   refusedAddresses: string[];
   who?: Who;
-  /** LM Studio is at the root, not below the path of the base URL. */
+  /** LM Studio answers at the root instead of under the base URL's path. */
   answersAtRoot?: boolean;
   answersAt?: string;
   proxy?: string;
-  /** The listing, or why there is none. */
+  /** The listing, or the error that prevented it. */
   listing?: readonly ModelInfo[] | AnyProviderError;
   tokenIsMalformed?: boolean;
-  /** The model that the application asks for, as it is listed. */
+  /** The requested model as the server lists it. */
   asked?: ModelInfo;
-  /** The model that is examined: it is loaded. */
+  /** The loaded model that the examination uses. */
   model?: ModelInfo;
   generation?: AnyProviderError | { readonly firstTokenMs: number };
   allowsOrigin?: boolean;
 }
 
-/** Limit of one look: all of them together must stay under 3 s where nothing answers. */
+/** Limit of one probe: if nothing answers, all probes together must stay under 3 s. */
 const LOOK_MS = 800;
-/** A server that is there may be slow: it reads a prompt. */
+/** A server that is up may still be slow, because it is processing a prompt. */
 const LISTING_MS = 5_000;
-/** A first token that comes later is what many clients, or their users, give up on. */
+/** Many clients, or their users, give up if the first token takes longer. */
 export const SLOW_MS = 10_000;
 const TOKEN_FORM = /^sk-lm-[a-zA-Z0-9]{8}:[a-zA-Z0-9]{20}$/;
 
-/** A finding whose step is known. */
+/** A finding without its step, which the caller knows. */
 type Seen = Omit<Finding, "step">;
 type Step = (facts: Facts, place: Place) => Promise<Seen> | Seen;
 
@@ -131,7 +131,7 @@ const STEPS: readonly (readonly [name: string, step: Step, needs?: "lmstudio" | 
   ["CORS", askForOrigin, "lmstudio"],
 ];
 
-/** Examines a server step by step; `onFinding` is given each finding when it is there. */
+/** Examines a server step by step, and calls `onFinding` with each finding as soon as it is known. */
 export async function examine(
   question: Question,
   place: Place,
@@ -156,11 +156,11 @@ function whatIsMissing(
   needs: "lmstudio" | "model" | undefined,
 ): string | undefined {
   if (needs === undefined) return undefined;
-  if (who !== "lmstudio") return "no LM Studio to ask";
+  if (who !== "lmstudio") return "there is no LM Studio to ask";
   if (needs === "lmstudio") return undefined;
-  if (!Array.isArray(listing)) return "no model to ask";
-  if (model === undefined) return "no model that is known to be loaded";
-  return isProviderError(generation) ? "the model gave no token" : undefined;
+  if (!Array.isArray(listing)) return "there is no model to ask";
+  if (model === undefined) return "no model is known to be loaded";
+  return isProviderError(generation) ? "the model generated no token" : undefined;
 }
 
 function finding(state: State, evidence: string, command?: string): Seen {
@@ -183,7 +183,7 @@ function addressOf({ baseUrl, question: { source } }: Facts): Seen {
 
 async function resolveName(facts: Facts, { lookup }: Place): Promise<Seen> {
   const host = hostOf(facts.baseUrl);
-  if (isNumeric(host)) return finding("ok", `${host} is an address, nothing to resolve`);
+  if (isNumeric(host)) return finding("ok", `${host} is an address; nothing to resolve`);
   const command = `nslookup ${host}`;
   try {
     const addresses = await within(LOOK_MS, () => lookup(host));
@@ -198,10 +198,10 @@ async function resolveName(facts: Facts, { lookup }: Place): Promise<Seen> {
   } catch (error) {
     if (isDenied(error)) {
       facts.denied = new URL(facts.baseUrl).host;
-      return finding("failure", "this program may not resolve names", command);
+      return finding("failure", "this program is not allowed to resolve names", command);
     }
     facts.trouble = "unresolved";
-    return finding("failure", `${host} is not known`, command);
+    return finding("failure", `${host} cannot be resolved`, command);
   }
 }
 
@@ -246,11 +246,11 @@ async function tryConnections(facts: Facts, { lookup, connect }: Place): Promise
 }
 
 const RESULT_WORDS: Readonly<Record<string, string>> = {
-  accepted: "takes connections",
+  accepted: "accepts connections",
   refused: "refuses connections",
   late: "does not answer",
   unreachable: "cannot be reached",
-  denied: "is not allowed to this program",
+  denied: "may not be contacted with this program's permissions",
 };
 
 async function askWho(facts: Facts, place: Place): Promise<Seen> {
@@ -271,8 +271,8 @@ async function askWho(facts: Facts, place: Place): Promise<Seen> {
     facts.who = "silent";
     facts.trouble = failure ?? "silent";
     const what = failure === undefined
-      ? "takes the connection and is silent"
-      : "does not speak http";
+      ? "accepts the connection but sends nothing"
+      : "does not speak HTTP";
     return finding("failure", `port ${portOf(baseUrl)} ${what}`, command);
   }
   facts.who = identify({ greeting, native, openai, version, props });
@@ -294,9 +294,9 @@ const WHO_WORDS: Readonly<Record<Who, string>> = {
   "lmstudio-internal": "LM Studio's port for its own programs, which has no HTTP routes",
   ollama: "Ollama, not LM Studio",
   "llama.cpp": "llama.cpp's server, not LM Studio",
-  "openai-like": "a server with OpenAI's routes that is not LM Studio",
+  "openai-like": "an OpenAI-compatible server, not LM Studio",
   stranger: "something that is not LM Studio",
-  silent: "nobody",
+  silent: "nothing",
 };
 
 function saysOf({ who }: Facts, answer: Glance | undefined): string {
@@ -305,7 +305,7 @@ function saysOf({ who }: Facts, answer: Glance | undefined): string {
   return ` (it answers ${answer.status}${type})`;
 }
 
-/** An answer, as far as it tells who gives it. */
+/** The parts of an answer that identify the server. */
 interface Glance {
   readonly status: number;
   readonly type: string;
@@ -315,7 +315,10 @@ interface Glance {
   readonly late?: boolean;
 }
 
-/** Asks without the token: whether one is wanted shows then. A proxy in front may want headers of its own. */
+/**
+ * Asks without the API token, which shows whether one is required. Configured headers are sent, since a proxy in front of
+ * the server may require them.
+ */
 async function peek(
   { baseUrl, question: { config } }: Facts,
   { fetch }: Place,
@@ -346,7 +349,7 @@ async function peek(
   }
 }
 
-/** As much as tells a server from another: a stranger may send without end. */
+/** Reads enough to identify a server; an unknown one may never stop sending. */
 async function readStart(answer: Response): Promise<string> {
   const reader = answer.body?.getReader();
   if (reader === undefined) return "";
@@ -415,19 +418,19 @@ async function lookElsewhere(facts: Facts): Promise<Seen> {
     const places = [...others].map((place) => place.replace("http://", "")).join(", ");
     return finding(
       "note",
-      places === "" ? "LM Studio's files name no other address" : `nobody at ${places}`,
+      places === "" ? "LM Studio's files name no other address" : `nothing at ${places}`,
       "lms server status",
     );
   }
-  if (facts.who === "lmstudio") return finding("note", `LM Studio answers at ${found}, too`);
+  if (facts.who === "lmstudio") return finding("note", `LM Studio also answers at ${found}`);
   facts.answersAt = found;
   return finding("warning", `LM Studio answers at ${found}`, `curl -s ${found}/lmstudio-greeting`);
 }
 
 function describePlace({ surroundings: { surroundings, runtime, platform } }: Facts): Seen {
   const where = surroundings === undefined
-    ? "on the machine itself, as far as can be seen"
-    : `in ${surroundings === "wsl" ? "WSL" : "a container"}, which has a network of its own`;
+    ? "not in a container or WSL, as far as can be seen"
+    : `in ${surroundings === "wsl" ? "WSL" : "a container"}, which has its own network`;
   return finding(
     "note",
     `${runtime ?? "unknown runtime"} on ${platform ?? "unknown system"}, ${where}`,
@@ -442,7 +445,9 @@ function readProxy(facts: Facts): Seen {
   }
   const hint = proxyHint(facts.baseUrl, variables);
   if (hint === undefined) {
-    const reason = isLoopback(facts.baseUrl) ? "NO_PROXY exempts it" : "the server is elsewhere";
+    const reason = isLoopback(facts.baseUrl)
+      ? "NO_PROXY exempts it"
+      : "the server is on another machine";
     return finding("note", `HTTP_PROXY is set; ${reason}`, "env | grep -i proxy");
   }
   facts.proxy = hint;
@@ -467,8 +472,8 @@ async function tryToken(facts: Facts): Promise<Seen> {
   const given = apiToken === undefined
     ? "none was given"
     : facts.tokenIsMalformed
-    ? "the one given is not of the form sk-lm-…:…"
-    : "the one given has the right form";
+    ? "the one given does not have the form sk-lm-…:…"
+    : "the one given is well-formed";
   const { listing } = facts;
   if (!isProviderError(listing)) {
     return finding(
@@ -477,22 +482,24 @@ async function tryToken(facts: Facts): Promise<Seen> {
     );
   }
   if (listing.code === "unauthorized") {
-    return finding("failure", `the server wants a token; ${given}`);
+    return finding("failure", `the server requires one; ${given}`);
   }
-  if (listing.code === "forbidden") return finding("failure", "the token may not list models");
-  return finding("warning", `could not be tried: ${listing.code}`);
+  if (listing.code === "forbidden") {
+    return finding("failure", "the one given is not allowed to list models");
+  }
+  return finding("warning", `could not be checked: ${listing.code}`);
 }
 
 function guessVersion({ listing, baseUrl }: Facts): Seen {
   const command = "lms version";
-  if (!Array.isArray(listing)) return skip("only the listings tell");
+  if (!Array.isArray(listing)) return skip("only a listing shows it");
   const raw = (listing as readonly ModelInfo[])[0]?.raw;
-  if (!isRecord(raw)) return finding("note", "cannot be told without a model", command);
+  if (!isRecord(raw)) return finding("note", "unknown without a model in the listing", command);
   if ("key" in raw) return finding("ok", "0.4.0 or later: it has /api/v1/models", command);
   if ("state" in raw) {
     return finding(
       "note",
-      "0.3.6 or later: it has /api/v0/models; models cannot be managed",
+      "0.3.6 or later: it has /api/v0/models, but cannot manage models",
       command,
     );
   }
@@ -519,14 +526,14 @@ function countModels(facts: Facts): Seen {
   const asked = name === undefined ? undefined : findModel(models, name);
   if (asked !== undefined) facts.asked = asked;
   const model = name === undefined ? loaded.find(({ type }) => type === "llm") : asked;
-  // Where nothing tells, a request might load it.
+  // If the server does not say what is loaded, a request might load the model.
   if (model?.loaded === true) facts.model = model;
   const names = loaded.map(({ id, instances = [] }) =>
-    `${id}${instances.length > 1 ? ` (${instances.length} copies)` : ""}`
+    `${id}${instances.length > 1 ? ` (${instances.length} instances)` : ""}`
   );
   const isTold = models.every((model) => model.loaded !== undefined);
   const state = `${counts}; ${
-    isTold ? `loaded: ${names.join(", ") || "none"}` : "the server does not tell what is loaded"
+    isTold ? `loaded: ${names.join(", ") || "none"}` : "the server does not say what is loaded"
   }`;
   if (name !== undefined && asked === undefined) {
     return finding("failure", `${quote(name)} is not among them; ${state}`, command);
@@ -545,7 +552,7 @@ function readContext(facts: Facts): Seen {
   const command = "lms ps";
   const { loadedContextLength: loaded, maxContextLength: most } = model ?? {};
   if (loaded === undefined) {
-    return finding("note", "the server does not tell how it is loaded", command);
+    return finding("note", "the server does not say how the model is loaded", command);
   }
   const state = `${loaded} tokens as loaded${most === undefined ? "" : `, ${most} at most`}`;
   if (needed === undefined) return finding("ok", state, command);
@@ -578,7 +585,7 @@ async function generate(facts: Facts): Promise<Seen> {
   return finding(firstTokenMs > SLOW_MS ? "warning" : "ok", `after ${seconds(firstTokenMs)}`);
 }
 
-/** The model as the application names it: another spelling might hide what happens to it. */
+/** The model as the application names it: another spelling could hide the application's problem. */
 function askedFor({ model, question }: Facts): string | undefined {
   return nameAsked(question) ?? model?.id;
 }
@@ -588,7 +595,7 @@ export function nameAsked({ model, config }: Question): string | undefined {
   return model ?? config.model;
 }
 
-/** What a model that thinks first may write. */
+/** Token limit that leaves room for reasoning before the answer. */
 const ANSWER_TOKENS = 300;
 
 async function callTool(facts: Facts): Promise<Seen> {
@@ -609,7 +616,7 @@ async function callTool(facts: Facts): Promise<Seen> {
     }, options);
     return toolCalls.length > 0 ? finding("ok", `it called ${toolCalls[0]?.name}`) : finding(
       "warning",
-      "it answered without calling the tool; models trained for tools are more likely to",
+      "it answered without calling the tool; a model trained for tools is more likely to call one",
     );
   });
 }
@@ -622,13 +629,13 @@ async function makeObject(facts: Facts): Promise<Seen> {
       schema: { type: "object", properties: { colour: { type: "string" } }, required: ["colour"] },
       maxTokens: ANSWER_TOKENS,
     }, options);
-    return finding("ok", isRecord(object) ? "JSON by the schema" : "JSON");
+    return finding("ok", isRecord(object) ? "JSON that matches the schema" : "JSON");
   });
 }
 
 async function embed(facts: Facts): Promise<Seen> {
   const { listing } = facts;
-  if (!Array.isArray(listing)) return skip("no model to ask");
+  if (!Array.isArray(listing)) return skip("there is no model to ask");
   const loaded = (listing as readonly ModelInfo[]).find((model) =>
     model.type === "embedding" && model.loaded === true
   );
@@ -638,11 +645,11 @@ async function embed(facts: Facts): Promise<Seen> {
       { model: loaded.id, input: "hi" },
       options,
     );
-    return finding("ok", `${embeddings[0]?.length ?? 0} numbers by ${loaded.id}`);
+    return finding("ok", `${embeddings[0]?.length ?? 0} numbers from ${loaded.id}`);
   });
 }
 
-/** What fails here is told, but is not the cause of a server that cannot be used. */
+/** Tries a feature. A failure is only a warning: the server is usable without the feature. */
 async function tryTo(
   { question: { patienceMs } }: Facts,
   attempt: (options: { timeoutMs: number; maxRetries: number }) => Promise<Seen>,
@@ -658,7 +665,7 @@ async function tryTo(
 async function askForOrigin(facts: Facts, { fetch }: Place): Promise<Seen> {
   const { origin, config } = facts.question;
   const { apiToken } = config;
-  if (origin === undefined) return skip("for pages: --origin http://localhost:5173");
+  if (origin === undefined) return skip("for web pages: --origin http://localhost:5173");
   const url = `${facts.baseUrl}/v1/models`;
   const command = `curl -si -H 'Origin: ${origin}' ${url}`;
   const isAllowed = (answer: Response): boolean =>
@@ -692,7 +699,7 @@ async function askForOrigin(facts: Facts, { fetch }: Place): Promise<Seen> {
 
 // --- Words and limits -------------------------------------------------------------------------
 
-/** The message without what it says to do, which comes once, at the end. */
+/** The message without its hint, which is shown once, at the end. */
 export function wordsOf({ message, hint }: AnyProviderError): string {
   return (message.endsWith(hint) ? message.slice(0, -hint.length) : message).trim().replace(
     /\.$/,

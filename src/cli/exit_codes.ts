@@ -1,12 +1,12 @@
 /**
- * Exit codes: what a script can tell from a command that failed. `docs/cli.md` lists them.
+ * Exit codes, from which a script can tell why a command failed. `docs/cli.md` lists them.
  *
  * @module
  */
 
 import type { ErrorKind } from "../core/error_codes.ts";
 
-/** Exit codes: 0 is success, 1 what is not in the list. */
+/** Exit codes of failures. 0 is success, 1 is any other failure. */
 export const EXIT = {
   usage: 2,
   network: 3,
@@ -15,7 +15,7 @@ export const EXIT = {
   request: 6,
   timeout: 7,
   server: 8,
-  /** As shells have it. */
+  /** 128 + SIGINT, as shells report it. */
   interrupted: 130,
 } as const;
 
@@ -35,7 +35,7 @@ const EXIT_OF_KIND: Readonly<Record<ErrorKind, number>> = {
   unknown: 1,
 };
 
-/** The exit code for errors of a kind. */
+/** Exit code for errors of a kind. */
 export function exitCodeOf(kind: ErrorKind): number {
   return EXIT_OF_KIND[kind];
 }

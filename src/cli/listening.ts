@@ -1,5 +1,5 @@
 /**
- * Commands that listen on a port of this machine until Ctrl+C.
+ * Shared by commands that listen on a local port until Ctrl+C.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import type { Server } from "node:http";
 import { type Given, UsageError } from "./arguments.ts";
 
-/** Starts to listen. @returns the address. @throws {UsageError} the port is taken or not allowed. */
+/** Starts listening. @returns the address. @throws {UsageError} if the port is taken or not allowed. */
 export async function listen(server: Server, port: number | undefined): Promise<string> {
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => reject(portError(error, port)));
@@ -18,20 +18,20 @@ export async function listen(server: Server, port: number | undefined): Promise<
   return `http://127.0.0.1:${actual}`;
 }
 
-/** Why a port cannot be listened on; the error itself where it is about something else. */
+/** Usage error for a port that cannot be listened on; any other error is returned unchanged. */
 export function portError(error: unknown, port: number | undefined): unknown {
   const { code, name } = error as { code?: unknown; name?: unknown };
   const reason = code === "EADDRINUSE" || name === "AddrInUse"
-    ? "another program has it"
+    ? "another program is using it"
     : code === "EACCES" || name === "PermissionDenied"
-    ? "that is not allowed"
+    ? "this program is not allowed to"
     : code === "ERR_SOCKET_BAD_PORT"
-    ? "there is no such port"
+    ? "it is not a valid port"
     : undefined;
   return reason === undefined ? error : new UsageError(`Cannot listen on port ${port}: ${reason}.`);
 }
 
-/** Resolves at Ctrl+C. */
+/** Resolves on Ctrl+C. */
 export function untilStopped({ terminal }: Given): Promise<void> {
   return new Promise((resolve) => {
     const stop = terminal.streams.onInterrupt(() => {

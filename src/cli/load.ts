@@ -1,4 +1,4 @@
-/** The command `load`. */
+/** The `load` command. */
 
 import {
   type Command,
@@ -9,19 +9,19 @@ import {
 } from "./arguments.ts";
 import { shownOnOneLine } from "./terminal.ts";
 
-/** The command. */
+/** The `load` command. */
 export const command: Command = {
   usage: "<model> [options]",
   about:
-    "Loads a model, unless it is loaded already with as much context as is asked for. Prints the name to send " +
-    "requests to. Needs LM Studio 0.4.",
+    "Loads a model, unless it is already loaded with at least the requested context. Prints the name to use in " +
+    "requests. Requires LM Studio 0.4.",
   options: {
     ...SERVER_OPTIONS,
-    context: { value: "TOKENS", help: "Tokens it is to hold: prompt and answer together." },
-    json: { help: "Print what was loaded as JSON." },
+    context: { value: "TOKENS", help: "Context length in tokens, prompt and answer together." },
+    json: { help: "Print the loaded instance as JSON." },
   },
   examples: [
-    ["load qwen/qwen3-8b", "As LM Studio loads it."],
+    ["load qwen/qwen3-8b", "With LM Studio's own settings."],
     ["load qwen3-8b --context 32768", "With room for long prompts."],
   ],
   positionals: [1, 1],
@@ -53,7 +53,7 @@ export const command: Command = {
     const size = contextLength === undefined ? "" : `, ${contextLength} tokens of context`;
     await terminal.note(
       alreadyLoaded
-        ? `It was loaded already${size}.`
+        ? `Already loaded${size}.`
         : `Loaded in ${((Date.now() - started) / 1000).toFixed(1)} s${size}.`,
     );
     return 0;

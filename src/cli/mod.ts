@@ -1,5 +1,5 @@
 /**
- * The command line of this package: `doctor`, which finds out why a server cannot be used, `models`, `chat`, and more.
+ * Command line of this package: `doctor`, which finds out why a server does not work, `models`, `chat` and more.
  *
  * ```sh
  * deno run -A jsr:@patinox/lmstudio/cli doctor
@@ -15,11 +15,11 @@ import { runCommandLine } from "./command_line.ts";
 import { processStreams } from "./terminal.ts";
 
 /**
- * Runs a command. Writes to the process's output and errors, and reads its input.
+ * Runs a command. Reads the process's stdin, and writes to its stdout and stderr.
  *
  * @param args the command and its options, such as `["models", "--json"]`.
- * @returns the exit code: 0 for success, others by the class of the failure; see `docs/cli.md`. Never rejects for a
- * failure of a command.
+ * @returns the exit code: 0 for success, otherwise a code for the kind of error; see `docs/cli.md`. Does not reject if
+ * the command fails.
  *
  * @example
  * ```ts
@@ -33,7 +33,7 @@ export function main(args: readonly string[]): Promise<number> {
   return runCommandLine(args, processStreams());
 }
 
-/** Whether this file is what was started. Node before 24.2 does not say. */
+/** Whether this file is the main module. Node before 24.2 has no `import.meta.main`. */
 function isStarted(): boolean {
   const { main: isMain }: { main?: boolean } = import.meta;
   if (isMain !== undefined) return isMain;

@@ -1,23 +1,23 @@
-/** The command `models`: what is there, and what is in memory. */
+/** The `models` command lists the models and shows which are loaded. */
 
 import type { ModelInfo } from "../core/types.ts";
 import { type Command, providerOf, SERVER_OPTIONS, untilInterrupted } from "./arguments.ts";
 import { alignColumns, shownOnOneLine, type Terminal } from "./terminal.ts";
 
-/** The command. */
+/** The `models` command. */
 export const command: Command = {
   usage: "[options]",
   about:
-    "Lists the models of the server: which are in memory, with what context, their size, quantization and " +
-    "what they can do. Loads none.",
+    "Lists the server's models: which are loaded and with what context, their size, their quantization and what " +
+    "they can do. Loads nothing.",
   options: {
     ...SERVER_OPTIONS,
-    loaded: { help: "Only those that are in memory." },
-    json: { help: "Print all that is known of them as JSON." },
+    loaded: { help: "Only the loaded ones." },
+    json: { help: "Print everything that is known about them as JSON." },
   },
   examples: [
-    ["models", "All of them."],
-    ["models --loaded --json", "Those in memory, for a program."],
+    ["models", "All models."],
+    ["models --loaded --json", "The loaded ones, for a program."],
   ],
   async run(given) {
     const { terminal, options } = given;
@@ -31,7 +31,7 @@ export const command: Command = {
       await terminal.note(
         all.length === 0
           ? "The server has no models: download one with `lms get <model>`."
-          : "No model is in memory: load one with `lms load <model>`.",
+          : "No model is loaded: load one with `lms load <model>`.",
       );
       return 0;
     }
@@ -40,7 +40,7 @@ export const command: Command = {
   },
 };
 
-/** A column, and how much of the window it is worth: those with the highest rank go first where it is narrow. */
+/** Column of the table. In a narrow window, the columns with the highest rank are dropped first. */
 interface Column {
   readonly head: string;
   readonly rank: number;
@@ -68,7 +68,7 @@ async function showTable(models: readonly ModelInfo[], terminal: Terminal): Prom
     ];
     const lines = alignColumns(rows);
     const isWide = lines.some((line) => line.length > terminal.columns);
-    // Piped, nothing is narrow.
+    // A pipe has no width.
     if (terminal.isWatched && isWide && columns.length > 1) continue;
     const [head = "", ...rest] = lines;
     await terminal.line(terminal.style("dim", head));
@@ -100,7 +100,7 @@ function abilities({ type, capabilities }: ModelInfo): string {
   ].join(", ");
 }
 
-/** A size as people read it. */
+/** Formats a number of bytes for people. */
 export function bytes(count: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];
   let value = count;

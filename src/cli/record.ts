@@ -1,4 +1,4 @@
-/** The command `record`: a proxy that passes bytes through as they come, and writes each exchange down. */
+/** The `record` command: a proxy that passes bytes through unchanged and saves each exchange. */
 
 import { Buffer } from "node:buffer";
 import { mkdirSync, renameSync, writeFileSync } from "node:fs";
@@ -24,25 +24,25 @@ import { resolveConfig } from "../platform/environment.ts";
 import { listFolder } from "../platform/files.ts";
 import { listen, untilStopped } from "./listening.ts";
 
-/** The command. */
+/** The `record` command. */
 export const command: Command = {
   usage: "<folder> [options]",
   about:
-    "Stands between a program and the server: passes every byte through as it comes, and writes each exchange " +
-    "into a file of the folder, with its timing. Tokens, header values and what people said are masked, also where " +
-    "the answer repeats them. Until Ctrl+C.",
+    "Runs a proxy between a program and the server until Ctrl+C. It passes every byte through unchanged, and saves " +
+    "each exchange with its timing to a file in the folder. API tokens, header values and prompts are masked, even " +
+    "if the answer repeats them.",
   options: {
     ...SERVER_OPTIONS,
-    port: { value: "PORT", help: "Where to listen. Else any free port, which is printed." },
+    port: { value: "PORT", help: "Port to listen on. Default: any free port, which is printed." },
     "server-version": {
       value: "VERSION",
-      help: "The release of LM Studio, written into each file: `lms version`.",
+      help: "The LM Studio release to store in each file; `lms version` prints it.",
     },
     quiet: { help: "Do not print the requests." },
   },
   examples: [
     ["record session --port 4321", "Then point the program at http://127.0.0.1:4321."],
-    ["record session --server-version 0.4.25", "With the release in each file."],
+    ["record session --server-version 0.4.25", "Stores the release in each file."],
   ],
   positionals: [1, 1],
   async run(given) {
@@ -52,7 +52,7 @@ export const command: Command = {
       mkdirSync(folder, { recursive: true });
     } catch {
       throw new UsageError(
-        `Cannot write into ${quote(folder)}: it is not a folder that may be written.`,
+        `Cannot write to ${quote(folder)}: it is not a writable folder.`,
       );
     }
     const recorder = new Recorder(folder, baseUrl, {
@@ -81,13 +81,13 @@ async function newestListing(baseUrl: string): Promise<string | undefined> {
       if (answer.status === 401) return path;
       if (isRecord(body) && (Array.isArray(body.models) || Array.isArray(body.data))) return path;
     } catch {
-      // It may be started later.
+      // The server may be started later.
     }
   }
   return undefined;
 }
 
-/** Headers that are about one connection. */
+/** Headers that apply to a single connection. */
 const HOP_BY_HOP = ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
 
 class Recorder {
@@ -97,7 +97,7 @@ class Recorder {
   readonly #baseUrl: string;
   readonly #server: RecordedExchange["server"];
   readonly #say: (line: string) => void;
-  /** Ends each exchange that is under way. */
+  /** Functions that stop the exchanges in progress. */
   readonly #open = new Set<() => void>();
 
   constructor(
@@ -107,14 +107,14 @@ class Recorder {
     say: (line: string) => void,
   ) {
     this.#folder = folder;
-    // A folder may be recorded into again: what is new comes after what is there.
+    // A folder may be used again: new exchanges are numbered after the existing ones.
     this.#before = Math.max(0, ...listFolder(folder).map((name) => Number.parseInt(name, 10) || 0));
     this.#baseUrl = baseUrl;
     this.#server = server;
     this.#say = say;
   }
 
-  /** Breaks off what is under way, which is written as far as it came. */
+  /** Stops the exchanges in progress, and saves what has arrived of them. */
   end(): void {
     for (const stop of [...this.#open]) stop();
   }
@@ -168,13 +168,13 @@ class Recorder {
     });
     message.on("end", () => upstream.end());
     reply.on("close", () => {
-      // The client has left: so must the generation behind it.
+      // The client has disconnected, so the generation must stop as well.
       if (!reply.writableFinished) stop();
     });
     upstream.on("error", () => {
       if (isOver) return;
       finish(false);
-      // What it says is no answer of the server's, and is not written down.
+      // This answer is the proxy's, not the server's, so it is not saved.
       if (reply.headersSent) reply.destroy();
       else {
         reply.writeHead(502, { "content-type": "application/json" });
@@ -200,7 +200,7 @@ class Recorder {
         }
       });
       answer.on("end", () => {
-        // The client first: masking takes time.
+        // End the client's answer first: masking takes time.
         reply.end();
         finish(answer.complete);
       });
@@ -213,7 +213,7 @@ class Recorder {
     });
   }
 
-  /** @returns what went wrong. */
+  /** Saves an exchange. @returns a description of the problem, if there is one. */
   #write(
     number: number,
     { started, method, path, headers, body, response }: Passed,
@@ -246,7 +246,7 @@ class Recorder {
       path.replace(/\?.*/, "").replace(/[^\w]+/g, "-")
     }`;
     const file = `${this.#folder}/${name.slice(0, 100)}.json`;
-    // Whole or not at all, whenever the program ends.
+    // Written, then renamed: a file is complete or missing, even if the program is killed.
     try {
       writeFileSync(`${file}.part`, JSON.stringify(exchange, null, 2) + "\n");
       renameSync(`${file}.part`, file);
@@ -281,7 +281,7 @@ function pairsOf(raw: readonly string[]): [string, string][] {
   return pairs;
 }
 
-/** Headers as node takes them: those that come twice in a list. */
+/** Headers as Node accepts them: a repeated header is a list. */
 function grouped(pairs: readonly (readonly [string, string])[]): Record<string, string | string[]>;
 function grouped(
   pairs: readonly (readonly [string, string])[],
@@ -299,7 +299,7 @@ function grouped(
   ]));
 }
 
-/** Bytes as text, where they are whole UTF-8: people read these files. */
+/** Bytes as text if they are complete UTF-8, since people read these files, otherwise as base64. */
 function chunkOf(bytes: Uint8Array): { text: string } | { base64: string } {
   try {
     return { text: new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes) };

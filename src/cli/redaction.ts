@@ -1,27 +1,27 @@
 /**
- * Masks of what is written down: tokens, header values, and what people said to the model, wherever it comes back. As
- * many bytes stand there as before, so that pieces of a body keep their ends.
+ * Masks secrets in a recording: API tokens, header values and prompts, including their echoes in the answer. A mask has as
+ * many bytes as the text it replaces, so that body chunks keep their boundaries.
  *
  * @module
  */
 
 import { isRecord } from "../core/fields.ts";
 
-/** What a masked text is made of. In JSON, in text and in an address it is itself. */
+/** Mask character. It needs no escape in JSON, in plain text or in a URL. */
 const FILL = 0x78; // x
-/** A stretch of a prompt this long is an echo of it. */
+/** Minimum length of a part of a prompt that counts as its echo. */
 const ECHO_LENGTH = 12;
-/** Some servers show the start of a secret. */
+/** Minimum length of a part of a secret that counts as its echo: some servers show the first characters. */
 const SECRET_LENGTH = 8;
-/** Shorter prompts are ordinary words; their whole is masked from this length on. */
+/** Minimum length of a prompt that is masked as a whole; shorter ones are ordinary words. */
 const SHORTEST_PROMPT = 4;
 
-/** A body holds JSON as text, twice over at most. */
+/** Layers of JSON inside JSON strings that are unwrapped. */
 const MOST_DEPTH = 3;
-/** Of longer texts, images above all, what comes after is not looked for. */
+/** Of longer texts, mostly images, only this many characters are searched for. */
 const LONGEST_SEARCHED = 200_000;
 
-/** Headers whose values tell nothing of whoever sends them. */
+/** Request headers whose values reveal nothing about the sender. */
 const PLAIN_HEADERS: ReadonlySet<string> = new Set([
   "accept",
   "accept-encoding",
@@ -38,10 +38,10 @@ const PLAIN_HEADERS: ReadonlySet<string> = new Set([
   "transfer-encoding",
   "user-agent",
 ]);
-/** Headers of an answer whose values belong to one client. */
+/** Response headers whose values are private to one client. */
 const PRIVATE_ANSWER_HEADERS = /^(?:set-cookie|www-authenticate|authorization|x-request-id)$/i;
 
-/** Fields of a request whose texts are names and settings, not what somebody said. */
+/** Request fields that hold names and settings rather than prompts. */
 const NAME_FIELDS: ReadonlySet<string> = new Set([
   "model",
   "role",
@@ -64,21 +64,21 @@ const NAME_FIELDS: ReadonlySet<string> = new Set([
   "job_id",
   "status",
 ]);
-/** Fields with JSON Schemas: names and structure, with descriptions in them. */
+/** Fields that hold a JSON Schema. Its names and structure are kept; its descriptions are masked. */
 const SCHEMA_FIELDS: ReadonlySet<string> = new Set(["parameters", "schema", "input_schema"]);
 const SCHEMA_WORDS: ReadonlySet<string> = new Set(["type", "$ref", "format", "required"]);
 
-/** Texts that must not be in what is written. */
+/** Texts that must not appear in a recording. */
 export interface Secrets {
-  /** Hidden from their first characters on. */
+  /** Masked even if only some of their characters are repeated. */
   readonly tokens: readonly string[];
-  /** What somebody said. */
+  /** What the user wrote. */
   readonly prompts: readonly string[];
 }
 
 // --- Requests ---------------------------------------------------------------------------------
 
-/** A request as it may be written, and what must not come back in its answer. */
+/** Masks a request, and collects the texts to mask in its answer. */
 export function redactRequest(
   { path, headers, body }: {
     readonly path: string;
@@ -121,7 +121,7 @@ function redactValue(
 ): unknown {
   if (typeof value === "string") {
     const isName = isSchema ? SCHEMA_WORDS.has(field) : NAME_FIELDS.has(field) || field === "name";
-    // A name of several words is text: questions to decision models have such.
+    // A name of several words is text: questions to decision models are named that way.
     if (isName && !/\s/.test(value)) return value;
     found.prompts.push(value);
     return "***";
@@ -146,7 +146,7 @@ function redactValue(
 
 // --- Answers ----------------------------------------------------------------------------------
 
-/** Headers of an answer as they may be written. */
+/** Masks the headers of an answer. */
 export function redactHeaders(
   headers: readonly (readonly [string, string])[],
   secrets: Secrets,
@@ -159,7 +159,7 @@ export function redactHeaders(
   ]);
 }
 
-/** The pieces of an answer, of the lengths they had, with what must not be in them masked. */
+/** Masks the chunks of an answer's body, each keeping its length. */
 export function redactPieces(pieces: readonly Uint8Array[], secrets: Secrets): Uint8Array[] {
   const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
   const whole = new Uint8Array(length);
@@ -177,8 +177,8 @@ function redactBytes(bytes: Uint8Array, { tokens, prompts }: Secrets): Uint8Arra
   const result = bytes.slice();
   const marks = new Marks(tokens, prompts);
   if (marks.isEmpty) return result;
-  // The text as it stands, then what its strings say: of one field one after the other, since a stream has a few
-  // characters in each frame.
+  // First the raw text, then the content of its JSON strings. The strings of one field are joined, because a stream
+  // carries only a few characters per frame.
   const text = spellOut(bytes);
   const strings = readStrings(text.characters);
   const isLoose = looseCharacters(text.characters);
@@ -190,7 +190,7 @@ function redactBytes(bytes: Uint8Array, { tokens, prompts }: Secrets): Uint8Arra
   });
   for (const parts of strings) {
     let spelled = joined(parts, text);
-    // A backslash may be the prompt's own: what JSON says is looked at as it stands, and at each depth of JSON in JSON.
+    // A backslash may belong to the prompt, so the strings are searched before and after removing each layer of escapes.
     for (let depth = 0;; depth++) {
       const { characters } = spelled;
       marks.find(characters, (from, to) => {
@@ -204,8 +204,8 @@ function redactBytes(bytes: Uint8Array, { tokens, prompts }: Secrets): Uint8Arra
 }
 
 /**
- * Which characters are not the structure of JSON: a prompt that is JSON itself must not mask the braces of an answer.
- * They are those of lines that are none.
+ * Tells which characters are outside JSON: those on lines that are not JSON. Inside JSON the raw text is not masked,
+ * because a prompt that is itself JSON would mask the braces of an answer.
  */
 function looseCharacters(text: string): (at: number) => boolean {
   if (isJson(text)) return () => false;
@@ -227,14 +227,14 @@ function isJson(text: string): boolean {
   }
 }
 
-/** Characters, and which bytes each of them stands for. */
+/** Characters, with the bytes that each one stands for. */
 interface Spelled {
   readonly characters: string;
   readonly starts: readonly number[];
   readonly ends: readonly number[];
 }
 
-/** Bytes as characters; what is no UTF-8 is one character a byte. */
+/** Decodes bytes to characters; a byte that is not UTF-8 becomes one character. */
 function spellOut(bytes: Uint8Array): Spelled {
   const starts: number[] = [];
   const ends: number[] = [];
@@ -256,17 +256,17 @@ function spellOut(bytes: Uint8Array): Spelled {
   return { characters, starts, ends };
 }
 
-/** Where the characters of a string of JSON stand in the text. */
+/** Position of a JSON string's characters in the text. */
 interface JsonString {
   readonly from: number;
   readonly to: number;
 }
 
-/** No field is called so. */
+/** Group for keys; no field has this name. */
 const KEYS = "\n";
 const STRING = /"((?:[^"\\]|\\.)*)"(\s*:)?/gs;
 
-/** The strings of a text, by the field they are in. */
+/** The JSON strings of a text, grouped by field. */
 function readStrings(text: string): JsonString[][] {
   const byField = new Map<string, JsonString[]>();
   let field = "";
@@ -274,7 +274,7 @@ function readStrings(text: string): JsonString[][] {
     const [, content = "", colon] = match;
     const isKey = colon !== undefined;
     if (isKey) field = content;
-    // Keys are structure, whatever a prompt says of them, but for those of several words.
+    // Keys are structure and are kept, even if a prompt contains them, except those of several words.
     if (isKey && !/\s/.test(content)) continue;
     const from = match.index + 1;
     const group = isKey ? KEYS : field;
@@ -288,7 +288,7 @@ function readStrings(text: string): JsonString[][] {
 const ESCAPE = /\\(?:u([\da-fA-F]{4})|(.))/gsy;
 const ESCAPED: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", b: "\b", f: "\f" };
 
-/** Strings one after the other, as they stand. */
+/** Joins strings without unescaping them. */
 function joined(strings: readonly JsonString[], { characters, starts, ends }: Spelled): Spelled {
   return {
     characters: strings.map(({ from, to }) => characters.slice(from, to)).join(""),
@@ -297,7 +297,7 @@ function joined(strings: readonly JsonString[], { characters, starts, ends }: Sp
   };
 }
 
-/** The same without one layer of JSON's escapes. */
+/** Removes one layer of JSON escapes. */
 function unescaped({ characters, starts, ends }: Spelled): Spelled {
   const result = { characters: "", starts: [] as number[], ends: [] as number[] };
   for (let at = 0; at < characters.length;) {
@@ -317,9 +317,9 @@ function unescaped({ characters, starts, ends }: Spelled): Spelled {
   return result;
 }
 
-/** Finds secrets and echoes, in any case and with any white space. */
+/** Finds secrets and echoes of prompts, whatever their case and white space. */
 class Marks {
-  /** By their length, which is another one for each kind. */
+  /** Substrings by length; tokens and prompts use different lengths. */
   readonly #stretches = new Map<number, Set<string>>();
   readonly #words: readonly string[];
 
@@ -343,7 +343,7 @@ class Marks {
     for (const token of tokens) add(token, SECRET_LENGTH);
     for (const prompt of prompts) {
       add(prompt, ECHO_LENGTH);
-      // Short lines are said as a whole.
+      // Short lines are matched as a whole.
       for (const line of prompt.split(/[\r\n]+/)) {
         if (line.length < ECHO_LENGTH) add(line.trim(), ECHO_LENGTH);
       }
@@ -366,7 +366,7 @@ class Marks {
     }
     for (const word of this.#words) {
       for (let at = folded.indexOf(word); at !== -1; at = folded.indexOf(word, at + 1)) {
-        // A short one within a longer word is another word.
+        // Inside a longer word, a short match is a different word.
         if (
           /[\p{L}\p{N}]/u.test(folded[at - 1] ?? "") ||
           /[\p{L}\p{N}]/u.test(folded[at + word.length] ?? "")
@@ -377,7 +377,7 @@ class Marks {
   }
 }
 
-/** One character for one: positions stay what they are. */
+/** Folds case and white space one character to one, so that positions stay valid. */
 function fold(text: string): string {
   const lower = text.toLowerCase();
   return (lower.length === text.length ? lower : text).replace(/\s/g, " ");

@@ -1,4 +1,4 @@
-/** The command `replay`: serves a recording. */
+/** The `replay` command serves a recording. */
 
 import { parseJson } from "../testing/fake_wire.ts";
 import { Buffer } from "node:buffer";
@@ -8,18 +8,18 @@ import type { RecordedExchange } from "../testing/fake_options.ts";
 import { type Command, numberOf, UsageError } from "./arguments.ts";
 import { listen, untilStopped } from "./listening.ts";
 
-/** The command. */
+/** The `replay` command. */
 export const command: Command = {
   usage: "<folder> [options]",
   about:
-    "Serves what `record` wrote, the same bytes in the same pieces at the same pace: of each route its answers in " +
-    "order, and the last one again and again. Until Ctrl+C.",
+    "Serves a recording made by `record` until Ctrl+C: the same bytes, split at the same places and at the same pace. " +
+    "Each route gives its answers in order, and then repeats the last one.",
   options: {
-    port: { value: "PORT", help: "Where to listen. Else any free port, which is printed." },
-    fast: { help: "Without the waiting." },
+    port: { value: "PORT", help: "Port to listen on. Default: any free port, which is printed." },
+    fast: { help: "Do not wait between chunks." },
     quiet: { help: "Do not print the requests." },
   },
-  examples: [["replay session --port 1234", "In the place of the server."]],
+  examples: [["replay session --port 1234", "Instead of the server."]],
   positionals: [1, 1],
   async run(given) {
     const { terminal, options, positionals: [folder = ""] } = given;
@@ -31,7 +31,7 @@ export const command: Command = {
       }, () => reply.destroy());
     });
     const url = await listen(server, numberOf(given, "port"));
-    await terminal.line(`Replaying ${exchanges.length} exchanges of ${folder} at ${url}`);
+    await terminal.line(`Replaying ${exchanges.length} exchanges from ${folder} at ${url}`);
     await untilStopped(given);
     await new Promise<void>((resolve) => {
       server.close(() => resolve());
@@ -41,7 +41,7 @@ export const command: Command = {
   },
 };
 
-/** The exchanges of a folder. @throws {UsageError} */
+/** Reads the exchanges of a folder. @throws {UsageError} */
 export function readFolder(folder: string): RecordedExchange[] {
   try {
     return readRecording(folder);
@@ -76,7 +76,7 @@ async function play(
     while (reader !== undefined) {
       const { done, value } = await reader.read();
       if (done) break;
-      // Each piece is out before the next: together they would arrive as one.
+      // Wait until each chunk is written; otherwise several would arrive as one.
       await new Promise<void>((resolve) => {
         reply.once("close", resolve);
         reply.write(value, () => {

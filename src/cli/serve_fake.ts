@@ -1,4 +1,4 @@
-/** The command `serve-fake`: the fake LM Studio of `./testing` on a port. */
+/** The `serve-fake` command: the fake LM Studio of `./testing` on a port. */
 
 import { isRecord, quote } from "../core/fields.ts";
 import { createFakeLMStudio } from "../testing/fake_lmstudio.ts";
@@ -11,39 +11,40 @@ import type {
 import { type Command, numberOf, readJsonFile, UsageError } from "./arguments.ts";
 import { portError, untilStopped } from "./listening.ts";
 
-/** The command. */
+/** The `serve-fake` command. */
 export const command: Command = {
   usage: "[options]",
   about:
-    "Serves a fake LM Studio on this machine, until Ctrl+C, for trying and testing programs without models. It " +
+    "Serves a fake LM Studio on this machine until Ctrl+C, so that you can try and test programs without models. It " +
     "answers on the wire as LM Studio does, errors included.",
   options: {
-    port: { value: "PORT", help: "Else any free one, which is printed." },
+    port: { value: "PORT", help: "Port to listen on. Default: any free port, which is printed." },
     scenario: {
       value: "FILE",
-      help: "JSON with options of createFakeLMStudio: models, replies, version, faults and so on.",
+      help:
+        "A JSON file with createFakeLMStudio options: models, replies, version, faults and so on.",
     },
-    version: { value: "VERSION", help: "The LM Studio release to be, such as 0.3.31." },
-    token: { value: "TOKEN", help: "Requests without this token are refused." },
+    version: { value: "VERSION", help: "The LM Studio release to imitate, such as 0.3.31." },
+    token: { value: "TOKEN", help: "Refuse requests without this API token." },
     "token-ms": { value: "MS", help: "Milliseconds between tokens." },
     reply: {
       value: "TEXT",
-      help: "What the model says; may be given several times, for one answer after the other.",
+      help: "What the model says. Repeatable, for one answer after the other.",
     },
     fault: {
       value: "FAULT",
       help:
         "What goes wrong with the first request: refuse, stall, cut, html, bad-json, empty-stream, rate-limit, " +
-        "loading, error-frame:WORDS, delay:MS, respond:STATUS. With @PATH at its end, with the first to that path; " +
-        "with xN, with the first N. May be given several times.",
+        "loading, error-frame:WORDS, delay:MS, respond:STATUS. Append xN for the first N requests, then @PATH for " +
+        "requests to that path only. Repeatable.",
     },
-    cors: { help: "Let web pages call it." },
+    cors: { help: "Allow web pages to call it." },
     quiet: { help: "Do not print the requests." },
   },
   examples: [
-    ["serve-fake --port 1234", "In the place of the real one."],
-    ['serve-fake --reply "Four." --token-ms 50', "A slow, sure answer."],
-    ["serve-fake --fault cut@/v1/chat/completions --fault rate-limitx3", "Two kinds of trouble."],
+    ["serve-fake --port 1234", "Instead of the real server."],
+    ['serve-fake --reply "Four." --token-ms 50', "A slow answer that is always the same."],
+    ["serve-fake --fault cut@/v1/chat/completions --fault rate-limitx3", "Two different faults."],
   ],
   async run(given) {
     const { terminal, options, repeated } = given;
@@ -62,7 +63,7 @@ export const command: Command = {
     try {
       fake = createFakeLMStudio(fakeOptions);
     } catch (error) {
-      // It names the option.
+      // The message names the option.
       throw new UsageError(error instanceof Error ? error.message : String(error));
     }
     const listener = await listenOr(fake, numberOf(given, "port"));
@@ -102,12 +103,12 @@ async function listenOr(
 function readScenario(path: string): FakeLMStudioOptions {
   const scenario = readJsonFile("the scenario", path);
   if (isRecord(scenario)) return scenario;
-  throw new UsageError(`Cannot use the scenario ${quote(path)}: it is not an object.`);
+  throw new UsageError(`Cannot use the scenario ${quote(path)}: it is not a JSON object.`);
 }
 
 // --- Faults -----------------------------------------------------------------------------------
 
-/** What each kind of fault takes after a colon. */
+/** Parser of each kind of fault, given the text after the colon. */
 const FAULTS: Readonly<Record<string, (detail: string | undefined) => FaultKind | undefined>> = {
   refuse: () => ({ type: "refuse" }),
   stall: () => ({ type: "stall" }),
@@ -130,10 +131,10 @@ function parseFault(text: string): FakeFault {
   const fault = Object.hasOwn(FAULTS, name) ? FAULTS[name]?.(detail) : undefined;
   if (fault === undefined) {
     throw new UsageError(
-      `Cannot use --fault ${quote(text)}: it is none of ${
+      `Cannot use --fault ${quote(text)}: it is not one of ${
         Object.keys(FAULTS).join(", ")
-      }, or lacks what follows ` +
-        "its colon.",
+      }, or its value after the ` +
+        "colon is missing.",
     );
   }
   return {

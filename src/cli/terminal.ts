@@ -1,54 +1,54 @@
 /**
- * The terminal that commands write to and read from: plain text when piped, colours and lines that rewrite themselves
- * where a person looks. Tests put their own streams in its place.
+ * Terminal that commands write to and read from: plain text in a pipe, colours and progress lines on a real terminal.
+ * Tests pass their own streams.
  *
  * @module
  */
 
 import process from "node:process";
 import type { WriteStream } from "node:tty";
-// Not by name: Node before 20.12 has no `styleText`, and a name that is missing ends the program.
+// Not imported by name: Node before 20.12 has no `styleText`, and a missing named import is fatal.
 import * as util from "node:util";
 import { readEnvironment } from "../platform/environment.ts";
 
-/** Where text goes. */
+/** Destination of text. */
 export interface Output {
   readonly isTerminal: boolean;
-  /** Width of the window; absent where there is none. */
+  /** Width of the window; absent if there is no window. */
   readonly columns?: number | undefined;
   /** Resolves once there is room for more. */
   write(text: string): void | Promise<void>;
 }
 
-/** Where text comes from. */
+/** Source of text. */
 export interface Input {
   readonly isTerminal: boolean;
-  /** Pieces as they come: of a terminal, lines. Ending the iteration lets go of the input. */
+  /** Text as it arrives, on a terminal line by line. Ending the iteration releases the input. */
   read(): AsyncIterable<string>;
 }
 
-/** What a command has to do with the world outside, besides the server. */
+/** Everything a command uses of the outside world, except the server. */
 export interface Streams {
   readonly output: Output;
   readonly errors: Output;
   readonly input: Input;
-  /** Used instead of the process's environment. */
+  /** Environment to use instead of the process's. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
-  /** Calls the listener at Ctrl+C, instead of ending the program, until what it returns is called. */
+  /** Calls the listener on Ctrl+C instead of ending the program. @returns a function that removes the listener. */
   onInterrupt(listener: () => void): () => void;
 }
 
-/** How text looks where colours are shown. */
+/** Text style, if colours are shown. */
 export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
 
 const MOST_COLUMNS = 110;
 const LEAST_COLUMNS = 30;
-/** Sequences that terminals act upon are cut out whole: without their first character the rest would be shown. */
+/** Escape sequences are removed whole: without the escape character, the rest would be visible. */
 const SEQUENCES =
-  // deno-lint-ignore no-control-regex -- these are what is looked for.
+  // deno-lint-ignore no-control-regex -- these are the characters to find.
   /\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\|$)|\x9b[0-?]*[ -/]*[@-~]/g;
 
-/** Writes what commands say: answers to the output, all else to the errors' stream. */
+/** Writes a command's results to stdout and everything else to stderr. */
 export class Terminal {
   readonly streams: Streams;
   readonly #hasColour: boolean;
@@ -60,62 +60,62 @@ export class Terminal {
     this.#hasColour = NO_COLOR === "" && TERM !== "dumb";
   }
 
-  /** Whether a person sees the answers. */
+  /** Whether stdout is a terminal. */
   get isWatched(): boolean {
     return this.streams.output.isTerminal;
   }
 
-  /** Width to write in. */
+  /** Width for text, within limits. */
   get columns(): number {
     const { columns = 80 } = this.streams.output;
     return Math.max(LEAST_COLUMNS, Math.min(MOST_COLUMNS, columns));
   }
 
-  /** Text as the terminal shows it in this style; as it is where it shows none. */
+  /** Applies a style; returns the text unchanged if colours are not shown. */
   style(
     style: Style | readonly Style[],
     text: string,
     output: Output = this.streams.output,
   ): string {
     if (!this.#hasColour || !output.isTerminal || text === "") return text;
-    // The streams have been asked already; `util` would ask the process's.
+    // Already checked for our streams; `util` would check those of the process.
     return util.styleText?.(style as Style, text, { validateStream: false }) ?? text;
   }
 
-  /** Writes text as it is. */
+  /** Writes text unchanged. */
   async write(text: string): Promise<void> {
     await this.streams.output.write(text);
   }
 
-  /** Writes one line of the answer. */
+  /** Writes one line of the result. */
   async line(text = ""): Promise<void> {
     await this.streams.output.write(`${text}\n`);
   }
 
-  /** Writes the answer for programs. */
+  /** Writes the result as JSON, for programs. */
   async json(value: unknown): Promise<void> {
     await this.line(jsonText(value, 2));
   }
 
-  /** Writes a line beside the answer: piped away, it is not in it. */
+  /** Writes a line to stderr, so that it is not in a pipe. */
   async note(text: string, style?: Style): Promise<void> {
     await this.endProgress();
     const { errors } = this.streams;
     await errors.write(`${style === undefined ? text : this.style(style, text, errors)}\n`);
   }
 
-  /** Shows how far something is, on a line that the next one rewrites. Nothing where nobody watches. */
+  /** Shows progress on a line that the next call rewrites. Does nothing if stderr is not a terminal. */
   async progress(text: string): Promise<void> {
     const { errors } = this.streams;
     if (!errors.isTerminal) return;
     const shown = text.slice(0, Math.max(1, (errors.columns ?? 80) - 1));
     const rest = " ".repeat(Math.max(0, this.#progress.length - shown.length));
-    // Before it is written: what ends it need not wait for that.
+    // Set before writing, so that `endProgress()` need not wait for the write.
     this.#progress = shown;
     await errors.write(`\r${shown}${rest}`);
   }
 
-  /** Ends the line that is rewritten: it stays, or is cleared. */
+  /** Ends the progress line, which is kept or cleared. */
   async endProgress(keep = false): Promise<void> {
     if (this.#progress === "") return;
     const { length } = this.#progress;
@@ -125,21 +125,21 @@ export class Terminal {
 }
 
 /**
- * Control characters, marks of direction, halves of characters. Not what joins two characters into one, of which
- * many scripts and pictures are made.
+ * Control characters, direction marks and lone surrogates. Joiners are kept, because many scripts and emoji are composed
+ * with them.
  */
 const UNSEEN = /(?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
-/** The start of what only its end tells: half a character, a line's end, a sequence. */
+/** Trailing text whose meaning depends on the text to come: half a character, a line end, an escape sequence. */
 const UNFINISHED =
   // deno-lint-ignore no-control-regex -- as above.
   /(?:[\ud800-\udbff]|\r|\x9b[0-?]{0,32}[ -/]{0,8}|\x1b(?:\[[0-?]{0,32}[ -/]{0,8}|\][^\x07\x1b]{0,256})?)$/;
 
-/** What a server or a model says, without what would steer the terminal; lines and tabs stay. */
+/** Removes everything that would control the terminal from a server's or model's text; line breaks and tabs stay. */
 export function shown(text: string): string {
   return text.replace(SEQUENCES, "").replace(/\r\n?/g, "\n").replace(UNSEEN, "");
 }
 
-/** The same for a text that comes in pieces; the last is the empty one. */
+/** The same for a text that arrives in pieces; an empty piece ends it. */
 export function showPieces(): (piece: string) => string {
   let held = "";
   return (piece) => {
@@ -149,12 +149,12 @@ export function showPieces(): (piece: string) => string {
   };
 }
 
-/** What a server or a model says, on one line. */
+/** A server's or model's text on one line. */
 export function shownOnOneLine(text: string): string {
   return shown(text).replace(/\s+/g, " ").trim();
 }
 
-/** JSON whose texts cannot steer the terminal either: `JSON.stringify` leaves some of these as they are. */
+/** JSON that cannot control the terminal either: `JSON.stringify` leaves some of these characters unescaped. */
 export function jsonText(value: unknown, indent?: number): string {
   return JSON.stringify(value, null, indent).replace(
     UNSEEN,
@@ -164,7 +164,7 @@ export function jsonText(value: unknown, indent?: number): string {
   );
 }
 
-/** Lines of at most `width` characters; a longer word has a line of its own. */
+/** Wraps text into lines of at most `width` characters; a longer word gets its own line. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";
@@ -179,7 +179,7 @@ export function wrap(text: string, width: number): string[] {
   return [...lines, line];
 }
 
-/** Columns of equal width; the last one is not filled up. */
+/** Pads cells so that columns align; the last column is not padded. */
 export function alignColumns(rows: readonly (readonly string[])[]): string[] {
   const widths: number[] = [];
   for (const row of rows) {
@@ -195,7 +195,7 @@ export function alignColumns(rows: readonly (readonly string[])[]): string[] {
 
 let own: Streams | undefined;
 
-/** The streams of this process, the same at each call. */
+/** Streams of this process; every call returns the same ones. */
 export function processStreams(): Streams {
   return own ??= {
     output: outputOf(process.stdout),
@@ -212,7 +212,7 @@ export function processStreams(): Streams {
 }
 
 function outputOf(stream: WriteStream): Output {
-  // `… | head` closes the pipe: nobody reads any more, and there is nobody to tell.
+  // `… | head` closes the pipe. Nobody is reading any more, so there is no error to report.
   stream.on("error", (error: { code?: unknown }) => {
     if (error.code === "EPIPE") process.exit(0);
     throw error;
@@ -236,14 +236,14 @@ async function* readStdin(): AsyncGenerator<string, void, undefined> {
   }
 }
 
-/** All that is piped in. */
+/** Reads everything that is piped in. */
 export async function readAll(input: Input): Promise<string> {
   let text = "";
   for await (const piece of input.read()) text += piece;
   return text;
 }
 
-/** Lines as they come, without their ends. */
+/** Reads lines as they arrive, without their line ends. */
 export async function* readLines(input: Input): AsyncGenerator<string, void, undefined> {
   let rest = "";
   for await (const piece of input.read()) {

@@ -1,6 +1,6 @@
 /**
- * What can be tried of the assumptions on a server: one small exchange each, whose answer agrees or does not. None of
- * them knows this package: they ask as any program would.
+ * Trials of the assumptions on a server: small exchanges whose answer confirms an assumption or not. They do not use this
+ * package's client, but send requests as any program would.
  *
  * @module
  */
@@ -11,22 +11,22 @@ import { isLoopback } from "../core/base_url.ts";
 import { isSameModel } from "../core/model_names.ts";
 import { cutText } from "../core/plain_text.ts";
 
-/** How an assumption did. */
+/** Result of a trial. */
 export type Outcome =
   | { readonly state: "holds"; readonly what?: string }
-  /** `what` came instead. */
+  /** `what` is what came instead. */
   | { readonly state: "fails"; readonly what: string }
-  /** `what` is why. */
+  /** `what` is the reason. */
   | { readonly state: "untried"; readonly what: string };
 
-/** An answer, whole. */
+/** A complete answer. */
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
   /** Decoded JSON. */
   readonly body: unknown;
-  /** Of a stream its frames. */
+  /** The frames of a stream; otherwise empty. */
   readonly frames: readonly Frame[];
 }
 
@@ -38,7 +38,7 @@ export interface Frame {
   readonly value: unknown;
 }
 
-/** A model of the server, as any of its listings tells. */
+/** A model, as any of the server's listings describes it. */
 export interface ListedModel {
   readonly id: string;
   readonly type: "llm" | "embedding" | "decision";
@@ -51,12 +51,12 @@ export interface ListedModel {
 export interface Server {
   readonly baseUrl: string;
   readonly apiToken: string | undefined;
-  /** The newest listing it has. */
+  /** The newest listing that the server has. */
   readonly listing: "/api/v1/models" | "/api/v0/models" | "/v1/models" | undefined;
   readonly models: readonly ListedModel[];
   /** Whether models may be loaded. */
   readonly mayLoad: boolean;
-  /** What may be downloaded. */
+  /** The model that may be downloaded. */
   readonly download: string | undefined;
   /** Every answer so far. */
   readonly answers: readonly Answer[];
@@ -64,12 +64,12 @@ export interface Server {
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Answer>;
 }
 
-/** Tries one assumption. */
+/** Trial of one assumption. */
 export type Trial = (server: Server) => Promise<Outcome> | Outcome;
 
 const HOLDS: Outcome = { state: "holds" };
 const MOST_SHOWN = 160;
-/** As in the server's own answers about models. */
+/** A name that no server knows. */
 const UNKNOWN_MODEL = "nobody/no-such-model-9000";
 const HI = [{ role: "user", content: "Say hi." }];
 
@@ -85,7 +85,7 @@ function check(isSo: boolean, what: () => string): Outcome {
   return isSo ? HOLDS : fails(what());
 }
 
-/** What an answer was, for people. */
+/** Describes an answer for people. */
 function shownAnswer({ status, text }: Answer): string {
   return `${status} ${cutText(text.replace(/\s+/g, " ").trim(), MOST_SHOWN)}`;
 }
@@ -105,7 +105,7 @@ function isUnexpected(answer: Answer): boolean {
   return /^Unexpected endpoint/.test(errorOf(answer) ?? "");
 }
 
-/** Whether it is an answer with a body as it should be. */
+/** Whether the answer has status 200 and no error. */
 function isGood(answer: Answer): boolean {
   return answer.status === 200 && errorOf(answer) === undefined;
 }
@@ -114,7 +114,7 @@ function isRefused(answer: Answer): boolean {
   return answer.status >= 400 && answer.status < 500 && errorOf(answer) !== undefined;
 }
 
-/** A value at a path of names and numbers. */
+/** Value at a path of names and indexes. */
 function at(value: unknown, ...path: (string | number)[]): unknown {
   return path.reduce<unknown>(
     (inner, key) =>
@@ -123,7 +123,7 @@ function at(value: unknown, ...path: (string | number)[]): unknown {
   );
 }
 
-// --- What a trial needs -----------------------------------------------------------------------
+// --- Requirements of a trial -----------------------------------------------------------------------
 
 function withModel(trial: (server: Server, model: string) => Promise<Outcome>): Trial {
   return (server) => {
@@ -146,19 +146,19 @@ function native(trial: Trial): Trial {
 
 function loading(trial: (server: Server, model: string) => Promise<Outcome>): Trial {
   return native((server) => {
-    if (!server.mayLoad) return untried("loads models: --load allows it");
+    if (!server.mayLoad) return untried("it loads a model, which needs --load");
     const model = server.models.find(({ type, loaded }) => type === "llm" && !loaded) ??
       server.models.find(({ type }) => type === "llm");
     return model === undefined ? untried("there is no language model") : trial(server, model.id);
   });
 }
 
-/** Whether the server is of 0.3.29 or later. */
+/** Whether the server is 0.3.29 or later. */
 async function hasResponses(server: Server, model: string): Promise<boolean> {
   return !isUnexpected(await server.post("/v1/responses", response(model)));
 }
 
-/** The responses route, where a server that is new enough must have it. */
+/** Trial of the responses route, skipped if the server is too old to have it. */
 function withResponses(trial: (server: Server, model: string) => Promise<Outcome>): Trial {
   return withModel(async (server, model) => {
     return await hasResponses(server, model)
@@ -217,11 +217,11 @@ const COMPLETIONS = "/v1/chat/completions";
 function refuses(path: string, bodyOf: (model: string) => object): Trial {
   return withModel(async (server, model) => {
     const answer = await server.post(path, bodyOf(model));
-    return check(isRefused(answer), () => `it was taken: ${shownAnswer(answer)}`);
+    return check(isRefused(answer), () => `it was accepted: ${shownAnswer(answer)}`);
   });
 }
 
-/** A request that the server must take. */
+/** A request that the server must accept. */
 function takes(path: string, bodyOf: (model: string) => object): Trial {
   return withModel(async (server, model) => {
     const answer = await server.post(path, bodyOf(model));
@@ -229,7 +229,7 @@ function takes(path: string, bodyOf: (model: string) => object): Trial {
   });
 }
 
-/** Another model answers for one that nobody has. */
+/** A request for an unknown model that another model must answer. */
 function substitutes(path: string, bodyOf: (model: string) => object): Trial {
   return withModel(async (server) => {
     const loaded = server.models.filter((model) => model.type === "llm" && model.loaded);
@@ -245,7 +245,7 @@ function substitutes(path: string, bodyOf: (model: string) => object): Trial {
   });
 }
 
-/** A decision model gives this answer, where the server has the route. */
+/** Trial of a decision model's answer, skipped if the server does not have the route. */
 function decides(
   path: string,
   bodyOf: (model: string) => object,
@@ -264,7 +264,7 @@ function fieldsOf(value: unknown): Record<string, unknown> {
   return isRecord(value) ? value : {};
 }
 
-/** Whether a loopback port takes connections of IPv6. */
+/** Whether a port accepts IPv6 connections on loopback. */
 function acceptsIpv6(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ host: "::1", port });
@@ -279,7 +279,7 @@ function acceptsIpv6(port: number): Promise<boolean> {
   });
 }
 
-/** Text pieces of a stream of completions. */
+/** Index of the frame with the finish reason. */
 function finishAt({ frames }: Answer): number {
   return frames.findIndex(({ value }) =>
     typeof at(value, "choices", 0, "finish_reason") === "string"
@@ -288,12 +288,12 @@ function finishAt({ frames }: Answer): number {
 
 // --- The trials -------------------------------------------------------------------------------
 
-/** Every trial by the name that the list of assumptions calls it. */
+/** Every trial, under the name that the list of assumptions uses. */
 export const TRIALS: Readonly<Record<string, Trial>> = {
   async ipv4(server) {
     if (!isLoopback(server.baseUrl)) return untried("the server is on another machine");
     const port = Number(new URL(server.baseUrl).port);
-    return check(!await acceptsIpv6(port), () => `[::1]:${port} takes connections, too`);
+    return check(!await acceptsIpv6(port), () => `[::1]:${port} accepts connections too`);
   },
   async doubledRoute(server) {
     const answer = await server.get("/v1/v1/models");
@@ -316,14 +316,14 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
   async keepAlive(server) {
     const { headers } = await server.get("/v1/models");
     const announced = headers.get("keep-alive");
-    if (announced === null) return untried("no Keep-Alive header is seen here");
+    if (announced === null) return untried("this runtime shows no Keep-Alive header");
     return check(announced.includes("timeout=5"), () => `Keep-Alive: ${announced}`);
   },
   async token(server) {
     const without = await server.get("/v1/models", { Authorization: "" });
     const wrong = await server.get("/v1/models", { Authorization: "Bearer not-a-token" });
     if (without.status === 200 && wrong.status === 200) {
-      return { ...HOLDS, what: "no token is wanted" };
+      return { ...HOLDS, what: "the server requires no API token" };
     }
     const isRight = (answer: Answer): boolean =>
       answer.status === 401 && codeOf(answer) === "invalid_api_key" &&
@@ -335,7 +335,7 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
   },
   async securedIdentity(server) {
     const without = await server.get("/v1/models", { Authorization: "" });
-    if (without.status !== 401) return untried("no token is wanted");
+    if (without.status !== 401) return untried("the server requires no API token");
     const greeting = await server.get("/lmstudio-greeting", { Authorization: "" });
     const isGreeted = at(greeting.body, "lmstudio") === true;
     return check(
@@ -355,7 +355,7 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
   nativeListing: native(async (server) => {
     const { body } = await server.get("/api/v1/models");
     const models = at(body, "models");
-    if (!Array.isArray(models)) return fails("there is no list `models`");
+    if (!Array.isArray(models)) return fails("the listing has no array `models`");
     const odd = models.find((entry) =>
       typeof at(entry, "key") !== "string" || !Array.isArray(at(entry, "loaded_instances"))
     );
@@ -409,7 +409,7 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
   // Management
   loadKeys: loading(async (server, model) => {
     const unknown = await server.post("/api/v1/models/load", { model, no_such_key: 1 });
-    if (!isRefused(unknown)) return fails(`an unknown key is taken: ${shownAnswer(unknown)}`);
+    if (!isRefused(unknown)) return fails(`an unknown key is accepted: ${shownAnswer(unknown)}`);
     const answer = await server.post("/api/v1/models/load", { model, echo_load_config: true });
     return check(
       isGood(answer) && isRecord(at(answer.body, "load_config")),
@@ -427,12 +427,12 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
   }),
   downloadJob: native(async (server) => {
     if (server.download === undefined) {
-      return untried("downloads a model: --download MODEL allows it");
+      return untried("it downloads a model, which needs --download MODEL");
     }
     const answer = await server.post("/api/v1/models/download", { model: server.download });
     const job = at(answer.body, "job_id");
     if (at(answer.body, "status") === "already_downloaded") {
-      return { ...HOLDS, what: "it was there already" };
+      return { ...HOLDS, what: "the model was already downloaded" };
     }
     if (typeof job !== "string") return fails(shownAnswer(answer));
     const look = await server.get(`/api/v1/models/download/status/${encodeURIComponent(job)}`);
@@ -477,7 +477,7 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
     );
     if (isRefused(answer)) return HOLDS;
     return await hasResponses(server, model)
-      ? fails(`it was taken: ${shownAnswer(answer)}`)
+      ? fails(`it was accepted: ${shownAnswer(answer)}`)
       : untried("the server may be older than 0.3.15");
   }),
   maxTokens: withModel(async (server, model) => {
@@ -494,7 +494,7 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
       COMPLETIONS,
       completion(model, { response_format: { type: "json_object" } }),
     );
-    if (!isRefused(refused)) return fails(`json_object is taken: ${shownAnswer(refused)}`);
+    if (!isRefused(refused)) return fails(`json_object is accepted: ${shownAnswer(refused)}`);
     const schema = {
       type: "object",
       properties: { colour: { type: "string" } },
@@ -516,13 +516,13 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
     const model = server.models.find(({ type, loaded, vision }) =>
       type === "llm" && loaded && vision
     );
-    if (model === undefined) return untried("no model that takes images is loaded");
+    if (model === undefined) return untried("no model with image input is loaded");
     const content = [{ type: "image_url", image_url: { url: "https://example.com/cat.png" } }];
     const answer = await server.post(
       COMPLETIONS,
       completion(model.id, { messages: [{ role: "user", content }] }),
     );
-    return check(isRefused(answer), () => `it was taken: ${shownAnswer(answer)}`);
+    return check(isRefused(answer), () => `it was accepted: ${shownAnswer(answer)}`);
   },
 
   // Answers and streams
@@ -530,13 +530,13 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
     const model = server.models.find(({ type, loaded, reasoning }) =>
       type === "llm" && loaded && reasoning
     );
-    if (model === undefined) return untried("no model that thinks is loaded");
+    if (model === undefined) return untried("no reasoning model is loaded");
     const answer = await server.post(COMPLETIONS, completion(model.id, { max_tokens: 200 }));
     const message = at(answer.body, "choices", 0, "message");
-    const thought = at(message, "reasoning_content") ?? at(message, "reasoning");
-    if (typeof thought === "string" && thought !== "") return HOLDS;
+    const reasoning = at(message, "reasoning_content") ?? at(message, "reasoning");
+    if (typeof reasoning === "string" && reasoning !== "") return HOLDS;
     if (/<\/?think>|\[THINK\]|<\|channel/.test(String(at(message, "content")))) return HOLDS;
-    return untried("it answered without thinking");
+    return untried("it answered without reasoning");
   },
   streamUsage: withModel(async (server, model) => {
     const asked = await server.post(
@@ -546,11 +546,11 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
     const unasked = await server.post(COMPLETIONS, completion(model, { stream: true }));
     const usageAt = asked.frames.findIndex(({ value }) => isRecord(at(value, "usage")));
     if (unasked.frames.some(({ value }) => isRecord(at(value, "usage")))) {
-      return fails("usage comes unasked");
+      return fails("usage is sent without being requested");
     }
     if (usageAt === -1) {
       return await hasResponses(server, model)
-        ? fails("no usage comes, though asked for")
+        ? fails("no usage is sent although it was requested")
         : untried("the server may be older than 0.3.18");
     }
     const choices = at(asked.frames[usageAt]?.value, "choices");
@@ -580,7 +580,7 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
     );
     return check(
       isDone || isFinished,
-      () => `the end is ${cutText(text.slice(-MOST_SHOWN), MOST_SHOWN)}`,
+      () => `it ends with ${cutText(text.slice(-MOST_SHOWN), MOST_SHOWN)}`,
     );
   }),
   lineEnds: withModel(async (server, model) => {
@@ -689,7 +689,9 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
       "/v1/responses",
       response(model, { tools: [{ type: "function", function: TOOL }] }),
     );
-    if (!isRefused(nested)) return fails(`those of chat are taken: ${shownAnswer(nested)}`);
+    if (!isRefused(nested)) {
+      return fails(`the tools of chat completions are accepted: ${shownAnswer(nested)}`);
+    }
     const flat = await server.post(
       "/v1/responses",
       response(model, { tools: [{ type: "function", ...TOOL }] }),
@@ -743,7 +745,7 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
     return check(
       typeof at(done[0]?.value, "arguments") === "string" &&
         of("response.function_call_arguments.delta").length === 0,
-      () => "it comes in deltas",
+      () => "its arguments come in deltas",
     );
   }),
   responsesSubstitution: substitutes("/v1/responses", response),
@@ -769,12 +771,12 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
   decisionType({ models }) {
     return models.some(({ type }) => type === "decision")
       ? HOLDS
-      : untried("no model is listed as one for decisions");
+      : untried("no model is listed as a decision model");
   },
   decisionsOfChatModel: withModel(async (server, model) => {
     const answer = await server.post("/v1/decisions", decision(model));
     if (isUnexpected(answer)) return untried("the server has no /v1/decisions");
-    return check(isRefused(answer), () => `it was taken: ${shownAnswer(answer)}`);
+    return check(isRefused(answer), () => `it was accepted: ${shownAnswer(answer)}`);
   }),
 
   // Messages
@@ -790,7 +792,7 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
   })),
   messagesKey: native(withModel(async (server, model) => {
     const { apiToken } = server;
-    if (apiToken === undefined) return untried("no token is given");
+    if (apiToken === undefined) return untried("no API token is configured");
     const answer = await server.post("/v1/messages", message(model), {
       Authorization: "",
       "x-api-key": apiToken,
@@ -838,10 +840,10 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
     return check(answer.status >= 400 && errorOf(answer) !== undefined, () => shownAnswer(answer));
   }),
 
-  // Errors: of all that was answered until now
+  // Errors: checks on every answer so far
   errorShapes({ answers }) {
     const errors = answers.filter(({ status }) => status >= 400);
-    if (errors.length === 0) return untried("no error came");
+    if (errors.length === 0) return untried("no answer was an error");
     const odd = errors.find((answer) => errorOf(answer) === undefined);
     return check(odd === undefined, () => odd === undefined ? "" : shownAnswer(odd));
   },
@@ -851,5 +853,5 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
   },
 };
 
-/** Trials that leave another server behind: they come last. */
+/** Trials that change the state of the server; they run last. */
 export const CHANGING: ReadonlySet<string> = new Set(["loadKeys", "secondCopy", "downloadJob"]);

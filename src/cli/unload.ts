@@ -1,4 +1,4 @@
-/** The command `unload`. */
+/** The `unload` command. */
 
 import {
   type Command,
@@ -9,21 +9,21 @@ import {
 } from "./arguments.ts";
 import { shownOnOneLine } from "./terminal.ts";
 
-/** The command. */
+/** The `unload` command. */
 export const command: Command = {
   usage: "<model> [options]",
   about:
-    "Unloads a model, all copies of it, or with the id of a copy that one. Prints the ids that were unloaded. " +
-    "Needs LM Studio 0.4.",
+    "Unloads all instances of a model, or a single instance given by its id. Prints the ids of the unloaded " +
+    "instances. Requires LM Studio 0.4.",
   options: {
     ...SERVER_OPTIONS,
-    all: { help: "Unload every model; none is to be named." },
+    all: { help: "Unload every model instead of naming one." },
     json: { help: "Print the ids as JSON." },
   },
   examples: [
-    ["unload qwen/qwen3-8b", "All copies of it."],
-    ["unload qwen/qwen3-8b:2", "The second copy."],
-    ["unload --all", "Everything that is in memory."],
+    ["unload qwen/qwen3-8b", "All instances of it."],
+    ["unload qwen/qwen3-8b:2", "The second instance."],
+    ["unload --all", "Everything that is loaded."],
   ],
   positionals: [0, 1],
   async run(given) {

@@ -1,4 +1,4 @@
-/** The command `verify`: tries on a server what this package takes for granted about LM Studio. */
+/** The `verify` command checks on a real server what this package assumes about LM Studio. */
 
 import { parseJson } from "../testing/fake_wire.ts";
 import { writeFileSync } from "node:fs";
@@ -28,32 +28,32 @@ import {
 
 const LIMIT_S = 120;
 
-/** The command. */
+/** The `verify` command. */
 export const command: Command = {
   usage: "[options]",
   about:
-    "Tries on a real server what this package assumes about LM Studio, and says of each assumption that it holds, " +
-    "fails (and what came instead), or could not be tried (and why). Asks for a few short answers of the models that " +
-    "are loaded; loads and downloads nothing unless told. A report with `--report` helps the project: secrets are " +
-    "not in it, and its prompts are all of the kind `Say hi.`",
+    "Checks what this package assumes about LM Studio against a real server. Each assumption holds, fails (the " +
+    "report shows what came instead), or could not be tried (the report says why). Asks the loaded models for short " +
+    "answers; loads or downloads a model only if you allow it. Sending us a report made with `--report` helps the " +
+    "project: it contains no secrets, and its prompts are all like `Say hi.`",
   options: {
     ...SERVER_OPTIONS,
-    load: { help: "Models may be loaded, which takes time and may throw others out." },
-    download: { value: "MODEL", help: "This model may be downloaded." },
+    load: { help: "Allow loading models, which takes time and may evict others." },
+    download: { value: "MODEL", help: "Allow downloading this model." },
     "server-version": {
       value: "VERSION",
-      help: "The release of LM Studio, for the report: `lms version`.",
+      help: "The LM Studio release, for the report; `lms version` prints it.",
     },
-    limit: { value: "SECONDS", help: `How long one answer may take. Else ${LIMIT_S}.` },
+    limit: { value: "SECONDS", help: `How long one answer may take. Default: ${LIMIT_S}.` },
     report: {
       value: "FILE",
-      help: "Write the report there: Markdown, or JSON where it ends in .json.",
+      help: "Write a report to this file: JSON if its name ends in .json, otherwise Markdown.",
     },
     json: { help: "Print the report as JSON." },
   },
   examples: [
-    ["verify", "What holds of the server in use."],
-    ["verify --server-version 0.4.25 --report report.md", "A report to pass on."],
+    ["verify", "Check the configured server."],
+    ["verify --server-version 0.4.25 --report report.md", "Write a report to send in."],
   ],
   async run(given) {
     const { terminal, options } = given;
@@ -77,7 +77,7 @@ export const command: Command = {
         if (state === "untried") continue;
         const [mark, style] = MARKS[state];
         await terminal.line(`${terminal.style(style, mark)} ${section}: ${plain(text)}`);
-        if (state === "fails") await terminal.line(`      came: ${shownOnOneLine(what)}`);
+        if (state === "fails") await terminal.line(`      got: ${shownOnOneLine(what)}`);
       }
       await terminal.line();
       await terminal.line(summaryOf(report));
@@ -91,19 +91,19 @@ const MARKS: Readonly<Record<"holds" | "fails", readonly [string, Style]>> = {
   fails: ["FAILS", "red"],
 };
 
-/** What a server was found to be. */
+/** Report on a server. */
 export interface Report {
   readonly at: string;
   readonly baseUrl: string;
-  /** As whoever ran it says. */
+  /** LM Studio release, as given by the user. */
   readonly version: string | null;
-  /** The newest listing: tells 0.4 from 0.3. */
+  /** The newest listing, which tells 0.4 from 0.3. */
   readonly listing: string | null;
   readonly models: readonly ListedModel[];
   readonly results: readonly Result[];
 }
 
-/** How one assumption did. */
+/** Result for one assumption. */
 export interface Result {
   readonly section: string;
   readonly text: string;
@@ -113,7 +113,7 @@ export interface Result {
   readonly what?: string;
 }
 
-/** What is to be verified, and what may be done for it. */
+/** What to verify, and what is allowed. */
 export interface VerifyOptions {
   readonly baseUrl: string;
   readonly apiToken?: string | undefined;
@@ -125,7 +125,7 @@ export interface VerifyOptions {
   readonly onResult?: (count: number, of: number) => void | Promise<void>;
 }
 
-/** Tries every assumption. Rejects where the server does not answer at all. */
+/** Tries every assumption. Rejects if the server does not answer at all. */
 export async function verify(options: VerifyOptions): Promise<Report> {
   const server = await Asked.open(options);
   const redact = createRedactor(
@@ -169,30 +169,30 @@ async function tryOut(
   signal: AbortSignal | undefined,
 ): Promise<Outcome> {
   const ask = trial === undefined ? undefined : TRIALS[trial];
-  if (ask === undefined) return { state: "untried", what: untried ?? "nobody has written how" };
+  if (ask === undefined) return { state: "untried", what: untried ?? "there is no trial for it" };
   try {
     return await ask(server);
   } catch (error) {
     signal?.throwIfAborted();
     return {
       state: "untried",
-      what: `no answer came: ${error instanceof Error ? error.message : String(error)}`,
+      what: `there was no answer: ${error instanceof Error ? error.message : String(error)}`,
     };
   }
 }
 
 // --- The server -------------------------------------------------------------------------------
 
-/** The listings, the newest first, and what tells an entry from other products' at the same place. */
+/** Listings, newest first, each with the field that distinguishes its entries from another product's. */
 const LISTINGS = [
   ["/api/v1/models", "models", "key"],
   ["/api/v0/models", "data", "state"],
   ["/v1/models", "data", "id"],
 ] as const;
-/** A server may send without end. */
+/** Limit of an answer's text, because a server may never stop sending. */
 const MOST_CHARS = 4_000_000;
 
-/** Asks the server, and keeps its answers. */
+/** Sends requests to the server and keeps the answers. */
 class Asked implements Server {
   readonly baseUrl: string;
   readonly apiToken: string | undefined;
@@ -247,13 +247,13 @@ class Asked implements Server {
     const controller = new AbortController();
     const stop = (): void => controller.abort(this.#signal?.reason);
     const timer = setTimeout(
-      () => controller.abort(new Error(`nothing within ${this.#limitMs / 1000} s`)),
+      () => controller.abort(new Error(`nothing arrived within ${this.#limitMs / 1000} s`)),
       this.#limitMs,
     );
     this.#signal?.addEventListener("abort", stop);
     const token = this.apiToken === undefined ? {} : { Authorization: `Bearer ${this.apiToken}` };
     const headers: Record<string, string> = { ...token, ...init.headers };
-    // Empty: without.
+    // An empty value means no header.
     if (headers.Authorization === "") delete headers.Authorization;
     try {
       const response = await fetch(this.baseUrl + path, {
@@ -310,7 +310,10 @@ function framesOf(text: string): Frame[] {
   });
 }
 
-/** The models of a listing; `undefined` where it is none. Where nothing tells what is loaded, asking may load it. */
+/**
+ * The models of a listing, or `undefined` if the body is not a listing. If the listing does not say what is loaded, a
+ * request may load the model, so it counts as loaded only if loading is allowed.
+ */
 function readListing(
   body: unknown,
   field: string,
@@ -347,7 +350,7 @@ function writeReport(path: string, report: Report): void {
   try {
     writeFileSync(path, text);
   } catch {
-    throw new UsageError(`Cannot write the report ${quote(path)}: it may not be written there.`);
+    throw new UsageError(`Cannot write the report ${quote(path)}: the file is not writable.`);
   }
 }
 
@@ -357,7 +360,7 @@ function summaryOf({ results }: Report): string {
   return `${count("holds")} hold, ${count("fails")} fail, ${count("untried")} could not be tried.`;
 }
 
-/** The report for people. */
+/** The report as Markdown. */
 export function markdownOf(report: Report): string {
   const { at, version, listing, models, results } = report;
   const rows = (list: readonly Result[]): string[] =>
@@ -366,7 +369,7 @@ export function markdownOf(report: Report): string {
     );
   const loaded = models.filter(({ loaded }) => loaded).map(({ id }) => `\`${id}\``).join(", ");
   return [
-    "# LM Studio, as it is",
+    "# Assumptions about LM Studio, checked",
     "",
     `Release: ${version ?? "not given"}. Newest listing: ${listing ?? "none"}. Loaded: ${
       loaded || "nothing"
@@ -374,7 +377,7 @@ export function markdownOf(report: Report): string {
     "",
     summaryOf(report),
     "",
-    "| section | assumption | state | what came, or why not |",
+    "| section | assumption | state | what came instead, or why it was not tried |",
     "| - | - | - | - |",
     ...(["fails", "holds", "untried"] as const).flatMap((state) =>
       rows(results.filter((result) => result.state === state))

@@ -48,7 +48,7 @@ const COMMANDS = [
   [["embed", "hi"], 0, /^\[-?[\d.]+/m],
   [["decide", "It rains.", "--predicate", "Is it dry?"], 0, /^Is it dry\? +yes +50 % likely/m],
   [["load", MODEL], 0, /^qwen\/qwen3-8b$/m],
-  [["download", "ibm/granite-4-micro"], 0, /is downloaded/],
+  [["download", "ibm/granite-4-micro"], 0, /has been downloaded/],
   [["unload", MODEL], 0, /^qwen\/qwen3-8b$/m],
   [["env"], 0, /^export OPENAI_BASE_URL=http/m],
   [["verify", "--limit", "10"], 0, /\d+ hold, 0 fail/],
