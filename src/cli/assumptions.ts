@@ -1,39 +1,39 @@
 /**
- * What this package takes for granted about LM Studio: the one list of `docs/assumptions.md`, which is written from it,
- * and of `verify`, which tries it on a server. Texts are Markdown.
+ * List of what this package assumes about LM Studio. `docs/assumptions.md` is generated from it, and `verify` checks it
+ * against a server. Texts are Markdown.
  *
  * @module
  */
 
-/** An assumption, on what evidence it stands, and how it is tried. */
+/** An assumption, the evidence for it, and how it is tried. */
 export interface Assumption {
   readonly text: string;
-  /** `documented`, `observed`, `assumed`, `disputed`, or words with these in them. */
+  /** `documented`, `observed`, `assumed` or `disputed`, possibly several of them with an explanation. */
   readonly verdict: string;
   readonly evidence: string;
-  /** The test that fails when this package no longer acts on it. */
+  /** The test that fails if this package stops acting on the assumption. */
   readonly pinned: string;
-  /** Name of what `trials.ts` asks a server. */
+  /** Name of the trial in `trials.ts`. */
   readonly trial?: string;
-  /** Why no server is asked. */
+  /** Why there is no trial. */
   readonly untried?: string;
 }
 
-/** A table of the document. */
+/** A section of the document, with its table. */
 export interface Section {
   readonly title: string;
   readonly assumptions: readonly Assumption[];
 }
 
-const OWN_CHOICE = "about this package's own choice: there is nothing to ask a server";
-const OTHER_PRODUCT = "about another product's server";
-const FILES = "about files of the machine that the server runs on";
-const HARM = "trying it could crash the engine, or throw a model out";
-const NOT_REFUTABLE = "it may be so or not: no answer contradicts it";
-const MODEL = "it depends on the model, and on what it happens to write";
-const SETTINGS = "it depends on the server's settings, which no route tells";
-const UNSEEN = "cannot be seen from outside";
-const COPIES = "needs two copies of one model";
+const OWN_CHOICE = "it is this package's own choice; there is nothing to ask a server";
+const OTHER_PRODUCT = "it is about another product's server";
+const FILES = "it is about files on the server's machine";
+const HARM = "a trial could crash the engine or evict a model";
+const NOT_REFUTABLE = "no answer can contradict it";
+const MODEL = "it depends on the model, and on what the model happens to write";
+const SETTINGS = "it depends on the server's settings, which no route shows";
+const UNSEEN = "it cannot be seen from outside";
+const COPIES = "it needs two instances of one model";
 
 /** Every assumption about the server, in the order of the document. */
 export const SECTIONS: readonly Section[] = [
@@ -41,7 +41,7 @@ export const SECTIONS: readonly Section[] = [
     title: "Address and routes",
     assumptions: [
       {
-        text: "The server listens on `127.0.0.1:1234` unless told otherwise.",
+        text: "The server listens on `127.0.0.1:1234` by default.",
         verdict: "documented",
         evidence: "`lms` `server.ts`",
         pinned:
@@ -50,14 +50,15 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "It listens on IPv4 only, so `localhost` may fail: Node tries `::1` first. The default is the address, not the name; a host that the user wrote stays as written.",
+          "It listens on IPv4 only, so `localhost` may fail: Node tries `::1` first. Our default is therefore the address, not the name. A host given by the user is kept as written.",
         verdict: "observed",
         evidence: "bt#121, bolt.diy#876",
         pinned: "`tests/base_url_test.ts`",
         trial: "ipv4",
       },
       {
-        text: "It binds to this machine; `0.0.0.0` is an address to listen on, not to connect to.",
+        text:
+          "It is reachable from its own machine only. `0.0.0.0` is an address to listen on, not to connect to.",
         verdict: "documented",
         evidence: '"Serve on Local Network"',
         pinned: '`tests/base_url_test.ts`: "0.0.0.0"',
@@ -65,7 +66,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "Base URLs are written with and without `/v1`. With it doubled the server answers 200 and an error.",
+          "People write base URLs with and without `/v1`. If `/v1` is doubled, the server answers 200 with an error.",
         verdict: "observed",
         evidence: "bt#618",
         pinned:
@@ -74,7 +75,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          'An unknown route answers **200** `{"error":"Unexpected endpoint or method. (…)"}`, also where a stream was asked for; below `/api/v1/` 404 since 0.4. So 200 proves nothing: every answer is checked for an `error` and for its shape.',
+          'An unknown route answers **200** `{"error":"Unexpected endpoint or method. (…)"}`, even if a stream was requested; since 0.4, routes under `/api/v1/` answer 404 instead. So status 200 proves nothing: every answer is checked for an `error` and for its shape.',
         verdict: "observed",
         evidence: "bt#618, bt#1323, vault-operator#73",
         pinned:
@@ -83,7 +84,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          '`GET /lmstudio-greeting` answers `{"lmstudio":true}` to whoever asks. Discovery knows the server by it; where no TCP connection can be tried (browsers, Node before 20.16) it shows whether anything listens.',
+          '`GET /lmstudio-greeting` answers `{"lmstudio":true}` to everyone. Discovery recognises the server by it. Where a TCP connection cannot be tried (browsers, Node before 20.16), it shows whether anything is listening.',
         verdict: "documented",
         evidence: "`lms`, `lmstudio-js`",
         pinned:
@@ -100,7 +101,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "With authentication on (0.4.0), `Authorization: Bearer` is taken, a missing or malformed token is a 401 in one of two wordings. With it off any token or none is taken.",
+          "With authentication on (0.4.0), the API token is sent as `Authorization: Bearer`; a missing or malformed one is answered with 401, in one of two wordings. With authentication off, any token or none is accepted.",
         verdict: "documented, observed",
         evidence: "opencode-lmstudio#41",
         pinned:
@@ -114,7 +115,7 @@ export const SECTIONS: readonly Section[] = [
     assumptions: [
       {
         text:
-          "LM Studio's home is what `~/.lmstudio-home-pointer` names, else `~/.cache/lm-studio` where it is, else `~/.lmstudio`.",
+          "LM Studio's home is the folder named in `~/.lmstudio-home-pointer`, else `~/.cache/lm-studio` if it exists, else `~/.lmstudio`.",
         verdict: "documented",
         evidence: "`lmstudio-js` `findLMStudioHome.ts`",
         pinned: '`tests/discovery_test.ts`: "candidates: LM Studio\'s settings"',
@@ -122,7 +123,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "`.internal/http-server-config.json` there has the server's `port`; it tells what is set, not what runs.",
+          "`.internal/http-server-config.json` in that folder has the server's `port`. It shows what is configured, not whether the server is running.",
         verdict: "observed",
         evidence: "a public file",
         pinned:
@@ -130,7 +131,7 @@ export const SECTIONS: readonly Section[] = [
         untried: FILES,
       },
       {
-        text: "`networkInterface` there is the address that it is bound to.",
+        text: "`networkInterface` in that file is the address that the server is bound to.",
         verdict: "observed",
         evidence: "bt#127",
         pinned: '`tests/discovery_test.ts`: "candidates: networkInterface"',
@@ -138,7 +139,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "`.internal/http-server.json` names the port of LM Studio's own programs, which greets but has none of the HTTP routes; what it answers to them is not known: taken for an unexpected endpoint, or a 404.",
+          "`.internal/http-server.json` names the port for LM Studio's own programs, which answers the greeting but has none of the HTTP routes. How it answers a request for them is not known; we assume an unexpected endpoint or a 404.",
         verdict: "documented (`lms`); the answers **assumed**",
         evidence: "`lms` `localAPIServer.ts`",
         pinned:
@@ -147,7 +148,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          'Another app of its maker ("Bionic") keeps its files below `apps/bionic/` of the same home; that its two port files are at the same places there is **assumed**.',
+          'Another app by the same maker ("Bionic") keeps its files under `apps/bionic/` in the same home folder. That its two port files have the same paths in it is **assumed**.',
         verdict: "observed; the places **assumed**",
         evidence: "public scripts of 2026-09",
         pinned:
@@ -156,7 +157,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "A server that wants a token still shows who it is: by the greeting, else by its own 401 (`invalid_api_key`, words that name LM Studio).",
+          "A server that requires an API token can still be identified: by the greeting, else by its own 401 (`invalid_api_key`, and a message that names LM Studio).",
         verdict: "the 401 observed; the greeting without a token **assumed**",
         evidence: "opencode-lmstudio#41",
         pinned: '`tests/discovery_test.ts`: "discover: only LM Studio\'s own 401 is LM Studio"',
@@ -164,7 +165,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "A listing in the shape of `/api/v1` or `/api/v0` is LM Studio's; one of `/v1/models` is anybody's.",
+          "A listing in the shape of `/api/v1` or `/api/v0` comes from LM Studio; one in the shape of `/v1/models` may come from any server.",
         verdict: "observed",
         evidence: "bt#1680, other servers' answers",
         pinned:
@@ -173,14 +174,15 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "Ollama has `/api/version` with a text and `/api/tags` with `models`. LM Studio answers 200 to both without, llama.cpp's server has the second alone.",
+          "Ollama has `/api/version` with a string and `/api/tags` with `models`. LM Studio answers 200 to both, but without these; llama.cpp's server has only the second.",
         verdict: "documented, observed",
         evidence: "Ollama's API documentation, bt#1680",
         pinned: '`tests/discovery_test.ts`: "discover: Ollama needs both its version and its tags"',
         trial: "notOllama",
       },
       {
-        text: "`OLLAMA_HOST` is a host, a port, both or a URL; without a scheme the port is 11434.",
+        text:
+          "`OLLAMA_HOST` is a host, a port, both, or a URL. Without a scheme, the default port is 11434.",
         verdict: "documented",
         evidence: "Ollama's `envconfig/config.go`",
         pinned: '`tests/discovery_test.ts`: "candidates: an unreadable OLLAMA_HOST gives way"',
@@ -188,7 +190,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "Ollama has `/v1/models`, `/v1/chat/completions` and `/v1/embeddings`, and nothing of LM Studio's.",
+          "Ollama has `/v1/models`, `/v1/chat/completions` and `/v1/embeddings`, and none of LM Studio's own routes.",
         verdict: "documented",
         evidence: "Ollama's OpenAI compatibility documentation",
         pinned:
@@ -202,7 +204,7 @@ export const SECTIONS: readonly Section[] = [
     assumptions: [
       {
         text:
-          "`GET /api/v1/models` (0.4.0): top key `models`, `key` is the id, `loaded_instances` are the copies in memory; many fields may be null or absent.",
+          "`GET /api/v1/models` (0.4.0): the top-level key is `models`, `key` is the id, and `loaded_instances` has the loaded instances. Many fields may be null or absent.",
         verdict: "documented, observed",
         evidence: "REST documentation, bt#1659",
         pinned: '`tests/listing_test.ts`: "listing /api/v1/models: everything it tells"',
@@ -210,7 +212,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "`GET /api/v0/models` (0.3.6): `type` is `llm`, `vlm` or `embeddings`, `state` is `loaded` or not.",
+          "`GET /api/v0/models` (0.3.6): `type` is `llm`, `vlm` or `embeddings`, `state` is `loaded` or something else.",
         verdict: "documented",
         evidence: "REST documentation",
         pinned: '`tests/listing_test.ts`: "listing /api/v0/models: state, types, contexts"',
@@ -218,7 +220,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "`GET /v1/models` tells ids alone; there is no `created`. Ids that begin or go on with `embed` are taken for embedding models.",
+          "`GET /v1/models` has only ids and no `created`. A model whose id has `embed` at the start, or after `-`, `_`, `.` or `/`, is taken for an embedding model.",
         verdict: "observed; the last **assumed**",
         evidence: "bt#2139",
         pinned: '`tests/listing_test.ts`: "listing /v1/models: ids are all there is"',
@@ -234,7 +236,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          'With just-in-time loading on, v0 and `/v1` list what is downloaded, with it off what is loaded. So "not listed" does not mean "not there".',
+          "With just-in-time loading on, `/api/v0` and `/v1` list all downloaded models; with it off, only the loaded ones. So a model that is not listed may still exist.",
         verdict: "documented, observed",
         evidence: "bt#726, bt#816",
         pinned:
@@ -243,15 +245,15 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "LM Studio gives tools to every language model; `trained_for_tool_use`, and `tool_use` of v0, only tell which were trained for them.",
-        verdict: "documented, as a client quotes it",
+          "LM Studio offers tools to every language model. `trained_for_tool_use`, or `tool_use` in v0, only says which models were trained to use them.",
+        verdict: "documented, as quoted by a client",
         evidence: "opencode-lmstudio",
         pinned: '`tests/listing_test.ts`: "LM Studio gives tools to every language model"',
         untried: MODEL,
       },
       {
         text:
-          "`capabilities.reasoning` has `allowed_options` and `default`; `selected_variant` is the one of `variants` that is loaded.",
+          "`capabilities.reasoning` has `allowed_options` and `default`; `selected_variant` is the one of the `variants` that is loaded.",
         verdict: "documented",
         evidence: "REST documentation",
         pinned: '`tests/listing_test.ts`: "reasoning settings and their default"',
@@ -259,7 +261,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "Of several copies a request by the model's key goes to the one of that id; if none has it, to any.",
+          "If a model has several instances, a request for its key goes to the instance with that id, or to any instance if none has it.",
         verdict: "the first observed; the second **assumed**",
         evidence: "openclaw#141357",
         pinned:
@@ -267,15 +269,15 @@ export const SECTIONS: readonly Section[] = [
         untried: COPIES,
       },
       {
-        text: "An entry may lack what it should have.",
-        verdict: "**assumed**, after clients that lost their list",
+        text: "An entry may lack required fields.",
+        verdict: "**assumed**, because clients lost their list to one",
         evidence: "client reports",
         pinned: '`tests/listing_test.ts`: "an odd entry is left out"',
         untried: NOT_REFUTABLE,
       },
       {
         text:
-          "llama.cpp's router tells `status.value` (only `loaded` is in memory) and, of what is loaded, `meta.n_ctx` and `n_ctx_train`; vLLM `max_model_len`; others `context_length`, `context_window` or `max_context_length`.",
+          "llama.cpp's router reports `status.value` (only `loaded` means loaded) and, for loaded models, `meta.n_ctx` and `n_ctx_train`. vLLM reports `max_model_len`; others report `context_length`, `context_window` or `max_context_length`.",
         verdict: "observed; the last two **assumed**",
         evidence: "llama.cpp#22683, llama.cpp#18035, letta-code#3493",
         pinned: '`tests/listing_test.ts`: "listing /v1/models of other servers"',
@@ -290,7 +292,7 @@ export const SECTIONS: readonly Section[] = [
         untried: NOT_REFUTABLE,
       },
       {
-        text: "New fields, formats and types will come.",
+        text: "New fields, formats and types will be added.",
         verdict: "observed",
         evidence: "a later app line added a `format`",
         pinned: '`tests/listing_test.ts`: "formats and fields of later builds are no obstacle"',
@@ -298,7 +300,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "The bundled embedding model is nearly always there, so the first of a listing is no default.",
+          "The bundled embedding model is nearly always listed, so the first model of a listing is not a usable default.",
         verdict: "observed",
         evidence: "lms#416",
         pinned:
@@ -312,7 +314,7 @@ export const SECTIONS: readonly Section[] = [
     assumptions: [
       {
         text:
-          "If the name cannot be resolved and a model is loaded, that one answers, with 200 and without a word; only `model` in the answer tells.",
+          "If the requested name cannot be resolved but a model is loaded, the loaded model answers silently, with 200. Only `model` in the answer shows it.",
         verdict: "observed",
         evidence: "bt#619, hermes-agent#64742",
         pinned:
@@ -321,7 +323,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "The same model is named `publisher/model`, `model`, `model@variant` and `model:2`, in any case.",
+          "The same model may be called `publisher/model`, `model`, `model@variant` or `model:2`, in upper or lower case.",
         verdict: "documented, observed",
         evidence: "bt#619",
         pinned:
@@ -330,7 +332,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          'An embedding model that is listed as `llm` cannot embed: `/v1/embeddings` says "No models loaded". "Override Domain Type" under My Models mends it, in newer versions of GGUF models only.',
+          'An embedding model that is listed as `llm` cannot embed: `/v1/embeddings` says "No models loaded". "Override Domain Type" under My Models fixes it; newer versions have that setting for GGUF models only.',
         verdict: "observed",
         evidence: "bt#1908, Qwen3-Embedding#13",
         pinned:
@@ -338,7 +340,8 @@ export const SECTIONS: readonly Section[] = [
         untried: MODEL,
       },
       {
-        text: "A request for a model that is not in memory loads it, in silence, for minutes.",
+        text:
+          "A request for a model that is not loaded loads it first, which can take minutes without any output.",
         verdict: "documented",
         evidence: "TTL and auto-evict documentation",
         pinned:
@@ -352,14 +355,15 @@ export const SECTIONS: readonly Section[] = [
     assumptions: [
       {
         text:
-          "`POST /api/v1/models/load` (0.4.0) takes these keys and no others; `echo_load_config` makes it tell how the model was loaded.",
-        verdict: "documented; that unknown keys are refused observed",
+          "`POST /api/v1/models/load` (0.4.0) accepts only the documented keys. With `echo_load_config`, the answer says how the model was loaded.",
+        verdict: "documented; the refusal of unknown keys observed",
         evidence: "REST documentation, Caption-Creator#4",
         pinned: '`tests/models_test.ts`: "load: the settings under their names on the wire"',
         trial: "loadKeys",
       },
       {
-        text: "Each load makes one more copy, `name:2`; so what is loaded is looked up first.",
+        text:
+          "Each load creates another instance, `name:2`, so the loaded instances are looked up first.",
         verdict: "observed",
         evidence: "bt#1582",
         pinned:
@@ -367,7 +371,7 @@ export const SECTIONS: readonly Section[] = [
         trial: "secondCopy",
       },
       {
-        text: "A load takes minutes and tells no progress.",
+        text: "A load can take minutes and reports no progress.",
         verdict: "documented",
         evidence: "REST documentation",
         pinned: '`tests/models_test.ts`: "then once a second that a model loads"',
@@ -375,7 +379,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "Whether a load stops when its request is aborted is not known. The request is aborted when nobody waits any more.",
+          "Whether a load stops when its request is aborted is not known. The request is aborted when no caller is waiting for it any more.",
         verdict: "**assumed**",
         evidence: "none",
         pinned: '`tests/models_test.ts`: "ensureLoaded: when all have left, the request ends"',
@@ -383,15 +387,15 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "A load may give less context than asked (auto-fit of MLX) and say that it gave it: the listing knows better than `load_config`.",
-        verdict: "observed; which of the two `load_config` tells **assumed**",
+          "A load may allocate less context than requested (auto-fit in MLX) and still report the requested length, so the listing is trusted over `load_config`.",
+        verdict: "observed; which of the two lengths `load_config` reports **assumed**",
         evidence: "bt#2191, bt#2174, bt#2212, mlx-engine#366",
         pinned: '`tests/models_test.ts`: "auto-fit: the lease tells the context of the listing"',
         untried: MODEL,
       },
       {
         text:
-          "What one load got where more was asked is what every load of the model gets, until it is unloaded.",
+          "If a load got less context than requested, every further load of the model gets the same amount until it is unloaded.",
         verdict: "**assumed**",
         evidence: "none",
         pinned: '`tests/models_test.ts`: "auto-fit: the lease tells the context of the listing"',
@@ -399,21 +403,21 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          'The selected variant is loaded by the model\'s key. Another one is refused with 404, "not found in downloaded models".',
+          'The model\'s key loads the selected variant. Any other variant is refused with 404, "not found in downloaded models".',
         verdict: "documented; the refusal observed",
         evidence: "REST documentation, bt#1462",
         pinned: '`tests/models_test.ts`: "load: of several variants the selected one"',
-        untried: "needs a model with two variants downloaded",
+        untried: "it needs a model with two downloaded variants",
       },
       {
-        text: "Ids are listed with an `@` too, and are loaded as they are listed.",
+        text: "Some listed ids contain an `@`. They are loaded under the id as listed.",
         verdict: "observed; the second **assumed**",
         evidence: "unsloth#9340, lms#434",
         pinned: '`tests/models_test.ts`: "load: a listed id is sent as it is listed"',
         untried: MODEL,
       },
       {
-        text: "A copy whose context length the listing does not tell is large enough.",
+        text: "An instance whose context length is not in the listing is large enough.",
         verdict: "**assumed**",
         evidence: "none",
         pinned: '`tests/models_test.ts`: "ensureLoaded: a copy whose context is not known counts"',
@@ -421,7 +425,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "Unloading takes an instance id; 404 means that it is not there. Its words are not known.",
+          "Unloading requires an instance id; 404 means that no such instance is loaded. The wording of that answer is not known.",
         verdict: "documented; the status observed",
         evidence: "REST documentation, a public file",
         pinned:
@@ -430,7 +434,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "A model that a request loaded is thrown out by the next such load, even in the middle of an answer; one that was loaded explicitly is not.",
+          "A model that was loaded by a request is evicted by the next such load, even in the middle of an answer. A model that was loaded explicitly is not.",
         verdict: "documented, observed",
         evidence: "bt#671, opencode#18532",
         pinned:
@@ -439,8 +443,8 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "With just-in-time loading off, older listings have `x` and `x:2` for two copies of one model.",
-        verdict: "**assumed**, after how instances are named",
+          "With just-in-time loading off, older listings show two instances of one model as `x` and `x:2`.",
+        verdict: "**assumed** from how instances are named",
         evidence: "bt#619",
         pinned:
           '`tests/models_test.ts`: "choice: copies of one model in an older listing are one model"',
@@ -448,7 +452,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "A download is a job that is looked at by its id; `paused` goes on some time. No route pauses or ends one.",
+          "A download is a job, polled by its id. A `paused` download is resumed at some point. No route pauses or stops a download.",
         verdict: "documented",
         evidence: "REST documentation",
         pinned:
@@ -457,16 +461,16 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "Where a failed download says why is not documented: `error`, `message` or `reason`, as text or with a `message`.",
+          "Which field has the reason for a failed download is not documented; `error`, `message` and `reason` are read, as a string or as an object with a `message`.",
         verdict: "**assumed**",
         evidence: "none",
         pinned:
           '`tests/download_test.ts`: "download: a failure is given, then thrown with its reason"',
-        untried: "needs a download that fails",
+        untried: "it needs a download that fails",
       },
       {
-        text: "404 for a job means that the server does not know it, whatever the words.",
-        verdict: "the type documented; status and words **assumed**",
+        text: "404 for a job means that the server does not know it, whatever the wording.",
+        verdict: "the type documented; the status and wording **assumed**",
         evidence: "REST documentation",
         pinned:
           '`tests/download_test.ts`: "downloadStatus: an unknown job, whatever characters its id has"',
@@ -474,7 +478,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "Listings do not tell how a model was loaded, and nobody has published whether loading an embedding model throws a language model out: both are taken for models that may be, so that a request which loads another waits.",
+          "Listings do not say how a model was loaded, and nobody has published whether loading an embedding model evicts a language model. We assume that either may be evicted, so a request that loads another model waits.",
         verdict: "**assumed**",
         evidence: "cautious reading",
         pinned:
@@ -483,8 +487,8 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "An instance answers `parallel` requests at a time, four where nothing else is set (0.4.0); what is beyond waits in the server. What older versions do is **assumed**: they are sent four, too.",
-        verdict: "documented sample",
+          "An instance handles `parallel` requests at a time, four by default (0.4.0); further ones wait in the server. What older versions do is **assumed**: they are also sent four.",
+        verdict: "documented, in a sample",
         evidence: "documentation of `/api/v1/models`",
         pinned:
           '`tests/queue_test.ts`: "queue: four generations of a model at a time, where nothing tells how many"',
@@ -497,14 +501,14 @@ export const SECTIONS: readonly Section[] = [
     assumptions: [
       {
         text:
-          "`POST /v1/chat/completions` is the route that every version has and that takes tools, images and schemas.",
+          "`POST /v1/chat/completions` exists in every version and accepts tools, images and schemas.",
         verdict: "documented",
         evidence: "OpenAI compatibility documentation",
         pinned: '`tests/twelve_cases_test.ts`: "complete_success_with_mock_response"',
         trial: "completions",
       },
       {
-        text: '`content` that is null or absent is refused with 400, so `""` is sent.',
+        text: 'A null or missing `content` is refused with 400, so `""` is sent.',
         verdict: "observed",
         evidence: "bt#261, thane#1229",
         pinned:
@@ -512,7 +516,7 @@ export const SECTIONS: readonly Section[] = [
         trial: "contentNull",
       },
       {
-        text: "The role `developer` is taken and treated as `system`.",
+        text: "The role `developer` is accepted and treated as `system`.",
         verdict: "observed",
         evidence: "bt#1730",
         pinned:
@@ -520,7 +524,8 @@ export const SECTIONS: readonly Section[] = [
         trial: "developerRole",
       },
       {
-        text: "Arguments in the history that are not JSON break engines, so they go back as `{}`.",
+        text:
+          "Tool call arguments in the history that are not JSON break engines, so they are sent back as `{}`.",
         verdict: "observed",
         evidence: "reports of truncated calls",
         pinned:
@@ -529,9 +534,9 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "Chat templates read these arguments as an object, so whatever is none goes back as `{}`, too.",
+          "Chat templates read these arguments as an object, so any other JSON is also sent back as `{}`.",
         verdict: "**assumed**",
-        evidence: "reports of templates that fail",
+        evidence: "reports of failing templates",
         pinned:
           '`tests/completion_test.ts`: "request: arguments that are no object in JSON go back as {}, which engines need"',
         untried: HARM,
@@ -546,7 +551,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "`tool_choice` is a word; an object is refused. A named tool is sent as `required` with that tool alone.",
+          "`tool_choice` is a string; an object is refused. For a named tool, `required` is sent with that tool alone.",
         verdict: "observed",
         evidence: "bt#670",
         pinned:
@@ -555,14 +560,14 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "Every call of a conversation needs an id of its own; where one is missing or used twice, a number of nine digits takes its place, as LM Studio's own look.",
+          "Every tool call in a conversation needs its own id. A missing or repeated id is replaced by a nine-digit number, the form of LM Studio's own ids.",
         verdict: "**assumed**",
         evidence: "tools documentation (the form)",
         pinned: '`tests/tools_test.ts`: "ids: each call of a conversation has one of its own"',
         untried: OWN_CHOICE,
       },
       {
-        text: "`max_tokens` counts in every version, `-1` is no limit.",
+        text: "`max_tokens` works in every version; `-1` means no limit.",
         verdict: "documented",
         evidence: "samples",
         pinned:
@@ -571,7 +576,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "`reasoning_effort` takes `none`, not `off`; which other values it takes differs with the model.",
+          "`reasoning_effort` accepts `none`, not `off`. Which other values it accepts depends on the model.",
         verdict: "observed, disputed",
         evidence: "bt#988, yoy123#35",
         pinned:
@@ -588,7 +593,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "Images are PNG or JPEG in a `data:` URL; addresses and WebP are refused with the same misleading words.",
+          "Images are PNG or JPEG in a `data:` URL. Other URLs and WebP are refused with the same misleading message.",
         verdict: "observed",
         evidence: "bt#1027, bt#1752",
         pinned: '`tests/error_mapping_test.ts`: "images_url.json"',
@@ -596,20 +601,20 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "llama.cpp takes references `#/…`, refuses `#`, and has tuples as lists in `items`; LM Studio hands on.",
+          "llama.cpp accepts `#/…` references, refuses `#`, and reads tuples as arrays in `items`. LM Studio passes schemas through.",
         verdict: "observed, **assumed**",
-        evidence: "its converter's code, bt#203",
+        evidence: "the code of its converter, bt#203",
         pinned:
           '`tests/objects_test.ts`: "objects: a recursive schema refers to itself by name, and is an object outermost"',
-        untried: "it differs with the engine",
+        untried: "it depends on the engine",
       },
       {
         text:
-          "Whether tools and `response_format` go together differs with the engine; both are sent.",
+          "Whether tools and `response_format` can be combined depends on the engine; both are sent.",
         verdict: "**assumed**",
         evidence: "none",
         pinned: '`tests/objects_test.ts`: "objects: a model that calls tools instead"',
-        untried: "it differs with the engine",
+        untried: "it depends on the engine",
       },
     ],
   },
@@ -618,7 +623,7 @@ export const SECTIONS: readonly Section[] = [
     assumptions: [
       {
         text:
-          "Reasoning is in `reasoning_content`, `reasoning`, or between tags in `content`, by model and setting.",
+          "Reasoning is in `reasoning_content`, in `reasoning`, or between tags in `content`, depending on the model and a setting.",
         verdict: "documented, observed",
         evidence: "0.3.9, 0.3.23, bt#378",
         pinned:
@@ -627,7 +632,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "Beside `<think>` models write `<\\|channel>thought`, the channels of gpt-oss, `[THINK]` and `<seed:think>`; those of Kimi and Command A are from their templates.",
+          "Besides `<think>`, models write `<\\|channel>thought`, the channels of gpt-oss, `[THINK]` and `<seed:think>`. The tags of Kimi and Command A are taken from their templates.",
         verdict: "observed; the last **assumed**",
         evidence: "bt#2013, bt#1545, RooCode#8522, vllm-mlx#599",
         pinned: '`tests/think_splitter_test.ts`: "Gemma\'s channel"',
@@ -635,7 +640,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "Thoughts come in several blocks, also behind text. A tag in quotes, code or JSON, or among words, is spoken of.",
+          "Reasoning may come in several blocks, also after text. A tag in quotes, code or JSON, or in the middle of a sentence, is part of the text.",
         verdict: "observed; the last **assumed**",
         evidence: "autogen#7009",
         pinned: '`tests/think_splitter_test.ts`: "a second block"',
@@ -643,7 +648,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "Some models that think write the object that a schema asks for into `reasoning_content`, and leave `content` empty.",
+          "Some reasoning models write the object that a schema asks for into `reasoning_content` and leave `content` empty.",
         verdict: "observed",
         evidence: "bt#1698, bt#1773, bt#1971",
         pinned:
@@ -652,7 +657,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "With `<think>` in the prompt only `</think>` comes: all before it is reasoning, unless it is quoted or in code. A stream knows that at its end.",
+          "If `<think>` is already in the prompt, only `</think>` appears in the answer. Everything before it is reasoning, unless the tag is quoted or in code. A stream can only tell at its end.",
         verdict: "observed",
         evidence: "bt#1495, bt#1368, lms#476",
         pinned:
@@ -660,7 +665,7 @@ export const SECTIONS: readonly Section[] = [
         untried: MODEL,
       },
       {
-        text: "`content` may be absent, `tool_calls` may be an empty array.",
+        text: "`content` may be absent, and `tool_calls` may be an empty array.",
         verdict: "documented, observed",
         evidence: "tools documentation, bt#988",
         pinned:
@@ -669,7 +674,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "Usage comes in streams only when asked for (0.3.18), in a chunk without choices after the finish.",
+          "A stream has usage only if it is requested (0.3.18), in a chunk without choices after the finish reason.",
         verdict: "documented, observed",
         evidence: "zed#57861",
         pinned:
@@ -677,21 +682,22 @@ export const SECTIONS: readonly Section[] = [
         trial: "streamUsage",
       },
       {
-        text: "Before 0.3.18 there is none.",
+        text: "Before 0.3.18, streams have no usage.",
         verdict: "documented",
         evidence: "changelog",
         pinned: '`tests/assumptions_test.ts`: "no usage before 0.3.18 is no error: it is absent"',
-        untried: "about older servers, which no route tells from newer ones",
+        untried: "it is about older servers, which no route tells from newer ones",
       },
       {
-        text: "`completion_tokens` is one short at the token limit. It is passed on as it is.",
+        text: "`completion_tokens` is one too low at the token limit. It is passed on unchanged.",
         verdict: "observed",
         evidence: "bt#2335",
         pinned: '`tests/fake_lmstudio_test.ts`: "limits and stop texts end the answer"',
         trial: "oneShort",
       },
       {
-        text: "A good stream has a finish reason, `[DONE]`, or both; one with neither was cut.",
+        text:
+          "A complete stream has a finish reason, `[DONE]` or both; one with neither was cut off.",
         verdict: "observed",
         evidence: "captures",
         pinned:
@@ -700,7 +706,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "A finish reason may come beside every piece, and `None` as text. Not seen from LM Studio.",
+          "A finish reason may come with every chunk, or as the string `None`. LM Studio was not seen to do either.",
         verdict: "observed elsewhere",
         evidence: "open-webui#16377, vercel/ai#2548",
         pinned:
@@ -716,32 +722,32 @@ export const SECTIONS: readonly Section[] = [
         untried: NOT_REFUTABLE,
       },
       {
-        text: "Whether headers come before the first token.",
+        text: "Whether headers are sent before the first token.",
         verdict: "disputed",
         evidence: "RooCode#12244",
         pinned:
           '`tests/assumptions_test.ts`: "headers that are withheld until the first token are waited for"',
-        untried: "either is right",
+        untried: "both are right",
       },
       {
-        text: "Lines end in LF. CR, CRLF, comments and a byte order mark are read as well.",
+        text: "Lines end in LF. CR, CRLF, comments and a byte order mark are also accepted.",
         verdict: "**assumed**",
-        evidence: "no other was seen",
+        evidence: "no other line end was seen",
         pinned: "`tests/sse_test.ts`",
         trial: "lineEnds",
       },
       {
         text:
-          "An error in a stream is `event: error` under 200, possibly the first and only event.",
+          "An error in a stream is an `event: error` under status 200, possibly as the first and only event.",
         verdict: "observed",
         evidence: "goose#11318, bt#2322",
         pinned:
           '`tests/assumptions_test.ts`: "an error inside a stream under 200 is that error, wherever it comes"',
-        untried: "no error can be provoked in a stream without harm",
+        untried: "an error in a stream cannot be provoked without harm",
       },
       {
         text:
-          'Tool calls come in pieces by `index`; before 0.3.16 names were repeated as `""`, ids may be `""`, and the finish may be `stop`.',
+          'Tool calls are streamed in parts, matched by `index`. Before 0.3.16, names were repeated as `""`. Ids may be `""`, and the finish reason may be `stop`.',
         verdict: "documented, observed",
         evidence: "bt#649, bt#830",
         pinned:
@@ -750,7 +756,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "With some models a call comes in one piece when it is whole, and nothing while it is written. So with tools a stream may be silent for long.",
+          "With some models a tool call is sent only once it is complete, and nothing while it is being written. So a stream with tools may be silent for a long time.",
         verdict: "observed",
         evidence: "bt#1868, 0.4.12",
         pinned:
@@ -759,7 +765,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "A call may be left in `content`, in the format of the model or of LM Studio's own prompt, and `tool_calls` is empty then. Each format: `fixtures/calls/SOURCES.md`.",
+          "A tool call may be left in `content`, in the model's format or that of LM Studio's own prompt, with `tool_calls` empty. The formats are listed in `fixtures/calls/SOURCES.md`.",
         verdict: "observed",
         evidence: "bt#825, bt#1528, bt#1979, bt#2115",
         pinned: "`tests/text_tool_calls_test.ts`",
@@ -767,14 +773,15 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "What is in a code block, in quotes or in a thought, or of no declared tool, is spoken of and is no call.",
+          "Text in a code block, in quotes or in reasoning, or with the name of an undeclared tool, is not a tool call.",
         verdict: "**assumed**",
         evidence: "bt#453, bt#1592",
         pinned: "`tests/text_tool_calls_test.ts`",
         untried: OWN_CHOICE,
       },
       {
-        text: "`tool_choice` may have no effect: an answer without a call comes under 200.",
+        text:
+          "`tool_choice` may have no effect: an answer without a tool call then comes with status 200.",
         verdict: "observed",
         evidence: "bt#2115, 0.4.18",
         pinned:
@@ -783,8 +790,8 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "Several calls may come under one index, without ids: a name, or another object behind a whole one, begins the next.",
-        verdict: "observed; frames **assumed**",
+          "Several tool calls may share one index, without ids. A name, or another object after a complete one, starts the next call.",
+        verdict: "observed; the frames **assumed**",
         evidence: "bt#1922, 0.4.14; lens#49",
         pinned:
           '`tests/tool_call_assembler_test.ts`: "several calls under one number, without ids: whole ones"',
@@ -792,7 +799,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "Closing the connection stops the generation, but not the reading of the prompt. So a request that timed out may still be at work, and is not sent again.",
+          "Closing the connection stops the generation, but not prompt processing. So a request that timed out may still be running, and is not sent again.",
         verdict: "observed",
         evidence: "bt#944",
         pinned:
@@ -806,7 +813,7 @@ export const SECTIONS: readonly Section[] = [
     assumptions: [
       {
         text:
-          "`POST /v1/completions` goes on with a text, without a template; `text` is in `choices`, all else is as in chat answers.",
+          "`POST /v1/completions` continues a text, without a template. `text` is in `choices`; everything else is as in chat completions.",
         verdict: "documented",
         evidence: "completions documentation, v0 sample",
         pinned: '`tests/text_completion_test.ts`: "answer: the documentation\'s sample"',
@@ -814,7 +821,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "A stream of it has the frames of a chat stream, with `object` `text_completion` and `choices[].text`.",
+          "Its streams have the frames of a chat completion stream, with `text_completion` as `object` and `choices[].text`.",
         verdict: "**assumed**",
         evidence: "as llama.cpp's server sends it, ik_llama.cpp#767",
         pinned:
@@ -822,7 +829,8 @@ export const SECTIONS: readonly Section[] = [
         trial: "textStream",
       },
       {
-        text: "`max_tokens`, `stop` and the other settings have the names of the chat route.",
+        text:
+          "`max_tokens`, `stop` and the other settings have the same names as for chat completions.",
         verdict: "**assumed**",
         evidence: "the v0 sample has `temperature`, `max_tokens`, `stop`",
         pinned:
@@ -831,7 +839,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "`suffix` and `echo` are OpenAI's; that LM Studio knows them is not documented. They are sent as given, and the text is given as it comes.",
+          "`suffix` and `echo` are OpenAI's; LM Studio's documentation does not mention them. They are sent as given, and the text is returned unchanged.",
         verdict: "**assumed**",
         evidence: "the documentation refers to OpenAI's",
         pinned:
@@ -839,16 +847,17 @@ export const SECTIONS: readonly Section[] = [
         untried: NOT_REFUTABLE,
       },
       {
-        text: "Nothing tells thinking from text on this route, so `<think>` is left in it.",
+        text:
+          "Nothing separates reasoning from text on this route, so `<think>` is left in the text.",
         verdict: "**assumed**",
         evidence: "no template is applied",
         pinned: '`tests/text_completion_test.ts`: "answer: the text is as it came"',
         untried: MODEL,
       },
       {
-        text: "Another model may answer here too.",
+        text: "Another model may answer on this route too.",
         verdict: "**assumed**",
-        evidence: "the chat route's doing",
+        evidence: "as for chat completions",
         pinned:
           '`tests/text_completion_test.ts`: "substitution: the error has the answer; of a stream what had come"',
         trial: "textSubstitution",
@@ -860,7 +869,7 @@ export const SECTIONS: readonly Section[] = [
     assumptions: [
       {
         text:
-          '`encoding_format` is ignored, vectors are floats. `"float"` is sent all the same, for servers that would send base64.',
+          '`encoding_format` is ignored; vectors are always floats. `"float"` is sent anyway, for servers that would send base64.',
         verdict: "observed",
         evidence: "bt#756",
         pinned:
@@ -876,7 +885,7 @@ export const SECTIONS: readonly Section[] = [
         trial: "embeddingUsage",
       },
       {
-        text: "An empty text is an engine error. It is refused before.",
+        text: "An empty text causes an engine error, so it is refused before it is sent.",
         verdict: "observed",
         evidence: "bt#142",
         pinned:
@@ -885,7 +894,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "How much one request may hold is not known. A batch ends at 64 texts, or where they are together longer than 1 048 576 characters.",
+          "The size limit of a request is not known. A batch ends at 64 texts, or at 1 048 576 characters in total.",
         verdict: "**assumed**",
         evidence: "no 413 was seen",
         pinned:
@@ -893,7 +902,7 @@ export const SECTIONS: readonly Section[] = [
         untried: HARM,
       },
       {
-        text: "Parallel requests have crashed engines; one at a time is the default.",
+        text: "Parallel requests have crashed engines, so the default is one at a time.",
         verdict: "observed",
         evidence: "bt#463",
         pinned:
@@ -902,7 +911,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "Clients that ask for base64 without a word, and decode whatever comes, get vectors of a quarter of the length. Who asks for base64 by the `fetch` of `toOpenAI()` gets it.",
+          "Clients that silently request base64 and decode whatever they receive get vectors of a quarter of the length. Clients that request base64 through the `fetch` of `toOpenAI()` get it.",
         verdict: "observed",
         evidence: "n8n#16647, langchainjs#8221",
         pinned:
@@ -911,7 +920,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "`dimensions` is ignored. It is sent all the same, and vectors that are longer are cut and brought to length 1 here.",
+          "`dimensions` is ignored. It is sent anyway, and longer vectors are cut and normalised to length 1 by this package.",
         verdict: "observed",
         evidence: "a published program",
         pinned:
@@ -920,7 +929,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "Of a text longer than the context of the model the beginning is embedded, without a word. The warning is an estimate.",
+          "If a text is longer than the model's context, only its beginning is embedded, silently. Our warning is based on an estimate.",
         verdict: "**assumed**",
         evidence: "none",
         pinned:
@@ -933,15 +942,15 @@ export const SECTIONS: readonly Section[] = [
     title: "Decisions",
     assumptions: [
       {
-        text: "`POST /v1/decisions` takes and gives what npm `openai` 7.57 declares.",
-        verdict: "documented by reference; that LM Studio gives all of it **assumed**",
+        text: "`POST /v1/decisions` accepts and returns what npm `openai` 7.57 declares.",
+        verdict: "documented by reference; that LM Studio implements all of it **assumed**",
         evidence: "OpenAI compatibility",
         pinned:
           '`tests/decisions_test.ts`: "decide: what is sent and read is what openai\'s types declare"',
         trial: "decisions",
       },
       {
-        text: "`POST /v1/systemone` takes and gives what npm `@typesafe-ai/sdk` 0.6 declares.",
+        text: "`POST /v1/systemone` accepts and returns what npm `@typesafe-ai/sdk` 0.6 declares.",
         verdict: "documented by reference; the rest **assumed**",
         evidence: "TypeSafe compatibility",
         pinned: '`tests/decisions_test.ts`: "decide: the spelling of /v1/systemone"',
@@ -949,11 +958,11 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "An image stands in the `state` of `/v1/systemone` as its `data:` URL, in the place of its message.",
-        verdict: "the URL documented, the place **assumed**",
+          "In the `state` of `/v1/systemone`, an image is its `data:` URL, at the position of its message.",
+        verdict: "the URL documented, the position **assumed**",
         evidence: "TypeSafe compatibility",
         pinned: '`tests/decisions_test.ts`: "decide: the spelling of /v1/systemone"',
-        untried: "needs a decision model that takes images",
+        untried: "it needs a decision model with image input",
       },
       {
         text: "Listings give decision models the type `decision`.",
@@ -964,7 +973,7 @@ export const SECTIONS: readonly Section[] = [
         trial: "decisionType",
       },
       {
-        text: "A chat model is refused with a 4xx; the listing tells that it is one.",
+        text: "A language model is refused with a 4xx. The listing shows its type.",
         verdict: "**assumed**",
         evidence: "the documentation requires a decision model",
         pinned:
@@ -973,15 +982,15 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "An older server answers as to any unknown route; which release was the first is not known.",
+          "An older server answers as it does for any unknown route. Which release came first with this one is not known.",
         verdict: "**assumed**",
         evidence: "none",
         pinned:
           '`tests/decisions_test.ts`: "decide: one named code each for what stands in the way"',
-        untried: "about older servers, which no route tells from newer ones",
+        untried: "it is about older servers, which no route tells from newer ones",
       },
       {
-        text: "A score counts levels from 0, and a refusal has its question's name.",
+        text: "A score counts levels from 0, and a refusal has the name of its question.",
         verdict: "documented by reference",
         evidence: "npm `openai` 7.57, `@typesafe-ai/sdk` 0.6",
         pinned:
@@ -995,7 +1004,7 @@ export const SECTIONS: readonly Section[] = [
     assumptions: [
       {
         text:
-          "`POST /v1/messages` is there since 0.4.1, streamed in Anthropic's events up to `message_stop`.",
+          "`POST /v1/messages` exists since 0.4.1; it streams Anthropic's events up to `message_stop`.",
         verdict: "documented",
         evidence: "Anthropic compatibility",
         pinned:
@@ -1003,15 +1012,15 @@ export const SECTIONS: readonly Section[] = [
         trial: "messages",
       },
       {
-        text: "An overflow comes as a single `error` event under 200.",
+        text: "A context overflow is a single `error` event under status 200.",
         verdict: "observed",
         evidence: "public file",
         pinned:
           '`tests/anthropic_client_test.ts`: "anthropic: an overflow comes as a single event under 200, and is raised"',
-        untried: "no error can be provoked in a stream without harm",
+        untried: "an error in a stream cannot be provoked without harm",
       },
       {
-        text: "A key is taken from `Authorization` and from `x-api-key`.",
+        text: "The key is accepted in `Authorization` and in `x-api-key`.",
         verdict: "documented",
         evidence: "Anthropic compatibility",
         pinned:
@@ -1025,7 +1034,7 @@ export const SECTIONS: readonly Section[] = [
     assumptions: [
       {
         text:
-          "`POST /v1/responses` is there since 0.3.29; an older server answers as to any unknown route.",
+          "`POST /v1/responses` exists since 0.3.29; an older server answers as it does for any unknown route.",
         verdict: "documented, observed",
         evidence: "changelog, bt#618",
         pinned:
@@ -1034,7 +1043,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "Answers are stored unless `store` is false; an unknown `previous_response_id` has the code `previous_response_not_found`.",
+          "Answers are stored unless `store` is false; an unknown `previous_response_id` is an error with code `previous_response_not_found`.",
         verdict: "documented, observed",
         evidence: "bt#1188",
         pinned:
@@ -1043,7 +1052,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "Tools are flat, `{ type, name, description, parameters }`; those of chat are refused.",
+          "Tools are flat, `{ type, name, description, parameters }`; the tools of chat completions are refused.",
         verdict: "observed",
         evidence: "bt#1064, bt#2254",
         pinned:
@@ -1051,25 +1060,25 @@ export const SECTIONS: readonly Section[] = [
         trial: "flatTools",
       },
       {
-        text: "`tool_choice` takes words here too.",
+        text: "`tool_choice` is a string on this route too.",
         verdict: "**assumed**",
-        evidence: "as for chat, bt#670",
+        evidence: "as for chat completions, bt#670",
         pinned:
           '`tests/responses_test.ts`: "responses: tools are flat, MCP servers beside them, a named choice is that tool alone"',
         trial: "responsesToolChoice",
       },
       {
         text:
-          "A remote MCP server is a tool with `server_label`, `server_url` and `allowed_tools`; it must be allowed in the settings. `headers` is OpenAI's field.",
+          "A remote MCP server is a tool with `server_label`, `server_url` and `allowed_tools`. It must be allowed in the server's settings. `headers` is OpenAI's field.",
         verdict: "documented; `headers` **assumed**",
         evidence: "responses documentation",
         pinned:
           '`tests/responses_test.ts`: "responses: tools are flat, MCP servers beside them, a named choice is that tool alone"',
-        untried: "needs a remote MCP server",
+        untried: "it needs a remote MCP server",
       },
       {
         text:
-          "`reasoning: { effort }` takes `low`, `medium` and `high`. Words for on and off are not documented, so none is sent.",
+          "`reasoning: { effort }` accepts `low`, `medium` and `high`. Values for on and off are not documented, so they are not sent.",
         verdict: "documented",
         evidence: "responses documentation",
         pinned:
@@ -1078,7 +1087,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "`temperature`, `top_p`, `max_output_tokens`, `instructions` and `store` count as OpenAI says.",
+          "`temperature`, `top_p`, `max_output_tokens`, `instructions` and `store` mean what OpenAI documents.",
         verdict: "**assumed**; `max_output_tokens` observed",
         evidence: "codex",
         pinned:
@@ -1099,11 +1108,11 @@ export const SECTIONS: readonly Section[] = [
         evidence: "bt#1120",
         pinned:
           '`tests/responses_test.ts`: "responses: messages, images, calls and their results as items"',
-        untried: "needs a model that takes images",
+        untried: "it needs a model with image input",
       },
       {
         text:
-          "Reasoning comes in `response.reasoning_text.delta`, or whole in `response.reasoning_text.done` alone.",
+          "Reasoning is streamed in `response.reasoning_text.delta`, or sent whole in `response.reasoning_text.done` alone.",
         verdict: "observed",
         evidence: "pydantic-ai#3191, pi#4191",
         pinned:
@@ -1112,7 +1121,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "A stream ends with `response.completed`, `response.incomplete`, `response.failed` or `error`; one without was cut, unless `[DONE]` came.",
+          "A stream ends with `response.completed`, `response.incomplete`, `response.failed` or `error`. A stream without any of these was cut off, unless it ends with `[DONE]`.",
         verdict: "the first documented, the others **assumed**",
         evidence: "responses documentation",
         pinned:
@@ -1121,7 +1130,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "The last event repeats the whole output. Where it does not, what was streamed is the answer.",
+          "The last event repeats the whole output. If it does not, the answer is what was streamed.",
         verdict: "observed; the second **assumed**",
         evidence: "bt#1188",
         pinned:
@@ -1129,7 +1138,8 @@ export const SECTIONS: readonly Section[] = [
         trial: "responsesRepeat",
       },
       {
-        text: "A call comes in `function_call_arguments.done`, without deltas.",
+        text:
+          "The arguments of a tool call come in `function_call_arguments.done`, without deltas.",
         verdict: "observed",
         evidence: "vercel/ai, recordings of 2026-01",
         pinned:
@@ -1138,15 +1148,15 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "Items and the last event may say `{}` or nothing of arguments that came before; those that came are kept.",
-        verdict: "observed of items; of the last event **assumed**",
+          "Items and the last event may repeat arguments as `{}` or leave them out; the arguments received before are kept.",
+        verdict: "observed for items; **assumed** for the last event",
         evidence: "pi#918, openclaw#90585",
         pinned:
           '`tests/responses_test.ts`: "responses.stream: arguments that came are not replaced by less, in calls, output and partial"',
         untried: NOT_REFUTABLE,
       },
       {
-        text: "The last event may leave out a call, or end a message without its text.",
+        text: "The last event may leave out a tool call or a message's text.",
         verdict: "**assumed**",
         evidence: "as for arguments",
         pinned:
@@ -1155,9 +1165,9 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "Another model may answer here as well, and the first events may still name the one that was asked.",
+          "Another model may answer on this route too, and the first events may still name the requested one.",
         verdict: "**assumed**",
-        evidence: "bt#619 (chat)",
+        evidence: "bt#619 (chat completions)",
         pinned:
           '`tests/responses_test.ts`: "responses.stream: another model\'s answer is an error before anything of it is given out"',
         trial: "responsesSubstitution",
@@ -1169,7 +1179,7 @@ export const SECTIONS: readonly Section[] = [
     assumptions: [
       {
         text:
-          '`POST /api/v1/chat` is there since 0.4.0; older servers answer 200 and "Unexpected endpoint".',
+          '`POST /api/v1/chat` exists since 0.4.0; older servers answer 200 and "Unexpected endpoint".',
         verdict: "documented, observed",
         evidence: "REST documentation",
         pinned:
@@ -1178,7 +1188,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "Its schema is strict: only documented keys are sent, `maxTokens: -1` (no limit) by leaving the key out.",
+          "Its schema is strict, so only documented keys are sent. For `maxTokens: -1` (no limit) the key is left out.",
         verdict: "observed; the last **assumed**",
         evidence: "Caption-Creator#4",
         pinned:
@@ -1187,7 +1197,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "A text part of `input` has the type `text` (the documentation's example) or `message` (its table). Texts without an image are sent as one string, beside images `text` is sent.",
+          "A text part of `input` has the type `text` (in the documentation's example) or `message` (in its table). Texts without an image are sent as one string; next to images, the type `text` is sent.",
         verdict: "disputed",
         evidence: "REST documentation",
         pinned:
@@ -1196,7 +1206,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "A stream ends with `chat.end`: the socket may stay open behind it, and a body that ends without it failed, also where only `chat.start` came.",
+          "A stream ends with `chat.end`. The socket may stay open after it. A body that ends without it has failed, even if it has `chat.start`.",
         verdict: "observed",
         evidence: "public files of 2026",
         pinned:
@@ -1204,15 +1214,16 @@ export const SECTIONS: readonly Section[] = [
         trial: "nativeEnd",
       },
       {
-        text: "`chat.end` follows `error`, with what was generated. It is waited for 2 s.",
+        text:
+          "After `error`, `chat.end` follows with what was generated so far. It is waited for up to 2 s.",
         verdict: "documented; disputed",
-        evidence: "streaming events; a grammar failure came without",
+        evidence: "streaming events; a grammar error came without `chat.end`",
         pinned:
           '`tests/native_chat_test.ts`: "error event: the answer is waited for, but not longer than 2 s"',
-        untried: "no error can be provoked in a stream without harm",
+        untried: "an error in a stream cannot be provoked without harm",
       },
       {
-        text: "`data.type` repeats the name of the event; one of the two is enough.",
+        text: "`data.type` repeats the event's name. Either one is enough.",
         verdict: "documented; the last **assumed**",
         evidence: "streaming events",
         pinned: '`tests/native_chat_test.ts`: "events: odd ones keep what their type promises"',
@@ -1220,15 +1231,15 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "`tool_call.name` begins a call, and nothing comes while its arguments are written. Its fields are not known.",
+          "`tool_call.name` starts a tool call, and nothing is sent while its arguments are being written. Its fields are not known.",
         verdict: "observed; the last **assumed**",
         evidence: "bt#1880, bt#1881",
         pinned:
           '`tests/native_chat_test.ts`: "events: a call is begun by its name, and then silent while it is written"',
-        untried: "needs an MCP server that the settings allow",
+        untried: "it needs an MCP server that the settings allow",
       },
       {
-        text: "No other model answers for one that cannot be resolved, unlike on `/v1`.",
+        text: "If a name cannot be resolved, no other model answers, unlike on `/v1`.",
         verdict: "observed",
         evidence: "local-llm-pdf-ocr#7",
         pinned:
@@ -1237,12 +1248,12 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "What an unknown `previous_response_id` answers is not known; the words of `/v1/responses` are looked for.",
+          "The error for an unknown `previous_response_id` is not known; the wording of `/v1/responses` is recognised.",
         verdict: "**assumed**",
         evidence: "bt#1188",
         pinned:
           '`tests/native_chat_test.ts`: "conversation: goes on from an answer, branches, and needs to be stored"',
-        untried: "nothing is known that could fail",
+        untried: "no expected answer is known",
       },
     ],
   },
@@ -1251,7 +1262,7 @@ export const SECTIONS: readonly Section[] = [
     assumptions: [
       {
         text:
-          'An error is `{"error":"text"}` or `{"error":{message, type, code, param}}`, under any status, 200 included.',
+          'An error is `{"error":"text"}` or `{"error":{message, type, code, param}}`, under any status, including 200.',
         verdict: "observed",
         evidence: "many",
         pinned: '`tests/error_mapping_test.ts`: "readWireError takes every shape and nothing else"',
@@ -1259,8 +1270,8 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          'LM Studio loads in silence; 503 "Loading model" is llama.cpp\'s and "server busy" Ollama\'s. That such a server has done nothing, so that every call can be sent again: **assumed**.',
-        verdict: "observed of the others",
+          'LM Studio loads models silently; 503 "Loading model" is llama.cpp\'s answer, and "server busy" Ollama\'s. That a server answering this way has done nothing yet, so that any call can be retried, is **assumed**.',
+        verdict: "observed on the other servers",
         evidence: "inference-snaps#234, ha-llmvision#648",
         pinned:
           '`tests/transport_retry_test.ts`: "a server that loads its model is asked again after 1, 2, 4, 8 and 10 s, whatever is asked"',
@@ -1268,7 +1279,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "An error in its shape is the server's own, whatever the status; its own web pages are Express's.",
+          "An error in LM Studio's shape is the server's own, whatever the status. Its own HTML pages are those of Express.",
         verdict: "**assumed**",
         evidence: "none",
         pinned:
@@ -1277,7 +1288,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "400 is by far the commonest status, for crashes and unloads too. So words decide, not statuses.",
+          "400 is by far the most common status, even for crashes and unloads. So the wording decides, not the status.",
         verdict: "observed",
         evidence: "lmstudio-python#171",
         pinned: '`tests/error_mapping_test.ts`: "words go before the status"',
@@ -1285,7 +1296,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "The words differ with version and engine, and engines' errors are JSON inside of text.",
+          "The wording depends on the version and the engine, and engine errors are JSON inside text.",
         verdict: "observed",
         evidence: "bt#2182, bt#2205, bt#237",
         pinned: '`tests/error_mapping_test.ts`: "errors nested twice are read to the innermost"',
@@ -1293,8 +1304,8 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "There is no rate limit; requests beyond the parallel slots wait. 429, 502 to 504 are from something in between.",
-        verdict: "observed by absence",
+          "There is no rate limit: requests beyond the parallel slots wait. 429 and 502 to 504 come from something in between.",
+        verdict: "observed, by absence",
         evidence: "no such answer was found",
         pinned:
           '`tests/error_mapping_test.ts`: "the proxy hint is for gateway failures and foreign bodies, not for the server\'s own words"',

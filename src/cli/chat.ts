@@ -60,7 +60,7 @@ export const command: Command = {
   examples: [
     ['chat "Why is the sky blue?"', "One answer."],
     ["chat", "A conversation."],
-    ['chat "Summarize this" < notes.txt', "A prompt and piped-in text."],
+    ['chat "Explain this" < notes.txt', "A prompt and piped-in text."],
     ["chat --image cat.jpg --schema cat.json describe", "An object from an image."],
   ],
   positionals: [0, Infinity],

@@ -554,7 +554,7 @@ function readContext(facts: Facts): Seen {
   if (loaded === undefined) {
     return finding("note", "the server does not say how the model is loaded", command);
   }
-  const state = `${loaded} tokens as loaded${most === undefined ? "" : `, ${most} at most`}`;
+  const state = `loaded with ${loaded} tokens${most === undefined ? "" : `, can hold ${most}`}`;
   if (needed === undefined) return finding("ok", state, command);
   return loaded < needed
     ? finding("failure", `${state}; ${needed} are needed`, command)
