@@ -46,7 +46,7 @@ const SCRIPT: Record<string, Seen> = {
     (await lmstudio.complete({ model: LLM, messages: "Hello" })).content === ANSWER.content,
   "`complete()`: loads the model it names": async (lmstudio) =>
     (await lmstudio.complete({ model: IDLE, messages: "Hello" })).model === IDLE,
-  "`complete()`: reasoning kept apart": async (lmstudio) =>
+  "`complete()`: reasoning separate from the text": async (lmstudio) =>
     (await lmstudio.complete({ model: LLM, messages: "Hello" })).reasoning === ANSWER.reasoning,
   "`streamCompletion()`": async (lmstudio) => {
     const stream = lmstudio.streamCompletion({ model: LLM, messages: "Hello" });
@@ -82,7 +82,7 @@ const SCRIPT: Record<string, Seen> = {
     const rounds = [(await lmstudio.runTools(request)).rounds, (await events.result()).rounds];
     return rounds.every((number) => number === 2);
   },
-  "`complete()`, `streamCompletion()`: calls in the text": async (lmstudio) => {
+  "`complete()`, `streamCompletion()`: tool calls in the text": async (lmstudio) => {
     const request = { model: LLM, messages: "Echo one.", tools: [echo] };
     const streamed = await lmstudio.streamCompletion(request).response();
     const whole = await lmstudio.complete(request);
@@ -90,7 +90,7 @@ const SCRIPT: Record<string, Seen> = {
       content === "" && finishReason === "tool_calls" && call?.source === "text"
     );
   },
-  "calls for two models of which one fits": async (lmstudio) => {
+  "requests for two models when only one fits": async (lmstudio) => {
     const answers = await Promise.all(
       [IDLE, SECOND, IDLE, SECOND].map((model) => lmstudio.complete({ model, messages: "Hello" })),
     );
@@ -155,9 +155,9 @@ const SCRIPT: Record<string, Seen> = {
 const CALLS = { toolCalls: [{ name: "echo", arguments: { text: "one" } }] };
 const TEXT_CALL = '<tool_call>\n{"name": "echo", "arguments": {"text": "one"}}\n</tool_call>';
 const REPLIES: Record<string, readonly FakeReply[]> = {
-  "calls for two models of which one fits": [ANSWER, ANSWER, ANSWER, ANSWER],
+  "requests for two models when only one fits": [ANSWER, ANSWER, ANSWER, ANSWER],
   "`runTools()`, `streamTools()`": [CALLS, ANSWER, CALLS, ANSWER],
-  "`complete()`, `streamCompletion()`: calls in the text": [TEXT_CALL, TEXT_CALL],
+  "`complete()`, `streamCompletion()`: tool calls in the text": [TEXT_CALL, TEXT_CALL],
 };
 
 /** The first table, by what and version. */
