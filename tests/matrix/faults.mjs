@@ -52,11 +52,11 @@ const HEADER_BYTES = 1024 * 1024;
 
 export const FAULTS = {
   "none": {
-    says: "the proxy alone",
+    says: "an untouched answer",
     expected: { "*": "right" },
   },
   "delay": {
-    says: "the answer comes 150 ms late",
+    says: "the answer is 150 ms late",
     answer: async (connection, answer) => {
       await sleep(150);
       await connection.send(answer);
@@ -64,7 +64,7 @@ export const FAULTS = {
     expected: { "*": "right" },
   },
   "drop": {
-    says: "the connection is accepted, and nothing ever comes",
+    says: "the connection is accepted, but nothing is sent",
     limits: SHORT_LIMITS,
     request: (connection) => connection.gone(),
     expected: {
@@ -93,13 +93,13 @@ export const FAULTS = {
     },
   },
   "reset before": {
-    says: "the connection breaks once the request is there",
+    says: "the connection breaks once the request has arrived",
     request: (connection) => connection.reset(),
     expected: BROKEN_BEFORE,
     on: TWICE_BY_ITSELF,
   },
   "reset in the body": {
-    says: "it breaks after half of the answer",
+    says: "the connection breaks after half of the answer",
     answer: async (connection, answer) => {
       await connection.write(firstHalf(answer));
       // After the client has seen it: a reset may overtake what was written.
@@ -109,7 +109,7 @@ export const FAULTS = {
     expected: { question: "false", "*": BROKEN },
   },
   "half-close before": {
-    says: "the server's side is closed before it answers",
+    says: "the server closes its side before answering",
     request: (connection) => {
       connection.halfClose();
       return connection.gone();
@@ -118,7 +118,7 @@ export const FAULTS = {
     on: TWICE_BY_ITSELF,
   },
   "half-close in the body": {
-    says: "it is closed after half of the answer",
+    says: "the server closes its side after half of the answer",
     answer: async (connection, answer) => {
       await connection.write(firstHalf(answer));
       await sleep(60);
@@ -140,14 +140,14 @@ export const FAULTS = {
     expected: { "*": "right" },
   },
   "duplicated events": {
-    says: "each event of a stream comes twice",
+    says: "every event of a stream is sent twice",
     isOfStreams: true,
     answer: (connection, answer) =>
       sendEvents(connection, answer, eventsOf(answer).flatMap((event) => [event, event])),
     expected: COMPLETED_BY_RESULT,
   },
   "reordered events": {
-    says: "the events of a stream come in pairs, the second first",
+    says: "neighbouring events of a stream are swapped",
     isOfStreams: true,
     answer: (connection, answer) => {
       const events = eventsOf(answer);
@@ -159,7 +159,7 @@ export const FAULTS = {
     expected: COMPLETED_BY_RESULT,
   },
   "left open": {
-    says: "a whole stream, after which the connection stays open",
+    says: "a complete stream, then the connection stays open",
     isOfStreams: true,
     answer: async (connection, answer) => {
       await connection.write(head(answer) + eventsOf(answer).map((event) => chunk(event)).join(""));
@@ -168,7 +168,7 @@ export const FAULTS = {
     expected: { "*": "right" },
   },
   "oversized line": {
-    says: "a line of 17 MiB amid a stream",
+    says: "a line of 17 MiB in the middle of a stream",
     isOfStreams: true,
     answer: async (connection, answer) => {
       const [first = ""] = eventsOf(answer);
@@ -181,7 +181,7 @@ export const FAULTS = {
     expected: { "*": "stream/malformed_stream" },
   },
   "endless headers": {
-    says: "headers of 1 MiB, and no end of them",
+    says: "1 MiB of headers that do not end",
     answer: async (connection, answer) => {
       await connection.write(head(answer).slice(0, -2));
       const line = `x-more: ${"x".repeat(1000)}\r\n`;
@@ -196,7 +196,7 @@ export const FAULTS = {
     expected: { "*": "right" },
   },
   "web page": {
-    says: "a page under 200",
+    says: "an HTML page with status 200",
     answer: (connection) =>
       connection.send({ status: 200, type: "text/html", body: "<!doctype html><p>Sign in</p>" }),
     expected: {
@@ -230,12 +230,12 @@ export const FAULTS = {
     expected: BROKEN_BEFORE,
   },
   "gzip": {
-    says: "compressed, as it says",
+    says: "compressed and declared as such",
     answer: (connection, answer) => sendBytes(connection, answer, gzipSync(answer.body)),
     expected: { "*": "right" },
   },
   "gzip cut": {
-    says: "compressed, and the end is missing",
+    says: "compressed, with the end missing",
     answer: (connection, answer) => {
       const bytes = gzipSync(answer.body);
       return sendBytes(connection, answer, bytes.subarray(0, bytes.length / 2));
@@ -257,12 +257,12 @@ export const FAULTS = {
     },
   },
   "no gzip": {
-    says: "declared as compressed, and is not",
+    says: "declared as compressed, but plain",
     answer: (connection, answer) => sendBytes(connection, answer, Buffer.from(answer.body)),
     expected: { ...BROKEN_BEFORE, repeatable: "right ×2" },
   },
   "chunk extensions": {
-    says: "every chunk has some",
+    says: "every chunk has extensions",
     answer: (connection, answer) => {
       const pieces = answer.isStream ? eventsOf(answer) : answer.body.match(/[^]{1,40}/g);
       const chunks = pieces.map((piece) => chunk(piece, ";name=value"));
@@ -271,7 +271,7 @@ export const FAULTS = {
     expected: { "*": "right" },
   },
   "bad chunk": {
-    says: "a chunk whose size is no number",
+    says: "a chunk whose size is not a number",
     answer: async (connection, answer) => {
       const half = answer.isStream ? eventsOf(answer)[0] : answer.body.slice(0, 40);
       await connection.write(chunkedHead(answer) + chunk(half));
@@ -282,7 +282,7 @@ export const FAULTS = {
     expected: BROKEN_WITHIN,
   },
   "100-continue": {
-    says: "100 before the answer, though nobody waited for it",
+    says: "100 before the answer, although nobody requested it",
     answer: async (connection, answer) => {
       await connection.write("HTTP/1.1 100 Continue\r\n\r\n");
       await connection.send(answer);
@@ -300,13 +300,13 @@ export const FAULTS = {
     expected: { "*": "right" },
   },
   "closed in between": {
-    says: "the connection of an earlier call is closed before this one",
+    says: "the connection of an earlier call is closed before this call",
     isWarm: true,
     between: (connection) => setTimeout(() => connection.halfClose(), 10),
     expected: { "*": "right" },
   },
   "closed on use": {
-    says: "it breaks when this call's request comes on it",
+    says: "that connection breaks when this call's request arrives on it",
     isWarm: true,
     request: (connection) => {
       if (connection.served === 0) return "go on";
@@ -327,7 +327,7 @@ export const FAULTS = {
     on: { deno: { client: "right ×2", "streaming client": "right ×2" } },
   },
   "HTTP/1.0": {
-    says: "no length, no chunks: it ends with the connection",
+    says: "no length and no chunks: the answer ends with the connection",
     answer: async (connection, answer) => {
       const headers = { "content-length": undefined, "transfer-encoding": undefined };
       await connection.write(head(answer, headers, "HTTP/1.0") + answer.body);
@@ -336,13 +336,13 @@ export const FAULTS = {
     expected: { "*": "right" },
   },
   "redirect loop": {
-    says: "307 to the same address",
+    says: "307 to the same URL",
     answer: (connection) =>
       connection.send({ status: 307, type: "text/plain", body: "" }, { location: "?again" }),
     expected: { question: "false", "*": "api/not_lm_studio" },
   },
   "redirect elsewhere": {
-    says: "307 to another server of this machine",
+    says: "307 to another server on this machine",
     request: async (connection, _, elsewhere) => {
       const headers = { location: elsewhere };
       await connection.send({ status: 307, type: "text/plain", body: "" }, headers);
@@ -351,7 +351,7 @@ export const FAULTS = {
     expected: { question: "false", "*": "api/not_lm_studio" },
   },
   "echo": {
-    says: "400, and what was sent in the words of the error",
+    says: "400, with the request repeated in the error message",
     request: (connection, request) => refuse(connection, echoOf(request)),
     // It has `response_format` in it.
     expected: {
@@ -361,7 +361,7 @@ export const FAULTS = {
     },
   },
   "echo in the status line": {
-    says: "400, and what was sent as the reason",
+    says: "400, with the request repeated as the reason phrase",
     request: async (connection, request) => {
       await connection.write(`HTTP/1.1 400 ${echoOf(request)}\r\ncontent-length: 0\r\n\r\n`);
       return "answered";
@@ -369,7 +369,7 @@ export const FAULTS = {
     expected: ECHOED,
   },
   "echo in an address": {
-    says: "307 to an address with what was sent in it",
+    says: "307 to a URL with the request repeated in it",
     request: async (connection, request, elsewhere) => {
       const location = `${elsewhere}/${encodeURI(echoOf(request))}`;
       await connection.send({ status: 307, type: "text/plain", body: "" }, { location });
@@ -378,7 +378,7 @@ export const FAULTS = {
     expected: { question: "false", "*": "api/not_lm_studio" },
   },
   "echo that is not HTTP": {
-    says: "what was sent, as it is",
+    says: "the request, sent back unchanged",
     request: (connection, request) => {
       connection.socket.end(`${echoOf(request)}\r\n`);
       return connection.gone();
@@ -386,7 +386,7 @@ export const FAULTS = {
     expected: BROKEN_BEFORE,
   },
   "echo in a chunk": {
-    says: "what was sent in the place of a chunk's size",
+    says: "the request, repeated instead of a chunk size",
     answer: async (connection, answer, request) => {
       const half = answer.isStream ? eventsOf(answer)[0] : answer.body.slice(0, 40);
       await connection.write(chunkedHead(answer) + chunk(half));
@@ -397,12 +397,12 @@ export const FAULTS = {
     expected: BROKEN_WITHIN,
   },
   "control characters": {
-    says: "400, in words that would clear a terminal",
+    says: "400, with a message that would clear a terminal",
     request: (connection) => refuse(connection, "\u001b[2J\u001b]0;x\u0007\u202eGone\r\u0000"),
     expected: ECHOED,
   },
   "one answer too many": {
-    says: "another one behind it, which nobody asked for",
+    says: "followed by a second answer that nobody requested",
     answer: async (connection, answer) => {
       const surplus = { status: 200, type: "application/json", body: '{"surplus":true}' };
       await connection.write(head(answer) + bodyOf(answer) + head(surplus) + bodyOf(surplus));

@@ -31,7 +31,7 @@ interface Cell {
 /** Mutants by what they break. */
 export const MUTANTS: readonly Mutant[] = [
   {
-    name: "stateful calls are sent again as others are",
+    name: "stateful calls are retried like others",
     file: "src/core/retry.ts",
     from: `if (attempt.policy === "stateful") return false;`,
     to: "",
@@ -39,7 +39,7 @@ export const MUTANTS: readonly Mutant[] = [
     methods: ["responses.create", "chat.stream"],
   },
   {
-    name: "Deno may send stateful calls again by itself",
+    name: "Deno may send stateful calls again on its own",
     file: "src/transport/call.ts",
     from: `policy === "stateful" && !isOwnFetch && isDeno()`,
     to: "false",
@@ -47,7 +47,7 @@ export const MUTANTS: readonly Mutant[] = [
     methods: ["responses.create", "chat.send"],
   },
   {
-    name: "a stateless call is sent again after any reset",
+    name: "a stateless call is retried after any reset",
     file: "src/core/retry.ts",
     from: `attempt.isBroken && attempt.originUsedBefore &&`,
     to: "",
@@ -55,7 +55,7 @@ export const MUTANTS: readonly Mutant[] = [
     methods: ["complete", "streamText"],
   },
   {
-    name: "reads are not sent again",
+    name: "reads are not retried",
     file: "src/core/retry.ts",
     from: `return error.code === "connection_reset" || error.kind === "timeout" ||`,
     to: "return",
@@ -63,7 +63,7 @@ export const MUTANTS: readonly Mutant[] = [
     methods: ["listModels"],
   },
   {
-    name: "a timer goes on once it was stopped",
+    name: "a stopped timer keeps running",
     file: "src/transport/timers.ts",
     from: "return () => clearTimeout(timer);",
     to: "return () => {};",
@@ -71,7 +71,7 @@ export const MUTANTS: readonly Mutant[] = [
     methods: ["complete"],
   },
   {
-    name: "the caller's signal is listened to for ever",
+    name: "the listener on the caller's signal is never removed",
     file: "src/transport/call.ts",
     from: "    this.#stopListening();\n",
     to: "",
@@ -79,7 +79,7 @@ export const MUTANTS: readonly Mutant[] = [
     methods: ["complete"],
   },
   {
-    name: "a stream is never given up for silence",
+    name: "a silent stream never times out",
     file: "src/transport/timers.ts",
     from: "if (ms > LONGEST_TIMER_MS) return;\n    const now",
     to: "if (ms > 0) return;\n    const now",
@@ -87,7 +87,7 @@ export const MUTANTS: readonly Mutant[] = [
     methods: ["streamCompletion"],
   },
   {
-    name: "a connection whose answer is not wanted any more is kept",
+    name: "the connection of an abandoned answer is kept",
     file: "src/transport/event_reader.ts",
     from: "this.#stop();\n    this.#call.finish();",
     to: "this.#call.finish(true);",
@@ -103,7 +103,7 @@ export const MUTANTS: readonly Mutant[] = [
     methods: ["complete"],
   },
   {
-    name: "what was sent is shown in the words of a server",
+    name: "a server's message is shown without masking the request",
     file: "src/transport/call.ts",
     from: "return this.#mask(text);",
     to: "return text;",
@@ -111,7 +111,7 @@ export const MUTANTS: readonly Mutant[] = [
     methods: ["complete"],
   },
   {
-    name: "control characters of a server are shown as they are",
+    name: "control characters from a server are shown",
     file: "src/core/plain_text.ts",
     from: "[\\s\\p{Cc}\\p{Cf}\\p{Cs}]+",
     to: "\\s+",
@@ -119,14 +119,14 @@ export const MUTANTS: readonly Mutant[] = [
     methods: ["complete"],
   },
   {
-    name: "an event of a stream has no bound",
+    name: "a stream event has no size limit",
     file: "src/transport/sse.ts",
     from: "DEFAULT_MAX_EVENT_BYTES = 16 * 1024 * 1024",
     to: "DEFAULT_MAX_EVENT_BYTES = 512 * 1024 * 1024",
     memory: "endless event",
   },
   {
-    name: "a page under 200 is an answer to other clients",
+    name: "other clients get an HTML page with status 200 as an answer",
     file: "src/transport/forward.ts",
     from: "if (isHtml(text)) {",
     to: "if (text === null) {",

@@ -145,25 +145,29 @@ function faultsSection(rows: readonly Ran[], mutants: readonly string[]): string
   ]);
   return `## Faults
 
-A TCP proxy of the tests stands between the client and the fake server and does to an answer what no server should. Each
-fault is tried with each method. A cell passes when what comes of the call is what the table says, within its timers, with
-as many requests as the table says; and when nothing is left of it: no connection that waits, no timer, no listener on the
-caller's signal, no unhandled rejection; when no other server was sent anything; and when neither token, headers nor prompt,
-and no control character, is in an error's message, hint, stack, \`toJSON()\`, cause or what \`Deno.inspect\` and
-\`util.inspect\` make of it. \`maxRetries\` is 1, so that a second request shows. A stateful call is sent once,
-whatever happens.
+In the tests, a TCP proxy between the client and the fake server damages answers in ways that no server should. Every fault
+is tried with every method. A cell passes if
 
-\`deno task matrix\` runs it and writes this section; \`.ci/run\` runs it as well.
+- the call ends as the table says, within its timeouts and with the stated number of requests;
+- nothing is left behind: no open connection, no timer, no listener on the caller's signal, no unhandled rejection;
+- no other server was contacted;
+- no API token, header value, prompt or control character is in the error's message, hint, stack, \`toJSON()\` or cause, or in
+  the output of \`Deno.inspect\` and \`util.inspect\`.
 
-${table(["runtime", "cells passed", "took"], runs)}
+\`maxRetries\` is 1, so that a retry shows as a second request. A stateful call is sent only once, whatever happens.
+
+\`deno task matrix\` runs the matrix and writes this section; \`.ci/run\` runs it too.
+
+${table(["runtime", "cells passed", "time"], runs)}
 
 ${fixedPart()}
 
-An error is told by its code; \`×2\` is the number of requests. _right_ is what the method is for. _As it came_ is an answer of
-what came: pieces of a completion have no number, so nothing tells that one came twice, and \`fetch\` for other clients gives
-them an empty or a cut body as it is. Questions are answered with \`false\` or \`undefined\` where the server cannot say.
+Errors are shown by their code, and \`×2\` is the number of requests. _Correct_ is the method's normal result.
+_As received_ is the damaged answer itself: the chunks of a completion have no numbers, so a repeated one cannot be detected, and
+\`fetch\` for other clients passes on an empty or cut body unchanged. Questions return \`false\` or \`undefined\` if the server
+cannot say.
 
-The matrix fails on each of these mutants of the source:
+The matrix fails on each of these mutants of the source, as it should:
 
 ${mutants.map((name) => `- ${name}`).join("\n")}
 `;
@@ -173,24 +177,25 @@ function hostileSection(runtimes: readonly Runtime[], memory: string[][]): strin
   const head = ["what a server does", "how it ends", "bound", ...runtimes.map(({ name }) => name)];
   return `## Hostile servers
 
-What a server may send without end, by itself or compressed to a thousandth of it, and the memory that one call takes at most,
-beyond what the program had before; each in a process of its own. Reads are left after 64 MiB a route, answers after 256 MiB,
-events after 16 MiB, images after 20 MiB, errors after 64 KiB. The bound is for the worst runtime: a text is held twice while it
-is put together, and Deno collects late. \`deno task matrix\` measures it.
+These cases send data without end, plain or compressed to a thousandth of its size. The table shows how the call ends and the
+most memory it takes beyond what the program used before; each case runs in its own process. Listings and other reads are cut
+off after 64 MiB per route, answers after 256 MiB, events after 16 MiB, images after 20 MiB and errors after 64 KiB. The bound
+allows for the worst runtime: a text is held twice while it is assembled, and Deno collects garbage late. \`deno task matrix\`
+measures the figures.
 
 ${table(head, memory)}
 
-Time in which the answer is read is not time of waiting: comments at full speed keep a stream for longer than its timer says, in
-the same memory.
+Time spent reading does not count as waiting. So comments sent at full speed keep a stream open for longer than its timeout, but
+its memory does not grow.
 
-- **Other origins.** No redirect is followed with token or headers, by no method: each is tried with a second server, which must
-  hear nothing (_redirect elsewhere_, above). Images are asked for without anything of ours, servers that were found by
-  discovery get the token only where they are this machine's: see \`tests/images_test.ts\` and \`tests/found_server_test.ts\`.
-- **Errors.** Tokens, headers and prompts that a server sends back (in words, in its status line, in an address, as what is not
-  HTTP, in the middle of a body) are in nothing that an error shows: see the _echoes_ above, \`tests/secrets_test.ts\` and
-  \`tests/echo_test.ts\`. Characters that a terminal would act on are not shown as they are. What \`fetch\` of \`toOpenAI()\` and
-  \`toAnthropic()\` gives to another client has the server's own words in it.
-- **Image addresses**: what is fetched is in [images](images.md#image-urls).
+- **Other origins.** No method follows a redirect with the API token or headers. Each is tried with a second server, which must
+  receive nothing (_redirect elsewhere_, above). Images are requested without our headers, and a discovered server gets the
+  API token only if it is on this machine: see \`tests/images_test.ts\` and \`tests/found_server_test.ts\`.
+- **Errors.** If a server sends back API tokens, headers or prompts (in a message, in the status line, in a URL, in something
+  that is not HTTP, in the middle of a body), no error shows them: see the _echo_ faults above, \`tests/secrets_test.ts\` and
+  \`tests/echo_test.ts\`. Control characters are never shown. The \`fetch\` of \`toOpenAI()\` and \`toAnthropic()\` passes the server's
+  own words on to the other client.
+- **Image addresses.** [Images](images.md#image-urls) says what is fetched.
 `;
 }
 

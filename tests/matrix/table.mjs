@@ -15,6 +15,8 @@ const KINDS = {
   "streaming client": "streaming clients",
 };
 const RUNTIMES = { deno: "Deno", node: "Node", bun: "Bun" };
+/** How outcomes are called there. */
+const WORDS = { right: "correct", "as it came": "as received" };
 
 /** The methods of each kind. */
 export function kindsTable() {
@@ -39,9 +41,9 @@ export function faultsTable() {
       exceptions.push([name, RUNTIMES[runtime], outcomes(expected, fault)]);
     }
   }
-  return `${table(["fault", "on the wire", "what comes of it"], rows)}
+  return `${table(["fault", "on the wire", "result"], rows)}
 
-${table(["fault", "but on", "what comes of it"], exceptions)}`;
+${table(["fault", "except on", "result"], exceptions)}`;
 }
 
 /** A table, as the formatter would write it. */
@@ -73,7 +75,7 @@ function shown(outcome) {
   return outcome.split(" | ").map((one) => {
     const [what, times] = one.split(" ×");
     const isCode = what.includes("/") || what === "false";
-    const word = isCode ? `\`${what.split("/").at(-1)}\`` : what;
+    const word = isCode ? `\`${what.split("/").at(-1)}\`` : WORDS[what] ?? what;
     return times === undefined ? word : `${word} ×${times}`;
   }).join(" or ");
 }
