@@ -1,11 +1,11 @@
-/** Answers of the stub server, in the form LM Studio gives them, written once and sent as they are. */
+/** Answers of the stub server, in LM Studio's form. They are encoded once and sent unchanged. */
 
 const MODEL = "qwen/qwen3-8b";
 const EMBEDDING_MODEL = "text-embedding-nomic-embed-text-v1.5";
 const ID = "chatcmpl-um3b2l9t12bzrtha63q8";
 const SENTENCE = "Waves crash on shore,\nSeagulls cry in the breeze,\nOcean's vast embrace.";
 
-/** Events of a streamed completion: one for each token, then the finish reason, the usage and the end. */
+/** Events of a streamed completion: one per token, then the finish reason, the usage and `[DONE]`. */
 export function completionEvents(tokens) {
   const event = (choices, more = {}) =>
     `data: ${
@@ -29,7 +29,7 @@ export function completionEvents(tokens) {
   return events;
 }
 
-/** The same tokens as lines of JSON, for the client of Ollama. */
+/** The same tokens as lines of JSON, for Ollama's client. */
 export function ollamaLines(tokens) {
   const line = (content, more) =>
     JSON.stringify({
@@ -94,7 +94,7 @@ export function ollamaCompletion() {
   });
 }
 
-/** Vectors of single precision, as the server prints them: the nearest doubles, with up to 18 digits. */
+/** Single-precision vectors, printed as the server does: as the nearest doubles, with up to 18 digits. */
 function vectors(count, dimensions) {
   const random = seededRandom(7);
   return Array.from(
@@ -117,7 +117,7 @@ export function ollamaEmbeddings(count, dimensions) {
   return JSON.stringify({ model: EMBEDDING_MODEL, embeddings: vectors(count, dimensions) });
 }
 
-/** `/v1/models`: three fields a model. */
+/** `/v1/models`: three fields per model. */
 export function bareListing(count) {
   const data = Array.from(
     { length: count },
@@ -183,7 +183,7 @@ function key(index) {
   return `publisher-${index % 20}/model-${index}-instruct-8b`;
 }
 
-/** The same bytes in pieces of random length, on average as long as an event. */
+/** The same bytes in parts of random length, on average as long as an event. */
 export function cutAtRandom(parts) {
   const bytes = Buffer.from(parts.join(""));
   const longest = 2 * Math.ceil(bytes.length / parts.length);

@@ -1,4 +1,4 @@
-/** What a program that streams one completion weighs for a browser: what it loads at the start, minified and gzipped. */
+/** Size of a program for the browser that streams one completion: what it loads at startup, minified and gzipped. */
 import { bundle, gzipKilobytes, readChunks } from "../tests/runtimes/chunks.ts";
 import type { ClientName } from "./rows.ts";
 
@@ -24,7 +24,7 @@ const chunks = await new Ollama().chat({ model: "qwen/qwen3-8b", messages, strea
 for await (const { message } of chunks) console.log(message.content);`,
 };
 
-/** In kB. Chunks that load on first use do not count, and zod neither, whoever needs it. */
+/** Size in kB, without chunks that load on first use and without zod. */
 export async function bundleKilobytes(client: ClientName, folder: string): Promise<number> {
   const entry = {
     cwd: folder,

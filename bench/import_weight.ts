@@ -1,14 +1,14 @@
-/** Whether importing the module weighs more than was recorded, as a ratio to a peer: the only number that travels. */
+/** Checks that importing costs no more than recorded, relative to another client: only a ratio is comparable. */
 import { type Run, valuesOf } from "./report.ts";
 import { RUNTIMES } from "./setup.ts";
 import { estimate, ratios } from "./statistics.ts";
 
 const WEIGHT = new URL("../tests/weight.json", import.meta.url);
 const PEER = "openai";
-/** Busy machines are noisy: what it shall find is a graph that has grown, not a percent. */
+/** Tolerance for noisy machines: the check is meant to find a larger import graph, not a few percent. */
 const MARGIN = 1.4;
 
-/** A sentence for each runtime on which it weighs more; empty if all is well. */
+/** Returns a sentence for each runtime on which importing costs more; empty if there is none. */
 export async function checkImports(runs: readonly Run[]): Promise<string[]> {
   const { importRatio }: { importRatio: Record<string, number> } = JSON.parse(
     await Deno.readTextFile(WEIGHT),
@@ -24,8 +24,8 @@ export async function checkImports(runs: readonly Run[]): Promise<string[]> {
     const { median } = estimate(shares);
     if (median <= ratio * MARGIN) continue;
     problems.push(
-      `Importing weighs more on ${runtime}: ${median.toFixed(2)} of what ${PEER} takes, ` +
-        `${ratio} was recorded. tests/weight_test.ts names the modules that were added.`,
+      `Importing costs more on ${runtime}: ${median.toFixed(2)} times ${PEER}, ` +
+        `instead of the recorded ${ratio}. tests/weight_test.ts names the modules that were added.`,
     );
   }
   return problems;

@@ -1,16 +1,16 @@
 /**
- * Measures one client on one row, in a process of its own: `measure.mjs '{"client":…}'`. Runs after
- * the warm-up count; the last line it prints is the result as JSON.
+ * Measures one client on one row, in its own process: `measure.mjs '{"client":…}'`. Calls after the
+ * warm-up count; the last line of output is the result as JSON.
  */
 import process from "node:process";
 
 const task = JSON.parse(process.argv.at(-1));
 const result = task.method === "import" ? await measureImport(task) : await measureCalls(task);
 console.log(JSON.stringify(result));
-// Idle connections of a client's pool must not keep the process.
+// Idle connections in a client's pool must not keep the process alive.
 process.exit();
 
-/** What the first import of any package and of any file costs the runtime is paid before. */
+/** Imports another package and file first, so that one-time costs of the runtime are not measured. */
 async function measureImport({ specifier }) {
   await import("bench-empty");
   await import("./clients/requests.mjs");
@@ -33,7 +33,7 @@ async function measureCalls({ client, method, url, warmUp, calls, atOnce }) {
   return {
     cpuUs: (cpu() - before) / calls,
     wallUs: (performance.now() - startedAt) * 1000 / calls,
-    // In kB on all runtimes.
+    // `maxRSS` is in kB on all runtimes.
     peakBytes: process.resourceUsage().maxRSS * 1024,
     checksum,
   };

@@ -1,4 +1,4 @@
-/** A plot of this module beside its bars: how much of each bar it takes, with the interval of the median. */
+/** Plots this module's cost relative to each bar, with the interval of the median. */
 import { formatNumber, type Standing } from "./report.ts";
 import { CLIENTS } from "./rows.ts";
 
@@ -11,7 +11,7 @@ const VALUE_WIDTH = 90;
 const MAX_SHARE = 3;
 const PLOT_WIDTH = WIDTH - LABEL_WIDTH - VALUE_WIDTH;
 
-/** An SVG that needs no font or style of its own. */
+/** Draws an SVG that needs no fonts or styles. */
 export function drawPlot(standings: readonly Standing[]): string {
   const most = Math.max(1.5, ...standings.map(({ ours, bar }) => ours.high / bar));
   const scale = PLOT_WIDTH / Math.min(MAX_SHARE, most);
@@ -26,10 +26,10 @@ export function drawPlot(standings: readonly Standing[]): string {
     `<text x="${x(1)}" y="${TOP - 14}" text-anchor="middle">the bar</text>`;
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" ` +
     `font-family="sans-serif" font-size="12" role="img" aria-labelledby="title">
-<title id="title">What @patinox/lmstudio takes of each bar</title>
+<title id="title">Cost of @patinox/lmstudio relative to each bar</title>
 <rect width="${WIDTH}" height="${height}" fill="#fff"/>
-<text x="12" y="22" font-size="15" font-weight="bold">What @patinox/lmstudio takes of each bar</text>
-<text x="12" y="40" fill="#555">Less is better. Thin lines: interval of the median.</text>
+<text x="12" y="22" font-size="15" font-weight="bold">Cost of @patinox/lmstudio relative to each bar</text>
+<text x="12" y="40" fill="#555">Lower is better. Thin lines show the interval of the median.</text>
 ${parts.join("\n")}
 ${bar}
 </svg>

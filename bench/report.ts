@@ -1,10 +1,10 @@
-/** The measurements as tables in Markdown, which also read well on a terminal. */
+/** Formats the measurements as Markdown tables, which are also readable on a terminal. */
 import bars from "./bars.json" with { type: "json" };
 import { type ClientName, CLIENTS, type Row } from "./rows.ts";
 import type { RuntimeName } from "./setup.ts";
 import { type Estimate, estimate, ratios, type Rounds } from "./statistics.ts";
 
-/** A bundle is the same for all runtimes. */
+/** Where something was measured; `any` is for bundles, which are the same for all runtimes. */
 export type Place = RuntimeName | "any";
 
 /** One measurement, in the unit of its row. */
@@ -25,10 +25,10 @@ export interface Results {
   runs: Run[];
 }
 
-/** What this module shall not exceed: a ratio to a peer, or without one a number in the row's unit. */
+/** Limit for this module: a ratio to another client or, without one, a number in the row's unit. */
 interface Bar {
   row: string;
-  /** Which of ours. @default {"ours"} */
+  /** Which of our clients it limits. @default {"ours"} */
   of?: string;
   against?: string;
   deno?: number;
@@ -38,7 +38,7 @@ interface Bar {
   any?: number;
 }
 
-/** A bar and where this module is. */
+/** A bar, and this module's result against it. */
 export interface Standing {
   row: Row;
   of: ClientName;
@@ -50,7 +50,7 @@ export interface Standing {
 
 const KNOWN_BARS: readonly Bar[] = bars;
 
-/** Every bar that was measured. */
+/** Results for every bar that was measured. */
 export function compareWithBars({ runs }: Results, rows: readonly Row[]): Standing[] {
   const standings: Standing[] = [];
   for (const { row: id, of: subject = "ours", against, ...limits } of KNOWN_BARS) {
@@ -72,7 +72,7 @@ export function compareWithBars({ runs }: Results, rows: readonly Row[]): Standi
   return standings;
 }
 
-/** All tables: the bars first, then each row with every client. */
+/** Formats all tables: first the bars, then each row with every client. */
 export function formatTables(results: Results, rows: readonly Row[]): string {
   const parts = [formatConditions(results), formatBars(results, rows)];
   for (const row of rows) parts.push(formatRow(results, row));
@@ -120,7 +120,7 @@ function formatRow({ runs, runtimes }: Results, row: Row): string {
     }),
   ]);
   const title = `${row.title[0]?.toUpperCase()}${row.title.slice(1)}`;
-  return `### ${title}\n\nRatios (÷) are to ${CLIENTS[row.against].label}.\n\n${
+  return `### ${title}\n\nRatios (÷) are relative to ${CLIENTS[row.against].label}.\n\n${
     formatTable(head, lines)
   }`;
 }
@@ -143,7 +143,7 @@ function formatEstimate({ median, low, high }: Estimate): string {
   return formatNumber(median) + range;
 }
 
-/** Three digits are more than the noise leaves. */
+/** Formats a number with three digits; more would be noise. */
 export function formatNumber(value: number): string {
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }

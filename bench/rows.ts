@@ -1,10 +1,10 @@
-/** What is measured: the clients, and what each row asks of them. */
+/** What is measured: the clients, and the calls of each row. */
 
-/** A client, the package that it is, and how the tables call it. */
+/** A client: its file, its package, and its name in the tables. */
 export interface Client {
-  /** Its file in `clients/`. */
+  /** File in `clients/`. */
   file: string;
-  /** Absent where it is nobody's package. */
+  /** Absent if the client is not a package. */
   specifier?: string;
   label: string;
 }
@@ -39,31 +39,32 @@ export const CLIENTS: Readonly<Record<ClientName, Client>> = {
   ollama: { file: "ollama", specifier: "ollama", label: "ollama" },
   "hand-written": { file: "hand_written", label: "fetch + scan + JSON.parse" },
   "full-listing": { file: "full_listing", label: "fetch + JSON.parse, all metadata" },
-  drain: { file: "drain", label: "bytes read and dropped" },
+  drain: { file: "drain", label: "bytes read and discarded" },
 };
 
-/** One row: the same thing asked of several clients. */
+/** One row: the same calls, made by several clients. */
 export interface Row {
   id: string;
   title: string;
   unit: "µs" | "ms" | "MB" | "kB";
   clients: readonly ClientName[];
-  /** What the ratios are against, in the tables. */
+  /** The client that the ratios in the tables are relative to. */
   against: ClientName;
-  /** A function that each client's file exports, or what is not a call. */
+  /** A function that each client's file exports, or something other than a call. */
   method: "stream" | "completion" | "embeddings" | "listing" | "import" | "bundle";
-  /** How the server sends it: the first part of its path. */
+  /** How the server sends the answer: the first part of the path. */
   pace: readonly [kind: "whole" | "events" | "cut", tokens: number];
   atOnce: number;
-  /** Calls before the first that counts, and those that count. */
+  /** Calls before the measured ones. */
   warmUp: number;
+  /** Measured calls. */
   calls: number;
-  /** One call in the row's unit, from microseconds. */
+  /** Divides microseconds or bytes per call into the row's unit. */
   divisor: number;
   value: "cpuUs" | "peakBytes";
 }
 
-/** Those that stream, complete and embed. */
+/** Clients that stream, complete and embed. */
 const CALLERS: readonly ClientName[] = CLIENT_NAMES.filter((name) => name !== "full-listing");
 const PACKAGES: readonly ClientName[] = ["ours", "openai", "ai-sdk", "langchain", "ollama"];
 const LISTERS: readonly ClientName[] = [
@@ -105,7 +106,7 @@ export const ROWS: readonly Row[] = [
   {
     ...STREAM,
     id: "cut",
-    title: "stream in pieces cut at random, at a steady pace, per token",
+    title: "stream cut at random places, at a steady pace, per token",
     pace: ["cut", PACED_TOKENS],
     warmUp: 1,
     calls: 3,
@@ -155,7 +156,7 @@ export const ROWS: readonly Row[] = [
   {
     ...CALL,
     id: "embeddings",
-    title: "embeddings, 64 × 1536, asked for as floats",
+    title: "embeddings, 64 × 1536, requested as floats",
     method: "embeddings",
     unit: "ms",
     pace: ["whole", 0],
@@ -190,7 +191,7 @@ export const ROWS: readonly Row[] = [
   {
     ...CALL,
     id: "bundle",
-    title: "bundle of a program that streams one completion, minified and gzipped, zod apart",
+    title: "bundle of a program that streams one completion, minified and gzipped, without zod",
     method: "bundle",
     unit: "kB",
     clients: PACKAGES,
@@ -201,7 +202,7 @@ export const ROWS: readonly Row[] = [
   },
 ];
 
-/** Less of each: enough to see whether all is well, not to quote. */
+/** The row with fewer calls: enough to see whether it meets its bar, too few to quote. */
 export function quick(row: Row): Row {
   return { ...row, warmUp: Math.ceil(row.warmUp / 3), calls: Math.ceil(row.calls / 3) };
 }

@@ -1,15 +1,15 @@
 /**
- * What this module costs beside its peers, in processor time of the client:
+ * Compares this module's cost with that of other clients, in processor time of the client:
  *
  *     npx --yes deno@2.9 task bench [--rows=stream,import] [--runtimes=deno,bun] [--clients=ours,openai]
  *                                   [--rounds=9] [--quick] [--json] [--write] [--check]
  *
- * `--quick` looks at the bars in about five minutes, `--json` prints every measurement, `--write` puts the tables and
- * the plot into `docs/`, `--check` fails where importing weighs more than `tests/weight.json` allows.
+ * `--quick` checks the bars in about five minutes, `--json` prints every measurement, `--write` writes the tables and
+ * the plot to `docs/`, `--check` fails if importing costs more than `tests/weight.json` allows.
  *
- * Every measurement is a process of its own that imports one client and reports its processor time. The
- * clients take turns within a round, and ratios are taken round by round: machines are noisy, so only
- * the ratios travel.
+ * Every measurement runs in its own process, which imports one client and reports its processor time. The
+ * clients take turns within a round, and ratios are computed per round: machines are noisy, so only the
+ * ratios are comparable.
  */
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -27,7 +27,7 @@ const DOCS = new URL("../docs/", import.meta.url);
 const ROUNDS = 9;
 const QUICK_ROUNDS = 3;
 const ROW_IDS = ROWS.map(({ id }) => id);
-/** What the bars are about: all that a quick look takes. */
+/** Clients that the bars need; a quick run measures only these. */
 const BAR_CLIENTS: readonly ClientName[] = [
   "ours",
   "openai",
@@ -38,7 +38,7 @@ const BAR_CLIENTS: readonly ClientName[] = [
   "full-listing",
 ];
 const BAR_RUNTIMES: readonly RuntimeName[] = ["deno", "node20", "bun"];
-/** Many times what the slowest takes. */
+/** Many times the duration of the slowest measurement. */
 const LIMIT_MS = 120_000;
 const BEGIN = "<!-- results: deno task bench --write -->";
 const END = "<!-- end of results -->";
@@ -88,7 +88,7 @@ function readOptions(args: string[]): Options | string {
     }));
     const rounds = Number(values.rounds ?? (values.quick ? QUICK_ROUNDS : ROUNDS));
     if (!Number.isInteger(rounds) || rounds < 1) {
-      return `Cannot run ${values.rounds} rounds: expected a whole number from 1 up.`;
+      return `Cannot run ${values.rounds} rounds: expected a positive whole number.`;
     }
     return {
       rows: values.quick ? rows.map(quick) : rows,
@@ -127,7 +127,7 @@ function choose<T extends string>(
 }
 
 async function bench(options: Options): Promise<void> {
-  note("Installing the peers, packing this module …");
+  note("Installing the other clients, packing this module …");
   const workshop = await setUp(options.runtimes);
   const problems = new Set<string>();
   const runs = await measureAll(options, workshop, problems);
@@ -148,7 +148,7 @@ async function bench(options: Options): Promise<void> {
   if (problems.size > 0) process.exitCode = 1;
 }
 
-/** What all measurements share. */
+/** State that all measurements share. */
 interface Bench {
   url: string;
   workshop: Workshop;
@@ -170,7 +170,7 @@ async function measureAll(
       for (const row of rows) {
         note(`round ${round + 1} of ${rounds}: ${row.id}`);
         const places = row.method === "bundle" ? [undefined] : workshop.runtimes;
-        // A start is short: more of them, each a round of its own.
+        // An import is short, so it is repeated, each time as a round of its own.
         const repeats = row.method === "import" ? row.calls : 1;
         for (const runtime of places) {
           for (let repeat = 0; repeat < repeats; repeat++) {
@@ -186,7 +186,7 @@ async function measureAll(
   return runs;
 }
 
-/** Every client once, each round beginning with another. A bundle is the same in every round. */
+/** Measures every client once; each round begins with a different one. A bundle is the same in every round. */
 async function measureRow(
   row: Row,
   runtime: Runtime | undefined,
@@ -206,9 +206,9 @@ async function measureRow(
     }
     const task = taskOf(row, client, url);
     const ask = () => measure(task, runtime, workshop.folder);
-    // The first import of all fills the caches of the runtime: it does not count.
+    // The first import fills the runtime's caches, so it does not count.
     if (row.method === "import" && round === 0) await ask();
-    // Two rows may look at the same run.
+    // Two rows may use the same run.
     const name = `${runtime.name} ${round} ${task}`;
     const result = known.get(name) ?? await ask();
     known.set(name, result);
@@ -221,7 +221,7 @@ async function measureRow(
   }
   if (new Set(lengths.values()).size > 1) {
     const told = [...lengths].map(([client, length]) => `${client} ${length}`).join(", ");
-    problems.add(`Cannot compare the clients on ${row.id}: they read ${told}.`);
+    problems.add(`Cannot compare the clients on ${row.id}: they read different amounts (${told}).`);
   }
   return runs;
 }
@@ -239,11 +239,11 @@ function taskOf(
 interface Measured {
   cpuUs?: number;
   peakBytes?: number;
-  /** Not a number where the client gives none. */
+  /** Missing if the client returns no number. */
   checksum?: number | null;
 }
 
-/** What it measured, or why it did not: one failure in an hour is a gap in a table, not the end. */
+/** Runs one measurement. @returns the result, or the error text: one failure should leave a gap, not end an hour's run. */
 async function measure(
   task: string,
   { command }: Runtime,
@@ -268,14 +268,14 @@ async function startServer(
   }).spawn();
   const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   const { value, done } = await lines.read();
-  if (done) throw new Error("Cannot start the server: it ended before it said its port.");
+  if (done) throw new Error("Cannot start the server: it ended before printing its port.");
   return {
     url: `http://127.0.0.1:${value.trim()}`,
     stop: () => child.kill(),
   };
 }
 
-/** The command that gives these results again. */
+/** The command that repeats this run. */
 function commandOf({ rows, runtimes, clients, rounds, isQuick }: Options): string {
   const parts = ["deno task bench"];
   if (rows.length < ROWS.length) parts.push(`--rows=${rows.map(({ id }) => id).join(",")}`);
@@ -294,9 +294,9 @@ async function writeDocs(results: Results, rows: readonly Row[], tables: string)
   const [before, rest] = text.split(BEGIN);
   const after = rest?.split(END)[1];
   if (before === undefined || after === undefined) {
-    throw new Error(`Cannot write docs/performance.md: it has no place for the results.`);
+    throw new Error(`Cannot write docs/performance.md: the markers for the results are missing.`);
   }
-  const plot = "![What this module takes of each bar](performance.svg)";
+  const plot = "![Cost of this module relative to each bar](performance.svg)";
   await Deno.writeTextFile(page, `${before}${BEGIN}\n\n${plot}\n\n${tables}\n${END}${after}`);
   await Deno.writeTextFile(
     new URL("performance.svg", DOCS),
@@ -308,7 +308,7 @@ async function writeDocs(results: Results, rows: readonly Row[], tables: string)
   if (!success) throw new Error(stderr);
 }
 
-/** Progress, apart from the results. */
+/** Prints progress to stderr, separate from the results. */
 function note(text: string): void {
   console.error(text);
 }

@@ -1,10 +1,10 @@
 /**
- * The stub server, a process of its own so that none of its work counts as a client's. Everything is
+ * The stub server, in its own process so that its work does not count as a client's. Everything is
  * encoded before the first request. Prints its port.
  *
  * The first part of a path says how a stream is sent: `/whole-20000/` is 20 000 tokens as fast as the
- * client takes them, `/events-3000/` one event a write, `/cut-3000/` pieces cut at random. The last two
- * keep a pace that every client keeps up with: one that is slow would otherwise get more events with each
+ * client reads them, `/events-3000/` one event per write, `/cut-3000/` parts cut at random places. The
+ * last two keep a pace that every client can follow. Otherwise a slow client would get more events per
  * read, and seem cheaper than it is.
  */
 import { createServer } from "node:http";
@@ -31,7 +31,7 @@ const json = new Map(
 
 const streams = new Map();
 
-/** Parts of a stream; each is one write. */
+/** Parts of a stream, one per write. */
 function partsOf(kind, tokens, isOllama) {
   const name = `${kind}-${tokens}-${isOllama}`;
   const known = streams.get(name);
@@ -54,11 +54,11 @@ function slices(bytes) {
   return parts;
 }
 
-/** Answers under way that keep a pace, in turn: one part of one of them at a time. */
+/** Paced answers in progress. They take turns, one part at a time. */
 const paced = [];
 let nextWriteAt = 0n;
 
-/** No timer is that fine, so it looks at the clock; in a burst it would lose the pace. */
+/** Writes the next part when it is due. Polls the clock, because no timer is precise enough. */
 function writeInTurn() {
   const now = process.hrtime.bigint();
   if (now >= nextWriteAt) {
@@ -110,11 +110,11 @@ const server = createServer((request, response) => {
 server.keepAliveTimeout = 60_000;
 server.on("connection", (socket) => socket.setNoDelay(true));
 
-// Encoded before the first request, so that no client waits for it.
+// Encoded before the first request, so that no client has to wait for it.
 const [wanted = "[]"] = process.argv.slice(2);
 for (const [kind, tokens] of JSON.parse(wanted)) {
   for (const isOllama of [false, true]) partsOf(kind, tokens, isOllama);
 }
 server.listen(0, "127.0.0.1", () => console.log(server.address().port));
-// The one who started it is gone.
+// The parent process has ended.
 process.stdin.on("end", () => process.exit()).resume();

@@ -1,4 +1,4 @@
-/** Installs what is measured in a folder of its own: the peers from npm, this module as it is packed, the runtimes. */
+/** Installs everything to be measured in a separate folder: the other clients from npm, this module packed, the runtimes. */
 import { homedir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { must, type Outcome, run } from "../tests/runtimes/command.ts";
@@ -22,13 +22,13 @@ export interface Runtime {
 export interface Workshop {
   folder: string;
   runtimes: Runtime[];
-  /** Runs the server. */
+  /** The Node that runs the server. */
   node: string;
-  /** Of everything that is measured. */
+  /** Versions of everything that is measured. */
   versions: Record<string, string>;
 }
 
-/** The folder stays, so that the peers are installed once; this module is packed anew each time. */
+/** Prepares the folder. It is kept, so that other clients are installed once; this module is packed anew each time. */
 export async function setUp(wanted: readonly RuntimeName[]): Promise<Workshop> {
   const folder = await installPeers();
   await installOurs(folder);
@@ -62,7 +62,7 @@ async function installPeers(): Promise<string> {
   return folder;
 }
 
-/** Unpacked by hand beside the peers: `npm install` would look all of them up again. */
+/** Unpacks this module next to the other clients by hand: `npm install` would look all of them up again. */
 async function installOurs(folder: string): Promise<void> {
   const tarball = `${folder}/ours.tgz`;
   await must([DENO, "pack", "--allow-dirty", "--output", tarball], { cwd: ROOT });
@@ -82,7 +82,7 @@ async function installOurs(folder: string): Promise<void> {
     await Deno.copyFile(`${HERE}clients/${name}`, `${folder}/clients/${name}`);
   }
   await Deno.copyFile(`${HERE}measure.mjs`, `${folder}/measure.mjs`);
-  // Deno alone takes the module from its source, as JSR gives it.
+  // Only Deno imports the module from source, as it does from JSR.
   const config = {
     nodeModulesDir: "manual",
     lock: false,

@@ -1,18 +1,19 @@
-/** Medians of few and noisy numbers, and how sure they are. */
+/** Medians of a few noisy numbers, with confidence intervals. */
 
 export interface Estimate {
   median: number;
   low: number;
   high: number;
-  /** How likely the true median is between `low` and `high`: below 95 % where there are too few rounds. */
+  /** Probability that the true median is between `low` and `high`; below 95 % if there are too few rounds. */
   coverage: number;
 }
 
 const WANTED_COVERAGE = 0.95;
 
 /**
- * The median and the narrowest interval, from one order statistic to its mirror image, that has it with
- * 95 %; the whole range where even that has less. It takes nothing for granted about the noise.
+ * Estimates the median, with the narrowest interval between an order statistic and its mirror image that
+ * contains it with at least 95 % probability, or the whole range if that is less likely. Makes no
+ * assumption about the noise.
  */
 export function estimate(values: readonly number[]): Estimate {
   if (values.length === 0) throw new Error("Cannot estimate: there are no values");
@@ -30,7 +31,7 @@ export function estimate(values: readonly number[]): Estimate {
   };
 }
 
-/** How likely the median is between the values of this rank from below and from above. */
+/** Probability that the median is between the values of this rank from below and from above. */
 function coverage(count: number, rank: number): number {
   if (2 * rank > count) return 0;
   let below = 0;
@@ -42,10 +43,10 @@ function coverage(count: number, rank: number): number {
   return 1 - 2 * below;
 }
 
-/** By the number of the round. */
+/** Values by number of the round. */
 export type Rounds = ReadonlyMap<number, number>;
 
-/** Ratios taken round by round, where both have the round: what slows a whole round down is in both. */
+/** Ratios of the rounds that both have. Whatever slows down a whole round affects both, and cancels out. */
 export function ratios(values: Rounds, against: Rounds): number[] {
   return [...values].flatMap(([round, value]) => {
     const divisor = against.get(round);

@@ -113,6 +113,6 @@ Deno.test("import weight: fails where importing takes clearly more than was reco
     checkImports(resultsOf({ "import ours": share, "import openai": 1 }).runs);
   assertEquals(await weigh(importRatio.deno * 1.3), []);
   const [problem, ...others] = await weigh(importRatio.deno * 2);
-  assertStringIncludes(problem ?? "", "Importing weighs more on deno");
+  assertStringIncludes(problem ?? "", "Importing costs more on deno");
   assertEquals(others, []);
 });

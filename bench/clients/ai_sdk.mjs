@@ -1,4 +1,4 @@
-// @ts-ignore -- the bench alone installs it
+// @ts-ignore -- only the benchmark installs it
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { EMBEDDING_MODEL, MODEL } from "./requests.mjs";
 import { callsOf } from "./sdk_models.mjs";

@@ -1,4 +1,4 @@
-/** Reads the bytes and drops them: what the runtime alone takes. */
+/** Reads the bytes and discards them: the cost of the runtime alone. */
 import { COMPLETION, EMBEDDING, post, STREAM } from "./requests.mjs";
 
 async function drain(response) {

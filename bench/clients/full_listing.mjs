@@ -1,4 +1,4 @@
-/** The listing that this module reads, parsed and no more. */
+/** The listing that this module reads, only parsed. */
 export function listing(url) {
   return async () => (await (await fetch(`${url}/api/v1/models`)).json()).models.length;
 }

@@ -1,4 +1,4 @@
-/** No errors, no tools, no reasoning, no abort, no timers: the least that shows the text. */
+/** The minimum that shows the text: no errors, tools, reasoning, abort or timeouts. */
 import { COMPLETION, EMBEDDING, post, STREAM } from "./requests.mjs";
 
 async function* contents(url) {

@@ -1,4 +1,4 @@
-// @ts-ignore -- the bench alone installs it
+// @ts-ignore -- only the benchmark installs it
 import { ChatOpenAI, OpenAIEmbeddings } from "@langchain/openai";
 import { EMBEDDING_MODEL, INPUTS, MODEL, PROMPT } from "./requests.mjs";
 

@@ -1,5 +1,5 @@
-/** Speaks Ollama's own routes, so it reads other bytes than the rest: lines of JSON. */
-// @ts-ignore -- the bench alone installs it
+/** Uses Ollama's own routes, so it reads different bytes than the others: lines of JSON. */
+// @ts-ignore -- only the benchmark installs it
 import { Ollama } from "ollama";
 import { EMBEDDING_MODEL, INPUTS, MESSAGES, MODEL } from "./requests.mjs";
 

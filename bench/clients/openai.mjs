@@ -1,4 +1,4 @@
-// @ts-ignore -- the bench alone installs it
+// @ts-ignore -- only the benchmark installs it
 import OpenAI from "openai";
 import { COMPLETION, EMBEDDING, STREAM } from "./requests.mjs";
 
@@ -23,7 +23,7 @@ export function completion(url) {
   };
 }
 
-/** Floats: what this client asks for by itself is base64, which LM Studio does not send. */
+/** Requests floats: by default this client requests base64, which LM Studio does not send. */
 export function embeddings(url) {
   const openai = connect(url);
   return async () => {

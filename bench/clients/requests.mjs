@@ -1,4 +1,4 @@
-/** What every client asks. */
+/** Requests that every client sends. */
 export const MODEL = "qwen/qwen3-8b";
 export const EMBEDDING_MODEL = "text-embedding-nomic-embed-text-v1.5";
 export const PROMPT = "Write a haiku about the sea.";

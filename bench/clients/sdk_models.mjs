@@ -2,7 +2,7 @@ import { INPUTS, PROMPT } from "./requests.mjs";
 
 const prompt = [{ role: "user", content: [{ type: "text", text: PROMPT }] }];
 
-/** The calls of the AI SDK's models, whoever makes them. */
+/** Calls through models of the AI SDK, whichever package provides them. */
 export function callsOf(chatModel, embeddingModel) {
   return {
     stream(url) {
