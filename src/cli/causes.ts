@@ -48,7 +48,7 @@ const RULES: readonly Rule[] = [
       next: hintOf("blocked_by_browser"),
     },
   modelCause,
-  copiesCause,
+  instancesCause,
   contextCause,
   ({ generation }) => isProviderError(generation) ? causeOf(generation) : undefined,
   ({ generation }) =>
@@ -232,16 +232,16 @@ function modelCause({ listing, asked, model, question }: Facts): Cause | undefin
   };
 }
 
-function copiesCause({ model, question: { context: needed } }: Facts): Cause | undefined {
-  const copies = model?.instances ?? [];
-  if (model === undefined || needed === undefined || copies.length < 2) return undefined;
+function instancesCause({ model, question: { context: needed } }: Facts): Cause | undefined {
+  const instances = model?.instances ?? [];
+  if (model === undefined || needed === undefined || instances.length < 2) return undefined;
   const isLarge = (length: number | undefined): boolean => length !== undefined && length >= needed;
-  const large = copies.find(({ contextLength }) => isLarge(contextLength));
+  const large = instances.find(({ contextLength }) => isLarge(contextLength));
   if (large === undefined || isLarge(model.loadedContextLength)) return undefined;
   return {
     code: "context_overflow",
     cause:
-      `${model.id} is loaded ${copies.length} times, and requests for it go to the instance with ` +
+      `${model.id} is loaded ${instances.length} times, and requests for it go to the instance with ` +
       `${model.loadedContextLength} tokens of context.`,
     next:
       `Ask for ${large.id}, which holds ${large.contextLength} tokens, or unload the others (\`lms unload ${model.id}\`).`,

@@ -28,7 +28,6 @@ import {
   type Terminal,
 } from "./terminal.ts";
 
-/** The `chat` command. */
 export const command: Command = {
   usage: "[prompt…] [options]",
   about:

@@ -13,7 +13,6 @@ import {
 } from "./arguments.ts";
 import { alignColumns, readAll, shownOnOneLine } from "./terminal.ts";
 
-/** The `decide` command. */
 export const command: Command = {
   usage: "[text…] [options]",
   about:

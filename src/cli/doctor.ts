@@ -20,7 +20,6 @@ import { type Style, type Terminal, wrap } from "./terminal.ts";
 
 const PATIENCE_S = 30;
 
-/** The `doctor` command. */
 export const command: Command = {
   usage: "[options]",
   about:

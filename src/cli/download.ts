@@ -7,7 +7,6 @@ import { jsonText, shownOnOneLine } from "./terminal.ts";
 
 const BAR_WIDTH = 24;
 
-/** The `download` command. */
 export const command: Command = {
   usage: "<model> [options]",
   about:

@@ -9,7 +9,6 @@ import type { RecordedExchange } from "../testing/fake_options.ts";
 import { type Command, UsageError } from "./arguments.ts";
 import { readFolder } from "./replay.ts";
 
-/** The `drift` command. */
 export const command: Command = {
   usage: "<folder> [options]",
   about:

@@ -10,7 +10,6 @@ import {
 } from "./arguments.ts";
 import { readLines } from "./terminal.ts";
 
-/** The `embed` command. */
 export const command: Command = {
   usage: "[text…] [options]",
   about:

@@ -11,7 +11,6 @@ const SHELLS: Readonly<Record<string, (name: string, value: string) => string>> 
   dotenv: (name, value) => `${name}=${JSON.stringify(value)}`,
 };
 
-/** The `env` command. */
 export const command: Command = {
   usage: "[options]",
   about:

@@ -1,4 +1,4 @@
-/** The `load` command. */
+/** The `load` command: loads a model unless it is loaded already. */
 
 import {
   type Command,
@@ -9,7 +9,6 @@ import {
 } from "./arguments.ts";
 import { shownOnOneLine } from "./terminal.ts";
 
-/** The `load` command. */
 export const command: Command = {
   usage: "<model> [options]",
   about:

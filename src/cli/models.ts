@@ -4,7 +4,6 @@ import type { ModelInfo } from "../core/types.ts";
 import { type Command, providerOf, SERVER_OPTIONS, untilInterrupted } from "./arguments.ts";
 import { alignColumns, shownOnOneLine, type Terminal } from "./terminal.ts";
 
-/** The `models` command. */
 export const command: Command = {
   usage: "[options]",
   about:

@@ -24,7 +24,6 @@ import { resolveConfig } from "../platform/environment.ts";
 import { listFolder } from "../platform/files.ts";
 import { listen, untilStopped } from "./listening.ts";
 
-/** The `record` command. */
 export const command: Command = {
   usage: "<folder> [options]",
   about:

@@ -8,7 +8,6 @@ import type { RecordedExchange } from "../testing/fake_options.ts";
 import { type Command, numberOf, UsageError } from "./arguments.ts";
 import { listen, untilStopped } from "./listening.ts";
 
-/** The `replay` command. */
 export const command: Command = {
   usage: "<folder> [options]",
   about:

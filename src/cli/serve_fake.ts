@@ -11,7 +11,6 @@ import type {
 import { type Command, numberOf, readJsonFile, UsageError } from "./arguments.ts";
 import { portError, untilStopped } from "./listening.ts";
 
-/** The `serve-fake` command. */
 export const command: Command = {
   usage: "[options]",
   about:

@@ -123,7 +123,7 @@ function at(value: unknown, ...path: (string | number)[]): unknown {
   );
 }
 
-// --- Requirements of a trial -----------------------------------------------------------------------
+// --- Requirements of a trial ------------------------------------------------------------------
 
 function withModel(trial: (server: Server, model: string) => Promise<Outcome>): Trial {
   return (server) => {
@@ -222,7 +222,7 @@ function refuses(path: string, bodyOf: (model: string) => object): Trial {
 }
 
 /** A request that the server must accept. */
-function takes(path: string, bodyOf: (model: string) => object): Trial {
+function accepts(path: string, bodyOf: (model: string) => object): Trial {
   return withModel(async (server, model) => {
     const answer = await server.post(path, bodyOf(model));
     return check(isGood(answer), () => shownAnswer(answer));
@@ -455,7 +455,7 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
     COMPLETIONS,
     (model) => completion(model, { messages: [{ role: "user", content: null }] }),
   ),
-  developerRole: takes(
+  developerRole: accepts(
     COMPLETIONS,
     (model) =>
       completion(model, { messages: [{ role: "developer", content: "Be brief." }, ...HI] }),
@@ -488,7 +488,7 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
       () => shownAnswer(answer),
     );
   }),
-  reasoningNone: takes(COMPLETIONS, (model) => completion(model, { reasoning_effort: "none" })),
+  reasoningNone: accepts(COMPLETIONS, (model) => completion(model, { reasoning_effort: "none" })),
   responseFormat: withModel(async (server, model) => {
     const refused = await server.post(
       COMPLETIONS,
@@ -815,7 +815,7 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
     );
   },
   nativeStrict: native(refuses("/api/v1/chat", (model) => nativeChat(model, { no_such_key: 1 }))),
-  nativeParts: native(takes(
+  nativeParts: native(accepts(
     "/api/v1/chat",
     (model) => nativeChat(model, { input: [{ type: "text", content: "Say hi." }] }),
   )),

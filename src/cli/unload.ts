@@ -1,4 +1,4 @@
-/** The `unload` command. */
+/** The `unload` command: unloads a model, one of its instances, or everything. */
 
 import {
   type Command,
@@ -9,7 +9,6 @@ import {
 } from "./arguments.ts";
 import { shownOnOneLine } from "./terminal.ts";
 
-/** The `unload` command. */
 export const command: Command = {
   usage: "<model> [options]",
   about:

@@ -28,14 +28,13 @@ import {
 
 const LIMIT_S = 120;
 
-/** The `verify` command. */
 export const command: Command = {
   usage: "[options]",
   about:
     "Checks what this package assumes about LM Studio against a real server. Each assumption holds, fails (the " +
     "report shows what came instead), or could not be tried (the report says why). Asks the loaded models for short " +
-    "answers; loads or downloads a model only if you allow it. Sending us a report made with `--report` helps the " +
-    "project: it contains no secrets, and its prompts are all like `Say hi.`",
+    "answers; loads or downloads a model only if you allow it. A report made with `--report` helps the " +
+    "project; it contains no secrets, and its prompts are all like `Say hi.`",
   options: {
     ...SERVER_OPTIONS,
     load: { help: "Allow loading models, which takes time and may evict others." },
