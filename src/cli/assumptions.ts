@@ -722,7 +722,7 @@ export const SECTIONS: readonly Section[] = [
         untried: NOT_REFUTABLE,
       },
       {
-        text: "Whether headers are sent before the first token.",
+        text: "Headers may be sent before the first token, or only with it.",
         verdict: "disputed",
         evidence: "RooCode#12244",
         pinned:
@@ -982,7 +982,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "An older server answers as it does for any unknown route. Which release came first with this one is not known.",
+          "An older server answers as it does for any unknown route. Which release introduced the route is not known.",
         verdict: "**assumed**",
         evidence: "none",
         pinned:
