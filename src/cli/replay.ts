@@ -11,8 +11,8 @@ import { listen, untilStopped } from "./listening.ts";
 export const command: Command = {
   usage: "<folder> [options]",
   about:
-    "Serves a recording made by `record` until Ctrl+C: the same bytes, split at the same places and at the same pace. " +
-    "Each route gives its answers in order, and then repeats the last one.",
+    "Serves a recording made by `record`, until Ctrl+C: the same bytes, split at the same places, at the same pace. " +
+    "Each route returns its answers in order, and then repeats the last one.",
   options: {
     port: { value: "PORT", help: "Port to listen on. Default: any free port, which is printed." },
     fast: { help: "Do not wait between chunks." },
