@@ -162,7 +162,7 @@ const REFUSED: [request: unknown, says: string][] = [
   ],
   [
     { input: "Hi", integrations: [{ ...SERVER, allowedTools: "all" }] },
-    "integrations[0].allowedTools is not an array of tools' names",
+    "integrations[0].allowedTools is not an array of tool names",
   ],
   [
     { input: "Hi", integrations: [{ ...SERVER, serverLabel: "" }] },
@@ -170,7 +170,7 @@ const REFUSED: [request: unknown, says: string][] = [
   ],
   [
     { input: "Hi", integrations: [{ ...SERVER, serverUrl: "file:///mcp?key=sesame" }] },
-    "integrations[0].serverUrl is not an http or https address",
+    "integrations[0].serverUrl is not an http or https URL",
   ],
   [
     { input: "Hi", integrations: [{ ...SERVER, headers: { Authorization: "Bearer sesame\n" } }] },
@@ -783,9 +783,9 @@ Deno.test("end: chat.end without the blank line behind it counts, half of it doe
 const BROKEN: [what: string, body: string, code: string, says: string][] = [
   ["nothing at all", "", "stream_truncated", "the stream was empty"],
   ["a comment", ": ping\n\n", "stream_truncated", "the stream was empty"],
-  ["[DONE]", START + say("Hi") + "data: [DONE]\n\n", "stream_truncated", "without its `chat.end`"],
+  ["[DONE]", START + say("Hi") + "data: [DONE]\n\n", "stream_truncated", "before its `chat.end`"],
   ["no JSON", START + say("Hi") + "data: {\n\n", "malformed_stream", "an event that is not JSON"],
-  ["no object", START + say("Hi") + "data: [1]\n\n", "malformed_stream", "that is no object"],
+  ["no object", START + say("Hi") + "data: [1]\n\n", "malformed_stream", "that is not an object"],
   ["no type", START + say("Hi") + 'data: {"a":1}\n\n', "malformed_stream", "without a type"],
   ["no result", START + say("Hi") + event("chat.end"), "malformed_stream", "without an answer"],
 ];

@@ -161,7 +161,7 @@ Deno.test("responses: what nobody would read is refused before anything is sent,
     [{ input: "x", tools: [{ type: "mcp", serverLabel: "l", server_url: "u" }] }, '"serverUrl"'],
     [
       { input: "x", tools: [{ type: "mcp", serverLabel: "l", serverUrl: "x" }] },
-      "not an http or https address",
+      "not an http or https URL",
     ],
   ];
   const { lmstudio, requests } = open();

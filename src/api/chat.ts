@@ -1,6 +1,6 @@
 /**
- * `POST /api/v1/chat`, LM Studio's own chat, whole and as it is generated. A stream ends with `chat.end`, not with the
- * body: some servers leave the connection open.
+ * `POST /api/v1/chat`, LM Studio's own chat, whole and streamed. A stream ends with `chat.end`, not with the body: some
+ * servers leave the connection open.
  *
  * @see https://lmstudio.ai/docs/developer/rest/chat
  * @see https://lmstudio.ai/docs/developer/rest/streaming-events
@@ -36,11 +36,11 @@ import { callsOfOutput, ChatTranscript, textsOfOutput } from "./chat_transcript.
 import { AnswerReader, type Decoding, type StreamedCall, type StreamedRoute } from "./route.ts";
 import type { ThinkTags } from "./think_splitter.ts";
 
-/** The route of chats. */
+/** The chat route. */
 export const CHAT: StreamedRoute<ChatRequest, ChatResponse, ChatEvent> = {
   path: "/api/v1/chat",
   since: "0.4.0",
-  // The server keeps the conversation and runs tools: what is sent twice may have happened twice.
+  // The server keeps the conversation and runs tools: sent twice, a request could take effect twice.
   policy: () => "stateful",
   check: checkChatRequest,
   encode: (request, { refusal, fetchImage }) => encodeChatRequest(request, refusal, fetchImage),
@@ -67,19 +67,19 @@ async function decodeWhole(
   throw malformedResponse(`the answer has ${fault}`, value, context, issues, hint);
 }
 
-/** Facts about an answer beside its body. */
+/** Context for decoding an answer. */
 interface AroundChatAnswer {
-  /** Where the answer does not say. */
+  /** Used if the answer does not name one. */
   readonly modelInstanceId: string;
-  /** Of thoughts in messages. */
+  /** Tag pairs that mark reasoning in messages. */
   readonly tags: ThinkTags;
-  /** Where the answer does not say how fast it came. */
+  /** Used if the answer has no statistics of its own. */
   readonly measure: (usage: Usage | undefined) => GenerationStats;
-  /** Told by an event, where the answer does not say. */
+  /** From the `model_load.end` event; used if the answer does not say. */
   readonly modelLoadMs?: number | undefined;
 }
 
-/** The reader of whole answers. Loaded before anything is sent: tools may run for an answer that could not be read. */
+/** Imports the parser of answers. Called before sending: otherwise tools could run for an answer nobody can read. */
 function importChatSchemas(
   action: string,
 ): Promise<typeof import("./chat_schemas.ts")> {
@@ -128,13 +128,13 @@ async function decodeChatAnswer(
 
 class ChatReader extends AnswerReader<ChatEvent, ChatResponse> {
   readonly #transcript = new ChatTranscript(this.tags);
-  /** An `error` event said it; the answer may follow. */
+  /** From an `error` event; the answer may still follow. */
   #wireError: WireError | undefined;
   #isEmpty = true;
   #phase: CallStatus["phase"] = "waiting";
   #modelInstanceId = this.askedModel;
   #modelLoadMs: number | undefined;
-  /** Of `chat.end`. */
+  /** The `result` of `chat.end`. */
   #result: unknown;
   #answer: ChatResponse | undefined;
 
@@ -153,7 +153,7 @@ class ChatReader extends AnswerReader<ChatEvent, ChatResponse> {
   }
 
   protected override explain(error: unknown): unknown {
-    // What broke after the server had said what is wrong says less.
+    // The server's own error wins over later failures.
     const isLess = this.#wireError !== undefined && !this.isAborted && isProviderError(error);
     return isLess ? this.#serverError(this.#wireError) : error;
   }
@@ -162,7 +162,7 @@ class ChatReader extends AnswerReader<ChatEvent, ChatResponse> {
     const data = event.data.trim();
     const frame = parseJson(data);
     const type = isRecord(frame) && typeof frame.type === "string" ? frame.type : event.event;
-    // One without a kind is of a server that fails before it knows what is asked for.
+    // A frame without a type comes from a server that fails before it knows which route was called.
     if (type === "error" || (type === "" && readWireError(frame) !== undefined)) {
       this.#takeError(frame, data, items);
       return false;
@@ -175,7 +175,7 @@ class ChatReader extends AnswerReader<ChatEvent, ChatResponse> {
       return true;
     }
     const decoded = decodeChatEvent(type, frame);
-    // Arguments of calls are kept as well.
+    // The arguments of tool calls are kept in memory as well.
     if (type.startsWith("tool_call.")) this.events.countText(data.length);
     this.#heed(decoded);
     this.#transcript.take(decoded);
@@ -184,7 +184,7 @@ class ChatReader extends AnswerReader<ChatEvent, ChatResponse> {
     return false;
   }
 
-  /** Heeds what an event means for the timers, for `onStatus` and for the answer. */
+  /** Applies an event to the timers, to `onStatus` and to the answer. */
   #heed(event: ChatEvent): void {
     switch (event.type) {
       case "chat.start":
@@ -220,7 +220,7 @@ class ChatReader extends AnswerReader<ChatEvent, ChatResponse> {
         this.#heedToken();
         break;
       default:
-        // `tool_call.name` is not documented: the model has begun a call, and writes its arguments.
+        // The undocumented `tool_call.name`: the model has begun a call and is writing its arguments.
         if (event.type.startsWith("tool_call.")) this.#heedToken();
     }
   }
@@ -232,7 +232,7 @@ class ChatReader extends AnswerReader<ChatEvent, ChatResponse> {
 
   #heedToken(): void {
     if (this.markToken()) this.#phase = "generating";
-    // After a tool the prompt is processed again.
+    // After a tool has run, the prompt is processed again.
     else if (this.#phase !== "generating") this.#tell("generating");
   }
 
@@ -241,7 +241,7 @@ class ChatReader extends AnswerReader<ChatEvent, ChatResponse> {
       { message: isRecord(frame) && typeof frame.message === "string" ? frame.message : data };
     const { type = "unknown", message, code, param } = wire;
     this.#isEmpty = false;
-    // MCP servers echo what they do not like: the headers of the request.
+    // MCP servers echo what they reject, request headers included.
     const { redact } = this.context;
     items.push({
       type: "error",
@@ -252,7 +252,7 @@ class ChatReader extends AnswerReader<ChatEvent, ChatResponse> {
         ...(param === undefined ? {} : { param: redact(param) }),
       },
     });
-    // The first says what went wrong; what else fails by it does not put off the end.
+    // The first error says what went wrong; the errors it causes must not delay the end.
     if (this.#wireError !== undefined) return;
     this.#wireError = wire;
     this.events.markFirstToken();
@@ -265,7 +265,7 @@ class ChatReader extends AnswerReader<ChatEvent, ChatResponse> {
 
   protected override takeEnd(unfinished: SseEvent | undefined): boolean {
     const frame = parseJson(unfinished?.data ?? "");
-    // JSON that is whole was not cut, whatever is missing behind it.
+    // Complete JSON was not cut, even if the blank line after it is missing.
     if (!isRecord(frame) || frame.type !== "chat.end") throw this.#brokenOff();
     this.#result = frame.result;
     return true;
@@ -299,7 +299,7 @@ class ChatReader extends AnswerReader<ChatEvent, ChatResponse> {
     return this.#answer;
   }
 
-  /** The server's own words, with the answer where that had come. */
+  /** The server's own error, with the answer if it arrived. */
   #serverError(wire: WireError | undefined): AnyProviderError {
     const error = errorFromWire(wire ?? { message: "" }, undefined, this.context);
     return this.#answer === undefined ? error : withResponse(error, this.#answer);
@@ -307,9 +307,7 @@ class ChatReader extends AnswerReader<ChatEvent, ChatResponse> {
 
   #brokenOff(): StreamError {
     return this.error(
-      this.#isEmpty
-        ? "the stream was empty"
-        : "the stream broke off: it ended without its `chat.end`",
+      this.#isEmpty ? "the stream was empty" : "the stream broke off before its `chat.end`",
       "stream_truncated",
       CUT_HINT,
     );
@@ -320,7 +318,7 @@ class ChatReader extends AnswerReader<ChatEvent, ChatResponse> {
   }
 }
 
-/** As documented. Programs tell errors by them, so none is masked where a prompt has the same word in it. */
+/** The documented types. Programs branch on them, so they are not masked even if the prompt contains the same word. */
 const ERROR_TYPES: ReadonlySet<string> = new Set([
   "invalid_request",
   "unknown",
@@ -333,6 +331,6 @@ const ERROR_TYPES: ReadonlySet<string> = new Set([
   "internal_error",
 ]);
 
-/** A schema that is no grammar, for one, ends a stream without a word. */
+/** A schema that cannot be turned into a grammar, for example, ends the stream without an error. */
 const CUT_HINT =
-  "LM Studio's server log (`lms log stream`) says why. `partial` has what had arrived; tools may have run.";
+  "See LM Studio's server log (`lms log stream`); `partial` has what arrived, and tools may have run.";

@@ -1,6 +1,6 @@
 /**
- * Names and values of the native chat, from the wire's to ours: camelCase at every depth, and every field that a
- * kind of event or output promises. By hand: this runs per token.
+ * Decodes the events and output of the native chat: camelCase names at every depth, and every field that a kind of
+ * event or item promises. Written by hand, without zod, because it runs per token.
  *
  * @module
  */
@@ -9,14 +9,14 @@ import { jsonText } from "../core/plain_text.ts";
 import type { ChatEvent, ChatOutputItem } from "../core/chat.ts";
 import { isRecord } from "../core/fields.ts";
 
-/** Below these the names are somebody else's: of a tool's parameters, of headers. */
+/** Names below these fields belong to someone else: a tool's parameters, HTTP headers. */
 const FOREIGN: ReadonlySet<string> = new Set(["arguments", "headers"]);
-/** No answer is nested like this; what is must not exhaust the stack. */
+/** No real answer is nested deeper; a hostile one must not exhaust the stack. */
 const MAX_DEPTH = 64;
 
 /**
- * A field that a kind promises, by its type: an amount is 0 or more, a share from 0 to 1. One with `?` behind its name
- * may be absent, and is where it is of another type.
+ * The fields that a kind promises, by type: an amount is 0 or more, a share lies between 0 and 1. A field whose name
+ * ends in `?` is optional, and is dropped if it has another type.
  */
 type Promised = Readonly<Record<string, "text" | "amount" | "share" | { readonly of: Promised }>>;
 
@@ -52,21 +52,21 @@ const ITEMS: ReadonlyMap<string, Promised> = new Map<ChatOutputItem["type"], Pro
   ["invalid_tool_call", FAILURE],
 ]);
 
-/** An event other than `error` and `chat.end`. */
+/** Decodes any event except `error` and `chat.end`. */
 export function decodeChatEvent(type: string, wire: Record<string, unknown>): ChatEvent {
   const event = promise(toCamelCase(wire, 0), EVENTS.get(type) ?? NOTHING);
   event.type = type;
   return event as unknown as ChatEvent;
 }
 
-/** A part of the output. */
+/** Decodes an item of the output. */
 export function decodeChatItem(wire: Readonly<Record<string, unknown>>): ChatOutputItem {
   const item = promise(toCamelCase(wire, 0), ITEMS.get(String(wire.type)) ?? NOTHING);
   return item as unknown as ChatOutputItem;
 }
 
 function toCamelCase(wire: Readonly<Record<string, unknown>>, depth: number): Fields {
-  // Not by assignment: `__proto__` is a name like any other in JSON.
+  // Not by assignment: in JSON, `__proto__` is a name like any other.
   return Object.fromEntries(
     Object.entries(wire).map(([name, value]) => [
       name.includes("_") ? camelCase(name) : name,
@@ -76,7 +76,7 @@ function toCamelCase(wire: Readonly<Record<string, unknown>>, depth: number): Fi
 }
 
 function camelCaseWithin(value: unknown, depth: number): unknown {
-  // `1e999` is `Infinity`, and no number of anything.
+  // JSON's `1e999` parses as `Infinity`, which is no useful number.
   if (typeof value === "number") return Number.isFinite(value) ? value : undefined;
   if (typeof value !== "object" || depth > MAX_DEPTH) return value;
   if (Array.isArray(value)) return value.map((entry) => camelCaseWithin(entry, depth + 1));
@@ -92,7 +92,7 @@ function camelCase(name: string): string {
 
 type Fields = Record<string, unknown>;
 
-/** Adds promised fields that are missing, and corrects their types: a user's `event.content.length` must not throw. */
+/** Adds missing promised fields and corrects wrong types, so that a user's `event.content.length` cannot throw. */
 function promise(fields: Fields, promised: Promised): Fields {
   for (const [written, type] of Object.entries(promised)) {
     const name = written.replace("?", "");

@@ -1,6 +1,6 @@
 /**
- * Requests of the native chat, checked and written as the body of `POST /api/v1/chat`: only keys that are documented,
- * since the server refuses all others, in words that do not say what is meant.
+ * Requests of the native chat: checked, and encoded as the body of `POST /api/v1/chat`. Only documented keys are sent:
+ * the server refuses any other, in words that do not help the user.
  *
  * @see https://lmstudio.ai/docs/developer/rest/chat
  * @module
@@ -31,16 +31,16 @@ import { encodeImages, type FetchImage } from "./images.ts";
 
 // --- Checks -------------------------------------------------------------------------------------
 
-/** Address of an MCP server. It may have a key in it, so it is not shown. */
+/** URL of an MCP server. It may contain a key, so messages do not show it. */
 export const serverUrl: Rule<string> = (value, of, refusal) => {
   if (typeof value === "string" && /^https?:\/\/[^\s/]/i.test(value) && URL.canParse(value)) {
     return value;
   }
-  throw refusal(`${of} is not an http or https address`);
+  throw refusal(`${of} is not an http or https URL`);
 };
 
-/** Names of the tools of an MCP server or a plugin that may be called. */
-export const allowedTools: Rule<readonly string[]> = names("tools' names");
+/** Names of the tools of an MCP server or plugin that the model may call. */
+export const allowedTools: Rule<readonly string[]> = names("tool names");
 
 const spoken: Rule<string> = (value, of, refusal) => {
   const given = text(value, of, refusal);
@@ -86,7 +86,7 @@ const CHAT_REQUEST = table<ChatRequest>({
   contextLength: count,
   systemPrompt: text,
   store: flag,
-  // In the order of the documentation.
+  // In the order of LM Studio's documentation.
   reasoning: oneOf(["off", "low", "medium", "high", "on"]),
   reasoningTags,
   integrations: arrayOf(
@@ -98,14 +98,14 @@ const CHAT_REQUEST = table<ChatRequest>({
   ),
 }, { whole: "the request is", form: "an object with `input`" });
 
-/** Refuses a request that cannot be sent, and gives a copy of it. */
+/** Checks a request and returns a copy of it; throws if it cannot be sent. */
 export function checkChatRequest(request: unknown, refusal: RefusalMaker): ChatRequest {
   return CHAT_REQUEST(request, "", refusal);
 }
 
 // --- Encoding -----------------------------------------------------------------------------------
 
-/** The body for a checked request, but for the model. */
+/** The body for a checked request, without the model. */
 export async function encodeChatRequest(
   request: ChatRequest,
   refusal: RefusalMaker,
@@ -121,7 +121,7 @@ export async function encodeChatRequest(
     top_k: request.topK,
     min_p: request.minP,
     repeat_penalty: request.repeatPenalty,
-    // Nobody was seen to send -1 here, and no limit is the default.
+    // No client is known to send -1 here, and the default is no limit.
     max_output_tokens: maxTokens === -1 ? undefined : maxTokens,
     reasoning: request.reasoning,
     context_length: request.contextLength,
@@ -136,8 +136,8 @@ async function encodeInput(
   fetchImage: FetchImage,
 ): Promise<unknown> {
   if (typeof input === "string") return input;
-  // The documentation calls a text part "message" in its table and "text" in its example: without an image
-  // there is no need to choose.
+  // LM Studio's documentation calls a text part "message" in its table and "text" in its example; without images,
+  // one string avoids the choice.
   const texts = input.map((part) => part.type === "text" ? part.content : undefined);
   if (texts.every((text) => text !== undefined)) return texts.join("\n\n");
   const images = input.flatMap((part, index) =>

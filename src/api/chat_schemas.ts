@@ -1,6 +1,6 @@
 /**
- * The answer of the native chat as the server sends it: strict about what was asked for, loose about the rest.
- * In a file of its own because it loads zod: imported on first use only.
+ * Schema of the native chat's answer: strict about the fields we need, loose about the rest. In a file of its own
+ * because it loads zod: imported on first use only.
  *
  * @module
  */
@@ -25,7 +25,7 @@ const answer = z.object({
   response_id: text,
 });
 
-/** The answer, or what is wrong with it. */
+/** Parses an answer, or returns the issues found in it. */
 export function parseChatAnswer(
   value: unknown,
 ): { readonly answer: WireChatAnswer } | { readonly issues: readonly SchemaIssue[] } {

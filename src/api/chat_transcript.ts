@@ -1,5 +1,5 @@
 /**
- * What has arrived of a native chat while it streams, for whoever does not get the whole.
+ * The text and tool calls of a native chat received so far, for callers who never get the whole answer.
  *
  * @module
  */
@@ -16,21 +16,21 @@ import {
 } from "./think_splitter.ts";
 import { MOST_PARTS } from "./answer_parts.ts";
 
-/** Several messages of one answer are one text. */
+/** Separates the messages of one answer when they are joined. */
 const BETWEEN = "\n\n";
 
-/** The texts of one kind, as one. */
+/** Joins texts of one kind. */
 function joinTexts(texts: readonly string[]): string {
   return texts.filter((text) => text !== "").join(BETWEEN);
 }
 
-/** The messages of an answer as one text, and its thoughts, those within messages too. */
+/** Joins the messages of an answer, and its reasoning, including any inside the messages. */
 function splitTexts(
   messages: readonly string[],
   thoughts: readonly string[],
   tags: ThinkTags,
 ): SplitText {
-  // What has its thoughts apart has no tag left out.
+  // A model that sends its reasoning separately does not leave out an opening tag in its messages.
   const split = thoughts.some((text) => text !== "") ? splitAsStreamed : splitThinking;
   const parts = messages.map((text) => split(text, tags));
   return {
@@ -39,14 +39,14 @@ function splitTexts(
   };
 }
 
-/** The text of an output, and its thoughts. */
+/** The text and the reasoning of an output. */
 export function textsOfOutput(output: readonly ChatOutputItem[], tags: ThinkTags): SplitText {
   const textsOf = (type: "message" | "reasoning"): string[] =>
     output.flatMap((item) => item.type === type ? [item.content] : []);
   return splitTexts(textsOf("message"), textsOf("reasoning"), tags);
 }
 
-/** The tools that the server has run. The wire has no ids for them. */
+/** The tool calls that the server has run. The wire has no ids for them. */
 export function callsOfOutput(output: readonly ChatOutputItem[]): ToolCall[] {
   return output.filter((item) => item.type === "tool_call").map((item, index) => ({
     id: `call_${index}`,
@@ -55,26 +55,26 @@ export function callsOfOutput(output: readonly ChatOutputItem[]): ToolCall[] {
   }));
 }
 
-/** Collects what the events tell. */
+/** Collects text and tool calls from the events. */
 export class ChatTranscript {
   readonly #texts = { message: [] as string[], reasoning: [] as string[] };
   readonly #calls: ToolCall[] = [];
-  /** The last call, while the tool has not answered. */
+  /** The last call, until its tool has answered. */
   #call: ToolCall | undefined;
   readonly #tags: ThinkTags;
 
-  /** @param tags of thoughts in messages. */
+  /** @param tags tag pairs that mark reasoning in messages. */
   constructor(tags: ThinkTags) {
     this.#tags = tags;
   }
 
-  /** Whether there are more calls or messages than an answer can have. */
+  /** Whether the answer exceeds the limit on tool calls or messages. */
   get isOverfull(): boolean {
     const { message, reasoning } = this.#texts;
     return this.#calls.length > MOST_PARTS || message.length + reasoning.length > MOST_PARTS;
   }
 
-  /** Takes what is text or a call. */
+  /** Adds an event, if it carries text or a tool call. */
   take(event: ChatEvent): void {
     switch (event.type) {
       case "message.start":
@@ -103,7 +103,7 @@ export class ChatTranscript {
     }
   }
 
-  /** What has arrived, if anything has. */
+  /** The answer received so far, if any. */
   partial(): PartialAnswer | undefined {
     const { message, reasoning: thoughts } = this.#texts;
     const { content, reasoning } = splitTexts(message, thoughts, this.#tags);
