@@ -141,9 +141,9 @@ Deno.test("images: every format, as bytes, Blob, data: URL and address, has its 
           `Cannot complete: messages[0].content[1].image ${result}`,
         );
         const remedy = result.includes("HTML")
-          ? "Use the address of the image itself"
+          ? "Use the URL of the image itself"
           : result.startsWith("is empty")
-          ? "See that the file was read"
+          ? "Check that the file or URL"
           : "Convert the";
         assertStringIncludes(error.hint, remedy);
         assertEquals(sent(), []);
@@ -154,17 +154,21 @@ Deno.test("images: every format, as bytes, Blob, data: URL and address, has its 
 
 Deno.test("images: what is no image data is told how to become it", async () => {
   const cases: [image: string | URL, state: string, hint: string][] = [
-    ["cat.png", "is text, perhaps the path of a file", "Deno.readFile("],
-    ["./photos/cat 1.png", "is text, perhaps the path of a file", "node:fs/promises"],
+    ["cat.png", "is text, perhaps a file path", "Deno.readFile("],
+    ["./photos/cat 1.png", "is text, perhaps a file path", "node:fs/promises"],
     ["/9j/cat.jpg", "is text, perhaps", "Read the file"],
     ["C:\\cat.png", "is text, perhaps", "Read the file"],
     ["", "is text, perhaps", "Read the file"],
-    [new URL("file:///home/me/cat.png"), "is a file: address", "Read the file"],
-    ["blob:https://example.com/1-2-3", "is a blob: address", "a Blob"],
-    ["ftp://example.com/cat.png", "is a ftp: address", "an http(s) address"],
-    ["http://", "is no address that can be read", "an http(s) address"],
-    [btoa("\x89PNG\r\n\x1a\n" + "x".repeat(90)), "is base64 without a data: URL", "in front of it"],
-    ["data:image/png;base64,%%%", "is a data: URL whose base64 cannot be read", ""],
+    [new URL("file:///home/me/cat.png"), "is a file: URL", "Read the file"],
+    ["blob:https://example.com/1-2-3", "is a blob: URL", "a Blob"],
+    ["ftp://example.com/cat.png", "is a URL (ftp:), not image data", "an http(s) URL"],
+    ["http://", "is not a valid URL", "an http(s) URL"],
+    [
+      btoa("\x89PNG\r\n\x1a\n" + "x".repeat(90)),
+      "is bare base64, not a data: URL",
+      "in front of it",
+    ],
+    ["data:image/png;base64,%%%", "is a data: URL with invalid base64", ""],
     ["data:image/png,raw", "is a data: URL without base64", "PNG or JPEG"],
     ["data:image/svg+xml;utf8,<svg/>", "is SVG in a data: URL", "Convert"],
     ["data:", "is a data: URL without base64", ""],
@@ -309,7 +313,7 @@ Deno.test("images: credentials in an address are refused, and told to nobody", a
     const error = await assertRejects(
       () => lmstudio.complete(ask(address)),
       InvalidRequestError,
-      "is an address with credentials in it",
+      "is a URL that contains credentials",
     );
     assert(!/s3cr3t|token|me:/.test(JSON.stringify(error)), error.message);
   }

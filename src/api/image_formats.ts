@@ -1,20 +1,20 @@
 /**
- * What an image is, by its bytes: names and declared types are often wrong.
+ * Detects the format of an image by its bytes: file names and declared types are often wrong.
  *
  * @module
  */
 
-/** A format. */
+/** An image format. */
 export interface ImageFormat {
-  /** Media type, where LM Studio takes the format. */
+  /** Media type, if LM Studio accepts the format. */
   readonly type?: "image/png" | "image/jpeg";
-  /** Name for people. */
+  /** Name to show in messages. */
   readonly name: string;
 }
 
 type Mark = readonly [at: number, bytes: string];
 
-/** Bytes as Latin-1 text. */
+/** Signatures of the formats; bytes are written as Latin-1 text. */
 const MARKS: readonly (readonly [ImageFormat, readonly Mark[]])[] = [
   [{ name: "PNG", type: "image/png" }, [[0, "\x89PNG\r\n\x1a\n"]]],
   [{ name: "JPEG", type: "image/jpeg" }, [[0, "\xff\xd8\xff"]]],
@@ -31,12 +31,12 @@ const MARKS: readonly (readonly [ImageFormat, readonly Mark[]])[] = [
   [{ name: "PDF" }, [[0, "%PDF"]]],
 ];
 
-/** How far a text is looked into for its first element. */
+/** Bytes searched for the first element of a text format. */
 const TEXT_LENGTH = 1024;
-/** The brands of one file are few. */
+/** Bytes searched for brands; a file has only a few. */
 const BRANDS_LENGTH = 64;
 
-/** The format of these bytes. */
+/** Detects the format of these bytes. */
 export function detectFormat(bytes: Uint8Array): ImageFormat {
   if (bytes.byteLength === 0) return { name: "empty" };
   const found = MARKS.find(([, marks]) =>
@@ -47,7 +47,7 @@ export function detectFormat(bytes: Uint8Array): ImageFormat {
   return detectText(bytes) ?? { name: "of an unknown format" };
 }
 
-/** AVIF and HEIC share their container with videos: the brands tell. */
+/** AVIF and HEIC share their container with videos; only the brands differ. */
 function detectBoxed(bytes: Uint8Array): ImageFormat {
   const brands = latin1(bytes, 8, BRANDS_LENGTH);
   if (/avi[fs]/.test(brands)) return { name: "AVIF" };

@@ -1,6 +1,6 @@
 /**
- * Images as LM Studio takes them: PNG or JPEG in a `data:` URL. It refuses addresses, and WebP with the
- * same misleading words; so addresses are fetched here, and other formats refused with better words.
+ * Images in the form LM Studio accepts: PNG or JPEG in a `data:` URL. The server refuses http URLs and WebP in the same
+ * misleading words; so URLs are fetched here, and other formats are refused with a clearer message.
  *
  * @module
  */
@@ -9,10 +9,10 @@ import type { RefusalMaker } from "../core/checks.ts";
 import type { ImagePart } from "../core/messages.ts";
 import { detectFormat } from "./image_formats.ts";
 
-/** Fetches the image behind an http(s) address; `signal` says that another image of the request has failed. */
+/** Fetches the image behind an http(s) URL; `signal` aborts it once another image of the request has failed. */
 export type FetchImage = (url: URL, path: string, signal: AbortSignal) => Promise<Uint8Array>;
 
-/** An image, and where in the request it stands, for errors. */
+/** An image and its place in the request, for errors. */
 export interface PlacedImage {
   readonly part: ImagePart;
   /** Such as `messages[0].content[1].image`. */
@@ -21,14 +21,13 @@ export interface PlacedImage {
 
 const CONVERT = "Convert the image to PNG or JPEG and pass its bytes.";
 const PASS_BYTES =
-  'Read the file and pass its bytes: `image: await Deno.readFile("cat.png")`; on Node and Bun with `readFile` of "node:fs/promises".';
-const PASS_DATA =
-  "Pass the bytes of the image, a Blob, a data: URL in base64, or an http(s) address.";
+  'Read the file and pass its bytes: `image: await Deno.readFile("cat.png")`; on Node and Bun, use `readFile` from "node:fs/promises".';
+const PASS_DATA = "Pass the image's bytes, a Blob, a base64 data: URL or an http(s) URL.";
 const AT_A_TIME = 4;
 
 /**
- * The `data:` URLs of images, in their order. Nothing is fetched before all that can be refused without has been,
- * and each address once.
+ * The `data:` URLs of images, in order. Nothing is fetched until every other image has been checked, and each URL is
+ * fetched only once.
  */
 export async function encodeImages(
   images: readonly PlacedImage[],
@@ -71,7 +70,7 @@ async function fetchAll(
   try {
     await Promise.all(Array.from({ length: AT_A_TIME }, work));
   } catch (error) {
-    // What the others would bring is of no use any more.
+    // The other images are of no use any more.
     waiting.clear();
     failed.abort(error);
     throw error;
@@ -79,7 +78,7 @@ async function fetchAll(
   return fetched;
 }
 
-/** The media type by the bytes. @throws {InvalidRequestError} neither PNG nor JPEG, or not what was declared. */
+/** The media type, read from the bytes. @throws {InvalidRequestError} not PNG or JPEG, or not as declared. */
 function checkFormat(
   bytes: Uint8Array,
   { mediaType }: ImagePart,
@@ -89,9 +88,9 @@ function checkFormat(
   const { type, name } = detectFormat(bytes);
   if (type === undefined) {
     const hint = name === "an HTML page"
-      ? "Use the address of the image itself, not of a page that shows it."
+      ? "Use the URL of the image itself, not of a page that shows it."
       : bytes.byteLength === 0
-      ? "See that the file was read, or the address gives, what it should."
+      ? "Check that the file or URL the image comes from is not empty."
       : CONVERT;
     throw refusal(`${path} is ${name}, not PNG or JPEG`, "unsupported_content", hint);
   }
@@ -108,7 +107,7 @@ function checkFormat(
 
 // --- Reading ----------------------------------------------------------------------------------
 
-/** The bytes, or where to fetch them. */
+/** The bytes of an image, or the URL to fetch it from. */
 async function readImage(
   image: ImagePart["image"],
   path: string,
@@ -119,26 +118,26 @@ async function readImage(
   const text = String(image).trim();
   if (/^data:/i.test(text)) return readDataUrl(text, path, refusal);
   if (/^https?:/i.test(text)) return readAddress(text, path, refusal);
-  // What was meant for the model may stand here by mistake, and a path may be private: neither is said.
+  // The text may be a misplaced prompt, and a path may be private, so messages show neither.
   const scheme = /^[a-z][a-z0-9+.-]+:/i.exec(text)?.[0].toLowerCase();
   if (scheme === "blob:") {
-    throw refusal(`${path} is a blob: address, not image data`, "unsupported_content", PASS_DATA);
+    throw refusal(`${path} is a blob: URL, not image data`, "unsupported_content", PASS_DATA);
   }
   if (scheme !== undefined && scheme !== "file:") {
     throw refusal(
-      `${path} is a ${scheme} address, not image data`,
+      `${path} is a URL (${scheme}), not image data`,
       "unsupported_content",
       PASS_DATA,
     );
   }
   if (/^[A-Za-z0-9+/\s]{64,}={0,2}$/.test(text)) {
     throw refusal(
-      `${path} is base64 without a data: URL around it, not image data`,
+      `${path} is bare base64, not a data: URL`,
       "unsupported_content",
       "Put `data:image/png;base64,` (or `data:image/jpeg;base64,`) in front of it.",
     );
   }
-  const what = scheme === undefined ? "text, perhaps the path of a file" : "a file: address";
+  const what = scheme === undefined ? "text, perhaps a file path" : "a file: URL";
   throw refusal(`${path} is ${what}, not image data`, "unsupported_content", PASS_BYTES);
 }
 
@@ -146,7 +145,7 @@ async function readBlob(blob: Blob, path: string, refusal: RefusalMaker): Promis
   try {
     return new Uint8Array(await blob.arrayBuffer());
   } catch {
-    // The file of a page's `File` may be gone or changed.
+    // A page's `File` may be gone from disk, or changed.
     throw refusal(`${path} is a Blob that cannot be read`, "unsupported_content", PASS_DATA);
   }
 }
@@ -165,7 +164,7 @@ function readDataUrl(text: string, path: string, refusal: RefusalMaker): Uint8Ar
     const plain = base64.includes("%") ? decodeURIComponent(base64) : base64;
     return Uint8Array.from(atob(plain), (char) => char.charCodeAt(0));
   } catch {
-    throw refusal(`${path} is a data: URL whose base64 cannot be read`, "unsupported_content");
+    throw refusal(`${path} is a data: URL with invalid base64`, "unsupported_content");
   }
 }
 
@@ -174,21 +173,21 @@ function readAddress(text: string, path: string, refusal: RefusalMaker): URL {
   try {
     url = new URL(text);
   } catch {
-    throw refusal(`${path} is no address that can be read`, "unsupported_content", PASS_DATA);
+    throw refusal(`${path} is not a valid URL`, "unsupported_content", PASS_DATA);
   }
   if (url.username !== "" || url.password !== "") {
     throw refusal(
-      `${path} is an address with credentials in it`,
+      `${path} is a URL that contains credentials`,
       "unsupported_content",
-      "Get the image yourself and pass its bytes.",
+      "Fetch the image yourself and pass its bytes.",
     );
   }
-  // The same file, and nothing that is sent.
+  // A fragment is never sent: without it, the same file is fetched once.
   url.hash = "";
   return url;
 }
 
-// `Uint8Array.toBase64` is missing on Node 20; one `String.fromCharCode` call for all overflows the stack.
+// `Uint8Array.toBase64` is missing on Node 20; a single `String.fromCharCode` call overflows the stack.
 function toBase64(bytes: Uint8Array): string {
   let binary = "";
   for (let at = 0; at < bytes.byteLength; at += 0x8000) {
