@@ -197,7 +197,7 @@ const REFUSED: [request: unknown, message: string][] = [
   [{ prompt: PROMPT, tools: [] }, 'unknown field "tools"'],
   [{ prompt: PROMPT, n: 2 }, 'unknown field "n"'],
   [{ prompt: PROMPT, model: " " }, "model cannot be empty"],
-  [{ prompt: PROMPT, temperature: -1 }, "temperature is -1, not a number of 0 or more"],
+  [{ prompt: PROMPT, temperature: -1 }, "temperature is -1, not a non-negative number"],
   [{ prompt: PROMPT, maxTokens: 0 }, "maxTokens is 0, not a whole number above 0, or -1"],
   [{ prompt: PROMPT, stop: [] }, "stop is an array, not text"],
   [{ prompt: PROMPT, logitBias: { 1: "x" } }, "logitBias is not an object"],

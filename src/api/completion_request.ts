@@ -1,6 +1,6 @@
 /**
  * Completion requests: checked, so that nothing is sent that the server would refuse, misread or silently ignore, and
- * written as the body of `POST /v1/chat/completions`. The routes of text, responses and native chat take parts of both.
+ * encoded as the body of `POST /v1/chat/completions`. The text, responses and native chat routes share parts of both.
  *
  * @see https://lmstudio.ai/docs/developer/openai-compat/chat-completions
  * @module
@@ -48,7 +48,7 @@ import type { FetchImage, PlacedImage } from "./images.ts";
 
 // --- Sampling -----------------------------------------------------------------------------------
 
-/** The settings that all generations of the OpenAI-compatible routes share. */
+/** Sampling settings shared by all OpenAI-compatible generation routes. */
 export type Sampling = Omit<
   TextCompletionRequest,
   "model" | "prompt" | "suffix" | "echo" | "extraBody"
@@ -56,11 +56,11 @@ export type Sampling = Omit<
 
 const share = number("a number from 0 to 1", (n) => n >= 0 && n <= 1);
 
-/** Rules of the settings. */
+/** Rules for the sampling settings. */
 export const SAMPLING: Rules<Sampling> = {
-  temperature: number("a number of 0 or more", (n) => n >= 0 && Number.isFinite(n)),
+  temperature: number("a non-negative number", (n) => n >= 0 && Number.isFinite(n)),
   topP: share,
-  topK: number("a whole number of 0 or more", (n) => Number.isInteger(n) && n >= 0),
+  topK: number("a non-negative whole number", (n) => Number.isInteger(n) && n >= 0),
   minP: share,
   maxTokens: number(
     "a whole number above 0, or -1 for no limit",
@@ -73,20 +73,20 @@ export const SAMPLING: Rules<Sampling> = {
   ttlSeconds: number("a whole number above 0", (n) => Number.isInteger(n) && n > 0),
   stop: (stop, of, refusal) => {
     const texts: readonly unknown[] = Array.isArray(stop) ? [...stop] : [stop];
-    // Not `find`: `undefined` may be what is found.
+    // Not `find`: the faulty item may itself be `undefined`.
     const index = texts.findIndex((item) => typeof item !== "string" || item === "");
     if (texts.length > 0 && index === -1) return Array.isArray(stop) ? texts : stop;
     const shown = texts.length === 0 ? stop : texts[index];
-    throw refusal(`${of} is ${describe(shown)}, not text or several texts, none of them empty`);
+    throw refusal(`${of} is ${describe(shown)}, not text or an array of texts, none of them empty`);
   },
   logitBias: (bias, of, refusal) => {
     if (isRecord(bias) && Object.values(bias).every(Number.isFinite)) return bias;
-    throw refusal(`${of} is not an object of token ids and numbers`);
+    throw refusal(`${of} is not an object that maps token ids to numbers`);
   },
   draftModel: nonEmptyText,
 };
 
-/** Names of the settings on the wire. */
+/** Wire names of the settings. */
 const SAMPLING_ON_WIRE: Readonly<Record<keyof Sampling, string>> = {
   temperature: "temperature",
   topP: "top_p",
@@ -103,7 +103,7 @@ const SAMPLING_ON_WIRE: Readonly<Record<keyof Sampling, string>> = {
   draftModel: "draft_model",
 };
 
-/** The settings that are set, under their names on the wire. */
+/** The settings of a request that are present, under their wire names. */
 export function encodeSampling(request: Sampling): Record<string, unknown> {
   const body: Record<string, unknown> = {};
   let field: keyof Sampling;
@@ -117,9 +117,9 @@ export function encodeSampling(request: Sampling): Record<string, unknown> {
 // --- Fields of the user's own -------------------------------------------------------------------
 
 /**
- * Rule of an `extraBody`, which must not take away what the method itself sends.
+ * Rule for `extraBody`, which must not override what the method itself sends.
  *
- * @param writable of `unwritable.ts`; where it is left out, encoding applies it.
+ * @param writable the rule from `unwritable.ts`; without it, encoding applies that rule later.
  */
 export function extraBody(
   reserved: readonly string[],
@@ -135,12 +135,12 @@ export function extraBody(
   };
 }
 
-/** The body with the user's own fields, which win. */
+/** The body with the user's extra fields, which win. */
 export function withExtraBody(
   body: Readonly<Record<string, unknown>>,
   extra: TextCompletionRequest["extraBody"],
 ): Record<string, unknown> {
-  // `undefined` means absent here too: it must not take away what is set.
+  // Here too, `undefined` means absent: it must not remove a field that is set.
   if (extra === undefined) return { ...body };
   const given = Object.entries(extra).filter(([, value]) => value !== undefined);
   return { ...body, ...Object.fromEntries(given) };
@@ -148,18 +148,18 @@ export function withExtraBody(
 
 // --- Messages -----------------------------------------------------------------------------------
 
-/** Rule of images: an address, a `data:` URL, bytes or a `Blob`. */
+/** Rule for images: a URL, a `data:` URL, bytes or a `Blob`. */
 export const image: Rule<ImagePart["image"]> = (value, of, refusal) => {
   const isImage = typeof value === "string" || value instanceof Uint8Array ||
     value instanceof Blob || value instanceof URL;
   if (isImage) return value;
   throw refusal(
-    `${of} is ${describeType(value)}, not bytes, a Blob, a data: URL or an address`,
+    `${of} is ${describeType(value)}, not bytes, a Blob, a data: URL or an http(s) URL`,
     "unsupported_content",
   );
 };
 
-/** An image as a part of a message. */
+/** An image part of a message. */
 export const imagePart: Table<ImagePart> = table<ImagePart>({
   type: anything,
   mediaType: nonEmptyText,
@@ -171,7 +171,7 @@ const textPart = table<Extract<ContentPart, { type: "text" }>>({
   text: required(text),
 });
 
-/** A part of a message. */
+/** Any part of a message. */
 const contentPart: Rule<ContentPart> = variants<ContentPart>(
   "type",
   { text: textPart, image: imagePart },
@@ -222,7 +222,7 @@ export const messages: Rule<string | (string | Message)[]> = textOr(
 
 // --- The request --------------------------------------------------------------------------------
 
-/** Rule of the settings of reasoning. */
+/** Rule for `reasoning`. */
 export const reasoning: Rule<CompletionRequest["reasoning"]> = oneOf([
   "off",
   "on",
@@ -250,7 +250,7 @@ export const COMPLETION_REQUEST: Table<CompletionRequest> = table<CompletionRequ
   contextOverflowPolicy: (policy, of, refusal) =>
     typeof policy === "function" ? policy : overflowPolicy(policy, of, refusal),
   onTrim: callback,
-  // The rest of the rules of these three loads with the first request that has one: `rare_fields.ts`.
+  // The other rules for these three are in `rare_fields.ts`, loaded with the first request that has one of them.
   tools: arrayOf(anything, { mayBeEmpty: true, show: describe }),
   toolChoice: anything,
   textToolCalls: oneOf(["parse", "leave"]),
@@ -258,18 +258,18 @@ export const COMPLETION_REQUEST: Table<CompletionRequest> = table<CompletionRequ
 }, { whole: "the request is", form: "text or an object" });
 
 /**
- * Refuses a request that cannot be sent, but for what encoding its rare fields refuses, and gives it as an object: a
- * copy, its lists included.
+ * Checks a request and returns a copy, lists included; throws if it cannot be sent. The rare fields are checked when
+ * they are encoded.
  */
 export function checkCompletionRequest(request: unknown, refusal: RefusalMaker): CompletionRequest {
   if (typeof request !== "string") return COMPLETION_REQUEST(request, "", refusal);
-  // All that could be wrong with it.
+  // An empty text is the only fault it can have.
   return request === "" ? COMPLETION_REQUEST({ messages: "" }, "", refusal) : { messages: request };
 }
 
 /**
- * The body for a checked request, but for the model: what cannot be written is refused before one is looked for.
- * Images behind addresses are fetched when all else has been written.
+ * The body for a checked request, without the model: a request that cannot be encoded is refused before a model is
+ * chosen. Images behind URLs are fetched last.
  *
  * @param action completes "Cannot …".
  */
@@ -283,7 +283,7 @@ export async function encodeCompletionRequest(
   const hasRareField = tools.length > 0 || schema !== undefined || toolChoice !== undefined ||
     extraBody !== undefined;
   const body: Record<string, unknown> = { messages: undefined, ...encodeSampling(request) };
-  // "off" is refused by the server, "none" is its word; "on" is what it does anyway.
+  // The server's word for "off" is "none"; "on" is its default.
   if (reasoning !== undefined && reasoning !== "on") {
     body.reasoning_effort = reasoning === "off" ? "none" : reasoning;
   }
@@ -296,30 +296,30 @@ export async function encodeCompletionRequest(
     withReasoning: request.sendReasoning === true,
     isTraced: request.contextOverflowPolicy !== undefined,
   });
-  // Each wait is a turn in which other code may run, and costs as much as writing a message.
+  // Each `await` lets other code run, and costs as much as encoding a message.
   body.messages = written instanceof Promise ? await written : written;
   return extraBody === undefined ? body : withExtraBody(body, extraBody);
 }
 
-/** Messages that were written, as the caller gave them. */
+/** Encoded messages, each with the message the caller passed. */
 const SOURCES = new WeakMap<object, Message>();
 
-/** The message that one on the wire was made of, where that was kept. */
+/** The caller's message behind an encoded one, if it was recorded. */
 export function sourceOf(encoded: object): Message | undefined {
   return SOURCES.get(encoded);
 }
 
-/** How messages are written. */
+/** Options for encoding messages. */
 interface MessageEncoding {
-  /** Thoughts are sent as well. */
+  /** Whether reasoning is sent as well. */
   readonly withReasoning: boolean;
-  /** For `sourceOf`. */
+  /** Whether `sourceOf` is to find the original messages. */
   readonly isTraced: boolean;
-  /** Field of the request that they are in; `messages` by default. */
+  /** Field of the request that holds the messages; `messages` by default. */
   readonly field?: string;
 }
 
-/** Messages on the wire, in their order; neighbouring strings are one. A promise only where there are images. */
+/** Encodes messages in order; neighbouring strings become one message. Returns a promise only if there are images. */
 export function encodeMessages(
   messages: readonly (string | Message)[],
   refusal: RefusalMaker,
@@ -336,7 +336,7 @@ export function encodeMessages(
 
 const NO_URLS: ReadonlyMap<ContentPart, string> = new Map();
 
-/** @param urlOf the images' addresses. */
+/** @param urlOf URL of each image. */
 function writeMessages(
   messages: readonly (string | Message)[],
   urlOf: ReadonlyMap<ContentPart, string>,
@@ -412,7 +412,7 @@ function encodeAssistantMessage(
   const calls = message.toolCalls ?? [];
   return {
     role: "assistant",
-    // Without it, or with null, the server answers 400.
+    // The server answers 400 if `content` is missing or null.
     content: message.content ?? "",
     reasoning_content: withReasoning ? message.reasoning : undefined,
     tool_calls: calls.length === 0 ? undefined : calls.map(encodeToolCall),
@@ -423,13 +423,13 @@ function encodeToolCall(call: ToolCall): Record<string, unknown> {
   return {
     id: call.id,
     type: "function",
-    // Engines refuse a history whose arguments do not parse, such as those of a truncated answer, and chat
-    // templates one whose arguments are no object.
+    // Engines refuse a history with arguments that do not parse, such as those of a truncated answer; chat templates
+    // refuse arguments that are not an object.
     function: { name: call.name, arguments: isObjectText(call.arguments) ? call.arguments : "{}" },
   };
 }
 
-/** Whether this is an object in JSON. */
+/** Whether a text is a JSON object. */
 export function isObjectText(text: string): boolean {
   try {
     return isRecord(JSON.parse(text));

@@ -1,5 +1,5 @@
 /**
- * `POST /v1/chat/completions`, whole and as it is generated.
+ * `POST /v1/chat/completions`, whole and streamed.
  *
  * @see https://lmstudio.ai/docs/developer/openai-compat/chat-completions
  * @module
@@ -33,7 +33,7 @@ import { splitAsStreamed, type SplitText, splitThinking, ThinkSplitter } from ".
 import { ToolCallAssembler } from "./tool_call_assembler.ts";
 import type { ToolUse } from "./tool_use.ts";
 
-/** The route of completions. */
+/** The completions route. */
 export const COMPLETIONS: StreamedRoute<CompletionRequest, CompletionResponse, StreamingChunk> = {
   path: "/v1/chat/completions",
   policy: () => "stateless",
@@ -53,7 +53,7 @@ export const COMPLETIONS: StreamedRoute<CompletionRequest, CompletionResponse, S
       : { policy, onTrim, maxTokens, withReasoning: sendReasoning === true },
 };
 
-/** Few requests have tools. */
+/** Loads `ToolUse` on demand: few requests have tools. */
 async function loadToolUse(
   request: RouteRequest,
   body: Body,
@@ -65,7 +65,7 @@ async function loadToolUse(
 
 // --- A whole answer ---------------------------------------------------------------------------
 
-/** Parts of a finished answer, whichever way it came. */
+/** Parts of a finished answer, whole or streamed. */
 interface AnswerParts {
   readonly id: string;
   readonly model: string;
@@ -75,7 +75,7 @@ interface AnswerParts {
   readonly finishReason: string | undefined;
 }
 
-/** Puts a `CompletionResponse` together. */
+/** Builds a `CompletionResponse`. */
 function toCompletionResponse(
   parts: AnswerParts,
   more: Pick<CompletionResponse, "usage" | "stats" | "raw">,
@@ -99,7 +99,7 @@ function toCompletionResponse(
   };
 }
 
-/** Before 0.3.15 answers that call tools finish with "stop". */
+/** Before 0.3.15, answers with tool calls finish with "stop". */
 function repairFinishReason(
   reason: string | undefined,
   toolCalls: readonly ToolCall[],
@@ -122,7 +122,7 @@ function decodeCompletion(
   const { message } = choice;
   const ownReasoning = reasoningOf(message);
   const text = textOf(message.content);
-  // What has its reasoning in a field of its own has no tag left out.
+  // A model with a separate reasoning field does not leave out an opening tag.
   const split = ownReasoning === "" ? splitThinking(text, tags) : splitAsStreamed(text, tags);
   const { tool_calls: calls } = message;
   const hasCalls = toolUse !== undefined || (Array.isArray(calls) && calls.length > 0);
@@ -149,7 +149,7 @@ function decodeCompletion(
   });
 }
 
-/** Reasoning under either of its names: `reasoning_content` since 0.3.9, `reasoning` for gpt-oss. */
+/** Reasoning, under either of its names: `reasoning_content` since 0.3.9, `reasoning` for gpt-oss. */
 function reasoningOf(message: Record<string, unknown>): string {
   return textOf(message.reasoning_content) || textOf(message.reasoning);
 }
@@ -159,9 +159,9 @@ function reasoningOf(message: Record<string, unknown>): string {
 class CompletionReader extends FrameReader<CompletionResponse> {
   readonly #think = new ThinkSplitter(this.tags);
   readonly #tools = new ToolCallAssembler();
-  /** Where the request has tools, and calls are to be taken out of the text. */
+  /** Takes tool calls out of the text; only if the request has tools. */
   readonly #answerText = this.toolUse?.textOf(this.#tools);
-  /** The text as it came, tags and calls included. */
+  /** The text as received, tags and calls included. */
   readonly #text = new GrowingText();
   readonly #reasoning = new GrowingText();
   #hasOwnReasoning = false;
@@ -221,7 +221,7 @@ class CompletionReader extends FrameReader<CompletionResponse> {
     if (this.#tools.isOverfull) throw this.tooMuch(TOO_MANY_CALLS);
     this.#give(content, reasoning, calls, items);
     if (content !== "" || calls.length > 0) return "text";
-    // Held-back text is a token too, though it is not given out yet.
+    // Held-back text counts as a token, too, though it has not been given out yet.
     return text !== "" || reasoning !== "" ? "thought" : "nothing";
   }
 
@@ -250,7 +250,7 @@ class CompletionReader extends FrameReader<CompletionResponse> {
     return toCompletionResponse({ id, model, ...this.#split(), toolCalls, finishReason }, more);
   }
 
-  /** All that has come, as `decodeCompletion` splits it: it may be known only now that an opening tag is missing. */
+  /** The answer so far, split as `decodeCompletion` does: a missing opening tag may have become apparent only now. */
   #split(): SplitText {
     const split = this.#splitText();
     return { ...split, content: this.#answerText?.left(split.content) ?? split.content };
@@ -264,7 +264,7 @@ class CompletionReader extends FrameReader<CompletionResponse> {
     const text = this.#text.toString();
     if (text !== "" && !this.#hasOwnReasoning) return splitThinking(text, this.tags);
     const { content } = splitAsStreamed(text, this.tags);
-    // What waits for the rest of a tag has arrived, too.
+    // Text held back until its tag is complete has arrived, too.
     return { content, reasoning: this.#reasoning + this.#think.held().reasoning };
   }
 

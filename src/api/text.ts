@@ -1,6 +1,6 @@
 /**
- * `POST /v1/completions`: text that the model continues, whole or as it is generated. No template is applied
- * and nothing is taken out of the text.
+ * `POST /v1/completions`: text that the model continues, whole and streamed. No chat template is applied, and nothing
+ * is taken out of the text.
  *
  * @see https://lmstudio.ai/docs/developer/openai-compat/completions
  * @module
@@ -24,7 +24,7 @@ import { frameFields, FrameReader, type FrameSummary, GrowingText } from "./fram
 import type { Decoding, StreamedCall, StreamedRoute } from "./route.ts";
 import { encodeSampling, extraBody, SAMPLING, withExtraBody } from "./completion_request.ts";
 
-/** The route of text completions. */
+/** The text completions route. */
 export const TEXT: StreamedRoute<TextCompletionRequest, TextCompletionResponse, StreamingChunk> = {
   path: "/v1/completions",
   policy: () => "stateless",
@@ -38,7 +38,7 @@ export const TEXT: StreamedRoute<TextCompletionRequest, TextCompletionResponse, 
 
 const TEXT_REQUEST = table<TextCompletionRequest>({
   model: nonEmptyText,
-  // Engines differ in what several prompts, or tokens, give; one text gives one answer everywhere.
+  // Engines differ in what they do with several prompts or with token ids; one text works the same everywhere.
   prompt: required(text),
   suffix: text,
   echo: flag,
@@ -46,13 +46,13 @@ const TEXT_REQUEST = table<TextCompletionRequest>({
   extraBody: extraBody(["model", "prompt", "stream"], writable),
 }, { whole: "the request is", form: "text or an object" });
 
-/** Refuses a request that cannot be sent, and gives it as an object. */
+/** Checks a request and returns it as an object; throws if it cannot be sent. */
 export function checkTextRequest(request: unknown, refusal: RefusalMaker): TextCompletionRequest {
   const given = typeof request === "string" ? { prompt: request } : request;
   return TEXT_REQUEST(given, "", refusal);
 }
 
-/** The body for a checked request, but for the model. */
+/** The body for a checked request, without the model. */
 function encodeTextRequest(request: TextCompletionRequest): Record<string, unknown> {
   const { prompt, suffix, echo } = request;
   return withExtraBody({ prompt, suffix, echo, ...encodeSampling(request) }, request.extraBody);
