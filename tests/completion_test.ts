@@ -499,7 +499,7 @@ const REFUSED: [fields: Record<string, unknown>, state: string, code?: string][]
   [{ tools: {} }, "tools is "],
   [{ tools: ["weather"] }, "tools[0] is "],
   [{ tools: [{}] }, "tools[0].name"],
-  [{ tools: [{ name: "a" }, { name: "a" }] }, 'tools[1].name is "a", used twice'],
+  [{ tools: [{ name: "a" }, { name: "a" }] }, 'tools[1].name is "a", which is used twice'],
   [{ tools: [{ name: "a", description: 5 }] }, "tools[0].description is 5"],
   [
     { tools: [{ type: "function", function: { name: "a" } }] },
@@ -523,7 +523,7 @@ const REFUSED: [fields: Record<string, unknown>, state: string, code?: string][]
   ],
   [
     { tools: [{ name: "a", parameters: noJsonSchema }] },
-    "a schema of mini, gives no JSON Schema",
+    "a schema made with mini, cannot provide JSON Schema",
     "invalid_tool_schema",
   ],
   [{ toolChoice: "required" }, "there are no tools"],
@@ -531,10 +531,10 @@ const REFUSED: [fields: Record<string, unknown>, state: string, code?: string][]
   [{ tools: [{ name: "a" }], toolChoice: { name: "b" } }, 'toolChoice names "b"'],
   [{ tools: [{ name: "a" }], toolChoice: "a" }, 'toolChoice is "a"'],
   [{ tools: [{ name: "a" }], toolChoice: { type: "function" } }, "toolChoice is "],
-  [{ schema: "x" }, "schema is not a schema", "unsupported_response_format"],
+  [{ schema: "x" }, "schema must be a schema", "unsupported_response_format"],
   [
     { schema: noJsonSchema },
-    "a schema of mini, gives no JSON Schema",
+    "a schema made with mini, cannot provide JSON Schema",
     "unsupported_response_format",
   ],
   [
@@ -559,7 +559,7 @@ const REFUSED: [fields: Record<string, unknown>, state: string, code?: string][]
   [{ messages: image(new Uint8Array()) }, "image is empty", "unsupported_content"],
   [{ messages: image(new Uint8Array(20)) }, "of an unknown format", "unsupported_content"],
   [{ messages: image(PNG, "image/jpeg") }, "image/png, not image/jpeg", "unsupported_content"],
-  [{ messages: image("data:image/png;base64,%%%") }, "cannot be read", "unsupported_content"],
+  [{ messages: image("data:image/png;base64,%%%") }, "invalid base64", "unsupported_content"],
   [{ messages: image("data:image/png,raw") }, "not image data", "unsupported_content"],
   [{ messages: image("cat.png") }, "not image data", "unsupported_content"],
   [{ messages: image(new URL("file:///tmp/cat.png")) }, "not image data", "unsupported_content"],

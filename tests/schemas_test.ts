@@ -153,15 +153,35 @@ Deno.test("schemas: what the caller adds while a schema is written is for the ne
 // --- What is refused --------------------------------------------------------------------------
 
 const REFUSED: [what: string, schema: unknown, state: string, hint: string][] = [
-  ["zod 3.22", z322.object({ a: z322.string() }), ", a schema of zod 3, gives no", "zod/v4"],
-  ["zod 3 of 3.25", z325.object({}), ", a schema of zod 3, gives no JSON Schema", "npm:zod@4"],
+  ["zod 3.22", z322.object({ a: z322.string() }), ", a schema made with zod 3, cannot", "zod/v4"],
+  [
+    "zod 3 of 3.25",
+    z325.object({}),
+    ", a schema made with zod 3, cannot provide JSON Schema",
+    "npm:zod@4",
+  ],
   ["a date of an old zod", z405.object({ at: z405.date() }), "cannot be written as JSON", "plain"],
   ["a raw shape", { name: z.string() }, '"name"', "z.object({ … })"],
   ["a raw shape of an old zod", { born: z405.number() }, '"born"', "z.object({ … })"],
   ["a raw shape of zod/mini", { name: mini.string() }, '"name"', "z.object({ … })"],
-  ["a raw shape of zod 3", { name: z322.string() }, "is a schema of zod 3: a raw", "z.object("],
-  ["a raw shape of Valibot", { name: v.string() }, "is a schema of valibot: a raw", "v.object("],
-  ["a raw shape of ArkType", { name: type("string") }, "is a schema of arktype", "type({ … })"],
+  [
+    "a raw shape of zod 3",
+    { name: z322.string() },
+    "is a schema made with zod 3: a raw",
+    "z.object(",
+  ],
+  [
+    "a raw shape of Valibot",
+    { name: v.string() },
+    "is a schema made with valibot: a raw",
+    "v.object(",
+  ],
+  [
+    "a raw shape of ArkType",
+    { name: type("string") },
+    "is a schema made with arktype",
+    "type({ … })",
+  ],
   [
     "a raw shape with the names of keywords",
     { title: z.string(), type: z.string() },
@@ -176,7 +196,7 @@ const REFUSED: [what: string, schema: unknown, state: string, hint: string][] = 
     "z.object",
   ],
   ["definitions of ArkType", { name: "string", age: "number" }, '"name", "age"', "properties"],
-  ["fields alone", { city: { type: "string" } }, 'there is "city"', '{ type: "object"'],
+  ["fields alone", { city: { type: "string" } }, 'found "city"', '{ type: "object"'],
   ["fields named as keywords", { title: { type: "string" } }, '"title"', "properties"],
   ["a field named type", { type: { type: "string" }, n: {} }, '"type"', "properties"],
   ["constructors", { name: String, age: Number }, "is a function", "JSON Schema"],
@@ -186,7 +206,7 @@ const REFUSED: [what: string, schema: unknown, state: string, hint: string][] = 
   ["a hole", { enum: ["a", , "b"] }, "enum[1]", ""],
   ["a number that is none", { type: "number", maximum: NaN }, "maximum", ""],
   ["a promise", Promise.resolve({}), " is a Promise", "plain JSON Schema"],
-  ["OpenAI's frame", { name: "x", strict: true, schema: { type: "object" } }, '"strict"', "alone"],
+  ["OpenAI's frame", { name: "x", strict: true, schema: { type: "object" } }, '"strict"', "inner"],
 ];
 
 for (const [what, schema, state, hint] of REFUSED) {
@@ -219,7 +239,7 @@ for (const [what, schema, state, hint] of REFUSED) {
 Deno.test("schemas: a type that JSON Schema does not have is refused", async () => {
   const { lmstudio, bodies } = connect();
   const refused: [schema: unknown, state: string, hint: string][] = [
-    [{ type: "json_schema", json_schema: { schema: {} } }, '"json_schema", not one of', "alone"],
+    [{ type: "json_schema", json_schema: { schema: {} } }, '"json_schema", not one of', "inner"],
     [{ type: "OBJECT", properties: {} }, '"OBJECT", not one of object, array', ""],
     [{ type: ["string", "undefined"] }, '"undefined", not one of', ""],
   ];

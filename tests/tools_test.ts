@@ -935,7 +935,7 @@ bothWays("refused before anything is sent", async (run) => {
     ],
     [
       { messages: ASK, tools: [{ name: "t", parameters: v.object({}) }] },
-      "a schema of valibot, gives no JSON Schema",
+      "a schema made with valibot, cannot provide JSON Schema",
     ],
     [{ messages: ASK, tools: [{ name: "t", parameters: { type: "string" } }] }, 'not "object"'],
   ];

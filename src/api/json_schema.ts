@@ -1,5 +1,5 @@
 /**
- * JSON Schema out of what users hand in. Loads with the first request that has a schema or tools.
+ * Turns the schemas that users pass into JSON Schema. Loaded with the first request that has a schema or tools.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { importSchemas } from "../core/import_schemas.ts";
 import type { JsonSchema, StandardSchema } from "../core/schema.ts";
 import { findUnwritable } from "../core/unwritable.ts";
 
-/** Use of a schema, for the error where it cannot be used. */
+/** How a schema is used, for errors about it. */
 export interface SchemaUse {
   /** Name of the schema in errors. */
   readonly name: string;
@@ -21,21 +21,21 @@ export interface SchemaUse {
 }
 
 const GIVE_JSON_SCHEMA =
-  "Use a schema that gives JSON Schema (zod 4, ArkType, Valibot or another one through its `toStandardJsonSchema`), or plain JSON Schema.";
+  "Use a schema that provides JSON Schema (zod 4, ArkType, or Valibot through `toStandardJsonSchema`), or plain JSON Schema.";
 const NOT_ZOD_3 =
-  "Write it with zod 4 (`npm:zod@4`, or `zod/v4` of zod 3.25), or give plain JSON Schema, such as the package " +
-  "zod-to-json-schema makes of it.";
+  "Write it with zod 4 (`npm:zod@4`, or `zod/v4` from zod 3.25), or pass plain JSON Schema, such as the package " +
+  "zod-to-json-schema makes.";
 const UNWRAP =
-  "Give the JSON Schema in it alone: what OpenAI's clients have around it is made here.";
-const WRAP_FIELDS = 'Put the fields below `properties`: `{ type: "object", properties: { … } }`.';
+  "Pass only the inner JSON Schema: the wrapper that OpenAI's clients need is added for you.";
+const WRAP_FIELDS = 'Put the fields under `properties`: `{ type: "object", properties: { … } }`.';
 
 /**
- * Libraries may know only one of the two, and throw for the other. The older one comes first: engines know its tuples
- * (`items` as a list), and take the `items: false` of the newer one for a schema.
+ * A library may know only one of the two and throw for the other. The older one comes first because engines know its
+ * tuples (`items` as a list) but mistake the newer one's `items: false` for a schema.
  */
 const TARGETS = ["draft-07", "draft-2020-12"] as const;
 
-/** Notation of a whole object, by the library of its fields. */
+/** How each library writes an object schema. */
 const WRAPPERS: Readonly<Record<string, string>> = {
   "zod": "z.object({ … })",
   "zod 3": "z.object({ … })",
@@ -43,13 +43,13 @@ const WRAPPERS: Readonly<Record<string, string>> = {
   "arktype": "type({ … })",
 };
 
-/** Whether a value follows Standard Schema. ArkType's are functions. */
+/** Whether a value follows Standard Schema. ArkType schemas are functions. */
 export function isStandardSchema(value: unknown): value is StandardSchema {
   return (typeof value === "object" || typeof value === "function") && value !== null &&
     "~standard" in value && isRecord(value["~standard"]);
 }
 
-/** The JSON Schema of `schema`: plain JSON Schema as it is, of others what goes in. */
+/** The JSON Schema of `schema`: plain JSON Schema unchanged, otherwise the schema of the library's input. */
 export async function toJsonSchema(
   schema: JsonSchema | StandardSchema,
   use: SchemaUse,
@@ -64,7 +64,11 @@ export async function toJsonSchema(
     const write = await writerOf(schema, target, use);
     if (write === undefined) {
       const hint = library === "zod 3" ? NOT_ZOD_3 : GIVE_JSON_SCHEMA;
-      throw refusal(`${name}, a schema of ${library}, gives no JSON Schema`, code, hint);
+      throw refusal(
+        `${name}, a schema made with ${library}, cannot provide JSON Schema`,
+        code,
+        hint,
+      );
     }
     try {
       const written: unknown = write();
@@ -74,13 +78,13 @@ export async function toJsonSchema(
     }
   }
   throw refusal(
-    `${name}, a schema of ${library}, cannot be written as JSON Schema`,
+    `${name}, a schema made with ${library}, cannot be written as JSON Schema`,
     code,
     GIVE_JSON_SCHEMA,
   );
 }
 
-/** Writer of the JSON Schema of a library's schema, if there is one. */
+/** Returns a function that writes a library's schema as JSON Schema, if the library can. */
 async function writerOf(
   schema: unknown,
   target: typeof TARGETS[number],
@@ -88,18 +92,18 @@ async function writerOf(
 ): Promise<(() => unknown) | undefined> {
   const { jsonSchema } = isStandardSchema(schema) ? schema["~standard"] : {};
   if (typeof jsonSchema?.input === "function") return () => jsonSchema.input({ target });
-  // zod 4 has had `jsonSchema` since 4.2, zod/mini never has: our zod can read their schemas.
+  // zod 4 has had `jsonSchema` since 4.2 and zod/mini never: our own zod reads the schemas of both.
   if (!isZod4(schema)) return undefined;
   const load = () => import("./zod_schemas.ts");
   const { writeZodSchema } = await importSchemas(load, action, "writes the schema");
   return () => writeZodSchema(schema, target);
 }
 
-/** The library a schema is of; `undefined` for what is no library's. */
+/** The library a schema was made with; `undefined` if it is not a library's schema. */
 function libraryOf(value: unknown): string | undefined {
   const isObject = (typeof value === "object" || typeof value === "function") && value !== null;
   if (!isObject) return undefined;
-  // Before 3.24 they are no Standard Schemas.
+  // Before 3.24, zod 3 schemas do not follow Standard Schema.
   const isZod3 = !isZod4(value) && "_def" in value && "safeParse" in value;
   if (isZod3) return "zod 3";
   return isStandardSchema(value) ? value["~standard"].vendor : undefined;
@@ -111,7 +115,7 @@ function isZod4(value: unknown): boolean {
 
 // --- Plain JSON Schema ------------------------------------------------------------------------
 
-/** The keywords, and what they must be where a field of that name would be mistaken for one. */
+/** The keywords, and the type a value must have so as not to be a user's own field of the same name. */
 const KEYWORDS: Readonly<
   Record<Exclude<keyof JsonSchema, "~standard" | "_def">, "text" | "any">
 > = {
@@ -176,33 +180,36 @@ const KEYWORDS: Readonly<
 const TYPES: ReadonlySet<unknown> = new Set([
   ...["object", "array", "string", "number", "integer", "boolean", "null"],
 ]);
-/** Names shown of an object without a keyword. */
+/** Field names shown in the error about a schema without keywords. */
 const SHOWN_NAMES = 3;
 
-/** Refuses what would be sent as something else, or as a schema that says nothing. */
+/** Refuses a schema that would be sent as something else, or that describes nothing. */
 function checkPlainSchema(schema: unknown, { name, code, refusal }: SchemaUse): void {
-  if (!isRecord(schema)) throw refusal(`${name} is not a schema`, code, GIVE_JSON_SCHEMA);
+  if (!isRecord(schema)) throw refusal(`${name} must be a schema`, code, GIVE_JSON_SCHEMA);
   const found = findUnwritable(schema, (value) => {
     const library = libraryOf(value);
-    return library === undefined ? undefined : `a schema of ${library}`;
+    return library === undefined ? undefined : `a schema made with ${library}`;
   });
   if (found !== undefined) {
-    const library = found.what.replace("a schema of ", "");
+    const library = found.what.replace("a schema made with ", "");
     const isShape = Object.keys(schema).includes(found.path);
     const place = isShape ? quote(found.path) : found.path;
     const state = `${place === "" ? "" : `the field ${place} of `}${name} is ${found.what}`;
     if (library === found.what) throw refusal(state, code, GIVE_JSON_SCHEMA);
     const wrapper = WRAPPERS[library] ?? "an object of that library";
-    const why = isShape ? ": a raw shape is no schema" : ", within JSON Schema";
-    throw refusal(`${state}${why}`, code, `Give the whole as one schema, such as ${wrapper}.`);
+    const why = isShape ? ": a raw shape is not a schema" : ", inside plain JSON Schema";
+    throw refusal(
+      `${state}${why}`,
+      code,
+      `Pass one schema for the whole object, such as ${wrapper}.`,
+    );
   }
   const names = Object.keys(schema).filter((field) => schema[field] !== undefined);
   const isKeyword = (field: string): boolean =>
     Object.hasOwn(KEYWORDS, field) || field.startsWith("$");
   if (names.length > 0 && !names.some(isKeyword)) {
     const shown = names.slice(0, SHOWN_NAMES).map(quote).join(", ");
-    const state =
-      `no field of ${name} is a keyword of JSON Schema, such as "type": there is ${shown}`;
+    const state = `no field of ${name} is a JSON Schema keyword, such as "type": found ${shown}`;
     throw refusal(state, code, isRecord(schema.schema) ? UNWRAP : WRAP_FIELDS);
   }
   const types: unknown[] = [schema.type].flat();
@@ -212,7 +219,7 @@ function checkPlainSchema(schema: unknown, { name, code, refusal }: SchemaUse): 
     throw refusal(state, code, isRecord(schema.json_schema) ? UNWRAP : undefined);
   }
   for (const [field, form] of Object.entries(KEYWORDS)) {
-    // Of a field that was meant, and not the keyword of its name.
+    // An object here is a user's field, not the keyword of that name.
     if (!isRecord(schema[field]) || (form === "any" && field !== "type")) continue;
     throw refusal(`the field ${quote(field)} of ${name} is an object, not text`, code, WRAP_FIELDS);
   }
@@ -220,9 +227,9 @@ function checkPlainSchema(schema: unknown, { name, code, refusal }: SchemaUse): 
 
 // --- References -------------------------------------------------------------------------------
 
-/** Below these there are values, not schemas. */
+/** Keywords that hold values, not schemas. */
 const VALUE_KEYWORDS: ReadonlySet<string> = new Set(["const", "enum", "default", "examples"]);
-/** Below these the keys are names, not keywords. */
+/** Keywords that hold an object whose keys are names, not keywords. */
 const NAME_KEYWORDS: ReadonlySet<string> = new Set([
   "properties",
   "patternProperties",
@@ -232,8 +239,8 @@ const NAME_KEYWORDS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The same schema with every reference of the form `#/…` and an outermost schema that is not a reference. llama.cpp refuses `#`,
- * which is how zod writes a recursive schema; ArkType's has a reference outermost, where tools need `properties`.
+ * Rewrites a schema so that every reference has the form `#/…` and the root is not a reference. llama.cpp refuses `#`,
+ * which zod writes for recursive schemas; ArkType puts a reference at the root, where tools need `properties`.
  */
 function withNamedRefs(schema: Record<string, unknown>): Record<string, unknown> {
   const root = inlineRoot(schema);

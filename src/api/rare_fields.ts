@@ -1,6 +1,6 @@
 /**
- * Fields that few completion requests have: tools, a schema, fields of the user's own. Their checks and their writing load
- * with the first request that has one, and refuse it before anything is sent.
+ * Fields that few completion requests have: tools, a schema, the user's own fields. The checks and the encoding are
+ * loaded with the first request that has one; faults are still refused before anything is sent.
  *
  * @module
  */
@@ -28,11 +28,11 @@ import { toJsonSchema } from "./json_schema.ts";
 
 // --- Checks -------------------------------------------------------------------------------------
 
-/** For those who come from OpenAI's client. */
+/** For tools in the form of OpenAI's client. */
 const FLAT_TOOL_HINT =
-  "Give a tool as `{ name, description, parameters, execute }`, without `function` around it.";
+  "Write a tool as `{ name, description, parameters, execute }`, without `function` around it.";
 
-// Not a copy: its `execute` may need the rest of it as `this`.
+// Not a copy: `execute` may be a method that needs the original object as `this`.
 const TOOL = table<Tool>({
   name: required(nonEmptyText),
   description: text,
@@ -49,7 +49,7 @@ export const tool: Rule<Tool> = (value, of, refusal) => {
   return TOOL(value, of, own);
 };
 
-/** Rule of tools, no two of which have the same name. @param nameOf the field with the name, and the name. */
+/** Rule for tools, all with different names. @param nameOf returns the field that names a tool, and the name. */
 export function toolsOf<T>(
   rule: Rule<T>,
   nameOf: (tool: T) => readonly [string, string],
@@ -61,14 +61,16 @@ export function toolsOf<T>(
     for (const [index, given] of tools.entries()) {
       const [field, own] = nameOf(given);
       const key = `${field} ${own}`;
-      if (seen.has(key)) throw refusal(`${of}[${index}].${field} is ${describe(own)}, used twice`);
+      if (seen.has(key)) {
+        throw refusal(`${of}[${index}].${field} is ${describe(own)}, which is used twice`);
+      }
       seen.add(key);
     }
     return tools;
   };
 }
 
-/** Rule of the choice of a tool. */
+/** Rule for `toolChoice`. */
 export const toolChoice: Rule = must(
   '"auto", "none", "required" or { name }',
   (choice) =>
@@ -76,7 +78,7 @@ export const toolChoice: Rule = must(
     isRecord(choice) && typeof choice.name === "string",
 );
 
-/** Rule between the tools and the choice among them. @param callable names that count for `required` alone. */
+/** Rule between the tools and the choice among them. @param namesOf the names that this choice may refer to. */
 export function choiceAmong<T extends { readonly toolChoice?: CompletionRequest["toolChoice"] }>(
   namesOf: (request: T, choice: CompletionRequest["toolChoice"]) => readonly string[],
 ): RuleBetween<T> {
@@ -84,7 +86,7 @@ export function choiceAmong<T extends { readonly toolChoice?: CompletionRequest[
     const { toolChoice: choice } = request;
     if (choice === undefined || choice === "auto" || choice === "none") return;
     const names = namesOf(request, choice);
-    if (names.length === 0) return "toolChoice asks for a tool, but there are no tools";
+    if (names.length === 0) return "toolChoice requires a tool, but there are no tools";
     if (choice === "required" || names.includes(choice.name)) return;
     return `toolChoice names ${describe(choice.name)}, but the tools are ${
       names.map(describe).join(", ")
@@ -92,7 +94,7 @@ export function choiceAmong<T extends { readonly toolChoice?: CompletionRequest[
   };
 }
 
-/** Tools and the choice among them. */
+/** Tools, and the choice among them. */
 export const TOOLS: Table<Pick<CompletionRequest, "tools" | "toolChoice">> = table<
   Pick<CompletionRequest, "tools" | "toolChoice">
 >({
@@ -100,7 +102,7 @@ export const TOOLS: Table<Pick<CompletionRequest, "tools" | "toolChoice">> = tab
   toolChoice,
 }, { between: [choiceAmong(({ tools = [] }) => tools.map(({ name }) => name))] });
 
-/** Refuses rare fields that cannot be sent. @param request checked but for them. */
+/** Refuses rare fields that cannot be sent. @param request checked except for these fields. */
 export function checkRareFields(request: CompletionRequest, refusal: RefusalMaker): void {
   const { tools, toolChoice, extraBody } = request;
   TOOLS({ tools, toolChoice }, "", refusal);
@@ -109,7 +111,7 @@ export function checkRareFields(request: CompletionRequest, refusal: RefusalMake
 
 // --- Encoding -----------------------------------------------------------------------------------
 
-/** The rare fields on the wire, but for `extraBody`. @param action completes "Cannot …". */
+/** The encoded rare fields, without `extraBody`. @param action completes "Cannot …". */
 export async function encodeRareFields(
   request: CompletionRequest,
   refusal: RefusalMaker,
@@ -120,7 +122,7 @@ export async function encodeRareFields(
   const body: Record<string, unknown> = {};
   if (given.length > 0) {
     const tools = await Promise.all(given.map((tool) => encodeTool(tool, refusal, action)));
-    // The server takes only words, so a named choice is "required" among that one tool.
+    // The server accepts only words, so a named choice becomes "required" with that tool alone.
     const named = typeof toolChoice === "object" ? toolChoice.name : undefined;
     body.tools = named === undefined ? tools : tools.filter((tool) => tool.function.name === named);
     body.tool_choice = named === undefined ? toolChoice : "required";
@@ -139,7 +141,7 @@ export async function encodeRareFields(
   return body;
 }
 
-/** A function as the chat route takes it. */
+/** A function in the form of the completions route. */
 export interface WireTool {
   readonly type: "function";
   readonly function: {
@@ -149,7 +151,7 @@ export interface WireTool {
   };
 }
 
-/** A function on the wire. @param action completes "Cannot …". */
+/** Encodes a function. @param action completes "Cannot …". */
 export async function encodeTool(
   tool: Tool,
   refusal: RefusalMaker,
@@ -170,7 +172,7 @@ export async function encodeTool(
     function: {
       name: tool.name,
       description: tool.description,
-      // The server refuses parameters without both.
+      // The server refuses parameters without `type` and `properties`.
       parameters: { ...schema, type: "object", properties: schema.properties ?? {} },
     },
   };

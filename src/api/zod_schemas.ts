@@ -1,6 +1,6 @@
 /**
- * JSON Schema of zod's schemas that give none of their own: zod 4.0 and 4.1, `zod/v4` of zod 3.25, zod/mini. All of
- * them describe themselves in the same way, so this package's zod reads them, whichever copy made them.
+ * JSON Schema for zod schemas that do not provide their own: zod 4.0 and 4.1, `zod/v4` from zod 3.25, zod/mini. All have
+ * one internal format, so this package's zod can read them, whichever copy made them.
  *
  * @module
  */
@@ -8,8 +8,8 @@
 import * as z from "zod";
 
 /**
- * Titles and descriptions. zod before 4.2 keeps them in a list of each copy, which only its own schemas can see; of
- * its zod/mini, whose schemas have no `meta()`, they are lost.
+ * Titles and descriptions. zod before 4.2 keeps them in a registry of each copy, visible only to that copy's schemas;
+ * those of its zod/mini, whose schemas have no `meta()`, are lost.
  */
 class Metadata extends z.core.$ZodRegistry<z.core.GlobalMeta> {
   override get<S extends z.core.$ZodType>(
@@ -23,7 +23,7 @@ class Metadata extends z.core.$ZodRegistry<z.core.GlobalMeta> {
   }
 }
 
-/** The JSON Schema of what goes into a schema of zod 4. @throws where it has none, as a date. */
+/** The JSON Schema of a zod 4 schema's input. @throws if there is none, as for a date. */
 export function writeZodSchema(
   schema: unknown,
   target: "draft-07" | "draft-2020-12",
