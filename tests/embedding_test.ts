@@ -162,10 +162,10 @@ Deno.test("embed: vectors that are none, or not those of the texts, are a ParseE
     ["too few", [good], "the answer has 1 vectors for 2 inputs"],
     ["too many", [good, good, good], "the answer has 3 vectors for 2 inputs"],
     ["none", [], "the answer has 0 vectors for 2 inputs"],
-    ["one twice", [good, good], "index 0, out of place"],
-    ["beyond the end", [good, { index: 2, embedding: [1, 2] }], "index 2, out of place"],
-    ["before the start", [good, { index: -1, embedding: [1, 2] }], "index -1, out of place"],
-    ["a half", [good, { index: 0.5, embedding: [1, 2] }], "index 0.5, out of place"],
+    ["one twice", [good, good], "unexpected index 0"],
+    ["beyond the end", [good, { index: 2, embedding: [1, 2] }], "unexpected index 2"],
+    ["before the start", [good, { index: -1, embedding: [1, 2] }], "unexpected index -1"],
+    ["a half", [good, { index: 0.5, embedding: [1, 2] }], "unexpected index 0.5"],
     ["ragged", [good, { index: 1, embedding: [1, 2, 3] }], "vector 1 has 3 numbers"],
     ["empty", [good, { index: 1, embedding: [] }], "vector 1 is empty"],
     ["all empty", [{ embedding: [] }, { embedding: [] }], "vector 0 is empty"],
@@ -180,7 +180,7 @@ Deno.test("embed: vectors that are none, or not those of the texts, are a ParseE
     [
       "NaN in base64",
       [good, { index: 1, embedding: base64([1, NaN]) }],
-      "vector 1 has a value that is no number",
+      "vector 1 has a value that is not a number",
     ],
   ];
   for (const [name, data, state] of cases) {
@@ -200,7 +200,7 @@ Deno.test("embed: vectors that are none, or not those of the texts, are a ParseE
     await assertRejects(
       () => connect(server).embed({ model: MODEL, input: "text" }),
       ParseError,
-      "no number",
+      "not a number",
     );
   });
   await t.step("nothing that is JSON", async () => {
@@ -333,8 +333,11 @@ Deno.test("dimensions: more than the model has is an error that says how many it
   );
   assertInstanceOf(error, InvalidRequestError);
   assertEquals([error.code, error.retriable], ["invalid_request", false]);
-  assertStringIncludes(error.message, "vectors have 4 numbers, fewer than dimensions (5)");
-  assertStringIncludes(error.hint, "Ask for 4 dimensions at most");
+  assertStringIncludes(
+    error.message,
+    "vectors have 4 numbers, fewer than the 5 dimensions requested",
+  );
+  assertStringIncludes(error.hint, "Request at most 4 dimensions");
   assertEquals(server.requests.length, 1);
 });
 
@@ -728,7 +731,7 @@ Deno.test("model: several, or none, are an error that names the candidates", asy
   const several = await chosen(v1Listing([{ key: "a" }, { key: "b" }]));
   assertInstanceOf(several, ModelNotAvailableError);
   assertEquals(several.available, ["a", "b"]);
-  assertStringIncludes(several.message, "several for embeddings (a, b)");
+  assertStringIncludes(several.message, "several embedding models (a, b)");
   assertStringIncludes(several.hint, "embeddingModel");
   const loaded = await chosen(
     v1Listing([{ key: "a", loaded: ["a"] }, { key: "b", loaded: ["b"] }, { key: "c" }]),
@@ -875,7 +878,7 @@ Deno.test("embed: a model that LM Studio takes for a language model is told, wit
       assertEquals([error.code, error.model, error.retriable], ["wrong_model_type", model, false]);
       assertStringIncludes(
         error.message,
-        `Cannot embed with model "${model}": the server takes it for a language model`,
+        `Cannot embed with model "${model}": the server lists it as a language model`,
       );
       for (const part of ["Override Domain Type", "Text Embedding", "My Models"]) {
         assertStringIncludes(error.hint, part);
@@ -889,7 +892,7 @@ Deno.test("embed: a model that LM Studio takes for a language model is told, wit
     const error = await failure(connect(server).embed({ model: QWEN, input: "sea" }));
     assertInstanceOf(error, ModelNotAvailableError);
     assertEquals(error.code, "model_substituted");
-    assertStringIncludes(error.message, "takes it for a language model");
+    assertStringIncludes(error.message, "as a language model");
     assertStringIncludes(error.hint, "Override Domain Type");
   });
 });

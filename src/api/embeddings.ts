@@ -40,18 +40,18 @@ const EMBEDDING_REQUEST = table<EmbeddingRequest>({
 }, { whole: "the request is" });
 
 /**
- * The route of embeddings. That another model answered is for the caller to see to: of the batches of a call each may be
- * answered by another.
+ * The embeddings route. Whether another model answered is for the caller to check, since each batch of a call may be
+ * answered by a different one.
  */
 export const EMBEDDINGS: Route<EmbeddingRequest, EmbeddingResponse> = {
   path: "/v1/embeddings",
   modelType: "embedding",
   policy: () => "stateless",
-  // A copy: callers empty a queue once it is handed in.
+  // A copy: callers may empty their queue once the call is made.
   check: (request, refusal) => EMBEDDING_REQUEST(request, "", refusal),
   encode: ({ input, dimensions }) => ({
     input: typeof input === "string" ? [input] : input,
-    // LM Studio always sends floats; others send base64 unless told.
+    // LM Studio always sends floats; others send base64 unless asked for floats.
     encoding_format: "float",
     ...(dimensions === undefined ? {} : { dimensions }),
   }),
@@ -59,16 +59,15 @@ export const EMBEDDINGS: Route<EmbeddingRequest, EmbeddingResponse> = {
 };
 
 const BROKEN_VECTORS =
-  "The engine computes broken vectors: load the model again, and if that does not help try another " +
-  "quantization or another version of the runtime.";
+  "The engine computes broken vectors: load the model again, or try another quantization or runtime version.";
 const MIXED_UP_VECTORS =
-  "The server gives other vectors than were asked for: try `batchSize: 1`, or another version of the server.";
+  "The server returned other vectors than requested: try `batchSize: 1`, or another server version.";
 
-/** Decodes an answer with a vector for each of the texts that were sent. */
+/** Decodes an answer, which must have one vector for each text sent. */
 function decodeEmbeddings(value: unknown, { context, sent }: Decoding): EmbeddingResponse {
   const count = Array.isArray(sent.input) ? sent.input.length : 1;
   const fail = (state: string, hint?: string): Error => {
-    // The vectors say nothing to people.
+    // Vectors in an error message would help nobody.
     const { data: _, ...rest } = isRecord(value) ? value : { value };
     return malformedResponse(state, rest, context, undefined, hint);
   };
@@ -83,7 +82,7 @@ function decodeEmbeddings(value: unknown, { context, sent }: Decoding): Embeddin
     if (
       !Number.isInteger(index) || index < 0 || index >= count || embeddings[index] !== undefined
     ) {
-      throw fail(`the answer has a vector with index ${index}, out of place`, MIXED_UP_VECTORS);
+      throw fail(`the answer has a vector with the unexpected index ${index}`, MIXED_UP_VECTORS);
     }
     embeddings[index] = decodeVector(isRecord(entry) ? entry.embedding : undefined, index, fail);
   }
@@ -92,13 +91,14 @@ function decodeEmbeddings(value: unknown, { context, sent }: Decoding): Embeddin
   if (ragged !== -1) {
     const state = `vector ${ragged} has ${
       embeddings[ragged]?.length
-    } numbers, vector 0 has ${width}`;
+    } numbers, but vector 0 has ${width}`;
     throw fail(state, MIXED_UP_VECTORS);
   }
   const asked = typeof sent.dimensions === "number" ? sent.dimensions : width;
   if (width < asked) {
-    const state = `the model's vectors have ${width} numbers, fewer than dimensions (${asked})`;
-    const hint = `Ask for ${width} dimensions at most, or name a model that has more.`;
+    const state =
+      `the model's vectors have ${width} numbers, fewer than the ${asked} dimensions requested`;
+    const hint = `Request at most ${width} dimensions, or use a model with more.`;
     throw callError(context, "invalid_request", state, { hint });
   }
   const usage = decodeUsage(value.usage);
@@ -112,7 +112,7 @@ function decodeEmbeddings(value: unknown, { context, sent }: Decoding): Embeddin
   };
 }
 
-/** The first numbers of a vector, as a vector of length 1. */
+/** The first numbers of a vector, scaled back to length 1. */
 function shorten(vector: readonly number[], dimensions: number): number[] {
   const first = vector.slice(0, dimensions);
   let squares = 0;
@@ -132,12 +132,12 @@ function decodeVector(
   }
   if (vector.length === 0) throw fail(`vector ${index} is empty`, BROKEN_VECTORS);
   if (!areFinite(vector)) {
-    throw fail(`vector ${index} has a value that is no number`, BROKEN_VECTORS);
+    throw fail(`vector ${index} has a value that is not a number`, BROKEN_VECTORS);
   }
   return vector;
 }
 
-/** Whether all are finite numbers. A loop: of 64 vectors of 1536 numbers `every` took a seventh of the whole call. */
+/** Whether all are finite numbers. A plain loop: `every` took a seventh of a call for 64 vectors of 1536 numbers. */
 function areFinite(vector: readonly unknown[]): vector is number[] {
   for (let at = 0; at < vector.length; at++) {
     if (!Number.isFinite(vector[at])) return false;
@@ -145,7 +145,7 @@ function areFinite(vector: readonly unknown[]): vector is number[] {
   return true;
 }
 
-/** Numbers of little-endian float32 in base64; `undefined` when it is none. */
+/** Decodes base64 of little-endian float32 numbers; `undefined` if it is not valid. */
 function decodeBase64(text: string): number[] | undefined {
   let binary: string;
   try {

@@ -1,6 +1,6 @@
 /**
- * The models of one server, loaded with the first question about them: the last listing, which of it a name means, the
- * choice of one where none is named, and what the listing says of a wrong answer.
+ * The models of one server: the last listing, lookup by name, the choice of a model if none is named, and what the
+ * listing says about an answer by the wrong model. Imported when first needed.
  *
  * @module
  */
@@ -27,7 +27,7 @@ import type { CallOptions, ModelInfo } from "../core/types.ts";
 import { untilAborted } from "../transport/timers.ts";
 import type { Transport } from "../transport/transport.ts";
 
-/** The server whose models they are. */
+/** The server that has the models. */
 export interface ListedServer {
   readonly config: ResolvedConfig;
   readonly service: string;
@@ -36,22 +36,22 @@ export interface ListedServer {
   words(options: CallOptions, body?: Readonly<Record<string, unknown>>): (text: string) => string;
 }
 
-/** A choice of model may rest on a listing this old: a chat must not ask twice a second what is loaded. */
+/** Maximum age of a listing used to choose a model: a chat must not list models twice a second. */
 const CHOICE_MAX_AGE_MS = 2000;
 
-/** Where LM Studio has what it takes a model for. */
+/** Where LM Studio has the setting for a model's type. */
 const OVERRIDE_TYPE: string =
-  'in LM Studio, under My Models, the gear beside it, set "Override Domain Type" to "Text Embedding" (newer versions ' +
-  "have this for GGUF models only).";
-/** State of an embedding by a model that LM Studio takes for another type. */
-export const TAKEN_FOR_LLM = "the server takes it for a language model";
-/** Its remedy. */
+  'open My Models in LM Studio, click the gear next to it and set "Override Domain Type" to "Text Embedding" ' +
+  "(newer versions have this for GGUF models only).";
+/** State of an error about embedding with a model that LM Studio lists under another type. */
+export const TAKEN_FOR_LLM = "the server lists it as a language model";
+/** Hint for that error. */
 export const USE_EMBEDDING_MODEL: string =
-  `Use an embedding model, or if this is one: ${OVERRIDE_TYPE}`;
+  `Use an embedding model, or if this is one, ${OVERRIDE_TYPE}`;
 
-/** Part of the error of an answer by another model than the one asked for. */
+/** Parts of the error about an answer by another model than the one requested. */
 export interface Substitution {
-  /** The end of what happened. */
+  /** End of the sentence that says what happened. */
   readonly reason: string;
   readonly hint: string | undefined;
   readonly available: readonly string[] | undefined;
@@ -70,57 +70,57 @@ export class ListedModels {
     this.#cache = new ModelCache((options) => this.#lister.list(options));
   }
 
-  /** Whether the last listing, not long ago, showed a server without the routes of the newest API. */
+  /** Whether a recent listing showed a server without the routes of the newest API. */
   get lacksNewest(): boolean {
     return this.#lister.lacksNewest;
   }
 
-  /** Forgets what was listed: the server's models have changed. */
+  /** Drops the listing: the server's models have changed. */
   drop(): void {
     this.#cache.drop();
   }
 
-  /** Lists what the server has now. The array is the caller's. @param action completes "Cannot …". */
+  /** Lists the server's models now. The array belongs to the caller. @param action completes "Cannot …". */
   async list(options: CallOptions, action: string): Promise<ModelInfo[]> {
     const models = await toldAs(LISTING_ACTION, action, () => this.#cache.ask(options));
-    // The cache must not change when the caller sorts or edits what it got.
+    // A copy, so that the caller can sort and edit it without changing the cache.
     return models.map(copyModel);
   }
 
-  /** Lists what the server has now, asked for together with whoever asks at the same time. Not to be changed. */
+  /** Lists the server's models now, sharing the request with simultaneous callers. The result must not be changed. */
   async listTogether(options: CallOptions, action: string): Promise<readonly ModelInfo[]> {
     return await toldAs(LISTING_ACTION, action, () => this.#cache.refresh(options));
   }
 
-  /** The model of this name, under any spelling; `undefined` where there is none or the server cannot say. */
+  /** Finds a model under any spelling of its name; `undefined` if there is none or the server cannot say. */
   async find(name: string, options: CallOptions, action: string): Promise<ModelInfo | undefined> {
     try {
       options.signal?.throwIfAborted();
       const { modelCacheTtlMs } = this.#server.config;
       const known = findModel(this.#cache.recent(modelCacheTtlMs) ?? [], name);
-      // A model that is not there may be new.
+      // A model that is not in the listing may be new.
       const found = known ?? findModel(await this.listTogether(options, action), name);
       return found && asAsked(found, name);
     } catch (error) {
       options.signal?.throwIfAborted();
-      // "Cannot say" is an answer here, unlike everywhere else. A broken installation is none.
+      // Here, unlike anywhere else, "cannot say" is a valid answer; a broken installation is not.
       if (isProviderError(error) && error.kind !== "unknown") return undefined;
       throw error;
     }
   }
 
-  /** The last listing, if it is at most `maxAgeMs` old. Not to be changed. */
+  /** The last listing, if it is at most `maxAgeMs` old. It must not be changed. */
   recent(maxAgeMs: number): readonly ModelInfo[] | undefined {
     return this.#cache.recent(maxAgeMs);
   }
 
-  /** The model as it was listed last, however long ago; nothing is asked. */
+  /** The model in the last listing, whatever its age; sends nothing. */
   listed(name: string): ModelInfo | undefined {
     const found = findModel(this.#cache.recent(Infinity) ?? [], name);
     return found && asAsked(found, name);
   }
 
-  /** Chooses the model of a call that names none. @param fields of its request. */
+  /** Chooses the model for a call that names none. @param fields of the request. */
   async choose(
     action: string,
     options: CallOptions,
@@ -135,8 +135,8 @@ export class ListedModels {
   }
 
   /**
-   * What the listing says of an answer by another model; `undefined` where it has both names for one: an alias that is
-   * younger than the last listing is no substitution.
+   * Explains an answer by another model, from the listing; `undefined` if both names mean the same model, since an alias
+   * newer than the last listing is not a substitution.
    */
   async explainSubstitution(
     requested: string,
@@ -156,9 +156,9 @@ export class ListedModels {
     const isMistaken = wanted === "embedding" && listed !== undefined && isTakenForLLM(listed);
     const near = nearestNames(namesIn(candidates), requested, MAX_AVAILABLE);
     const reason = isMistaken
-      ? `; ${TAKEN_FOR_LLM}`
+      ? `; the server lists ${quote(requested)} as a language model`
       : listed === undefined && near.length > 0
-      ? `; the server does not have ${quote(requested)}, ${shownNearest(near, show)}`
+      ? `; the server does not have ${quote(requested)}, and ${shownNearest(near, show)}`
       : "";
     return {
       reason,
@@ -168,14 +168,14 @@ export class ListedModels {
   }
 }
 
-/** Whether the server takes a model for one that writes: of a listing that tells types; the one that tells ids alone does not tell what is loaded either. */
+/** Whether the server lists a model as a language model. A listing without types does not say what is loaded either. */
 export function isTakenForLLM({ type, loaded }: ModelInfo): boolean {
   return type !== "embedding" && loaded !== undefined;
 }
 
 /**
- * A copy that may be edited. By hand: `structuredClone` took a third of the time of a listing, and has no stack for
- * what is nested thousands of times. `raw` is the server's, and nothing here reads it again.
+ * A copy that may be edited. By hand: `structuredClone` took a third of the time of a listing, and overflows the stack
+ * on deeply nested values. `raw` is not copied, since nothing here reads it again.
  */
 function copyModel(model: ModelInfo): ModelInfo {
   const copy = { ...model };
@@ -192,28 +192,28 @@ function copyModel(model: ModelInfo): ModelInfo {
 
 // --- The last listing ---------------------------------------------------------------------------
 
-/** A listing under way, and how many wait for it. */
+/** A listing in progress, and the number of callers waiting for it. */
 interface Round {
   readonly models: Promise<ModelInfo[]>;
   readonly controller: AbortController;
   waiting: number;
 }
 
-/** Remembers a listing; callers who ask at the same time share one request. */
+/** Remembers a listing; simultaneous callers share one request. */
 class ModelCache {
   readonly #list: (options: CallOptions) => Promise<ModelInfo[]>;
   #models: readonly ModelInfo[] | undefined;
   #listedAt = 0;
-  /** How often it was dropped. */
+  /** Number of times the listing was dropped. */
   #drops = 0;
-  /** By the options they were asked with: a limit of one caller, or its headers, are not another's. */
+  /** By call options: one caller's timeout or headers must not apply to another. */
   readonly #rounds = new Map<string, Round>();
 
   constructor(list: (options: CallOptions) => Promise<ModelInfo[]>) {
     this.#list = list;
   }
 
-  /** A listing at most `maxAgeMs` old. */
+  /** Returns a listing at most `maxAgeMs` old. */
   async get(maxAgeMs: number, options: CallOptions): Promise<readonly ModelInfo[]> {
     options.signal?.throwIfAborted();
     return this.recent(maxAgeMs) ?? await this.refresh(options);
@@ -224,11 +224,11 @@ class ModelCache {
     return performance.now() - this.#listedAt <= maxAgeMs ? this.#models : undefined;
   }
 
-  /** A new listing. */
+  /** Requests a new listing, or shares one in progress. */
   async refresh(options: CallOptions): Promise<readonly ModelInfo[]> {
     options.signal?.throwIfAborted();
     const { signal, onStatus: _, onQueue: __, ...rest } = options;
-    // A limit runs from each caller's own beginning: who comes later must not get what is left of another's.
+    // A timeout runs from each caller's own start: a later caller must not get the rest of an earlier one's.
     if (rest.timeoutMs !== undefined) return await this.ask(options);
     const key = keyOf(rest);
     const round = this.#rounds.get(key) ?? this.#begin(key, rest);
@@ -237,7 +237,7 @@ class ModelCache {
       return await untilAborted(round.models, signal);
     } finally {
       round.waiting--;
-      // Nobody waits any more: one caller's abort must not fail the others, the last one's ends it.
+      // An abort ends only that caller's wait; once nobody waits any more, the request is aborted.
       if (round.waiting === 0) {
         if (this.#rounds.get(key) === round) this.#rounds.delete(key);
         round.controller.abort();
@@ -245,11 +245,11 @@ class ModelCache {
     }
   }
 
-  /** A new listing that is shared with nobody. */
+  /** Requests a new listing without sharing it. */
   async ask(options: CallOptions): Promise<ModelInfo[]> {
     const drops = this.#drops;
     const models = await this.#list(options);
-    // Asked before the models changed, it may say what was.
+    // If the models have changed since the request, the listing may be out of date.
     if (drops === this.#drops) {
       this.#models = models;
       this.#listedAt = performance.now();
@@ -257,10 +257,10 @@ class ModelCache {
     return models;
   }
 
-  /** Forgets the listing, and what listings under way will say: the server's models have changed. */
+  /** Drops the listing and the results of listings in progress: the server's models have changed. */
   drop(): void {
     this.#models = undefined;
-    // Who waits for one goes on waiting; who comes now begins another.
+    // Callers already waiting keep waiting; new callers start another request.
     this.#rounds.clear();
     this.#drops++;
   }
@@ -268,7 +268,7 @@ class ModelCache {
   #begin(key: string, options: CallOptions): Round {
     const controller = new AbortController();
     const models = this.ask({ ...options, signal: controller.signal });
-    // Every waiter may have left by the time it fails.
+    // By the time it fails, every waiting caller may have left.
     models.catch(() => {});
     const round: Round = { models, controller, waiting: 0 };
     this.#rounds.set(key, round);
@@ -276,7 +276,7 @@ class ModelCache {
   }
 }
 
-/** Equal for equal options. */
+/** A key that is the same for equal options. */
 function keyOf(options: CallOptions): string {
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   // JSON has no `Infinity`.
@@ -285,10 +285,10 @@ function keyOf(options: CallOptions): string {
 
 // --- The choice ---------------------------------------------------------------------------------
 
-/** Of `available` in an error: more than anybody reads. */
+/** Limit on `available` in an error: nobody reads more. */
 export const MAX_AVAILABLE = 200;
 const LONGEST_NAME = 80;
-/** Of names that are like one which is not there. */
+/** Limit on the nearest names shown for an unknown one. */
 const SHOWN_NEAREST = 3;
 
 /** The call that a model is chosen for. */
@@ -297,7 +297,7 @@ interface ChoiceContext {
   readonly action: string;
   readonly service: string;
   readonly endpoint: string;
-  /** Shows what the server wrote. */
+  /** Makes text from the server safe to show. */
   readonly show: (text: string) => string;
 }
 
@@ -308,13 +308,13 @@ const CHOICES: Readonly<
   llm: chooseLLM,
   embedding: (models, context) =>
     chooseByType("embedding", "embeddingModel", models, context, noEmbeddingModel),
-  // That listings have this type is assumed: it is the word of LM Studio's SDK.
+  // Assumes that listings have this type: it is the word in LM Studio's SDK.
   decision: (models, context) =>
     chooseByType("decision", "decisionModel", models, context, noDecisionModel),
 };
 
 /**
- * The one loaded LLM; where the server does not tell what is loaded, the only LLM it lists.
+ * Chooses the one loaded LLM; if the server does not say what is loaded, the only LLM it lists.
  *
  * @throws {ModelNotAvailableError} code `no_model_loaded`, naming the candidates.
  */
@@ -340,9 +340,9 @@ function chooseLLM(models: readonly ModelInfo[], context: ChoiceContext): string
 }
 
 /**
- * The loaded model of a type that is no LLM, else the only one listed.
+ * Chooses the loaded model of a type other than LLM, or the only one listed.
  *
- * @param none makes the error where the server lists none.
+ * @param none makes the error if the server lists none.
  * @throws {ModelNotAvailableError} code `no_model_loaded`, naming the candidates.
  */
 function chooseByType(
@@ -358,7 +358,7 @@ function chooseByType(
   const [only] = eligible;
   if (only !== undefined && eligible.length === 1) return nameToAsk(only);
   if (candidates.length === 0) throw none(models, context);
-  const state = `no model was named and the server has several for ${type}s (${
+  const state = `no model was named and the server has several ${type} models (${
     names(eligible, context)
   })`;
   const hint =
@@ -366,7 +366,7 @@ function chooseByType(
   throw noModel(state, eligible, hint, context);
 }
 
-/** None is listed as one: LM Studio takes some for language models. */
+/** The error if no model is listed as an embedding model: LM Studio lists some as language models. */
 function noEmbeddingModel(
   models: readonly ModelInfo[],
   context: ChoiceContext,
@@ -376,10 +376,8 @@ function noEmbeddingModel(
     (mistaken.length === 0 ? "" : ` (listed as language models: ${names(mistaken, context)})`);
   const hint = context.service !== "LM Studio"
     ? "Add one to the server, or name a model in the request."
-    : "Download one, such as `lms get nomic-embed-text-v1.5`" +
-      (models.length === 0
-        ? "."
-        : `; or for one that is listed as a language model: ${OVERRIDE_TYPE}`);
+    : "Download one, for example with `lms get nomic-embed-text-v1.5`" +
+      (models.length === 0 ? "." : `; if one is listed as a language model, ${OVERRIDE_TYPE}`);
   return noModel(state, mistaken, hint, context);
 }
 
@@ -389,12 +387,12 @@ function noDecisionModel(
 ): ModelNotAvailableError {
   const state = "no model was named and the server lists no decision model";
   const hint = context.service === "LM Studio"
-    ? "Download a decision model and load it, or name one as `model`: a chat model does not answer such questions."
+    ? "Download and load a decision model, or name one as `model`: chat models cannot answer these questions."
     : "Add one to the server, or name a model in the request.";
   return noModel(state, [], hint, context);
 }
 
-/** A name that is in memory: asked by its key, a model that is loaded under an alias may be loaded once more. */
+/** A loaded name: a model loaded under an alias and requested by its key might be loaded a second time. */
 function nameToAsk(model: ModelInfo): string {
   return answeringCopy(model)?.id ?? model.id;
 }
@@ -417,13 +415,13 @@ function names(models: readonly ModelInfo[], { show }: ChoiceContext): string {
   return shownNames(models.map(({ id }) => id), show);
 }
 
-/** The first of some names that are near one which is not there, as the end of a sentence. */
+/** The names nearest to an unknown one, as the end of a sentence. */
 export function shownNearest(near: readonly string[], show: (text: string) => string): string {
   const verb = near.length === 1 ? "is" : "are";
   return `the nearest ${verb} ${shownNames(near.slice(0, SHOWN_NEAREST), show)}`;
 }
 
-/** Ids of models in an error message, not more than anybody reads. @param show shows what the server wrote. */
+/** Model ids as text for an error message, limited to a readable number. @param show makes server text safe to show. */
 export function shownNames(
   ids: readonly string[],
   show: (text: string) => string,
@@ -433,7 +431,7 @@ export function shownNames(
   return ids.length > most ? `${shown} and ${ids.length - most} more` : shown;
 }
 
-/** Ids of models that could be asked instead. @param show shows what the server wrote. */
+/** Ids of models to use instead. @param show makes server text safe to show. */
 export function shownIds(
   models: readonly Pick<ModelInfo, "id">[],
   show: (text: string) => string,
