@@ -1,7 +1,7 @@
 /**
- * Decisions: typed questions about an input, by `POST /v1/decisions` or `POST /v1/systemone`. The two differ in how
- * they spell the same questions and answers; what LM Studio documents is little, so that both are read as the clients
- * of their inventors declare them (npm `openai` and `@typesafe-ai/sdk`).
+ * Decisions: typed questions about an input, through `POST /v1/decisions` or `POST /v1/systemone`. The two routes only
+ * spell the same questions and answers differently. LM Studio documents little of either, so both follow the clients
+ * of their inventors (npm `openai` and `@typesafe-ai/sdk`).
  *
  * @see https://lmstudio.ai/docs/developer/openai-compat/decisions
  * @see https://lmstudio.ai/docs/developer/typesafe-compat/systemone
@@ -42,12 +42,12 @@ type DecisionLevel = ScoreQuestion["levels"][number];
 
 const MOST_QUESTIONS = 400;
 const MOST_CHOICES = 255;
-/** Engines sum in float32. */
+/** Engines sum probabilities in float32. */
 const ROUNDING = 1e-4;
 
 // --- Checks -----------------------------------------------------------------------------------
 
-/** Rule of a list of at least two, no two of which have the same value. */
+/** Rule for a list of two or more items, all with different values. */
 function listOf<Item>(
   rule: Rule<Item>,
   valueOf: (item: Item) => string | boolean,
@@ -56,9 +56,9 @@ function listOf<Item>(
   const list = arrayOf(rule);
   return (given, of, refusal) => {
     const items = list(given, of, refusal);
-    if (items.length < 2) throw refusal(`${of} has one entry, and needs two or more`);
+    if (items.length < 2) throw refusal(`${of} has one entry but needs at least two`);
     if (items.length > most) {
-      throw refusal(`${of} has ${items.length} entries, not ${most} or less`);
+      throw refusal(`${of} has ${items.length} entries; at most ${most} are allowed`);
     }
     const values = items.map(valueOf);
     const double = values.find((value, index) => values.indexOf(value) !== index);
@@ -100,7 +100,7 @@ const questions: Rule<Record<string, DecisionQuestion>> = (given, of, refusal) =
   const names = Object.keys(given);
   if (names.length === 0) throw refusal(`${of} cannot be empty`);
   if (names.length > MOST_QUESTIONS) {
-    throw refusal(`${of} has ${names.length} questions, and a call takes ${MOST_QUESTIONS}`);
+    throw refusal(`${of} has ${names.length} questions; a call can ask at most ${MOST_QUESTIONS}`);
   }
   const checked = names.map((name) => {
     if (name.trim() === "") throw refusal(`${of} has a question with an empty name`);
@@ -109,22 +109,22 @@ const questions: Rule<Record<string, DecisionQuestion>> = (given, of, refusal) =
   return Object.fromEntries(checked);
 };
 
-/** A request for decisions. */
+/** A decision request. */
 export const DECISION_REQUEST: Table<DecisionRequest> = table<DecisionRequest>({
   model: nonEmptyText,
   input: required(messages),
   questions: required(questions),
 }, { whole: "the request is" });
 
-// --- What both routes ask ---------------------------------------------------------------------
+// --- Shared by both routes --------------------------------------------------------------------
 
-/** A checked request whose input is written as messages of a completion. */
+/** A checked request whose input is encoded as the messages of a completion. */
 interface WrittenDecision {
   readonly input: string | readonly Record<string, unknown>[];
   readonly questions: Readonly<Record<string, DecisionQuestion>>;
 }
 
-/** Writes the input, images as `data:` URLs: neither route takes addresses. */
+/** Encodes the input, with images as `data:` URLs: neither route fetches images. */
 async function writeDecision(
   { input, questions }: DecisionRequest,
   refusal: RefusalMaker,
@@ -141,29 +141,29 @@ async function writeDecision(
   };
 }
 
-/** Spelling of questions and answers on one of the two routes. */
+/** How one of the two routes spells questions and answers. */
 export interface DecisionSpelling {
   readonly path: string;
-  /** The body, but for the model. */
+  /** The body, without the model. */
   readonly encode: (written: WrittenDecision, refusal: RefusalMaker) => Record<string, unknown>;
-  /** The answer to each question, by its name; `undefined` where the body has no answers. */
+  /** The answer to each question, by its name; `undefined` if the body has no answers. */
   readonly answersIn: (
     body: Record<string, unknown>,
     names: readonly string[],
   ) => Map<string, unknown> | undefined;
-  /** The answer to one question, its numbers not yet checked. */
+  /** The answer to one question; its numbers are not checked yet. */
   readonly read: (answer: Record<string, unknown>, question: DecisionQuestion) => ReadAnswer;
 }
 
-/** An answer as both routes have it: probabilities by the index of the choice or level. */
+/** An answer as both routes send it; probabilities by the index of the choice or level. */
 interface ReadAnswer {
   readonly type: DecisionAnswer["type"] | undefined;
-  /** Of a predicate, or the confidence. */
+  /** Probability of a predicate, or confidence in a choice or score. */
   readonly sureness?: unknown;
   readonly score?: unknown;
-  /** Index of the choice; -1 for one that nobody offered. */
+  /** Index of the choice; -1 if it was not offered. */
   readonly chosen?: number;
-  /** By index; -1 for one that nobody offered. */
+  /** By index; -1 for a choice or level that was not offered. */
   readonly probabilities?: readonly (readonly [index: number, probability: unknown])[];
 }
 
@@ -184,7 +184,7 @@ export const DECISIONS: DecisionSpelling = {
   }),
   answersIn({ answers }, names) {
     if (!Array.isArray(answers)) return undefined;
-    // Answers come in the order of the questions; one without a name is told by its place.
+    // Answers come in the order of the questions: one without a name is identified by its position.
     return new Map(answers.map((answer, index) => {
       const name = isRecord(answer) && typeof answer.name === "string" ? answer.name : names[index];
       return [name ?? `number ${index + 1}`, answer];
@@ -219,7 +219,7 @@ export const DECISIONS: DecisionSpelling = {
   },
 };
 
-/** A message of a completion as items of this route: calls and results stand beside messages. */
+/** Converts a completion message to items of this route, where tool calls and results are items of their own. */
 function toItems(message: Record<string, unknown>): Record<string, unknown>[] {
   const { role, content, tool_calls: calls, tool_call_id: callId } = message;
   if (role === "tool") return [{ type: "function_call_output", call_id: callId, output: content }];
@@ -257,7 +257,7 @@ function toLevel(level: DecisionLevel): { label: string; description?: string } 
 
 // --- `/v1/systemone` --------------------------------------------------------------------------
 
-/** TypeSafe's spelling, which Ollama and llama.cpp have as well. */
+/** TypeSafe's spelling, which Ollama and llama.cpp serve as well. */
 export const SYSTEM_ONE: DecisionSpelling = {
   path: "/v1/systemone",
   encode: ({ input, questions }, refusal) => ({
@@ -309,7 +309,7 @@ export const SYSTEM_ONE: DecisionSpelling = {
   },
 };
 
-/** Messages as JSON. That an image may stand in it as its `data:` URL is assumed: LM Studio says no more than that. */
+/** Messages as JSON. LM Studio does not document images here; a `data:` URL in place of the image is an assumption. */
 function toState(messages: readonly Record<string, unknown>[]): unknown {
   const [only] = messages;
   const isOne = messages.length === 1 && only?.role === "user";
@@ -334,11 +334,11 @@ function choiceCriteria(
     const { value, description = null } = toChoice(choice);
     const label = String(value);
     if (criteria.has(label)) {
-      const state = `questions.${name}.choices has ${value} as a text and as a truth value`;
+      const state = `questions.${name}.choices has ${value} both as text and as a boolean`;
       throw refusal(
-        `${state}, and this server knows texts alone`,
+        `${state}, but this server accepts only text`,
         "invalid_request",
-        "Give one of the two another value.",
+        "Give one of the two a different value.",
       );
     }
     criteria.set(label, description);
@@ -351,7 +351,7 @@ function levelCriterion(level: DecisionLevel): string {
   return description === undefined ? label : `${label}: ${description}`;
 }
 
-/** Levels are counted; a server that names them instead is understood, too. */
+/** The server identifies levels by number; names are accepted, too. */
 function indexOfLevel(label: string, { levels }: ScoreQuestion): number {
   const index = /^\d{1,3}$/.test(label) ? Number(label) : -1;
   if (index >= 0 && index < levels.length) return index;
@@ -360,7 +360,7 @@ function indexOfLevel(label: string, { levels }: ScoreQuestion): number {
 
 // --- Decoding ---------------------------------------------------------------------------------
 
-/** Makes the route of one call. The answers are read by its questions, so that each call has its own. */
+/** Makes the route for one call: its answers can only be read with its questions. */
 export function decisionRoute(
   spelling: DecisionSpelling,
 ): Route<DecisionRequest, DecisionResponse> {
@@ -379,7 +379,7 @@ export function decisionRoute(
   };
 }
 
-/** Decodes an answer. @throws {ParseError} a question has no answer of its type, or one has that nobody asked. */
+/** Decodes an answer. @throws {ParseError} a question has no answer of its type, or an answer has no question. */
 function decodeDecision(
   spelling: DecisionSpelling,
   questions: WrittenDecision["questions"],
@@ -389,15 +389,15 @@ function decodeDecision(
   const malformed = (state: string): Error => malformedResponse(state, value, context);
   const names = Object.keys(questions);
   const given = isRecord(value) ? spelling.answersIn(value, names) : undefined;
-  if (!isRecord(value) || given === undefined) throw malformed("the answer has no answers");
+  if (!isRecord(value) || given === undefined) throw malformed("the response has no `answers`");
   const answers: Record<string, DecisionAnswer> = {};
   for (const [name, question] of Object.entries(questions)) {
-    if (!given.has(name)) throw malformed(`the answer lacks the question ${quote(name)}`);
+    if (!given.has(name)) throw malformed(`the question ${quote(name)} has no answer`);
     const answer = given.get(name);
     const read = isRecord(answer) ? spelling.read(answer, question) : undefined;
     const decoded = read && decodeAnswer(read, question);
     if (decoded === undefined) {
-      throw malformed(`the answer to the question ${quote(name)} is no ${question.type}`);
+      throw malformed(`the answer to the question ${quote(name)} is not a valid ${question.type}`);
     }
     // Not by assignment: a question may be named `__proto__`.
     Object.defineProperty(answers, name, {
@@ -408,7 +408,7 @@ function decodeDecision(
     });
   }
   const unasked = [...given.keys()].find((name) => !Object.hasOwn(questions, name));
-  if (unasked !== undefined) throw malformed("the answer has a question that nobody asked");
+  if (unasked !== undefined) throw malformed("the response answers a question that was not asked");
   const usage = decodeResponsesUsage(value.usage);
   return {
     answers,
@@ -418,7 +418,7 @@ function decodeDecision(
   };
 }
 
-/** `undefined` where it is not what was asked for. */
+/** Decodes one answer; `undefined` if it does not fit its question. */
 function decodeAnswer(read: ReadAnswer, question: DecisionQuestion): DecisionAnswer | undefined {
   if (read.type === "refusal") return { type: "refusal" };
   const sureness = within(read.sureness, 1);
@@ -455,7 +455,7 @@ function decodeAnswer(read: ReadAnswer, question: DecisionQuestion): DecisionAns
   };
 }
 
-/** Probabilities in the order of the question; `undefined` where one is invalid, or of what nobody offered. */
+/** Probabilities in the order of the question; `undefined` if one is invalid, or for a value that was not offered. */
 function byIndex(
   probabilities: NonNullable<ReadAnswer["probabilities"]>,
 ): [number, number][] | undefined {
@@ -468,7 +468,7 @@ function byIndex(
   return sorted.sort(([a], [b]) => a - b);
 }
 
-/** The number from 0 to `most` that is meant; `undefined` where it is more than a rounding outside of that. */
+/** Clamps a number to 0 … `most`; `undefined` if it is outside by more than a rounding error. */
 function within(value: unknown, most: number): number | undefined {
   const isMeant = typeof value === "number" && value >= -ROUNDING && value <= most + ROUNDING;
   return isMeant ? Math.min(Math.max(value, 0), most) : undefined;
