@@ -29,20 +29,20 @@ export const MANAGEMENT_SINCE = "0.4.0";
 
 const STATUS_TIMEOUT_MS = 30_000;
 const NOT_IN_CATALOGUE =
-  "Give a name from https://lmstudio.ai/models, such as ibm/granite-4-micro, or the address of a repository on " +
-  "Hugging Face that has GGUF or MLX files.";
+  "Use a name from https://lmstudio.ai/models, such as ibm/granite-4-micro, or the URL of a Hugging Face repository " +
+  "with GGUF or MLX files.";
 
-/** What can be asked for again: half a character cannot stand in an address, and dots alone lead to another route. */
+/** Job ids usable in a URL: a lone surrogate cannot be encoded, and an id of dots alone leads to another route. */
 const JOB_ID = /^(?!\.{1,2}$)[\x21-\x7e]{1,200}$/;
 
-/** A job as it is. */
+/** State of a download job. */
 export interface DownloadJob {
   readonly progress: DownloadProgress;
-  /** Of a job that failed: what to throw. */
+  /** The error to throw if the job failed. */
   readonly failure?: ApiError | undefined;
 }
 
-/** Loads a model, whether or not it is in memory already. No limit: that may take minutes. */
+/** Loads a model, even if it is already in memory. No time limit: loading may take minutes. */
 export async function requestLoad(
   transport: Transport,
   model: {
@@ -54,13 +54,13 @@ export async function requestLoad(
   action: string,
   options: CallOptions,
 ): Promise<LoadedModel> {
-  // Before anything is sent: an answer that cannot be read would leave a model that nobody knows of.
+  // Imported before sending: if the answer could not be read, the loaded model would be lost track of.
   const { parseLoaded } = await importManagementSchemas(action);
   const { value, elapsedMs, context } = await transport.json(
     {
       method: "POST",
       path: "/api/v1/models/load",
-      // The server refuses keys it does not know: no others than these, and none that was not given.
+      // The server refuses keys it does not know, so only these are sent, and only if given.
       body: {
         model: model.name,
         ...withoutUndefined({
@@ -70,7 +70,7 @@ export async function requestLoad(
           num_experts: load.numExperts,
           offload_kv_cache_to_gpu: load.offloadKvCacheToGpu,
         }),
-        // Else nobody knows whether it got the context that was asked for.
+        // Without the echo, nobody would know whether the model got the requested context.
         echo_load_config: true,
       },
       policy: "stateful",
@@ -100,7 +100,7 @@ export async function requestLoad(
   };
 }
 
-/** Unloads one copy; that it is not there, or not any more, is no error. Gives whether it was. */
+/** Unloads one instance; returns whether it was loaded, and does not throw if it was not. */
 export async function requestUnload(
   transport: Transport,
   instanceId: string,
@@ -113,7 +113,7 @@ export async function requestUnload(
         method: "POST",
         path: "/api/v1/models/unload",
         body: { instance_id: instanceId },
-        // Twice is as good as once: the second finds it gone.
+        // Sent twice, it does no harm: the second request finds the instance gone.
         policy: "read",
         action,
         model: instanceId,
@@ -129,7 +129,7 @@ export async function requestUnload(
   }
 }
 
-/** Starts a download. @param model a name of the catalogue, or a link to Hugging Face. */
+/** Starts a download. @param model a name from the catalogue, or a link to Hugging Face. */
 export async function requestDownload(
   transport: Transport,
   model: string,
@@ -163,7 +163,7 @@ export async function requestDownload(
   return job;
 }
 
-/** How a download does. */
+/** Gets the status of a download. */
 export async function requestDownloadStatus(
   transport: Transport,
   jobId: string,
@@ -176,7 +176,7 @@ export async function requestDownloadStatus(
       {
         method: "GET",
         path: pathOf(jobId),
-        // The server wrote the id.
+        // The server wrote the id, so it is masked like any text of a server.
         shownPath: pathOf(wordsOf(transport.server, options)(jobId)),
         policy: "read",
         action,
@@ -200,12 +200,12 @@ function importManagementSchemas(
   return importSchemas(() => import("./management_schemas.ts"), action);
 }
 
-/** Whether a download is well over in this state. */
+/** Whether this status means a download that ended well. */
 export function isFinal(status: DownloadProgress["status"]): boolean {
   return status === "completed" || status === "already_downloaded";
 }
 
-/** A job that failed may say why in a field `error`, and is an answer all the same. */
+/** A failed job may state its reason in a field `error`; it is still an answer. */
 function isJob(value: unknown): boolean {
   return isRecord(value) && value.status === "failed";
 }
@@ -225,7 +225,7 @@ async function decodeJob(value: unknown, context: ErrorContext): Promise<Downloa
   return { progress, failure: job.status === "failed" ? failureOf(value, context) : undefined };
 }
 
-/** Why a job failed. Which field tells is documented nowhere. */
+/** The reason a job failed. Which field has it is not documented. */
 function failureOf(value: unknown, context: ErrorContext): ApiError {
   const { error, message, reason, error_message, failure_reason }: Record<string, unknown> =
     isRecord(value) ? value : {};
@@ -235,12 +235,12 @@ function failureOf(value: unknown, context: ErrorContext): ApiError {
   const shown = said === undefined ? "the download failed" : showWords(said, context.redact);
   return callError(context, "server_error", shown, {
     hint:
-      "Start the download again: LM Studio goes on where it stopped. See that there is space on the disk and " +
-      "that the machine reaches huggingface.co; the server's log (`lms log stream`) tells more.",
+      "Check the disk space, the connection to huggingface.co and the server's log (`lms log stream`), then start the " +
+      "download again: LM Studio resumes where it stopped.",
   });
 }
 
-/** What is said of an instance that is not in memory, under whichever status. */
+/** Whether the server says, under whatever status, that an instance is not loaded. */
 function isGone(error: unknown): boolean {
   if (!isProviderError(error)) return false;
   switch (error.code) {
@@ -257,12 +257,12 @@ function isGone(error: unknown): boolean {
   }
 }
 
-/** The words for an unknown job are documented nowhere; the status says enough. */
+/** Maps a 404 to `job_not_found`: the wording for an unknown job is not documented, but the status is enough. */
 function asJobNotFound(error: unknown, action: string): unknown {
   if (!isProviderError(error) || error.status !== 404) return error;
   if (error.kind !== "invalid-request" && error.kind !== "model-not-available") return error;
   const { service, endpoint, attempts, status } = error;
-  return providerError("job_not_found", `Cannot ${action}: the server knows no such job`, {
+  return providerError("job_not_found", `Cannot ${action}: the server has no such job`, {
     service,
     endpoint,
     attempts,

@@ -1,6 +1,6 @@
 /**
- * The answers of the management routes: loose about all but what they were asked for. In a file of its own
- * because it loads zod: imported on first use only.
+ * Schemas of the management routes' answers: strict only about the fields we need. In a file of its own because it
+ * loads zod: imported on first use only.
  *
  * @module
  */
@@ -21,7 +21,7 @@ export interface WireLoaded {
   } | undefined;
 }
 
-/** A download job, as both of its routes give it. */
+/** A download job, as sent by both download routes. */
 export interface WireJob {
   readonly job_id?: string | undefined;
   readonly status: string;
@@ -57,12 +57,12 @@ const job = z.object({
   estimated_completion: text,
 });
 
-/** A loaded model, or `undefined` when it is something else. */
+/** Parses a loaded model; `undefined` if the value is something else. */
 export function parseLoaded(value: unknown): WireLoaded | undefined {
   return loaded.safeParse(value).data;
 }
 
-/** A download job, or `undefined` when it is something else. */
+/** Parses a download job; `undefined` if the value is something else. */
 export function parseJob(value: unknown): WireJob | undefined {
   return job.safeParse(value).data;
 }

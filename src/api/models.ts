@@ -1,6 +1,6 @@
 /**
- * The models of a server: LM Studio's own listings, `GET /api/v1/models` (0.4 and later) and
- * `GET /api/v0/models`, and the one every OpenAI-compatible server has, `GET /v1/models`.
+ * Model listings: LM Studio's own, `GET /api/v1/models` (0.4 and later) and `GET /api/v0/models`, and the one of every
+ * OpenAI-compatible server, `GET /v1/models`.
  *
  * @see https://lmstudio.ai/docs/developer/rest/list
  * @see https://lmstudio.ai/docs/developer/rest/endpoints
@@ -16,18 +16,18 @@ import type { CallOptions, LoadedInstance, ModelCapabilities, ModelInfo } from "
 import { callError, type ErrorContext } from "../transport/error_mapping.ts";
 import type { Transport } from "../transport/transport.ts";
 
-/** A listing's route, and what it must look like: unknown routes answer 200 too. */
+/** A listing route and the shape of its answer: LM Studio answers 200 even for unknown routes. */
 export interface Listing {
   readonly path: string;
   /** Field of the answer that holds the entries. */
   readonly field: string;
-  /** A model, or `undefined` for what is not an entry of this listing. */
+  /** Decodes a model; `undefined` if it is not an entry of this listing. */
   readonly decode: (entry: Entry, provider: string) => ModelInfo | undefined;
 }
 
 const OPENAI_LISTING: Listing = { path: "/v1/models", field: "data", decode: decodeOpenAI };
 
-/** LM Studio's listings, the one that tells most first, and those of any other server. */
+/** LM Studio's listings, most detailed first, and the one of other servers. */
 export const LISTINGS: Readonly<Record<"lmstudio" | "openai", readonly Listing[]>> = {
   lmstudio: [
     { path: "/api/v1/models", field: "models", decode: decodeV1 },
@@ -38,21 +38,21 @@ export const LISTINGS: Readonly<Record<"lmstudio" | "openai", readonly Listing[]
 };
 
 const LISTING_TIMEOUT_MS = 30_000;
-/** A server may be updated while we run; until this long after, it is taken for the old one. */
+/** Time for which a found listing is used before others are tried: a server may be updated while we run. */
 const REMEMBERED_MS = 30_000;
-/** Of one model in memory, and of its variants: nobody has as many, but a listing may say so. */
+/** Limit on the loaded instances, and the variants, of one model: a listing may claim any number. */
 const MOST_COPIES = 1000;
-/** A listing has bounded bytes, which may still be millions of entries; nobody has as many models as this. */
+/** Limit on entries: even a listing of bounded size may have millions, and nobody has this many models. */
 const MOST_ENTRIES = 50_000;
 
-/** Lists the models of one server, and remembers which listing it has. */
+/** Lists the models of one server, and remembers which listing it serves. */
 export class ModelLister {
   readonly #transport: Transport;
   readonly #listings: readonly Listing[];
   readonly #provider: string;
   #remembered: Listing | undefined;
   #rememberedAt = 0;
-  /** The first listing has no route, which tells more than that its answer could not be read. */
+  /** Whether the first listing's route is missing, rather than its answer unreadable. */
   #lacksFirst = false;
 
   constructor(transport: Transport, listings: readonly Listing[], provider: string) {
@@ -61,7 +61,7 @@ export class ModelLister {
     this.#provider = provider;
   }
 
-  /** Asks the server. On to the next listing at an unknown route, a 404 or another shape, at nothing else. */
+  /** Asks the server. Only an unknown route, a 404 or another shape leads to the next listing. */
   async list(options: CallOptions): Promise<ModelInfo[]> {
     const isRecent = performance.now() - this.#rememberedAt <= REMEMBERED_MS;
     const remembered = isRecent ? this.#remembered : undefined;
@@ -83,7 +83,7 @@ export class ModelLister {
     throw noListing(last);
   }
 
-  /** Whether the listing that tells most was found to be missing, not long ago. */
+  /** Whether the most detailed listing was found missing recently. */
   get lacksNewest(): boolean {
     return this.#remembered !== undefined && this.#remembered !== this.#listings[0] &&
       this.#lacksFirst && performance.now() - this.#rememberedAt <= REMEMBERED_MS;
@@ -98,7 +98,9 @@ export class ModelLister {
       startedAt,
     );
     const models = decodeListing(listing, value, this.#provider);
-    if (models === undefined) throw notLMStudio(`${path} gives no list of models`, 200, context);
+    if (models === undefined) {
+      throw notLMStudio(`${path} does not return a list of models`, 200, context);
+    }
     return mergeByName(models);
   }
 }
@@ -109,7 +111,7 @@ function isAbsence(error: unknown): boolean {
   const { code, status = 0 } = error;
   switch (code) {
     case "not_lm_studio":
-      // A redirect, which a browser shows without its status, leads away from this server whatever the route.
+      // A redirect leads away from this server, whatever the route. Browsers show it without its status.
       return status >= 200 && (status < 300 || status >= 400);
     case "unexpected_endpoint":
     case "malformed_response":
@@ -119,19 +121,19 @@ function isAbsence(error: unknown): boolean {
   }
 }
 
-/** Whether the server says that it has no such route. */
+/** Whether the server says that it does not have this route. */
 function isUnknownRoute(error: unknown): boolean {
   return isProviderError(error) &&
     (error.code === "unexpected_endpoint" || error.status === 404 || error.status === 405);
 }
 
-/** No listing at all: what the last one said tells why, except where it only said 404. */
+/** The error if there is no listing at all: the last one says why, unless it was only a 404. */
 function noListing(last: unknown): unknown {
   if (!isProviderError(last, "invalid-request")) return last;
   const { status, service, endpoint, attempts } = last;
   return providerError(
     "not_lm_studio",
-    `Cannot ${LISTING_ACTION}: no route for it, the server answers ${status}`,
+    `Cannot ${LISTING_ACTION}: the server has no route for it and answered ${status}`,
     {
       service,
       endpoint,
@@ -147,14 +149,14 @@ function notLMStudio(state: string, status: number, context: ErrorContext): ApiE
 
 // --- Decoding ---------------------------------------------------------------------------------
 
-// By hand, field by field: for 500 models with all that LM Studio tells, a schema of zod took six times as long as
-// `JSON.parse`, and copying what is known out of an object with all fields half as long. What makes an entry one of its
-// listing must be there; of the rest, what is not of the type it should be is left out.
+// By hand, field by field: for LM Studio's full listing of 500 models, a zod schema took six times as long as
+// `JSON.parse`, and copying each entry and picking the known fields half as long. The fields that identify an entry
+// of the listing are required; any other field is left out if it has the wrong type.
 
-/** An entry of a listing as it was sent. */
+/** An entry of a listing as sent. */
 type Entry = Readonly<Record<string, unknown>>;
 
-/** The models that can be read. Of a list in which none can, it is not this listing. */
+/** The readable models of a list; `undefined` if there are none, since it is then another kind of listing. */
 function decodeListing(
   { field, decode }: Listing,
   value: unknown,
@@ -215,7 +217,7 @@ function decodeV1(entry: Entry, provider: string): ModelInfo | undefined {
   return model;
 }
 
-/** One odd copy is left out; the others are in memory all the same. */
+/** Decodes loaded instances. A malformed one is left out, without losing the others. */
 function instancesIn(list: unknown): LoadedInstance[] | undefined {
   if (!Array.isArray(list)) return undefined;
   const instances: LoadedInstance[] = [];
@@ -237,7 +239,7 @@ function instancesIn(list: unknown): LoadedInstance[] | undefined {
   return instances;
 }
 
-/** A map, as a server may call a type `constructor`. */
+/** A map, because a server may call a type `constructor`. */
 const V0_TYPES: ReadonlyMap<string, string> = new Map([["vlm", "llm"], [
   "embeddings",
   "embedding",
@@ -250,7 +252,7 @@ function decodeV0(entry: Entry, provider: string): ModelInfo | undefined {
   const state = textIn(entry.state);
   if (id === undefined || ownType === undefined || state === undefined) return undefined;
   const type = V0_TYPES.get(ownType) ?? ownType;
-  // Before 0.3.16, and where there is nothing else to list, it has no capabilities: that says nothing of tools.
+  // Before 0.3.16, and for a model without any, there are no capabilities; that says nothing about tools.
   const isTrained = textsIn(entry.capabilities)?.includes("tool_use");
   const model = toModelInfo(id, id, provider, type, entry);
   model.capabilities.supportsTools = type === "llm" || isTrained === true;
@@ -269,30 +271,30 @@ function decodeV0(entry: Entry, provider: string): ModelInfo | undefined {
   return model;
 }
 
-/** Decodes an entry of `GET /v1/models`: LM Studio tells the id alone, other servers have fields of their own. */
+/** Decodes an entry of `GET /v1/models`: LM Studio sends only the id, other servers add fields of their own. */
 function decodeOpenAI(entry: Entry, provider: string): ModelInfo | undefined {
   const id = textIn(entry.id);
   if (id === undefined) return undefined;
-  // The only sign of what it is; LM Studio names its bundled model so too.
+  // The only clue to its type; LM Studio's bundled embedding model is named like this, too.
   const type = isNamedForEmbedding(id) ? "embedding" : "llm";
   const model = toModelInfo(id, id, provider, type, entry);
-  // llama.cpp's router.
+  // Sent by llama.cpp's router.
   const state = textIn(recordIn(entry.status)?.value);
   if (state !== undefined) model.loaded = state === "loaded";
-  // llama.cpp: as it was trained, and as it is loaded.
+  // From llama.cpp: the context in training, and the context as loaded.
   const meta = recordIn(entry.meta);
   setContext(
     model,
     lengthIn(meta?.n_ctx_train) ?? lengthIn(entry.max_model_len) /* vLLM */ ??
       lengthIn(entry.max_context_length) ?? lengthIn(entry.context_length) ??
       lengthIn(entry.context_window),
-    // What one that was unloaded had is no promise of what it gets.
+    // The context of an unloaded model says nothing about the next load.
     model.loaded === false ? undefined : lengthIn(meta?.n_ctx),
   );
   return model;
 }
 
-/** A model of which no more is known than this. */
+/** A model with nothing known but this. */
 function toModelInfo(
   id: string,
   name: string,
@@ -308,7 +310,7 @@ function toModelInfo(
     supportsStreaming: !isEmbedding,
     supportsEmbeddings: isEmbedding,
     supportsReasoning: false,
-    // Nothing a server tells allows a better guess.
+    // No server sends anything that would allow a better guess.
     speedTier: "standard",
     qualityTier: "standard",
   };
@@ -333,7 +335,7 @@ function countIn(value: unknown): number | undefined {
   return typeof value === "number" && value >= 0 && value < Infinity ? value : undefined;
 }
 
-/** Some say 0 where they do not know. */
+/** Reads a context length; some servers write 0 for unknown. */
 function lengthIn(value: unknown): number | undefined {
   return value === 0 ? undefined : countIn(value);
 }
@@ -350,7 +352,7 @@ function recordIn(value: unknown): Entry | undefined {
   return isRecord(value) ? value : undefined;
 }
 
-/** A copy without what the server does not tell. */
+/** A copy without the fields that are `undefined`. */
 function known<T extends object>(fields: { [K in keyof T]: T[K] | undefined }): T {
   const known: Partial<T> = {};
   for (const key in fields) {
@@ -360,7 +362,7 @@ function known<T extends object>(fields: { [K in keyof T]: T[K] | undefined }): 
   return known as T;
 }
 
-/** Some builds list a model several times: once is enough, with the copies and variants of all. */
+/** Merges entries of the same model, with all their instances and variants: some builds list a model several times. */
 function mergeByName(models: ModelInfo[]): ModelInfo[] {
   const names = new Set<string>();
   for (const { id } of models) names.add(id);
@@ -375,7 +377,7 @@ function mergeByName(models: ModelInfo[]): ModelInfo[] {
 }
 
 function merge(group: readonly [ModelInfo, ...ModelInfo[]]): ModelInfo {
-  // A loaded one says more.
+  // A loaded entry has more detail.
   const main = group.find(({ loaded }) => loaded === true) ?? group[0];
   const inOrder = [main, ...group.filter((model) => model !== main)];
   const variants = new Set(inOrder.flatMap(({ variants = [] }) => variants));
@@ -397,7 +399,7 @@ function merge(group: readonly [ModelInfo, ...ModelInfo[]]): ModelInfo {
   });
 }
 
-/** Of a copy that is told twice, that with less context: whoever counts on it is right in any case. */
+/** Of two entries for the same instance, keeps the one with less context, which is safe to rely on. */
 function uniqueCopies(copies: readonly LoadedInstance[]): LoadedInstance[] {
   const byId = new Map<string, LoadedInstance>();
   for (const copy of copies) {
