@@ -1,6 +1,6 @@
 /**
- * `POST /v1/responses`, whole and as it is generated. Events are given out as they are on the wire, whatever their type;
- * that is in their data, as `event:` lines may be missing.
+ * `POST /v1/responses`, whole and streamed. Events are passed on unchanged, whatever their type, which is read from the
+ * data because `event:` lines may be missing.
  *
  * @see https://lmstudio.ai/docs/developer/openai-compat/responses
  * @see https://platform.openai.com/docs/api-reference/responses-streaming
@@ -27,11 +27,11 @@ import {
   type StreamedRoute,
 } from "./route.ts";
 
-/** The route of responses. */
+/** The responses route. */
 export const RESPONSES: StreamedRoute<ResponsesRequest, ResponsesAnswer, ResponsesEvent> = {
   path: "/v1/responses",
   since: "0.3.29",
-  // The server keeps every answer unless it is told not to.
+  // The server stores every answer unless told not to.
   policy: ({ store, previous_response_id: previous }) =>
     store === false && typeof previous !== "string" ? "stateless" : "stateful",
   check: checkResponsesRequest,
@@ -47,7 +47,7 @@ export const RESPONSES: StreamedRoute<ResponsesRequest, ResponsesAnswer, Respons
 
 // --- A whole answer ---------------------------------------------------------------------------
 
-/** Decodes a whole answer. @throws what it says, where it says that it failed. */
+/** Decodes a whole answer. @throws {ProviderError} the server's error, if the answer has failed. */
 function decodeResponse(value: unknown, { context, elapsedMs, tags }: Decoding): ResponsesAnswer {
   if (!isRecord(value) || !Array.isArray(value.output)) {
     throw malformedResponse("the answer has no output", value, context);
@@ -78,14 +78,14 @@ function decodeResponse(value: unknown, { context, elapsedMs, tags }: Decoding):
   };
 }
 
-/** The fields of an answer for the parts of its output. */
+/** The fields of an answer, from the parts of its output. */
 function fieldsOf(
   { text, reasoning, toolCalls }: OutputParts,
 ): Pick<ResponsesAnswer, "text" | "reasoning" | "toolCalls"> {
   return { text, ...(reasoning === "" ? {} : { reasoning }), toolCalls };
 }
 
-/** The parts of an answer that errors carry; `undefined` when nothing had come. */
+/** The parts of an answer that errors carry; `undefined` if there are none yet. */
 function partialOf({ text, reasoning, toolCalls }: OutputParts): PartialAnswer | undefined {
   if (text === "" && reasoning === "" && toolCalls.length === 0) return undefined;
   return { content: text, ...(reasoning === "" ? {} : { reasoning }), toolCalls };
@@ -93,7 +93,7 @@ function partialOf({ text, reasoning, toolCalls }: OutputParts): PartialAnswer |
 
 // --- A streamed answer ------------------------------------------------------------------------
 
-/** With these the answer is over, and nothing after them is read. */
+/** Events that end the answer; nothing after them is read. */
 const END_TYPES: ReadonlySet<unknown> = new Set([
   "response.completed",
   "response.incomplete",
@@ -103,10 +103,10 @@ const END_TYPES: ReadonlySet<unknown> = new Set([
 class ResponsesReader extends AnswerReader<ResponsesEvent, ResponsesAnswer> {
   readonly #output = new OutputAssembler(this.tags);
   #isEmpty = true;
-  /** The response in the latest event that has one. */
+  /** The response in the latest event that carries one. */
   #snapshot: Body = {};
   #id = "";
-  /** The model that was named last: the first events may repeat the one asked for, and only the last tell who answered. */
+  /** The model named last: early events may repeat the one requested, and only the last one names who answered. */
   #model = "";
   #answer: ResponsesAnswer | undefined;
 
@@ -121,11 +121,11 @@ class ResponsesReader extends AnswerReader<ResponsesEvent, ResponsesAnswer> {
   protected override takeEvent({ event: name, data }: SseEvent, items: ResponsesEvent[]): boolean {
     const frame = parseJson(data);
     if (!isRecord(frame)) {
-      // Whatever an `error` event holds, it is no part of the answer.
+      // Whatever an `error` event holds, it is not part of the answer.
       throw name === "error" ? this.#errorOf({ message: data }) : this.unreadable(frame, data);
     }
     const type = typeof frame.type === "string" ? frame.type : "";
-    // Beside an event of the answer an error is told to the model, such as a tool's; elsewhere it is the end.
+    // An error inside an event of the answer is meant for the model, such as a tool's; any other ends the stream.
     const isError = name === "error" || type === "error" ||
       (!type.startsWith("response.") && readWireError(frame) !== undefined);
     if (type === "") {
@@ -135,13 +135,13 @@ class ResponsesReader extends AnswerReader<ResponsesEvent, ResponsesAnswer> {
     }
     this.#isEmpty = false;
     if (isRecord(frame.response)) this.#takeSnapshot(frame.response);
-    // What comes whole is kept as well: texts under ever new places, items.
+    // Parts that arrive whole stay in memory too: items, and texts at ever new indexes.
     this.events.countText(typeof frame.delta === "string" ? frame.delta.length : data.length);
     if (this.#output.feed(frame) || END_TYPES.has(type)) this.markToken();
     if (this.#output.isOverfull || itemCount(this.#snapshot.output) > MOST_PARTS) {
       throw this.error(`the stream has ${TOO_MANY_ITEMS}`, "malformed_stream", TOO_MANY_HINT);
     }
-    // As it came: what it holds is the server's to say, and types only describe it.
+    // Unchanged: the server decides what an event holds, the types only describe it.
     items.push(frame as unknown as ResponsesEvent);
     if (isError) throw this.#errorOf(readWireError(frame) ?? wireErrorOf(frame));
     if (!END_TYPES.has(type)) return false;
@@ -176,7 +176,7 @@ class ResponsesReader extends AnswerReader<ResponsesEvent, ResponsesAnswer> {
     items.push({ type, response: { ...this.#snapshot, id: whole.id } });
   }
 
-  /** The same object for all who ask. */
+  /** Always returns the same object. */
   override response(): ResponsesAnswer {
     this.#answer ??= super.response();
     return this.#answer;
@@ -197,7 +197,7 @@ class ResponsesReader extends AnswerReader<ResponsesEvent, ResponsesAnswer> {
     };
   }
 
-  /** By the last event, and from the others what it does not repeat. */
+  /** The output of the last event, completed with what only earlier events carried. */
   #parts(): OutputParts {
     return this.#output.parts(this.#snapshot.output);
   }
@@ -211,13 +211,13 @@ function itemCount(output: unknown): number {
   return Array.isArray(output) ? output.length : 0;
 }
 
-/** A stream that is over has no answer in progress, whatever its first events said. */
+/** Status of a finished stream: it cannot be in progress, whatever its first events said. */
 function answerStatus(status: unknown): string {
   const text = textOf(status);
   return text === "" || text === "in_progress" || text === "queued" ? "completed" : text;
 }
 
-/** An `error` event whose fields stand beside its type. */
+/** Reads an `error` event with its fields next to `type`, not below `error`. */
 function wireErrorOf({ message, code, param }: Body): WireError {
   return readWireError({ error: { message, code, param } }) ?? { message: "" };
 }

@@ -1,6 +1,6 @@
 /**
- * The output of a response: read whole from its items, or put together from the events that carried it, for
- * what is left of a stream that broke and for a last event that does not repeat what was streamed.
+ * The output of a response: read from its items, or assembled from events, which is needed if a stream broke or its
+ * last event does not repeat what was streamed.
  *
  * @module
  */
@@ -12,26 +12,26 @@ import type { ResponsesOutputItem } from "../core/responses_events.ts";
 import { MOST_PARTS, textOf } from "./answer_parts.ts";
 import { splitThinking, type ThinkTags } from "./think_splitter.ts";
 
-/** What users want to know of an output. */
+/** The parts of an output that users ask for. */
 export interface OutputParts {
-  /** `""` when there is none. */
+  /** `""` if there is none. */
   readonly text: string;
-  /** `""` when there is none. */
+  /** `""` if there is none. */
   readonly reasoning: string;
   readonly toolCalls: ToolCall[];
 }
 
-/** Reads the items of a whole output. @param tags around thoughts in its texts. */
+/** Reads the items of a whole output. @param tags tag pairs that mark reasoning in its texts. */
 export function readOutput(output: unknown, tags: ThinkTags): OutputParts {
   return joinParts(itemsOf(output).map(readItem), tags);
 }
 
-/** The items of an output; what is none is left out. */
+/** The items of an output, without anything that is not an item. */
 export function itemsOf(output: unknown): ResponsesOutputItem[] {
   return Array.isArray(output) ? output.filter(isItem) : [];
 }
 
-/** What is in `first`, and from `second` what is not. */
+/** Fills the gaps of `first` from `second`. */
 function completeParts(first: OutputParts, second: OutputParts): OutputParts {
   return {
     text: first.text || second.text,
@@ -40,7 +40,7 @@ function completeParts(first: OutputParts, second: OutputParts): OutputParts {
   };
 }
 
-/** What one item says. */
+/** The parts of one item. */
 interface ItemParts {
   readonly text: string;
   readonly reasoning: string;
@@ -81,7 +81,7 @@ function argumentsOf(value: unknown): string {
 }
 
 function joinParts(items: readonly ItemParts[], tags: ThinkTags): OutputParts {
-  // Where the server does not take the tags out, they stand at the start of the text.
+  // If the server does not take out the tags, they are at the start of the text.
   const { content, reasoning } = splitThinking(paragraphs(items.map(({ text }) => text)), tags);
   return {
     text: content,
@@ -96,47 +96,47 @@ function paragraphs(texts: readonly string[]): string {
   return texts.filter((text) => text !== "").join("\n\n");
 }
 
-/** One item while it comes. The texts are by the number of the part: several parts are one text. */
+/** One item while it arrives. Its texts are kept by part index; several parts make one text. */
 interface Slot {
   item: Readonly<Record<string, unknown>>;
-  /** Whether the server gave the item itself: else it is made of what its pieces tell. */
+  /** Whether the server sent the item itself; otherwise it is assembled from deltas. */
   isGiven: boolean;
-  /** Whether the server gave the item as one that is over. */
+  /** Whether the server sent the item as done. */
   isOver: boolean;
   readonly text: Map<unknown, string>;
   readonly reasoning: Map<unknown, string>;
   readonly summary: Map<unknown, string>;
-  /** Arguments of a call as far as the server gave them whole. */
+  /** Arguments of a call, as last sent whole. */
   arguments: string;
-  /** What was streamed of them since. */
+  /** Arguments streamed since then. */
   pieces: string;
-  /** Arguments that were looked at last, and whether they say anything. */
+  /** Arguments examined last, and whether they are meaningful. */
   judged: { readonly text: string; readonly isSaid: boolean };
 }
 
 const NOTHING_JUDGED: Slot["judged"] = { text: "", isSaid: false };
 
-/** Puts an output together from events. Text is kept, events are not. */
+/** Assembles an output from events. Texts are kept, events are not. */
 export class OutputAssembler {
   readonly #tags: ThinkTags;
   readonly #slots: Slot[] = [];
   /**
-   * The latest of each name that events have for an item: its type with its id, with the id of its call, with its
-   * place, and alone.
+   * The latest item under each name that events use for it: its type together with its id, its call's id or its index,
+   * and its type alone.
    */
   readonly #byName = new Map<string, Slot>();
 
-  /** @param tags around thoughts in the texts. */
+  /** @param tags tag pairs that mark reasoning in the texts. */
   constructor(tags: ThinkTags) {
     this.#tags = tags;
   }
 
-  /** Whether there are more than an answer can have. */
+  /** Whether there are more items than an answer can have. */
   get isOverfull(): boolean {
     return this.#slots.length > MOST_PARTS;
   }
 
-  /** Takes one event. Tells whether something of the answer came with it. */
+  /** Takes one event; returns whether it carried any part of the answer. */
   feed(event: Readonly<Record<string, unknown>>): boolean {
     const { type, delta } = event;
     switch (type) {
@@ -160,7 +160,7 @@ export class OutputAssembler {
       case "response.mcp_call_arguments.done": {
         const slot = this.#slot(event, callTypeOf(type));
         takeWholeArguments(slot, event.arguments);
-        // Not every server says the name when the item begins.
+        // Some servers do not send the name when the item begins.
         slot.item = withHead(slot.item, event);
         return true;
       }
@@ -172,7 +172,7 @@ export class OutputAssembler {
     }
   }
 
-  /** What has come. @param output of the last event, where there was one. */
+  /** The parts received so far. @param output the output of the last event, if there was one. */
   parts(output: unknown): OutputParts {
     const streamed = joinParts(
       this.#slots.map((slot) => {
@@ -193,8 +193,8 @@ export class OutputAssembler {
   }
 
   /**
-   * The items as the last event has them, with what had come before it and it does not repeat; where it has none,
-   * those that the server gave as they came, and every call, which must be there to be answered.
+   * The items of the last event, completed with what only earlier events carried. If it has none: the items that the
+   * server sent on the way, and every call that the caller has to answer.
    */
   items(output: unknown): ResponsesOutputItem[] {
     const items = itemsOf(output);
@@ -205,15 +205,15 @@ export class OutputAssembler {
   }
 
   /**
-   * Each call with its arguments, and each text: a last event was seen to say `{}` where they had been streamed. A
-   * call that it leaves out stands at the end.
+   * Completes each call with its streamed arguments, and each text: some last events say `{}` although arguments were
+   * streamed. Calls missing from the last event are added at the end.
    */
   #completed(items: readonly ResponsesOutputItem[]): ResponsesOutputItem[] {
     const repeated = new Set<Slot>();
     let isKnown = true;
     const completed = items.map((item, index) => {
       const slot = this.#find({ output_index: index, item }, item.type);
-      // Once is enough: what was streamed of one would be as much again in each of a thousand that name it.
+      // Only once: if a thousand items named the same one, its streamed text would be copied a thousand times.
       if (slot !== undefined && repeated.has(slot)) return item;
       if (!isCall(item)) {
         if (slot === undefined) return item;
@@ -221,7 +221,7 @@ export class OutputAssembler {
         return withText(item, slot);
       }
       const told = slot === undefined ? item : withHead(item, slot.item);
-      // Found by its place alone it is another call where even the name is another.
+      // Found by its index alone, it is another call if its name differs.
       if (
         slot === undefined || (textOf(slot.item.name) !== "" && told.name !== slot.item.name)
       ) {
@@ -234,7 +234,7 @@ export class OutputAssembler {
         laterArguments(slot, argumentsSoFar(slot), argumentsOf(item.arguments)),
       );
     });
-    // One that is not known may be one of those that were streamed, under another id.
+    // An unknown call may be one of the streamed ones under another id, so none is added.
     if (!isKnown) return completed;
     const missing = this.#slots.filter((slot) => isAnswerable(slot) && !repeated.has(slot));
     return [...completed, ...missing.map(itemOf).filter(isItem)];
@@ -250,13 +250,13 @@ export class OutputAssembler {
       slot.isOver = true;
       takeWholeArguments(slot, item.arguments);
     } else slot.arguments = laterArguments(slot, slot.arguments, argumentsOf(item.arguments));
-    // A call begins with its item; a message that begins is still empty.
+    // A call counts as part of the answer as soon as it begins; a message is still empty then.
     if (item.type.endsWith("_call")) return true;
     const { text, reasoning } = readItem(item);
     return text !== "" || reasoning !== "";
   }
 
-  /** The item that an event is about, which begins with it where there is none. */
+  /** The item that an event is about; a new one if there is none yet. */
   #slot(event: Readonly<Record<string, unknown>>, type: string): Slot {
     let slot = this.#find(event, type);
     if (slot === undefined) {
@@ -279,7 +279,7 @@ export class OutputAssembler {
     return slot;
   }
 
-  /** By ids first: some servers count every item as the first, and others change the ids on the way. */
+  /** Finds by ids first: some servers give every item index 0, and others change the ids on the way. */
   #find(event: Readonly<Record<string, unknown>>, type: string): Slot | undefined {
     const ids = idsOf(event);
     for (const id of ids) {
@@ -289,10 +289,10 @@ export class OutputAssembler {
     const [place = type] = placesOf(event, type);
     const slot = this.#byName.get(place);
     if (slot === undefined || isOtherCall(slot, event)) return undefined;
-    // Nothing says that it is another, or it is an item of the last event, which repeats those that are over.
+    // Nothing marks it as a different item, or it is an item of the last event, which repeats finished ones.
     if (ids.length === 0 && place !== type || event.type === undefined) return slot;
     const isBegun = event.type === "response.output_item.added" && slot.isGiven;
-    // Pieces of calls that no item has told of are told apart by their ids alone.
+    // Deltas of calls that were never announced by an item can be told apart only by their ids.
     const isOther = !isRecord(event.item) && !slot.isGiven && ids.length > 0 &&
       textOf(slot.item.id) !== "";
     return slot.isOver || isBegun || isOther ? undefined : slot;
@@ -307,13 +307,13 @@ function isCall({ type }: Readonly<Record<string, unknown>>): boolean {
   return type === "function_call" || type === "mcp_call";
 }
 
-/** How an event, or the item in it, names its call and its item, the surest first. */
+/** The ids by which an event, or the item in it, names its call and its item; the most reliable first. */
 function idsOf({ call_id, item_id, item }: Readonly<Record<string, unknown>>): string[] {
   const own = isRecord(item) ? [item.call_id, item.id] : [];
   return [call_id, item_id, ...own].map(textOf).filter((id) => id !== "");
 }
 
-/** Where an event says that its item stands; the latest of its type stands for no place. */
+/** The names under which an item is found without ids: its index, then its type, meaning the latest of that type. */
 function placesOf(
   { output_index: index }: Readonly<Record<string, unknown>>,
   type: string,
@@ -329,7 +329,7 @@ function isOtherCall({ item }: Slot, event: Readonly<Record<string, unknown>>): 
 
 // --- Arguments --------------------------------------------------------------------------------
 
-/** What is known of a call's arguments: what is streamed comes after what was said before. */
+/** The arguments of a call as known so far: streamed text comes after what was sent whole. */
 function argumentsSoFar(slot: Slot): string {
   return laterArguments(slot, slot.arguments, slot.pieces);
 }
@@ -340,12 +340,12 @@ function takeWholeArguments(slot: Slot, value: unknown): void {
 }
 
 /**
- * What was said later, except where that is less than what had come: servers were seen to send `{}` or nothing in
- * the events after the one with the arguments.
+ * Returns the later arguments, unless they say less: some servers send `{}` or nothing in events after the one with
+ * the arguments.
  */
 function laterArguments(slot: Slot, earlier: string, later: string): string {
   if (later.trim() === "") return earlier;
-  // What is later is read once, as it comes; what is earlier may be long, and asked for again at each event.
+  // `later` is parsed only once, on arrival; `earlier` may be long and comes again with each event.
   if (!isEmpty(later) && parseJson(later) !== undefined) return later;
   if (slot.judged.text !== earlier) {
     const isSaid = !isEmpty(earlier) && parseJson(earlier) !== undefined;
@@ -366,12 +366,12 @@ function isAnswerable({ item }: Slot): boolean {
 function itemOf(slot: Slot): Readonly<Record<string, unknown>> {
   const { item } = slot;
   if (!isCall(item)) return withText(item, slot);
-  // What is told of it in `toolCalls`, where the server gives no other: its result must find it.
+  // Without a call id, uses the item's id, as `toolCalls` does, so that the call's result can refer to it.
   const told = isAnswerable(slot) ? withHead(item, { call_id: item.id }) : item;
   return withArguments(told, argumentsSoFar(slot));
 }
 
-/** The item, with what was streamed of it where it has nothing. */
+/** The item, with its streamed text if it has none. */
 function withText<T extends Readonly<Record<string, unknown>>>(item: T, slot: Slot): T {
   const { text, reasoning } = readItem(item);
   const isMessage = item.type === "message";
@@ -388,7 +388,7 @@ function withArguments<T extends Readonly<Record<string, unknown>>>(item: T, tex
   return argumentsOf(item.arguments) === text ? item : { ...item, arguments: text };
 }
 
-/** The item of a call, with its name and id from elsewhere where it has none. */
+/** The item of a call, with a missing name or id filled in. */
 function withHead<T extends Readonly<Record<string, unknown>>>(
   item: T,
   { name, call_id }: Readonly<Record<string, unknown>>,

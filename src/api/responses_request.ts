@@ -1,6 +1,6 @@
 /**
- * Requests for `POST /v1/responses`: checked, then written as the route wants them. Unlike in chat, tools are
- * flat, and calls and their results are items beside the messages.
+ * Requests for `POST /v1/responses`: checked and encoded. Unlike in completions, tools are flat, and calls and their
+ * results are items of their own, next to the messages.
  *
  * @see https://lmstudio.ai/docs/developer/openai-compat/responses
  * @module
@@ -47,7 +47,7 @@ const answered: Rule = (value, of, refusal) => {
   const parts = typeof given.content === "string" ? [] : given.content;
   const index = parts.findIndex(({ type }) => type !== "text");
   if (index === -1) return given;
-  throw refusal(`${of}.content[${index}] is an image, and an assistant's message has none`);
+  throw refusal(`${of}.content[${index}] is an image, which an assistant message cannot have`);
 };
 const message = variants("role", {
   system: said,
@@ -70,21 +70,21 @@ const ITEMS = variants("type", {
     output: required(text),
   }),
   item_reference: table<ResponsesItemReference>({ type: anything, id: required(nonEmptyText) }),
-}, { form: "text or an object", otherwise: " or the type of an item that an answer had" });
+}, { form: "text or an object", otherwise: " or the type of an item from an answer" });
 
 const item: Rule = (value, of, refusal) => {
   if (isRecord(value)) {
     if (isWireItem(value)) return value;
     if (value.role === "tool" && (value.type ?? "message") === "message") {
       const type = "function_call_output";
-      throw refusal(`${of} has the role "tool": give { type: "${type}", callId, output } instead`);
+      throw refusal(`${of} has the role "tool": use { type: "${type}", callId, output } instead`);
     }
     if (value.type === undefined) return message(value, of, refusal);
   }
   return ITEMS(value, of, refusal);
 };
 
-/** Whether an answer's `output` had this item: only those have an id of the server and fields of the wire. */
+/** Whether this item comes from an answer's `output`: only those have an id from the server, and wire fields. */
 function isWireItem(item: Record<string, unknown>): boolean {
   const { type, id } = item;
   if (typeof type !== "string") return false;
@@ -103,7 +103,7 @@ const mcpTool = table<ResponsesMcpTool>({
 
 const anyTool: Rule<Tool | ResponsesMcpTool> = (value, of, refusal) => {
   if (isRecord(value) && isRecord(value.function)) {
-    throw refusal(`${of} is written as for another route: give { name, description, parameters }`);
+    throw refusal(`${of} is in the form of another route: use { name, description, parameters }`);
   }
   return isRecord(value) && value.type === "mcp"
     ? mcpTool(value, of, refusal)
@@ -130,7 +130,7 @@ const RESPONSES_REQUEST = table<ResponsesRequest>({
 }, {
   whole: "the request is",
   between: [
-    // `required` is kept by a tool of an MCP server, too.
+    // A tool of an MCP server satisfies `required`, too.
     choiceAmong(({ tools = [] }, choice) =>
       tools.flatMap((tool) =>
         !isMcpTool(tool) ? [tool.name] : choice === "required" ? [tool.serverLabel] : []
@@ -139,7 +139,7 @@ const RESPONSES_REQUEST = table<ResponsesRequest>({
   ],
 });
 
-/** Refuses a request that the server would refuse, misread or silently ignore, and gives a copy of it. */
+/** Checks a request and returns a copy; throws if the server would refuse, misread or silently ignore part of it. */
 export function checkResponsesRequest(request: unknown, refusal: RefusalMaker): ResponsesRequest {
   if (isRecord(request) && request.schema !== undefined) {
     const state = "LM Studio ignores `schema` on this route";
@@ -151,8 +151,7 @@ export function checkResponsesRequest(request: unknown, refusal: RefusalMaker): 
 // --- Encoding ---------------------------------------------------------------------------------
 
 /**
- * The body for a checked request, but for the model. Images behind addresses are fetched when all else has been
- * written.
+ * The body for a checked request, without the model. Images behind URLs are fetched last.
  *
  * @param action completes "Cannot …".
  */
@@ -168,7 +167,7 @@ export async function encodeResponsesRequest(
     instructions: request.instructions,
     previous_response_id: request.previousResponseId,
     store: request.store,
-    // The route documents efforts alone; another word could only be refused.
+    // The route documents only effort levels; it would refuse "on" and "off".
     reasoning: reasoning === undefined || reasoning === "off" || reasoning === "on"
       ? undefined
       : { effort: reasoning },
@@ -177,7 +176,7 @@ export async function encodeResponsesRequest(
     top_p: request.topP,
   };
   if (given.length > 0) {
-    // As in chat: a named choice is "required" among that one function.
+    // As in completions, a named choice becomes "required" with that function alone.
     const named = typeof toolChoice === "object" ? toolChoice.name : undefined;
     const tools = named === undefined
       ? given
@@ -229,7 +228,7 @@ async function encodeInput(
     if (texts.length > 0) items.push(userMessage(texts.join("\n\n")));
     texts = [];
   };
-  // As in chat: many templates take no two messages of a user in a row.
+  // As in completions: many chat templates do not accept two user messages in a row.
   for (const item of input) {
     if (typeof item === "string") {
       texts.push(item);
@@ -252,7 +251,7 @@ function imagesOf(input: readonly (string | ResponsesInputItem)[]): PlacedImage[
   });
 }
 
-/** The item where it is a message of ours, and not one of the wire. */
+/** The item, if it is a message in our form rather than an item from an answer. */
 function messageOf(item: string | ResponsesInputItem): ResponsesMessage | undefined {
   if (typeof item === "string" || isWireItem({ ...item })) return undefined;
   return "role" in item ? item as ResponsesMessage : undefined;
