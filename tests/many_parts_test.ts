@@ -195,7 +195,7 @@ Deno.test("a whole answer with more parts than any has is malformed_response", a
     assertInstanceOf(error, ParseError);
     assertEquals(error.code, "malformed_response");
     assert(error.message.includes(`the answer has more than 100000 ${what}`), error.message);
-    assert(error.hint.includes("limit of tokens"), error.hint);
+    assert(error.hint.includes("token limit"), error.hint);
   }
 });
 

@@ -1,6 +1,6 @@
 /**
- * Parts that answers of several routes share: the choice that is read, text, usage and statistics, and how much of
- * something there can be.
+ * Parts that the answers of several routes share: the choice that is read, text, usage, statistics, and the limit on
+ * tool calls and output items.
  *
  * @module
  */
@@ -8,13 +8,12 @@
 import { isRecord, withoutUndefined } from "../core/fields.ts";
 import type { GenerationStats, Usage } from "../core/types.ts";
 
-/** Tool calls, or items of output, of one answer: what has more could go on until the memory is full. */
+/** Limit on the tool calls, or output items, of one answer: without it an endless answer would fill the memory. */
 export const MOST_PARTS = 100_000;
-/** Fault of an answer with more tool calls. */
+/** Fault of an answer with more tool calls than that. */
 export const TOO_MANY_CALLS: string = `more than ${MOST_PARTS} tool calls`;
-/** Remedy for an answer with more of them, or of items. */
-export const TOO_MANY_HINT =
-  "Set a limit of tokens against endless answers, or take another model.";
+/** Hint for an answer with too many tool calls or items. */
+export const TOO_MANY_HINT = "Set a token limit to stop endless answers, or use another model.";
 
 /** Only the choice with index 0 is read. */
 export function firstChoice(choices: readonly unknown[]): Record<string, unknown> | undefined {
@@ -24,7 +23,7 @@ export function firstChoice(choices: readonly unknown[]): Record<string, unknown
   return undefined;
 }
 
-/** Text, also where it came as an array of text parts; `""` for anything else. */
+/** Text, whether a string or an array of text parts; `""` for anything else. */
 export function textOf(value: unknown): string {
   if (typeof value === "string") return value;
   if (!Array.isArray(value)) return "";
@@ -34,9 +33,9 @@ export function textOf(value: unknown): string {
 }
 
 /**
- * The `usage` of an answer; `undefined` where there is none.
+ * The `usage` of an answer; `undefined` if it has none.
  *
- * @param timings of llama.cpp's server, which count the tokens it took from its cache.
+ * @param timings sent by llama.cpp's server; they count the tokens read from its cache.
  */
 export function decodeUsage(wire: unknown, timings?: unknown): Usage | undefined {
   if (!isRecord(wire)) return undefined;
@@ -56,7 +55,7 @@ export function decodeUsage(wire: unknown, timings?: unknown): Usage | undefined
   };
 }
 
-/** The `stats` of an answer; `undefined` where there are none: most versions send `{}`. */
+/** The `stats` of an answer; `undefined` if they are empty: most versions send `{}`. */
 export function decodeStats(wire: unknown): GenerationStats | undefined {
   if (!isRecord(wire)) return undefined;
   const draft: GenerationStats["draft"] = withoutUndefined({
@@ -79,9 +78,7 @@ export function decodeStats(wire: unknown): GenerationStats | undefined {
   return Object.keys(stats).length === 0 ? undefined : { ...stats, source: "server" };
 }
 
-/**
- * The statistics of an answer or of a stream's frame: LM Studio's `stats`, or the `timings` of llama.cpp's server.
- */
+/** The statistics of an answer or a stream frame: LM Studio's `stats`, or the `timings` of llama.cpp's server. */
 export function decodeServerStats(
   { stats, timings }: Readonly<Record<string, unknown>>,
 ): GenerationStats | undefined {
@@ -104,7 +101,7 @@ function decodeTimings(wire: unknown): GenerationStats | undefined {
   return Object.keys(stats).length === 0 ? undefined : { ...stats, source: "server" };
 }
 
-/** Statistics of a whole answer by our own clock. @param generationMs of the whole call. */
+/** Statistics of a whole answer, measured here. @param generationMs duration of the whole call. */
 export function measureStats(usage: Usage | undefined, generationMs: number): GenerationStats {
   const tokens = usage?.completionTokens ?? 0;
   const tokensPerSecond = tokens * 1000 / generationMs;
@@ -115,12 +112,12 @@ export function measureStats(usage: Usage | undefined, generationMs: number): Ge
   };
 }
 
-/** A phase this short was the reading of a buffer, not a generation. */
+/** A shorter phase only read a buffer; nothing was generated in it. */
 const SHORTEST_GENERATION_MS = 10;
-/** No model writes so fast: something on the way kept the answer back and gave it out at once. */
+/** No model is faster: something in between held the answer back and released it all at once. */
 const HIGHEST_TOKENS_PER_SECOND = 10_000;
 
-/** Statistics of a stream by our own clock. @param generationMs from the first token to the last. */
+/** Statistics of a stream, measured here. @param generationMs time from the first token to the last. */
 export function measureStreamStats(
   usage: Usage | undefined,
   generationMs: number,
@@ -132,13 +129,13 @@ export function measureStreamStats(
   return { ...(isSpeed ? { tokensPerSecond } : {}), timeToFirstTokenMs, ...rest };
 }
 
-/** Seconds in milliseconds; `undefined` for what is no time. */
+/** Converts seconds to milliseconds; `undefined` for anything that is not a duration. */
 export function millisecondsOf(seconds: unknown): number | undefined {
   const value = numberOf(seconds);
   return value === undefined ? undefined : value * 1000;
 }
 
-/** Counts and times: some servers write -1 where they know none. Sums of what is larger would be `Infinity`. */
+/** Reads counts and durations: some servers write -1 for unknown. Sums of larger numbers could be `Infinity`. */
 export function numberOf(value: unknown): number | undefined {
   const isAmount = typeof value === "number" && value >= 0 && value <= Number.MAX_SAFE_INTEGER;
   return isAmount ? value : undefined;

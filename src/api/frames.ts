@@ -1,6 +1,6 @@
 /**
- * Streamed answers of the OpenAI-compatible routes: frames of JSON that end with `[DONE]`. What their choices hold is
- * for those who extend the reader. Decoded by hand, because this runs per token.
+ * Streamed answers of the OpenAI-compatible routes: JSON frames that end with `[DONE]`. Subclasses of the reader read
+ * what the choices hold. Decoded by hand, because this runs per token.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import {
 } from "./answer_parts.ts";
 import { AnswerReader, type Body } from "./route.ts";
 
-/** Fields of every answer in frames, whatever it is an answer to. */
+/** Fields that every framed answer has, whatever the route. */
 interface FrameAnswer {
   model: string;
   finishReason: FinishReason;
@@ -28,7 +28,7 @@ interface FrameAnswer {
   stats?: GenerationStats;
 }
 
-/** Fields of an answer that all frames together give, beside the choices. */
+/** Fields of an answer that are collected over all frames, apart from the choices. */
 export interface FrameSummary {
   readonly id: string;
   readonly model: string;
@@ -36,14 +36,14 @@ export interface FrameSummary {
   readonly more: { usage?: Usage; stats: GenerationStats; raw: unknown };
 }
 
-/** Fields of the body that ask for a stream, with the usage. */
+/** Fields of the body that ask for a stream with usage. */
 export function frameFields({ stream_options: own }: Body): Body {
   return { stream_options: askForUsage(own), stream: true };
 }
 
 /**
- * Without asking there is no usage. The user's own options are kept, one that says no to usage too; what is
- * no object is sent as it is.
+ * The server sends usage only if asked. The user's own options are kept, even `include_usage: false`; a value that is
+ * not an object is sent unchanged.
  */
 function askForUsage(own: unknown): unknown {
   if (own === undefined) return { include_usage: true };
@@ -51,40 +51,40 @@ function askForUsage(own: unknown): unknown {
   return { ...own, include_usage: true };
 }
 
-/** Reads one streamed answer in frames. */
+/** Reads one streamed answer that arrives in frames. */
 export abstract class FrameReader<Answer extends FrameAnswer>
   extends AnswerReader<StreamingChunk, Answer> {
   readonly #ending = new Ending(this.events);
   readonly #envelope = new Envelope();
-  /** Whether the last piece was text without a finish reason: another such piece changes nothing. */
+  /** Whether the last frame was text without a finish reason: another one like it changes no state. */
   #isFlowing = false;
   #id = "";
   #model = "";
   #usage: Usage | undefined;
   #serverStats: GenerationStats | undefined;
-  /** The last frame, or its text where nobody has parsed it. */
+  /** The last frame, or its text if it was not parsed. */
   #raw: unknown;
   #rawText: string | undefined;
 
-  /** Takes one choice; gives what it has of the answer. */
+  /** Takes one choice; returns what part of the answer it holds. */
   protected abstract takeChoice(choice: Record<string, unknown>, items: StreamingChunk[]): Piece;
 
-  /** The text of a choice that has nothing else to be read; `""` for any other. */
+  /** The text of a choice that holds nothing else worth reading; `""` for any other choice. */
   protected abstract plainText(choice: Record<string, unknown>): string;
 
-  /** Takes such a text, as `takeChoice` does its choice. */
+  /** Takes the text of such a choice; otherwise like `takeChoice`. */
   protected abstract takePlainText(text: string, items: StreamingChunk[]): Piece;
 
-  /** Gives what was held back, now that nothing follows. */
+  /** Adds the text that was held back, now that nothing follows. */
   protected abstract takeRest(items: StreamingChunk[]): void;
 
-  /** The finish reason for people; `undefined` where the server gave none. */
+  /** The finish reason to report; `undefined` if the server sent none. */
   protected abstract finishReasonFor(reason: string | undefined): FinishReason;
 
-  /** Gives all of a whole answer, but for the final chunk. */
+  /** Adds the chunks of a whole answer, except the final one. */
   protected abstract giveWhole(whole: Answer, items: StreamingChunk[]): void;
 
-  /** The answer, put together from what came. */
+  /** The answer, assembled from the frames received. */
   protected abstract answerOf(summary: FrameSummary): Answer;
 
   protected override takeEvents(events: readonly SseEvent[], items: StreamingChunk[]): boolean {
@@ -125,7 +125,7 @@ export abstract class FrameReader<Answer extends FrameAnswer>
     return false;
   }
 
-  /** The text of a frame that says nothing else, or nothing that the frames before it have not said. */
+  /** The text of a frame that holds nothing else, or nothing new. */
   readonly #plainTextOf = (frame: unknown): string => {
     if (!isRecord(frame) || !Array.isArray(frame.choices)) return "";
     if (frame.error !== undefined || frame.usage || frame.stats || frame.timings) return "";
@@ -135,7 +135,7 @@ export abstract class FrameReader<Answer extends FrameAnswer>
   };
 
   #takeErrorFrame({ event, data }: SseEvent, frame: unknown): void {
-    // Whatever an `error` event holds, it is no part of the answer.
+    // Whatever an `error` event holds, it is not part of the answer.
     const unread = isRecord(frame) ? textOf(frame.message) : data;
     const wire = readWireError(frame) ?? (event === "error" ? { message: unread } : undefined);
     if (wire !== undefined) throw errorFromWire(wire, undefined, this.context);
@@ -201,12 +201,12 @@ export abstract class FrameReader<Answer extends FrameAnswer>
     return this.#raw === undefined;
   }
 
-  /** Where the server does not say, the model that was asked. */
+  /** The model that answered; the one requested if the server does not say. */
   get #answeringModel(): string {
     return this.#model || this.askedModel;
   }
 
-  /** An error for more of something than any answer has. */
+  /** The error for an answer over a limit. */
   protected tooMuch(what: string): Error {
     return this.error(`the stream has ${what}`, "malformed_stream", TOO_MANY_HINT);
   }
@@ -230,32 +230,32 @@ function finalChunk(
   };
 }
 
-/** More pieces than this in a row that were none of an envelope: learning one for each would cost more than parsing. */
+/** At most this many frames are parsed before an envelope is learned again: learning one per frame would cost more. */
 const LONGEST_PAUSE = 64;
 
 /**
- * The JSON around the text of a frame. Most frames of a stream differ in their text alone, and taking that out is
+ * The JSON around the text of a frame. Most frames of a stream differ only in their text, and cutting that out is
  * several times faster than parsing the frame.
  *
- * A frame that has the same bytes before and after its text, and a valid JSON string between them, is that frame with
- * another text: nothing is guessed. Whatever else comes is parsed.
+ * If a frame has the same bytes before and after its text, and a valid JSON string between them, it is the same frame
+ * with another text: nothing is guessed. All other frames are parsed.
  */
 class Envelope {
-  /** Up to the quote before the text. */
+  /** Everything up to the quote before the text. */
   #before = "";
-  /** From the quote after it. */
+  /** Everything from the quote after the text. */
   #after = "";
-  /** Whether any frame had this one. */
+  /** Whether any frame has matched this envelope. */
   #isUsed = false;
   #pause = 0;
   #nextPause = 0;
 
-  /** The text of a frame in this envelope. */
+  /** The text of a frame that matches this envelope. */
   textOf(data: string): string | undefined {
     const from = this.#before.length;
     const to = data.length - this.#after.length;
     if (from === 0 || to <= from) return undefined;
-    // Faster than `startsWith` and `endsWith`, which go character by character.
+    // Faster than `startsWith` and `endsWith`, which compare character by character.
     if (data.slice(to) !== this.#after || data.slice(0, from) !== this.#before) return undefined;
     this.#isUsed = true;
     const text = data.slice(from, to);
@@ -265,7 +265,7 @@ class Envelope {
   /**
    * Learns the envelope of a frame.
    *
-   * @param textOf gives the text of a frame that has nothing else to be read, `""` for any other.
+   * @param textOf returns the text of a frame that holds nothing else worth reading, `""` for any other.
    */
   learn(data: string, frame: unknown, textOf: (frame: unknown) => string): void {
     if (this.#pause > 0) {
@@ -283,7 +283,7 @@ class Envelope {
     if (at === -1) return;
     const before = data.slice(0, at + 1);
     const after = data.slice(at + quoted.length - 1);
-    // It may be a field of the same value: with another text in its place it is seen which one it is.
+    // The match may be another field with the same value: replacing it shows whether it is the text.
     const other = text === "a" ? "b" : "a";
     if (textOf(parseJson(before + other + after)) !== other) return;
     this.#before = copy(before);
@@ -291,24 +291,24 @@ class Envelope {
   }
 }
 
-/** The same text, apart from the read it was cut from, which would be kept in memory with it. */
+/** A copy of a text that shares no memory: a slice keeps alive the whole read it was cut from. */
 function copy(text: string): string {
   return JSON.parse(JSON.stringify(text));
 }
 
-/** Characters that in a JSON string do not stand for themselves. */
+/** Characters that a JSON string must escape, or that end it. */
 // deno-lint-ignore no-control-regex
 const SPECIAL = /["\\\u0000-\u001f]/;
 
-/** The text that a JSON string without its quotes stands for; `undefined` where that is not valid. */
+/** Decodes a JSON string that has lost its quotes; `undefined` if it is not valid. */
 function unquote(text: string): string | undefined {
   const value = parseJson(`"${text}"`);
   return typeof value === "string" ? value : undefined;
 }
 
 /**
- * Text that grows by small pieces. Joined in blocks: `+=` alone would keep in memory, with each piece, the whole read it
- * was cut from.
+ * Text that grows by small pieces. Joined in blocks: with `+=` alone, each piece would keep alive the whole read it was
+ * cut from.
  */
 export class GrowingText {
   #blocks = "";
@@ -321,7 +321,7 @@ export class GrowingText {
     this.#recent = [];
   }
 
-  /** All of it. */
+  /** The whole text. */
   toString(): string {
     return this.#blocks + this.#recent.join("");
   }

@@ -1,5 +1,5 @@
 /**
- * A route as data, and the base of the readers of its streams. One generic call and one generic stream
+ * A route as data, and the base class of the readers of its streams. One generic call and one generic stream
  * (`server/calls.ts`) serve all routes.
  *
  * @module
@@ -27,10 +27,10 @@ import type { FetchImage } from "./images.ts";
 import type { ThinkTags } from "./think_splitter.ts";
 import type { ToolUse } from "./tool_use.ts";
 
-/** A JSON object of the wire. */
+/** A JSON object as sent or received. */
 export type Body = Readonly<Record<string, unknown>>;
 
-/** Fields that the generic call reads, whatever else a route's request has. */
+/** Fields that the generic call reads from the request of any route. */
 export interface RouteRequest {
   readonly model?: string | undefined;
   readonly reasoningTags?: readonly ReasoningTags[] | undefined;
@@ -38,7 +38,7 @@ export interface RouteRequest {
   readonly toolChoice?: CompletionRequest["toolChoice"];
 }
 
-/** Tools for encoding a request. */
+/** Context for encoding a request. */
 export interface Encoding {
   /** Completes "Cannot …". */
   readonly action: string;
@@ -46,64 +46,64 @@ export interface Encoding {
   readonly fetchImage: FetchImage;
 }
 
-/** What to do where a conversation is longer than the context of its model. */
+/** What to do if a conversation is longer than the context of its model. */
 export interface Overflow {
   readonly policy: Exclude<ContextOverflowPolicy, "error">;
   readonly onTrim: ((info: TrimInfo) => void) | undefined;
   readonly maxTokens: number | undefined;
-  /** Thoughts are sent as well. */
+  /** Whether reasoning is sent as well. */
   readonly withReasoning: boolean;
 }
 
-/** Facts about an answer beside its body. */
+/** Context for decoding an answer. */
 export interface Decoding {
-  /** For errors; has the model that was asked. */
+  /** For errors; names the model that was requested. */
   readonly context: ErrorContext;
   /** The body that was sent. */
   readonly sent: Body;
-  /** From sending to the end of the body. */
+  /** Time from sending to the end of the body. */
   readonly elapsedMs: number;
-  /** Tags of thoughts in the text. */
+  /** Tag pairs that mark reasoning in the text. */
   readonly tags: ThinkTags;
-  /** Where the request has tools. */
+  /** Present if the request has tools. */
   readonly toolUse?: ToolUse | undefined;
 }
 
-/** Types of models in listings that requests are for. */
+/** Model types, as in listings, that routes use. */
 export type ModelType = "llm" | "embedding" | "decision";
 
-/** A route: how it is asked, and how its answers are read. */
+/** A route: how requests are sent and how answers are read. */
 export interface Route<Request extends RouteRequest, Answer> {
   readonly path: string;
-  /** First version of the server that has the route, where not every version in use does. */
+  /** First version of the server with the route, if some versions in use lack it. */
   readonly since?: string;
-  /** The type of model to choose where none is named; `llm` by default. */
+  /** The type of model to choose if the request names none; `llm` by default. */
   readonly modelType?: ModelType;
   /** Whether a request may be sent again. */
   policy(body: Body): RetryPolicy;
-  /** Refuses a request that cannot be sent, and returns it in the form `encode` takes. */
+  /** Checks a request and returns it in the form `encode` accepts; throws if it cannot be sent. */
   check(input: unknown, refusal: RefusalMaker): Request;
-  /** The body of a checked request, but for the model. */
+  /** The body of a checked request, without the model. */
   encode(request: Request, encoding: Encoding): Body | Promise<Body>;
-  /** Loads what reads the answers, before anything is sent: one that cannot be read would be lost. */
+  /** Imports what decoding needs, before anything is sent: an answer that cannot be decoded would be lost. */
   load?(action: string): Promise<unknown>;
-  /** What a request with tools asks of its answers; loaded before anything is sent, as above. */
+  /** Rules for the answers to a request with tools; imported before anything is sent, for the same reason. */
   toolUse?(request: RouteRequest, body: Body, action: string): Promise<ToolUse> | undefined;
-  /** Reads a whole answer. */
+  /** Decodes a whole answer. */
   decode(value: unknown, decoding: Decoding): Answer | Promise<Answer>;
-  /** Throws where a whole answer is not what the request insists on. The model has been compared before. */
+  /** Throws if a whole answer does not do what the request insists on. Its model has already been compared. */
   judge?(answer: Answer, decoding: Decoding): void;
-  /** The model that answered; left out where another than the one asked for is no substitution. */
+  /** The model that answered; absent on routes where another model than the one requested is no substitution. */
   answeredBy?(answer: Answer): string;
-  /** What to do with a conversation that does not fit; `undefined` where the server decides. */
+  /** What to do with a conversation that does not fit; `undefined` leaves the decision to the server. */
   overflow?(request: Request): Overflow | undefined;
-  /** Whether the server loaded a model for this answer: listings from before do not count then. */
+  /** Whether the server loaded a model for this answer, which makes earlier listings stale. */
   hasLoaded?(answer: Answer): boolean;
-  /** The part that had arrived of a whole answer that says that it failed. */
+  /** The partial answer in a whole answer that reports a failure. */
   partialOf?(value: unknown, tags: ThinkTags): PartialAnswer | undefined;
 }
 
-/** A route whose answers come as they are generated, too. */
+/** A route that can also stream its answers. */
 export interface StreamedRoute<Request extends RouteRequest, Answer, Item>
   extends Route<Request, Answer> {
   /** Fields of the body that ask for a stream. */
@@ -112,9 +112,9 @@ export interface StreamedRoute<Request extends RouteRequest, Answer, Item>
   stream(call: StreamedCall<Answer>): AnswerReader<Item, Answer>;
 }
 
-/** An answer, as far as it had come when its model became known. */
+/** The part of an answer received when its model became known. */
 export interface ArrivedAnswer<Answer> {
-  /** Where the answer came whole. */
+  /** The whole answer, if the server did not stream. */
   readonly response: Answer | undefined;
   readonly partial: PartialAnswer | undefined;
 }
@@ -125,54 +125,54 @@ export interface StreamedCall<Answer> {
   readonly request: TransportRequest;
   readonly options: CallOptions;
   readonly tags: ThinkTags;
-  /** Where the request has tools. */
+  /** Present if the request has tools. */
   readonly toolUse?: ToolUse | undefined;
   /**
-   * Called with the model that answers, before anything of its answer is given out. An error it throws ends the stream,
-   * and nothing of that answer is given out.
+   * Called with the model that answers, before any item of its answer is given out. If it throws, the stream ends and
+   * nothing of that answer is given out.
    */
   readonly onAnsweredBy: (model: string, arrived: ArrivedAnswer<Answer>) => void | Promise<void>;
-  /** Called when the server begins to load a model, and when it has. */
+  /** Called when the server starts loading a model, and when it has finished. */
   readonly onModelLoad: () => void;
-  /** Called with the tokens of a whole answer. */
+  /** Called with the usage of a whole answer. */
   readonly onUsage?: (usage: Usage) => void;
-  /** Its place among the requests of this program; one of an answer that nobody else may wait for needs none. */
+  /** Place in the queue of this program; absent for a call that no other call can be made to wait for. */
   readonly place?: Place;
 }
 
-/** Place of a request among those that the models of one server answer. */
+/** Place of a request in the queue for the models of one server. */
 export interface Place {
-  /** Since when nobody reads its stream; `undefined` while it is read, and for whole answers. */
+  /** Time since which nobody has read the stream; `undefined` while it is being read, and for whole answers. */
   unreadSince?: number | undefined;
-  /** Waits until the request may be sent; nothing is returned where it may at once. */
+  /** Waits until the request may be sent; returns nothing if it may be sent at once. */
   enter(): Promise<void> | undefined;
-  /** Lets the next one in. Idempotent; one that has not entered never will. */
+  /** Lets the next request in. Idempotent; if this request has not entered yet, it never will. */
   leave(): void;
 }
 
-/** Where the items of a stream come from, such as one streamed call. The stream has the only queue. */
+/** Source of a stream's items, such as one streamed call. The stream, not the source, queues them. */
 export interface ItemSource<Item, Answer> {
   /**
-   * Waits for more and adds it to `items`, in order. What is added before a failure counts.
+   * Waits for more items and adds them to `items`, in order. Items added before a failure are still delivered.
    *
-   * @returns whether that is all: with the last of them the answer is whole.
+   * @returns whether these were the last ones, which makes the answer whole.
    */
   fill(items: Item[]): Promise<boolean>;
-  /** The answer so far; `undefined` where nothing of it has come. */
+  /** The answer so far; `undefined` if nothing has arrived. */
   partial(): PartialAnswer | undefined;
   /** The whole answer, after the last item. */
   response(): Answer | Promise<Answer>;
-  /** Lets go of everything. Idempotent. */
+  /** Releases everything. Idempotent. */
   close(): void;
 }
 
 const OPEN_BRACE = 0x7b;
 
-/** Reads one streamed answer; what its events mean is for the readers of each route. */
+/** Reads one streamed answer; the subclass of each route interprets its events. */
 export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Answer> {
-  /** The events as they come, with their timers. */
+  /** The stream's events, under its timeouts. */
   protected readonly events: EventReader;
-  /** The answer, where the server did not stream. */
+  /** The answer, if the server did not stream. */
   protected whole: Answer | undefined;
   protected finishedAt: number | undefined;
   readonly #route: Pick<Route<RouteRequest, Answer>, "decode" | "judge" | "answeredBy">;
@@ -180,7 +180,7 @@ export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Ans
   #startedAt = performance.now();
   #hasEntered = false;
   #firstTokenAt: number | undefined;
-  /** Models that were named as the one that answers, and not yet compared. */
+  /** Models named as the one that answers, not compared yet. */
   #unchecked: string[] = [];
 
   constructor(
@@ -195,7 +195,7 @@ export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Ans
 
   abstract partial(): PartialAnswer | undefined;
 
-  /** Takes an event that is neither blank nor `[DONE]`; gives whether the answer is over with it. */
+  /** Takes an event that is neither blank nor `[DONE]`; returns whether it ends the answer. */
   protected abstract takeEvent(event: SseEvent, items: Item[]): boolean;
 
   /** Takes `[DONE]`. */
@@ -204,16 +204,16 @@ export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Ans
   /** Takes the end of the connection, without `[DONE]`. */
   protected abstract takeEnd(unfinished: SseEvent | undefined, items: Item[]): boolean;
 
-  /** Takes a whole answer, of a server that does not stream. */
+  /** Takes a whole answer, from a server that does not stream. */
   protected abstract takeWhole(whole: Answer, items: Item[]): void;
 
-  /** The answer, put together from what came. */
+  /** The answer, assembled from what has arrived. */
   protected abstract assemble(): Answer;
 
-  /** Reads what takes time, once the connection is let go of: some servers keep it open for as long as we do. */
+  /** Decodes what takes time, after closing the connection: some servers keep it open as long as we do. */
   protected finish?(items: Item[]): Promise<void>;
 
-  /** The failure to tell, where the server had said more before. */
+  /** The error to report: the server may have reported a better one earlier. */
   protected explain(error: unknown): unknown {
     return error;
   }
@@ -256,7 +256,7 @@ export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Ans
     const entered = this.#call.place?.enter();
     if (entered === undefined) return;
     await entered;
-    // What was waited for is not the server's time.
+    // Time spent in the queue does not count as the server's.
     this.#startedAt = performance.now();
   }
 
@@ -269,7 +269,7 @@ export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Ans
     return this.events.context;
   }
 
-  /** The model that was asked. */
+  /** The model that was requested. */
   protected get askedModel(): string {
     return this.#call.request.model ?? "";
   }
@@ -282,7 +282,7 @@ export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Ans
     return this.#call.toolUse;
   }
 
-  /** An error of this stream, with what has arrived. */
+  /** An error of this stream, with what has arrived so far. */
   protected error(
     state: string,
     code: "stream_truncated" | "malformed_stream",
@@ -292,14 +292,14 @@ export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Ans
     return callError(context, code, state, { hint });
   }
 
-  /** The error for an event that is no JSON object. @param frame `undefined` where it is no JSON. */
+  /** The error for an event that is not a JSON object. @param frame `undefined` if it is not JSON at all. */
   protected unreadable(frame: unknown, data: string): StreamError {
-    const state = frame === undefined ? "not JSON" : "no object";
+    const state = frame === undefined ? "not JSON" : "not an object";
     const start = startOf(data, this.context);
     return this.error(`the stream has an event that is ${state}${start}`, "malformed_stream");
   }
 
-  /** A part of the answer has come; gives whether it is the first. */
+  /** Records that part of the answer has arrived; returns whether it is the first. */
   protected markToken(): boolean {
     if (this.#firstTokenAt !== undefined) return false;
     this.#firstTokenAt = performance.now();
@@ -308,39 +308,39 @@ export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Ans
     return true;
   }
 
-  /** Tells the caller, as `CallOptions.onStatus`. */
+  /** Reports a status to the caller's `onStatus`. */
   protected status(status: CallStatus): void {
     this.events.status(status);
   }
 
-  /** Notes a model that is named as the one that answers. */
+  /** Records a model named as the one that answers. */
   protected noteModel(model: string): void {
     this.#unchecked.push(model);
   }
 
-  /** Notes that the server loads a model. */
+  /** Records that the server loads a model. */
   protected noteModelLoad(): void {
     this.#call.onModelLoad();
   }
 
-  /** Notes the tokens of the answer, now that it is whole. */
+  /** Reports the usage of the answer, now that it is whole. */
   protected noteUsage(usage: Usage | undefined): void {
     if (usage !== undefined) this.#call.onUsage?.(usage);
   }
 
-  /** Whether the caller has ended the call. */
+  /** Whether the caller has aborted the call. */
   protected get isAborted(): boolean {
     return this.#call.options.signal?.aborted === true;
   }
 
-  /** Statistics by our own clock. */
+  /** Statistics measured here. */
   protected measure(usage: Usage | undefined): GenerationStats {
     const finishedAt = this.finishedAt ?? performance.now();
     const firstTokenAt = this.#firstTokenAt ?? finishedAt;
     return measureStreamStats(usage, finishedAt - firstTokenAt, firstTokenAt - this.#startedAt);
   }
 
-  /** Refuses an answer that is not what the request insists on: called before its end is given out. */
+  /** Throws if an answer does not do what the request insists on; called before its end is given out. */
   protected judge(answerOf: () => Answer): void {
     const { context, tags, toolUse } = this;
     if (toolUse === undefined) return;
@@ -348,13 +348,13 @@ export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Ans
     this.#route.judge?.(answerOf(), { context, sent, elapsedMs: 0, tags, toolUse });
   }
 
-  /** Takes the events of one read; gives whether the answer is over with them. */
+  /** Takes the events of one read; returns whether they end the answer. */
   protected takeEvents(events: readonly SseEvent[], items: Item[]): boolean {
     for (const event of events) if (this.takeAnyEvent(event, items)) return true;
     return false;
   }
 
-  /** Takes an event, whatever it is; gives whether the answer is over with it. */
+  /** Takes any event; returns whether it ends the answer. */
   protected takeAnyEvent(event: SseEvent, items: Item[]): boolean {
     const { data } = event;
     if (data.charCodeAt(0) === OPEN_BRACE) return this.takeEvent(event, items);
@@ -368,7 +368,7 @@ export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Ans
     return this.takeEnd(unfinished, items);
   }
 
-  /** A server that does not stream answers with the whole; it may be an error under 200. */
+  /** Takes the whole answer of a server that does not stream; it may be an error under status 200. */
   async #takeText(status: number, text: string, items: Item[]): Promise<boolean> {
     const { context } = this;
     const value = decodeJson(status, text, context, this.#call.request);
@@ -386,7 +386,7 @@ export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Ans
 
   async #checkModels(items: Item[]): Promise<void> {
     const readPartial = (): PartialAnswer | undefined => this.partial();
-    // Each event may name another model, and few names are wrong: only for those it is put together.
+    // Every event may name a model, and few names are wrong, so the partial answer is assembled only on demand.
     const arrived: ArrivedAnswer<Answer> = {
       response: this.whole,
       get partial() {
@@ -396,7 +396,7 @@ export abstract class AnswerReader<Item, Answer> implements ItemSource<Item, Ans
     try {
       for (const model of this.#unchecked.splice(0)) await this.#call.onAnsweredBy(model, arrived);
     } catch (error) {
-      // Nothing of another model's answer is given out as this one's.
+      // Nothing of another model's answer is given out as if it were this one's.
       items.length = 0;
       this.close();
       throw error;

@@ -1,5 +1,5 @@
 /**
- * Usage as routes beside the completions name it, and the sum of several answers.
+ * Usage as the routes other than completions name it, and the sum over several answers.
  *
  * @module
  */
@@ -8,10 +8,10 @@ import { isRecord } from "../core/fields.ts";
 import type { Usage } from "../core/types.ts";
 import { decodeUsage, MOST_PARTS, numberOf } from "./answer_parts.ts";
 
-/** Fault of an answer with more items. */
+/** Fault of an answer with too many items. */
 export const TOO_MANY_ITEMS: string = `more than ${MOST_PARTS} items`;
 
-/** The `usage` of responses and decisions, which name their numbers otherwise than completions do. */
+/** The `usage` of responses and decisions, whose field names differ from those of completions. */
 export function decodeResponsesUsage(wire: unknown): Usage | undefined {
   if (!isRecord(wire)) return undefined;
   return decodeUsage({
@@ -23,7 +23,7 @@ export function decodeResponsesUsage(wire: unknown): Usage | undefined {
   });
 }
 
-/** The tokens that the native chat counts in its `stats`; `undefined` where there are none. */
+/** The usage that the native chat reports in its `stats`; `undefined` if there is none. */
 export function decodeChatUsage(stats: unknown): Usage | undefined {
   if (!isRecord(stats)) return undefined;
   const promptTokens = numberOf(stats.input_tokens);
@@ -38,7 +38,7 @@ export function decodeChatUsage(stats: unknown): Usage | undefined {
   };
 }
 
-/** The usage of two answers together. */
+/** Adds up the usage of two answers. */
 export function addUsage(sum: Usage | undefined, more: Usage | undefined): Usage | undefined {
   if (sum === undefined || more === undefined) return sum ?? more;
   return {
@@ -50,7 +50,7 @@ export function addUsage(sum: Usage | undefined, more: Usage | undefined): Usage
   };
 }
 
-/** A number that not every server tells. */
+/** The sum of a number that not every server sends. */
 function addDetail(
   name: "reasoningTokens" | "cachedTokens",
   sum: Usage,
