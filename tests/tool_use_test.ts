@@ -214,8 +214,8 @@ Deno.test("a typed object is told of a call in the text", async () => {
 everyWay("a choice that is not kept is an error that has the answer", async (ask) => {
   for (
     const [toolChoice, says] of [
-      ["required", "the answer had to call a tool, and does not"],
-      [{ name: "now" }, 'the answer had to call the tool "now", and does not'],
+      ["required", "the answer had to call a tool but did not"],
+      [{ name: "now" }, 'the answer had to call the tool "now" but did not'],
     ] as const
   ) {
     const { lmstudio } = scripted({ reasoning: "Hm.", content: inPieces("It rains.") });

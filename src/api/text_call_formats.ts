@@ -1,6 +1,6 @@
 /**
- * Formats in which models write calls of tools into their text: how a call begins, how it ends, and how it is read. Each
- * was seen in an answer (`fixtures/calls/`).
+ * The formats in which models write tool calls into their text: how a call begins, how it ends, how it is read. Each was
+ * seen in an answer (`fixtures/calls/`).
  *
  * @module
  */
@@ -9,10 +9,10 @@ import { jsonText, parseJson } from "../core/plain_text.ts";
 import { isRecord } from "../core/fields.ts";
 import type { ToolsByName } from "../core/tool_names.ts";
 
-/** A call in a text. */
+/** A tool call found in text. */
 export interface TextToolCall {
   readonly name: string;
-  /** JSON text of an object. */
+  /** JSON text of the arguments object. */
   readonly arguments: string;
 }
 
@@ -31,36 +31,36 @@ type Tools = ToolsByName<CallableTool>;
 const SPACE: unique symbol = Symbol("space");
 /** The name of a declared tool. */
 const NAME: unique symbol = Symbol("name");
-/** Here begins what `read` gets. */
+/** Where the body passed to `read` begins. */
 const BODY: unique symbol = Symbol("body");
-/** One of several texts; `""` makes it optional. */
+/** Any one of several texts; `""` makes it optional. */
 type OneOf = readonly string[];
 type Token = string | OneOf | typeof SPACE | typeof NAME | typeof BODY;
 
-/** `"open"`: the closing marker is part of a value, and the call goes on. `undefined`: it is not a call. */
+/** `"open"`: the closing marker belongs to a value, and the call goes on. `undefined`: the text is not a call. */
 type Reading = readonly TextToolCall[] | "open" | undefined;
 
-/** A format. */
+/** One format of tool calls. */
 export interface Format {
-  /** How a call begins. Long enough that text which only has the marker is soon known to be text. */
+  /** How a call begins; long enough that text which merely contains the marker is soon recognized as text. */
   readonly start: readonly Token[];
-  /** What ends it; left out where that is the end of the text alone. */
+  /** The marker that ends a call; absent if only the end of the text does. */
   readonly close?: string;
-  /** Whether the end of the text ends it as well: `close` is a token that servers take away. */
+  /** Whether the end of the text ends a call, too: some servers strip the token in `close`. */
   readonly endsWithText?: boolean;
-  /** Whether it must be all of the text. */
+  /** Whether the call must be the whole text. */
   readonly isWhole?: boolean;
   /** A closing marker that some models write without the opening one. */
   readonly mayFollow?: string;
-  /** Reads what is between start and close. @param name the one in `start`. */
+  /** Reads the text between `start` and `close`. @param name the tool name in `start`. */
   read(body: string, name: string, tools: Tools): Reading;
 }
 
-/** The formats; of two that fit, the first counts. */
+/** All formats; if several fit, the first one counts. */
 export const FORMATS: readonly Format[] = [
-  // Hermes, Qwen 2.5 and 3, and most that were trained like them.
+  // Hermes, Qwen 2.5 and 3, and most models trained like them.
   { start: ["<tool_call>", SPACE, BODY, "{"], close: "</tool_call>", read: readNamed },
-  // Qwen3 Coder, Qwen 3.5 and 3.6; at times without the outer tag, or with its end alone.
+  // Qwen3 Coder, Qwen 3.5 and 3.6; sometimes without the outer tag, or with only its end.
   {
     start: ["<tool_call>", SPACE, BODY, "<function=", NAME, ">"],
     close: "</tool_call>",
@@ -78,9 +78,9 @@ export const FORMATS: readonly Format[] = [
     close: "</tool_call>",
     read: (body, name, tools) => readPairs(body, name, tools, GLM_TAGS),
   },
-  // What LM Studio's own prompt asks for, of models that were not trained for tools.
+  // The format that LM Studio's own prompt requests from models not trained for tools.
   { start: ["[TOOL_REQUEST]", SPACE, BODY, "{"], close: "[END_TOOL_REQUEST]", read: readNamed },
-  // The same prompt, followed by half.
+  // The same prompt, only half followed.
   {
     start: ["[", NAME, "]", SPACE, BODY, "{"],
     close: "[END_TOOL_REQUEST]",
@@ -123,7 +123,7 @@ export const FORMATS: readonly Format[] = [
     endsWithText: true,
     read: readArguments,
   },
-  // The same without its special tokens, which some servers take away one by one.
+  // The same without its special tokens, which some servers strip one by one.
   {
     start: [
       "commentary to=",
@@ -156,8 +156,8 @@ export const FORMATS: readonly Format[] = [
 // --- How a call begins ------------------------------------------------------------------------
 
 /**
- * Whether a call of a format begins at a place: then where its body does, and the name of the tool. `"cut"` where the
- * text ends before it can be told.
+ * Checks whether a call in some format begins at a position; returns where its body begins and the tool's name. `"cut"`
+ * means that the text ends too early to tell.
  */
 export function matchStart(
   tokens: readonly Token[],
@@ -199,7 +199,7 @@ function lengthOfOne(choices: OneOf, text: string, at: number): number | "cut" |
   return undefined;
 }
 
-/** Whether a marker stands at a place; `"cut"` as above. */
+/** Whether a marker begins at a position; `"cut"` if the text ends too early to tell. */
 export function startsAt(marker: string, text: string, at: number): boolean | "cut" {
   if (text.startsWith(marker, at)) return true;
   const left = text.length - at;
@@ -232,7 +232,7 @@ function readNamedValue(value: unknown, body: string): Reading {
   return namedCall(value, body, "name", ["arguments", "parameters"]);
 }
 
-/** Without marks around it, a call must have both. */
+/** Whether a call has both a name and arguments; without markers around it, both are required. */
 function isComplete(value: unknown): boolean {
   return isRecord(value) && ("arguments" in value || "parameters" in value);
 }
@@ -252,12 +252,12 @@ function readCallList(body: string): Reading {
   return calls;
 }
 
-/** The arguments alone, behind the name. */
+/** Reads a body that holds only the arguments; the name came before it. */
 function readArguments(body: string, name: string): Reading {
   return readJson(body, () => [{ name, arguments: body.trim() }]);
 }
 
-/** Reads a body that is JSON; where a marker is part of one of its texts, it goes on. */
+/** Reads a JSON body; if it ends inside a string, the marker belongs to that string, and the call goes on. */
 function readJson(body: string, read: (value: unknown) => Reading): Reading {
   const value = parseJson(body);
   if (value !== undefined) return read(value);
@@ -279,12 +279,12 @@ function namedCall(
   if (key === undefined) return [{ name, arguments: "{}" }];
   if (!argumentKeys.includes(key)) return undefined;
   const args = value[key];
-  // Some write the object as a text, as it stands in answers of the API.
+  // Some models write the arguments as a JSON string, as the API does.
   if (typeof args === "string") return [{ name, arguments: args }];
   return [{ name, arguments: memberText(json, key) }];
 }
 
-/** The text of a member of a JSON object, as it was written: read and written again, long numbers would change. */
+/** The text of an object's member, exactly as written: parsed and written again, large numbers would change. */
 function memberText(json: string, key: string): string {
   let found = "";
   let depth = 0;
@@ -313,7 +313,7 @@ function memberText(json: string, key: string): string {
   return found;
 }
 
-/** Behind the text that begins here, or the end of all. */
+/** Position after the string that begins here, or the end of the text. */
 function endOfText(json: string, begin: number): number {
   for (let at = begin + 1; at < json.length; at++) {
     if (json[at] === "\\") at++;
@@ -338,7 +338,7 @@ interface PairTags {
   readonly keyClose: string;
   readonly valueOpen: string;
   readonly valueClose: string;
-  /** Whether values stand on lines of their own. */
+  /** Whether values are on lines of their own. */
   readonly hasLines: boolean;
 }
 
@@ -376,14 +376,14 @@ function readFunctions(body: string, tools: Tools): Reading {
   return calls;
 }
 
-/** Arguments in tags that are all of the body. */
+/** Reads arguments in tags that make up the whole body. */
 function readPairs(body: string, name: string, tools: Tools, tags: PairTags): Reading {
   const call = readPairsAt(body, 0, name, tools, tags);
   if (typeof call !== "object") return call;
   return call.at === body.length ? [{ name, arguments: call.arguments }] : undefined;
 }
 
-/** Arguments one by one, each in tags. Their values are bare: the schema tells what is text. */
+/** Reads arguments one by one, each in tags. Their values are unquoted: the schema says which are strings. */
 function readPairsAt(
   body: string,
   begin: number,
@@ -414,7 +414,7 @@ function readPairsAt(
   return { name, arguments: `{${members.join(",")}}`, at };
 }
 
-/** The closing tag behind which the next argument or the end comes: others are part of the value. */
+/** Finds the closing tag that is followed by another argument or the end: any other one belongs to the value. */
 function endOfValue(body: string, from: number, { valueClose, keyOpen }: PairTags): number {
   for (
     let at = body.indexOf(valueClose, from);
@@ -429,7 +429,7 @@ function endOfValue(body: string, from: number, { valueClose, keyOpen }: PairTag
   return -1;
 }
 
-/** Python's words for what JSON has. */
+/** Python's constants, and JSON's. */
 const WORDS: Readonly<Record<string, string>> = {
   true: "true",
   false: "false",
@@ -439,7 +439,7 @@ const WORDS: Readonly<Record<string, string>> = {
   None: "null",
 };
 
-/** A bare value as JSON: a text where the schema takes one, else what it says. */
+/** An unquoted value as JSON: a string if the schema accepts one, otherwise the value it spells. */
 function valueJson(
   written: string,
   schema: unknown,
@@ -465,10 +465,10 @@ function skipSpace(text: string, from: number): number {
 const DEEPEST_LITERAL = 100;
 const GEMMA_QUOTE = '<|"|>';
 const ESCAPES: Readonly<Record<string, string>> = { n: "\n", t: "\t", r: "\r", b: "\b", f: "\f" };
-/** Thrown and caught in here. */
+/** Thrown and caught only inside this class. */
 const NOT_WELL_FORMED = Symbol("not well-formed");
 
-/** Reads `name(key=value, …)` and `{key: value, …}`, with values as in Python and JSON, and writes them as JSON. */
+/** Reads `name(key=value, …)` and `{key: value, …}`, with values in Python or JSON syntax, and writes them as JSON. */
 class LiteralReader {
   readonly #text: string;
   #at = 0;
@@ -549,7 +549,7 @@ class LiteralReader {
     return json;
   }
 
-  /** A text in quotes, if there is one. */
+  /** Reads a quoted string, if there is one. */
   #quoted(): string | undefined {
     this.#skipSpace();
     if (this.#text.startsWith(GEMMA_QUOTE, this.#at)) {
@@ -584,7 +584,7 @@ class LiteralReader {
     throw NOT_WELL_FORMED;
   }
 
-  /** A name, a number or a constant. */
+  /** Reads a name, a number or a constant. */
   #word(): string {
     this.#skipSpace();
     WORD.lastIndex = this.#at;
@@ -614,13 +614,13 @@ const WORD = /[\p{L}\p{N}_.+-]+/uy;
 
 // --- Arguments that fit -----------------------------------------------------------------------
 
-/** Schemas may go round in circles, and branch in each. */
+/** Limit on checks: schemas may be cyclic, and branch in each cycle. */
 const MOST_CHECKS = 100_000;
 const DEEPEST_SCHEMA = 256;
 
 /**
- * Whether a value is of the shape that a JSON Schema asks for: types, required fields, constants. No more, since a
- * call with a number that is too large is a call, and is told so.
+ * Whether a value has the shape that a JSON Schema describes: types, required fields, constants. Nothing more, because
+ * a call with, say, a number out of range is still a call, and the model gets an error for it.
  */
 export function fits(
   value: unknown,
@@ -664,7 +664,7 @@ const TYPES: Readonly<Record<string, (value: unknown) => boolean>> = {
   object: isRecord,
 };
 
-/** A type that we do not know says nothing. */
+/** Whether a value has a type; a type that we do not know allows any value. */
 function isOfType(value: unknown, type: unknown): boolean {
   return typeof type !== "string" || !Object.hasOwn(TYPES, type) || TYPES[type]?.(value) === true;
 }
@@ -673,7 +673,7 @@ function isSame(one: unknown, other: unknown): boolean {
   return one === other || jsonText(one) === jsonText(other);
 }
 
-/** The schema that a reference within the same document means. */
+/** Resolves a reference within the same document. */
 function resolveRef(ref: string, root: unknown): unknown {
   if (!ref.startsWith("#")) return undefined;
   let schema = root;

@@ -1,6 +1,6 @@
 /**
- * Takes calls that a model wrote into its text out of it, where the server did not: calls to tools that were declared,
- * with arguments that fit, in the formats that models are known to write.
+ * Takes tool calls out of the text of an answer, if the server left them there: calls to declared tools, with fitting
+ * arguments, in the formats that models are known to write.
  *
  * @see https://lmstudio.ai/docs/developer/openai-compat/tools
  * @module
@@ -20,50 +20,50 @@ import {
 } from "./text_call_formats.ts";
 import { CodeSpans, QUOTES } from "./think_splitter.ts";
 
-/** Text and calls, apart. */
+/** Text and calls, separated. */
 export interface TextAndCalls {
   readonly text: string;
   readonly calls: readonly TextToolCall[];
 }
 
-/** A text held for longer than this is text: a model may not end what it began. */
+/** A call longer than this is treated as text: some models never end what they began. */
 export const LONGEST_CALL = 1_048_576;
-/** Closing markers within the values of one call: each costs a look at all of it. */
+/** Limit on closing markers inside one call's values: each one costs a parse of the whole call. */
 const MOST_MARKERS = 32;
-/** The first characters of all formats, and of code. */
+/** The first characters of all formats, and of Markdown code. */
 const NOTABLE = /[<[`]/;
 const NO_CALLS: readonly TextToolCall[] = [];
 
-/** A call under way. */
+/** A call that has begun and not ended. */
 interface OpenCall {
   readonly format: Format;
   readonly name: string;
-  /** What came before its body. */
+  /** The text before its body. */
   readonly start: string;
-  /** Whether it is spoken of: it is text, and so are the parts of it that look like calls. */
+  /** Whether it is only mentioned, in quotes: it stays text, including any calls that seem to be inside it. */
   readonly isQuoted: boolean;
   readonly body: string[];
   length: number;
-  /** Markers that were found not to be its end. */
+  /** Closing markers found so far that did not end it. */
   markers: number;
 }
 
 /**
- * Takes calls out of a text that arrives in pieces, cut anywhere. A call is given when it is whole. Whatever is not
- * a call to a declared tool, with arguments that fit, stays text as it came, and so does what is in code or in quotes.
- * White space around calls belongs to neither side, but behind other text.
+ * Takes calls out of text that arrives in pieces, cut anywhere. A call is returned once it is whole. Anything that is
+ * not a call to a declared tool with fitting arguments stays text, unchanged, and so does anything in code or quotes.
+ * White space around calls is dropped, except after other text.
  */
 export class TextToolCalls {
   readonly #tools: ToolsByName<CallableTool>;
   readonly #formats: readonly Format[];
   #state: "blank" | "text" | "json" = "blank";
   #isFirst = true;
-  /** White space that waits for what follows it. */
+  /** White space held back until something follows it. */
   #space = "";
-  /** What may be the start of a call. */
+  /** Text that may be the start of a call. */
   #start = "";
   #open: OpenCall | undefined;
-  /** The end of an outer tag that may come. */
+  /** The end of an outer tag that may follow. */
   #mayFollow = "";
   #hasCalls = false;
   /** The last two characters of the text. */
@@ -72,13 +72,13 @@ export class TextToolCalls {
   #text = "";
   #calls: TextToolCall[] = [];
 
-  /** @param isJsonAsked whether the text is meant to be JSON, so that JSON alone is no call. */
+  /** @param isJsonAsked whether the text should be JSON, in which case JSON on its own is not a call. */
   constructor(tools: readonly CallableTool[], isJsonAsked = false) {
     this.#tools = new ToolsByName(tools);
     this.#formats = isJsonAsked ? FORMATS.filter(({ isWhole }) => isWhole !== true) : FORMATS;
   }
 
-  /** What is certain after this piece. */
+  /** Takes a piece; returns the text and calls that are certain now. */
   feed(piece: string): TextAndCalls {
     if (this.#passes(piece)) {
       this.#end = (this.#end + piece.slice(-2)).slice(-2);
@@ -93,12 +93,12 @@ export class TextToolCalls {
     return { text: this.#text, calls: this.#calls };
   }
 
-  /** What is held back, and would be text if the answer broke off here. */
+  /** The text held back, which would count as text if the answer ended here. */
   held(): string {
     return this.#space + this.#start + (this.#open === undefined ? "" : textOf(this.#open));
   }
 
-  /** What was held back, at the end of the text. */
+  /** Ends the text; returns what was held back. */
   end(): TextAndCalls {
     this.#text = "";
     this.#calls = [];
@@ -110,14 +110,14 @@ export class TextToolCalls {
     return { text: this.#text, calls: this.#calls };
   }
 
-  /** Nearly every piece: kept free of any other work. */
+  /** Whether a piece is text and changes nothing. Nearly all are, so this does no other work. */
   #passes(piece: string): boolean {
     if (this.#open !== undefined || this.#start !== "" || piece === "") return false;
     if (this.#state === "json") return true;
     return this.#state === "text" && !NOTABLE.test(piece) && this.#code.passes(piece);
   }
 
-  /** Reads text; returns how far it got. */
+  /** Reads text outside of calls; returns the position reached. */
   #outside(text: string, begin: number): number {
     if (this.#state === "json") {
       this.#give(text.slice(begin));
@@ -158,7 +158,7 @@ export class TextToolCalls {
           return found.at;
         }
         if (isFirst && text[at] === "{") {
-          // An answer in JSON may have markers in a text of its own.
+          // An answer in JSON may have markers inside its strings.
           this.#state = "json";
           this.#pass(text.slice(from));
           return text.length;
@@ -176,7 +176,7 @@ export class TextToolCalls {
     return text.length;
   }
 
-  /** The format that begins at a place; `"cut"` where the text ends before it can be told. */
+  /** The format of a call that begins at a position; `"cut"` if the text ends too early to tell. */
   #find(text: string, at: number, isFirst: boolean) {
     let isCut = false;
     for (const format of this.#formats) {
@@ -188,14 +188,14 @@ export class TextToolCalls {
     return isCut ? "cut" : undefined;
   }
 
-  /** Reads a call under way; returns how far it got. */
+  /** Reads a call that has begun; returns the position reached. */
   #inside(text: string, at: number, open: OpenCall): number {
     const { close = "" } = open.format;
     const piece = text.slice(at, at + LONGEST_CALL - open.length);
     const last = open.body.at(-1) ?? "";
     const end = close === "" ? -1 : (last + piece).indexOf(close);
     if (end === -1) {
-      // The marker may be cut: its beginning stays a piece of its own, which is looked at again.
+      // The marker may be cut in two, so a possible start of it is kept as a separate piece and examined again.
       const kept = close === "" ? 0 : Math.min(close.length - 1, last.length + piece.length);
       const joined = last + piece;
       open.body[Math.max(0, open.body.length - 1)] = joined.slice(0, joined.length - kept);
@@ -214,7 +214,7 @@ export class TextToolCalls {
     return at + taken;
   }
 
-  /** Takes what may be a whole call. Returns whether it is settled. */
+  /** Tries to read a call that may be whole; returns whether it is settled, as a call or as text. */
   #close(open: OpenCall, markerLength = 0): boolean {
     const body = open.body.join("");
     const reading = open.format.read(
@@ -239,7 +239,7 @@ export class TextToolCalls {
     return true;
   }
 
-  /** The call under the name that was declared; undefined where it does not fit. */
+  /** The call, under the tool's declared name; `undefined` if its arguments do not fit. */
   #declared(call: TextToolCall): TextToolCall | undefined {
     const tool = this.#tools.get(call.name);
     const value = parseJson(call.arguments);
@@ -247,7 +247,7 @@ export class TextToolCalls {
     return { ...call, name: tool.name };
   }
 
-  /** It was text. */
+  /** Gives out a call that has turned out to be text. */
   #fail(open: OpenCall): void {
     const text = textOf(open);
     this.#open = undefined;
@@ -255,7 +255,7 @@ export class TextToolCalls {
     this.#pass(text);
   }
 
-  /** Gives out text, and the white space that waited for it. */
+  /** Gives out text, with the white space held back before it. */
   #pass(text: string): void {
     this.#give(this.#space + text);
     this.#space = this.#mayFollow = "";
@@ -272,7 +272,7 @@ function textOf(open: OpenCall): string {
   return open.start + open.body.join("");
 }
 
-/** Takes the calls out of a whole text, as they would be taken had it been streamed. */
+/** Takes the calls out of a whole text, with the same result as if it had been streamed. */
 export function takeToolCalls(
   text: string,
   tools: readonly CallableTool[],

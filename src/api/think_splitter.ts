@@ -1,13 +1,12 @@
 /**
- * Splits the thoughts of a model from its answer where it writes both into its text, such as
- * `<think>…</think>`.
+ * Splits a model's reasoning from its answer if the model writes both into its text, such as `<think>…</think>`.
  *
  * @module
  */
 
 import type { ReasoningTags } from "../core/types.ts";
 
-/** Text and reasoning, apart. */
+/** Answer and reasoning, separated. */
 export interface SplitText {
   readonly content: string;
   readonly reasoning: string;
@@ -16,13 +15,13 @@ export interface SplitText {
 interface TagPair {
   readonly open: string;
   readonly close: string;
-  /** A tag that ends the thoughts as well, since it begins the answer. It has the first character of `close`. */
+  /** A tag that also ends the reasoning because it begins the answer. It has the same first character as `close`. */
   readonly alsoCloses?: string;
-  /** Whether the closing tag also ends answers, so that it says nothing without the opening one. */
+  /** Whether the closing tag also ends answers, so that it means nothing without the opening tag. */
   readonly isAlsoEnd?: boolean;
 }
 
-/** Tags of models that are known to write their thoughts into the text, each with who does. */
+/** Tags of models known to write their reasoning into the text, each with the models that do. */
 const KNOWN_PAIRS: readonly TagPair[] = [
   // DeepSeek, Qwen and most others.
   { open: "<think>", close: "</think>" },
@@ -30,7 +29,7 @@ const KNOWN_PAIRS: readonly TagPair[] = [
   { open: "[THINK]", close: "[/THINK]" },
   // Gemma 4.
   { open: "<|channel>thought", close: "<channel|>" },
-  // gpt-oss, whose template calls its channels so ("harmony").
+  // gpt-oss, whose chat template names its channels like this ("harmony").
   {
     open: "<|channel|>analysis<|message|>",
     close: "<|end|>",
@@ -44,7 +43,7 @@ const KNOWN_PAIRS: readonly TagPair[] = [
   // Command A.
   { open: "<|START_THINKING|>", close: "<|END_THINKING|>" },
 ];
-/** Marks between thoughts and answer that belong to neither: of gpt-oss, the name of its channel for answers. */
+/** Marks between reasoning and answer that belong to neither, such as gpt-oss's channel for answers. */
 const KNOWN_MARKS: readonly string[] = ["<|start|>assistant", "<|channel|>final<|message|>"];
 
 /** A tag or a mark; a mark has no pair. */
@@ -53,20 +52,20 @@ interface Start {
   readonly pair?: TagPair;
 }
 
-/** The tags that a text is searched for. */
+/** The tags to search for. */
 export class ThinkTags {
   readonly pairs: readonly TagPair[];
-  /** Opening tags and marks, the longest first: one may begin like another. */
+  /** Opening tags and marks, longest first, because one may begin with another. */
   readonly #starts: readonly Start[];
-  /** Codes of the first characters of opening tags, and of a backtick; those below 128 in a table, too. */
+  /** Codes of the first characters of opening tags, and of a backtick; codes below 128 are in a table as well. */
   readonly #codes: ReadonlySet<number>;
   readonly #ascii = new Uint8Array(128);
-  /** The same characters: one search for a piece is faster than a look at each of its characters. */
+  /** The same characters: one regular expression per piece is faster than a lookup per character. */
   readonly #notable: RegExp;
   /** First characters of all tags and marks. */
   readonly #tagStart: RegExp;
 
-  /** @param own pairs of other models. */
+  /** @param own pairs of other models, in addition to the known ones. */
   constructor(own: readonly ReasoningTags[] = []) {
     this.pairs = [...own.map(pairOf), ...KNOWN_PAIRS];
     this.#starts = [
@@ -82,7 +81,7 @@ export class ThinkTags {
     ]);
   }
 
-  /** Whether a text may have a tag in it. Most have none, and are as they should be. */
+  /** Whether a text may contain a tag. Most contain none and need no splitting. */
   mayBeIn(text: string): boolean {
     return this.#tagStart.test(text);
   }
@@ -92,12 +91,12 @@ export class ThinkTags {
     return code < 128 ? this.#ascii[code] === 1 : this.#codes.has(code);
   }
 
-  /** Whether a piece of an answer has none of these characters in it. */
+  /** Whether a piece of an answer contains none of these characters. */
   isOrdinary(piece: string): boolean {
     return !this.#notable.test(piece);
   }
 
-  /** The tag or mark at a place; `"cut"` where the text ends before it can be told. */
+  /** The tag or mark at a position; `"cut"` if the text ends too early to tell. */
   startAt(text: string, at: number): Start | "cut" | undefined {
     const rest = text.slice(at, at + (this.#starts[0]?.text.length ?? 0));
     for (const start of this.#starts) {
@@ -107,7 +106,7 @@ export class ThinkTags {
     return undefined;
   }
 
-  /** The closing tag at a place, of those that have no business in an answer; `"cut"` as above. */
+  /** The closing tag at a position, if it cannot be part of an answer; `"cut"` if the text ends too early to tell. */
   closeAt(text: string, at: number): string | "cut" | undefined {
     for (const { close, isAlsoEnd } of this.pairs) {
       if (isAlsoEnd === true) continue;
@@ -119,7 +118,7 @@ export class ThinkTags {
   }
 }
 
-/** Finds a character of these codes. */
+/** A regular expression that matches any character with one of these codes. */
 function anyOf(codes: Iterable<number>): RegExp {
   const units = Array.from(codes, (code) => `\\u${code.toString(16).padStart(4, "0")}`);
   return new RegExp(`[${units.join("")}]`);
@@ -127,7 +126,7 @@ function anyOf(codes: Iterable<number>): RegExp {
 
 function pairOf(tags: ReasoningTags): TagPair {
   const [open, close] = "open" in tags ? [tags.open, tags.close] : tags;
-  // White space next to them is of neither side.
+  // White space next to the tags is dropped.
   return { open: open.trim(), close: close.trim() };
 }
 
@@ -135,29 +134,29 @@ const BACKTICK = 0x60;
 const LINE_FEED = 0x0a;
 const KNOWN_TAGS: ThinkTags = new ThinkTags();
 
-/** The tags to look for: those that are known, and a user's own. */
+/** The tags to look for: the known ones and the user's own. */
 export function thinkTags(own: readonly ReasoningTags[] | undefined): ThinkTags {
   return own === undefined || own.length === 0 ? KNOWN_TAGS : new ThinkTags(own);
 }
 
 /**
- * Splits a text that arrives in pieces, tags cut anywhere. White space next to the tags belongs to neither side; a
- * tag that is never closed makes all that follows reasoning; several thoughts are parted by a blank line. Behind
- * other text a tag counts only outside of code and JSON, and where it is meant and not spoken of: see `#isMeant`.
+ * Splits text that arrives in pieces, with tags cut anywhere. White space next to the tags is dropped; a tag that is
+ * never closed makes everything after it reasoning; several blocks of reasoning are separated by a blank line. After
+ * other text, a tag counts only outside code and JSON, and only if it is meant as a tag, not mentioned: see `#isMeant`.
  */
 export class ThinkSplitter {
   readonly #tags: ThinkTags;
   #state: "start" | "thinking" | "thought" | "answer" | "json" = "start";
   #pair: TagPair | undefined;
-  /** White space that waits for what follows it. Only ever added to: looking at it per piece would be quadratic. */
+  /** White space held back until something follows. Only appended to: examining it per piece would be quadratic. */
   #space = "";
-  /** What may be the beginning of a tag. */
+  /** Text that may be the beginning of a tag. */
   #tag = "";
-  /** Whether the thoughts under way have begun: white space before them is dropped. */
+  /** Whether the current block of reasoning has any text yet: white space before that is dropped. */
   #isBegun = false;
   #hasThoughts = false;
   #hasReasoning = false;
-  /** The last pieces of the answer: what stands before a tag tells whether it is meant. */
+  /** The last pieces of the answer: the text before a tag shows whether the tag is meant. */
   readonly #given: string[] = [];
   #givenAt = 0;
   readonly #code = new CodeSpans();
@@ -169,7 +168,8 @@ export class ThinkSplitter {
   }
 
   /**
-   * Whether a piece is part of the answer as it is, as nearly every piece is; then it counts as fed. Else it is to be fed.
+   * Whether a piece belongs to the answer unchanged, as nearly every piece does. If so it counts as fed; otherwise call
+   * `feed`.
    */
   passes(piece: string): boolean {
     if (this.#state === "json") return true;
@@ -178,7 +178,7 @@ export class ThinkSplitter {
     return true;
   }
 
-  /** What is certain after this piece. */
+  /** Takes a piece; returns the text that is certain now. */
   feed(piece: string): SplitText {
     if (this.passes(piece)) return { content: piece, reasoning: "" };
     const text = this.#tag + piece;
@@ -187,7 +187,7 @@ export class ThinkSplitter {
     return { content: this.#content, reasoning: this.#reasoning };
   }
 
-  /** What is held back, and would be given out if the text ended here. */
+  /** The text held back, as it would be split if the text ended here. */
   held(): SplitText {
     const isSpaceOnly = this.#tag === "" && this.#state !== "start";
     const held = isSpaceOnly ? "" : this.#space + this.#tag;
@@ -196,21 +196,21 @@ export class ThinkSplitter {
       : { content: held, reasoning: "" };
   }
 
-  /** What was held back, at the end of the text. */
+  /** Ends the text; returns what was held back. */
   end(): SplitText {
     const held = this.held();
     this.#space = this.#tag = "";
     return held;
   }
 
-  /** Whether a piece of the answer has no tag in it, and neither opens nor closes code. */
+  /** Whether a piece of the answer contains no tag and neither opens nor closes code. */
   #isPlain(piece: string): boolean {
     return this.#code.isOpen
       ? !piece.includes("`") && this.#code.passes(piece)
       : this.#tags.isOrdinary(piece);
   }
 
-  /** Reads on from a place; returns how far it got. */
+  /** Reads on from a position; returns the position reached. */
   #step(text: string, at: number): number {
     switch (this.#state) {
       case "start":
@@ -226,7 +226,7 @@ export class ThinkSplitter {
     }
   }
 
-  /** At the start of the text, and behind thoughts: the answer begins, or thoughts do. */
+  /** At the start of the text, or after reasoning: either the answer or more reasoning begins. */
   #beforeAnswer(text: string, at: number): number {
     const from = skipSpace(text, at);
     this.#space += text.slice(at, from);
@@ -245,10 +245,10 @@ export class ThinkSplitter {
     }
     const before = this.#answerSoFar();
     const isFirst = before === "";
-    // Behind later thoughts white space may be all that parts two words of the answer.
+    // Between two parts of the answer, with reasoning in between, white space may be all that separates two words.
     if (this.#state === "start" || !(isFirst || /\s$/.test(before))) this.#give(this.#space);
     this.#space = "";
-    // An answer in JSON may have the tags in a text of its own.
+    // An answer in JSON may have the tags inside its strings.
     const isJson = isFirst && (text[from] === "{" || text[from] === "[");
     this.#state = isJson ? "json" : "answer";
     return from;
@@ -279,7 +279,7 @@ export class ThinkSplitter {
     return close.at + close.tag.length;
   }
 
-  /** Gives out reasoning without tags; white space at its end waits. */
+  /** Gives out reasoning that contains no tags; white space at its end is held back. */
   #reason(text: string): void {
     const body = this.#isBegun ? text : text.trimStart();
     const certain = body.trimEnd();
@@ -301,7 +301,7 @@ export class ThinkSplitter {
       const isTag = start === "cut" || start?.pair !== undefined;
       if (isTag) {
         const next = start === "cut" ? undefined : text[at + start.text.length];
-        // No more than is looked at: a text full of tags would be read again for each.
+        // Only as much as is examined: with a whole line, a text full of tags would be read again for each tag.
         const line = text.slice(Math.max(begin, at - SPACE_LOOKED_AT), at);
         const before = at - begin < SPACE_LOOKED_AT ? this.#answerSoFar() + line : line;
         const isMeant = this.#isMeant(before, next);
@@ -322,12 +322,12 @@ export class ThinkSplitter {
   }
 
   /**
-   * Whether an opening tag behind an answer is meant and not spoken of: not in quotes, and at the start of a line or
-   * sentence, without a space behind a word, or before a line end. Models that have thought before may do so anywhere,
-   * but for a tag that is a word among others.
+   * Whether an opening tag after answer text is meant as a tag, not mentioned. It must not be in quotes, and must be at
+   * the start of a line or sentence, directly after a word, or at the end of a line. Models that have already reasoned
+   * may open it anywhere, unless it looks like a word among others.
    *
    * @param before the end of the answer so far.
-   * @param next the character behind the tag; without one it may not be known yet.
+   * @param next the character after the tag; `undefined` if it has not arrived yet.
    */
   #isMeant(before: string, next: string | undefined): boolean | undefined {
     if (QUOTES.test(before)) return false;
@@ -347,7 +347,7 @@ export class ThinkSplitter {
     if (text !== "") this.#given[this.#givenAt++ % SPACE_LOOKED_AT] = text;
   }
 
-  /** The end of the answer so far, of at least `SPACE_LOOKED_AT` characters where there are as many. */
+  /** The end of the answer so far, at least `SPACE_LOOKED_AT` characters if there are as many. */
   #answerSoFar(): string {
     const at = this.#givenAt % SPACE_LOOKED_AT;
     const ends = [...this.#given.slice(at), ...this.#given.slice(0, at)];
@@ -355,25 +355,25 @@ export class ThinkSplitter {
   }
 }
 
-/** Whether a text is within code, as Markdown has it: a span or a fenced block. */
+/** Tracks whether the text is inside Markdown code, a span or a fenced block. */
 export class CodeSpans {
-  /** Length of the run of backticks that opened the code under way; 0 outside of code. */
+  /** Length of the run of backticks that opened the current code; 0 outside of code. */
   #length = 0;
-  /** Backticks at the end of what was read. */
+  /** Backticks at the end of the text read so far. */
   #backticks = 0;
 
-  /** Whether what comes next may be code. */
+  /** Whether the next character may be in code. */
   get isOpen(): boolean {
     return this.#length !== 0 || this.#backticks !== 0;
   }
 
-  /** Whether a piece without backticks changes nothing. */
+  /** Whether a piece without backticks changes no state. */
   passes(piece: string): boolean {
     if (this.#backticks > 0) return false;
     return this.#length === 0 || this.#length >= FENCE_LENGTH || !piece.includes("\n");
   }
 
-  /** Reads a character. Runs of backticks open and close code; what is shorter than a fence ends with its line. */
+  /** Reads a character. Runs of backticks open and close code; code opened by less than a fence ends with its line. */
   note(code: number): void {
     if (code === BACKTICK) {
       this.#backticks++;
@@ -388,7 +388,7 @@ export class CodeSpans {
   }
 }
 
-/** The first tag that ends thoughts. */
+/** Finds the first tag that ends the reasoning. */
 function findClose(
   text: string,
   from: number,
@@ -398,7 +398,7 @@ function findClose(
     const at = text.indexOf(close, from);
     return at === -1 ? undefined : { at, tag: close };
   }
-  // In one walk: a search for a tag that is not there would read the whole text again for each of many thoughts.
+  // One pass: searching for a tag that is missing would read the whole text again for each block of reasoning.
   const first = close.charAt(0);
   for (let at = text.indexOf(first, from); at !== -1; at = text.indexOf(first, at + 1)) {
     if (text.startsWith(close, at)) return { at, tag: close };
@@ -411,7 +411,7 @@ function skipSpace(text: string, at: number): number {
   return text.length - text.slice(at).trimStart().length;
 }
 
-/** How many characters at the end of `text`, from `at` on, begin a tag. */
+/** Number of characters at the end of `text`, from `at` on, that may begin a tag. */
 function beginningLength(text: string, at: number, tag: string): number {
   for (let length = Math.min(tag.length - 1, text.length - at); length > 0; length--) {
     if (text.endsWith(tag.slice(0, length))) return length;
@@ -420,8 +420,8 @@ function beginningLength(text: string, at: number, tag: string): number {
 }
 
 /**
- * Splits a whole text as it would be split had it been streamed; but where templates put the opening tag into the
- * prompt, only the closing one comes, and then all before it is reasoning. A stream cannot know that in time.
+ * Splits a whole text as if it had been streamed, with one addition: chat templates that put the opening tag into the
+ * prompt leave only the closing one, and everything before it is reasoning. A stream cannot know that in time.
  */
 export function splitThinking(text: string, tags: ThinkTags = KNOWN_TAGS): SplitText {
   if (!tags.mayBeIn(text)) return { content: text, reasoning: "" };
@@ -439,7 +439,7 @@ export function splitThinking(text: string, tags: ThinkTags = KNOWN_TAGS): Split
   return splitAsStreamed(text, tags);
 }
 
-/** Splits a whole text, exactly as it would be split had it been streamed. */
+/** Splits a whole text exactly as if it had been streamed. */
 export function splitAsStreamed(text: string, tags: ThinkTags = KNOWN_TAGS): SplitText {
   const splitter = new ThinkSplitter(tags);
   const start = splitter.feed(text);
@@ -448,28 +448,28 @@ export function splitAsStreamed(text: string, tags: ThinkTags = KNOWN_TAGS): Spl
 }
 
 /**
- * Where the first closing tag of a text is that has no opening tag; -1 also where it is rather spoken of than meant:
- * in quotes, in code, in JSON, or among the words of a line.
+ * Position of the first closing tag of a text that has no opening tag; -1 if there is none, or if it seems to be only
+ * mentioned: in quotes, in code, in JSON, or among the words of a line.
  */
 function findLoneClose(text: string, { open, close }: TagPair): number {
   const at = text.indexOf(close);
   if (at === -1) return -1;
   const before = text.slice(0, at);
   const after = text.slice(at + close.length);
-  // `<think` alone may be a tag with something in it.
+  // Without its last character, because an opening tag may have attributes.
   if (before.includes(open.replace(/>$/, "")) || !isBalanced(after, open, close)) return -1;
   if (/["'`([\u2018\u201c\u00ab]$/.test(before) && /^["'`)\]\u2019\u201d\u00bb]/.test(after)) {
     return -1;
   }
   const line = before.slice(before.lastIndexOf("\n") + 1);
-  // An odd number: a code span, or a block, is still open.
+  // An odd number of backticks means that a code span, or below a block, is still open.
   if (line.split("`").length % 2 === 0) return -1;
   if (before.split(/^ {0,3}```/m).length % 2 === 0) return -1;
   const isAmongWords = /\S[ \t]+$/.test(line.slice(-SPACE_LOOKED_AT)) && /^[ \t]*\S/.test(after);
   return isAmongWords || isJson(text) ? -1 : at;
 }
 
-/** Whether each tag that opens is closed, and none else is. */
+/** Whether every opening tag is closed and no other closing tag is left. */
 function isBalanced(text: string, open: string, close: string): boolean {
   let at = 0;
   while (true) {
@@ -480,7 +480,7 @@ function isBalanced(text: string, open: string, close: string): boolean {
   }
 }
 
-/** An answer in JSON may have the tag in a text of its own. */
+/** Whether a text is JSON, which may have the tag inside its strings. */
 function isJson(text: string): boolean {
   try {
     JSON.parse(text);
@@ -490,10 +490,10 @@ function isJson(text: string): boolean {
   }
 }
 
-/** More blanks than this between two words are none of a sentence. */
+/** Characters examined before a tag: no sentence has more blanks than this between two words. */
 const SPACE_LOOKED_AT = 16;
 const FENCE_LENGTH = 3;
-/** The end of a text behind which something is quoted. A straight quote may also be the end of what is. */
+/** End of a text after which something is quoted. A straight quote may also close a quotation. */
 export const QUOTES: RegExp = /[`(\u2018\u201c\u00ab]$|(?:^|[\s([{])["']$/;
-/** The end of a text behind which a line or a sentence starts. */
+/** End of a text after which a line or a sentence begins. */
 const STARTS = /(?:^|[\n.!?\u2026\u3002\uff01\uff1f])["')\]*_\u2019\u201d\u00bb]*[ \t]*$/;

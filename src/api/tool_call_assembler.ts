@@ -1,6 +1,6 @@
 /**
- * Puts streamed tool calls together, and repairs what versions of LM Studio get wrong in them: empty or
- * missing ids and names, names repeated in every piece, gaps in the index, empty lists.
+ * Assembles streamed tool calls, and repairs what some versions of LM Studio get wrong: empty or missing ids and names,
+ * names repeated in every delta, gaps in the index, empty lists.
  *
  * @module
  */
@@ -15,33 +15,33 @@ interface Slot {
   name: string;
   arguments: string;
   readonly object: ObjectScanner;
-  /** As of `ToolCall`. */
+  /** As in `ToolCall`. */
   readonly source?: "text";
 }
 
 /** The calls of one answer. */
 export class ToolCallAssembler {
   readonly #slots: Slot[] = [];
-  /** Numbers of the slots by what the wire calls them: searching would take the square of their number. */
+  /** Slot numbers by the index and id on the wire: searching the slots would be quadratic. */
   readonly #lastOfIndex = new Map<unknown, number>();
   readonly #byId = new Map<unknown, Map<string, number>>();
   readonly #ids = new Set<string>();
-  /** Number of the last slot that is of the wire. */
+  /** Number of the last slot that came from the server. */
   #lastOfWire = -1;
   #isOverfull = false;
 
-  /** Whether there were more than `MOST_PARTS`, which are not taken. */
+  /** Whether there were more than `MOST_PARTS` calls; the excess is dropped. */
   get isOverfull(): boolean {
     return this.#isOverfull;
   }
 
-  /** Takes the `tool_calls` of a delta; gives the repaired pieces, none where they say nothing. */
+  /** Takes the `tool_calls` of a delta; returns them repaired, without empty ones. */
   feed(wireCalls: unknown): ToolCallDelta[] {
     if (!Array.isArray(wireCalls)) return [];
     return wireCalls.flatMap((wireCall) => isRecord(wireCall) ? this.#feedCall(wireCall) : []);
   }
 
-  /** Takes the `tool_calls` of a whole answer, where each entry is a call of its own, numbered or not. */
+  /** Takes the `tool_calls` of a whole answer, where each entry is a separate call, with or without an index. */
   feedWhole(wireCalls: unknown): void {
     if (!Array.isArray(wireCalls)) return;
     this.feed(wireCalls.map((call, index) => isRecord(call) ? { ...call, index } : call));
@@ -64,7 +64,7 @@ export class ToolCallAssembler {
     return this.#ids.has(id);
   }
 
-  /** Takes a whole call that is not of the wire. */
+  /** Adds a whole call that did not come from the server. */
   addWhole(call: ToolCall): ToolCallDelta[] {
     const slot = { ...call, object: new ObjectScanner() };
     slot.object.feed(call.arguments);
@@ -78,7 +78,7 @@ export class ToolCallAssembler {
     const id = typeof wireCall.id === "string" ? wireCall.id : "";
     const name = typeof wireFunction.name === "string" ? wireFunction.name : "";
     const text = argumentsText(wireFunction.arguments);
-    // Such a piece must not take up a number.
+    // An empty delta must not take up an index.
     if (id === "" && name === "" && text === "") return [];
     const wireIndex = typeof wireCall.index === "number" ? wireCall.index : undefined;
     const index = this.#find(wireIndex, { id, name, text }) ?? this.#addOfWire(wireIndex);
@@ -100,33 +100,33 @@ export class ToolCallAssembler {
     return Object.keys(delta).length > 1 ? [delta] : [];
   }
 
-  /** The call that a piece continues. Our own index has no gaps, whatever the wire's has. */
+  /** The call that a delta continues. Our own index has no gaps, whatever the server's has. */
   #find(
     wireIndex: number | undefined,
     { id, name, text }: { id: string; name: string; text: string },
   ): number | undefined {
     const known = id === "" ? undefined : this.#byId.get(wireIndex)?.get(id);
     if (known !== undefined) {
-      // One id for all of them tells none apart.
+      // If all calls have the same id, only the end of an object separates them.
       return this.#slots[known]?.object.isWhole && beginsObject(text) ? undefined : known;
     }
-    // Without a number it goes on with the last call.
+    // Without an index, a delta continues the last call.
     const last = wireIndex === undefined
       ? this.#lastOfWire
       : this.#lastOfIndex.get(wireIndex) ?? -1;
     const slot = this.#slots[last];
     if (slot === undefined) return undefined;
     if (slot.object.isWhole) {
-      // Servers number several calls 0 and give them no ids: what follows a whole object is the next call.
+      // Some servers give every call index 0 and no id: after a whole object, the next call begins.
       return name !== "" || beginsObject(text) || (id !== "" && slot.id !== "") ? undefined : last;
     }
     if (name !== "" && slot.name !== "" && name !== slot.name) return undefined;
-    // An id of its own makes a call, but not in the middle of another's arguments: some give each piece one.
+    // A new id starts a new call, but not in the middle of another call: some servers give each delta its own id.
     const isMiddle = name === "" || (slot.object.isOpen && text !== "" && !beginsObject(text));
     return id === "" || slot.id === "" || isMiddle ? last : undefined;
   }
 
-  /** The number of a new call of the wire. */
+  /** Adds a slot for a call from the server; returns its number. */
   #addOfWire(wireIndex: number | undefined): number {
     const index = this.#add({ id: "", name: "", arguments: "", object: new ObjectScanner() });
     if (index === MOST_PARTS) return index;
@@ -135,7 +135,7 @@ export class ToolCallAssembler {
     return index;
   }
 
-  /** The number of a new call; there is no call under it where it would be one too many. */
+  /** Adds a slot; returns its number, under which there is no slot if it would exceed the limit. */
   #add(slot: Slot): number {
     if (this.#slots.length < MOST_PARTS) return this.#slots.push(slot) - 1;
     this.#isOverfull = true;
@@ -147,7 +147,7 @@ function beginsObject(text: string): boolean {
   return text.trimStart().startsWith("{");
 }
 
-/** Tells when a JSON object that arrives in pieces is whole; looks at each character once. */
+/** Detects when a JSON object that arrives in pieces is whole; reads each character once. */
 class ObjectScanner {
   #depth = 0;
   #isInText = false;
@@ -159,12 +159,12 @@ class ObjectScanner {
     return this.#state === "whole";
   }
 
-  /** Whether it has begun, and is to go on. */
+  /** Whether the object has begun but not ended. */
   get isOpen(): boolean {
     return this.#state === "open";
   }
 
-  /** Looks at the next piece. */
+  /** Reads the next piece. */
   feed(piece: string): void {
     for (let at = 0; at < piece.length && this.#state !== "other"; at++) {
       const code = piece.charCodeAt(at);
@@ -193,7 +193,7 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const BLANKS: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0d]);
 
-/** Some servers send the arguments as an object. */
+/** Arguments as text; some servers send them as an object. */
 function argumentsText(value: unknown): string {
   if (typeof value === "string") return value;
   return isRecord(value) ? jsonText(value) : "";

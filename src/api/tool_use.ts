@@ -1,6 +1,5 @@
 /**
- * What a request with tools asks of its answers: that calls in their text are found, and that the tool was called
- * which had to be.
+ * Applies a request's tools to its answers: finds tool calls in their text, and checks that a required call was made.
  *
  * @module
  */
@@ -16,16 +15,16 @@ import { takeToolCalls, TextToolCalls } from "./text_tool_calls.ts";
 import type { ToolCallAssembler } from "./tool_call_assembler.ts";
 
 const CUT_HINT =
-  "The answer reached its token limit before a call: raise `maxTokens`; `response` has the answer.";
+  "Raise `maxTokens`: the answer reached its token limit before the call; `response` has the answer.";
 
-/** The use of tools in the answers to one request. */
+/** Handles tools in the answers to one request. */
 export class ToolUse {
   readonly #tools: readonly CallableTool[];
   readonly #isTextRead: boolean;
   readonly #isJsonAsked: boolean;
   readonly #choice: CompletionRequest["toolChoice"];
 
-  /** @param body as it is sent, but for the model. */
+  /** @param body as sent, without the model. */
   constructor(
     { tools, response_format: format }: Readonly<Record<string, unknown>>,
     { textToolCalls, toolChoice }: Pick<CompletionRequest, "textToolCalls" | "toolChoice">,
@@ -36,13 +35,13 @@ export class ToolUse {
     this.#choice = toolChoice;
   }
 
-  /** Reads the text of one answer; undefined where the calls in it are to be left. */
+  /** Returns a reader for the text of one answer; `undefined` if calls in it are to be left alone. */
   textOf(calls: ToolCallAssembler): AnswerText | undefined {
     return this.#isTextRead ? new AnswerText(calls, this.#tools, this.#isJsonAsked) : undefined;
   }
 
   /**
-   * Refuses an answer without the call that had to be made.
+   * Refuses an answer that lacks the required call.
    *
    * @throws {ApiError} code `tool_choice_ignored`, with the answer.
    */
@@ -64,7 +63,7 @@ export class ToolUse {
     const { service, endpoint, attempts } = context;
     throw providerError(
       "tool_choice_ignored",
-      `Cannot ${context.action}: the answer had to call ${missing}, and does not`,
+      `Cannot ${context.action}: the answer had to call ${missing} but did not`,
       {
         service,
         endpoint,
@@ -77,16 +76,16 @@ export class ToolUse {
   }
 }
 
-/** Some chat templates take only ids of nine letters or digits, which LM Studio's own are. */
+/** Some chat templates accept only ids of nine letters or digits; LM Studio's own ids look like that. */
 const LOWEST_ID = 100_000_000;
 
-/** The text of an answer without the calls in it, which are added to those of the wire. */
+/** The text of an answer without the calls in it, which are added to the server's own. */
 export class AnswerText {
   readonly #calls: ToolCallAssembler;
   readonly #tools: readonly CallableTool[];
   readonly #isJsonAsked: boolean;
   readonly #reader: TextToolCalls;
-  /** What there is, once all has come. */
+  /** The final text and calls, once everything has arrived. */
   #settled: { readonly text: string; readonly calls: ToolCall[] } | undefined;
 
   constructor(calls: ToolCallAssembler, tools: readonly CallableTool[], isJsonAsked: boolean) {
@@ -96,13 +95,13 @@ export class AnswerText {
     this.#reader = new TextToolCalls(tools, isJsonAsked);
   }
 
-  /** What is certain after this piece. */
+  /** Takes a piece; returns the text and calls that are certain now. */
   feed(piece: string): { readonly text: string; readonly calls: ToolCallDelta[] } {
     const { text, calls } = this.#reader.feed(piece);
     return { text, calls: calls.flatMap((call) => this.#add(call)) };
   }
 
-  /** Takes the last piece, and what was held back before. */
+  /** Takes the last piece; returns it with everything held back. */
   end(piece: string): { readonly text: string; readonly calls: ToolCallDelta[] } {
     const last = this.feed(piece);
     const { text, calls } = this.#reader.end();
@@ -112,12 +111,12 @@ export class AnswerText {
     };
   }
 
-  /** The calls, all that came of the wire included. */
+  /** The calls, including those the server sent as such. */
   get calls(): ToolCall[] {
     return this.#settled?.calls ?? this.#calls.calls();
   }
 
-  /** The text that is left of all that has come, thoughts apart: what waits for the rest of a call counts. */
+  /** The text of the answer without calls and reasoning; text that may yet turn into a call counts. */
   left(content: string): string {
     if (this.#settled !== undefined) return this.#settled.text;
     const reader = new TextToolCalls(this.#tools, this.#isJsonAsked);
@@ -125,8 +124,8 @@ export class AnswerText {
   }
 
   /**
-   * Settles which calls there are, once all has come: only then it may be known that what came first were thoughts, and
-   * what looked like calls in them was none. The others keep their ids.
+   * Settles which calls there are, once everything has arrived: only then may it be clear that the first part was
+   * reasoning, and that anything in it that looked like a call was not one. Calls that remain keep their ids.
    */
   settle(content: string): void {
     const given = this.#calls.calls();
@@ -134,7 +133,7 @@ export class AnswerText {
     const { text, calls } = takeToolCalls(content, this.#tools, this.#isJsonAsked);
     const settled = new Map<ToolCall | undefined, ToolCall>();
     const more: ToolCall[] = [];
-    // Thoughts come first: those behind them were given last.
+    // Reasoning comes first, so calls after it are the last ones given out.
     for (const call of calls.toReversed()) {
       const last = old.pop();
       const isSame = last?.name === call.name && last.arguments === call.arguments;
@@ -160,7 +159,7 @@ export class AnswerText {
   }
 }
 
-/** A tool as it was sent. */
+/** Reads a tool from the body as sent. */
 function callableTool(tool: unknown): CallableTool[] {
   if (!isRecord(tool) || !isRecord(tool.function)) return [];
   const { name, parameters } = tool.function;
