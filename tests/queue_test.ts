@@ -287,7 +287,7 @@ Deno.test("queue: timeoutMs covers the wait, the timers of a stream do not", asy
   ]);
   assertEquals(
     error.message.split(". ")[0]?.split(" (")[0],
-    `Cannot complete with model "${A}": its turn did not come within 20 ms`,
+    `Cannot complete with model "${A}": the request was still queued after 20 ms`,
   );
   assertStringIncludes(error.hint ?? "", "onQueue");
   await first;

@@ -1,6 +1,5 @@
 /**
- * The queue of one server: which request that a model answers is sent next. Loaded by the first request that may have to
- * wait for those under way.
+ * The queue of one server: decides which request is sent next. Imported with the first request that may have to wait.
  *
  * @module
  */
@@ -11,7 +10,7 @@ import { isSameModel, withoutCopyNumber } from "../core/model_names.ts";
 import type { CallOptions, ModelInfo } from "../core/types.ts";
 import { listenToAbort, startTimer } from "../transport/timers.ts";
 
-/** Part of a server that the queue asks. */
+/** The parts of a server that the queue needs. */
 export interface QueuedServer {
   readonly service: string;
   readonly config: {
@@ -20,33 +19,33 @@ export interface QueuedServer {
     readonly maxConcurrency?: number;
     readonly fetch?: typeof globalThis.fetch;
   };
-  /** Generations of one model at a time, where its listing does not tell. */
+  /** Simultaneous generations of one model, if its listing does not say. */
   readonly usualParallel: number;
-  /** Whether loading a model for a request may throw another out, even in the middle of its answer. */
+  /** Whether loading a model for a request may evict another, even in the middle of an answer. */
   readonly mayEvict: boolean;
   /** The last listing, if it is at most `maxAgeMs` old. */
   recentModels(maxAgeMs: number): readonly ModelInfo[] | undefined;
   listTogether(options: CallOptions, action: string): Promise<readonly ModelInfo[]>;
 }
 
-/** One request that a model is to answer. */
+/** One request to a model. */
 export interface Visit {
   readonly server: QueuedServer;
   readonly model: string;
   /** Completes "Cannot …". */
   readonly action: string;
   readonly options: CallOptions;
-  /** When its call began, where `timeoutMs` is for all of it: not for streams. */
+  /** Time at which the call began, if `timeoutMs` covers all of it; absent for streams. */
   readonly startedAt?: number;
-  /** Whether it counts for `maxConcurrency`. */
+  /** Whether it counts toward `maxConcurrency`. */
   readonly isGeneration: boolean;
-  /** Since when nobody reads its stream; absent while it is read, and for whole answers. */
+  /** Time since which nobody has read its stream; absent while it is being read, and for whole answers. */
   unreadSince?: number | undefined;
-  /** Whether it is over; it may be before it has begun. */
+  /** Whether it is over, perhaps before it began. */
   hasLeft?: boolean;
 }
 
-/** Clock of the queue. */
+/** Clock used by the queue. */
 export interface Clock {
   now(): number;
   startTimer(ms: number, onTime: () => void): () => void;
@@ -54,20 +53,20 @@ export interface Clock {
 
 const CLOCK: Clock = { now: () => performance.now(), startTimer };
 
-/** What is loaded may rest on a listing this old, as the choice of a model. */
+/** Maximum age of a listing that says what is loaded, as for choosing a model. */
 const LISTING_MAX_AGE_MS = 2000;
 /**
- * Requests for the model in memory go before one for another model, until that has waited for so long or so many have
- * gone before it: then only those that came until that moment do. Strict order would load a model for each request,
- * which takes longer than most answers.
+ * Requests for the loaded model overtake one for another model, until it has waited this long or been overtaken this
+ * often; then only requests that arrived before that moment still do. In strict order, every request might load a
+ * model, which takes longer than most answers.
  */
 const PATIENCE_MS = 60_000;
 const PATIENCE_STARTS = 32;
-/** Before another model is loaded: who asks in a loop has its next request ready by then. */
+/** Wait before another model is loaded: a caller in a loop has its next request ready by then. */
 const LINGER_MS = 25;
 /**
- * A stream that nobody has read for so long holds no place while others wait. It was left lying, or its reader waits for
- * the very answer that waits for it.
+ * A stream that nobody has read for this long gives up its place while others wait. It was abandoned, or its reader is
+ * waiting for a request that waits for the stream.
  */
 const UNREAD_MS = 10_000;
 
@@ -75,9 +74,9 @@ const UNREAD_MS = 10_000;
 class Group {
   readonly name: string;
   readonly inside: Set<Visit> = new Set();
-  /** In their order. */
+  /** In order of arrival. */
   readonly waiting: Waiting[] = [];
-  /** Those that came before this one, by their order, were there when the turn of this model began. */
+  /** Order number at the start of this model's turn: requests with a lower one were already there. */
   turn = 0;
   #parallel: number | undefined;
   #listing: readonly ModelInfo[] | undefined;
@@ -86,7 +85,7 @@ class Group {
     this.name = name;
   }
 
-  /** Generations at a time. No listing is asked for: the server has a queue, too. */
+  /** Limit on simultaneous generations. Requests no listing for it, since the server has a queue, too. */
   limit(server: QueuedServer): number {
     const listing = server.recentModels(Infinity);
     if (listing !== undefined && listing !== this.#listing) {
@@ -97,7 +96,7 @@ class Group {
   }
 }
 
-/** Of the instance of this name; of a model's, whichever will answer, the fewest. */
+/** The limit of the instance with this name; for a model's name, the lowest of its instances, since any may answer. */
 function parallelOf(models: readonly ModelInfo[], name: string): number | undefined {
   const instances = findModel(models, name)?.instances ?? [];
   const named = instances.filter(({ id }) => id === name);
@@ -114,7 +113,7 @@ class Waiting {
   readonly order: number;
   readonly since: number;
   readonly startsBefore: number;
-  /** Set once it has waited for long: later ones do not go before it. */
+  /** Set once it has waited too long: requests with this order number or a higher one must not overtake it. */
   cutoff: number | undefined;
   position: number | undefined;
   settle: ((failure?: { readonly error: unknown }) => void) | undefined;
@@ -128,23 +127,23 @@ class Waiting {
   }
 }
 
-/** Lets requests in: first come, first served for each model, with as few changes of the model as patience allows. */
+/** Admits requests: in order for each model, switching models as rarely as patience allows. */
 export class Queue {
   readonly #clock: Clock;
   #groups: Group[] = [];
   readonly #waiting = new Map<Visit, Waiting>();
-  /** Models that should be in memory: those that were asked since the last one that may have thrown others out. */
+  /** Models believed to be loaded: those requested since the last load that may have evicted others. */
   #resident = new Set<Group>();
   #nextOrder = 1;
   #starts = 0;
-  /** Listings from before do not count. */
+  /** Listings older than this do not count. */
   #changedAt: number;
   #lingerUntil = 0;
   #lookedAt = -Infinity;
   #look: AbortController | undefined;
   #stopTimer: (() => void) | undefined;
 
-  /** @param inside what is under way already. */
+  /** @param inside requests already in progress. */
   constructor(inside: Iterable<Visit> = [], clock: Clock = CLOCK) {
     this.#clock = clock;
     this.#changedAt = clock.now();
@@ -152,9 +151,9 @@ export class Queue {
   }
 
   /**
-   * Lets a request in, at once where nothing is returned.
+   * Admits a request; if it may be sent at once, returns nothing.
    *
-   * @throws what its signal says, or that `timeoutMs` is over.
+   * @throws {ProviderError} `timeoutMs` is over. An abort rejects with the signal's reason.
    */
   enter(visit: Visit): Promise<void> | undefined {
     const { signal, onStatus } = visit.options;
@@ -174,7 +173,7 @@ export class Queue {
     return entered;
   }
 
-  /** Ends a request, in the queue or under way. */
+  /** Ends a request, whether waiting or in progress. */
   leave(visit: Visit): void {
     const waiting = this.#waiting.get(visit);
     if (waiting !== undefined) {
@@ -244,7 +243,7 @@ export class Queue {
     this.#starts++;
   }
 
-  /** The request that may be sent now. */
+  /** The request that may be sent now, if any. */
   #next(): Waiting | undefined {
     const heads = this.#heads();
     const [oldest] = heads;
@@ -262,7 +261,7 @@ export class Queue {
   }
 
   #hasPlace(head: Waiting): boolean {
-    // First: this looks at what is in memory, also where there is no place yet.
+    // First, because this may look up what is loaded, which is useful even if there is no place yet.
     if (!this.#hasRoom(head)) return false;
     const { visit: { server, isGeneration }, group } = head;
     if (!isGeneration) return true;
@@ -271,7 +270,7 @@ export class Queue {
     return maxConcurrency === Infinity || this.#generations(this.#groups) < maxConcurrency;
   }
 
-  /** Whether its model can answer beside those that do: it is in memory as they are, by one and the same listing. */
+  /** Whether the model can answer next to those in use: one recent listing must show all of them as loaded. */
   #hasRoom({ visit, group }: Waiting): boolean {
     const { server } = visit;
     if (!server.mayEvict || this.#live(group) > 0) return true;
@@ -294,7 +293,7 @@ export class Queue {
     return heads.filter((head) => !this.#hasRoom(head));
   }
 
-  /** Whether a request may be sent before others, whose models have to wait for its model's. */
+  /** Whether a request may overtake others, whose models have to wait for its model. */
   #mayGoBefore({ order, group }: Waiting, blocked: readonly Waiting[]): boolean {
     const turn = this.#live(group) > 0 ? group.turn : 0;
     return blocked.every((other) =>
@@ -313,7 +312,7 @@ export class Queue {
 
   #lookAtModels({ server, options: { headers }, action }: Visit): void {
     const now = this.#clock.now();
-    // One that failed is not asked for again at once: it can wait as long as it has to without.
+    // A failed listing is not requested again at once: the request can wait without it.
     const isTooSoon = this.#lookedAt > this.#changedAt && now - this.#lookedAt < LISTING_MAX_AGE_MS;
     if (this.#look !== undefined || isTooSoon) return;
     const look = new AbortController();
@@ -327,13 +326,13 @@ export class Queue {
     server.listTogether({ headers, maxRetries: 0, signal: look.signal }, action).then(over, over);
   }
 
-  /** The first of each model's, the oldest first. */
+  /** The first request for each model, oldest first. */
   #heads(): Waiting[] {
     const heads = this.#groups.flatMap(({ waiting }) => waiting.slice(0, 1));
     return heads.sort((a, b) => a.order - b.order);
   }
 
-  /** Models that answer. */
+  /** Models in use. */
   #inside(): Group[] {
     return this.#groups.filter((group) => this.#live(group) > 0);
   }
@@ -357,7 +356,7 @@ export class Queue {
   }
 
   #groupOf(model: string): Group {
-    // `x:2` is a copy of `x` with a place of its own.
+    // `x:2` is a second instance of `x`, with its own limit.
     const isCopy = (name: string): boolean => withoutCopyNumber(name) !== name;
     const isSame = ({ name }: Group): boolean =>
       !isCopy(name) && !isCopy(model) && isSameModel(name, model);
@@ -368,7 +367,7 @@ export class Queue {
     return group;
   }
 
-  /** Tells who asked for it where it stands, by what is known now: models in memory first, then each in its turn. */
+  /** Reports queue positions as they look now: requests for loaded models first, then the others model by model. */
   #tellPositions(): void {
     if (!this.#isAsked()) return;
     const byOrder = (a: Waiting, b: Waiting): number => a.order - b.order;
@@ -390,7 +389,7 @@ export class Queue {
     return false;
   }
 
-  /** What a callback throws ends its call, also where it is async and rejects later. */
+  /** Runs a callback. If it throws, or its promise rejects, the call ends with that error. */
   #tell(waiting: Waiting, call: () => unknown): void {
     try {
       const told = call();
@@ -400,7 +399,7 @@ export class Queue {
     }
   }
 
-  /** Looks again when something will have changed by itself: while somebody waits, who keeps the program alive. */
+  /** Schedules the next check, for what only time changes. Runs only while a waiting request keeps the program alive. */
   #setTimer(): void {
     this.#stopTimer?.();
     this.#stopTimer = undefined;
@@ -419,13 +418,13 @@ export class Queue {
 }
 
 function unwanted(): unknown {
-  return new DOMException("The request is not wanted any more", "AbortError");
+  return new DOMException("The request was abandoned", "AbortError");
 }
 
 function lateError(action: string, timeoutMs: number, server: QueuedServer): AnyProviderError {
   return providerError(
     "timeout_total",
-    `Cannot ${action}: its turn did not come within ${timeoutMs} ms`,
+    `Cannot ${action}: the request was still queued after ${timeoutMs} ms`,
     {
       service: server.service,
       endpoint: server.config.baseUrl,
@@ -433,8 +432,8 @@ function lateError(action: string, timeoutMs: number, server: QueuedServer): Any
       phase: "total",
       timeoutMs,
       hint:
-        "`timeoutMs` covers the wait in the queue of this program, which `onQueue` tells: raise it, or " +
-        "`maxConcurrency` where the server can do more at a time.",
+        "Raise `timeoutMs`, which includes the wait in this program's queue (see `onQueue`), or `maxConcurrency` if " +
+        "the server can handle more at a time.",
     },
   );
 }
