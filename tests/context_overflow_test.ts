@@ -318,13 +318,13 @@ Deno.test("a function decides what is sent; what cannot be sent is refused in it
   await assertRejects(
     () => lmstudio.complete({ messages: LONG, contextOverflowPolicy: () => [] }),
     InvalidRequestError,
-    "contextOverflowPolicy gave what cannot be sent: messages cannot be empty",
+    "contextOverflowPolicy returned invalid messages: messages cannot be empty",
   );
   const given = { messages: LONG, contextOverflowPolicy: () => Promise.resolve(LONG) };
   await assertRejects(
     () => lmstudio.complete(given as unknown as CompletionRequest),
     InvalidRequestError,
-    "contextOverflowPolicy gave what cannot be sent: messages is an object, not an array",
+    "contextOverflowPolicy returned invalid messages: messages is an object, not an array",
   );
 });
 

@@ -1,6 +1,6 @@
 /**
- * Conversations that are kept within the context of their model: what each model has taught of its tokens, and the
- * requests with less of a conversation. Loaded by the first request that has a `contextOverflowPolicy`.
+ * Keeps conversations within the context of their model: learns how each model counts tokens, and trims requests.
+ * Imported with the first request that has a `contextOverflowPolicy`.
  *
  * @module
  */
@@ -15,13 +15,13 @@ import { countFrame, countMessage, type Counts, TokenEstimator } from "../core/t
 import type { CallOptions, PartialAnswer } from "../core/types.ts";
 import type { AddressedRequest, CountedPrompt, Server } from "./server.ts";
 
-/** Models whose tokens are remembered; each takes 33 kB. */
+/** Models for which token estimates are remembered; each takes 33 kB. */
 const MAX_MODELS = 32;
 
-/** Facts about a model. */
+/** What is known about a model. */
 interface Model {
   readonly estimator: TokenEstimator;
-  /** The context that a refusal told, against what was listed then: another listing is of another load. */
+  /** The context length from a refusal, and the one listed then: if another is listed, the model was loaded again. */
   refusal?: { readonly contextLength: number; readonly listed: number | undefined };
 }
 
@@ -32,7 +32,7 @@ function modelOf(server: Server, name: string): Model {
   MODELS.set(server, models);
   const key = name.toLowerCase();
   const model = models.get(key) ?? { estimator: new TokenEstimator() };
-  // The one that was asked least recently goes first.
+  // Map order is order of use: the least recently used model goes first.
   models.delete(key);
   models.set(key, model);
   for (const oldest of models.keys()) {
@@ -42,7 +42,7 @@ function modelOf(server: Server, name: string): Model {
   return model;
 }
 
-/** Learns from the tokens that a server counted of a prompt. */
+/** Learns from the number of tokens that a server counted for a prompt. */
 export function learn(server: Server, { model, body, promptTokens }: CountedPrompt): void {
   const counts = frameOf(body);
   for (const message of wireMessages(body)) {
@@ -51,19 +51,19 @@ export function learn(server: Server, { model, body, promptTokens }: CountedProm
   modelOf(server, model).estimator.learn(counts, promptTokens);
 }
 
-/** A request that is ready to be sent. */
+/** A request that is ready to send. */
 interface ReadyCall extends AddressedRequest {
   readonly server: Server;
   readonly options: CallOptions;
 }
 
-/** A request that is sent whole or cut. */
+/** One attempt at a request, with the whole conversation or part of it. */
 interface Attempt<Call> {
   readonly call: Call;
   readonly info: TrimInfo | undefined;
 }
 
-/** Asks for an answer to as much of the conversation as fits. @param send sends it as it is. */
+/** Requests an answer to as much of the conversation as fits. @param send sends a request unchanged. */
 export async function askWithin<Call extends ReadyCall, Answer>(
   whole: Call,
   overflow: Overflow,
@@ -82,7 +82,7 @@ export async function askWithin<Call extends ReadyCall, Answer>(
   }
 }
 
-/** The same for a streamed answer. A refusal that comes as the first event of a stream is one, too. */
+/** Does the same for a streamed answer. The first event of a stream may be a refusal, too. */
 export function streamWithin<Call extends ReadyCall, Answer, Item>(
   whole: Call,
   overflow: Overflow,
@@ -116,7 +116,7 @@ export function streamWithin<Call extends ReadyCall, Answer, Item>(
     },
     partial: (): PartialAnswer | undefined => source?.partial(),
     async response(): Promise<Answer> {
-      if (source === undefined || attempt === undefined) throw new TypeError("Nothing was asked");
+      if (source === undefined || attempt === undefined) throw new TypeError("No request was sent");
       return withInfo(await source.response(), attempt.info);
     },
     close(): void {
@@ -126,7 +126,7 @@ export function streamWithin<Call extends ReadyCall, Answer, Item>(
   };
 }
 
-/** One request, and how much of it is sent. */
+/** Fits one request into the context. */
 class Fitting<Call extends ReadyCall> {
   readonly #whole: Call;
   readonly #overflow: Overflow;
@@ -146,14 +146,14 @@ class Fitting<Call extends ReadyCall> {
     this.#model = modelOf(server, model);
   }
 
-  /** The first attempt: cut where it is known that the whole would not fit. */
+  /** The first attempt: trimmed if the whole is known not to fit. */
   async first(): Promise<Attempt<Call>> {
     const contextLength = await this.#contextLength();
     if (contextLength === undefined) return { call: this.#whole, info: undefined };
     return await this.#cut({ contextLength }) ?? { call: this.#whole, info: undefined };
   }
 
-  /** The attempt after a refusal; `undefined` where that was another error, had no numbers, or was the second. */
+  /** The attempt after a refusal; `undefined` for other errors, for one without numbers, and after a second refusal. */
   async after(
     { call }: Attempt<Call>,
     error: unknown,
@@ -173,7 +173,7 @@ class Fitting<Call extends ReadyCall> {
       isRefused: true,
       refusedTokens: isWhole ? promptTokens : undefined,
     });
-    // Less would be needed, and nothing more may go.
+    // It would have to be shorter still, but nothing more may be dropped.
     if (next === undefined) return undefined;
     return wireMessages(next.call.body).length < wireMessages(call.body).length ||
         typeof this.#overflow.policy === "function"
@@ -182,7 +182,7 @@ class Fitting<Call extends ReadyCall> {
   }
 
   async #contextLength(): Promise<number | undefined> {
-    // Of a model nobody knows nothing is cut: its context need not be asked for.
+    // Without any answer from this model nothing can be estimated, so its context need not be looked up.
     if (this.#model.estimator.answers === 0) return undefined;
     const { server, model, options, action } = this.#whole;
     this.#listed = (await server.find(model, options, action))?.loadedContextLength;
@@ -213,7 +213,7 @@ class Fitting<Call extends ReadyCall> {
     return { call: { ...this.#whole, body: { ...this.#whole.body, messages: sent } }, info };
   }
 
-  /** The messages of a function, which may be anything. */
+  /** Checks the messages that a policy function returned, which may be anything. */
   #checked(messages: Message[]): Message[] {
     if (!Array.isArray(messages)) {
       throw this.#refusal(`messages is ${describeType(messages)}, not an array`);
@@ -235,20 +235,20 @@ class Fitting<Call extends ReadyCall> {
   readonly #refusal: RefusalMaker = (state, code, hint) => {
     const { server, action } = this.#whole;
     return server.refusalMaker(action)(
-      `contextOverflowPolicy gave what cannot be sent: ${state}`,
+      `contextOverflowPolicy returned invalid messages: ${state}`,
       code,
       hint,
     );
   };
 }
 
-/** The answer, which tells what was left out for it. */
+/** Adds to an answer what was dropped for it. */
 function withInfo<Answer>(answer: Answer, info: TrimInfo | undefined): Answer {
   if (info !== undefined) (answer as { trimmed?: TrimInfo }).trimmed = info;
   return answer;
 }
 
-/** A failure, whose answer tells that as well. */
+/** Does the same for the answer that an error carries. */
 function failedWith(error: unknown, info: TrimInfo | undefined): unknown {
   if (isProviderError(error) && "response" in error && error.response !== undefined) {
     withInfo(error.response, info);
@@ -268,7 +268,7 @@ function textOf(value: unknown): string {
   return value === undefined ? "" : JSON.stringify(value);
 }
 
-/** The message that one on the wire says; the very one it was made of, where that was kept. */
+/** The message behind an encoded one: the caller's own, if it was recorded. */
 function messageOf(encoded: Readonly<Record<string, unknown>>): Message {
   return sourceOf(encoded) ?? decodeMessage(encoded);
 }
