@@ -373,7 +373,7 @@ Deno.test("toResponse: is a consumer at once, and refuses what no response can b
       () => connect(server).streamCompletion("Hi").toResponse(init),
       InvalidRequestError,
     );
-    assertStringIncludes(refused.message, "Cannot stream a completion: no response can be made");
+    assertStringIncludes(refused.message, "Cannot stream a completion: `new Response()` rejects");
   }
   assertEquals(server.requests.length, 0);
 });

@@ -1,5 +1,5 @@
 /**
- * A stream users hold: starts at the first pull, has one consumer, and stops the generation when it is left.
+ * The stream that users hold: it starts at the first pull, has one consumer, and stops the generation if abandoned.
  *
  * @module
  */
@@ -17,26 +17,26 @@ import type { EventStream } from "../core/event_stream.ts";
 import type { CompletionResponse, CompletionStream, StreamingChunk } from "../core/types.ts";
 import { listenToAbort, untilAborted } from "../transport/timers.ts";
 
-/** Names of a stream in its errors. */
+/** Names a stream in its errors. */
 export interface StreamLabel {
   /** Completes "Cannot …". */
   readonly action: string;
   readonly service: string;
 }
 
-/** Checks the request and makes the source; the signal is aborted by the caller and by `cancel()`. */
+/** Checks the request and makes the source; the signal is aborted by the caller's signal and by `cancel()`. */
 export type OpenSource<Item, Answer> = (signal: AbortSignal) => Promise<ItemSource<Item, Answer>>;
 
 /**
- * The signal in options as they were given. What throws when it is read is for the check of the options, at the first
- * pull: a stream method throws nothing.
+ * The signal in the caller's unchecked options. If reading it throws, the check of the options reports that at the
+ * first pull, because methods that return a stream never throw.
  */
 export function callerSignalOf(
   options: { readonly signal?: AbortSignal | undefined } | undefined,
 ): AbortSignal | undefined {
   try {
     const signal = options?.signal;
-    // What is no signal is refused at the first pull, too. One of another realm or a polyfill counts.
+    // Anything else is refused at the first pull, too. Signals of another realm or a polyfill count.
     return typeof signal?.addEventListener === "function" ? signal : undefined;
   } catch {
     return undefined;
@@ -48,7 +48,7 @@ type Outcome =
   | { readonly kind: "failed"; readonly error: unknown }
   | { readonly kind: "cancelled"; readonly reason: unknown };
 
-/** One for all streams: its stack says nothing, and takes longer to make than all else at the end. */
+/** Shared by all streams: its stack is no use, and making one costs more than the rest of a stream's end. */
 const STREAM_OVER = new DOMException("The stream is over", "AbortError");
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
@@ -57,31 +57,31 @@ export class ItemStream<Item, Answer> implements EventStream<Item, Answer> {
   readonly #open: OpenSource<Item, Answer>;
   readonly #callerSignal: AbortSignal | undefined;
   readonly #label: StreamLabel;
-  /** Where the stream was asked for. */
+  /** Where the stream was created. */
   readonly #site = callSite(ItemStream);
   readonly #controller = new AbortController();
   #source: ItemSource<Item, Answer> | undefined;
-  /** The one queue between the source and the consumer: most items come several to a read. */
+  /** The only queue between source and consumer: most reads yield several items. */
   readonly #items: Item[] = [];
   #at = 0;
-  /** How many items of the queue may be given out; none once the stream is aborted or over. */
+  /** Number of queued items that may be given out; 0 once the stream is aborted or over. */
   #readyItems = 0;
-  /** Whether nothing will follow what is in the queue. */
+  /** Whether nothing follows the queued items. */
   #isAll = false;
-  /** Follows what is in the queue. */
+  /** Thrown after the queued items. */
   #queuedFailure: { readonly error: unknown } | undefined;
   #outcome: Outcome | undefined;
   #hasConsumer = false;
-  /** The pull under way: pulls are answered in their order. */
+  /** The pull in progress: pulls are answered in order. */
   #pending: Promise<unknown> | undefined;
-  /** The first pull, whoever made it: `started()` waits for it. */
+  /** The first pull, whoever made it: `started()` awaits it. */
   #first: Promise<IteratorResult<Item, undefined>> | undefined;
-  /** The first pull where `started()` made it: its outcome is the consumer's, an error as well. */
+  /** The first pull, if `started()` made it: its result or error is the consumer's. */
   #kept: Promise<IteratorResult<Item, undefined>> | undefined;
   #response: Promise<Answer> | undefined;
   #stopListening: (() => void) | undefined;
 
-  /** @param options of the call, as they were given; only their signal is read here. */
+  /** @param options of the call, unchecked; only their signal is read here. */
   constructor(
     label: StreamLabel,
     options: { readonly signal?: AbortSignal | undefined } | undefined,
@@ -115,12 +115,12 @@ export class ItemStream<Item, Answer> implements EventStream<Item, Answer> {
     return this.#response;
   }
 
-  // deno-lint-ignore require-await -- everything it does is done at once; its type is a promise
+  // deno-lint-ignore require-await -- all its work is synchronous; its type is a promise
   async cancel(reason?: unknown): Promise<void> {
     this.#kept = undefined;
     if (this.#outcome !== undefined) return;
     const signal = this.#callerSignal;
-    // Whoever aborts and then leaves the loop has aborted: that, not the leaving, is why there is no answer.
+    // If the caller aborted and then left the loop, the abort is the reason why there is no answer.
     this.#end(
       signal?.aborted === true
         ? { kind: "failed", error: signal.reason }
@@ -136,22 +136,22 @@ export class ItemStream<Item, Answer> implements EventStream<Item, Answer> {
     return this.toWebStream((item) => item);
   }
 
-  /** Makes the caller the consumer, or gives the error for a second one. */
+  /** Makes the caller the consumer; returns the error if there already is one. */
   #claim(): InvalidRequestError | undefined {
     const refused = this.secondConsumer();
     this.#hasConsumer = true;
     return refused;
   }
 
-  /** The error for a second consumer, where there is a first. */
+  /** The error for a second consumer, if there is a first. */
   protected secondConsumer(): InvalidRequestError | undefined {
     if (!this.#hasConsumer) return undefined;
     return this.refuse("this stream already has a consumer", {
-      hint: "Iterate a stream once; `response()` gives the whole answer afterwards.",
+      hint: "Iterate a stream only once; `response()` returns the whole answer.",
     });
   }
 
-  /** An error for what is asked of this stream. */
+  /** An error for a call on this stream that is not possible. */
   protected refuse(
     state: string,
     details: { readonly hint: string; readonly cause?: unknown },
@@ -165,16 +165,16 @@ export class ItemStream<Item, Answer> implements EventStream<Item, Answer> {
     });
   }
 
-  /** The item that `started()` has pulled already. */
+  /** The item that `started()` has already pulled. */
   #takeKept(): Promise<IteratorResult<Item, undefined>> | undefined {
     const kept = this.#kept;
     this.#kept = undefined;
-    // Aborted with items still to come: the next pull says so.
+    // If the stream was aborted with items left, the next pull reports the abort.
     const isAborted = this.#outcome === undefined && this.#controller.signal.aborted;
     return isAborted ? undefined : kept;
   }
 
-  /** Whether an item is there that costs no wait. Asked for each token: fields of ours, and no signal's. */
+  /** Whether an item is ready without waiting. Read for each token, so it uses only our own fields, not the signal. */
   get #isReady(): boolean {
     return this.#at < this.#readyItems && this.#pending === undefined;
   }
@@ -192,7 +192,7 @@ export class ItemStream<Item, Answer> implements EventStream<Item, Answer> {
   }
 
   async #pull(): Promise<IteratorResult<Item, undefined>> {
-    // An error is thrown once; after it, as after the end, there is nothing more.
+    // An error is thrown once; after it, as after the end, the stream is over.
     if (this.#outcome !== undefined) return DONE;
     try {
       const source = this.#source ?? await this.#start();
@@ -204,13 +204,13 @@ export class ItemStream<Item, Answer> implements EventStream<Item, Answer> {
           return DONE;
         }
         await this.#fill(source);
-        // Left meanwhile: a source that has ended with it is no whole answer.
+        // If the stream was cancelled meanwhile, a source that ends does not make the answer whole.
         if (this.#isCancelled()) return DONE;
       }
       return { done: false, value: this.#take() };
     } catch (cause) {
       const error = withCallSite(await withRemark(cause), this.#site);
-      // The consumer stopped it: whatever broke by that is no news.
+      // The consumer cancelled, so failures caused by that are not reported.
       if (this.#isCancelled()) return DONE;
       this.#end({ kind: "failed", error });
       throw error;
@@ -229,7 +229,7 @@ export class ItemStream<Item, Answer> implements EventStream<Item, Answer> {
     }
   }
 
-  /** The next item of the queue. With the last one the answer is whole: leaving after it is no cancelling. */
+  /** The next queued item. The last one completes the answer, so leaving after it does not cancel. */
   #take(): Item {
     const item = this.#items[this.#at++] as Item;
     if (this.#isAll && this.#at === this.#items.length) this.#end({ kind: "done" });
@@ -241,14 +241,14 @@ export class ItemStream<Item, Answer> implements EventStream<Item, Answer> {
     const onAbort = (): void => {
       this.#readyItems = 0;
       this.#controller.abort(signal?.reason);
-      // A user's own `fetch` may not heed the signal, and nobody may pull again. A pull sees to it itself.
+      // A user's own `fetch` may ignore the signal, and nobody may pull again. A pull in progress closes by itself.
       if (this.#pending === undefined) this.#source?.close();
     };
     this.#stopListening = listenToAbort(signal, onAbort);
     if (signal?.aborted === true) onAbort();
     this.#controller.signal.throwIfAborted();
     const opening = this.#open(this.#controller.signal);
-    // What loads for it heeds no signal.
+    // The imports behind it ignore the signal.
     this.#source = await untilAborted(opening, this.#controller.signal);
     return this.#source;
   }
@@ -262,7 +262,7 @@ export class ItemStream<Item, Answer> implements EventStream<Item, Answer> {
     this.#readyItems = 0;
     this.#stopListening?.();
     this.#source?.close();
-    // Where all has come there is nothing left to be ended.
+    // After a whole answer there is nothing left to abort.
     if (outcome.kind !== "done") this.#controller.abort(STREAM_OVER);
   }
 
@@ -276,7 +276,7 @@ export class ItemStream<Item, Answer> implements EventStream<Item, Answer> {
     return this.#source.response();
   }
 
-  /** Why there is no whole answer. */
+  /** The reason why there is no whole answer. */
   #failure(): unknown {
     const outcome = this.#outcome;
     if (outcome?.kind === "failed") return outcome.error;
@@ -287,12 +287,12 @@ export class ItemStream<Item, Answer> implements EventStream<Item, Answer> {
     const { action, service } = this.#label;
     return providerError("stream_truncated", `Cannot ${action}: the stream was cancelled`, {
       service,
-      hint: "`partial` has what had arrived.",
+      hint: "See `partial` for what arrived before.",
       partial: this.#source?.partial(),
     });
   }
 
-  /** The items as something else; those that are `undefined` are left out. */
+  /** Maps the items; those mapped to `undefined` are left out. */
   protected map<T>(map: (item: Item) => T | undefined): AsyncIterator<T, undefined> {
     const isConsumer = !this.#hasConsumer;
     const items = this[Symbol.asyncIterator]();
@@ -304,7 +304,7 @@ export class ItemStream<Item, Answer> implements EventStream<Item, Answer> {
         if (value !== undefined) return { done: false, value };
       }
     };
-    /** The pull under way: one that leaves an item out must not be overtaken. */
+    /** The pull in progress: later pulls must not overtake one that skips items. */
     let last: Promise<unknown> | undefined;
     return {
       next: () => {
@@ -329,9 +329,9 @@ export class ItemStream<Item, Answer> implements EventStream<Item, Answer> {
   }
 
   /**
-   * Pulls only when asked: a web stream that nobody reads starts nothing.
+   * A web stream that pulls only on demand: if nobody reads it, nothing starts.
    *
-   * @param claimed what `map` gave to who wants to be the consumer before it is read.
+   * @param claimed the result of `map`, for a caller that becomes the consumer before the stream is read.
    */
   protected toWebStream<T>(
     map: (item: Item) => T | undefined,
@@ -349,7 +349,7 @@ export class ItemStream<Item, Answer> implements EventStream<Item, Answer> {
         if (result.done === true) controller.close();
         else controller.enqueue(result.value);
       },
-      // One that came second must not end what the first one reads.
+      // A second consumer must not end what the first one reads.
       cancel: async (reason) => {
         if (isConsumer || !this.#hasConsumer) await this.cancel(reason);
       },
@@ -357,7 +357,7 @@ export class ItemStream<Item, Answer> implements EventStream<Item, Answer> {
   }
 }
 
-/** A stream of pieces of text, as completions and text completions give them. */
+/** A stream of chunks, as for completions and text completions. */
 export class ChunkStream<Answer = CompletionResponse> extends ItemStream<StreamingChunk, Answer>
   implements CompletionStream<Answer> {
   get textStream(): AsyncIterable<string> {
@@ -370,7 +370,7 @@ export class ChunkStream<Answer = CompletionResponse> extends ItemStream<Streami
   }
 
   async toResponse(init: ResponseInit = {}): Promise<Response> {
-    // Before it waits: of two that ask, one would else answer 200 with a body that breaks.
+    // Checked before waiting: otherwise the second of two callers would get a 200 whose body breaks.
     const second = this.secondConsumer();
     if (second !== undefined) throw second;
     const encode = textEncoder();
@@ -379,7 +379,7 @@ export class ChunkStream<Answer = CompletionResponse> extends ItemStream<Streami
     return response;
   }
 
-  /** Made before anything is sent: nothing is generated for a response that cannot be. */
+  /** Made before anything is sent: if there can be no response, nothing is generated. */
   #respond(body: ReadableStream<Uint8Array>, init: ResponseInit): Response {
     try {
       const response = new Response(body, init);
@@ -388,9 +388,8 @@ export class ChunkStream<Answer = CompletionResponse> extends ItemStream<Streami
       }
       return response;
     } catch (cause) {
-      const hint =
-        "`toResponse()` takes what `new Response()` takes, with a status that has a body.";
-      throw this.refuse("no response can be made of these settings", { hint, cause });
+      const hint = "Pass what `new Response()` accepts, with a status that allows a body.";
+      throw this.refuse("`new Response()` rejects these settings", { hint, cause });
     }
   }
 }
@@ -401,7 +400,7 @@ function textEncoder(): (chunk: StreamingChunk) => Uint8Array | undefined {
   let held = "";
   return ({ content, isFinal }) => {
     const text = held + content;
-    // Half of a character may come alone: its other half is in the next piece.
+    // A chunk may end with half a surrogate pair; the other half is in the next chunk.
     held = !isFinal && /[\ud800-\udbff]$/.test(text) ? text.slice(-1) : "";
     const whole = text.slice(0, text.length - held.length);
     return whole === "" ? undefined : encoder.encode(whole);
