@@ -1,6 +1,6 @@
 /**
- * The one call and the one stream that serve every route. Members of several requests, such as the tool loop, use
- * their steps: `prepare`, then `ask` or `openPrepared`.
+ * The one call and the one stream that serve every route. Members that send several requests, such as the tool loop,
+ * use the steps: `prepare`, then `ask` or `openPrepared`.
  *
  * @module
  */
@@ -28,7 +28,7 @@ import type { AddressedRequest, ComparedAnswer, Server } from "./server.ts";
 import { untilAborted } from "../transport/timers.ts";
 import { callerSignalOf, ChunkStream } from "./stream.ts";
 
-/** A checked request with its model, ready to be sent. */
+/** A checked request with its model, ready to send. */
 export interface PreparedCall<
   Request extends RouteRequest,
   Answer,
@@ -38,26 +38,26 @@ export interface PreparedCall<
   readonly route: Asked;
   readonly request: Request;
   readonly options: CallOptions;
-  /** When the call began. */
+  /** Time at which the call began. */
   readonly startedAt: number;
   readonly tags: ThinkTags;
   readonly toolUse: ToolUse | undefined;
-  /** Keeps the conversation within the context; where it is missing, the server decides. */
+  /** Keeps the conversation within the context; if absent, the server decides. */
   readonly within: { readonly overflow: Overflow; readonly context: Context } | undefined;
 }
 
-/** Loaded where a request asks for it. */
+/** Module that is imported if a request needs it. */
 type Context = typeof import("./context.ts");
 
-/** Parts of a preparation that a member does its own way. */
+/** Parts of a preparation that a member may replace. */
 export interface PrepareOptions {
-  /** Of a stream, in place of the caller's signal. */
+  /** The signal of a stream, used instead of the caller's. */
   readonly signal?: AbortSignal;
   readonly fetchImage?: FetchImage;
 }
 
 /**
- * Asks for one answer.
+ * Sends a request and returns its answer.
  *
  * @param verb completes "Cannot …".
  */
@@ -72,7 +72,7 @@ export async function call<Request extends RouteRequest, Answer>(
   const answer = preparing.then(ask);
   const signal = callerSignalOf(options);
   if (signal !== undefined && !signal.aborted) {
-    // Beside the way to the answer, not on it: calls are sent in their order, whether they have a signal or not.
+    // Next to the answer's own chain, not in it: calls are sent in order, whether they have a signal or not.
     answer.catch(() => {});
     await untilAborted(preparing, signal);
   }
@@ -80,7 +80,7 @@ export async function call<Request extends RouteRequest, Answer>(
 }
 
 /**
- * Opens the stream of an answer; nothing but what the request needs is sent before its first `fill()`.
+ * Opens the stream of an answer. Before its first `fill()`, only what encoding the request needs is sent.
  *
  * @param verb completes "Cannot …".
  */
@@ -95,29 +95,29 @@ export async function openStream<Request extends RouteRequest, Answer, Item>(
   return openPrepared(await prepare(server, route, verb, input, options, { signal }));
 }
 
-/** Runs a call, whose abort ends it at once: what loads for it heeds no signal. @param options as they were given. */
+/** Runs a call and ends it at once on abort, even while a module loads. @param options as the caller gave them. */
 export async function heedingAbort<T>(
   options: CallOptions | undefined,
   run: () => Promise<T>,
 ): Promise<T> {
   const signal = callerSignalOf(options);
-  // One that was aborted before is for the checks, which may have more to say.
+  // A signal that was already aborted is left to the checks, which may have more to say.
   return signal?.aborted === true ? await run() : await untilAborted(run(), signal);
 }
 
-/** Imports a part for a call, whose abort does not wait for it. @param options as they were given. */
+/** Imports a module for a call; an abort ends the wait. @param options as the caller gave them. */
 export async function importForCall<Module>(
   load: () => Promise<Module>,
   action: string,
   options: CallOptions | undefined,
 ): Promise<Module> {
-  // Always the same way: calls go on in their order, whether they have a signal or not.
+  // Always awaits a signal, real or not, so that calls keep their order.
   return await untilAborted(importOnUse(load, action), callerSignalOf(options) ?? NEVER);
 }
 
 const NEVER = new AbortController().signal;
 
-/** A stream of chunks for the caller. */
+/** Makes a stream of chunks for the caller. */
 export function streamChunks<Request extends RouteRequest, Answer>(
   server: Server,
   route: StreamedRoute<Request, Answer, StreamingChunk>,
@@ -131,8 +131,8 @@ export function streamChunks<Request extends RouteRequest, Answer>(
 }
 
 /**
- * Checks and writes a request, and chooses its model. Everything that can be refused is, before anything is sent; the
- * model is looked for last.
+ * Checks and encodes a request, and chooses its model. Anything that can be refused is refused before anything is sent;
+ * the model is chosen last.
  */
 export async function prepare<
   Request extends RouteRequest,
@@ -152,8 +152,8 @@ export async function prepare<
 }
 
 /**
- * Writes a request that was checked, with options that were, and chooses its model. For the rounds of one conversation:
- * checking all of it in each would take the square of its length.
+ * Encodes a request and chooses its model; the request and the options are already checked. For the rounds of one
+ * conversation: checking all of it in every round would be quadratic.
  */
 export async function prepareChecked<
   Request extends RouteRequest,
@@ -174,7 +174,7 @@ export async function prepareChecked<
     refusal: server.refusalMaker(verb),
     fetchImage: fetchImage ?? server.imageFetcher(verb, options, signal),
   });
-  // Waited for only where there is something to wait for: most requests have nothing of all this.
+  // Awaited only if there is something to await: most requests have none of this.
   if (route.load !== undefined) await route.load(verb);
   const use = route.toolUse?.(request, fields, verb);
   const toolUse = use && await use;
@@ -201,7 +201,7 @@ export async function prepareChecked<
   };
 }
 
-/** Sends a prepared request for a whole answer. */
+/** Sends a prepared request and returns the whole answer. */
 export function ask<Request extends RouteRequest, Answer>(
   prepared: PreparedCall<Request, Answer>,
 ): Promise<Answer> {
@@ -274,7 +274,7 @@ function openOnce<Request extends RouteRequest, Answer, Item>(
 function visitOf<Request extends RouteRequest, Answer>(
   { server, route, model, action, options }: PreparedCall<Request, Answer>,
 ): Visit {
-  // Embeddings have their own `concurrency`, but loading their model may throw out one that answers.
+  // Embeddings have their own `concurrency`, but loading their model may evict one that is generating.
   return { server, model, action, options, isGeneration: route.modelType !== "embedding" };
 }
 
@@ -309,15 +309,15 @@ function requestOf<Request extends RouteRequest, Answer>(
 
 // --- Turns --------------------------------------------------------------------------------------
 
-/** Requests under way at one server. Its queue loads with the first that may have to wait for them. */
+/** Requests in progress at one server. Its queue is imported with the first request that may have to wait. */
 interface Entrance {
   readonly inside: Set<Visit>;
   queue?: Queue;
 }
 
-/** By the address: a program may have several providers for one server. */
+/** By base URL: a program may have several providers for one server. */
 const ENTRANCES = new Map<string, Entrance>();
-/** Where a `fetch` of the user's own leads, nobody knows. */
+/** By server, if the user passes a `fetch`: it may lead anywhere. */
 const OWN_ENTRANCES = new WeakMap<Visit["server"], Entrance>();
 
 function entranceOf(server: Visit["server"]): Entrance {
@@ -330,16 +330,16 @@ function entranceOf(server: Visit["server"]): Entrance {
   return entrance;
 }
 
-/** Whether a request can be sent beside those under way, whatever a queue would say. */
+/** Whether a request can be sent next to those in progress, whatever a queue would decide. */
 function isFree({ server, model, isGeneration }: Visit, inside: ReadonlySet<Visit>): boolean {
   if (inside.size === 0) return true;
   for (const other of inside) if (other.model !== model) return false;
-  // What a listing tells of its model is for the queue to find out.
+  // Only the queue reads the limit from a listing, so with one at hand, one request is the limit here.
   const usual = server.recentModels(Infinity) === undefined ? server.usualParallel : 1;
   return !isGeneration || inside.size < (server.config.maxConcurrency ?? usual);
 }
 
-/** Sends the request of a whole answer when it is its turn, which ends with the answer. */
+/** Sends a request when its turn comes; the turn ends with the answer. */
 export async function inTurn<Answer>(visit: Visit, send: () => Promise<Answer>): Promise<Answer> {
   const place = placeOf(visit);
   try {

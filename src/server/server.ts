@@ -1,5 +1,5 @@
 /**
- * One server, as every call needs it: the way to it, which model to ask, and whether it was that one that answered.
+ * One server as every call needs it: sending requests, choosing a model, and checking which model answered.
  *
  * @module
  */
@@ -34,18 +34,18 @@ import { untilAborted } from "../transport/timers.ts";
 import { Transport } from "../transport/transport.ts";
 import type { ListedModels, ListedServer, Substitution } from "./models.ts";
 
-/** Properties of one kind of server. */
+/** Properties of a kind of server. */
 export interface Dialect {
-  /** Name for people, such as `LM Studio`. */
+  /** Name to show, such as `LM Studio`. */
   readonly service: string;
-  /** Name for programs, such as `lmstudio`. */
+  /** Name in code, such as `lmstudio`. */
   readonly provider: string;
   readonly listings: ListedServer["dialect"]["listings"];
-  /** Whether the server may let another model answer than the one asked for. */
+  /** Whether the server may answer with another model than the one requested. */
   readonly substitutesModels: boolean;
-  /** Whether loading a model for a request may throw another out, even in the middle of its answer. */
+  /** Whether loading a model for a request may evict another, even in the middle of an answer. */
   readonly mayEvict: boolean;
-  /** Generations of one model at a time, where neither the configuration nor a listing tells. */
+  /** Simultaneous generations of one model, if neither the configuration nor a listing says. */
   readonly usualParallel: number;
 }
 
@@ -59,7 +59,7 @@ export const LM_STUDIO: Dialect = {
   usualParallel: 4,
 };
 
-/** Any server with `/v1`. How many it answers at a time only it knows: some a hundred. */
+/** Any server with `/v1`. Only the server knows how many requests it can answer at a time: some, a hundred. */
 export function openAICompatible(provider: string, service: string): Dialect {
   return {
     service,
@@ -71,13 +71,13 @@ export function openAICompatible(provider: string, service: string): Dialect {
   };
 }
 
-/** Dialects by the type that discovery tells. Ollama is only ever asked by its OpenAI-compatible routes. */
+/** Dialects by the type that discovery reports. For Ollama, only the OpenAI-compatible routes are used. */
 export const DIALECTS: Readonly<Record<ServiceType, Dialect>> = {
   lmstudio: LM_STUDIO,
   ollama: openAICompatible("ollama", "Ollama"),
 };
 
-/** A request that says which model is to answer. */
+/** A request with the model that is to answer it. */
 export interface AddressedRequest {
   readonly model: string;
   readonly body: Record<string, unknown>;
@@ -85,7 +85,7 @@ export interface AddressedRequest {
   readonly action: string;
 }
 
-/** A prompt, and the tokens that the server counted of it. */
+/** A prompt and the number of tokens that the server counted for it. */
 export interface CountedPrompt {
   readonly model: string;
   readonly body: Readonly<Record<string, unknown>>;
@@ -93,31 +93,31 @@ export interface CountedPrompt {
 }
 
 const MAX_COUNTED = 8;
-/** Longer prompts are not kept in memory for what they may teach. */
+/** Longer prompts are not kept: what they teach is not worth the memory. */
 const MAX_COUNTED_TOKENS = 32_768;
 
-/** Answers of the routes whose model is compared with the one asked for. */
+/** Answers of the routes that compare the answering model with the requested one. */
 export type ComparedAnswer = NonNullable<ModelSubstitution["response"]>;
 
-/** Settings that name a model for calls that name none, by its type in listings. */
+/** Settings that name the model for calls that name none, by model type. */
 const MODEL_SETTINGS = {
   llm: "model",
   embedding: "embeddingModel",
   decision: "decisionModel",
 } as const;
 
-/** Kept for the next server: an `import()` takes a turn even of what is there. */
+/** Kept for the next server: even a cached `import()` costs a turn of the event loop. */
 let loaded: typeof import("./models.ts") | undefined;
 
-/** One server: the way to it, and its models. */
+/** One server and its models. */
 export class Server implements ListedServer {
   readonly config: ResolvedConfig;
   readonly service: string;
   readonly transport: Transport;
   readonly dialect: Dialect;
-  /** Loaded with the first question about them: a request that names its model needs none. */
+  /** Imported when first needed: a request that names its model does not need it. */
   #models: ListedModels | undefined;
-  /** The newest last. */
+  /** Oldest first. */
   #counted: CountedPrompt[] = [];
 
   constructor(
@@ -132,7 +132,7 @@ export class Server implements ListedServer {
     const { service } = dialect;
     const lookElsewhere = dialect.provider === "lmstudio"
       ? (baseUrl: string, signal: AbortSignal) =>
-        // A hint that cannot be had must not stand in the way of the error it is for.
+        // If the hint cannot be found, the error it belongs to must still be thrown.
         import("../discovery/elsewhere.ts").then(
           ({ findElsewhere }) => findElsewhere(baseUrl, signal, env),
           () => undefined,
@@ -154,42 +154,42 @@ export class Server implements ListedServer {
       const load = importOnUse(() => import("./models.ts"), action);
       loaded = await untilAborted(load, signal);
     }
-    // Of two that came at once, the first has begun to remember.
+    // If two calls get here at once, both use the first one's instance, with its cache.
     return this.#models ??= new loaded.ListedModels(this);
   }
 
-  /** Makes the errors of one kind of call; `action` completes "Cannot …". */
+  /** Makes errors for one kind of call; `action` completes "Cannot …". */
   refusalMaker(action: string): RefusalMaker {
     return refusalMaker(action, this.service);
   }
 
-  /** Keeps a prompt of a call without a `contextOverflowPolicy`: the first call with one learns from it. */
+  /** Keeps the prompt of a call without `contextOverflowPolicy`, for the first call with one to learn from. */
   noteCounted(prompt: CountedPrompt): void {
     const { body: { messages }, promptTokens } = prompt;
     const isText = Array.isArray(messages) &&
       messages.every(({ content }) => typeof content === "string");
-    // Nor images.
+    // Prompts with images are not kept either.
     if (!isText || promptTokens > MAX_COUNTED_TOKENS) return;
     if (this.#counted.push(prompt) > MAX_COUNTED) this.#counted.shift();
   }
 
-  /** Gives the prompts that were counted, once. */
+  /** Returns the counted prompts and forgets them. */
   takeCounted(): readonly CountedPrompt[] {
     const counted = this.#counted;
     this.#counted = [];
     return counted;
   }
 
-  /** The tags that the text of an answer is searched for. @param own of the request, in place of the configured ones. */
+  /** The tag pairs to search answers for. @param own the request's, used instead of the configured ones. */
   thinkTags(own: readonly ReasoningTags[] | undefined): ThinkTags {
     return thinkTags(own ?? this.config.reasoningTags);
   }
 
-  /** Fetches the images of one call. @param streamSignal of a stream, in place of the caller's. */
+  /** Makes the image fetcher for one call. @param streamSignal the stream's, used instead of the caller's. */
   imageFetcher(action: string, options: CallOptions, streamSignal?: AbortSignal): FetchImage {
     return async (url, path, failed) => {
       const signal = streamSignal ?? options.signal;
-      // `timeoutMs` is not for streams.
+      // `timeoutMs` does not apply to streams.
       const timeoutMs = streamSignal === undefined
         ? options.timeoutMs ?? this.config.timeoutMs
         : Infinity;
@@ -209,12 +209,12 @@ export class Server implements ListedServer {
     );
   }
 
-  /** Tells whether there is a model, as `ModelProvider.supportsModel`. */
+  /** Returns whether the server has a model, as `ModelProvider.supportsModel`. */
   async supportsModel(model: string, options: CallOptions | undefined): Promise<boolean> {
     return await this.#lookUp(model, options, "look up a model") !== undefined;
   }
 
-  /** Gives the capabilities of a model, as `ModelProvider.modelCapabilities`. */
+  /** Returns the capabilities of a model, as `ModelProvider.modelCapabilities`. */
   async modelCapabilities(
     model: string,
     options: CallOptions | undefined,
@@ -236,7 +236,7 @@ export class Server implements ListedServer {
 
   /** As `ListedModels.list`. */
   async list(options: CallOptions, action: string): Promise<ModelInfo[]> {
-    // Without a turn where they are loaded: the signal is listened to at once.
+    // Without an extra `await` once it is imported: the signal must be heeded from the start.
     this.#models ??= loaded && new loaded.ListedModels(this);
     return await (this.#models ?? await this.models(action, options.signal)).list(options, action);
   }
@@ -261,28 +261,28 @@ export class Server implements ListedServer {
     return this.dialect.usualParallel;
   }
 
-  /** The last listing, if it is at most `maxAgeMs` old. Not to be changed. */
+  /** The last listing, if it is at most `maxAgeMs` old. It must not be changed. */
   recentModels(maxAgeMs: number): readonly ModelInfo[] | undefined {
     return this.#models?.recent(maxAgeMs);
   }
 
-  /** The models have changed: nothing that was listed before counts any more. */
+  /** Drops the listing: the server's models have changed. */
   dropListing(): void {
     this.#models?.drop();
   }
 
-  /** Whether the last listing, not long ago, showed a server without the routes of the newest API. */
+  /** Whether a recent listing showed a server without the routes of the newest API. */
   get lacksNewestApi(): boolean {
     return this.#models?.lacksNewest === true;
   }
 
-  /** The model as it was listed last, however long ago; nothing is asked. */
+  /** The model in the last listing, whatever its age; sends nothing. */
   listed(model: string): ModelInfo | undefined {
     return this.#models?.listed(model);
   }
 
   /**
-   * A request with the model it is for: the one that is named, else the configured one, else the one that is loaded.
+   * A request with its model: the one named, or else the configured one, or else the loaded one.
    *
    * @param fields of the request: what cannot be written is refused before the server is asked what is loaded.
    */
@@ -310,7 +310,7 @@ export class Server implements ListedServer {
     return this.#address(action, model, this.words(options, fields)(model), fields);
   }
 
-  /** @param shown the model's name as it may stand in errors: one that was listed may be an echo. */
+  /** @param shown the model's name made safe to show: a listed name may echo a secret. */
   #address(
     action: string,
     model: string,
@@ -320,12 +320,12 @@ export class Server implements ListedServer {
     return { model, body: { model, ...fields }, action: `${action} with model ${quote(shown)}` };
   }
 
-  /** Shows what this server says in the errors of a call. @param body an echo of its prompts is masked. */
+  /** Makes text from this server safe to show in errors. @param body whose prompts are masked if they are echoed. */
   words(options: CallOptions, body?: Readonly<Record<string, unknown>>): (text: string) => string {
     return wordsOf(this.config, options, body);
   }
 
-  /** Options for what is still to be done in a call: `timeoutMs` is for all of it. */
+  /** Options for the rest of a call: `timeoutMs` covers all of it. */
   remaining(options: CallOptions, startedAt: number): CallOptions {
     const timeoutMs = options.timeoutMs ?? this.config.timeoutMs;
     if (timeoutMs === undefined) return options;
@@ -333,7 +333,7 @@ export class Server implements ListedServer {
   }
 
   /**
-   * The wrong model may answer, under 200 and without a word.
+   * Checks which model answered: the server may use another one under status 200, without saying so.
    *
    * @throws {ModelNotAvailableError} code `model_substituted`, unless the configuration says otherwise.
    */
@@ -365,7 +365,7 @@ export class Server implements ListedServer {
       if (substitution === undefined) return;
     } catch (error) {
       options.signal?.throwIfAborted();
-      // Without a listing the names alone decide.
+      // Without a listing, the names alone decide.
       if (!isProviderError(error)) throw error;
     }
     if (policy !== "throw") {
@@ -375,7 +375,7 @@ export class Server implements ListedServer {
         answered,
         ...(response === undefined ? {} : { response }),
       });
-      // An async callback is waited for, but not longer than the caller waits.
+      // An async callback is awaited, but an abort ends the wait.
       if (told instanceof Promise) await untilAborted(told, options.signal);
       return;
     }
@@ -397,7 +397,7 @@ export class Server implements ListedServer {
   }
 
   #checkWritable(action: string, fields: Readonly<Record<string, unknown>>): void {
-    // Messages and prompts were checked to be text: writing a long conversation twice takes as long as sending it.
+    // Messages and prompts are already known to be text: writing a long conversation twice takes as long as sending it.
     const { messages: _messages, prompt: _prompt, ...own } = fields;
     try {
       JSON.stringify(own);
@@ -416,13 +416,13 @@ export class Server implements ListedServer {
   }
 }
 
-/** The type of model that gives such an answer. */
+/** The type of model that gave this answer. */
 function typeOfAnswer(response: ComparedAnswer | undefined): ModelType {
   if (response === undefined) return "llm";
   return "embeddings" in response ? "embedding" : "answers" in response ? "decision" : "llm";
 }
 
-/** The parts of an answer that errors carry; of embeddings and decisions none. */
+/** The parts of an answer that errors carry; embeddings and decisions have none. */
 export function partialOf(response: ComparedAnswer | undefined): PartialAnswer | undefined {
   if (response === undefined || "embeddings" in response || "answers" in response) return undefined;
   if ("output" in response) {
