@@ -61,7 +61,7 @@ export const EMBEDDINGS: Route<EmbeddingRequest, EmbeddingResponse> = {
 const BROKEN_VECTORS =
   "The engine computes broken vectors: load the model again, or try another quantization or runtime version.";
 const MIXED_UP_VECTORS =
-  "The server returned other vectors than requested: try `batchSize: 1`, or another server version.";
+  "The server returned the wrong vectors: try `batchSize: 1`, or another server version.";
 
 /** Decodes an answer, which must have one vector for each text sent. */
 function decodeEmbeddings(value: unknown, { context, sent }: Decoding): EmbeddingResponse {

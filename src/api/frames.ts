@@ -230,7 +230,7 @@ function finalChunk(
   };
 }
 
-/** At most this many frames are parsed before an envelope is learned again: learning one per frame would cost more. */
+/** Most frames parsed before another envelope is learned, while none matches: learning each would cost more. */
 const LONGEST_PAUSE = 64;
 
 /**

@@ -252,7 +252,7 @@ function decodeV0(entry: Entry, provider: string): ModelInfo | undefined {
   const state = textIn(entry.state);
   if (id === undefined || ownType === undefined || state === undefined) return undefined;
   const type = V0_TYPES.get(ownType) ?? ownType;
-  // Before 0.3.16, and for a model without any, there are no capabilities; that says nothing about tools.
+  // Missing before 0.3.16, and if there is nothing to list, so its absence says nothing about tools.
   const isTrained = textsIn(entry.capabilities)?.includes("tool_use");
   const model = toModelInfo(id, id, provider, type, entry);
   model.capabilities.supportsTools = type === "llm" || isTrained === true;

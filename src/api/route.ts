@@ -93,7 +93,7 @@ export interface Route<Request extends RouteRequest, Answer> {
   decode(value: unknown, decoding: Decoding): Answer | Promise<Answer>;
   /** Throws if a whole answer does not do what the request insists on. Its model has already been compared. */
   judge?(answer: Answer, decoding: Decoding): void;
-  /** The model that answered; absent on routes where another model than the one requested is no substitution. */
+  /** The model that answered, to compare with the one requested; absent if the route does not compare them. */
   answeredBy?(answer: Answer): string;
   /** What to do with a conversation that does not fit; `undefined` leaves the decision to the server. */
   overflow?(request: Request): Overflow | undefined;
@@ -136,7 +136,7 @@ export interface StreamedCall<Answer> {
   readonly onModelLoad: () => void;
   /** Called with the usage of a whole answer. */
   readonly onUsage?: (usage: Usage) => void;
-  /** Place in the queue of this program; absent for a call that no other call can be made to wait for. */
+  /** Place in the queue of this program; a call without one neither waits nor keeps others waiting. */
   readonly place?: Place;
 }
 

@@ -456,13 +456,13 @@ function findLoneClose(text: string, { open, close }: TagPair): number {
   if (at === -1) return -1;
   const before = text.slice(0, at);
   const after = text.slice(at + close.length);
-  // Without its last character, because an opening tag may have attributes.
+  // Without the final `>`, because an opening tag may have attributes.
   if (before.includes(open.replace(/>$/, "")) || !isBalanced(after, open, close)) return -1;
   if (/["'`([\u2018\u201c\u00ab]$/.test(before) && /^["'`)\]\u2019\u201d\u00bb]/.test(after)) {
     return -1;
   }
   const line = before.slice(before.lastIndexOf("\n") + 1);
-  // An odd number of backticks means that a code span, or below a block, is still open.
+  // An odd number of backticks in the line, or of fences above it, leaves code open.
   if (line.split("`").length % 2 === 0) return -1;
   if (before.split(/^ {0,3}```/m).length % 2 === 0) return -1;
   const isAmongWords = /\S[ \t]+$/.test(line.slice(-SPACE_LOOKED_AT)) && /^[ \t]*\S/.test(after);

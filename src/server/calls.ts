@@ -334,7 +334,7 @@ function entranceOf(server: Visit["server"]): Entrance {
 function isFree({ server, model, isGeneration }: Visit, inside: ReadonlySet<Visit>): boolean {
   if (inside.size === 0) return true;
   for (const other of inside) if (other.model !== model) return false;
-  // Only the queue reads the limit from a listing, so with one at hand, one request is the limit here.
+  // A listing may set another limit, which only the queue reads: if there is one, the second request needs the queue.
   const usual = server.recentModels(Infinity) === undefined ? server.usualParallel : 1;
   return !isGeneration || inside.size < (server.config.maxConcurrency ?? usual);
 }

@@ -1,6 +1,6 @@
 /**
  * The models of one server: the last listing, lookup by name, the choice of a model if none is named, and what the
- * listing says about an answer by the wrong model. Imported when first needed.
+ * listing says about an answer from the wrong model. Imported when first needed.
  *
  * @module
  */
@@ -49,7 +49,7 @@ export const TAKEN_FOR_LLM = "the server lists it as a language model";
 export const USE_EMBEDDING_MODEL: string =
   `Use an embedding model, or if this is one, ${OVERRIDE_TYPE}`;
 
-/** Parts of the error about an answer by another model than the one requested. */
+/** Parts of the error about an answer from a model other than the one requested. */
 export interface Substitution {
   /** End of the sentence that says what happened. */
   readonly reason: string;
@@ -135,8 +135,8 @@ export class ListedModels {
   }
 
   /**
-   * Explains an answer by another model, from the listing; `undefined` if both names mean the same model, since an alias
-   * newer than the last listing is not a substitution.
+   * Explains, from the listing, why another model answered; `undefined` if both names mean the same model: an alias newer
+   * than the last listing is not a substitution.
    */
   async explainSubstitution(
     requested: string,

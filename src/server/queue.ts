@@ -399,7 +399,7 @@ export class Queue {
     }
   }
 
-  /** Schedules the next check, for what only time changes. Runs only while a waiting request keeps the program alive. */
+  /** Schedules the next check. Without waiting requests it sets no timer, so an idle queue keeps no program alive. */
   #setTimer(): void {
     this.#stopTimer?.();
     this.#stopTimer = undefined;

@@ -41,7 +41,7 @@ export interface Dialect {
   /** Name in code, such as `lmstudio`. */
   readonly provider: string;
   readonly listings: ListedServer["dialect"]["listings"];
-  /** Whether the server may answer with another model than the one requested. */
+  /** Whether the server may answer with a model other than the one requested. */
   readonly substitutesModels: boolean;
   /** Whether loading a model for a request may evict another, even in the middle of an answer. */
   readonly mayEvict: boolean;
