@@ -154,7 +154,7 @@ export const image: Rule<ImagePart["image"]> = (value, of, refusal) => {
     value instanceof Blob || value instanceof URL;
   if (isImage) return value;
   throw refusal(
-    `${of} is ${describeType(value)}, not bytes, a Blob, a data: URL or an http(s) URL`,
+    `${of} is ${describeType(value)}, not bytes, a Blob or a URL`,
     "unsupported_content",
   );
 };

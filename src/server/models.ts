@@ -135,8 +135,8 @@ export class ListedModels {
   }
 
   /**
-   * Explains, from the listing, why another model answered; `undefined` if both names mean the same model: an alias newer
-   * than the last listing is not a substitution.
+   * Explains, from the listing, why another model answered; `undefined` if both names mean the same model: an alias
+   * newer than the last listing is not a substitution.
    */
   async explainSubstitution(
     requested: string,

@@ -287,7 +287,7 @@ export class ItemStream<Item, Answer> implements EventStream<Item, Answer> {
     const { action, service } = this.#label;
     return providerError("stream_truncated", `Cannot ${action}: the stream was cancelled`, {
       service,
-      hint: "See `partial` for what arrived before.",
+      hint: "`partial` has what arrived before that.",
       partial: this.#source?.partial(),
     });
   }
@@ -388,7 +388,7 @@ export class ChunkStream<Answer = CompletionResponse> extends ItemStream<Streami
       }
       return response;
     } catch (cause) {
-      const hint = "Pass what `new Response()` accepts, with a status that allows a body.";
+      const hint = "Pass what `new Response()` accepts; the status must allow a body.";
       throw this.refuse("`new Response()` rejects these settings", { hint, cause });
     }
   }
