@@ -1,7 +1,7 @@
 /**
- * LM Studio for TypeScript: find the server and its models, load them, let them answer, whole or streamed, with
- * tools, images and typed objects, and embed, with errors that say what to do. Works in Deno, Bun, Node (20 and
- * later) and the browser.
+ * LM Studio for TypeScript: find the server, manage its models, and get answers from them, whole or streamed, with
+ * tools, images, typed objects and embeddings. Errors say what to do. Works in Deno, Bun, Node (20 and later) and
+ * the browser.
  *
  * @example
  * ```ts
@@ -89,7 +89,7 @@ export type {
   StandardSchemaResult,
 } from "./src/core/schema.ts";
 
-// Beyond the interface: text completions, responses, LM Studio's own chat, models, other clients
+// Beyond the interface: text completions, responses, LM Studio's own chat, model management, other clients
 export type { TextCompletionRequest, TextCompletionResponse } from "./src/core/text.ts";
 export type {
   ResponsesAnswer,

@@ -413,7 +413,7 @@ const BAD_LISTS: [unknown, string][] = [
   [undefined, "not an array"],
   [new LMStudioProvider({ env: {} }), "not an array"],
   [[null], "providers[0]"],
-  [[new LMStudioProvider({ env: {} }), { name: "x" }], "providers[1] is no ModelProvider"],
+  [[new LMStudioProvider({ env: {} }), { name: "x" }], "providers[1] is not a ModelProvider"],
 ];
 
 for (const [providers, said] of BAD_LISTS) {

@@ -1,5 +1,5 @@
 /**
- * Provider made of several: what one cannot do, the next one does.
+ * Provider that tries several others in order.
  *
  * @module
  */
@@ -32,9 +32,10 @@ const METHODS = [
 ] as const;
 
 /**
- * Asks providers in their order: the next one where one fails in a way that a retry could mend, or does not have
- * the model; any other failure is thrown as it is. A stream changes over before its first chunk only. A provider
- * whose server was not there is asked last for a while: 1 s at first, up to 30 s when it stays away.
+ * Provider that asks several others in order. If one fails with an error that a retry could fix, or does not have the
+ * model, the next one is asked; any other error is thrown unchanged. A stream can switch providers only before its first
+ * chunk. A provider whose server was unreachable is asked last for a while: 1 s at first, up to 30 s if it stays
+ * unreachable.
  *
  * @example
  * ```ts
@@ -55,10 +56,10 @@ export class FallbackProvider implements ModelProvider {
   #list: ProviderList | undefined;
 
   /**
-   * Keeps the list as it is now.
+   * Creates a provider from a copy of the array.
    *
-   * @param providers in the order in which they are asked.
-   * @throws {ConfigurationError} the array is empty, or an item is no provider.
+   * @param providers the providers, in the order in which to ask them.
+   * @throws {ConfigurationError} if the array is empty, or an item is not a provider.
    */
   constructor(providers: readonly ModelProvider[]) {
     checkProviders(providers);
@@ -66,9 +67,10 @@ export class FallbackProvider implements ModelProvider {
   }
 
   /**
-   * Lists the models of all providers; of two with the same id the first. Providers that cannot be reached are left out.
+   * Lists the models of all providers. If several have a model with the same id, only the first is listed. Providers
+   * that cannot be reached are left out.
    *
-   * @throws {AllProvidersFailedError} none can be reached.
+   * @throws {AllProvidersFailedError} if none can be reached.
    *
    * @example
    * ```ts
@@ -83,9 +85,9 @@ export class FallbackProvider implements ModelProvider {
   }
 
   /**
-   * Completes a request with one whole answer, of the first provider that can give it.
+   * Completes a request with one whole answer, from the first provider that can answer it.
    *
-   * @throws {AllProvidersFailedError} none can; `errors` has what each of them said.
+   * @throws {AllProvidersFailedError} if none can; `errors` holds the error of each.
    *
    * @example
    * ```ts
@@ -112,10 +114,10 @@ export class FallbackProvider implements ModelProvider {
   }
 
   /**
-   * Streams the answer as it is generated, by the first provider that gives a chunk. What fails after that chunk fails with
-   * `partial`: an answer is never begun twice.
+   * Streams the answer as it is generated, from the first provider that delivers a chunk. An error after that chunk ends
+   * the stream, with `partial`: no other provider starts the answer again.
    *
-   * @throws at the first pull, as `complete()`.
+   * @throws at the first read, the same errors as `complete()`.
    *
    * @example
    * ```ts
@@ -135,9 +137,9 @@ export class FallbackProvider implements ModelProvider {
   }
 
   /**
-   * Embeds texts: one vector per input, of the first provider that can give them.
+   * Embeds texts, with the first provider that can: one vector per input, in order.
    *
-   * @throws {AllProvidersFailedError} none can; `errors` has what each of them said.
+   * @throws {AllProvidersFailedError} if none can; `errors` holds the error of each.
    *
    * @example
    * ```ts
@@ -156,15 +158,15 @@ export class FallbackProvider implements ModelProvider {
   }
 
   /**
-   * Answers typed questions about a text, messages or images by a decision model: how likely a statement is, which choice
-   * fits, where on a scale it is. Answers are probabilities, not text, and typed by their questions. By
-   * `POST /v1/decisions`, else by `POST /v1/systemone`.
+   * Asks a decision model typed questions about a text, messages or images: how likely a statement is, which choice
+   * fits, or where something falls on a scale. The answers are probabilities rather than text, and typed by their
+   * questions. Uses `POST /v1/decisions`, or `POST /v1/systemone` if the server does not have that route.
    *
-   * @throws {InvalidRequestError} a question cannot be asked; its field is named.
-   * @throws {ModelNotAvailableError} code `no_model_loaded`: there is no decision model; `wrong_model_type`: the model is
-   * for something else.
-   * @throws {ApiError} code `unsupported_by_server`: the server has no route for decisions.
-   * @throws {ParseError} the answer lacks a question, or has one that nobody asked.
+   * @throws {InvalidRequestError} if a question is invalid; the message names the field.
+   * @throws {ModelNotAvailableError} code `no_model_loaded` if there is no decision model, or `wrong_model_type` if the
+   * model is not a decision model.
+   * @throws {ApiError} code `unsupported_by_server` if the server has no route for decisions.
+   * @throws {ParseError} if the answer leaves out a question, or answers one you did not ask.
    *
    * @example
    * ```ts
@@ -197,7 +199,7 @@ export class FallbackProvider implements ModelProvider {
   /**
    * Checks whether any of the providers has a model.
    *
-   * @throws {InvalidRequestError} the name is empty.
+   * @throws {InvalidRequestError} if the name is empty.
    *
    * @example
    * ```ts
@@ -216,9 +218,9 @@ export class FallbackProvider implements ModelProvider {
   }
 
   /**
-   * Capabilities of a model, from the first provider that has it.
+   * Returns the capabilities of a model, from the first provider that has it; `undefined` if none does.
    *
-   * @throws {InvalidRequestError} the name is empty.
+   * @throws {InvalidRequestError} if the name is empty.
    *
    * @example
    * ```ts
@@ -240,7 +242,7 @@ export class FallbackProvider implements ModelProvider {
     });
   }
 
-  /** One list for all calls: they learn from each other which provider is gone. */
+  /** Shares one list among all calls, so that each knows which providers the others found unreachable. */
   async #load(action: string, options: CallOptions | undefined): Promise<ProviderList> {
     const { ProviderList } = await importForCall(
       () => import("../members/fallback.ts"),
@@ -255,15 +257,16 @@ function checkProviders(providers: unknown): void {
   const refusal = (state: string): ConfigurationError =>
     providerError("invalid_configuration", `Cannot configure the fallback provider: ${state}`, {
       attempts: 0,
+      hint: "Pass an array with at least one provider, such as `new LMStudioProvider()`.",
     });
   if (!Array.isArray(providers)) throw refusal("the providers are not an array");
   if (providers.length === 0) {
-    throw refusal("the array of providers is empty: it needs at least one");
+    throw refusal("the array of providers is empty");
   }
   for (const [index, provider] of providers.entries()) {
     const missing = METHODS.find((method) => typeof provider?.[method] !== "function");
     if (missing !== undefined) {
-      throw refusal(`providers[${index}] is no ModelProvider: it has no ${missing}()`);
+      throw refusal(`providers[${index}] is not a ModelProvider: it has no ${missing}()`);
     }
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Members that few programs use, loaded on first use: a program that streams one answer pays for streaming one answer.
- * Checks run once a member is there, so what is refused is a rejection, as everywhere.
+ * Members that few programs use, loaded on first use, so that a program that only streams answers does not load the
+ * rest. A request is checked after its member has loaded, so an invalid one rejects, as everywhere else.
  *
  * @module
  */
@@ -51,7 +51,7 @@ const loadModels = () => import("../members/models.ts");
 const loadObjects = () => import("../members/objects.ts");
 const loadTools = () => import("../members/tools.ts");
 
-/** `LMStudioProvider.chat`. */
+/** Implements `LMStudioProvider.chat`. */
 export class LazyChat implements ChatApi {
   readonly #server: Server;
 
@@ -68,7 +68,7 @@ export class LazyChat implements ChatApi {
   }
 }
 
-/** `LMStudioProvider.responses`. */
+/** Implements `LMStudioProvider.responses`. */
 export class LazyResponses implements ResponsesApi {
   readonly #server: Server;
 
@@ -90,7 +90,7 @@ export class LazyResponses implements ResponsesApi {
   }
 }
 
-/** As `LMStudioProvider.completeText`. */
+/** Implements `LMStudioProvider.completeText`. */
 export async function completeText(
   server: Server,
   request: string | TextCompletionRequest,
@@ -99,7 +99,7 @@ export async function completeText(
   return await ask(server, loadText, "complete text", request, options);
 }
 
-/** As `LMStudioProvider.streamText`. */
+/** Implements `LMStudioProvider.streamText`. */
 export function streamText(
   server: Server,
   request: string | TextCompletionRequest,
@@ -110,7 +110,7 @@ export function streamText(
   return new ChunkStream({ action, service: server.service }, options, open);
 }
 
-/** `LMStudioProvider.models`. */
+/** Implements `LMStudioProvider.models`. */
 export class LazyModels implements ModelsApi {
   readonly #server: Server;
   #manager: ModelManager | undefined;
@@ -165,7 +165,7 @@ export class LazyModels implements ModelsApi {
     options?: CallOptions & Pick<DownloadOptions, "pollIntervalMs">,
   ): DownloadStatus {
     const verb = "follow a download";
-    // Taken here: `await` calls `then` when the caller is on no stack any more.
+    // Captured here, because by the time `await` calls `then`, the caller is no longer on the stack.
     const site = callSite(this.downloadStatus);
     const follow = (): EventStream<DownloadProgress, DownloadProgress> =>
       streamOf(this.#server, verb, options, async (signal) => {
@@ -182,14 +182,14 @@ export class LazyModels implements ModelsApi {
     };
   }
 
-  /** One manager for all calls: those for the same model share a load. */
+  /** Shares one manager among all calls, so that calls for the same model share a load. */
   async #load(action: string, options: CallOptions | undefined): Promise<ModelManager> {
     const { ModelManager } = await importForCall(loadModels, action, options);
     return this.#manager ??= new ModelManager(this.#server);
   }
 }
 
-/** As `ModelProvider.embed`. */
+/** Implements `ModelProvider.embed`. */
 export async function embed(
   server: Server,
   request: EmbeddingRequest,
@@ -200,7 +200,7 @@ export async function embed(
   return await embed(server, given, options);
 }
 
-/** As `LMStudioProvider.decide`. */
+/** Implements `LMStudioProvider.decide`. */
 export async function decide<Answers extends DecisionResponse>(
   server: Server,
   request: DecisionRequest,
@@ -211,7 +211,7 @@ export async function decide<Answers extends DecisionResponse>(
   return await decide(server, given, options) as Answers;
 }
 
-/** As `LMStudioProvider.completeObject`. */
+/** Implements `LMStudioProvider.completeObject`. */
 export async function completeObject<Schema extends StandardSchema | JsonSchema>(
   server: Server,
   request: ObjectRequest<Schema>,
@@ -222,7 +222,7 @@ export async function completeObject<Schema extends StandardSchema | JsonSchema>
   return await heedingAbort(options, () => completeObject(server, given, options));
 }
 
-/** As `LMStudioProvider.streamObject`. */
+/** Implements `LMStudioProvider.streamObject`. */
 export function streamObject<Schema extends StandardSchema | JsonSchema>(
   server: Server,
   request: ObjectRequest<Schema>,
@@ -235,7 +235,7 @@ export function streamObject<Schema extends StandardSchema | JsonSchema>(
   });
 }
 
-/** As `LMStudioProvider.runTools`. */
+/** Implements `LMStudioProvider.runTools`. */
 export async function runTools(
   server: Server,
   request: RunToolsRequest,
@@ -246,7 +246,7 @@ export async function runTools(
   return await heedingAbort(options, () => runTools(server, given, options));
 }
 
-/** As `LMStudioProvider.streamTools`. */
+/** Implements `LMStudioProvider.streamTools`. */
 export function streamTools(
   server: Server,
   request: RunToolsRequest,
@@ -266,7 +266,7 @@ class ToolEvents extends ItemStream<ToolEvent, RunToolsResult> implements ToolSt
   }
 }
 
-/** Asks a route that is loaded first. */
+/** Loads a route, then calls it. */
 async function ask<Request extends RouteRequest, Answer>(
   server: Server,
   load: Load<Route<Request, Answer>>,
@@ -278,7 +278,7 @@ async function ask<Request extends RouteRequest, Answer>(
   return await call(server, await importForCall(load, verb, options), verb, given, options);
 }
 
-/** Opens the stream of a route that is loaded first. */
+/** Returns a function that loads a route, then opens its stream. */
 function opening<Request extends RouteRequest, Answer, Item>(
   server: Server,
   load: Load<StreamedRoute<Request, Answer, Item>>,
@@ -292,7 +292,7 @@ function opening<Request extends RouteRequest, Answer, Item>(
   };
 }
 
-/** A stream of the items of a route that is loaded first. */
+/** Creates a stream of the items of a route that loads when the stream opens. */
 function streamItems<Request extends RouteRequest, Answer, Item>(
   server: Server,
   load: Load<StreamedRoute<Request, Answer, Item>>,

@@ -46,44 +46,45 @@ import {
 } from "./lazy_members.ts";
 import type { ObjectRequest, ObjectResponse } from "../members/objects.ts";
 
-/** The options of an OpenAI-style client, under the names that most of them use. */
+/** Options of an OpenAI-style client, under the names that most such clients use. */
 export interface OpenAIClientOptions {
   /** Root of the server's OpenAI-style routes, such as `http://127.0.0.1:1234/v1`. */
   baseURL: string;
-  /** The API token, or `"lm-studio"` where there is none: such clients refuse to be without. */
+  /** The API token, or `"lm-studio"` if there is none: such clients refuse to work without a key. */
   apiKey: string;
   /**
-   * Takes what the global `fetch` takes, for addresses below the server's alone, sends it once, with the provider's
-   * token, headers and timers, and answers as the server does. But an error under 200 has the status 400, and a
-   * stream that breaks off breaks. Rejects with an error of `AnyProviderError`, or with the `signal.reason`.
+   * Works like the global `fetch`, but only for addresses below the server's. Sends each request once, with the
+   * provider's API token, headers and timeouts, and returns the server's own answer, with two exceptions: an error
+   * under status 200 gets status 400, and a stream that is cut off throws instead of ending. Rejects with an
+   * `AnyProviderError`, or with `signal.reason`.
    */
   fetch: typeof globalThis.fetch;
 }
 
-/** The options of an Anthropic-style client, under the names that most of them use. */
+/** Options of an Anthropic-style client, under the names that most such clients use. */
 export interface AnthropicClientOptions {
-  /** Root of the server, such as `http://127.0.0.1:1234`: such clients add `/v1/messages` themselves. */
+  /** Root of the server, such as `http://127.0.0.1:1234`; such clients append `/v1/messages` themselves. */
   baseURL: string;
-  /** The API token, or `"lm-studio"` where there is none: such clients refuse to be without. */
+  /** The API token, or `"lm-studio"` if there is none: such clients refuse to work without a key. */
   apiKey: string;
-  /** `null`: such clients take one of the two, and look for the other in the environment where it is not given. */
+  /** `null`, which keeps such clients from reading a second credential from the environment. */
   authToken: null;
-  /** As `OpenAIClientOptions.fetch`; errors have Anthropic's shape, whatever the server's have. */
+  /** Like `OpenAIClientOptions.fetch`, with every error in Anthropic's shape, whatever shape the server sent. */
   fetch: typeof globalThis.fetch;
 }
 
-/** In LM Studio's own examples. */
+/** The key that LM Studio's own examples use. */
 const PLACEHOLDER_KEY = "lm-studio";
 
-/** Configuration for a server that was found, by the options made for it: users of the constructor have none. */
+/** Configurations for servers that discovery found, keyed by options made for each; users' own options have none. */
 const FOUND = new WeakMap<LMStudioProviderOptions, ResolvedCascade>();
 
 /**
- * Models on an LM Studio server: they answer, whole or streamed, with tools, images and typed objects, and embed;
- * `chat`, `responses` and `models` have what LM Studio itself adds.
+ * Provider for the models on an LM Studio server: answers, whole or streamed, with tools, images and typed objects,
+ * and embeddings. `chat`, `responses` and `models` cover what LM Studio adds beyond the OpenAI-style routes.
  *
- * A provider is cheap, holds no connection and no timer, and may be used for many calls at a time. Every
- * method rejects with an error of `AnyProviderError`, or with the caller's own `signal.reason`.
+ * A provider is cheap to create, holds no connection and no timer, and can serve many calls at once. Every method
+ * rejects with an `AnyProviderError`, or with your own `signal.reason`.
  *
  * @example
  * ```ts
@@ -99,8 +100,8 @@ export class LMStudioProvider implements ModelProvider {
   /** `"lmstudio"`. */
   readonly name = "lmstudio" as const;
   /**
-   * LM Studio's own chat, `POST /api/v1/chat` (0.4.0): the server keeps the conversation, runs the tools of
-   * plugins and MCP servers, and reports the progress of loading and of reading the prompt.
+   * LM Studio's own chat, `POST /api/v1/chat` (0.4.0 and later): the server keeps the conversation, runs the tools
+   * of plugins and MCP servers, and reports progress while it loads the model and processes the prompt.
    *
    * @see https://lmstudio.ai/docs/developer/rest/chat
    *
@@ -114,7 +115,7 @@ export class LMStudioProvider implements ModelProvider {
    */
   readonly chat: ChatApi;
   /**
-   * Answers that the server remembers, by `POST /v1/responses` (0.3.29 and later).
+   * Responses, which the server remembers so that you can continue them: `POST /v1/responses` (0.3.29 and later).
    *
    * @see https://lmstudio.ai/docs/developer/openai-compat/responses
    *
@@ -132,7 +133,8 @@ export class LMStudioProvider implements ModelProvider {
    */
   readonly responses: ResponsesApi;
   /**
-   * Finding, loading, unloading and downloading models: by `/api/v1/models` (0.4.0 and later), `get` with any.
+   * Model management: finds, loads, unloads and downloads models through `/api/v1/models` (0.4.0 and later). `get`
+   * works with every version.
    *
    * @see https://lmstudio.ai/docs/developer/rest
    *
@@ -149,9 +151,9 @@ export class LMStudioProvider implements ModelProvider {
   readonly #entries: readonly ConfigEntry[];
 
   /**
-   * Touches no network.
+   * Creates a provider. Sends nothing.
    *
-   * @throws {ConfigurationError} naming the option, variable or file, and the value.
+   * @throws {ConfigurationError} if a value is invalid; the message names the value and its option, variable or file.
    */
   constructor(options: LMStudioProviderOptions = {}) {
     const cascade = FOUND.get(options) ?? resolveWithSources(options);
@@ -166,14 +168,14 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * Finds LM Studio and makes a provider for it: at the configured address, the one in LM Studio's own settings,
-   * or 127.0.0.1:1234, in this order. Token and headers go to the configured address only or, where none is
+   * Finds LM Studio and creates a provider for it. Tries the configured address, then the one in LM Studio's own
+   * settings, then 127.0.0.1:1234. The API token and headers are sent only to the configured address or, if none is
    * configured, to a server on this machine.
    *
-   * @param options as for the constructor; `discovery` says how to look.
-   * @throws {NetworkError} code `service_not_found`, with what was tried and why each failed; or
-   * `permission_denied`, where no connection at all is allowed.
-   * @throws {ConfigurationError} naming the option, variable or file, and the value.
+   * @param options the same as for the constructor; `discovery` says how to look.
+   * @throws {NetworkError} code `service_not_found`, listing each address tried and why it failed, or
+   * `permission_denied` if no connection is allowed at all.
+   * @throws {ConfigurationError} if a value is invalid; the message names the value and its option, variable or file.
    *
    * @example
    * ```ts
@@ -194,12 +196,12 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * Lists the models of the server, downloaded or loaded. Always asks the server: `GET /api/v1/models`, on older
-   * versions `GET /api/v0/models` or `GET /v1/models`, which has ids alone.
+   * Lists the models on the server, both downloaded and loaded. Always asks the server: `GET /api/v1/models`, or on
+   * older versions `GET /api/v0/models` or `GET /v1/models`, which returns ids only.
    *
-   * @throws {NetworkError} the server cannot be reached.
-   * @throws {AuthenticationError} the server wants a token.
-   * @throws {ApiError} code `not_lm_studio` or `unexpected_endpoint`: something else answers there.
+   * @throws {NetworkError} if the server cannot be reached.
+   * @throws {AuthenticationError} if the server requires an API token.
+   * @throws {ApiError} code `not_lm_studio` or `unexpected_endpoint` if something else answers at the address.
    * @see https://lmstudio.ai/docs/developer/rest/list
    *
    * @example
@@ -216,12 +218,13 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * Completes a request with one whole answer, by `POST /v1/chat/completions`. No time limit by default: a model may load first.
+   * Completes a request with one whole answer, through `POST /v1/chat/completions`. There is no timeout by default,
+   * because the server may have to load the model first.
    *
-   * @throws {ModelNotAvailableError} no model, an unknown one, or another one answered.
-   * @throws {InvalidRequestError} the request cannot be answered as it is.
-   * @throws {ApiError} code `tool_choice_ignored`: the answer has no call of the tool that `toolChoice` asks for.
-   * @throws {NetworkError} the server cannot be reached.
+   * @throws {ModelNotAvailableError} if there is no model to ask, the model is unknown, or a different model answered.
+   * @throws {InvalidRequestError} if the request is invalid, or the server rejects it.
+   * @throws {ApiError} code `tool_choice_ignored` if the answer does not call the tool that `toolChoice` asks for.
+   * @throws {NetworkError} if the server cannot be reached.
    * @see https://lmstudio.ai/docs/developer/openai-compat/chat-completions
    *
    * @example
@@ -243,11 +246,11 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * Streams the answer as it is generated, by `POST /v1/chat/completions` with `stream: true`. Returns at once; the
-   * request is sent at the first pull. Leaving the loop stops the generation.
+   * Streams the answer as it is generated, through `POST /v1/chat/completions` with `stream: true`. Returns at once;
+   * the request is sent when you first read from the stream. Leaving the loop stops the generation.
    *
-   * @throws at the first pull, as `complete()`; later {StreamError}, {TimeoutError} or {NetworkError} with
-   * `partial`, what had arrived.
+   * @throws at the first read, the same errors as `complete()`; later a {StreamError}, {TimeoutError} or
+   * {NetworkError} whose `partial` holds the answer received so far.
    * @see https://lmstudio.ai/docs/developer/openai-compat/chat-completions
    *
    * @example
@@ -265,10 +268,10 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * Continues a text, by `POST /v1/completions`: no chat template is applied, so a base model fits
-   * best. Sent again, limited in time and compared with the asked model as `complete()`.
+   * Continues a text, through `POST /v1/completions`. No chat template is applied, so base models work best.
+   * Retries, timeouts and the check for a substituted model work as in `complete()`.
    *
-   * @throws as `complete()`.
+   * @throws the same errors as `complete()`.
    * @see https://lmstudio.ai/docs/developer/openai-compat/completions
    *
    * @example
@@ -291,10 +294,10 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * Streams the continuation of a text, by `POST /v1/completions` with `stream: true`: a stream like that of
-   * `streamCompletion()`, with the text in `content`; `response()` gives what `completeText()` gives.
+   * Streams the continuation of a text, through `POST /v1/completions` with `stream: true`. The stream works like
+   * that of `streamCompletion()`, with the text in `content`; `response()` returns what `completeText()` returns.
    *
-   * @throws at the first pull, as `complete()`; later as `streamCompletion()`.
+   * @throws at the first read, the same errors as `complete()`; later, those of `streamCompletion()`.
    * @see https://lmstudio.ai/docs/developer/openai-compat/completions
    *
    * @example
@@ -314,10 +317,13 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * Completes a request with an object: JSON, validated and typed by `schema`, by `POST /v1/chat/completions` with `response_format`.
+   * Completes a request with an object: JSON that `schema` validates and types, through `POST /v1/chat/completions`
+   * with `response_format`.
    *
-   * @throws {ParseError} the answer does not fit, or was cut: `issues`, `partial`, `finishReason`, `response`.
-   * @throws {InvalidRequestError} the schema is missing or gives no JSON Schema; else as `complete()`.
+   * @throws {ParseError} if the answer does not fit the schema or was cut off; see `issues`, `partial`,
+   * `finishReason` and `response`.
+   * @throws {InvalidRequestError} if the schema is missing or provides no JSON Schema.
+   * @throws the same errors as `complete()`.
    * @see https://lmstudio.ai/docs/developer/openai-compat/structured-output
    *
    * @example
@@ -341,15 +347,15 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * As `completeObject`, while the model writes: the object so far, as often as it has changed, and last the one that is
-   * validated. Each item is a copy, and stands for itself: fields come in the order they are written in, a text grows, a
-   * number is there once it is whole. Before the last nothing is validated, no default filled in and nothing
-   * transformed. A repair (`maxRepairs`) begins anew. Returns at once; nothing is sent before the
-   * first pull. Leaving the loop stops the generation.
+   * Streams an object while the model writes it: the object so far each time it changes, and finally the validated
+   * object. Each event is a separate copy. Fields appear in the order the model writes them; strings grow, and numbers
+   * appear once they are complete. Only the last event is validated, with defaults filled in and transformations
+   * applied. A repair (`maxRepairs`) starts over with an empty object. Returns at once; the request is sent when you
+   * first read from the stream. Leaving the loop stops the generation.
    *
-   * @returns a stream whose `response()` gives what `completeObject()` gives.
-   * @throws at the first pull what `completeObject()` refuses; after the items before it, what `completeObject()` throws,
-   * or what `streamCompletion()` does.
+   * @returns a stream whose `response()` returns what `completeObject()` returns.
+   * @throws at the first read, the errors of `completeObject()` for an invalid request; later, after the events received
+   * so far, any other error of `completeObject()` or `streamCompletion()`.
    * @see https://lmstudio.ai/docs/developer/openai-compat/structured-output
    *
    * @example
@@ -374,12 +380,12 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * Runs the tools that the model calls and returns their results to it until it calls none: `response` is its last answer,
-   * `messages` the whole conversation. Arguments are checked by the tool's schema; a call that fails or is not
-   * valid is told to the model. `timeoutMs` is for each answer; tools have no limit but `signal`.
+   * Runs the tools that the model calls and sends it their results, until it calls none. `response` is the last
+   * answer, `messages` the whole conversation. The tool's schema checks the arguments; if a call is invalid or fails,
+   * the model is told. `timeoutMs` applies to each answer; only `signal` limits the tools.
    *
-   * @throws {ApiError} code `tool_loop_limit`: it still calls tools after `maxRounds` answers.
-   * @throws as `complete()`; and what `onToolCall` throws.
+   * @throws {ApiError} code `tool_loop_limit` if the model still calls tools after `maxRounds` answers.
+   * @throws the same errors as `complete()`, and anything that `onToolCall` throws.
    * @see https://lmstudio.ai/docs/developer/openai-compat/tools
    *
    * @example
@@ -399,10 +405,11 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * As `runTools`, while it happens: pieces of the answers, calls, and their results as they finish. Returns at
-   * once; nothing is sent before the first pull. Leaving the loop stops the model and aborts the tools.
+   * Runs tools like `runTools` and streams what happens: chunks of the answers, tool calls, and each result as it
+   * arrives. Returns at once; the request is sent when you first read from the stream. Leaving the loop stops the
+   * model and aborts the tools.
    *
-   * @throws at the first pull, as `runTools()`; later as `streamCompletion()`, with `partial`.
+   * @throws at the first read, the same errors as `runTools()`; later, those of `streamCompletion()`, with `partial`.
    * @see https://lmstudio.ai/docs/developer/openai-compat/tools
    *
    * @example
@@ -423,10 +430,10 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * Embeds texts, by `POST /v1/embeddings` in batches: one vector per input, in order.
+   * Embeds texts, through `POST /v1/embeddings` in batches: one vector per input, in order.
    *
-   * @throws {InvalidRequestError} an input is empty.
-   * @throws {ParseError} the vectors do not fit the inputs.
+   * @throws {InvalidRequestError} if an input is empty.
+   * @throws {ParseError} if the vectors do not match the inputs.
    * @see https://lmstudio.ai/docs/developer/openai-compat/embeddings
    *
    * @example
@@ -442,15 +449,15 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * Answers typed questions about a text, messages or images by a decision model: how likely a statement is, which choice
-   * fits, where on a scale it is. Answers are probabilities, not text, and typed by their questions. By
-   * `POST /v1/decisions`, else by `POST /v1/systemone`.
+   * Asks a decision model typed questions about a text, messages or images: how likely a statement is, which choice
+   * fits, or where something falls on a scale. The answers are probabilities rather than text, and typed by their
+   * questions. Uses `POST /v1/decisions`, or `POST /v1/systemone` if the server does not have that route.
    *
-   * @throws {InvalidRequestError} a question cannot be asked; its field is named.
-   * @throws {ModelNotAvailableError} code `no_model_loaded`: there is no decision model; `wrong_model_type`: the model is
-   * for something else.
-   * @throws {ApiError} code `unsupported_by_server`: the server has no route for decisions.
-   * @throws {ParseError} the answer lacks a question, or has one that nobody asked.
+   * @throws {InvalidRequestError} if a question is invalid; the message names the field.
+   * @throws {ModelNotAvailableError} code `no_model_loaded` if there is no decision model, or `wrong_model_type` if the
+   * model is not a decision model.
+   * @throws {ApiError} code `unsupported_by_server` if the server has no route for decisions.
+   * @throws {ParseError} if the answer leaves out a question, or answers one you did not ask.
    *
    * @see https://lmstudio.ai/docs/developer/openai-compat/decisions
    *
@@ -479,10 +486,10 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * Checks whether the server has a model, under any spelling; `false` when the server cannot say. Uses a listing
-   * at most `modelCacheTtlMs` old, asked for anew when the model is not in it.
+   * Checks whether the server has a model, under any spelling of its name; `false` if the server cannot say. Uses a
+   * listing at most `modelCacheTtlMs` old, and refreshes it if the model is not in it.
    *
-   * @throws {InvalidRequestError} the name is empty.
+   * @throws {InvalidRequestError} if the name is empty.
    *
    * @example
    * ```ts
@@ -496,10 +503,10 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * Capabilities of a model; `undefined` when the server does not have it or cannot say. Uses the same
+   * Returns the capabilities of a model; `undefined` if the server does not have it or cannot say. Uses the same
    * listing as `supportsModel`.
    *
-   * @throws {InvalidRequestError} the name is empty.
+   * @throws {InvalidRequestError} if the name is empty.
    *
    * @example
    * ```ts
@@ -517,9 +524,9 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * Options for an OpenAI-style client of this server: `new OpenAI(provider.toOpenAI())`. Its requests
-   * carry this provider's token, headers and timers, and what LM Studio reports under 200 becomes a 400 that
-   * such clients raise.
+   * Returns options that make an OpenAI-style client use this server: `new OpenAI(provider.toOpenAI())`. Its requests
+   * carry this provider's API token, headers and timeouts. An error that LM Studio reports under status 200 becomes a
+   * 400, so that the client throws it.
    *
    * @see https://lmstudio.ai/docs/developer/openai-compat
    *
@@ -537,11 +544,11 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * What an Anthropic-style client needs to talk to this server: `new Anthropic(provider.toAnthropic())`. Its requests
-   * carry this provider's token, headers and timers. Every error has the shape such clients read, also one that LM
-   * Studio reports under 200, and a stream that is cut breaks.
+   * Returns options that make an Anthropic-style client use this server: `new Anthropic(provider.toAnthropic())`. Its
+   * requests carry this provider's API token, headers and timeouts. Every error, including those that LM Studio reports
+   * under status 200, has the shape such clients read, and a stream that is cut off throws instead of ending.
    *
-   * LM Studio has `POST /v1/messages` since 0.4.1.
+   * LM Studio has had `POST /v1/messages` since 0.4.1.
    *
    * @see https://lmstudio.ai/docs/developer/anthropic-compat
    *
@@ -567,7 +574,7 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * Lists every value of the configuration and where it came from; secrets masked.
+   * Lists every value of the configuration and where it came from, with secrets masked.
    *
    * @example
    * ```ts
@@ -587,13 +594,13 @@ export class LMStudioProvider implements ModelProvider {
     const apiKey = config.apiToken ?? PLACEHOLDER_KEY;
     return {
       apiKey,
-      // The placeholder also where a token is: people write it down beside `fetch`.
+      // The placeholder as well, even if there is an API token: people hard-code it next to `fetch`.
       fetch: (input, init) => transport.forward([apiKey, PLACEHOLDER_KEY], input, init),
     };
   }
 }
 
-/** Makes a provider for the server at an address that was found, without the secrets that are not for it. */
+/** Creates a provider for a server that discovery found, without the secrets meant for other addresses. */
 export async function lmstudioAt(
   endpoint: string,
   options: LMStudioProviderOptions,

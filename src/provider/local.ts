@@ -1,5 +1,5 @@
 /**
- * Providers for the servers that are found on this machine: the local one, for all of them, and the default one.
+ * Providers for the servers that discovery finds: `LocalProvider` for all of them, and the default provider.
  *
  * @module
  */
@@ -35,22 +35,22 @@ import { importForCall } from "../server/calls.ts";
 import { ChunkStream } from "../server/stream.ts";
 import { lmstudioAt, LMStudioProvider } from "./lmstudio.ts";
 
-/** Variables by which the framework chooses a provider. */
+/** Environment variables with which the framework chooses a provider. */
 const PROVIDER_VARIABLES: readonly string[] = [
   "PATINOX_MODEL_PROVIDER",
   "LOCAL_PROVIDER_PREFERENCE",
 ];
-/** The framework's variables for values that providers have their own variables for. */
+/** The framework's names for settings that providers read from variables of their own. */
 const FRAMEWORK_VARIABLES: NonNullable<ConfigInputs["moreVariables"]> = {
   model: ["PATINOX_MODEL_DEFAULT"],
 };
-/** Name for people, in errors. */
+/** Display name in errors. */
 const SERVICE = "the local servers";
 
 /**
- * Models on the servers that discovery finds: LM Studio, and Ollama by its OpenAI-compatible routes. A request goes
- * to the server that has its model; one that names none goes to the preferred server, which chooses. A server that
- * is gone when it is asked is replaced by another one that can do the same, if there is one.
+ * Provider for the models on all servers that discovery finds: LM Studio, and Ollama through its OpenAI-compatible
+ * routes. A request goes to the server that has its model; if it names no model, it goes to the preferred server, which
+ * chooses one. If that server turns out to be gone, another server that can handle the request takes over.
  *
  * @example
  * ```ts
@@ -68,11 +68,11 @@ export class LocalProvider implements ModelProvider {
   #servers: LocalServers | undefined;
 
   /**
-   * Touches no network.
+   * Creates a provider. Sends nothing.
    *
-   * @param options as for `new LMStudioProvider()`; `discovery` says how to look for servers. `apiToken` and
-   * `headers` go to the configured address only or, where none is configured, to LM Studio servers on this machine.
-   * @throws {ConfigurationError} naming the option, variable or file, and the value.
+   * @param options the same as for `new LMStudioProvider()`; `discovery` says how to look for servers. `apiToken` and
+   * `headers` are sent only to the configured address or, if none is configured, to LM Studio servers on this machine.
+   * @throws {ConfigurationError} if a value is invalid; the message names the value and its option, variable or file.
    */
   constructor(options: LMStudioProviderOptions = {}) {
     const cascade = resolveWithSources(options, undefined, FRAMEWORK_VARIABLES);
@@ -92,10 +92,10 @@ export class LocalProvider implements ModelProvider {
   }
 
   /**
-   * Lists the models of all servers; of two with the same id that of the preferred server. Servers that do not answer are
-   * left out.
+   * Lists the models of all servers. If several servers have a model with the same id, only the preferred server's is
+   * listed. Servers that do not answer are left out.
    *
-   * @throws {NetworkError} code `service_not_found`: there is no server.
+   * @throws {NetworkError} code `service_not_found` if no server is found.
    *
    * @example
    * ```ts
@@ -109,10 +109,10 @@ export class LocalProvider implements ModelProvider {
   }
 
   /**
-   * Completes a request with one whole answer, of the server that has the model.
+   * Completes a request with one whole answer, from the server that has the model.
    *
-   * @throws {NetworkError} code `service_not_found`: there is no server.
-   * @throws {ModelNotAvailableError} code `model_not_found`: no server has this model.
+   * @throws {NetworkError} code `service_not_found` if no server is found.
+   * @throws {ModelNotAvailableError} code `model_not_found` if no server has the model.
    *
    * @example
    * ```ts
@@ -133,10 +133,10 @@ export class LocalProvider implements ModelProvider {
   }
 
   /**
-   * Streams the answer as it is generated, by the server that has the model. Returns at once; servers are looked for at the
-   * first pull.
+   * Streams the answer as it is generated, from the server that has the model. Returns at once; the search for servers
+   * starts when you first read from the stream.
    *
-   * @throws at the first pull, as `complete()`.
+   * @throws at the first read, the same errors as `complete()`.
    *
    * @example
    * ```ts
@@ -158,8 +158,8 @@ export class LocalProvider implements ModelProvider {
   /**
    * Embeds texts on the server that has the model: one vector per input, in order.
    *
-   * @throws {NetworkError} code `service_not_found`: there is no server.
-   * @throws {ModelNotAvailableError} no server has this model, or none was named and there are several.
+   * @throws {NetworkError} code `service_not_found` if no server is found.
+   * @throws {ModelNotAvailableError} if no server has the model, or you named none and there are several.
    *
    * @example
    * ```ts
@@ -176,15 +176,15 @@ export class LocalProvider implements ModelProvider {
   }
 
   /**
-   * Answers typed questions about a text, messages or images by a decision model: how likely a statement is, which choice
-   * fits, where on a scale it is. Answers are probabilities, not text, and typed by their questions. By
-   * `POST /v1/decisions`, else by `POST /v1/systemone`.
+   * Asks a decision model typed questions about a text, messages or images: how likely a statement is, which choice
+   * fits, or where something falls on a scale. The answers are probabilities rather than text, and typed by their
+   * questions. Uses `POST /v1/decisions`, or `POST /v1/systemone` if the server does not have that route.
    *
-   * @throws {InvalidRequestError} a question cannot be asked; its field is named.
-   * @throws {ModelNotAvailableError} code `no_model_loaded`: there is no decision model; `wrong_model_type`: the model is
-   * for something else.
-   * @throws {ApiError} code `unsupported_by_server`: the server has no route for decisions.
-   * @throws {ParseError} the answer lacks a question, or has one that nobody asked.
+   * @throws {InvalidRequestError} if a question is invalid; the message names the field.
+   * @throws {ModelNotAvailableError} code `no_model_loaded` if there is no decision model, or `wrong_model_type` if the
+   * model is not a decision model.
+   * @throws {ApiError} code `unsupported_by_server` if the server has no route for decisions.
+   * @throws {ParseError} if the answer leaves out a question, or answers one you did not ask.
    *
    * @example
    * ```ts
@@ -216,9 +216,9 @@ export class LocalProvider implements ModelProvider {
   }
 
   /**
-   * Checks whether any server has a model; `false` when no server can say.
+   * Checks whether any server has a model; `false` if no server can say.
    *
-   * @throws {InvalidRequestError} the name is empty.
+   * @throws {InvalidRequestError} if the name is empty.
    *
    * @example
    * ```ts
@@ -235,9 +235,9 @@ export class LocalProvider implements ModelProvider {
   }
 
   /**
-   * Capabilities of a model, from the server that has it; `undefined` when no server has it or can say.
+   * Returns the capabilities of a model, from the server that has it; `undefined` if no server has it or can say.
    *
-   * @throws {InvalidRequestError} the name is empty.
+   * @throws {InvalidRequestError} if the name is empty.
    *
    * @example
    * ```ts
@@ -269,12 +269,13 @@ export class LocalProvider implements ModelProvider {
 }
 
 /**
- * Makes the provider this machine is set up for: as `PATINOX_MODEL_PROVIDER` says (`lmstudio`, `ollama` or `local`), else
- * LM Studio at its configured address, else whatever discovery prefers. Only discovery touches the network.
+ * Creates the provider this machine is set up for: the one that `PATINOX_MODEL_PROVIDER` names (`lmstudio`, `ollama` or
+ * `local`), else LM Studio at its configured address, else the server that discovery prefers. Only discovery sends
+ * anything.
  *
- * @param options as for `new LMStudioProvider()`; `discovery` says how to look for servers.
- * @throws {NetworkError} code `service_not_found`, with what was tried and why each failed.
- * @throws {ConfigurationError} naming the option, variable or file, and the value.
+ * @param options the same as for `new LMStudioProvider()`; `discovery` says how to look for servers.
+ * @throws {NetworkError} code `service_not_found`, listing each address tried and why it failed.
+ * @throws {ConfigurationError} if a value is invalid; the message names the value and its option, variable or file.
  *
  * @example
  * ```ts
@@ -290,7 +291,7 @@ export async function createDefaultProvider(
   return await fromCaller(async () => {
     const { model } = resolveWithSources(options, undefined, FRAMEWORK_VARIABLES).config;
     const variables = readVariables(options, PROVIDER_VARIABLES);
-    // The framework's own variable is read by no provider but the local one, so it is handed on.
+    // Of the providers, only the local one reads the framework's variable: pass its value on to the others.
     const configured = resolveWithSources(options);
     const own = model === configured.config.model ? options : { ...options, model };
     const isAddressGiven = isSet(configured, "baseUrl");
@@ -318,7 +319,7 @@ function only(type: ServiceType, options: LMStudioProviderOptions): LocalProvide
   return new LocalProvider({ ...options, discovery: onlyType(type, finderFor(options)) });
 }
 
-/** A finder of servers of one type only. */
+/** Finder limited to servers of one type. */
 function onlyType(type: ServiceType, finder: ServiceFinder): ServiceFinder {
   return {
     discover: async (options) =>
@@ -327,7 +328,7 @@ function onlyType(type: ServiceType, finder: ServiceFinder): ServiceFinder {
   };
 }
 
-/** The provider that `PATINOX_MODEL_PROVIDER` names. */
+/** The provider that `PATINOX_MODEL_PROVIDER` names; `undefined` if it is not set. */
 function namedProvider(
   { PATINOX_MODEL_PROVIDER: named }: Readonly<Record<string, string>>,
 ): ServiceType | "local" | undefined {

@@ -31,16 +31,16 @@ import { call, streamChunks } from "../server/calls.ts";
 import { openAICompatible, Server } from "../server/server.ts";
 import { decide, embed } from "./lazy_members.ts";
 
-/** The options of `new OpenAICompatibleProvider()`. Nothing is read from the environment. */
+/** Options of `new OpenAICompatibleProvider()`. None of them is read from the environment. */
 export interface OpenAICompatibleProviderOptions extends
   Omit<
     LMStudioProviderOptions,
     "baseUrl" | "onModelSubstituted" | "discovery" | "configFile" | "envFile"
   > {
-  /** Short name of the provider, such as `"vllm"`; `ModelInfo.provider` has it too. */
+  /** Short name of the provider, such as `"vllm"`, also used as `ModelInfo.provider`. */
   name: string;
   /**
-   * Name of the service for people, in errors.
+   * Display name of the service, used in errors.
    * @default {the name}
    */
   service?: string | undefined;
@@ -54,7 +54,8 @@ const shortName: Rule<string> = /* @__PURE__ */ must(
 );
 
 /**
- * The other options come before their rules with the configuration. Marked as pure, for bundles without this class.
+ * Only the options that the configuration does not check; the configuration checks the rest. Marked as pure so that
+ * bundles without this class drop it.
  */
 const OPTIONS = /* @__PURE__ */ table<OpenAICompatibleProviderOptions>({
   name: /* @__PURE__ */ required(shortName),
@@ -80,12 +81,12 @@ const OPTIONS = /* @__PURE__ */ table<OpenAICompatibleProviderOptions>({
   fetch: anything,
 }, { noun: "option", whole: "the options are", prefix: "option " });
 
-/** Port where the address has none: that of plain http. */
+/** Port used if the address has none: the default for plain HTTP. */
 const DEFAULT_PORT = 80;
 
 /**
- * Models on any server that has `GET /v1/models`, `POST /v1/chat/completions` and `POST /v1/embeddings`, such as
- * llama.cpp's server or vLLM. What only LM Studio does is not asked of it.
+ * Provider for the models on any server that has `GET /v1/models`, `POST /v1/chat/completions` and
+ * `POST /v1/embeddings`, such as llama.cpp's server or vLLM. Uses nothing that only LM Studio supports.
  *
  * @example
  * ```ts
@@ -97,14 +98,14 @@ const DEFAULT_PORT = 80;
  * ```
  */
 export class OpenAICompatibleProvider implements ModelProvider {
-  /** As given. */
+  /** The `name` option. */
   readonly name: string;
   readonly #server: Server;
 
   /**
-   * Touches no network.
+   * Creates a provider. Sends nothing.
    *
-   * @throws {ConfigurationError} naming the option and the value.
+   * @throws {ConfigurationError} if an option is invalid; the message names the option and its value.
    */
   constructor(options: OpenAICompatibleProviderOptions) {
     const { name, service, cascade } = resolveOptions(options);
@@ -114,10 +115,10 @@ export class OpenAICompatibleProvider implements ModelProvider {
   }
 
   /**
-   * Lists the models of the server, by `GET /v1/models`: little more than their ids.
+   * Lists the models on the server, through `GET /v1/models`, which returns little more than their ids.
    *
-   * @throws {NetworkError} the server cannot be reached.
-   * @throws {AuthenticationError} the server wants a token.
+   * @throws {NetworkError} if the server cannot be reached.
+   * @throws {AuthenticationError} if the server requires an API token.
    *
    * @example
    * ```ts
@@ -132,11 +133,11 @@ export class OpenAICompatibleProvider implements ModelProvider {
   }
 
   /**
-   * Completes a request with one whole answer, by `POST /v1/chat/completions`.
+   * Completes a request with one whole answer, through `POST /v1/chat/completions`.
    *
-   * @throws {ModelNotAvailableError} no model, or an unknown one.
-   * @throws {InvalidRequestError} the request cannot be answered as it is.
-   * @throws {NetworkError} the server cannot be reached.
+   * @throws {ModelNotAvailableError} if there is no model to ask, or the model is unknown.
+   * @throws {InvalidRequestError} if the request is invalid, or the server rejects it.
+   * @throws {NetworkError} if the server cannot be reached.
    *
    * @example
    * ```ts
@@ -155,11 +156,11 @@ export class OpenAICompatibleProvider implements ModelProvider {
   }
 
   /**
-   * Streams the answer as it is generated. Returns at once; the request is sent at the first pull. Leaving the loop stops
-   * the server.
+   * Streams the answer as it is generated. Returns at once; the request is sent when you first read from the stream.
+   * Leaving the loop stops the generation.
    *
-   * @throws at the first pull, as `complete()`; later {StreamError}, {TimeoutError} or {NetworkError} with
-   * `partial`, what had arrived.
+   * @throws at the first read, the same errors as `complete()`; later a {StreamError}, {TimeoutError} or
+   * {NetworkError} whose `partial` holds the answer received so far.
    *
    * @example
    * ```ts
@@ -178,10 +179,10 @@ export class OpenAICompatibleProvider implements ModelProvider {
   }
 
   /**
-   * Embeds texts, by `POST /v1/embeddings`: one vector per input, in order.
+   * Embeds texts, through `POST /v1/embeddings`: one vector per input, in order.
    *
-   * @throws {InvalidRequestError} an input is empty.
-   * @throws {ParseError} the vectors do not fit the inputs.
+   * @throws {InvalidRequestError} if an input is empty.
+   * @throws {ParseError} if the vectors do not match the inputs.
    *
    * @example
    * ```ts
@@ -197,15 +198,15 @@ export class OpenAICompatibleProvider implements ModelProvider {
   }
 
   /**
-   * Answers typed questions about a text, messages or images by a decision model: how likely a statement is, which choice
-   * fits, where on a scale it is. Answers are probabilities, not text, and typed by their questions. By
-   * `POST /v1/decisions`, else by `POST /v1/systemone`.
+   * Asks a decision model typed questions about a text, messages or images: how likely a statement is, which choice
+   * fits, or where something falls on a scale. The answers are probabilities rather than text, and typed by their
+   * questions. Uses `POST /v1/decisions`, or `POST /v1/systemone` if the server does not have that route.
    *
-   * @throws {InvalidRequestError} a question cannot be asked; its field is named.
-   * @throws {ModelNotAvailableError} code `no_model_loaded`: there is no decision model; `wrong_model_type`: the model is
-   * for something else.
-   * @throws {ApiError} code `unsupported_by_server`: the server has no route for decisions.
-   * @throws {ParseError} the answer lacks a question, or has one that nobody asked.
+   * @throws {InvalidRequestError} if a question is invalid; the message names the field.
+   * @throws {ModelNotAvailableError} code `no_model_loaded` if there is no decision model, or `wrong_model_type` if the
+   * model is not a decision model.
+   * @throws {ApiError} code `unsupported_by_server` if the server has no route for decisions.
+   * @throws {ParseError} if the answer leaves out a question, or answers one you did not ask.
    *
    * @example
    * ```ts
@@ -235,9 +236,9 @@ export class OpenAICompatibleProvider implements ModelProvider {
   }
 
   /**
-   * Checks whether the server lists a model; `false` when it cannot say.
+   * Checks whether the server lists a model; `false` if it cannot say.
    *
-   * @throws {InvalidRequestError} the name is empty.
+   * @throws {InvalidRequestError} if the name is empty.
    *
    * @example
    * ```ts
@@ -252,9 +253,9 @@ export class OpenAICompatibleProvider implements ModelProvider {
   }
 
   /**
-   * Capabilities of a model, as far as its name shows them; `undefined` when the server does not list it.
+   * Returns the capabilities of a model, as far as its name reveals them; `undefined` if the server does not list it.
    *
-   * @throws {InvalidRequestError} the name is empty.
+   * @throws {InvalidRequestError} if the name is empty.
    *
    * @example
    * ```ts
@@ -282,7 +283,7 @@ function resolveOptions(
     (state) => configurationError(state, undefined, "OpenAI-compatible"),
   );
   const given: Record<string, unknown> = { ...rest, baseUrl };
-  // What is no address is refused with the rest, in the same words.
+  // An invalid address stays unchanged, so that the configuration rejects it in its usual words.
   const address = normalizeBaseUrl(typeof baseUrl === "string" ? baseUrl : "", DEFAULT_PORT);
   if (address.problem === undefined) given.baseUrl = address.url;
   const cascade = resolveCascade({ options: given, env: {}, service });
