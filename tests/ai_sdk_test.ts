@@ -440,7 +440,7 @@ Deno.test("ai-sdk: results of every kind, and what tools show, are told to the m
     ["tool", "Not today."],
     ["tool", "one image\n[image, shown below]"],
     ["user", [
-      { type: "text", text: "What the tool look gave:" },
+      { type: "text", text: "The tool look returned:" },
       { type: "image_url", image_url: { url: PIXEL_URL } },
     ]],
   ]);

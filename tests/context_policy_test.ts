@@ -156,7 +156,7 @@ Deno.test("of a turn with many calls the question stays, and the newest calls wi
 /** Images that a tool gave, which follow its result. */
 const SHOWN: Message = {
   role: "user",
-  content: [{ type: "text", text: "What the tool find gave:" }, { type: "image", image: "data:," }],
+  content: [{ type: "text", text: "The tool find returned:" }, { type: "image", image: "data:," }],
 };
 
 Deno.test("images that a tool gave are of its turn, and no question", () => {

@@ -308,9 +308,9 @@ Deno.test("download: what cannot be used is refused at the first pull, and nothi
   const cases: [AsyncIterable<DownloadProgress>, string][] = [
     [models.download(wrong(undefined)), "model is null"],
     [models.download(""), "model cannot be empty"],
-    [models.download("https://me:secret@huggingface.co/a/b"), "has credentials in it"],
-    [models.download("https://huggingface.co/a/b?token=secret"), "has a query or a fragment in it"],
-    [models.download(MODEL, wrong("Q4")), `the download's options are "Q4"`],
+    [models.download("https://me:secret@huggingface.co/a/b"), "contains credentials"],
+    [models.download("https://huggingface.co/a/b?token=secret"), "contains a query or a fragment"],
+    [models.download(MODEL, wrong("Q4")), `the download options are "Q4"`],
     [models.download(MODEL, wrong({ quant: 1 })), `unknown option "quant"`],
     [models.download(MODEL, { quantization: " " }), "quantization cannot be empty"],
     [models.download(MODEL, { pollIntervalMs: 0 }), "pollIntervalMs is 0"],

@@ -234,9 +234,13 @@ Deno.test("local: a model that a server may have, but does not tell, is told as 
     ModelNotAvailableError,
   );
   assertEquals([error.code, error.available], ["model_not_found", ["b:latest"]]);
-  const told = `none of the servers that tell (Ollama at ${atOllama.url}) has the model "a/m"`;
+  const told =
+    `none of the servers that list their models (Ollama at ${atOllama.url}) has the model "a/m"`;
   assertStringIncludes(error.message, told);
-  assertStringIncludes(error.message, `LM Studio at ${secured.url} does not tell (unauthorized)`);
+  assertStringIncludes(
+    error.message,
+    `LM Studio at ${secured.url} does not list its models (unauthorized)`,
+  );
   assertInstanceOf(error.cause, AuthenticationError);
   assertStringIncludes(error.hint, error.cause.hint);
 });

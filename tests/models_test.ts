@@ -205,7 +205,7 @@ Deno.test("refusals: what cannot be used is refused by name, and nothing is sent
     [models.load("m", { contextLength: 1.5 }), "contextLength is 1.5"],
     [models.load("m", { numExperts: NaN }), "numExperts is NaN"],
     [models.load("m", wrong({ flashAttention: "yes" })), `flashAttention is "yes", not true or`],
-    [models.load("m", wrong("8192")), `the load's options are "8192", not an object`],
+    [models.load("m", wrong("8192")), `the load options are "8192", not an object`],
     [models.ensureLoaded("", {}), "name cannot be empty"],
     [models.ensureLoaded("m", wrong({ unloadOnDispose: 1 })), "unloadOnDispose is 1"],
     [models.ensureLoaded("m", {}, wrong({ signal: 1 })), "signal is 1, not an AbortSignal"],
@@ -317,7 +317,7 @@ Deno.test("load: of several variants the selected one; another is chosen in LM S
   const variants = [`${QWEN}@q8_0`, `${QWEN}@q4_k_m`, `${QWEN}@6bit`];
   const { fake, lmstudio: { models } } = open({ models: [{ id: QWEN, loaded: false, variants }] });
   assertEquals((await models.load("qwen3-8b@Q8_0")).instanceId, QWEN);
-  for (const [name, word] of [["qwen3-8b@Q4_K_M", "choose this"], [`${QWEN}@q2_k`, "download"]]) {
+  for (const [name, word] of [["qwen3-8b@Q4_K_M", "choose yours"], [`${QWEN}@q2_k`, "download"]]) {
     const error = await unavailable(models.load(name!));
     assertEquals(error.code, "model_not_found");
     for (const part of ["LM Studio", `now "${QWEN}@q8_0"`, "My Models", word!, `"${QWEN}"`]) {
@@ -331,7 +331,7 @@ Deno.test("load: of several variants the selected one; another is chosen in LM S
   );
   await models.unload(QWEN);
   const error = await unavailable(models.ensureLoaded(`${QWEN}@6bit`));
-  assertStringIncludes(error.hint, "choose this");
+  assertStringIncludes(error.hint, "choose yours");
 });
 
 Deno.test("load: another variant is not loaded in the place of one that is not there", async () => {

@@ -267,7 +267,7 @@ Deno.test("objects: what counts as JSON", async () => {
   ];
   for (const reply of refused) {
     const { error } = await failure([reply]);
-    assertStringIncludes(error.message, "the answer is not JSON. `maxRepairs` ", reply);
+    assertStringIncludes(error.message, "the answer is not JSON. Set `maxRepairs` ", reply);
     assertEquals(error.partial?.content, reply);
     assertEquals(error.finishReason, "stop");
     assertEquals(error.issues?.length, 1);
@@ -301,7 +301,7 @@ Deno.test("objects: where a model that thinks writes the object into its thought
     const { error } = await failure([{ content: " \n", reasoning }], {
       schema: { type: "number" },
     });
-    assertStringIncludes(error.message, "the model thought, but said nothing");
+    assertStringIncludes(error.message, "the model wrote reasoning but no answer");
     assertStringIncludes(error.hint, 'reasoning: "off"');
     assertEquals(error.partial?.reasoning, reasoning);
   }
@@ -326,7 +326,7 @@ Deno.test("objects: an answer that does not fit carries text, issues and finish 
   assertStringIncludes(
     error.message,
     "the answer does not fit the schema: name: Invalid input: expected string, received number; " +
-      "born: Invalid input: expected number, received string. `maxRepairs` ",
+      "born: Invalid input: expected number, received string. Set `maxRepairs` ",
   );
 });
 
@@ -392,17 +392,17 @@ Deno.test("objects: an answer that was cut says so, and is not sent back", async
     maxTokens: 8,
     maxRepairs: 3,
   });
-  assertStringIncludes(limited.error.message, "the answer was cut at maxTokens (8) before");
+  assertStringIncludes(limited.error.message, "the answer was cut off at maxTokens (8) before");
   assertStringIncludes(limited.error.hint, "Raise `maxTokens`");
   assertEquals([limited.error.finishReason, limited.error.partial?.content], ["length", content]);
   assertEquals([limited.bodies.length, limited.error.issues?.length], [1, 1]);
 
   const full = await failure([{ content, finishReason: "length" }]);
-  assertStringIncludes(full.error.message, "the answer was cut at the context length before");
+  assertStringIncludes(full.error.message, "the answer was cut off at the context length before");
   const thinking = await failure([{ reasoning: "Hm, ", content: "", finishReason: "length" }], {
     maxTokens: 2,
   });
-  assertStringIncludes(thinking.error.hint, "what the model thinks counts, too");
+  assertStringIncludes(thinking.error.hint, "reasoning counts towards the limit");
   // 18 of 1815.
   const number = await failure([{ content: "18", finishReason: "length" }], { schema: z.number() });
   assertEquals(number.error.finishReason, "length");

@@ -343,7 +343,9 @@ bothWays("limit: the calls of the last round are not run", async (run) => {
     assertEquals([bodies().length, runs], [count, count - 1]);
     assertEquals(error.partial?.content, "Again.");
     assertEquals(error.partial?.toolCalls.map(({ name }) => name), ["t"]);
-    assertStringIncludes(error.message, `Cannot run tools with model "${MODEL}": after ${count} `);
+    const start =
+      `Cannot run tools with model "${MODEL}": the model still calls tools after ${count} `;
+    assertStringIncludes(error.message, start);
     assertStringIncludes(error.message, "Raise `maxRounds`");
   }
 });
@@ -878,13 +880,13 @@ bothWays("onToolCall: what it throws ends the call, as it is", async (run) => {
 
 bothWays("onToolCall: an answer that is none is refused, and nothing is run", async (run) => {
   const cases: [decision: unknown, says: string][] = [
-    [false, "onToolCall gave false"],
-    [true, "onToolCall gave true"],
-    ["secret words", "onToolCall gave text"],
-    [[], "onToolCall gave an array"],
+    [false, "onToolCall returned false"],
+    [true, "onToolCall returned true"],
+    ["secret words", "onToolCall returned text"],
+    [[], "onToolCall returned an array"],
     [{ argument: "{}" }, 'unknown field "argument" (did you mean "arguments"?)'],
     [{ deny: true }, "deny is true, not text"],
-    [{ arguments: { a: 1 } }, "arguments of onToolCall are an object, not JSON text"],
+    [{ arguments: { a: 1 } }, "the arguments from onToolCall are an object, not JSON text"],
   ];
   for (const [decision, says] of cases) {
     const { lmstudio } = scripted([calls({ name: "t" }), "Done."]);

@@ -1,5 +1,5 @@
 /**
- * `decide`: by `/v1/decisions`, else by `/v1/systemone`.
+ * Implementation of `decide`: through `/v1/decisions`, else through `/v1/systemone`.
  *
  * @module
  */
@@ -14,10 +14,10 @@ import { shownIds, shownNames } from "../server/models.ts";
 import type { Server } from "../server/server.ts";
 
 const VERB = "decide";
-/** Assumed: the documentation names no release. */
+/** An assumption: the documentation does not say which LM Studio version introduced the route. */
 const UPDATE =
-  "Update LM Studio: its newest versions answer `/v1/decisions`. Ollama does `/v1/systemone` from 0.35 on.";
-/** Statuses of a route that is not there, where the server has no words for it. */
+  "Update the server: the newest versions of LM Studio have `/v1/decisions`, Ollama has `/v1/systemone` from 0.35 on.";
+/** Statuses that mean a missing route if the server's message does not say so. */
 const NO_ROUTE: ReadonlySet<number> = new Set([404, 405, 501]);
 const MISSING_CODES: ReadonlySet<string> = new Set([
   "unexpected_endpoint",
@@ -26,10 +26,10 @@ const MISSING_CODES: ReadonlySet<string> = new Set([
   "invalid_request",
 ]);
 
-/** The spelling a server was seen to know. */
+/** The spelling that each server is known to accept. */
 const known = new WeakMap<Server, DecisionSpelling>();
 
-/** As `LMStudioProvider.decide`. */
+/** Implements `LMStudioProvider.decide`. */
 export async function decide(
   server: Server,
   request: DecisionRequest,
@@ -60,7 +60,7 @@ export async function decide(
   }
 }
 
-/** Whether a server does not have the route, whatever it says instead. */
+/** Whether an error means that the server lacks the route, however the server puts it. */
 function isRouteMissing(error: unknown): boolean {
   if (!isProviderError(error) || !MISSING_CODES.has(error.code)) return false;
   return error.code === "unexpected_endpoint" || error.code === "unsupported_by_server" ||
@@ -77,7 +77,7 @@ function unsupported(cause: unknown): unknown {
   );
 }
 
-/** A chat model refuses such questions in words that nobody has published: the listing tells that it is one. */
+/** Explains an error with the listing: how a chat model rejects such questions is not documented. */
 async function explain(
   server: Server,
   error: unknown,
@@ -87,7 +87,7 @@ async function explain(
   const isAnswer = isProviderError(error) && error.status !== undefined &&
     error.kind !== "authentication" && error.kind !== "rate-limited" && error.kind !== "parse";
   if (!isAnswer) return error;
-  // Read now: an answer means that the request was one.
+  // Safe to read unchecked: the server answered, so the request passed the checks.
   const { model = server.config.decisionModel } = request;
   if (model === undefined) return error;
   const listed = await server.find(model, options, VERB);
@@ -110,14 +110,14 @@ async function explain(
       model,
       available: shownIds(deciders, show),
       hint: deciders.length === 0
-        ? "Download a decision model and name it."
-        : `Name a decision model: ${names}.`,
+        ? "Download a decision model and name it in the request."
+        : `Name a decision model in the request: ${names}.`,
       cause: error,
     },
   );
 }
 
-/** A listing for what an error says: without one, empty, the error is told all the same. */
+/** Lists the models to name in an error; empty if the listing fails, since the error is useful without it. */
 async function listingFor(server: Server, options: CallOptions): Promise<readonly ModelInfo[]> {
   try {
     return await server.listTogether(options, VERB);

@@ -1,5 +1,5 @@
 /**
- * Downloads, followed by looking at them again and again: the server gives no stream of it.
+ * Downloads, followed by polling, because the server does not stream their progress.
  *
  * @module
  */
@@ -31,14 +31,14 @@ import { checkManagement } from "./management_support.ts";
 import type { Server } from "../server/server.ts";
 
 const DEFAULT_POLL_MS = 1000;
-/** Lost one after the other, each sent again by the transport's own rules before it counts as lost. */
+/** Polls that may fail in a row. Each counts as lost only after the usual retries. */
 const MAX_LOST_POLLS = 10;
 const MAX_RETRY_AFTER_MS = 60_000;
 
 /** Options of `models.downloadStatus()`. */
 export type FollowOptions = CallOptions & Pick<DownloadOptions, "pollIntervalMs">;
 
-/** The status of `LMStudioProvider.models.download`. */
+/** Opens the source of events for `LMStudioProvider.models.download`. */
 export function openDownload(
   server: Server,
   verb: string,
@@ -59,7 +59,7 @@ export function openDownload(
   return new DownloadSource(server, action, pollIntervalMs, own, start);
 }
 
-/** One look at a download that was started before. */
+/** Asks once for the progress of a download that was started earlier. */
 export async function lookAtJob(
   server: Server,
   verb: string,
@@ -72,7 +72,7 @@ export async function lookAtJob(
   return progress;
 }
 
-/** The status of a download that was started before, to its end. */
+/** Opens the source of events for a download that was started earlier, up to its end. */
 export function openJob(
   server: Server,
   verb: string,
@@ -98,19 +98,19 @@ function checkJob(
   return { action, options, pollIntervalMs };
 }
 
-/** One download, looked at whenever the next item is asked for, but not more often than it should be. */
+/** One download, polled whenever the next event is asked for, but at most once per interval. */
 class DownloadSource implements ItemSource<DownloadProgress, DownloadProgress> {
   readonly #server: Server;
   readonly #action: string;
   readonly #pollIntervalMs: number;
-  /** With the signal that ends the waiting. */
+  /** Includes the signal that ends the wait. */
   readonly #options: CallOptions;
   #start: (() => Promise<DownloadJob>) | undefined;
   #jobId: string | undefined;
   #last: DownloadProgress | undefined;
   #lookedAt = -Infinity;
 
-  /** @param from how to start the download, or the id of one that was started. */
+  /** @param from a function that starts the download, or the job id of one that was started. */
   constructor(
     server: Server,
     action: string,
@@ -130,7 +130,7 @@ class DownloadSource implements ItemSource<DownloadProgress, DownloadProgress> {
     const { progress, failure } = await this.#look();
     this.#jobId = progress.jobId ?? this.#jobId;
     const known = this.#last?.totalBytes;
-    // The size does not change; not every answer has it.
+    // Remembered, because the size does not change and some answers leave it out.
     this.#last = known === undefined ? progress : { totalBytes: known, ...progress };
     if (isFinal(progress.status)) this.#server.dropListing();
     items.push(this.#last);
@@ -142,12 +142,12 @@ class DownloadSource implements ItemSource<DownloadProgress, DownloadProgress> {
     return undefined;
   }
 
-  /** How it ended. */
+  /** The final progress. */
   response(): DownloadProgress {
     return this.#last ?? { status: "completed" };
   }
 
-  /** Nothing is open between two looks; the signal ends the one under way. */
+  /** Does nothing: no connection is open between polls, and the signal ends a poll under way. */
   close(): void {}
 
   async #look(): Promise<DownloadJob> {
@@ -186,7 +186,7 @@ class DownloadSource implements ItemSource<DownloadProgress, DownloadProgress> {
   }
 }
 
-/** Whether an error tells about this look alone, and nothing about the download. */
+/** Whether an error concerns only this poll and says nothing about the download. */
 function isLost(error: unknown): error is AnyProviderError {
   return isProviderError(error) && (error.retriable || error.code === "malformed_response");
 }
@@ -194,22 +194,22 @@ function isLost(error: unknown): error is AnyProviderError {
 function checkModel(model: unknown, refusal: RefusalMaker): void {
   nonEmptyText(model ?? null, "model", refusal);
   if (typeof model !== "string" || !/^\s*[a-z]+:\/\//i.test(model)) return;
-  // Passwords and tokens stand there, and would be shown in errors, here and at the server.
+  // These parts may hold passwords and tokens, which would appear in errors, here and on the server.
   const problem = /:\/\/[^/?#]*@/.test(model)
     ? "credentials"
     : /[?#]/.test(model)
     ? "a query or a fragment"
     : undefined;
   if (problem === undefined) return;
-  const hint = "Give the address of the repository alone, such as https://huggingface.co/a/b-GGUF.";
-  throw refusal(`the address of the model has ${problem} in it`, "invalid_request", hint);
+  const hint = "Pass only the repository's address, such as https://huggingface.co/a/b-GGUF.";
+  throw refusal(`the address of the model contains ${problem}`, "invalid_request", hint);
 }
 
 function checkJobId(jobId: unknown, refusal: RefusalMaker): void {
   nonEmptyText(jobId ?? null, "jobId", refusal);
-  // Dots alone would lead to another route; half a character cannot stand in an address.
+  // Dots alone would lead to another route; a lone surrogate cannot be part of an address.
   if (/^\.{1,2}$|[\ud800-\udfff]/u.test(String(jobId))) {
-    const hint = "Give the `jobId` that a download told, such as job_493c7c9ded.";
+    const hint = "Pass the `jobId` that a download reported, such as job_493c7c9ded.";
     throw refusal(`jobId is ${describe(jobId)}, not the id of a download`, "invalid_request", hint);
   }
 }
@@ -219,7 +219,7 @@ const FOLLOW = {
 };
 const DOWNLOAD_OPTIONS = table<DownloadOptions>({ quantization: nonEmptyText, ...FOLLOW }, {
   noun: "option",
-  whole: "the download's options are",
+  whole: "the download options are",
   show: describe,
 });
 const FOLLOW_OPTIONS = extend<CallOptions, Pick<DownloadOptions, "pollIntervalMs">>(

@@ -1,5 +1,5 @@
 /**
- * Embedding many texts: in batches, their order kept.
+ * Embedding of many texts in batches, with their order kept.
  *
  * @module
  */
@@ -23,14 +23,14 @@ import type { Server } from "../server/server.ts";
 
 const VERB = "embed";
 const DEFAULT_BATCH_SIZE = 64;
-/** Whole books in one request would be one long silence, and lost together. */
+/** Limit per request: a request of whole books would be silent for long, and a failure would lose all of them. */
 const MAX_BATCH_LENGTH = 1024 * 1024;
-/** No text has more tokens than so many to a character: shorter ones are not counted. */
+/** No text has more tokens per character than this. Texts that are short enough are not counted. */
 const MOST_TOKENS_PER_CHARACTER = 2;
 
 type PreparedEmbedding = PreparedCall<EmbeddingRequest, EmbeddingResponse>;
 
-/** As `ModelProvider.embed`. */
+/** Implements `ModelProvider.embed`. */
 export async function embed(
   server: Server,
   input: EmbeddingRequest,
@@ -42,7 +42,7 @@ export async function embed(
   const warnings = await lengthWarnings(server, model, texts);
   const known = new Set<string>();
   const onBatch = async (response: EmbeddingResponse, signal: AbortSignal): Promise<void> => {
-    // Every batch may be answered by another model; each is told once.
+    // Each batch may be answered by a different model; each model is checked once.
     if (known.has(response.model)) return;
     known.add(response.model);
     const rest = { ...server.remaining(checked, startedAt), signal };
@@ -58,8 +58,8 @@ export async function embed(
 }
 
 /**
- * Texts that are likely longer than the context of the model, of which the server embeds the beginning and says
- * nothing. By the listing that is there: another request for each call would be the cost of a guess.
+ * Warns of texts that are probably longer than the model's context: the server embeds only their beginning, without
+ * saying so. Uses the listing at hand, because an estimate is not worth another request per call.
  */
 async function lengthWarnings(
   server: Server,
@@ -80,7 +80,7 @@ async function lengthWarnings(
   return warnings;
 }
 
-/** Codes of embeddings by a model that LM Studio takes for another type. */
+/** Codes that LM Studio returns if it takes the model for another type. */
 const WRONG_TYPE_CODES: ReadonlySet<string> = new Set([
   "no_model_loaded",
   "model_not_found",
@@ -88,8 +88,8 @@ const WRONG_TYPE_CODES: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The error of an embedding, where it failed because LM Studio takes the model for a language model: then it says that
- * no model is loaded, or does not know it.
+ * Explains a failure caused by LM Studio taking an embedding model for a language model: the server then says that no
+ * model is loaded, or that it does not know the model.
  */
 async function explainFailure(
   server: Server,
@@ -115,9 +115,9 @@ async function explainFailure(
 }
 
 /**
- * Embeds all texts. The first failure ends the batches under way.
+ * Embeds all texts. The first failure aborts the batches under way.
  *
- * @param onBatch is shown each batch's answer; what it throws ends the call. Its signal ends with the call.
+ * @param onBatch called with each batch's answer; an error it throws ends the call. Its signal is aborted with the call.
  */
 async function embedInBatches(
   texts: readonly string[],
@@ -149,7 +149,7 @@ async function embedInBatches(
       responses[batch] = response;
       done += input.length;
       const told: unknown = request.onProgress?.(done, texts.length);
-      // An async callback that rejects ends the call as one that throws does.
+      // An async callback that rejects ends the call, like one that throws.
       if (told instanceof Promise) told.catch((reason) => controller.abort(reason));
     }
   };
@@ -166,13 +166,13 @@ async function embedInBatches(
     controller.signal.throwIfAborted();
   } finally {
     stopListening();
-    // Nothing goes on behind the caller's back.
+    // No request outlives the call.
     await Promise.allSettled(workers);
   }
   return join(responses, prepared);
 }
 
-/** The texts in their order: so many to a batch, unless they are long. A longer one than that is one by itself. */
+/** Splits the texts, in order, into batches of limited count and length. A text over the limit gets its own batch. */
 function batchesOf(texts: readonly string[], size: number): string[][] {
   const batches: string[][] = [];
   let last: string[] | undefined;
@@ -198,16 +198,16 @@ function join(
   const mixed = (what: string): ParseError =>
     providerError(
       "malformed_response",
-      `Cannot ${action}: the batches do not fit together: ${what}`,
+      `Cannot ${action}: the batches do not match: ${what}`,
       {
         service: server.service,
         endpoint: server.config.baseUrl,
         attempts: responses.length,
         hint:
-          "Embed them again while one model stays loaded: vectors of two models cannot be compared.",
+          "Embed the texts again while one model stays loaded: vectors from different models cannot be compared.",
       },
     );
-  // Where a substitution is accepted, it may begin half-way.
+  // If substitutions are accepted, one may start halfway through.
   const stranger = responses.find(({ model }) => !isSameModel(model, first.model));
   if (stranger !== undefined) {
     const show = server.words(options, body);

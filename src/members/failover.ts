@@ -1,5 +1,5 @@
 /**
- * Turns at one call: providers that are asked one after another, until one answers, whole or streamed.
+ * Failover within one call: providers are asked one after another until one answers, whole or streamed.
  *
  * @module
  */
@@ -18,15 +18,15 @@ import type {
 /** Order in which providers are asked. */
 export interface Turns<Provider> {
   /**
-   * The provider to ask first or, once one has failed, next. Rejects where there is no other, with the error for the
+   * Returns the provider to ask first or, after a failure, next. If there is none left, rejects with the error for the
    * caller.
    */
   next(failed?: { readonly error: unknown }): Promise<Provider>;
-  /** Called when the provider has answered; a stream has with its first chunk. */
+  /** Called when the provider has answered; for a stream, with its first chunk. */
   onAnswer?(): void;
 }
 
-/** The answer of the first provider that gives one. */
+/** Asks providers in turn and returns the first answer. */
 export async function firstAnswer<Provider, Answer>(
   turns: Turns<Provider>,
   ask: (provider: Provider) => Promise<Answer>,
@@ -43,7 +43,7 @@ export async function firstAnswer<Provider, Answer>(
   }
 }
 
-/** The server was not there. */
+/** Codes of errors for an unreachable server. */
 const GONE_CODES: ReadonlySet<string> = new Set([
   "connection_refused",
   "connection_reset",
@@ -51,22 +51,22 @@ const GONE_CODES: ReadonlySet<string> = new Set([
   "timeout_connect",
 ]);
 
-/** Whether the server itself was not there, rather than another host, that of an image, which no retry mends. */
+/** Whether the server itself was unreachable. For the host of an image, a retry would not help, so that does not count. */
 export function isServerGone({ code, retriable }: AnyProviderError): boolean {
   return retriable && GONE_CODES.has(code);
 }
 
-/** The models of several providers; of two with the same id the first. */
+/** Merges the models of several providers; if an id occurs more than once, keeps the first. */
 export function mergeListings(listings: readonly (readonly ModelInfo[])[]): ModelInfo[] {
   const byId = new Map<string, ModelInfo>();
   for (const model of listings.flat()) if (!byId.has(model.id)) byId.set(model.id, model);
   return [...byId.values()];
 }
 
-/** Where the chunks of one completion come from. */
+/** Source of the chunks of one completion. */
 export type ChunkSource = ItemSource<StreamingChunk, CompletionResponse>;
 
-/** Chunks of the first source that gives one; from then on its failures are the answer's. */
+/** Takes chunks from the first provider that delivers one. From then on, its errors go to the caller. */
 export class FailoverSource<Provider> implements ChunkSource {
   readonly #turns: Turns<Provider>;
   readonly #open: (provider: Provider) => ChunkSource | Promise<ChunkSource>;
@@ -104,14 +104,14 @@ export class FailoverSource<Provider> implements ChunkSource {
     this.#source?.close();
   }
 
-  /** The first chunks of one provider; a failure behind them is the answer's, too. */
+  /** Gets the first chunks from one provider. An error that follows them is returned, since it goes to the caller. */
   async #begin(
     provider: Provider,
     items: StreamingChunk[],
   ): Promise<{ readonly isAll: boolean } | { readonly error: unknown }> {
     const source = await this.#open(provider);
     this.#source = source;
-    // Left while this provider was looked for: it has sent nothing yet.
+    // Closed while this provider was being chosen: nothing has been sent yet.
     if (this.#isClosed) source.close();
     try {
       let isAll = false;
@@ -125,7 +125,7 @@ export class FailoverSource<Provider> implements ChunkSource {
   }
 }
 
-/** The chunks of a stream that may be anybody's. */
+/** The chunks of any provider's stream, which may be third-party code. */
 export class StreamSource implements ChunkSource {
   readonly #stream: CompletionStream;
   #iterator: AsyncIterator<StreamingChunk> | undefined;
@@ -143,7 +143,7 @@ export class StreamSource implements ChunkSource {
     const { done, value } = await this.#iterator.next();
     if (done === true) return true;
     this.#note(value);
-    // Asked for at once: it is whole now, and cancelling the stream later must not spoil it.
+    // Requested right away: the answer is complete now, and cancelling the stream later must not spoil it.
     if (value.isFinal) this.#keepResponse();
     items.push(value);
     return value.isFinal;
@@ -166,7 +166,7 @@ export class StreamSource implements ChunkSource {
   #keepResponse(): Promise<CompletionResponse> {
     if (this.#response !== undefined) return this.#response;
     const response = this.#stream.response();
-    // Nobody may ever ask for it.
+    // The response may never be asked for.
     response.catch(() => {});
     this.#response = response;
     return response;

@@ -1,6 +1,6 @@
 /**
- * Order of the providers of a `FallbackProvider`: which one is asked, which failures another one may mend, and which
- * one is asked last for a while.
+ * Order in which a `FallbackProvider` asks its providers: which comes first, after which errors the next one is asked,
+ * and which is asked last for a while.
  *
  * @module
  */
@@ -23,7 +23,7 @@ import {
   type Turns,
 } from "./failover.ts";
 
-/** Another provider may have the model, though this one never will. */
+/** Errors about the model, which another provider may have. */
 const MODEL_CODES: ReadonlySet<string> = new Set([
   "model_not_found",
   "no_model_loaded",
@@ -32,11 +32,11 @@ const MODEL_CODES: ReadonlySet<string> = new Set([
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 30_000;
 
-/** A provider of the list, and how it did. */
+/** A provider in the list, and its state. */
 interface Entry {
   readonly provider: ModelProvider;
   readonly index: number;
-  /** By `Date.now()`; until then it is asked last. */
+  /** Time by `Date.now()` until which the provider is asked last. */
   pausedUntil: number;
   pauseMs: number;
 }
@@ -55,12 +55,12 @@ function isDecider(provider: ModelProvider): boolean {
   return typeof (provider as Partial<Decider>).decide === "function";
 }
 
-/** The providers of a `FallbackProvider`, and how they did. */
+/** The providers of a `FallbackProvider`, with the state of each. */
 export class ProviderList {
   readonly #name: string;
   readonly #entries: readonly Entry[];
 
-  /** @param name that of the provider made of them. */
+  /** @param name name of the `FallbackProvider`. */
   constructor(name: string, providers: readonly ModelProvider[]) {
     this.#name = name;
     this.#entries = providers.map((provider, index) => ({
@@ -71,7 +71,7 @@ export class ProviderList {
     }));
   }
 
-  /** As `FallbackProvider.listModels`. */
+  /** Implements `FallbackProvider.listModels`. */
   async listModels(options: CallOptions | undefined): Promise<ModelInfo[]> {
     const { signal } = checkCallOptions(options, refusalMaker("list models", this.#name));
     const failures: Failure[] = [];
@@ -93,7 +93,7 @@ export class ProviderList {
   }
 
   /**
-   * The answer of the first provider that can give it.
+   * Returns the answer of the first provider that can answer.
    *
    * @param action completes "Cannot …".
    */
@@ -105,7 +105,7 @@ export class ProviderList {
     return firstAnswer(this.#turns(action, options), ask);
   }
 
-  /** As `FallbackProvider.decide`: by those of the providers that can. */
+  /** Implements `FallbackProvider.decide`, with the providers that support decisions. */
   async decide(
     request: DecisionRequest,
     options: CallOptions | undefined,
@@ -114,11 +114,11 @@ export class ProviderList {
     if (!this.#entries.some(({ provider }) => isDecider(provider))) {
       throw providerError(
         "unsupported_by_server",
-        `Cannot ${action}: none of the providers has decisions`,
+        `Cannot ${action}: none of the providers supports decisions`,
         {
           service: this.#name,
           attempts: 0,
-          hint: "Give it a provider with `decide()`, such as `LMStudioProvider`.",
+          hint: "Add a provider that has `decide()`, such as `LMStudioProvider`.",
         },
       );
     }
@@ -128,14 +128,14 @@ export class ProviderList {
     );
   }
 
-  /** As `FallbackProvider.streamCompletion`, once it is pulled. */
+  /** Implements `FallbackProvider.streamCompletion`, from its first read on. */
   openStream(
     action: string,
     request: string | CompletionRequest,
     options: CallOptions | undefined,
     signal: AbortSignal,
   ): FailoverSource<ModelProvider> {
-    // A value that is no object would vanish in the copy.
+    // Checked first: spreading a value that is not an object would silently drop it.
     const own = { ...checkCallOptions(options, refusalMaker(action, this.#name)), signal };
     return new FailoverSource(
       this.#turns(action, own),
@@ -143,7 +143,7 @@ export class ProviderList {
     );
   }
 
-  /** The first answer that counts as one, else the last; failures are the caller's. */
+  /** Returns the first answer that passes `isAnswer`, else the last one. Errors go to the caller. */
   async lookUp<Answer>(
     ask: (provider: ModelProvider) => Promise<Answer>,
     isAnswer: (answer: Answer) => boolean,
@@ -161,7 +161,7 @@ export class ProviderList {
     options: CallOptions | undefined,
     isAble: (provider: ModelProvider) => boolean = () => true,
   ): Turns<ModelProvider> {
-    // Here and not by the providers alone: what they refuse is judged by the signal.
+    // Checked here as well as by the providers, because the signal is needed to judge their errors.
     const { signal } = checkCallOptions(options, refusalMaker(action, this.#name));
     const left = this.#inOrder().filter(({ provider }) => isAble(provider));
     const failures: Failure[] = [];
@@ -180,10 +180,10 @@ export class ProviderList {
     };
   }
 
-  /** Entries in the order to ask, the paused ones last: a call that no other can answer still tries them. */
+  /** Entries in the order in which to ask them. Paused ones come last, so that they are still tried if all others fail. */
   #inOrder(): Entry[] {
     const now = Date.now();
-    // A clock that was set back must not make a pause longer.
+    // If the clock is set back, a pause must not get longer.
     const isPaused = ({ pausedUntil }: Entry): boolean =>
       pausedUntil > now && pausedUntil <= now + LONGEST_PAUSE_MS;
     return [
@@ -192,20 +192,20 @@ export class ProviderList {
     ];
   }
 
-  /** Notes a failure that the next provider may mend; throws any other. */
+  /** Returns the error as a failure if the next provider may succeed; throws it otherwise. */
   #judge(entry: Entry, error: unknown, signal: AbortSignal | undefined): Failure {
     signal?.throwIfAborted();
     if (!isProviderError(error)) throw error;
-    // Also where another host, that of an image, was not there: the same for every provider.
+    // This includes an unreachable host of an image: it would fail with every provider.
     if (!error.retriable && !MODEL_CODES.has(error.code)) throw error;
-    // The next call need not find that out again.
+    // Saves the next call from finding out again.
     if (isServerGone(error)) this.#pause(entry);
     return { entry, error };
   }
 
   #pause(entry: Entry): void {
     const now = Date.now();
-    // Calls that fail at the same time are one failure.
+    // Calls that fail at the same time count as one failure.
     if (entry.pausedUntil > now) return;
     entry.pauseMs = Math.min(Math.max(FIRST_PAUSE_MS, 2 * entry.pauseMs), LONGEST_PAUSE_MS);
     entry.pausedUntil = now + entry.pauseMs;

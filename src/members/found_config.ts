@@ -1,6 +1,6 @@
 /**
- * Configuration for a server that discovery found. Any local program can answer as LM Studio does, so token and
- * headers go only where they were given for.
+ * Configuration for a server that discovery found. Any local program can answer like LM Studio, so the API token and
+ * headers go only to the server they are meant for.
  *
  * @module
  */
@@ -16,8 +16,8 @@ import {
 import { isOnThisMachine } from "../platform/own_addresses.ts";
 
 /**
- * The same configuration for another address. Secrets that stand beside a configured address, whichever source has
- * which, stay with its origin; without one they go to servers on this machine.
+ * Adapts a configuration to another address. If an address is configured, secrets go only to its origin, whatever source
+ * each of them comes from; otherwise they go only to servers on this machine.
  */
 export function cascadeAt(cascade: ResolvedCascade, endpoint: string): ResolvedCascade {
   const { config, entries } = cascade;
@@ -38,9 +38,9 @@ export function cascadeAt(cascade: ResolvedCascade, endpoint: string): ResolvedC
       return { key, value: key === "headers" ? headers : undefined, source: "default" };
     }),
     ...(mayHaveSecrets || config.apiToken === undefined ? {} : {
-      unauthorizedHint: `The token was given for ${
+      unauthorizedHint: `The API token is meant for ${
         isConfigured ? config.baseUrl : "servers on this machine"
-      } and is sent to no other: give this server's address as \`baseUrl\`, with its own token.`,
+      } and is not sent elsewhere: set \`baseUrl\` to this server's address, with its own token.`,
     }),
   };
 }

@@ -1,5 +1,5 @@
 /**
- * Members of several requests keep what the earlier ones gave when a later one fails.
+ * Partial answers for members that send several requests: if a later one fails, earlier answers are not lost.
  *
  * @module
  */
@@ -8,9 +8,9 @@ import { isProviderError } from "../core/errors.ts";
 import type { PartialAnswer } from "../core/types.ts";
 
 /**
- * Asks the server; an error that has no `partial` of its own gets what had arrived before.
+ * Asks the server. An error without a `partial` of its own gets the earlier answer as `partial`.
  *
- * @param isOurs tells an error of this call from what a caller aborts with.
+ * @param isOurs distinguishes errors of this call from the caller's own abort reason.
  */
 export async function keepingPartial<T>(
   ask: () => Promise<T>,

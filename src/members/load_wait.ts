@@ -1,5 +1,6 @@
 /**
- * Waiting for a load, which takes minutes and says nothing: the caller is told that it goes on, and may leave.
+ * One caller's wait for a load, which can take minutes without a word from the server: the caller gets regular signs of
+ * life and may leave at any time.
  *
  * @module
  */
@@ -7,26 +8,26 @@
 import type { CallOptions } from "../core/types.ts";
 import { listenToAbort, startTimer, untilAborted } from "../transport/timers.ts";
 
-/** The load route tells no progress; a sign of life this often lets callers show the time that has passed. */
+/** Interval of `onStatus` calls. The load route reports no progress, but callers can show the time that has passed. */
 const SIGN_OF_LIFE_MS = 1000;
 
 /** One caller's wait. */
 export interface LoadWait {
-  /** Aborted when the caller leaves: by its signal, its limit, or what its `onStatus` throws. */
+  /** Aborted when the caller leaves: through its signal, its timeout, or an error from its `onStatus`. */
   readonly signal: AbortSignal;
-  /** Options for the requests of this call, with that signal. The limit and `onStatus` are seen to here. */
+  /** Options for the requests of this call, with that signal. The timeout and `onStatus` are handled here. */
   readonly options: CallOptions;
-  /** From now on a model is loaded: tells so, again and again until the wait ends. Idempotent. */
+  /** Reports that a model is loading, repeatedly until the wait ends. Idempotent. */
   readonly loading: () => void;
 }
 
-/** The time a caller gives a call, all its requests included. */
+/** Timeout for a call with all its requests. */
 export interface WaitLimit {
   readonly ms: number;
   readonly error: () => unknown;
 }
 
-/** Runs a call for one caller, and rejects with the reason as soon as that caller leaves. */
+/** Runs a call for one caller and rejects with the reason as soon as that caller leaves. */
 export async function waitForLoad<T>(
   { signal: callerSignal, onStatus, timeoutMs: _, ...rest }: CallOptions,
   limit: WaitLimit,
@@ -63,7 +64,7 @@ export async function waitForLoad<T>(
     stopSigns?.();
     stopLimit();
     stopListening();
-    // Whatever is still under way for this caller is for nobody.
+    // Nobody needs what is still under way for this caller.
     controller.abort(new DOMException("The call is over", "AbortError"));
   }
 }

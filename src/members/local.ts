@@ -1,6 +1,6 @@
 /**
- * Placement of the calls of a `LocalProvider`: which of the servers that discovery finds is asked, and which one instead
- * of one that is gone.
+ * Choice of a server for each call of a `LocalProvider`, from those that discovery finds, and of another one if that
+ * server is gone.
  *
  * @module
  */
@@ -41,7 +41,7 @@ import {
 import { cascadeAt } from "./found_config.ts";
 import { modelNotFound, type SilentServer } from "./model_not_found.ts";
 
-/** What a call does first, as the errors of that name it, and what goes before them in the errors of the call. */
+/** Steps that precede a call: the action in their own errors, and what follows the call's action in its error instead. */
 const FIRST_STEPS: readonly (readonly [own: string, state: string])[] = [
   [LISTING_ACTION, ""],
   [`find ${searchedFor(undefined)}`, ": no local server was found"],
@@ -49,9 +49,9 @@ const FIRST_STEPS: readonly (readonly [own: string, state: string])[] = [
   [`find ${searchedFor("ollama")}`, ": Ollama was not found"],
 ];
 
-/** Settings of a `LocalProvider`, read and checked when it was made. */
+/** Settings of a `LocalProvider`, read and checked by its constructor. */
 export interface LocalSettings {
-  /** Name for people, in errors. */
+  /** Display name in errors. */
   readonly service: string;
   readonly cascade: ResolvedCascade;
   readonly env: LMStudioProviderOptions["env"];
@@ -59,13 +59,13 @@ export interface LocalSettings {
   readonly preference: ServiceType | undefined;
 }
 
-/** Call that needs a server. */
+/** A call that needs a server. */
 interface ModelCall {
   /** Completes "Cannot …". */
   readonly action: string;
   readonly model: string | undefined;
   readonly signal: AbortSignal | undefined;
-  /** Shows what a server wrote. */
+  /** Makes text from a server safe to show. */
   readonly show: (text: string) => string;
 }
 
@@ -79,21 +79,21 @@ interface ModelAt {
 /** The servers of a `LocalProvider`. */
 export class LocalServers {
   readonly #settings: LocalSettings;
-  /** By type and endpoint. */
+  /** Keyed by type and endpoint. */
   readonly #servers = new Map<string, Server>();
 
   constructor(settings: LocalSettings) {
     this.#settings = settings;
   }
 
-  /** As `LocalProvider.listModels`. */
+  /** Implements `LocalProvider.listModels`. */
   async listModels(options: CallOptions | undefined): Promise<ModelInfo[]> {
     const checked = checkCallOptions(options, this.#refusalMaker(LISTING_ACTION));
     const services = await this.#services(checked.signal);
     return mergeListings(await this.#listAll(services, checked));
   }
 
-  /** As `LocalProvider.complete`. */
+  /** Implements `LocalProvider.complete`. */
   async complete(
     request: string | CompletionRequest,
     options: CallOptions | undefined,
@@ -106,7 +106,7 @@ export class LocalServers {
     );
   }
 
-  /** As `LocalProvider.streamCompletion`, once it is pulled. */
+  /** Implements `LocalProvider.streamCompletion`, from its first read on. */
   openStream(
     action: string,
     request: string | CompletionRequest,
@@ -120,7 +120,7 @@ export class LocalServers {
     );
   }
 
-  /** As `LocalProvider.embed`. */
+  /** Implements `LocalProvider.embed`. */
   async embed(
     request: EmbeddingRequest,
     options: CallOptions | undefined,
@@ -141,7 +141,7 @@ export class LocalServers {
     );
   }
 
-  /** As `LocalProvider.decide`. */
+  /** Implements `LocalProvider.decide`. */
   async decide(
     request: DecisionRequest,
     options: CallOptions | undefined,
@@ -162,12 +162,12 @@ export class LocalServers {
     );
   }
 
-  /** As `LocalProvider.supportsModel`. */
+  /** Implements `LocalProvider.supportsModel`. */
   async supportsModel(model: string, options: CallOptions | undefined): Promise<boolean> {
     return await this.#lookUp(model, options, "look up a model") !== undefined;
   }
 
-  /** As `LocalProvider.modelCapabilities`. */
+  /** Implements `LocalProvider.modelCapabilities`. */
   async modelCapabilities(
     model: string,
     options: CallOptions | undefined,
@@ -185,7 +185,7 @@ export class LocalServers {
     const { config } = this.#settings.cascade;
     const checked = checkCallOptions(options, refusal);
     const given = checkCompletionRequest(request, refusal);
-    // Now, and not when it is encoded: looking for servers would come first.
+    // Checked here rather than when the request is encoded, which would be after the search for servers.
     checkRareFields(given, refusal);
     const { model = config.model, messages } = given;
     const show = wordsOf(config, checked, { messages });
@@ -204,7 +204,7 @@ export class LocalServers {
       return await this.#locate({ signal }, model);
     } catch (error) {
       signal?.throwIfAborted();
-      // "Cannot say" is an answer here, unlike everywhere else.
+      // Unlike everywhere else, "cannot say" is an answer here.
       if (isProviderError(error)) return undefined;
       throw error;
     }
@@ -212,7 +212,7 @@ export class LocalServers {
 
   // --- Which server -----------------------------------------------------------------------------
 
-  /** The server that has the model and, once it is gone, one other: what fails there, too, is not for want of a server. */
+  /** Turns to the server that has the model and, if it is gone, to one other. If that is gone too, the call fails. */
   #turns(call: ModelCall): Turns<Server> {
     let asked: ServiceInfo | undefined;
     return {
@@ -226,7 +226,7 @@ export class LocalServers {
     };
   }
 
-  /** The server to ask first. Where there is none, the error names the call, and then what was looked for. */
+  /** The server to ask first. If there is none, the error names the call, then the search that failed. */
   async #serverFor(call: ModelCall): Promise<ServiceInfo> {
     try {
       return await this.#place(call);
@@ -246,7 +246,7 @@ export class LocalServers {
     throw modelNotFound(action, model, await this.#services(signal), silent, show);
   }
 
-  /** Another server that can do the same, after one failed. @throws the failure, if no other can. */
+  /** Another server that can handle the call after one failed. @throws the error of the first if there is none. */
   async #otherServerFor(
     { model, signal }: ModelCall,
     failed: ServiceInfo | undefined,
@@ -267,7 +267,7 @@ export class LocalServers {
     return other;
   }
 
-  /** Finds a model: by what discovery knows, then by the listings of the servers, then on servers that are new. */
+  /** Finds a model: first in what discovery knows, then in the listings of the servers, then on new servers. */
   async #locate(
     { signal }: Pick<ModelCall, "signal">,
     model: string,
@@ -284,7 +284,7 @@ export class LocalServers {
     return findAt(all.filter(({ endpoint }) => !endpoints.has(endpoint)), model);
   }
 
-  /** Finds a model by the listings, which have aliases and new models that discovery does not know. */
+  /** Finds a model in the listings, which include aliases and new models that discovery does not know. */
   async #locateInListings(
     services: readonly ServiceInfo[],
     model: string,
@@ -304,7 +304,7 @@ export class LocalServers {
     return undefined;
   }
 
-  /** The listing of each server, empty for one that fails. @throws what the first said, if all fail. */
+  /** The listing of each server, empty for one that fails. @throws the error of the first if all fail. */
   async #listAll(
     services: readonly ServiceInfo[],
     options: CallOptions,
@@ -325,10 +325,10 @@ export class LocalServers {
     return results.map((result) => result.status === "fulfilled" ? result.value : []);
   }
 
-  /** The server for requests that name no model, as soon as no other can be preferred to it. */
+  /** The server for requests that name no model. Returns as soon as no server with higher preference can be found. */
   async #preferred(signal: AbortSignal | undefined): Promise<ServiceInfo> {
     const service = await this.#settings.finder.find(undefined, { signal });
-    // A finder that was handed in has a preference of its own.
+    // A finder that the user passed in has a preference of its own.
     if (this.#settings.preference === undefined || service.type === this.#settings.preference) {
       return service;
     }
@@ -336,9 +336,9 @@ export class LocalServers {
     return first;
   }
 
-  /** All servers that can be used, the preferred one first; never none. */
+  /** All usable servers, the preferred one first; never empty. */
   async #services(signal: AbortSignal | undefined, force = false): Promise<ServiceInfo[]> {
-    // Together they are one round, and `find` says best what was tried in vain.
+    // Both calls share one round; if there is no server, the error of `find` lists what was tried.
     const [found, preferred] = await Promise.all([
       this.#settings.finder.discover({ force, signal }),
       this.#settings.finder.find(undefined, { signal }),
@@ -354,7 +354,7 @@ export class LocalServers {
     const { cascade, env } = this.#settings;
     const own = cascadeAt(cascade, endpoint);
     const { config, entries } = own;
-    // Token and headers were given for LM Studio: another server must not see them.
+    // The API token and headers are meant for LM Studio; no other server may see them.
     const { apiToken: _, ...shared } = config;
     const server = type === "lmstudio"
       ? new Server(config, DIALECTS.lmstudio, env, own)
@@ -364,19 +364,19 @@ export class LocalServers {
   }
 }
 
-/** The first server whose models, as discovery knows them, have this one: by its exact id, then by another spelling. */
+/** The first server that has the model, as far as discovery knows: under its exact id, else under another spelling. */
 function findAt(services: readonly ServiceInfo[], model: string): ModelAt | undefined {
   const exact = services.find(({ models }) => models.includes(model));
   if (exact !== undefined) return { service: exact, id: model };
   for (const service of services) {
     const id = service.models.find((known) => isSameAt(service.type, known, model));
-    // LM Studio knows spellings, and tells the copies of a model apart by what they are called.
+    // LM Studio accepts other spellings, and a name may mean one particular instance, so the name is sent unchanged.
     if (id !== undefined) return { service, id: service.type === "lmstudio" ? model : id };
   }
   return undefined;
 }
 
-/** To Ollama a name without a tag means the tag `latest`, and tags of digits are tags like any other. */
+/** For Ollama, a name without a tag means the tag `latest`, and a tag of digits is a tag like any other. */
 function isSameAt(type: ServiceType, a: string, b: string): boolean {
   return type === "lmstudio" ? isSameModel(a, b) : withTag(a) === withTag(b);
 }

@@ -1,6 +1,6 @@
 /**
- * Models that must be in memory: found there, or loaded once for all who ask at the same time, and unloaded
- * when the last who asked for that lets go. LM Studio's own load makes a second copy each time.
+ * Loaded models and their leases. `ensure` uses an instance that is loaded, or loads one that concurrent callers share,
+ * and unloads it when the last lease that asked for this ends. LM Studio's own load route adds an instance each time.
  *
  * @module
  */
@@ -17,25 +17,25 @@ import type { LoadWait } from "./load_wait.ts";
 import { checkManagement } from "./management_support.ts";
 import type { Server } from "../server/server.ts";
 
-/** A load under way, and how many wait for it. */
+/** A load under way. */
 interface RunningLoad {
   readonly model: string;
   readonly asked: EnsureLoadedOptions;
-  /** `undefined`: the copy was no more than one that was there, so it is gone again and that one will do. */
+  /** `undefined` if the instance was no better than one already loaded: it was unloaded again, and that one is used. */
   readonly outcome: Promise<Held | undefined>;
   readonly controller: AbortController;
   waiting: number;
 }
 
-/** A copy that was loaded here. */
+/** An instance that was loaded here. */
 interface Held {
   readonly instanceId: string;
-  /** As the listing tells, which knows better than the load's own answer. */
+  /** From the listing, which is more reliable than the answer of the load route. */
   readonly contextLength: number | undefined;
-  /** Those who waited for it and are about to hold it count as well. */
+  /** Its load: callers still waiting for it are about to hold the instance, so they count too. */
   readonly load: RunningLoad;
   holders: number;
-  /** Somebody holds it who did not ask to have it unloaded. */
+  /** Whether it must stay loaded, because a holder did not ask to have it unloaded. */
   keep: boolean;
 }
 
@@ -44,40 +44,40 @@ export interface Target {
   /** The name to send. */
   readonly id: string;
   readonly type: ModelInfo["type"];
-  /** What to do where the server does not have it. */
+  /** Hint for the error if the server does not have it. */
   readonly notFoundHint?: string | undefined;
 }
 
-/** What `ensure` is asked for. */
+/** What `ensure` has to provide. */
 export interface Wanted {
   /** As the caller wrote it. */
   readonly name: string;
   readonly load: EnsureLoadedOptions;
   /** Completes "Cannot …" in errors. */
   readonly action: string;
-  /** Asks the server what it has, and picks what the name means. */
+  /** Lists the models and picks the one that the name means. */
   readonly find: () => Promise<ModelInfo>;
 }
 
-/** The loads of one server that were asked for here. */
+/** The loads of one server that this provider started. */
 export class ModelLoads {
   readonly #server: Server;
-  /** By model: copies of one model are loaded one after the other, so that nobody overlooks another's. */
+  /** Keyed by model. Instances of a model are loaded one after another, so that no caller overlooks another's. */
   readonly #running = new Map<string, RunningLoad>();
-  /** By model: the most context the server gave where more was asked for. Another copy would get no more. */
+  /** Keyed by model: the context the server granted when asked for more. Another instance would get no more either. */
   readonly #limits = new Map<string, number>();
-  /** By instance. */
+  /** Keyed by instance. */
   readonly #held = new Map<string, Held>();
-  /** By instance: those being unloaded. */
+  /** Unloads under way, keyed by instance. */
   readonly #leaving = new Map<string, Promise<unknown>>();
-  /** Loads and unloads that have ended: a listing that was asked for before the last one may be wrong. */
+  /** Number of loads and unloads that have ended. A listing requested before the last one may be outdated. */
   #changes = 0;
 
   constructor(server: Server) {
     this.#server = server;
   }
 
-  /** A copy in memory that will do, loaded if there is none. */
+  /** Returns a lease on an instance that meets the request, and loads one if there is none. */
   async ensure(wanted: Wanted, wait: LoadWait): Promise<ModelLease> {
     while (true) {
       const before = this.#changes;
@@ -111,7 +111,7 @@ export class ModelLoads {
     }
   }
 
-  /** Loads one more copy. */
+  /** Loads another instance. */
   async load(
     { id: name, type, notFoundHint }: Target,
     wanted: Pick<Wanted, "load" | "action">,
@@ -121,7 +121,7 @@ export class ModelLoads {
     const target = { name, type, notFoundHint };
     try {
       const loaded = await requestLoad(transport, target, wanted.load, wanted.action, options);
-      // One of this name that was held before must have gone.
+      // An earlier instance of this name must be gone.
       this.#held.delete(loaded.instanceId);
       return loaded;
     } finally {
@@ -129,7 +129,7 @@ export class ModelLoads {
     }
   }
 
-  /** Unloads a copy, whoever holds it. Gives whether it was there. */
+  /** Unloads an instance, even if it is held. Returns whether it was loaded. */
   async unload(instanceId: string, action: string, options: CallOptions): Promise<boolean> {
     this.#held.delete(instanceId);
     const { transport } = this.#server;
@@ -148,7 +148,7 @@ export class ModelLoads {
     this.#server.dropListing();
   }
 
-  /** The copy that will do: the one that is named, else the one under the model's own name, else any. */
+  /** An instance with enough context: the one with this name, else the one with the model's own name, else any. */
   #findLoaded(model: ModelInfo, { name, load }: Wanted): LoadedInstance | undefined {
     const copies = loadedCopies(model, name)
       .filter(({ contextLength }) => this.#isEnough(contextLength, model, load));
@@ -156,7 +156,10 @@ export class ModelLoads {
       copies[0];
   }
 
-  /** Unknown counts as enough, else a copy more would be loaded at every call. More than there is, nobody gets. */
+  /**
+   * Whether a context meets the request. An unknown one does, since otherwise every call would load another instance. So
+   * does the most that the model or the server can provide.
+   */
   #isEnough(
     contextLength: number | undefined,
     { id, maxContextLength = Infinity }: ModelInfo,
@@ -167,8 +170,8 @@ export class ModelLoads {
   }
 
   /**
-   * Waits for another's load: what it gave, or `undefined` where that was nothing, or it failed in a way that need
-   * not be ours.
+   * Waits for a load that another call started. Returns `undefined` if it left no instance of its own, or failed in a way
+   * that need not affect this call.
    */
   async #join(running: RunningLoad, wanted: Wanted, wait: LoadWait): Promise<Held | undefined> {
     try {
@@ -180,7 +183,7 @@ export class ModelLoads {
     }
   }
 
-  /** Whoever gets the copy holds it from that moment on, so that nobody unloads it in between. */
+  /** Waits for a load and holds its instance from that moment on, so that nobody unloads it in between. */
   async #wait(running: RunningLoad, wait: LoadWait): Promise<Held | undefined> {
     running.waiting++;
     wait.loading();
@@ -190,7 +193,7 @@ export class ModelLoads {
       return held;
     } finally {
       running.waiting--;
-      // One caller's leaving must not fail the others; the last one's ends the request.
+      // A caller that leaves must not fail the others; the last one to leave ends the request.
       if (running.waiting === 0) running.controller.abort(wait.signal.reason);
     }
   }
@@ -205,7 +208,7 @@ export class ModelLoads {
       this.#held.set(held.instanceId, held);
       return held;
     }).finally(onEnd);
-    // Every waiter may have left by the time it fails.
+    // All callers may have left by the time it fails.
     outcome.catch(() => {});
     controller.signal.addEventListener("abort", onEnd);
     const asked = wanted.load;
@@ -215,17 +218,18 @@ export class ModelLoads {
   }
 
   /**
-   * Loads a copy and looks at what it got. A server that fits models into its memory gives less context than asked,
-   * each time anew: a copy with no more than one that is there takes gigabytes for nothing, so it is unloaded again.
+   * Loads an instance and checks its context. A server that fits models into its memory grants less context than asked
+   * for, every time. An instance with no more context than one already loaded would waste gigabytes, so it is unloaded
+   * again.
    *
-   * @param model as it was listed before.
+   * @param model the model as listed before the load.
    */
   async #loadForLeases(
     model: ModelInfo,
     { name, load, action }: Wanted,
     options: CallOptions,
   ): Promise<Pick<Held, "instanceId" | "contextLength"> | undefined> {
-    // The limits of the callers are their own; the load itself has none.
+    // Each caller has its own timeout; the load itself has none.
     const unlimited = { ...options, timeoutMs: Infinity };
     const { instanceId, config } = await this.load(
       targetOf(model, name),
@@ -243,7 +247,7 @@ export class ModelLoads {
       return loaded;
     }
     this.#limits.set(model.id, contextLength);
-    // What another program has loaded meanwhile may be compared with ours there, and both would go.
+    // Ignore instances loaded meanwhile: if another program compares its own with ours, both would be unloaded.
     const before = new Set(loadedCopies(model, name).map(({ id }) => id));
     const isSurplus = copies.some((copy) =>
       copy.id !== instanceId && before.has(copy.id) && (copy.contextLength ?? 0) >= contextLength
@@ -251,7 +255,7 @@ export class ModelLoads {
     return isSurplus && await this.#unloadSurplus(instanceId, options) ? undefined : loaded;
   }
 
-  /** The copies in memory by now; none where the server cannot say. */
+  /** The instances loaded now; empty if the server cannot say. */
   async #listCopies(
     { id }: ModelInfo,
     { name, action }: Pick<Wanted, "name" | "action">,
@@ -268,7 +272,7 @@ export class ModelLoads {
     }
   }
 
-  /** Gives whether it is gone: a copy that cannot be unloaded is one to use. */
+  /** Returns whether the instance is gone; one that cannot be unloaded is used instead. */
   async #unloadSurplus(instanceId: string, options: CallOptions): Promise<boolean> {
     try {
       await this.unload(instanceId, `unload model ${quote(instanceId)}`, options);
@@ -289,7 +293,7 @@ export class ModelLoads {
     return this.#lease({ id, contextLength }, false, held, load, wait);
   }
 
-  /** @param held the copy, held already, where it was loaded here. */
+  /** @param held the instance, already held, if it was loaded here. */
   #lease(
     { id, contextLength }: { readonly id: string; readonly contextLength?: number | undefined },
     alreadyLoaded: boolean,
@@ -312,14 +316,14 @@ export class ModelLoads {
     held.holders--;
     if (held.keep || held.holders > 0 || held.load.waiting > 0) return;
     const { instanceId } = held;
-    // Unloaded by somebody in the meantime: a copy of this name is another one.
+    // Unloaded by someone else in the meantime: an instance of this name is a different one.
     if (this.#held.get(instanceId) !== held) return;
     const shown = this.#server.words(options)(instanceId);
     await this.unload(instanceId, `unload model ${quote(shown)}`, options);
   }
 }
 
-/** The copies in memory, as far as the server tells: older ones only say that there is one. */
+/** The loaded instances, as far as the server reports them: older versions only report that there is one. */
 export function loadedCopies(model: ModelInfo, name: string): readonly LoadedInstance[] {
   if (model.instances !== undefined) return copiesOf(model, name);
   if (model.loaded !== true) return [];
@@ -327,18 +331,17 @@ export function loadedCopies(model: ModelInfo, name: string): readonly LoadedIns
   return [contextLength === undefined ? { id } : { id, contextLength }];
 }
 
-/** What to send to load the model that a name means. */
+/** The name to send in order to load the model that a name means. */
 export function targetOf(model: ModelInfo, name: string): Target {
   const id = nameToLoad(model, name);
   const { type, variants = [], selectedVariant } = model;
   if (id === model.id) return { id, type };
   const chosen = selectedVariant === undefined ? "" : ` (now ${quote(selectedVariant)})`;
-  const remedy = variants.includes(id) ? "choose this one" : "download this one and choose it";
+  const remedy = variants.includes(id) ? "choose yours" : "download yours and choose it";
   return {
     id,
     type,
-    notFoundHint:
-      `LM Studio loads the variant that is chosen in its model list${chosen}: ${remedy} ` +
+    notFoundHint: `LM Studio loads the variant chosen in its model list${chosen}: ${remedy} ` +
       `there, under My Models, or load ${quote(model.id)}.`,
   };
 }

@@ -1,5 +1,5 @@
 /**
- * Error for a model that no server has, or no server that lists its models.
+ * Error for a model that none of the servers has, as far as they list their models.
  *
  * @module
  */
@@ -18,10 +18,10 @@ export interface SilentServer {
 }
 
 /**
- * None of the servers has this model.
+ * Creates the error for a model that none of the servers has.
  *
- * @param silent those that may have it all the same, but do not tell.
- * @param show shows what a server wrote.
+ * @param silent servers that did not list their models, so they may have it.
+ * @param show makes text from a server safe to show.
  */
 export function modelNotFound(
   action: string,
@@ -33,16 +33,17 @@ export function modelNotFound(
   const speaking = services.filter(({ endpoint }) =>
     silent.every(({ service }) => service.endpoint !== endpoint)
   );
-  const tell = silent.length === 0 ? "" : " that tell";
-  const rest = silent.map(({ service, error }) =>
-    `; ${names([service])} does not tell${isProviderError(error) ? ` (${error.code})` : ""}`
-  );
+  const tell = silent.length === 0 ? "" : " that list their models";
+  const rest = silent.map(({ service, error }) => {
+    const why = isProviderError(error) ? ` (${error.code})` : "";
+    return `; ${names([service])} does not list its models${why}`;
+  });
   const available = [...new Set(services.flatMap(({ models }) => models))];
   const near = nearestNames(available, model, MAX_AVAILABLE);
   const nearest = near.length === 0 ? "" : `; ${shownNearest(near, show)}`;
   const first = silent.map(({ error }) => error).find((error) => isProviderError(error));
   const hint =
-    "Use an id that `listModels()` gives, or download the model with `lms get <model>` or " +
+    "Use an id that `listModels()` returns, or download the model with `lms get <model>` or " +
     "`ollama pull <model>`.";
   return providerError(
     "model_not_found",

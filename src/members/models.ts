@@ -1,5 +1,5 @@
 /**
- * The models of one LM Studio: finding, loading, unloading, downloading.
+ * Model management on one LM Studio server: finding, loading and unloading.
  *
  * @module
  */
@@ -44,9 +44,10 @@ import { loadedCopies, ModelLoads, type Target, targetOf } from "./model_loads.t
 import type { Server } from "../server/server.ts";
 
 const SHOWN_FITTING = 3;
-const NOT_IN_MEMORY = "Use the id of a model, or of one of its copies, that `listModels()` gives.";
+const NOT_IN_MEMORY =
+  "Use the id of a model, or of one of its instances, that `listModels()` returns.";
 
-/** Finding, loading and unloading for `LMStudioProvider.models`. */
+/** Implements finding, loading and unloading for `LMStudioProvider.models`. */
 export class ModelManager {
   readonly #server: Server;
   readonly #loads: ModelLoads;
@@ -92,11 +93,11 @@ export class ModelManager {
     checkManagement(this.#server, action);
     const listed = models && this.#copiesToUnload(models, nameOrInstance, action, checked);
     const unloaded: string[] = [];
-    // What is not listed may be in memory all the same: the server knows.
+    // A name that is not listed may still be an instance: the server decides.
     for (const id of listed ?? [nameOrInstance]) {
       const rest = this.#server.remaining(checked, startedAt);
       const wasThere = await this.#loads.unload(id, action, rest);
-      // One that was listed has gone in between.
+      // A listed instance may have gone in the meantime; only an unknown name is an error.
       if (!wasThere && listed === undefined) {
         throw this.#notFound(models, nameOrInstance, action, checked, NOT_IN_MEMORY);
       }
@@ -118,7 +119,7 @@ export class ModelManager {
     return await waitForLoad(checked, this.#limit(action, checked), (wait) => {
       const find = async (): Promise<ModelInfo> => {
         const models = await this.#server.listTogether(wait.options, action);
-        // An older server may list only what is loaded: that it is too old says more than that it has none.
+        // An older server may list only loaded models: "too old" explains more than "does not have it".
         if (fittingModels(models, name).length === 0) checkManagement(this.#server, action);
         return this.#pick(models, name, action, wait.options);
       };
@@ -126,7 +127,7 @@ export class ModelManager {
     });
   }
 
-  /** The model that is meant. */
+  /** The model that a name means. @throws {ModelNotAvailableError} if there is none, or there are several. */
   #pick(
     models: readonly ModelInfo[],
     name: string,
@@ -142,7 +143,7 @@ export class ModelManager {
     const show = this.#server.words(options);
     throw this.#unavailable(
       name,
-      `Cannot ${action}: it may be any of ${shownNames(ids, show, SHOWN_FITTING)}`,
+      `Cannot ${action}: the name fits several models: ${shownNames(ids, show, SHOWN_FITTING)}`,
       {
         available: ids.slice(0, MAX_AVAILABLE).map(show),
         hint: whatTellsApart(found),
@@ -150,7 +151,7 @@ export class ModelManager {
     );
   }
 
-  /** @param models what is listed; `undefined` where the server lists nothing. */
+  /** @param models the listing; `undefined` if the server has none. */
   #notFound(
     models: readonly ModelInfo[] | undefined,
     name: string,
@@ -188,13 +189,13 @@ export class ModelManager {
 
   async #findToLoad(name: string, action: string, options: CallOptions): Promise<Target> {
     const models = await this.#listIfAny(options, action);
-    // Before the name is looked at: an older server may not list what it has.
+    // Checked before the name is looked up, since an older server may not list all its models.
     checkManagement(this.#server, action);
     if (models === undefined) return { id: name, type: "llm" };
     return targetOf(this.#pick(models, name, action, options), name);
   }
 
-  /** `undefined` where the server gives no list at all: then it decides what a name means. */
+  /** Lists the models; `undefined` if the server has no listing. It then decides itself what a name means. */
   async #listIfAny(
     options: CallOptions,
     action: string,
@@ -207,7 +208,7 @@ export class ModelManager {
     }
   }
 
-  /** `undefined` where the name is of nothing that is listed. */
+  /** Ids of the instances to unload; `undefined` if nothing in the listing has this name. */
   #copiesToUnload(
     models: readonly ModelInfo[],
     name: string,
@@ -222,7 +223,7 @@ export class ModelManager {
       const isKey = models.some(({ id }) => id.toLowerCase() === folded);
       if (copy !== undefined && !isKey) return [copy];
       const model = this.#pick(models, name, action, options);
-      // `x:2` is one copy of `x`, and gone: the others are not meant.
+      // `x:2` means one instance of `x`, which is gone: do not unload the others.
       if (withoutCopyNumber(name.trim()) !== name.trim() && !isKey) return [];
       return loadedCopies(model, name).map(({ id }) => id);
     }
@@ -247,7 +248,7 @@ export class ModelManager {
   }
 }
 
-/** What a listing fails with where the server has none. */
+/** Codes of a failed listing that mean the server has none. */
 const NO_LISTING: ReadonlySet<string> = new Set([
   "unexpected_endpoint",
   "not_lm_studio",
@@ -260,7 +261,7 @@ const LOAD_OPTIONS = table<LoadOptions>({
   flashAttention: flag,
   numExperts: count,
   offloadKvCacheToGpu: flag,
-}, { noun: "option", whole: "the load's options are", show: describe });
+}, { noun: "option", whole: "the load options are", show: describe });
 const ENSURE_OPTIONS = extend<LoadOptions, Pick<EnsureLoadedOptions, "unloadOnDispose">>(
   LOAD_OPTIONS,
   { unloadOnDispose: flag },

@@ -1,5 +1,5 @@
 /**
- * Typed objects: an answer in JSON, validated by the schema that asked for it.
+ * Typed objects: answers in JSON, validated by the schema in the request.
  *
  * @module
  */
@@ -33,17 +33,18 @@ import { ask, openPrepared, prepare, type PreparedCall } from "../server/calls.t
 import { partialOf, type Server } from "../server/server.ts";
 import { keepingPartial } from "./kept_partial.ts";
 
-/** A completion request with the schema of the object to complete. */
+/** A completion request with the schema of the object you want. */
 export interface ObjectRequest<Schema extends StandardSchema | JsonSchema>
   extends Omit<CompletionRequest, "schema"> {
   /**
-   * Schema of the answer: of zod 4 or zod/mini, of ArkType, of Valibot through `toStandardJsonSchema`, of any other
-   * library that gives JSON Schema by Standard Schema; or plain JSON Schema, which is sent, but not validated against.
+   * Schema of the answer: from zod 4 or zod/mini, from ArkType, from Valibot through `toStandardJsonSchema`, or from any
+   * other library that provides JSON Schema through Standard Schema. Plain JSON Schema works too: it is sent to the
+   * server, but answers are not validated against it.
    */
   schema: Schema;
   /**
-   * How often an answer that does not fit is sent back to the model, with what is wrong with it: 0 to 10. Each is
-   * one more request.
+   * Number of times an answer that does not fit the schema may be sent back to the model with its issues, 0 to 10.
+   * Each repair is one more request.
    * @default {0}
    */
   maxRepairs?: number | undefined;
@@ -51,21 +52,21 @@ export interface ObjectRequest<Schema extends StandardSchema | JsonSchema>
 
 /** An answer that fits its schema. */
 export interface ObjectResponse<Value> {
-  /** The output of the schema, defaults and transformations included. */
+  /** The output of the schema, with its defaults and transformations applied. */
   object: Value;
-  /** The answer it was in; after repairs the last one, with the usage of that one alone. */
+  /** The answer that contained the object. After repairs this is the last answer, and `usage` covers only that one. */
   response: CompletionResponse;
 }
 
 const ACTION = "complete an object";
 const STREAM_ACTION = "stream an object";
 const MAX_REPAIRS = 10;
-/** Issues that go into a message, at most. */
+/** Maximum number of issues in an error message. */
 const SHOWN_ISSUES = 3;
-/** Issues that the model is told, at most: more would only fill its context. */
+/** Maximum number of issues sent to the model: more would only fill its context. */
 const TOLD_ISSUES = 20;
 
-/** As `LMStudioProvider.completeObject`. */
+/** Implements `LMStudioProvider.completeObject`. */
 export async function completeObject<Schema extends StandardSchema | JsonSchema>(
   server: Server,
   input: ObjectRequest<Schema>,
@@ -81,7 +82,7 @@ export async function completeObject<Schema extends StandardSchema | JsonSchema>
   }
 }
 
-/** The items of `LMStudioProvider.streamObject`. */
+/** Opens the source of events for `LMStudioProvider.streamObject`. */
 export async function openObjectStream<Schema extends StandardSchema | JsonSchema>(
   server: Server,
   input: ObjectRequest<Schema>,
@@ -99,13 +100,13 @@ type PreparedObject = PreparedCall<
   typeof OBJECTS
 >;
 
-/** An answer while it is written, and each that repairs it. */
+/** The objects in a streamed answer, and in the answers that repair it. */
 class PartialObjects<Schema>
   implements ItemSource<DeepPartial<SchemaOutput<Schema>>, ObjectResponse<SchemaOutput<Schema>>> {
   readonly #prepared: PreparedObject;
   readonly #judge: Judge<Schema>;
   #source: ItemSource<StreamingChunk, CompletionResponse>;
-  /** Of each answer its own: one that repairs another begins anew. */
+  /** Replaced for each answer: a repair starts over. */
   #json = new PartialJson();
   #result: ObjectResponse<SchemaOutput<Schema>> | undefined;
   #isClosed = false;
@@ -125,7 +126,7 @@ class PartialObjects<Schema>
       for (const { content } of chunks) {
         this.#json.feed(content);
         const next = this.#json.next();
-        // What is not yet validated is promised by the schema alone, that was sent to the server.
+        // Not validated yet: the type is only what the schema sent to the server promises.
         if (next !== undefined) items.push(next.value as DeepPartial<SchemaOutput<Schema>>);
       }
     }
@@ -157,7 +158,7 @@ class PartialObjects<Schema>
   }
 }
 
-/** Judges the answers of one call, one after the other. */
+/** Checks the answers of one call, one after another, and decides whether to ask for a repair. */
 class Judge<Schema> {
   readonly #prepared: PreparedObject;
   readonly #show: (text: string) => string;
@@ -170,21 +171,21 @@ class Judge<Schema> {
     this.#show = server.words(options, body);
   }
 
-  /** The last answer that was judged, as errors carry it. */
+  /** The last answer checked, in the form that errors carry. */
   partial(): PartialAnswer | undefined {
     return partialOf(this.#last);
   }
 
-  /** Asks for an answer; where that fails, the one before is not lost. */
+  /** Asks for an answer; if that fails, the error carries the previous answer. */
   async attempt<T>(ask: () => Promise<T>): Promise<T> {
     const { signal } = this.#prepared.options;
     return await keepingPartial(ask, () => this.partial(), (error) => error !== signal?.reason);
   }
 
   /**
-   * The object of an answer, or the body of a request that lets the model repair it.
+   * Returns the object in an answer, or the body of a request that lets the model repair it.
    *
-   * @throws {ParseError} it is no such object, and is not to be repaired.
+   * @throws {ParseError} if the answer does not fit and must not be repaired (any more).
    */
   async settle(
     response: CompletionResponse,
@@ -195,7 +196,7 @@ class Judge<Schema> {
     this.#last = response;
     const verdict = await untilAborted(judge(response, schema, request, show), options.signal);
     if (verdict.isObject) {
-      // The schema's own validation made it; plain JSON Schema promises nothing but `unknown`.
+      // The schema's own validation produced this type; for plain JSON Schema it is only `unknown`.
       return { object: verdict.value as SchemaOutput<Schema>, response };
     }
     if (this.#repairs < maxRepairs && verdict.isRepairable) {
@@ -212,7 +213,7 @@ class Judge<Schema> {
 }
 
 const WITH_SCHEMA =
-  "Say what the object is by `schema`: of zod 4, ArkType or Valibot, or plain JSON Schema; `complete()` gives text.";
+  "Pass a `schema` from zod 4, ArkType or Valibot, or plain JSON Schema; for text, use `complete()`.";
 
 type ObjectFields = Pick<ObjectRequest<StandardSchema | JsonSchema>, "maxRepairs" | "schema">;
 
@@ -228,11 +229,11 @@ const OBJECT_REQUEST = extend<CompletionRequest, ObjectFields>(
   {
     between: [({ extraBody }) =>
       extraBody?.response_format !== undefined &&
-      'extraBody may not set "response_format" here: schema does'],
+      'extraBody may not set "response_format" here, because schema sets it'],
   },
 );
 
-/** The route of completions, asked for an object. */
+/** The route for completions, with the request of an object. */
 const OBJECTS: StreamedRoute<CompletionRequest & ObjectFields, CompletionResponse, StreamingChunk> =
   {
     ...COMPLETIONS,
@@ -250,18 +251,18 @@ interface Failure {
   readonly state: string;
   readonly hint: string;
   readonly issues: readonly SchemaIssue[];
-  /** Whether telling the model can help. */
+  /** Whether the model may do better if it sees the issues. */
   readonly isRepairable: boolean;
-  /** Whether the issues say more than the state. */
+  /** Whether the message lists the issues as well. */
   readonly showIssues?: boolean;
   readonly cause?: unknown;
 }
 
 const TRY_REPAIRS =
-  "`maxRepairs` sends the answer back to the model with its issues; `partial.content` has the answer.";
+  "Set `maxRepairs` to send the answer back to the model with its issues; `partial.content` holds the answer.";
 
 const REPAIRED_IN_VAIN =
-  "Ask for less at a time, or take a larger model; `partial.content` has the last answer.";
+  "Ask for less at a time, or use a larger model; `partial.content` holds the last answer.";
 
 async function judge(
   response: CompletionResponse,
@@ -272,7 +273,7 @@ async function judge(
   if (response.toolCalls.length > 0) return toolsCalled(response, show);
   const parsed = parseAnswer(response);
   if (parsed === undefined) return noJson(response, request);
-  // A number may have been cut; whatever else has its end is whole.
+  // A number may have been cut off; any other JSON that parses is complete.
   if (response.finishReason === "length" && typeof parsed.value === "number") {
     return cut(response, request);
   }
@@ -288,9 +289,10 @@ async function judge(
   const name = error instanceof Error ? error.name : typeof error;
   return {
     ...shared,
-    // Not its message: it is the user's own, and may have anything in it.
+    // The error's message is left out: user code wrote it, so it may contain anything.
     state: `validating the answer threw ${name}`,
-    hint: "See `cause`: a transformation of the schema may not take what the schema lets through.",
+    hint:
+      "See `cause`: a transformation in the schema may not accept every value that the schema allows.",
     issues: [{ message: `validating threw ${name}` }],
     cause: error,
   };
@@ -303,7 +305,7 @@ function toolsCalled({ toolCalls }: CompletionResponse, show: (text: string) => 
   return {
     isObject: false,
     state,
-    hint: 'Let the tools run first, by `runTools`, or leave them out, or set `toolChoice: "none"`.',
+    hint: 'Run the tools first with `runTools`, leave them out, or set `toolChoice: "none"`.',
     issues: [{ message: state }],
     isRepairable: false,
   };
@@ -315,16 +317,16 @@ function noJson(response: CompletionResponse, request: CompletionRequest): Failu
   const state = isEmpty
     ? response.reasoning === undefined
       ? "the answer is empty"
-      : "the model thought, but said nothing"
+      : "the model wrote reasoning but no answer"
     : "the answer is not JSON";
   return {
     isObject: false,
     state,
     hint: isEmpty && response.reasoning !== undefined
-      ? 'Set `reasoning: "off"`, or take a model that does not think.'
+      ? 'Set `reasoning: "off"`, or use a model that does not reason.'
       : TRY_REPAIRS,
     issues: [{
-      message: isEmpty ? "there is no answer" : "the answer is not JSON, or not JSON alone",
+      message: isEmpty ? "there is no answer" : "the answer is not JSON, or is not JSON only",
     }],
     isRepairable: true,
   };
@@ -333,25 +335,25 @@ function noJson(response: CompletionResponse, request: CompletionRequest): Failu
 function cut({ reasoning }: CompletionResponse, { maxTokens }: CompletionRequest): Failure {
   const isLimited = maxTokens !== undefined && maxTokens !== -1;
   const limit = isLimited ? `maxTokens (${maxTokens})` : "the context length";
-  const state = `the answer was cut at ${limit} before the JSON was complete`;
+  const state = `the answer was cut off at ${limit} before the JSON was complete`;
   const remedy = isLimited
     ? "Raise `maxTokens`"
-    : "Shorten the input, load the model with a larger context length, or set `maxTokens` against endless answers";
+    : "Shorten the input, load the model with a larger context length, or set `maxTokens` to stop endless answers";
   return {
     isObject: false,
     state,
-    hint: `${remedy}${reasoning === undefined ? "" : "; what the model thinks counts, too"}.`,
+    hint: `${remedy}${reasoning === undefined ? "" : "; reasoning counts towards the limit"}.`,
     issues: [{ message: state }],
-    // The same limit would cut the next one.
+    // A repair would hit the same limit.
     isRepairable: false,
   };
 }
 
-/** The JSON of an answer, alone or as the one fenced block that is all of it. */
+/** The JSON in an answer that consists of nothing else, or of a single fenced block. */
 function parseAnswer({ content, reasoning }: CompletionResponse): { value: unknown } | undefined {
   const text = content.trim();
   if (text !== "") return parseJson(text) ?? parseJson(withoutFence(text) ?? "");
-  // LM Studio 0.4.7 and later let some models that think write the object where their thoughts should be.
+  // With LM Studio 0.4.7 and later, some reasoning models write the object into the reasoning.
   const found = parseJson((reasoning ?? "").trim());
   return typeof found?.value === "object" && found.value !== null ? found : undefined;
 }
@@ -372,9 +374,9 @@ function withoutFence(text: string): string | undefined {
   return text.slice(fence.length, -fence.length).replace(/^[a-z0-9]+(?=\s)/i, "");
 }
 
-// --- What becomes of it -----------------------------------------------------------------------
+// --- Repairs and errors -----------------------------------------------------------------------
 
-/** The request with the answer and its issues behind. Only the last answer: contexts are small. */
+/** The first request with the last answer and its issues appended. Earlier repairs are dropped: contexts are small. */
 function repairBody(
   first: Record<string, unknown>,
   { content, reasoning = "" }: CompletionResponse,
@@ -393,23 +395,23 @@ function repairBody(
     ...first,
     messages: [
       ...(Array.isArray(first.messages) ? first.messages : []),
-      // Some chat templates refuse an empty one.
+      // Left out if empty: some chat templates reject an empty message.
       ...(answer.trim() === "" ? [] : [{ role: "assistant", content: answer }]),
       { role: "user", content: request },
     ],
   };
 }
 
-/** Texts of an answer that the messages of issues may quote, as some libraries do. */
+/** Texts in an answer that issue messages may quote, as some libraries do. */
 function quotedTexts(response: CompletionResponse): string[] {
   const texts: string[] = [];
   const waiting: unknown[] = [parseAnswer(response)?.value];
   while (waiting.length > 0) {
     const value = waiting.pop();
     if (typeof value === "string") texts.push(value);
-    // As a year is no secret, and a phone number is one.
+    // A year gives nothing away; a phone number does.
     if (typeof value === "number" && Math.abs(value) > 99_999) texts.push(String(value));
-    // One by one: a list of hundreds of thousands is more than a call takes arguments.
+    // One by one: spreading a list of hundreds of thousands would exceed the argument limit of a call.
     if (typeof value === "object" && value !== null) {
       for (const part of Object.values(value)) waiting.push(part);
     }
@@ -417,7 +419,7 @@ function quotedTexts(response: CompletionResponse): string[] {
   return texts.filter((text) => !SCHEMA_WORDS.test(text));
 }
 
-/** Words of issues themselves, which an answer may have as well. */
+/** Words that issue messages use themselves. If an answer has one, masking it would garble the message. */
 const SCHEMA_WORDS =
   /^(?:string|number|boolean|object|array|null|undefined|integer|name|type|value|input|text)$/i;
 
@@ -427,9 +429,9 @@ function toError(
   response: CompletionResponse,
   repairs: number,
   { show, showIssues: showQuoting, ...context }: {
-    /** Shows what the server wrote. */
+    /** Makes text from the server safe to show. */
     show: (text: string) => string;
-    /** The same where it may quote the answer. */
+    /** The same, for text that may quote the answer. */
     showIssues: (text: string) => string;
     service: string;
     endpoint: string;
@@ -452,7 +454,7 @@ function toError(
   });
 }
 
-/** Programs tell answers by them, so none is masked where a prompt has the same word in it. */
+/** Programs compare these, so they are never masked, even if the prompt contains the same word. */
 const REASONS: ReadonlySet<string> = new Set([
   "stop",
   "length",

@@ -1,5 +1,5 @@
 /**
- * What a tool loop makes of an answer: calls that can be run and answered, and a message that can be sent back.
+ * Repair of answers in a tool loop, so that their calls can be run and their messages sent back.
  *
  * @module
  */
@@ -8,12 +8,12 @@ import { isObjectText } from "../api/completion_request.ts";
 import type { AssistantMessage, Message, ToolCall } from "../core/messages.ts";
 import type { CompletionRequest, CompletionResponse } from "../core/types.ts";
 
-/** Some chat templates take only ids of nine letters or digits, which LM Studio's own are. */
+/** Some chat templates accept only ids of nine letters or digits, the form of LM Studio's own. */
 const FIRST_OWN_ID = 100_000_000;
-/** A history is refused with a call that has no name. */
+/** Name for calls without one: servers reject a history that contains such a call. */
 const NO_NAME = "unnamed";
 
-/** The ids of a conversation: an answer must be tied to one call, and servers may count from 0 in each answer. */
+/** Tool call ids in a conversation. They must be unique, but some servers count from 0 in each answer. */
 export class CallIds {
   readonly #used = new Set<string>();
   #next = FIRST_OWN_ID;
@@ -24,7 +24,7 @@ export class CallIds {
     }
   }
 
-  /** This id, or another one where it is missing or taken. */
+  /** Returns this id, or a new one if it is empty or taken. */
   take(id: string): string {
     let own = id;
     while (own.trim() === "" || this.#used.has(own)) own = String(this.#next++);
@@ -33,7 +33,7 @@ export class CallIds {
   }
 }
 
-/** The answer with ids of its own, and with a message that the server takes back. */
+/** Returns the answer with unique call ids and with a message that the server accepts in the history. */
 export function repairAnswer(response: CompletionResponse, ids: CallIds): CompletionResponse {
   if (response.toolCalls.length === 0) return response;
   const toolCalls = response.toolCalls.map((call): ToolCall => ({
@@ -44,7 +44,7 @@ export function repairAnswer(response: CompletionResponse, ids: CallIds): Comple
   }));
   const message: AssistantMessage = {
     ...response.message,
-    // Engines and templates refuse a history with arguments that are no object.
+    // Engines and templates reject a history in which arguments are not an object.
     toolCalls: toolCalls.map((call) =>
       isObjectText(call.arguments) ? { ...call } : { ...call, arguments: "{}" }
     ),
@@ -52,7 +52,7 @@ export function repairAnswer(response: CompletionResponse, ids: CallIds): Comple
   return { ...response, message, toolCalls };
 }
 
-/** The conversation as messages: text is a user's, neighbouring texts are one, as on the wire. */
+/** Converts a conversation to messages: strings become user messages, and neighbouring strings one message. */
 export function toMessages(messages: CompletionRequest["messages"]): Message[] {
   const result: Message[] = [];
   let isText = false;

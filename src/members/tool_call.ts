@@ -1,6 +1,6 @@
 /**
- * One call of a tool: from what the model wrote to what the model is told. Whatever is wrong with it is told
- * to the model, which can do better; only what `onToolCall` throws ends the loop.
+ * One tool call, from the model's text to the result for the model. Anything wrong with the call is reported to the
+ * model, which can correct it; only an error from `onToolCall` ends the loop.
  *
  * @module
  */
@@ -19,11 +19,11 @@ const DECISION = table<{ deny?: unknown; arguments?: unknown }>({
   arguments: anything,
 });
 const DECISION_HINT =
-  'Return nothing from onToolCall to let the call run, `{ deny: "why not" }`, or `{ arguments: "{…}" }`.';
-/** A model mends the first ones; a hundred of them only cost context. */
+  'Return nothing from onToolCall to run the call, `{ deny: "why not" }` to deny it, or `{ arguments: "{…}" }` to change it.';
+/** Maximum number of issues sent to the model: a hundred would only cost context. */
 const MOST_ISSUES = 10;
 
-/** Asks whether a call may run, and with which arguments; gives the call as it is to run, or why not. */
+/** Asks `onToolCall` about a call; returns the call to run, or the outcome if it is denied. */
 export async function decideCall(
   call: ToolCall,
   onToolCall: RunToolsRequest["onToolCall"],
@@ -32,23 +32,23 @@ export async function decideCall(
   const refusal: RefusalMaker = (state) => refuseCall(state, "invalid_request", DECISION_HINT);
   const decision: unknown = await onToolCall?.({ ...call });
   if (decision === undefined || decision === null) return call;
-  // `false` from JavaScript is meant as a no, and must not pass as nothing.
+  // JavaScript callers may return `false` to deny a call: it must not count as approval.
   if (!isRecord(decision)) {
-    throw refusal(`onToolCall gave ${describeType(decision)}`);
+    throw refusal(`onToolCall returned ${describeType(decision)}`);
   }
-  const { deny, arguments: text } = DECISION(decision, "what onToolCall gave", refusal);
+  const { deny, arguments: text } = DECISION(decision, "the result of onToolCall", refusal);
   if (deny !== undefined) {
     if (typeof deny !== "string") throw refusal(`deny is ${describe(deny)}, not text`);
     return { result: deny === "" ? "The call was denied." : deny, isError: true };
   }
   if (text === undefined) return call;
   if (typeof text !== "string") {
-    throw refusal(`arguments of onToolCall are ${describe(text)}, not JSON text`);
+    throw refusal(`the arguments from onToolCall are ${describe(text)}, not JSON text`);
   }
   return { ...call, arguments: text };
 }
 
-/** Runs a call. Never rejects. @param isCut whether the answer ended at its limit, perhaps within the arguments. */
+/** Runs a call. Never rejects. @param isCut whether the answer hit its token limit, perhaps within the arguments. */
 export async function runCall(
   call: ToolCall,
   tool: Tool,
@@ -64,7 +64,7 @@ export async function runCall(
   }
 }
 
-/** What the model is told where it calls what is not there. */
+/** Outcome for a call to a tool that does not exist. */
 export function unknownTool(name: string, tools: readonly Tool[]): CallOutcome {
   const known = tools.map((tool) => quote(tool.name)).join(", ");
   return failed(`there is no tool ${quote(name)}; the tools are ${known || "none"}`);
@@ -74,7 +74,7 @@ function failed(reason: string): CallOutcome {
   return { result: `Error: ${reason}`, isError: true };
 }
 
-/** What the schema makes of the arguments. */
+/** Parses and validates the arguments; returns the schema's output. */
 async function readArguments(
   call: ToolCall,
   tool: Tool,
@@ -86,7 +86,7 @@ async function readArguments(
   const verdict = await checkBySchema(parameters, parsed);
   if (verdict.kind === "thrown") throw verdict.error;
   if (verdict.kind === "invalid") throw new Error(describeIssues(verdict.issues));
-  // The schema's output, whatever it is: `tool()` has typed `execute` by it.
+  // `tool()` types the argument of `execute` as the schema's output.
   return verdict.value as Record<string, unknown>;
 }
 
@@ -113,7 +113,7 @@ function describeIssues(issues: readonly SchemaIssue[]): string {
   return `the arguments are not valid: ${shown.join("; ")}${left > 0 ? `; and ${left} more` : ""}`;
 }
 
-/** What was thrown, in its own words: no stack, no cause. */
+/** The message of a thrown value, without stack or cause. */
 function reasonOf(error: unknown): string {
   try {
     if (typeof error === "string" && error !== "") return error;
@@ -122,7 +122,7 @@ function reasonOf(error: unknown): string {
       if (typeof message === "string" && message !== "") return message;
     }
   } catch {
-    // A getter that throws: nothing more to tell.
+    // A getter threw: there is no message to report.
   }
   return "the tool failed";
 }

@@ -1,5 +1,5 @@
 /**
- * What the model is told and shown of what a tool gave.
+ * Tool results in the form in which the model gets them: text, and images in a message of their own.
  *
  * @module
  */
@@ -11,28 +11,28 @@ import type { ContentPart, ImagePart, Message, ToolCall } from "../core/messages
 import type { RefusalMaker } from "../core/checks.ts";
 import { isRecord } from "../core/fields.ts";
 
-/** What the model is told of a call. */
+/** Outcome of a call, as reported to the model. */
 export interface CallOutcome {
   readonly result: string;
   readonly isError: boolean;
-  /** What it is shown beside. */
+  /** Images to show the model as well. */
   readonly images?: ImagePart[];
-  /** What a model is told that sees no images, where there are any. */
+  /** If there are images, the result for a model that cannot see them. */
   readonly blindResult?: string;
 }
 
-/** How images are read and refused. */
+/** Functions to fetch images and to reject bad ones. */
 export interface ImageUse {
   readonly refusal: RefusalMaker;
   readonly fetchImage: FetchImage;
 }
 
-/** Stands in the text of a result for an image. */
+/** Placeholder for an image in the text of a result. */
 export const SHOWN_BELOW = "[image, shown below]";
 
 /**
- * The outcome of a call that did not fail. Images are read at once: a bad one is told to the model, and the
- * conversation is not fetched and read again with each round.
+ * Outcome of a call that succeeded. Images are read right away, so that the model learns of a bad one and they are not
+ * fetched again with each round.
  */
 export async function outcomeOf(value: unknown, use: ImageUse): Promise<CallOutcome> {
   const parts = partsOf(value);
@@ -62,13 +62,13 @@ export async function outcomeOf(value: unknown, use: ImageUse): Promise<CallOutc
   return { result: texts.join("\n"), isError: false, ...shown };
 }
 
-/** A call, and what became of it. */
+/** A call and its outcome. */
 export interface SettledCall {
   readonly call: ToolCall;
   readonly outcome: CallOutcome;
 }
 
-/** What the model is told of the calls of an answer, in their order. */
+/** Messages that report the outcomes of an answer's calls to the model, in the order of the calls. */
 export class ToldResults {
   readonly #calls: readonly SettledCall[];
 
@@ -80,18 +80,18 @@ export class ToldResults {
     return this.#calls.some(({ outcome }) => outcome.images !== undefined);
   }
 
-  /** With the images, in a message behind the results: those are text alone on the wire. */
+  /** The results, then a message with the images, because tool messages can only hold text. */
   messages(): Message[] {
     const content = this.#calls.flatMap(({ call, outcome: { images } }): ContentPart[] =>
       images === undefined
         ? []
-        : [{ type: "text", text: `What the tool ${call.name} gave:` }, ...images]
+        : [{ type: "text", text: `The tool ${call.name} returned:` }, ...images]
     );
     const results = this.#calls.map(({ call, outcome }) => resultOf(call, outcome.result));
     return content.length === 0 ? results : [...results, { role: "user", content }];
   }
 
-  /** For a model that sees no images. */
+  /** The results for a model that cannot see images. */
   blindMessages(): Message[] {
     return this.#calls.map(({ call, outcome: { result, blindResult = result } }) =>
       resultOf(call, blindResult)
@@ -103,7 +103,7 @@ function resultOf(call: ToolCall, content: string): Message {
   return { role: "tool", toolCallId: call.id, content };
 }
 
-/** The parts of a result that has images. */
+/** The parts of a result that contains images; `undefined` for any other result. */
 function partsOf(value: unknown): ContentPart[] | undefined {
   const parts: unknown[] = Array.isArray(value) ? value : [value];
   if (!parts.every((part) => isImage(part) || isText(part))) return undefined;
@@ -112,7 +112,7 @@ function partsOf(value: unknown): ContentPart[] | undefined {
 
 const IMAGE_FIELDS: ReadonlySet<string> = new Set(["type", "image", "mediaType"]);
 
-/** Whether this is an image; a tool may have objects of its own that look like one from afar. */
+/** Whether a value is an image part, and not an object of the tool's own that resembles one. */
 function isImage(part: unknown): part is ImagePart {
   if (!isRecord(part) || part.type !== "image") return false;
   if (!Object.keys(part).every((key) => IMAGE_FIELDS.has(key))) return false;
@@ -140,9 +140,9 @@ function toText(value: unknown): string {
   try {
     text = JSON.stringify(value);
   } catch {
-    // A cycle or a BigInt: the runtime's words for it say more of our side than of the model's.
+    // A cycle or a BigInt: the runtime's message would not help the model.
     throw new Error("the tool's result cannot be written as JSON");
   }
-  // Nothing, a function or a symbol: there is a result all the same.
+  // `undefined`, a function or a symbol has no JSON, but the model needs a result.
   return text ?? "null";
 }

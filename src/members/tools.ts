@@ -1,6 +1,6 @@
 /**
- * The tool loop: answers of the model and runs of its tools in turn, until an answer asks for none. `runTools`
- * and `streamTools` are the same loop, with whole answers and with streamed ones.
+ * The tool loop: asks the model and runs the tools it calls, until an answer calls none. `runTools` and `streamTools`
+ * share this loop; the first uses whole answers, the second streamed ones.
  *
  * @module
  */
@@ -47,7 +47,7 @@ const TOOLS_REQUEST = extend<CompletionRequest, Omit<RunToolsRequest, keyof Comp
   { form: "an object", between: TOOLS.settings.between ?? [] },
 );
 
-/** As `LMStudioProvider.runTools`. */
+/** Implements `LMStudioProvider.runTools`. */
 export async function runTools(
   server: Server,
   request: RunToolsRequest,
@@ -59,7 +59,7 @@ export async function runTools(
   return loop.response();
 }
 
-/** The events of `LMStudioProvider.streamTools`. */
+/** Opens the source of events for `LMStudioProvider.streamTools`. */
 export function openToolStream(
   server: Server,
   request: RunToolsRequest,
@@ -69,15 +69,15 @@ export function openToolStream(
   return new ToolLoop(server, { request, options, streamSignal });
 }
 
-/** Arguments of the loop as they were given, so not checked. */
+/** Unchecked arguments of the loop. */
 interface LoopInput {
   readonly request: unknown;
   readonly options: unknown;
-  /** Of the stream that the events are for; without one there are whole answers and no chunks. */
+  /** Signal of the stream that reads the events; if absent, answers are not streamed and there are no chunks. */
   readonly streamSignal: AbortSignal | undefined;
 }
 
-/** The request in its parts. */
+/** The checked request, in parts. */
 interface LoopSetup {
   readonly completion: CompletionRequest;
   readonly tools: readonly Tool[];
@@ -87,13 +87,13 @@ interface LoopSetup {
   readonly onToolCall: RunToolsRequest["onToolCall"];
 }
 
-/** A call, and the tool it is for, if there is one. */
+/** A call, and the tool it names, if that exists. */
 interface PlannedCall {
   readonly call: ToolCall;
   readonly tool: Tool | undefined;
 }
 
-/** An answer, and its last chunk, which is given out when it is known whether the answer is the last. */
+/** An answer, and its last chunk, which is held back until it is clear whether the answer is the last one. */
 interface Answer {
   readonly response: CompletionResponse;
   readonly finalChunk: StreamingChunk | undefined;
@@ -104,7 +104,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
   readonly #refusal: RefusalMaker;
   readonly #input: LoopInput;
   readonly #events: AsyncGenerator<readonly ToolEvent[], void, undefined>;
-  /** Aborted by the caller, by leaving, and by a failure: what still runs then is for nobody. */
+  /** Aborted by the caller, when the stream is left, and by an error, so that nothing keeps running. */
   readonly #controller = new AbortController();
   #stream: ItemSource<StreamingChunk, CompletionResponse> | undefined;
   #lastAnswer: CompletionResponse | undefined;
@@ -124,7 +124,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
     return this.#isOver;
   }
 
-  /** Whether the model needs no more tools: nothing comes after the events given last. */
+  /** Whether the conversation has ended: no event follows those returned last. */
   get #isOver(): boolean {
     return this.#result !== undefined;
   }
@@ -143,7 +143,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
 
   close(): void {
     if (!this.#isOver) this.#abort(new DOMException("The stream is over", "AbortError"));
-    // Whatever it waits for has ended with the signal.
+    // The signal has ended whatever it was waiting for.
     this.#events.return().catch(() => {});
   }
 
@@ -169,7 +169,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
     }
   }
 
-  /** Refuses what cannot be run, but for what writing the request refuses. */
+  /** Checks the request, apart from what encoding it checks. */
   #check(): LoopSetup {
     const refusal = this.#refusal;
     const { request, options } = this.#input;
@@ -201,7 +201,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
     let usage: Usage | undefined;
     let told: ToldResults | undefined;
     let seesImages = true;
-    // Not checked again: what the caller gave was, and the loop itself added the rest.
+    // Not checked again: the caller's part is already checked, and the loop added the rest.
     const prepareRound = () =>
       this.#attempt(() => {
         const request = { ...completion, messages };
@@ -216,7 +216,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
       } catch (error) {
         if (!seesImages || told?.hasImages !== true || !isRefusedContent(error)) throw error;
         if (this.#stream?.partial() !== undefined) throw error;
-        // Which models see images a listing may not tell: this one does not, and is told what there is.
+        // A listing may not say which models see images. This one does not, so it gets descriptions.
         seesImages = false;
         messages.length -= told.messages().length;
         for (const message of told.blindMessages()) messages.push(message);
@@ -237,13 +237,13 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
       if (round === maxRounds) throw this.#limitError(prepared.action, maxRounds);
       const use = { refusal: this.#refusal, fetchImage };
       told = yield* this.#runCalls(calls, messages, round, setup, use);
-      // One by one: an answer may have more calls than a function takes arguments.
+      // One by one: spreading many calls could exceed the argument limit of `push`.
       for (const message of seesImages ? told.messages() : told.blindMessages()) {
         messages.push(message);
       }
       completion = {
         ...completion,
-        // What was chosen for the first round is asked to the end, whatever is loaded meanwhile.
+        // The model chosen for the first round answers all rounds, even if others are loaded meanwhile.
         model: prepared.model,
         toolChoice: laterChoice(completion.toolChoice),
       };
@@ -278,13 +278,13 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
     throw new TypeError("The stream is over");
   }
 
-  /** Asks the server; what had arrived before a failure is not lost with it. */
+  /** Asks the server; if that fails, the error carries what was received so far. */
   async #attempt<T>(ask: () => Promise<T>): Promise<T> {
     const { signal } = this.#controller;
     return await keepingPartial(ask, () => this.partial(), (error) => error !== signal.reason);
   }
 
-  /** Runs the calls of an answer, and gives the messages that answer them, in the order of the calls. */
+  /** Runs the calls of an answer and returns their results, in the order of the calls. */
   async *#runCalls(
     calls: readonly PlannedCall[],
     messages: readonly Message[],
@@ -310,7 +310,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
     })));
   }
 
-  /** Starts calls that run together. People are asked one thing at a time: `onToolCall` about one after the other. */
+  /** Starts calls that run together. `onToolCall` gets them one at a time, since it may ask a person. */
   #start(
     group: readonly PlannedCall[],
     messages: readonly Message[],
@@ -320,7 +320,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
   ): Promise<FinishedCall>[] {
     const { signal } = this.#controller;
     const running: Promise<FinishedCall>[] = [];
-    // One for all: a copy for each would be as many messages as the calls of two rounds multiplied.
+    // Shared by all calls: a copy for each would make memory grow quadratically with their number.
     const conversation = [...messages];
     let asked: Promise<unknown> = Promise.resolve();
     for (const planned of group) {
@@ -332,13 +332,13 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
           : decideCall(call, onToolCall, this.#refusal);
       });
       const finished = decided.then(async (decision): Promise<FinishedCall> => {
-        // The question may have taken long.
+        // `onToolCall` may have taken long.
         signal.throwIfAborted();
         if (tool === undefined || "result" in decision) {
           return { planned, call, outcome: decision as CallOutcome };
         }
-        // Its own signal: at the eleventh tool that listens and does not stop, Node 20 warns of a leak, and those that
-        // are done would still be told of an abort. So does the MCP SDK, which then cancels calls that were answered.
+        // Each call gets its own signal. On a shared one, Node 20 would warn of a leak at the eleventh listener, and
+        // calls that are done would still see an abort: the MCP SDK, for one, would cancel calls already answered.
         const own = new AbortController();
         const stopListening = listenToAbort(signal, () => own.abort(signal.reason));
         const context = { toolCallId: call.id, signal: own.signal, messages: conversation };
@@ -346,7 +346,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
         stopListening();
         return { planned, call: decision, outcome };
       });
-      // Nobody waits for it after an abort.
+      // After an abort, nothing awaits it.
       finished.catch(() => {});
       asked = decided;
       running.push(finished);
@@ -358,7 +358,7 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
     const answers = maxRounds === 1 ? "1 answer" : `${maxRounds} answers`;
     return providerError(
       "tool_loop_limit",
-      `Cannot ${action}: after ${answers}, which is maxRounds, the model still calls tools`,
+      `Cannot ${action}: the model still calls tools after ${answers} (maxRounds)`,
       {
         service: this.#server.service,
         endpoint: this.#server.config.baseUrl,
@@ -370,14 +370,14 @@ class ToolLoop implements ItemSource<ToolEvent, RunToolsResult> {
 
 interface FinishedCall {
   readonly planned: PlannedCall;
-  /** As it was run. */
+  /** The call as it was run. */
   readonly call: ToolCall;
   readonly outcome: CallOutcome;
 }
 
 /**
- * Results of promises in the order in which they settle. Each is listened to once: `Promise.race` of those that are left
- * listens to all of them again for each that ends.
+ * Returns promises for the same results in the order in which they settle. Each promise gets one listener, whereas
+ * repeated `Promise.race` would add a listener to all the remaining ones each time.
  */
 function inOrderOfEnd<T>(promises: readonly Promise<T>[]): Promise<T>[] {
   const settle: ((promise: Promise<T>) => void)[] = [];
@@ -387,12 +387,12 @@ function inOrderOfEnd<T>(promises: readonly Promise<T>[]): Promise<T>[] {
     const onEnd = (): void => settle[ended++]?.(promise);
     promise.then(onEnd, onEnd);
   }
-  // Nobody waits for the others after a failure.
+  // After a failure, nothing awaits the others.
   for (const promise of ordered) promise.catch(() => {});
   return ordered;
 }
 
-/** The calls to run; none where the caller is to run one: the others of that answer wait for it. */
+/** The calls to run. None if the caller has to run one of them: the others in that answer then wait for it. */
 function planCalls(
   { toolCalls }: CompletionResponse,
   { tools, completion }: LoopSetup,
@@ -411,12 +411,12 @@ function isRefusedContent(error: unknown): boolean {
   return isProviderError(error) && error.code === "unsupported_content";
 }
 
-/** Asked again, the model could never stop calling. */
+/** Tool choice for later rounds: with a choice that demands a call, the model could never stop. */
 function laterChoice(choice: CompletionRequest["toolChoice"]): CompletionRequest["toolChoice"] {
   return choice === undefined || choice === "none" ? choice : "auto";
 }
 
-/** Every round sends the whole conversation: what was fetched for the first is not fetched again. */
+/** Caches fetched images, because every round sends the whole conversation. */
 function fetchOnce(fetchImage: FetchImage): FetchImage {
   const fetched = new Map<string, Uint8Array>();
   return async (url, path, failed) => {
