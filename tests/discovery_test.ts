@@ -581,7 +581,10 @@ Deno.test("discover: the port of LM Studio's programs is not its HTTP server's",
       () => new ServiceDiscovery({ env, fetch }).find("lmstudio"),
       NetworkError,
     );
-    assertStringIncludes(error.message, `${server.url} (LM Studio runs, but not its HTTP server)`);
+    assertStringIncludes(
+      error.message,
+      `${server.url} (LM Studio is running, but its HTTP server is not)`,
+    );
     assertStringIncludes(error.hint, "lms server start");
     assertNotMatch(error.hint, /Another program/);
   });
@@ -923,7 +926,7 @@ Deno.test("LMStudioProvider.discover: not found, it says what was tried, why eac
     ),
   );
   assertStringIncludes(error.hint, "lms server start");
-  assertStringIncludes(error.hint, `Another program has ${site.url}`);
+  assertStringIncludes(error.hint, `Another program answers at ${site.url}`);
   assertNotMatch(error.hint, /PROXY/);
   assertInstanceOf(error.cause, AggregateError);
   assertEquals(error.cause.errors.map(({ code }) => code), [

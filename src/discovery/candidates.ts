@@ -1,5 +1,5 @@
 /**
- * Addresses where servers may be: those that are configured, those in LM Studio's own settings, the usual ports.
+ * Addresses where servers may be: configured ones, those in LM Studio's own settings, and the default ports.
  *
  * @module
  */
@@ -9,26 +9,26 @@ import { isRecord } from "../core/fields.ts";
 import type { ServiceCandidate, ServiceInfo, ServiceType } from "../core/services.ts";
 import { isFolder, listFolder, readIfPermitted } from "../platform/files.ts";
 
-/** Variables, of the process or given. */
+/** Environment variables, from the process or passed in. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const LMSTUDIO_DEFAULT: ServiceCandidate = { type: "lmstudio", endpoint: "http://127.0.0.1:1234" };
 const OLLAMA_DEFAULT: ServiceCandidate = { type: "ollama", endpoint: "http://127.0.0.1:11434" };
 const OLLAMA_PORT = 11434;
 
-/** The addresses that LM Studio's own files name, and its usual one. */
+/** The addresses that LM Studio's own files name, then its default address. */
 export function localCandidates(env: Environment): string[] {
   return [...lmstudioOfThisUser(env), LMSTUDIO_DEFAULT].map(({ endpoint }) => endpoint);
 }
 
-/** Lists the candidates anew at each call: LM Studio's port may change while the program runs. */
+/** Function that lists the candidates afresh each time, since LM Studio's port may change while the program runs. */
 export type CandidateSource = () => readonly ServiceCandidate[];
 
 /**
  * The default candidates, in order.
  *
  * @param named addresses that the configuration names.
- * @param isAutomatic whether more than these and Ollama's own variables may be tried.
+ * @param isAutomatic whether to try other addresses than these and the one in Ollama's own variables.
  */
 export function defaultCandidates(
   named: readonly ServiceCandidate[],
@@ -48,7 +48,7 @@ export function defaultCandidates(
   ];
 }
 
-/** Available before degraded before the rest; then the preferred type; then in their order. */
+/** Sorts available before degraded before other servers, then the preferred type first, else keeps the order. */
 export function sortByPreference<
   Service extends { readonly type: ServiceType; readonly status: ServiceInfo["status"] },
 >(
@@ -67,13 +67,13 @@ const STATUS_RANK: Readonly<Record<ServiceInfo["status"], number>> = {
   unavailable: 3,
 };
 
-/** Candidates without duplicates of type and address. */
+/** Removes candidates whose type and address occur more than once. */
 export function withoutDuplicates(candidates: readonly ServiceCandidate[]): ServiceCandidate[] {
   const byKey = new Map(candidates.map((candidate) => [keyOf(candidate), candidate]));
   return [...byKey.values()];
 }
 
-/** Key of a candidate, equal for equal ones. */
+/** Key of a candidate: the same for equal candidates. */
 export function keyOf({ type, endpoint }: ServiceCandidate): string {
   return `${type} ${endpoint}`;
 }
@@ -89,8 +89,9 @@ function ollamaEndpoint(env: Environment): string | undefined {
 }
 
 /**
- * `OLLAMA_HOST` as Ollama itself reads it: `host`, `host:port`, `:port`, `[v6]:port` or a URL. It is also the
- * address to listen on, so addresses that mean "all" become this machine's. `undefined`: not readable.
+ * Parses `OLLAMA_HOST` as Ollama itself does: `host`, `host:port`, `:port`, `[v6]:port` or a URL. The variable also says
+ * where Ollama listens, so an address that means "all interfaces" becomes that of this machine. Returns `undefined` if
+ * the text is not a valid address.
  *
  * @see https://github.com/ollama/ollama/blob/main/envconfig/config.go
  */
@@ -103,10 +104,10 @@ export function parseOllamaHost(text: string): string | undefined {
 
 // --- LM Studio's own files ----------------------------------------------------------------------
 
-/** Files with LM Studio's ports, below its home: the one it is set to, and the one its programs use. */
+/** Files below LM Studio's home that hold its ports: of its HTTP server, and of the server for its own programs. */
 const PORT_FILES = [".internal/http-server-config.json", ".internal/http-server.json"];
 
-/** Addresses where LM Studio, or another app of its maker, is set to listen; it need not run. */
+/** Addresses on which LM Studio, or another app from its maker, is set to listen, whether or not it is running. */
 function lmstudioOfThisUser(env: Environment): ServiceCandidate[] {
   const userHome = unquote(env.HOME ?? "") || unquote(env.USERPROFILE ?? "");
   if (userHome === "") return [];
@@ -117,7 +118,7 @@ function lmstudioOfThisUser(env: Environment): ServiceCandidate[] {
     .map((endpoint) => ({ type: "lmstudio", endpoint }));
 }
 
-/** LM Studio's home, found as its own SDK does, which also writes the pointer. */
+/** LM Studio's home folder, found the way its own SDK does, which also writes the pointer file. */
 function lmstudioHome(userHome: string): string {
   const pointed = readIfPermitted(`${userHome}/.lmstudio-home-pointer`)?.trim();
   if (pointed !== undefined && pointed !== "") return pointed;
@@ -125,7 +126,7 @@ function lmstudioHome(userHome: string): string {
   return isFolder(cached) ? cached : `${userHome}/.lmstudio`;
 }
 
-/** The address that `{ port, networkInterface? }` means, if any. */
+/** The address that JSON of the form `{ port, networkInterface? }` means, if any. */
 function parseAddress(text: string): string[] {
   let written: unknown;
   try {
@@ -135,7 +136,7 @@ function parseAddress(text: string): string[] {
   }
   const { port, networkInterface } = isRecord(written) ? written : {};
   if (!Number.isInteger(port)) return [];
-  // A name could lead anywhere, so only numbers count.
+  // A host name could lead anywhere, so only numeric addresses count.
   const address = /^\[?(\d+(?:\.\d+){3}|[\da-f.]*:[\da-f:.]*)\]?$/i.exec(String(networkInterface))
     ?.[1];
   for (const host of [address ?? "", "127.0.0.1"]) {
@@ -145,7 +146,7 @@ function parseAddress(text: string): string[] {
   return [];
 }
 
-/** Replaces the address that listens on every interface, to which some systems cannot connect. */
+/** Replaces the address for listening on all interfaces, because some systems cannot connect to it. */
 function toThisMachine(url: string): string {
   return url.replace("//[::]", "//[::1]");
 }

@@ -1,5 +1,5 @@
 /**
- * Discovery of servers, on this machine and where it is told to look, and of their health.
+ * Discovery of servers, on this machine and at addresses you name, and of their health.
  *
  * @module
  */
@@ -20,13 +20,13 @@ import type {
 import type { ServiceSearch } from "./search.ts";
 import { providerSearch, type SearchSettings, searchSettings } from "./settings.ts";
 
-/** Settings of a provider's search, by the options made for it: users of the constructor have none. */
+/** Settings of providers' searches, keyed by options made for each; users' own options have none. */
 const PREPARED = new WeakMap<ServiceDiscoveryOptions, SearchSettings>();
 
 /**
- * Finds LM Studio and Ollama: all candidates are probed at once, each with its own short timer, and only an
- * answer of the right shape counts. Everything is keyed by endpoint, since there may be several servers of a
- * type. It holds no connection and, but for monitors, no timer.
+ * Finds LM Studio and Ollama servers. Probes all candidates at once, each with a short timeout of its own; only an
+ * answer of the right shape counts. Servers are identified by endpoint, since there may be several of a type. Holds no
+ * connection and, except for monitors, no timer.
  *
  * @example
  * ```ts
@@ -42,19 +42,19 @@ export class ServiceDiscovery implements ServiceFinder {
   #search: ServiceSearch | undefined;
 
   /**
-   * Touches no network.
+   * Creates a discovery. Sends nothing.
    *
-   * @throws {ConfigurationError} naming the option or variable, the value, and what is allowed.
+   * @throws {ConfigurationError} if a value is invalid; the message names its option or variable, and what is allowed.
    */
   constructor(options: ServiceDiscoveryOptions = {}) {
     this.#settings = PREPARED.get(options) ?? searchSettings(options);
   }
 
   /**
-   * Lists every server that answers, in the order of the candidates. Cached for 30 s, unless nothing was found;
-   * concurrent calls share one round. Servers that are not there are no error.
+   * Lists all servers that answer, in the order of the candidates. The result is cached for 30 s unless it is empty, and
+   * concurrent calls share one search. A server that does not answer is not an error.
    *
-   * @throws {ConfigurationError} an option is unknown.
+   * @throws {ConfigurationError} if an option is unknown.
    *
    * @example
    * ```ts
@@ -73,11 +73,11 @@ export class ServiceDiscovery implements ServiceFinder {
   }
 
   /**
-   * Finds the preferred server, of a type if one is named: the first candidate that is available, else the first that
-   * is degraded. Waits for the candidates before it alone; probes that no call waits for are cancelled.
+   * Finds the preferred server, of any type or of the one you name: the first candidate that is available, else the
+   * first that is degraded. Waits only for the candidates before it, and cancels probes that no call waits for.
    *
-   * @throws {NetworkError} code `service_not_found`, with what was tried and why each failed; or
-   * `permission_denied`, where no connection at all is allowed.
+   * @throws {NetworkError} code `service_not_found`, listing each address tried and why it failed, or
+   * `permission_denied` if no connection is allowed at all.
    *
    * @example
    * ```ts
@@ -98,10 +98,10 @@ export class ServiceDiscovery implements ServiceFinder {
   }
 
   /**
-   * Probes one server and remembers it. One attempt.
+   * Probes one server and remembers it. Makes one attempt.
    *
-   * @returns `undefined` where no server of this type answers in time.
-   * @throws {ConfigurationError} the type is unknown, or the endpoint no address.
+   * @returns the server, or `undefined` if no server of this type answers in time.
+   * @throws {ConfigurationError} if the type is unknown, or the endpoint is not an address.
    *
    * @example
    * ```ts
@@ -118,10 +118,10 @@ export class ServiceDiscovery implements ServiceFinder {
   }
 
   /**
-   * Checks one server: resolves if it answers as it should, and can be used. One attempt.
+   * Checks one server: resolves if it answers correctly and can be used. Makes one attempt.
    *
-   * @throws {ProviderError} why it cannot be used; {ConfigurationError} the type is unknown, or the endpoint no
-   * address.
+   * @throws {ProviderError} if it cannot be used; the error says why.
+   * @throws {ConfigurationError} if the type is unknown, or the endpoint is not an address.
    *
    * @example
    * ```ts
@@ -153,7 +153,7 @@ export class ServiceDiscovery implements ServiceFinder {
   }
 
   /**
-   * Returns what is known of a server, or of the preferred one of a type; `undefined` when nothing is. Sends nothing.
+   * Returns what is known about a server, or about the preferred one of a type; `undefined` if nothing is. Sends nothing.
    *
    * @example
    * ```ts
@@ -169,10 +169,10 @@ export class ServiceDiscovery implements ServiceFinder {
   }
 
   /**
-   * Lists the ids of the models of a server, or of the preferred one of a type. Cached for 5 minutes.
+   * Lists the ids of the models on a server, or on the preferred one of a type. Cached for 5 minutes.
    *
-   * @throws {NetworkError} code `service_not_found`: there is no such server.
-   * @throws {AuthenticationError} it wants a token.
+   * @throws {NetworkError} code `service_not_found` if there is no such server.
+   * @throws {AuthenticationError} if the server requires an API token.
    *
    * @example
    * ```ts
@@ -188,11 +188,11 @@ export class ServiceDiscovery implements ServiceFinder {
   }
 
   /**
-   * Watches all candidates until it is disposed, the first time at once: `degraded` from the first failure,
-   * `unavailable` from `maxFailures`, and one success makes a server `available` again. Its timer never keeps
-   * a program alive.
+   * Watches all candidates, starting at once, until you dispose the monitor. A server becomes `degraded` with its first
+   * failed check, `unavailable` after `maxFailures` in a row, and `available` again with its first success. The
+   * monitor's timer does not keep a program alive.
    *
-   * @throws {ConfigurationError} naming the option, the value, and what is allowed.
+   * @throws {ConfigurationError} if an option is invalid; the message names the option and what is allowed.
    *
    * @example
    * ```ts
@@ -212,23 +212,23 @@ export class ServiceDiscovery implements ServiceFinder {
       const search = await this.#load("watch servers");
       return search.monitor(settings, target);
     });
-    // An overload for one event is more than the base class says.
+    // The overload for one event goes beyond the type of the base class.
     return monitor as EventTarget & AsyncDisposable as ServiceMonitor;
   }
 
-  /** The search is loaded on first use: most programs know their server. */
+  /** Loads the search on first use, because most programs know their server. */
   async #load(action: string): Promise<ServiceSearch> {
     const { ServiceSearch } = await importOnUse(() => import("./search.ts"), action);
     return this.#search ??= new ServiceSearch(this.#settings);
   }
 }
 
-/** A monitor that begins once what it needs has been loaded. */
+/** A monitor that starts once its code has loaded. */
 class LazyMonitor extends EventTarget {
   #isOver = false;
   readonly #monitor: Promise<AsyncDisposable | undefined>;
 
-  /** @param begin starts the monitor, whose events are fired at this target. */
+  /** @param begin starts the monitor, which fires its events at the target. */
   constructor(begin: (target: EventTarget) => Promise<AsyncDisposable>) {
     super();
     this.#monitor = begin(this).then(
@@ -236,7 +236,7 @@ class LazyMonitor extends EventTarget {
         if (this.#isOver) await monitor[Symbol.asyncDispose]();
         return monitor;
       },
-      // Nothing is watched then, and no call is left that could be rejected.
+      // If loading fails, nothing is watched: there is no call left to reject.
       () => undefined,
     );
   }
@@ -249,9 +249,9 @@ class LazyMonitor extends EventTarget {
 }
 
 /**
- * The finder of a provider with these options: the one they name, or a discovery made of them.
+ * Returns the finder for a provider with these options: the one they contain, or a discovery created from them.
  *
- * @throws {ConfigurationError} naming the option, variable or file, and the value.
+ * @throws {ConfigurationError} if a value is invalid; the message names the value and its option, variable or file.
  */
 export function finderFor(options: LMStudioProviderOptions): ServiceFinder {
   const search = providerSearch(options);

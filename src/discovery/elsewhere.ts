@@ -1,6 +1,6 @@
 /**
- * Search for LM Studio at other addresses of this machine, once a call was refused: its port was changed, or another one
- * was meant.
+ * Search for LM Studio at other addresses on this machine after a connection was refused, because its port may have
+ * changed or the address may be wrong.
  *
  * @module
  */
@@ -12,12 +12,12 @@ import { listenToAbort, startTimer } from "../transport/timers.ts";
 import { localCandidates } from "./candidates.ts";
 import { probeService } from "./probes.ts";
 
-/** Limit of all probes together: an error must not be late for a hint. */
+/** Timeout for all probes together: a hint must not delay the error. */
 const LOOK_MS = 300;
 
 /**
- * The address of this machine where LM Studio answers, if it does at the same port, the usual one or one that its
- * own files name. Nothing secret is sent, and nothing is asked that would need a permission.
+ * Returns an address on this machine at which LM Studio answers, if it does so on the same port, the default port or
+ * one that its own files name. Sends no secrets, and does nothing that would prompt for a permission.
  *
  * @param env used instead of the process's environment.
  */
@@ -33,7 +33,7 @@ export async function findElsewhere(
   const stopListening = listenToAbort(signal, () => controller.abort());
   const stopTimer = startTimer(LOOK_MS, () => controller.abort());
   const look = async (endpoint: string): Promise<string> => {
-    // Without a server there `fetch` is not asked: it may be a mock that counts.
+    // Connect first, so that `fetch` is not called for nothing: it may be a mock that counts calls.
     const isTaken = await acceptsConnections(endpoint, LOOK_MS, controller.signal);
     if (isTaken !== true) throw new Error("nobody there");
     const options = { timeoutMs: LOOK_MS, signal: controller.signal, env };

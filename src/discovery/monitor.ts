@@ -1,5 +1,5 @@
 /**
- * Monitor that checks servers in the background, without keeping a program alive.
+ * Monitor that checks servers in the background without keeping a program alive.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import type { ServiceRegistry } from "./registry.ts";
 /** The longest pause between two checks of a server that is down, in intervals. */
 const MAX_PAUSE = 8;
 
-/** Checks all servers at each interval, until it is disposed. */
+/** Checks all servers once per interval until it is disposed. */
 export class BackgroundMonitor implements AsyncDisposable {
   readonly #registry: ServiceRegistry;
   readonly #candidates: CandidateSource;
@@ -21,7 +21,7 @@ export class BackgroundMonitor implements AsyncDisposable {
   readonly #target: EventTarget;
   readonly #onEnd: () => void;
   readonly #controller = new AbortController();
-  /** Rounds that a server which is down is left out of, by endpoint. */
+  /** Number of rounds to skip for a server that is down, keyed by endpoint. */
   readonly #pauses = new Map<string, number>();
   #stopTimer: () => void = () => {};
   #round: Promise<unknown> | undefined;
@@ -53,13 +53,13 @@ export class BackgroundMonitor implements AsyncDisposable {
       this.#controller.abort(new DOMException("The monitor has ended", "AbortError"));
       this.#onEnd();
     }
-    // Nothing of it is left when the disposal is done.
+    // Once disposed, nothing keeps running.
     await this.#round;
   }
 
   #tick(): void {
     this.#stopTimer = startBackgroundTimer(this.#settings.intervalMs, () => this.#tick());
-    // A machine that slept wakes up to two of them.
+    // Skip a round if the previous one is not done, as after a machine wakes from sleep.
     if (this.#round !== undefined) return;
     this.#round = this.#lookAtAll().finally(() => {
       this.#round = undefined;
@@ -87,7 +87,7 @@ export class BackgroundMonitor implements AsyncDisposable {
     return left === 0;
   }
 
-  /** @param types the address as each type it may be. */
+  /** @param types candidates for this address, one for each type it may be. */
   async #lookAt(endpoint: string, types: readonly ServiceCandidate[]): Promise<void> {
     const known = types.find((candidate) => this.#registry.wasFound(candidate));
     const asked = known === undefined ? types : [known];
@@ -106,7 +106,7 @@ export class BackgroundMonitor implements AsyncDisposable {
     const [first] = asked;
     if (first === undefined || signal.aborted) return;
     const failures = this.#registry.noteFailure(first, performance.now() - startedAt, maxFailures);
-    // A server that is down is checked after 1, 2, 4 and then every 8 intervals.
+    // Once down, a server is checked after 1, 2 and 4 intervals, then every 8.
     const pause = Math.min(2 ** Math.max(0, failures - maxFailures), MAX_PAUSE) - 1;
     this.#pauses.set(endpoint, pause);
   }

@@ -1,5 +1,5 @@
 /**
- * The error for "no server": what was tried, why each failed, and what to do.
+ * Error for a search that found no server: which addresses were tried, why each failed, and what to do.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import type { ServiceCandidate, ServiceType } from "../core/services.ts";
 import { proxyHint } from "../transport/error_mapping.ts";
 import { actionOf, STRANGE_CODES } from "./probes.ts";
 
-/** A candidate that was tried in vain. */
+/** A candidate that failed, with its error. */
 export interface FailedCandidate {
   readonly candidate: ServiceCandidate;
   readonly error: unknown;
@@ -24,13 +24,14 @@ export interface FailedCandidate {
 
 const START: Readonly<Record<ServiceType | "any", string>> = {
   lmstudio:
-    "Start it with `lms server start`, or give its address as `baseUrl` or in LMSTUDIO_BASE_URL.",
-  ollama: "Start it with `ollama serve`, or give its address in OLLAMA_HOST.",
-  any: "Start LM Studio's with `lms server start` or Ollama's with `ollama serve`, or give its " +
-    "address in LMSTUDIO_BASE_URL or OLLAMA_HOST.",
+    "Start it with `lms server start`, or set its address with `baseUrl` or LMSTUDIO_BASE_URL.",
+  ollama: "Start it with `ollama serve`, or set its address with OLLAMA_HOST.",
+  any:
+    "Start LM Studio with `lms server start` or Ollama with `ollama serve`, or set its address " +
+    "with LMSTUDIO_BASE_URL or OLLAMA_HOST.",
 };
 
-/** No server of this type, or of any. `cause` has the error of each candidate. */
+/** Creates the error for no server of a type, or of any type. Its `cause` holds the error of each candidate. */
 export function serviceNotFound(
   type: ServiceType | undefined,
   failures: readonly FailedCandidate[],
@@ -54,7 +55,7 @@ export function serviceNotFound(
       endpoint: failures[0]?.candidate.endpoint,
       attempts: failures.length,
       hint: isDenied ? allowAll(failures) : hintFor(type, failures, isAutomatic, env),
-      cause: errors.length === 0 ? undefined : new AggregateError(errors, "What each one said"),
+      cause: errors.length === 0 ? undefined : new AggregateError(errors, "No address worked"),
     },
   );
 }
@@ -68,7 +69,7 @@ function hintFor(
   const start = START[type ?? "any"];
   const hints = isAutomatic
     ? [start]
-    : [start, "LOCAL_AUTO_DISCOVER=false: only configured addresses are tried."];
+    : [start, "LOCAL_AUTO_DISCOVER=false limits the search to configured addresses."];
   const likely = failures.map(({ error }) => likelyCause(error)).find((hint) => hint !== "");
   if (likely !== undefined) hints.push(likely);
   const strangers = failures.filter(({ error }) =>
@@ -76,14 +77,14 @@ function hintFor(
   );
   if (strangers.length > 0) {
     const places = [...new Set(strangers.map(({ candidate }) => candidate.endpoint))].join(", ");
-    hints.unshift(`Another program has ${places}: is the port right?`);
+    hints.unshift(`Another program answers at ${places}: check the port.`);
   }
   const proxy = failures.map(({ candidate }) => proxyHint(candidate.endpoint, env))
     .find((hint) => hint?.startsWith("HTTP_PROXY"));
   return [...hints, ...(proxy === undefined ? [] : [proxy])].join(" ");
 }
 
-/** What the error of a candidate knows of its cause, beside what is said of all of them. */
+/** The part of a candidate's hint that goes beyond the default one, which names its likely cause. */
 function likelyCause(error: unknown): string {
   if (!isProviderError(error, "network") || !isKnownCode(error.code)) return "";
   return error.hint.replace(defaultHint(error.code, error.service), "").trim();
@@ -91,10 +92,10 @@ function likelyCause(error: unknown): string {
 
 function allowAll(failures: readonly FailedCandidate[]): string {
   const hosts = new Set(failures.map(({ candidate }) => new URL(candidate.endpoint).host));
-  return `Allow the connections, in Deno with \`--allow-net=${[...hosts].join(",")}\`.`;
+  return `Allow the connections; in Deno, use \`--allow-net=${[...hosts].join(",")}\`.`;
 }
 
-/** What an error says of a candidate, without what is the same for all of them. */
+/** What an error says about a candidate, without the parts that all of them share. */
 function stateOf(candidate: ServiceCandidate, error: unknown): string {
   if (!isProviderError(error)) return "failed";
   return `(${shortMessage(error, candidate)})`;
@@ -111,7 +112,7 @@ function shortMessage(error: AnyProviderError, candidate: ServiceCandidate): str
     .replace(/[.\s]+$/, "");
 }
 
-/** What a search looks for, as the end of "Cannot find …": a server of a type, or of any. */
+/** What a search looks for, to complete "Cannot find …": a server of one type, or of any type. */
 export function searchedFor(type: ServiceType | undefined): string {
   return type === undefined ? "a local server" : SERVICE_NAMES[type];
 }

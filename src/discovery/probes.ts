@@ -1,5 +1,5 @@
 /**
- * Probes that show whether a server is what it should be: many answer 200 to anything, so the bodies decide.
+ * Probes that identify a server. Many servers answer 200 to anything, so the bodies decide.
  *
  * @module
  */
@@ -22,7 +22,7 @@ import type { CallOptions } from "../core/types.ts";
 import { listenToAbort, startTimer } from "../transport/timers.ts";
 import { Transport, type TransportRequest } from "../transport/transport.ts";
 
-/** Server to probe, and what is sent to it. */
+/** Server to probe, and the secrets to send to it. */
 export interface ProbeTarget extends ServiceCandidate {
   readonly apiToken?: string | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
@@ -30,30 +30,30 @@ export interface ProbeTarget extends ServiceCandidate {
 
 /** Settings of a probe. */
 export interface ProbeSettings {
-  /** For all requests together, their bodies included. */
+  /** Timeout for all requests together, including their bodies. */
   readonly timeoutMs: number;
-  /** Its reason is what the probe rejects with. */
+  /** Signal to cancel the probe, which then rejects with the signal's reason. */
   readonly signal: AbortSignal;
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
   readonly fetch?: typeof globalThis.fetch | undefined;
 }
 
-/** Many times the longest listing of a server; a stranger at the port may send without end. */
+/** Many times the longest listing of a server. Another program on the port may send data without end. */
 const MAX_BODY_BYTES = 4 * 1024 * 1024;
 
-/** A server that is what it should be. */
+/** Answer of a server of the expected type. */
 export interface ProbeAnswer {
-  /** Ids. */
+  /** Ids of its models. */
   readonly models: readonly string[];
   readonly version?: string;
-  /** Why it does not tell its models, if it does not. */
+  /** Why it does not list its models, if it does not. */
   readonly problem?: AnyProviderError;
 }
 
 /**
- * Asks a server for its identity and its models. One attempt.
+ * Identifies a server and lists its models. Makes one attempt.
  *
- * @throws {ProviderError} nothing answers in time, or something else does.
+ * @throws {ProviderError} if nothing answers in time, or something else answers.
  */
 export async function probeService(
   target: ProbeTarget,
@@ -74,7 +74,7 @@ export async function probeService(
   }
 }
 
-/** Of answers that show that a server does not have a route, whoever it is. */
+/** Codes that mean a server does not have a route, which suggests that it is some other program. */
 export const STRANGE_CODES: ReadonlySet<string> = new Set(["not_lm_studio", "unexpected_endpoint"]);
 
 /** Completes "Cannot …" in errors about a candidate. */
@@ -86,7 +86,7 @@ class Probe {
   readonly #target: ProbeTarget;
   readonly #transport: Transport;
   readonly #options: CallOptions;
-  /** LM Studio itself has asked for a token. */
+  /** Whether LM Studio itself has asked for an API token. */
   #isSecured = false;
 
   constructor(target: ProbeTarget, { env, fetch }: ProbeSettings, signal: AbortSignal) {
@@ -99,7 +99,7 @@ class Probe {
       env,
       fetch,
       maxRetries: 0,
-      // The one timer of the probe is enough.
+      // The probe has a timer of its own.
       timeoutMs: Infinity,
       connectTimeoutMs: Infinity,
       firstTokenTimeoutMs: Infinity,
@@ -120,7 +120,7 @@ class Probe {
       const answer = requireAnswer(error);
       if (this.#isSecured) return { models: [], problem: answer };
     }
-    // The last listing is every OpenAI-compatible server's: it proves nothing by itself.
+    // The last listing exists on every OpenAI-compatible server, so without a greeting it proves nothing.
     const listings = isGreeted
       ? LISTINGS.lmstudio
       : LISTINGS.lmstudio.filter(({ path }) => path.startsWith("/api/"));
@@ -131,7 +131,7 @@ class Probe {
         actionOf(this.#target),
         () => lister.list(this.#options),
       );
-      // An empty list has no shape to know it by.
+      // An empty list has no shape to identify LM Studio by.
       if (models.length === 0 && !isGreeted) throw this.#stranger();
       return { models: models.map(({ id }) => id) };
     } catch (error) {
@@ -146,7 +146,7 @@ class Probe {
     try {
       const about = await this.#get("/api/version");
       const version = isRecord(about) ? about.version : undefined;
-      // llama.cpp's server has the second route, too, but not the first.
+      // llama.cpp's server also has the second route, but not the first.
       if (typeof version !== "string" || version === "") throw this.#stranger();
       const tags = await this.#get("/api/tags");
       if (!isRecord(tags) || !Array.isArray(tags.models)) throw this.#stranger();
@@ -167,17 +167,17 @@ class Probe {
     return (await this.#transport.json(request, this.#options, Infinity)).value;
   }
 
-  /** The port where LM Studio's own programs talk to it: it greets, but has none of the routes. */
+  /** Error for the port that LM Studio's own programs use: it greets, but has none of the routes. */
   #withoutHttpServer(cause: unknown): NetworkError {
     const { type, endpoint } = this.#target;
     return providerError(
       "service_not_found",
-      `Cannot ${actionOf(this.#target)}: LM Studio runs, but not its HTTP server`,
+      `Cannot ${actionOf(this.#target)}: LM Studio is running, but its HTTP server is not`,
       { service: SERVICE_NAMES[type], endpoint, cause },
     );
   }
 
-  /** Something answers, but it is something else. */
+  /** Error for a different program at the address. */
   #stranger(cause?: unknown): ApiError {
     const { type, endpoint } = this.#target;
     const name = SERVICE_NAMES[type];
@@ -187,20 +187,20 @@ class Probe {
       {
         service: name,
         endpoint,
-        hint: `Check the address: ${name} may listen on another port.`,
+        hint: `Check the address: ${name} may be listening on another port.`,
         cause,
       },
     );
   }
 }
 
-/** Rethrows what is no answer of a server: no connection, no time left, an abort. */
+/** Returns an error that a server answered with; rethrows any other, such as a failed connection or an abort. */
 function requireAnswer(error: unknown): AnyProviderError {
   if (!isProviderError(error) || error.kind === "network" || error.kind === "timeout") throw error;
   return error;
 }
 
-/** Whether an answer shows that it is another server; one that fails or wants a password does not. */
+/** Whether an answer comes from a different kind of server. One that fails or requires a password does not show that. */
 function isOfAnotherServer({ code, kind, status }: AnyProviderError): boolean {
   if (kind === "authentication" || kind === "rate-limited" || code === "model_loading") {
     return false;
@@ -208,7 +208,7 @@ function isOfAnotherServer({ code, kind, status }: AnyProviderError): boolean {
   return code !== "server_error" || status === undefined || status < 500;
 }
 
-/** LM Studio's own words for "a token, please"; any other server's 401 is not its. */
+/** Whether a 401 is in LM Studio's own words, as opposed to that of another server. */
 function isLMStudioRefusal(text: string): boolean {
   try {
     const { error } = JSON.parse(text) as { error?: unknown };
@@ -235,9 +235,9 @@ function noAnswer(target: ServiceCandidate, timeoutMs: number): TimeoutError {
       timeoutMs,
       service: SERVICE_NAMES[target.type],
       endpoint: target.endpoint,
-      hint: `Check the address, that it is ${
+      hint: `Check the address, that ${
         SERVICE_NAMES[target.type]
-      } that listens there, and that nothing in between swallows the connection.`,
+      } is listening there, and that no firewall or proxy blocks the connection.`,
     },
   );
 }

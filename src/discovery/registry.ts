@@ -1,5 +1,5 @@
 /**
- * Registry of the servers that were seen: a record of each, and the way to check one.
+ * Registry of known servers: keeps a record of each and checks them.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { ServiceCandidate, ServiceInfo, ServiceType } from "../core/service
 import { keyOf, sortByPreference } from "./candidates.ts";
 import { type ProbeAnswer, probeService } from "./probes.ts";
 
-/** The server a provider is configured for: the only one that is sent anything secret while we look. */
+/** The server a provider is configured for: the only one that gets secrets during a search. */
 export interface ConfiguredServer {
   readonly baseUrl?: string | undefined;
   readonly apiToken?: string | undefined;
@@ -29,13 +29,13 @@ export interface RegistrySettings {
 export interface LookOptions {
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
-  /** Failures that make a known server unavailable; a failure is not noted where it is absent. */
+  /** Failures in a row that make a known server unavailable. If absent, failures are not recorded. */
   readonly maxFailures?: number;
 }
 
-/** Records of every server that was seen. */
+/** Records of all known servers. */
 export class ServiceRegistry {
-  /** The last candidates: servers are given in their order, others after them. */
+  /** The latest candidates. Servers are listed in this order, any others after them. */
   candidates: readonly ServiceCandidate[] = [];
   readonly #settings: RegistrySettings;
   readonly #records = new Map<string, ServiceRecord>();
@@ -44,7 +44,7 @@ export class ServiceRegistry {
     this.#settings = settings;
   }
 
-  /** Checks one server, and notes the result if it is, or was, there. */
+  /** Checks one server and records the result if it is there, or was before. */
   async look(candidate: ServiceCandidate, options: LookOptions): Promise<ProbeAnswer> {
     const { env, fetch } = this.#settings;
     const { type, endpoint } = candidate;
@@ -57,7 +57,7 @@ export class ServiceRegistry {
       this.#change(candidate, (record) => record.succeed(answer, elapsedMs, timeoutMs));
       return answer;
     } catch (error) {
-      // What was called off says nothing about its server.
+      // A cancelled check says nothing about the server.
       if (this.wasFound(candidate) && maxFailures !== undefined && !signal.aborted) {
         this.noteFailure(candidate, performance.now() - startedAt, maxFailures);
       }
@@ -65,18 +65,18 @@ export class ServiceRegistry {
     }
   }
 
-  /** A look failed. Returns the failures in a row. */
+  /** Records a failed check. Returns the number of failures in a row. */
   noteFailure(candidate: ServiceCandidate, elapsedMs: number, maxFailures: number): number {
     this.#change(candidate, (record) => record.fail(elapsedMs, maxFailures));
     return this.recordFor(candidate).consecutiveFailures;
   }
 
-  /** Whether this server has ever been what it should be. */
+  /** Whether this server has ever answered as the expected type. */
   wasFound(candidate: ServiceCandidate): boolean {
     return this.#records.get(keyOf(candidate))?.wasFound === true;
   }
 
-  /** The record of a server, made where there is none. */
+  /** The record of a server, created if there is none. */
   recordFor(candidate: ServiceCandidate): ServiceRecord {
     const key = keyOf(candidate);
     const record = this.#records.get(key) ?? new ServiceRecord(candidate);
@@ -84,7 +84,7 @@ export class ServiceRegistry {
     return record;
   }
 
-  /** Every server that is known. */
+  /** All known servers, in the order of the candidates. */
   known(): ServiceRecord[] {
     const keys = this.candidates.map(keyOf);
     const place = (record: ServiceRecord): number => {
@@ -94,7 +94,7 @@ export class ServiceRegistry {
     return [...this.#records.values()].sort((a, b) => place(a) - place(b));
   }
 
-  /** The server at an endpoint, or the preferred one of a type, if any is known. */
+  /** The known server at an endpoint, or the preferred one of a type, if any. */
   find(typeOrEndpoint: string): ServiceRecord | undefined {
     const isMeant = matcher(typeOrEndpoint);
     return sortByPreference(this.known().filter(isMeant), undefined)[0];
@@ -113,7 +113,7 @@ export class ServiceRegistry {
   }
 }
 
-/** Whether a server is the one that is meant by a type or an address. */
+/** Returns a function that tells whether a server has this type or address. */
 function matcher(typeOrEndpoint: unknown): (candidate: ServiceCandidate) => boolean {
   if (typeof typeOrEndpoint !== "string") throw discoveryError("the type or endpoint is not text");
   if (isServiceType(typeOrEndpoint)) return ({ type }) => type === typeOrEndpoint;
@@ -128,30 +128,30 @@ function matcher(typeOrEndpoint: unknown): (candidate: ServiceCandidate) => bool
 
 // --- One server -------------------------------------------------------------------------------
 
-/** Checks that the averages cover. */
+/** Number of checks that the averages cover. */
 const WINDOW = 20;
-/** One slow check says nothing, such as the first one of a program. */
+/** Checks needed to judge the speed: a single slow one, such as the first in a program, says nothing. */
 const FEWEST_TO_JUDGE_SPEED = 3;
-/** Slower than this share of the time a check may take is slow. */
+/** Share of a check's timeout above which the average counts as slow. */
 const SLOW_SHARE = 0.75;
-/** Below this nothing is slow: where checks may take a few milliseconds only, a busy machine takes them all. */
+/** Average below which nothing counts as slow: with a timeout of a few milliseconds, a busy machine uses all of it. */
 const NEVER_SLOW_MS = 250;
 
-/** Record of one server, by the checks of it. */
+/** Record of one server and its checks. */
 export class ServiceRecord implements ServiceCandidate {
   readonly type: ServiceType;
   readonly endpoint: string;
   status: ServiceInfo["status"] = "unknown";
-  /** Whether it has ever answered as what it should be. */
+  /** Whether it has ever answered as the expected type. */
   wasFound = false;
   consecutiveFailures = 0;
   models: readonly string[] = [];
-  /** When `models` were asked for; `undefined` where the server did not tell. */
+  /** Time at which `models` were listed; `undefined` if the server did not list them. */
   modelsListedAt: number | undefined;
   #version: string | undefined;
   #checkedAt = 0;
   #sentAt: number | undefined;
-  /** Milliseconds of each of the last checks; `undefined` for one that failed. */
+  /** Duration of each of the last checks in milliseconds; `undefined` for one that failed. */
   readonly #checks: (number | undefined)[] = [];
 
   constructor({ type, endpoint }: ServiceCandidate) {
@@ -159,7 +159,7 @@ export class ServiceRecord implements ServiceCandidate {
     this.endpoint = endpoint;
   }
 
-  /** A check succeeded. @param limitMs what it was allowed to take. */
+  /** Records a successful check. @param limitMs the check's timeout. */
   succeed(answer: ProbeAnswer, elapsedMs: number, limitMs: number): void {
     this.#note(elapsedMs, elapsedMs);
     this.wasFound = true;
@@ -170,14 +170,14 @@ export class ServiceRecord implements ServiceCandidate {
     this.status = answer.problem !== undefined || this.#isSlow(limitMs) ? "degraded" : "available";
   }
 
-  /** A check failed. */
+  /** Records a failed check. */
   fail(elapsedMs: number, maxFailures: number): void {
     this.#note(undefined, elapsedMs);
     this.consecutiveFailures++;
     this.status = this.consecutiveFailures >= maxFailures ? "unavailable" : "degraded";
   }
 
-  /** A copy for callers. */
+  /** Returns a copy for callers. */
   info(): ServiceInfo {
     return {
       type: this.type,

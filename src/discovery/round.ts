@@ -1,5 +1,5 @@
 /**
- * One look at all candidates together. Whoever asks meanwhile shares it.
+ * One round of probes of all candidates, which concurrent callers share.
  *
  * @module
  */
@@ -11,15 +11,15 @@ import type { FailedCandidate } from "./not_found.ts";
 import { actionOf } from "./probes.ts";
 import type { ServiceRecord } from "./registry.ts";
 
-/** Looks at one candidate; rejects where it is not there. */
+/** Probes one candidate; rejects if no such server is there. */
 export type Look = (candidate: ServiceCandidate, signal: AbortSignal) => Promise<ServiceRecord>;
 
-/** What came of one candidate. */
+/** Outcome of one candidate. */
 type Outcome =
   | { readonly candidate: ServiceCandidate; readonly record: ServiceRecord }
   | { readonly candidate: ServiceCandidate; readonly record?: undefined; readonly error: unknown };
 
-/** What came of a choice. */
+/** Outcome of a choice. */
 export type Choice =
   | { readonly record: ServiceRecord }
   | { readonly record?: undefined; readonly failures: readonly FailedCandidate[] };
@@ -29,7 +29,7 @@ export class Round {
   readonly #candidates: readonly ServiceCandidate[];
   readonly #controllers: readonly AbortController[];
   readonly #outcomes: readonly Promise<Outcome>[];
-  /** How many callers still want it. */
+  /** Number of callers that still wait for it. */
   waiting = 0;
   isOver = false;
 
@@ -39,7 +39,7 @@ export class Round {
     this.#outcomes = candidates.map((candidate, index) => this.#look(candidate, index, look));
   }
 
-  /** Every candidate that is there, in their order. */
+  /** All servers found, in the order of the candidates. */
   async found(): Promise<ServiceRecord[]> {
     const outcomes = await Promise.all(this.#outcomes);
     this.isOver = true;
@@ -53,8 +53,8 @@ export class Round {
   }
 
   /**
-   * The first candidate that is available, those of the preferred type before the others, else the first that is
-   * degraded. Waits for no more of them than it has to.
+   * Chooses the first candidate that is available, trying the preferred type first, else the first that is degraded.
+   * Waits for no more candidates than necessary.
    */
   async choose(
     type: ServiceType | undefined,
@@ -76,7 +76,7 @@ export class Round {
     return degraded === undefined ? { failures } : { record: degraded };
   }
 
-  /** Nobody waits any more. */
+  /** Cancels all probes. */
   cancel(): void {
     const reason = new DOMException("No longer wanted", "AbortError");
     for (const controller of this.#controllers) controller.abort(reason);
@@ -86,7 +86,7 @@ export class Round {
     const { signal } = this.#controllers[index] ?? new AbortController();
     try {
       const record = await look(candidate, signal);
-      // An address tried as several types is one of them.
+      // The address has one type, so cancel its probes for other types.
       this.#candidates.forEach((other, at) => {
         if (other.endpoint === candidate.endpoint && at !== index) {
           this.#controllers[at]?.abort(isOther(other, candidate));

@@ -1,5 +1,5 @@
 /**
- * Search for servers: rounds over all candidates, probes of single ones, and the cache of what was found.
+ * Search for servers: rounds over all candidates, probes of single servers, and a cache of the results.
  *
  * @module
  */
@@ -49,7 +49,7 @@ const DISCOVER_OPTIONS = extend<FindOptions, Pick<DiscoverOptions, "force">>(FIN
 const SERVICES_TTL_MS = 30_000;
 const MODELS_TTL_MS = 300_000;
 
-/** The work of a `ServiceDiscovery`: rounds over all candidates, and what is remembered of them. */
+/** Implementation of `ServiceDiscovery`. */
 export class ServiceSearch {
   readonly #settings: DiscoverySettings;
   readonly #health: HealthCheckSettings;
@@ -59,9 +59,9 @@ export class ServiceSearch {
   readonly #registry: ServiceRegistry;
   readonly #monitors = new Set<BackgroundMonitor>();
   #round: Round | undefined;
-  /** Result of the last whole round. */
+  /** Result of the last complete round. */
   #found: { readonly records: readonly ServiceRecord[]; readonly at: number } | undefined;
-  /** Results of `find`, by type. */
+  /** Results of `find`, keyed by type. */
   readonly #chosen = new Map<ServiceType | undefined, { record: ServiceRecord; at: number }>();
 
   constructor(
@@ -158,7 +158,7 @@ export class ServiceSearch {
     return [...record.models];
   }
 
-  /** Watches all candidates until the monitor is disposed. @param target where its events are fired. */
+  /** Watches all candidates until the monitor is disposed. @param target receives the events. */
   monitor(settings: HealthCheckSettings, target: EventTarget): AsyncDisposable {
     const onEnd = (): boolean => this.#monitors.delete(monitor);
     const monitor = new BackgroundMonitor(
@@ -194,7 +194,7 @@ export class ServiceSearch {
     return round;
   }
 
-  /** Ends the round with the last caller that leaves it: one that leaves earlier must not fail the others. */
+  /** Leaves a round, and cancels it for the last caller: one that leaves earlier must not fail the others. */
   #leave(round: Round): void {
     round.waiting--;
     if (round.waiting > 0 || round.isOver) return;
@@ -218,7 +218,7 @@ export class ServiceSearch {
     return sortByPreference(records, this.#preference)[0];
   }
 
-  /** Drops the cached results: a search would no longer give them. */
+  /** Drops the cached results, which a new search would not return any more. */
   #dropCache(): void {
     this.#found = undefined;
     this.#chosen.clear();
@@ -251,16 +251,16 @@ export class ServiceSearch {
 }
 
 /**
- * What finds the server of a provider with these options.
+ * Returns the finder for a provider with these options.
  *
- * @throws {ConfigurationError} naming the option, variable or file, and the value.
+ * @throws {ConfigurationError} if a value is invalid; the message names the value and its option, variable or file.
  */
 export function finderOf(options: LMStudioProviderOptions): Pick<ServiceFinder, "find"> {
   const search = providerSearch(options);
   return isFinder(search) ? search : new ServiceSearch(search);
 }
 
-/** Signal of probes that cannot be cancelled. */
+/** Signal for probes that cannot be cancelled. */
 const NEVER: AbortSignal = new AbortController().signal;
 
 function toCandidate(type: unknown, endpoint: unknown): ServiceCandidate {
@@ -268,7 +268,7 @@ function toCandidate(type: unknown, endpoint: unknown): ServiceCandidate {
   return { type: checked, endpoint: normalizeEndpoint(checked, endpoint) };
 }
 
-/** A clock that was set back must not make an old answer look new. */
+/** Whether a result is recent. If the clock is set back, an old one must not look new, so a negative age is too old. */
 function isFresh(at: number, ttlMs: number): boolean {
   const age = Date.now() - at;
   return age >= 0 && age <= ttlMs;

@@ -1,6 +1,6 @@
 /**
- * Settings of a search for servers: what it is told, and what the configuration and the environment say, read and
- * checked at once.
+ * Settings of a search for servers, from its options, the configuration and the environment. All are read and checked
+ * up front.
  *
  * @module
  */
@@ -28,7 +28,7 @@ import type { ConfiguredServer } from "./registry.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Variables of discovery, beside those of the configuration. */
+/** Environment variables for discovery, in addition to those of the configuration. */
 export const DISCOVERY_VARIABLES: readonly string[] = [
   "LOCAL_ENDPOINT",
   "LOCAL_PROVIDER_PREFERENCE",
@@ -39,7 +39,7 @@ export const DISCOVERY_VARIABLES: readonly string[] = [
   "USERPROFILE",
 ];
 
-/** Settings of a search, read and checked before it begins. */
+/** Settings of a search, read and checked before it starts. */
 export interface SearchSettings {
   readonly options: DiscoverySettings;
   readonly health: HealthCheckSettings;
@@ -47,7 +47,7 @@ export interface SearchSettings {
   readonly preference: ServiceType | undefined;
   /** Addresses that the configuration names. */
   readonly named: readonly ServiceCandidate[];
-  /** Whether more than the named addresses may be tried. */
+  /** Whether to try other addresses than the named ones. */
   readonly isAutomatic: boolean;
   readonly variables: Environment;
 }
@@ -55,8 +55,8 @@ export interface SearchSettings {
 /**
  * Reads the settings of a search with these options.
  *
- * @param known server of the configuration, where that has been read.
- * @throws {ConfigurationError} naming the option or variable, the value, and what is allowed.
+ * @param known the server in the configuration, if that has been read.
+ * @throws {ConfigurationError} if a value is invalid; the message names its option or variable, and what is allowed.
  */
 export function searchSettings(
   options: ServiceDiscoveryOptions,
@@ -84,7 +84,7 @@ function readConfigured(env: Environment | undefined): ConfiguredServer {
   return isSet(cascade, "baseUrl") ? { baseUrl, apiToken } : {};
 }
 
-/** Candidates of the configuration, in order. @throws {ConfigurationError} */
+/** Candidates from the configuration, in order. @throws {ConfigurationError} */
 function namedCandidates(env: Environment, configuredUrl: string | undefined): ServiceCandidate[] {
   const named: ServiceCandidate[] = configuredUrl === undefined
     ? []
@@ -98,7 +98,7 @@ function namedCandidates(env: Environment, configuredUrl: string | undefined): S
   return [...named, at("lmstudio"), at("ollama")];
 }
 
-/** Whether more than the configured addresses may be tried. @throws {ConfigurationError} */
+/** Whether to try other addresses than the configured ones. @throws {ConfigurationError} */
 function isAutomatic(env: Environment): boolean {
   const text = textOf(env, "LOCAL_AUTO_DISCOVER");
   if (text === undefined || /^(?:true|1|yes|on)$/i.test(text)) return true;
@@ -108,7 +108,7 @@ function isAutomatic(env: Environment): boolean {
   );
 }
 
-/** The type that `LOCAL_PROVIDER_PREFERENCE` names; `undefined` for none. @throws {ConfigurationError} */
+/** The type that `LOCAL_PROVIDER_PREFERENCE` names, if any. @throws {ConfigurationError} */
 export function readPreference(env: Environment): ServiceType | undefined {
   const text = textOf(env, "LOCAL_PROVIDER_PREFERENCE");
   const name = text?.toLowerCase();
@@ -120,14 +120,14 @@ export function readPreference(env: Environment): ServiceType | undefined {
   );
 }
 
-/** A variable's text; empty means absent. */
+/** A variable's text; an empty one counts as absent. */
 function textOf(env: Environment, name: string): string | undefined {
   return unquote(env[name] ?? "") || undefined;
 }
 
 // --- On behalf of a provider --------------------------------------------------------------------
 
-/** Read on behalf of a provider, from its `.env` file as well; the last two only for hints. */
+/** Variables read for a provider, also from its `.env` file. The last two are only used in hints. */
 const PROVIDER_VARIABLES: readonly string[] = [
   ...DISCOVERY_VARIABLES,
   "PATINOX_MODEL_PROVIDER",
@@ -136,9 +136,9 @@ const PROVIDER_VARIABLES: readonly string[] = [
 ];
 
 /**
- * How a provider with these options looks for servers: by the finder that they name, or by a search of its own.
+ * Returns how a provider with these options looks for servers: the finder they contain, or settings for its own search.
  *
- * @throws {ConfigurationError} naming the option, variable or file, and the value.
+ * @throws {ConfigurationError} if a value is invalid; the message names the value and its option, variable or file.
  */
 export function providerSearch(options: LMStudioProviderOptions): ServiceFinder | SearchSettings {
   const cascade = resolveWithSources(options);
@@ -161,6 +161,6 @@ function providerVariables(options: LMStudioProviderOptions): Record<string, str
     PROVIDER_VARIABLES,
   );
   const type = named?.toLowerCase();
-  // The framework's choice of a provider is a preference, too.
+  // The framework's choice of a provider also counts as a preference.
   return isServiceType(type) ? { LOCAL_PROVIDER_PREFERENCE: type, ...variables } : variables;
 }
