@@ -982,7 +982,7 @@ Deno.test("config: where there is neither process nor Deno, as in a browser, opt
   assertEquals(seen.errors.length, 2);
   for (const [name, code, message = ""] of seen.errors) {
     assertEquals([name, code], ["ConfigurationError", "invalid_configuration"]);
-    assertStringIncludes(message, "File: file x cannot be read: this runtime has no files");
+    assertStringIncludes(message, "File: file x cannot be read: this runtime cannot read files");
   }
 });
 

@@ -1,6 +1,6 @@
 /**
- * The configuration of this process: the cascade of `core/config.ts` over its environment and the files that options
- * name.
+ * Configuration of this process: applies the cascade of `core/config.ts` to its environment and to the files that
+ * options name.
  *
  * @module
  */
@@ -19,13 +19,13 @@ import { unquote } from "../core/base_url.ts";
 import { builtinModule, globals, isGranted } from "./runtime.ts";
 
 /**
- * Resolves the configuration of a provider with these options: defaults, then `configFile`, `envFile`, the
- * environment and the options, each winning over the one before. Touches no network.
+ * Resolves the configuration of a provider with these options: defaults, then `configFile`, `envFile`, the environment
+ * and the options, each overriding the one before. Sends nothing.
  *
- * @param options as for `new LMStudioProvider()`.
- * @param env used instead of the process's environment, and of `options.env`.
- * @returns a frozen object; printing it shows no secret.
- * @throws {ConfigurationError} naming the option, variable or file, and the value.
+ * @param options the same as for `new LMStudioProvider()`.
+ * @param env used instead of the process's environment and of `options.env`.
+ * @returns a frozen object that shows no secrets when printed.
+ * @throws {ConfigurationError} if a value is invalid; the message names the value and its option, variable or file.
  *
  * @example
  * ```ts
@@ -42,7 +42,7 @@ export function resolveConfig(
   return resolveWithSources(options, env).config;
 }
 
-/** Like `resolveConfig`, with the source of every value. @param moreVariables read after those that every provider reads. */
+/** Like `resolveConfig`, with the source of each value. @param moreVariables read after those that every provider reads. */
 export function resolveWithSources(
   options: LMStudioProviderOptions,
   env?: Readonly<Record<string, string | undefined>>,
@@ -86,8 +86,8 @@ function readNamedFile(option: string, path: string): string {
 // --- Variables --------------------------------------------------------------------------------
 
 /**
- * The named variables, and no others. A variable that Deno does not let us read is absent: we ask whether
- * reading is granted first, since reading without it prompts, or throws.
+ * Reads only the named variables. A variable that Deno does not let us read counts as absent. The permission is queried
+ * first, since reading a variable without it prompts or throws.
  */
 export function readEnvironment(names: readonly string[]): Record<string, string> {
   const values: Record<string, string> = {};
@@ -101,7 +101,7 @@ export function readEnvironment(names: readonly string[]): Record<string, string
 function readVariable(variable: string): string | undefined {
   const { Deno } = globals();
   try {
-    // Only where there is no Deno: there, reading `process` loads all of its Node layer.
+    // Not on Deno, where reading `process` loads its whole Node layer.
     if (Deno === undefined) return globals().process?.env?.[variable];
     return isGranted({ name: "env", variable }) ? Deno.env?.get(variable) : undefined;
   } catch {
@@ -109,13 +109,13 @@ function readVariable(variable: string): string | undefined {
   }
 }
 
-/** The named variables, from the environment, else from the `.env` file. Empty means absent. */
+/** Reads the named variables from the environment, else from the `.env` file. An empty one counts as absent. */
 export function readVariables(
   { env, envFile }: Pick<LMStudioProviderOptions, "env" | "envFile">,
   names: readonly string[],
 ): Record<string, string> {
   const dotenv = envFile === undefined ? undefined : readTextFile(envFile);
-  // A file that cannot be read was refused with the rest of the configuration.
+  // If the file cannot be read, resolving the configuration has already thrown.
   const written = dotenv?.problem === undefined ? parseDotenv(dotenv?.text ?? "") : undefined;
   const given = env ?? readEnvironment(names);
   const values: Record<string, string> = {};
@@ -127,9 +127,9 @@ export function readVariables(
 }
 
 // --- Files ------------------------------------------------------------------------------------
-// Read at once: constructors cannot wait.
+// Read synchronously, because constructors cannot wait.
 
-/** The text of a file, or why there is none and what to do about it. */
+/** Text of a file, or why it cannot be read and what to do about it. */
 type FileResult =
   | { readonly text: string; readonly problem?: undefined }
   | { readonly problem: string; readonly hint?: string | undefined };
@@ -138,13 +138,13 @@ interface FileReader {
   readFileSync(path: string): Uint8Array;
 }
 
-/** The text of a file that somebody named. */
+/** Reads a file that a user named. */
 export function readTextFile(path: string): FileResult {
   const fs = builtinModule<FileReader>("node:fs");
   if (fs === undefined) {
     return {
-      problem: "this runtime has no files",
-      hint: "Files need Deno, Bun, or Node 20.16 or later: elsewhere give the values as options.",
+      problem: "this runtime cannot read files",
+      hint: "Use Deno, Bun, or Node 20.16 or later; elsewhere, pass the values as options.",
     };
   }
   let bytes: Uint8Array;
@@ -154,9 +154,9 @@ export function readTextFile(path: string): FileResult {
     return explain(error, path);
   }
   try {
-    // Drops a byte order mark, as some editors write it.
+    // Drops the byte order mark that some editors write.
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    // UTF-16 without a mark is UTF-8 full of NULs: read as such, a `.env` file would just be empty.
+    // UTF-16 without a mark looks like UTF-8 full of NULs: such a `.env` file would seem to be empty.
     if (!text.includes("\0")) return { text };
   } catch {
     // Not UTF-8.
@@ -164,7 +164,7 @@ export function readTextFile(path: string): FileResult {
   return { problem: "it is not UTF-8 text", hint: "Save it as UTF-8." };
 }
 
-/** The variables of a `.env` text; `undefined` where the runtime cannot parse one. */
+/** Parses the text of a `.env` file; `undefined` if the runtime cannot. */
 function parseDotenv(text: string): Readonly<Record<string, string>> | undefined {
   return builtinModule<{ parseEnv?(text: string): Record<string, string> }>("node:util")
     ?.parseEnv?.(text);

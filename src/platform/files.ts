@@ -1,6 +1,6 @@
 /**
- * Files that may be there. Nobody asked for them, so where they are missing or may not be read there is neither a prompt
- * nor an error.
+ * Optional files. The user did not ask for them, so a file that is missing or that we may not read causes neither a
+ * prompt nor an error.
  *
  * @module
  */
@@ -13,18 +13,18 @@ interface FileSystem {
   readdirSync(path: string): string[];
 }
 
-/** The text of a file, where there is one that may be read without asking. */
+/** The text of a file, if it exists and we may read it without a prompt. */
 export function readIfPermitted(path: string): string | undefined {
   const result = mayRead(path) ? readTextFile(path) : undefined;
   return result === undefined || result.problem !== undefined ? undefined : result.text;
 }
 
-/** Whether there is a folder, as far as may be looked without asking. */
+/** Whether a path is a folder, as far as we may look without a prompt. */
 export function isFolder(path: string): boolean {
   return lookAt(path)?.isDirectory() ?? false;
 }
 
-/** Whether there is a file, as far as may be looked without asking. */
+/** Whether a path is a file, as far as we may look without a prompt. */
 export function isFile(path: string): boolean {
   return lookAt(path)?.isFile() ?? false;
 }
@@ -38,7 +38,7 @@ function lookAt(path: string): ReturnType<FileSystem["statSync"]> | undefined {
   }
 }
 
-/** The names in a folder, in their order; none where it may not be read. */
+/** The sorted names in a folder; empty if we may not read it. */
 export function listFolder(path: string): string[] {
   if (!mayRead(path)) return [];
   try {

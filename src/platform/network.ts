@@ -1,6 +1,6 @@
 /**
- * The network, where runtimes differ: whether a server takes connections, whether a page may reach this machine, and
- * how long `fetch` waits.
+ * Network differences between runtimes: whether a server accepts connections, whether a page may reach this machine,
+ * and how long `fetch` waits.
  *
  * @module
  */
@@ -19,9 +19,9 @@ interface NetModule {
 }
 
 /**
- * Opens one TCP connection and closes it: `fetch` reports no connect phase, so a server that is not there and one that
- * reads a long prompt look the same to it. `true`: accepted; `false`: refused, or not within `timeoutMs`;
- * `undefined`: this runtime cannot open one, or may not.
+ * Opens and closes a TCP connection. `fetch` has no separate connect phase, so it cannot tell a missing server from one
+ * that is processing a long prompt. Returns `true` if the connection was accepted, `false` if it was refused or not
+ * accepted within `timeoutMs`, and `undefined` if this runtime cannot or may not open one.
  */
 export async function acceptsConnections(
   url: string,
@@ -43,10 +43,10 @@ export async function acceptsConnections(
   try {
     return await new Promise<boolean | undefined>((resolve) => {
       socket.on("connect", () => resolve(true));
-      // Not `once`: a second error, as of the other IP version, would end the process.
+      // Not `once`: without a listener, a second error (from the other IP version) would end the process.
       socket.on("error", (error) => resolve(isDenied(error) ? undefined : false));
       timer = setTimeout(() => {
-        // A program that was busy for long sees this before the connection that came about meanwhile.
+        // After a long block, timers run before the event of a connection made meanwhile: give it one more turn.
         timer = setTimeout(() => resolve(false), 0);
       }, timeoutMs);
       onAbort = () => resolve(false);
@@ -59,20 +59,20 @@ export async function acceptsConnections(
   }
 }
 
-/** `fetch` may be allowed, or replaced by something that needs no permission, where this is not. */
+/** Whether the runtime denied the connection. `fetch` may still work: it may be allowed, or a user's own function. */
 function isDenied(error: unknown): boolean {
   const { name, code } = error as { name?: unknown; code?: unknown };
-  // Deno for an address, Deno for a name, Node.
+  // Respectively Deno for an address, Deno for a name, and Node.
   return name === "NotCapable" || code === "EPERM" || code === "ERR_ACCESS_DENIED";
 }
 
 /**
- * Whether the user has forbidden this page to reach the machine it runs on. Only a denial is certain: browsers
- * say `prompt` also where they never ask.
+ * Whether the user has forbidden this page to reach the machine it runs on. Only a denial is certain: browsers report
+ * `prompt` even if they never ask.
  */
 export async function isLocalNetworkDenied(): Promise<boolean> {
   const { permissions } = globals().navigator ?? {};
-  // The name of now, then that of earlier versions; a browser that knows neither rejects.
+  // The current name, then the one of earlier versions; a browser that knows neither rejects.
   for (const name of ["loopback-network", "local-network-access"]) {
     try {
       const status = await permissions?.query({ name });
@@ -84,17 +84,17 @@ export async function isLocalNetworkDenied(): Promise<boolean> {
   return false;
 }
 
-// --- The caps of Node's fetch -------------------------------------------------------------------
+// --- Timeouts of Node's fetch -------------------------------------------------------------------
 
 interface Dispatcher {
   dispatch(options: object, handler: unknown): boolean;
 }
 
 /**
- * Fields for the `RequestInit` of Node's own `fetch`, which gives up after 300 s without headers and after 300 s
- * between two pieces of a body, whatever the caller asked for: a model that loads, or reads a long prompt, is silent
- * for longer. Empty on every other runtime, and on a Node that no longer has what this rests on: there the caps stay,
- * which is better than no request at all.
+ * Returns `RequestInit` fields that lift the limits of Node's own `fetch`. It gives up after 300 s without headers, and
+ * after 300 s without more of the body, whatever the caller wants; a model that is loading or processing a long prompt
+ * can be silent for longer. Empty on other runtimes, and on a future Node without the internals used here, where the
+ * limits then stay.
  */
 export function withoutFetchCaps(): { dispatcher?: Dispatcher } {
   return isNode() && globalDispatcher() !== undefined ? WITHOUT_CAPS : NOTHING;
@@ -103,8 +103,8 @@ export function withoutFetchCaps(): { dispatcher?: Dispatcher } {
 const NOTHING: { dispatcher?: Dispatcher } = {};
 const WITHOUT_CAPS: { dispatcher: Dispatcher } = {
   dispatcher: {
-    // Forwards to whatever is the global dispatcher at that moment, a user's proxy or mock included.
-    // A new agent of that class would lose it, and undici itself would be a dependency.
+    // Forwards to the current global dispatcher, so that a user's proxy or mock stays in force. A new agent would bypass
+    // it, and undici would become a dependency.
     dispatch: (options, handler) => {
       const dispatcher = globalDispatcher();
       if (dispatcher === undefined) throw new TypeError("Node's global dispatcher is gone");
@@ -113,13 +113,13 @@ const WITHOUT_CAPS: { dispatcher: Dispatcher } = {
   },
 };
 
-/** Not documented, but the key that the package `undici` shares with Node. */
+/** The global dispatcher, under an undocumented key that Node shares with the package `undici`. */
 function globalDispatcher(): Dispatcher | undefined {
-  // Node 20 has one only once its `fetch` is loaded.
+  // Node 20 creates the dispatcher only when its `fetch` code is loaded.
   void globalThis.Response;
   const shared = globalThis as unknown as Record<symbol, Dispatcher | undefined>;
-  // The one that Node's own `fetch` asks, 1 up to Node 24. The other may be of an undici that is installed
-  // beside it: version 8 refuses what Node 24 hands it, and version 6 sets only the first.
+  // The key that Node's own `fetch` uses: 1 up to Node 24. The other key may belong to an installed `undici`: its
+  // version 8 rejects what Node 24 passes to it, and version 6 sets only the first key.
   const version = Number.parseInt(globals().process?.versions?.undici ?? "", 10) >= 8 ? 2 : 1;
   return shared[Symbol.for(`undici.globalDispatcher.${version}`)];
 }

@@ -1,5 +1,5 @@
 /**
- * The network addresses of this machine.
+ * Network addresses of this machine.
  *
  * @module
  */
@@ -13,7 +13,7 @@ interface OperatingSystem {
   >;
 }
 
-/** Whether a server at this address runs on this machine, as far as may be known without asking. */
+/** Whether a server at this address runs on this machine, as far as we can tell without a prompt. */
 export function isOnThisMachine(url: string): boolean {
   if (isLoopback(url)) return true;
   const host = new URL(url).hostname.replace(/^\[(.*)\]$/, "$1");

@@ -1,11 +1,11 @@
 /**
- * The runtime: which one it is, what it permits, and the few of its globals that are read, typed as no more than is
- * used of them, since the package is compiled where none of them, or only another runtime's, is declared.
+ * The runtime: which one it is, what it permits, and the few globals we read. These have minimal types of their own,
+ * because users compile the package with the type declarations of one runtime or of none.
  *
  * @module
  */
 
-/** A permission of Deno, as far as any is needed. */
+/** A Deno permission, of the kinds we need. */
 type Permission =
   | { readonly name: "env"; readonly variable: string }
   | { readonly name: "net"; readonly host: string }
@@ -38,23 +38,23 @@ interface RuntimeGlobals {
   readonly WorkerGlobalScope?: unknown;
 }
 
-/** The global object, read at each use: users and tests may change it. */
+/** The global object, read at each use because users and tests may change it. */
 export function globals(): RuntimeGlobals {
   return globalThis as RuntimeGlobals;
 }
 
-/** Node itself, not one of the runtimes that take its name. */
+/** Whether this is Node itself, not a runtime that poses as Node. */
 export function isNode(): boolean {
   const { process, Deno, Bun } = globals();
   return process?.release?.name === "node" && Deno === undefined && Bun === undefined;
 }
 
-/** Deno itself. */
+/** Whether this is Deno. */
 export function isDeno(): boolean {
   return globals().Deno !== undefined;
 }
 
-/** A page or a worker of a browser. */
+/** Whether this is a page or a worker in a browser. */
 export function isBrowser(): boolean {
   const { document, WorkerGlobalScope, process, Deno } = globals();
   return Deno === undefined && process?.release === undefined &&
@@ -62,8 +62,8 @@ export function isBrowser(): boolean {
 }
 
 /**
- * A module of Node's standard library, where there is one. `import("node:net")` would do the same but makes
- * bundlers for browsers fail, and cannot be awaited in a constructor.
+ * Loads a module of Node's standard library; `undefined` if there is none. `import("node:net")` would make bundlers for
+ * browsers fail, and could not be awaited in a constructor.
  */
 export function builtinModule<T>(name: string): T | undefined {
   try {
@@ -74,8 +74,8 @@ export function builtinModule<T>(name: string): T | undefined {
 }
 
 /**
- * Whether something may be done without a prompt: on Deno once it is granted, elsewhere always. Done without the
- * permission, it would prompt on the terminal, or throw.
+ * Whether something is permitted without a prompt: on Deno if it is granted, elsewhere always. Without the permission,
+ * Deno would prompt on the terminal or throw.
  */
 export function isGranted(permission: Permission): boolean {
   const { Deno } = globals();
@@ -87,13 +87,13 @@ export function isGranted(permission: Permission): boolean {
   }
 }
 
-/** Calls back after `ms`, without keeping the program alive for it; returns what stops it. */
+/** Calls back after `ms` without keeping the program alive; returns a function that cancels the timer. */
 export function startBackgroundTimer(ms: number, onTime: () => void): () => void {
   const timer: unknown = setTimeout(onTime, ms);
   if (typeof timer === "object" && timer !== null && "unref" in timer) {
     (timer as { unref(): void }).unref();
   } else if (typeof timer === "number") {
-    // Deno up to 2.8 and browsers have numbers; a page has no end that a timer could hold up.
+    // Timers are numbers in Deno up to 2.8 and in browsers, where nothing has to be done.
     globals().Deno?.unrefTimer?.(timer);
   }
   return () => clearTimeout(timer as ReturnType<typeof setTimeout>);

@@ -1,6 +1,6 @@
 /**
- * Surroundings of the program: runtime, system, container, as far as they can be known without a permission. Read only
- * once a connection has failed, to tell causes apart.
+ * Surroundings of the program (runtime, system, container), as far as we can tell without a permission. Read only after
+ * a connection has failed, to find the likely cause.
  *
  * @module
  */
@@ -12,11 +12,11 @@ import { globals, isNode } from "./runtime.ts";
 /** Facts about the runtime and its machine. */
 export type Surroundings = Pick<ConnectionFacts, "runtime" | "platform" | "surroundings">;
 
-/** Access to files of the system. */
+/** Access to system files. */
 export interface SystemFiles {
-  /** The text of a file that may be read. */
+  /** The text of a file, if it exists and we may read it. */
   readonly read: (path: string) => string | undefined;
-  /** Whether there is a file, as far as may be looked. */
+  /** Whether a path is a file, as far as we may look. */
   readonly isFile: (path: string) => boolean;
 }
 
@@ -28,9 +28,9 @@ const PLATFORMS: Readonly<Record<string, Surroundings["platform"]>> = {
   windows: "windows",
 };
 
-/** Files that container engines put at these places: Docker, Podman. */
+/** Marker files of container engines: Docker, Podman. */
 const CONTAINER_FILES = ["/.dockerenv", "/run/.containerenv"];
-/** In the names of a container's control groups, where the kernel still shows them. */
+/** Matches the names of a container's control groups, on kernels that still show them. */
 const CONTAINER_GROUP = /docker|containerd|kubepods|libpod|lxc/;
 
 /** Reads the surroundings. */
@@ -45,7 +45,7 @@ function surroundingsOf(
   platform: Surroundings["platform"],
   { read, isFile }: SystemFiles,
 ): Surroundings["surroundings"] {
-  // Nowhere else are there such files; a path of theirs on Windows would be looked for on the current drive.
+  // Only Linux has these files; on Windows, their paths would be looked up on the current drive.
   if (platform !== "linux") return undefined;
   if (CONTAINER_FILES.some(isFile)) return "container";
   if (CONTAINER_GROUP.test(read("/proc/1/cgroup") ?? "")) return "container";
@@ -61,7 +61,7 @@ function runtimeOf(): Surroundings["runtime"] {
 
 function platformOf(): Surroundings["platform"] {
   const { Deno, process } = globals();
-  // In Deno, looking at `process` loads all of its Node layer.
+  // On Deno, reading `process` loads its whole Node layer.
   const name = Deno === undefined ? process?.platform : Deno.build?.os;
   return PLATFORMS[name ?? ""];
 }
