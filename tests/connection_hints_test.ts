@@ -400,7 +400,7 @@ Deno.test("a self-signed certificate is asked for once, and the hint says how to
       1,
       1,
     ]);
-    assertStringIncludes(error.message, "self-signed, or of an issuer that is not trusted");
+    assertStringIncludes(error.message, "self-signed, or from an issuer that is not trusted");
     assertStringIncludes(error.hint, "--cert");
   });
 });

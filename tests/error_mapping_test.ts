@@ -455,18 +455,18 @@ const CATALOGUE: Record<string, Expected> = {
   "loading_ollama_busy.json": { by: [503, 500, "frame"], code: "model_loading", hint: "Wait" },
   "loading_unavailable.json": { by: [503], code: "model_loading", state: "Not yet." },
   "nginx_413.html": { by: [413], code: "invalid_request", hint: "client_max_body_size" },
-  "nginx_401.html": { by: [401], code: "unauthorized", hint: "Something between here and" },
+  "nginx_401.html": { by: [401], code: "unauthorized", hint: "Something between you and" },
   "cloudflare_522.html": {
     by: [520, 521, 522, 523, 524, 525, 526, 527],
     code: "server_error",
     state: "with an HTML page",
-    hint: "Something between here and",
+    hint: "Something between you and",
   },
   "cloudflare_524.txt": {
     by: [520, 521, 522, 523, 524, 525, 526, 527],
     code: "server_error",
     state: "error code: 524",
-    hint: "Something between here and",
+    hint: "Something between you and",
   },
   "express_413.html": { by: [413], code: "invalid_request", hint: "Send less at once" },
   "express_404.html": {
@@ -1017,10 +1017,10 @@ Deno.test("what comes from something between is told as that", () => {
     for (const body of ["", "Unauthorized", "<html>401</html>", '{"detail":"no"}']) {
       const error = respond(401, body, {}, challenge(scheme));
       assertEquals([error.code, error.kind], ["unauthorized", "authentication"]);
-      assertStringIncludes(error.hint, "wants a sign-in of its own");
+      assertStringIncludes(error.hint, "requires its own sign-in");
       assert(!error.hint.includes("LM_API_TOKEN"));
       const own = { proxyHint: PROXY_HINT, unauthorizedHint: "Give the token." };
-      assertStringIncludes(respond(401, body, own, challenge(scheme)).hint, "sign-in of its own");
+      assertStringIncludes(respond(401, body, own, challenge(scheme)).hint, "its own sign-in");
       assertStringIncludes(respond(401, body, own, challenge(scheme)).hint, PROXY_HINT);
     }
   }
@@ -1045,7 +1045,7 @@ Deno.test("what comes from something between is told as that", () => {
   ) {
     const error = respond(403, body);
     assertEquals([error.code, error.kind], ["forbidden", "authentication"]);
-    assertStringIncludes(error.hint, "such as a proxy or firewall, refuses", body);
+    assertStringIncludes(error.hint, "such as a proxy or firewall, rejects", body);
     assertStringIncludes(respond(403, body, { proxyHint: PROXY_HINT }).hint, PROXY_HINT);
   }
   for (const body of ['{"message":"no"}', '{"detail":"Not allowed"}', '{"error":"no"}']) {
@@ -1055,9 +1055,9 @@ Deno.test("what comes from something between is told as that", () => {
   assertStringIncludes(respond(403, plugin).hint, "Allow plugins");
 
   for (const status of [500, 501, 508, 529]) {
-    assertStringIncludes(respond(status, "<html>").hint, "Something between here and", `${status}`);
+    assertStringIncludes(respond(status, "<html>").hint, "Something between you and", `${status}`);
   }
-  assertStringIncludes(respond(407, "").hint, "A proxy between here and the server");
+  assertStringIncludes(respond(407, "").hint, "A proxy between you and the server");
   assertStringIncludes(respond(413, "").hint, "Send less at once");
   assertStringIncludes(respond(403, '{"error":"no"}').hint, "API token");
   assertStringIncludes(respond(429, "<html>").hint, "Wait");

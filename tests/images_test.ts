@@ -341,7 +341,7 @@ Deno.test("images: redirects are followed to http(s) only, and not for ever", as
     ["file", `${host}/file redirects to a file: address`],
     ["data", `${host}/data redirects to a data: address`],
     ["user", `${host}/user redirects to an address with credentials in it`],
-    ["odd", `${host}/odd redirects to what is no address`],
+    ["odd", `${host}/odd redirects to an invalid address`],
     ["none", `${host}/none answered 302`],
     ["many", `${host}/many answered 300`],
   ];
@@ -379,7 +379,7 @@ Deno.test("images: link-local addresses and metadata services are asked for noth
     });
     const error = await assertRejects(() => lmstudio.complete(ask(address)), InvalidRequestError);
     assertEquals([error.code, asked, sent()], ["unsupported_content", 0, []], address);
-    assertStringIncludes(error.message, "where clouds keep the credentials of machines");
+    assertStringIncludes(error.message, "where clouds keep machine credentials");
   }
 });
 
@@ -459,7 +459,7 @@ Deno.test("images: what answers is named by host and path, without its query", a
     `Cannot complete: messages[0].content[1].image cannot be fetched: ${host}/gone answered 404. `,
   );
   assert(!JSON.stringify(gone).includes("4711"));
-  assertStringIncludes((await failure("/private")).hint, "without any header of yours");
+  assertStringIncludes((await failure("/private")).hint, "none of your headers");
   const cut = await failure(`/${long}`);
   assert(!cut.message.includes("x".repeat(120)) && cut.message.includes("… answered 500"));
   assertEquals(fake.requests.length, 0);
@@ -543,7 +543,7 @@ Deno.test("images: a body that breaks off is no image", async () => {
     const error = await failed;
     assertInstanceOf(error, NetworkError);
     assertEquals([error.code, error.retriable], ["connection_reset", false]);
-    assertStringIncludes(error.message, "example.com/a broke off");
+    assertStringIncludes(error.message, "example.com/a was cut off");
     assertEquals(fake.requests.length, 0);
   });
 });
@@ -555,7 +555,7 @@ Deno.test("images: a `fetch` of one's own that gives nothing to read, or throws"
     await assertRejects(
       () => lmstudio.complete(ask("https://example.com/a")),
       InvalidRequestError,
-      "`fetch` gave nothing that can be read for example.com/a",
+      "`fetch` returned nothing that can be read for example.com/a",
     );
   }
   const { lmstudio } = connect({}, () => {
@@ -594,7 +594,7 @@ for (const place of ["before the headers", "in the body"]) {
         );
         assertStringIncludes(
           error.message,
-          `did not come from example.com/a within ${expected} ms`,
+          `did not arrive from example.com/a within ${expected} ms`,
         );
         assert(puppet.last.signal.aborted);
         if (place === "in the body") assert(puppet.last.isCancelled);

@@ -314,6 +314,6 @@ Deno.test("parts: where one takes all the time of a call, nothing is sent any mo
     console.log(error.code, error.attempts, error.hint, sent);
   `,
   );
-  const hint = "Raise `timeoutMs`: the time was over before the request could be sent.";
+  const hint = "Raise `timeoutMs`: it expired before the request could be sent.";
   assertEquals(output, `timeout_total 0 ${hint} 0`);
 });

@@ -66,7 +66,7 @@ Deno.test("a name that cannot be resolved is connection_refused", async () => {
   );
   assertEquals(code, 0);
   assertStringIncludes(output, "NetworkError connection_refused Cannot list models: http://aaaa");
-  assertStringIncludes(output, "has a name that cannot be resolved");
+  assertStringIncludes(output, "has a host name that cannot be resolved");
 });
 
 Deno.test("a connection that breaks before any answer is connection_reset", async () => {
@@ -188,7 +188,7 @@ Deno.test("a permission that is missing is permission_denied, with the flag to a
   );
   assertEquals(code, 0);
   const line = "NetworkError permission_denied false 1 " +
-    "Allow it, in Deno with `--allow-net=127.0.0.1:4321`.";
+    "Allow it; in Deno, use `--allow-net=127.0.0.1:4321`.";
   assertEquals(output.split("\n"), [line, line, line]);
 });
 
@@ -375,13 +375,13 @@ const SEEN: readonly (readonly [name: string, error: unknown, code: string, word
     "Node",
     failed(coded("ETIMEDOUT", { syscall: "read" })),
     "connection_reset",
-    "before an answer came",
+    "before an answer arrived",
   ],
   [
     "Node",
     failed(coded("EHOSTUNREACH", { syscall: "write" })),
     "connection_reset",
-    "before an answer came",
+    "before an answer arrived",
   ],
   ["Node", failed(coded("UND_ERR_SOCKET")), "connection_reset", "closed"],
   ["Node", failed(coded("ECONNRESET", { syscall: "read" })), "connection_reset", "closed"],
@@ -447,7 +447,7 @@ const SEEN: readonly (readonly [name: string, error: unknown, code: string, word
     "Deno",
     denoSays("client error (Connect): something new"),
     "connection_refused",
-    "could not be connected to",
+    "could not connect to",
   ],
   ["Deno", denoSays("client error (SendRequest): something new"), "connection_reset", "closed"],
   [
@@ -456,8 +456,8 @@ const SEEN: readonly (readonly [name: string, error: unknown, code: string, word
     "connection_refused",
     "does not connect to port",
   ],
-  ["a browser", new TypeError("Failed to fetch"), "connection_reset", "before an answer came"],
-  ["nobody", undefined, "connection_reset", "before an answer came"],
+  ["a browser", new TypeError("Failed to fetch"), "connection_reset", "before an answer arrived"],
+  ["nobody", undefined, "connection_reset", "before an answer arrived"],
 ];
 
 for (const [runtime, error, code, words] of SEEN) {

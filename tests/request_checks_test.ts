@@ -363,11 +363,11 @@ Deno.test("what has no text is refused as an address and as a method", async () 
   const textless = Object.create(null);
   assertStringIncludes(
     String(await rejection(fetch(textless))),
-    "its address cannot be read",
+    "its address is invalid",
   );
   assertStringIncludes(
     String(await rejection(fetch(`${baseURL}/models`, { method: textless }))),
-    "its method is none of HTTP",
+    "its method is not an HTTP method",
   );
 });
 

@@ -811,7 +811,7 @@ Deno.test("a mistake in a user's own fetch is no stale connection: a generation 
       const error = await withoutPauses(() => rejection(call(lmstudio)));
       assertInstanceOf(error, NetworkError);
       assertEquals(error.code, "connection_reset");
-      assertStringIncludes(error.message, "the request failed before an answer came");
+      assertStringIncludes(error.message, "the request failed before an answer arrived");
       assertEquals(requests - 1, name in READ ? 3 : 1);
     }
   }
@@ -852,7 +852,7 @@ Deno.test("a fetch that gives no response, or a used one, is told so", async () 
       const error = await rejection(call(provider({ fetch })));
       assert(isProviderError(error, "unknown"));
       assertEquals([error.code, requests], ["unknown", 1]);
-      assertStringIncludes(error.hint ?? "", "`fetch` must give a new `Response`");
+      assertStringIncludes(error.hint ?? "", "`fetch` must return a new `Response`");
     }
   }
 });

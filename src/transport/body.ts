@@ -1,5 +1,5 @@
 /**
- * Reads the body of a response, bounded, and lets go of it whatever happens.
+ * Reading of response bodies: bounded, and always releasing the body.
  *
  * @module
  */
@@ -10,27 +10,27 @@ import { startTimer } from "./timers.ts";
 export interface BodyLimits {
   readonly maxBytes: number;
   readonly timeoutMs: number;
-  /** Ends the reading; the caller knows why. */
+  /** Stops reading; the caller knows why. */
   readonly signal: AbortSignal;
 }
 
-/** End of reading a body. */
+/** How reading a body ended. */
 export interface BodyEnd {
-  /** `stopped`: by the time limit or the signal. */
+  /** `stopped` means by the timeout or the signal. */
   readonly end: "whole" | "too-large" | "failed" | "stopped";
   readonly bytes: number;
   /** Error that reading rejected with, for `failed`. */
   readonly failure?: unknown;
 }
 
-/** Text that could be read of a body. */
+/** The text of a body, as far as it could be read. */
 export interface BodyText extends BodyEnd {
   readonly text: string;
 }
 
-/** Reads text. Does not reject: a body that breaks off gives what had arrived. */
+/** Reads a body as text. Does not reject: if the body breaks off, returns the text received so far. */
 export async function readBody(response: Response, limits: BodyLimits): Promise<BodyText> {
-  // Deno 2.9 drops a byte order mark at the start of every piece, not only of the text.
+  // Deno 2.9 drops a byte order mark at the start of every piece, not just at the start of the text.
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   const texts: string[] = [];
   const end = await readPieces(response, limits, (piece) => {
@@ -39,7 +39,7 @@ export async function readBody(response: Response, limits: BodyLimits): Promise<
   return { ...end, text: (texts.join("") + decoder.decode()).replace(/^\uFEFF/, "") };
 }
 
-/** Bytes that a response says its body has; `Infinity` where it does not, or where they are compressed. */
+/** Length of the body in bytes, by the headers; `Infinity` if they do not say, or if the body is compressed. */
 export function lengthOf({ headers }: Response): number {
   const length = headers.get("content-length");
   if (length === null || headers.get("content-encoding") !== null) return Infinity;
@@ -47,8 +47,8 @@ export function lengthOf({ headers }: Response): number {
 }
 
 /**
- * Reads text of a known length, as the runtime does it by itself: it ends with the signal of its `fetch`. Does not
- * reject, as `readBody`; how much of a body that breaks off had arrived is not known, and taken for something.
+ * Reads a body of known length with the runtime's own `text()`, which the signal of its `fetch` ends. Like `readBody`,
+ * does not reject. If the body breaks off, the runtime does not say how much had arrived, so some is assumed.
  */
 export async function readText(response: Response): Promise<BodyText> {
   try {
@@ -59,7 +59,7 @@ export async function readText(response: Response): Promise<BodyText> {
   }
 }
 
-/** Reads piece by piece. Does not reject, as `readBody`. */
+/** Reads a body piece by piece. Like `readBody`, does not reject. */
 export async function readPieces(
   response: Response,
   limits: BodyLimits,
@@ -69,7 +69,7 @@ export async function readPieces(
   if (reader === undefined) return { end: "whole", bytes: 0 };
   let bytes = 0;
   let isStopped = false;
-  // Cancelling settles a pending read also where a user's own `fetch` does not heed its signal.
+  // Cancelling settles a pending read even if a user's own `fetch` ignores its signal.
   const stop = (): void => {
     isStopped = true;
     reader.cancel().catch(() => {});
@@ -96,24 +96,24 @@ export async function readPieces(
   } finally {
     stopTimer();
     limits.signal.removeEventListener("abort", stop);
-    // Without this the server goes on writing. Not awaited: a body that never settles must not hold us.
+    // Without this, the server keeps writing. Not awaited, because a body that never settles must not block us.
     reader.cancel().catch(() => {});
   }
 }
 
-/** Lets go of a body that nobody wants. */
+/** Releases a body that is not needed. */
 export function discardBody(response: Response): void {
   response.body?.cancel().catch(() => {});
 }
 
 /**
- * Whether this is a response whose body can be read; a user's own `fetch` may give anything.
+ * Whether this is a response whose body can be read. A user's own `fetch` may return anything.
  *
- * @param isOwnFetch whether it is of a `fetch` of the user's own.
+ * @param isOwnFetch whether the response comes from a user's own `fetch`.
  */
 export function isReadable(response: unknown, isOwnFetch = true): boolean {
   if (typeof response !== "object" || response === null) return false;
-  // Bun makes a stream of a body that is looked at, and reads it a tenth more slowly from then on.
+  // Accessing `body` makes Bun create a stream, which makes reading a tenth slower.
   if (!isOwnFetch && response instanceof Response) return !response.bodyUsed;
   const { status, headers, body, bodyUsed } = response as Partial<Response>;
   return typeof status === "number" && typeof headers?.get === "function" && bodyUsed !== true &&

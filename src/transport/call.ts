@@ -1,5 +1,5 @@
 /**
- * Call to a server: its options, its signals, its attempts, until there is a response whose body can be read.
+ * Call to a server: its options, signals and attempts, up to a response whose body can be read.
  *
  * @module
  */
@@ -43,7 +43,7 @@ import {
 } from "./no_answer.ts";
 import { createRedactor, safeCause, secretsOf, secretsOfQuery } from "./redact.ts";
 
-/** Settings that every call to one server has in common. */
+/** Settings shared by all calls to one server. */
 export interface ServerSettings extends ReachedServer {
   readonly apiToken?: string | undefined;
   readonly headers: Readonly<Record<string, string>>;
@@ -51,56 +51,56 @@ export interface ServerSettings extends ReachedServer {
   readonly connectTimeoutMs: number;
   readonly firstTokenTimeoutMs: number;
   readonly idleTimeoutMs: number;
-  /** Whether nobody set `idleTimeoutMs`: then it is not for models that may call tools. */
+  /** Whether `idleTimeoutMs` is the default, which is not used for requests with tools. */
   readonly isIdleTimeoutDefault?: boolean | undefined;
   readonly maxRetries: number;
   /** Replaces the process's environment, for hints about proxies. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
-  /** Remedy of `unauthorized`, where the code's own does not help. */
+  /** Hint for `unauthorized`, if the default one does not help. */
   readonly unauthorizedHint?: string | undefined;
-  /** Shown the body of each answer that is an error, as it came. */
+  /** Called with the raw body of each error response. */
   readonly onErrorBody?: ((status: number, bodyText: string) => void) | undefined;
 }
 
-/** A request that another client wrote: sent as it is, and its answer is given back under every status. */
+/** A request that another client wrote. It is sent unchanged, and its answer is returned whatever the status. */
 export interface ForeignRequest {
-  /** All of them, the provider's included. */
+  /** All headers, including the provider's. */
   readonly headers: Headers;
   readonly body: BodyInit | undefined;
-  /** Whatever else the client gave, such as a `dispatcher`; neither method, headers nor body. */
+  /** Anything else the client passed, such as a `dispatcher`; not the method, headers or body. */
   readonly init: RequestInit;
 }
 
-/** Request as it is sent. */
+/** A request to send. */
 export interface TransportRequest {
   readonly method: string;
   /** Path below the base URL, such as `/v1/models`. */
   readonly path: string;
-  /** Path in errors, where a part of it may be an echo. */
+  /** Path to show in errors, if a part of the real one may be an echo of the prompt. */
   readonly shownPath?: string | undefined;
-  /** Sent behind the path, but in no error: it may hold a key. */
+  /** Sent after the path, but never shown in errors: it may contain a key. */
   readonly query?: string | undefined;
   readonly body?: Readonly<Record<string, unknown>> | undefined;
-  /** Sent in place of `body`, which then only says what an echo would be. */
+  /** Sent instead of `body`, which then only serves to recognize echoes of the prompt. */
   readonly foreign?: ForeignRequest | undefined;
   readonly policy: RetryPolicy;
   /** Completes "Cannot …" in errors. */
   readonly action: string;
   /** Model asked for, for errors. */
   readonly model?: string | undefined;
-  /** First version of the server that has the route, where not every version in use does. */
+  /** First version of the server that has the route, if some versions in use lack it. */
   readonly since?: string | undefined;
-  /** Remedy of `model_not_found`, where that is not to name another model of this server. */
+  /** Hint for `model_not_found`, if naming another model does not help. */
   readonly notFoundHint?: string | undefined;
-  /** Whether a 2xx body is the answer although it has a field `error`: that of a job that failed says why. */
+  /** Whether a 2xx body is an answer despite its field `error`, as in the status of a failed job. */
   readonly isAnswer?: ((value: unknown) => boolean) | undefined;
-  /** Returns what had arrived of the answer, for errors. */
+  /** Returns the answer received so far, for errors. */
   readonly partial?: (() => PartialAnswer | undefined) | undefined;
-  /** Returns the same of a whole answer that says that it failed. */
+  /** Returns the same from a whole answer that reports a failure. */
   readonly partialOf?: ((value: unknown) => PartialAnswer | undefined) | undefined;
 }
 
-/** Limit of a call until its response is there. */
+/** Timeout of a call, up to its response. */
 export interface CallLimit {
   readonly phase: Extract<TimeoutPhase, "total" | "first-token">;
   readonly ms: number;
@@ -109,25 +109,25 @@ export interface CallLimit {
 }
 
 const ERROR_BODY_BYTES = 64 * 1024;
-/** An error whose body does not end is made of what had come. */
+/** Timeout for the body of an error response, after which the part received is used. */
 const ERROR_BODY_MS = 5000;
 
-/** Facts of an origin. */
+/** What is known about an origin. */
 export interface OriginState {
-  /** Whether it has answered before: only then can its connection be a pooled one. */
+  /** Whether it has answered before. Only then can a connection come from the pool. */
   usedBefore: boolean;
   /**
-   * Routes of newer versions that it was found not to have, and until when that counts, by `performance.now()`: an
-   * old server is not asked in vain each time, but it may be updated while we run.
+   * Routes that the server turned out to lack, each with the time (by `performance.now()`) until which it is assumed.
+   * This saves useless requests to an old server, but notices if the server is updated.
    */
   readonly missingRoutes: Map<string, number>;
 }
 
 const MISSING_ROUTE_MS = 30_000;
-/** A server that says who it is does so at once, also while it loads a model. */
+/** Timeout for the greeting. LM Studio answers it at once, even while it loads a model. */
 const GREETING_MS = 300;
 
-/** Call to a server. `finish()` must be called when it is over. */
+/** A call to a server. `finish()` must be called when it is over. */
 export class Call {
   readonly endpoint: string;
   /** Requests sent so far. */
@@ -140,14 +140,14 @@ export class Call {
   readonly #origin: OriginState;
   #mask: ((text: string) => string) | undefined;
   readonly #stopListening: () => void;
-  /** Of the attempt under way: one that took no connection is aborted without the call. */
+  /** Controller of the current attempt: if no connection is accepted, only the attempt is aborted, not the call. */
   #controller = new AbortController();
   /** Why the call ended, once it has. */
   #end: { readonly reason: unknown } | undefined;
   #wasReset = false;
   /** Number of times the server said that it loads its model. */
   #timesLoading = 0;
-  /** Of the current attempt: `isBroken` of its failure, and the status of its answer. */
+  /** State of the current attempt: `isBroken` of its failure, and the status of its answer. */
   #isBroken = false;
   #status: number | undefined;
   #stopLimit: () => void = () => {};
@@ -170,33 +170,33 @@ export class Call {
     if (signal?.aborted === true) onAbort();
   }
 
-  /** Whether the request goes through a `fetch` of the user's own. */
+  /** Whether the request goes through a user's own `fetch`. */
   get isOwnFetch(): boolean {
     return this.#server.fetch !== undefined;
   }
 
-  /** Signal of the attempt under way: aborted by the caller, by a timer, or when the call is over. */
+  /** Signal of the current attempt: aborted by the caller, by a timeout, or when the call is over. */
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
-  /** Ends whatever is under way with this reason, unless it has ended already. */
+  /** Ends the call with this reason, unless it has already ended. */
   abort(reason: unknown): void {
     if (this.#end !== undefined) return;
     this.#end = { reason };
     this.#controller.abort(reason);
   }
 
-  /** Throws the reason of a call that has ended. */
+  /** If the call has ended, throws the reason. */
   throwIfEnded(): void {
     if (this.#end !== undefined) throw this.#end.reason;
   }
 
   /**
-   * Ends the call: stops its timers, lets go of the caller's signal and of the connection. Idempotent.
+   * Ends the call: stops its timers and releases the caller's signal and the connection. Idempotent.
    *
-   * @param isRead whether the answer was read to its end: then nothing is left to be let go of, and an abort would
-   * cost more than all else here.
+   * @param isRead whether the answer was read to its end. Then there is nothing to abort, which would cost more than
+   * everything else here.
    */
   finish(isRead = false): void {
     this.#stopLimit();
@@ -206,7 +206,7 @@ export class Call {
   }
 
   /**
-   * Sends the request, again where that is allowed, until `accept` takes a 2xx response. The limit holds
+   * Sends the request, with retries if they are allowed, until `accept` returns for a 2xx response. The timeout applies
    * until then.
    */
   async send<T>(limit: CallLimit, accept: (response: Response) => T | Promise<T>): Promise<T> {
@@ -214,11 +214,11 @@ export class Call {
     const body = this.#encodeBody();
     this.#refuseMissingRoute();
     const remainingMs = (): number => limit.ms - (performance.now() - limit.startedAt);
-    // What is sent then would run for nobody.
+    // The answer would come too late.
     if (remainingMs() <= 0) throw this.timeoutError(limit.phase, limit.ms, NOT_SENT);
     this.#stopLimit = startTimer(remainingMs(), () => void this.#giveUp(limit));
     this.status({ phase: "waiting" });
-    // `onStatus` may have ended the call: what was sent then would run for nobody.
+    // `onStatus` may have ended the call, so that nobody would get the answer.
     this.throwIfEnded();
     while (true) {
       const sentAt = performance.now();
@@ -232,7 +232,7 @@ export class Call {
         this.#stopLimit();
         return accepted;
       } catch (error) {
-        // What ended the call is its reason, however the runtime wraps it.
+        // If the call was ended, throw that reason, however the runtime wraps it.
         this.throwIfEnded();
         const delayMs = this.#delayBeforeRetry(error, {
           policy: this.#request.policy,
@@ -242,7 +242,7 @@ export class Call {
           wasReset: this.#wasReset,
           answer: this.answer,
         }, limit);
-        // Waiting past the limit could only end in a timeout, which says less than this error.
+        // Waiting past the timeout could only lead to a timeout error, which says less than this one.
         if (delayMs === undefined || delayMs >= remainingMs()) throw await this.#explain(error);
         this.#controller = new AbortController();
         if (this.#timesLoading === 1 && isLoading(error)) this.status({ phase: "loading" });
@@ -251,13 +251,13 @@ export class Call {
     }
   }
 
-  /** Calls `onStatus`. What it throws ends the call, also where it is async and rejects later. */
+  /** Calls `onStatus`. An error it throws ends the call, even if it is async and rejects later. */
   status(status: CallStatus): void {
     const result: unknown = this.#options.onStatus?.(status);
     if (result instanceof Promise) result.catch((reason) => this.abort(reason));
   }
 
-  /** Returns what every error of this call states. */
+  /** Returns the facts that every error of this call states. */
   context(): ErrorContext {
     const { baseUrl, service, env, unauthorizedHint } = this.#server;
     return {
@@ -278,7 +278,7 @@ export class Call {
     };
   }
 
-  /** Masks what was sent in a text. Made on the first error: making it costs more than a request. */
+  /** Masks secrets and prompts in a text. Prepared on the first error, since that costs more than a request. */
   #redact(text: string): string {
     this.#mask ??= createRedactor(
       [
@@ -290,12 +290,12 @@ export class Call {
     return this.#mask(text);
   }
 
-  /** Error of a timer of this call that ran out. */
+  /** Creates the error for a timeout of this call. */
   timeoutError(phase: TimeoutPhase, timeoutMs: number, hint?: string): TimeoutError {
     return timeoutError(phase, timeoutMs, this.context(), hint);
   }
 
-  /** Error of a connection that broke while the answer was read. */
+  /** Creates the error for a connection that broke while the answer was being read. */
   resetError(cause: unknown): NetworkError {
     const context = this.context();
     const state = "the connection broke before the answer was complete";
@@ -305,10 +305,10 @@ export class Call {
     });
   }
 
-  /** Ends the call, whose time is over. */
+  /** Ends the call after its timeout. */
   async #giveUp({ phase, ms }: CallLimit): Promise<void> {
     let hint: string | undefined;
-    // A server that is known may load a model in silence; of any other it is asked who it is.
+    // A known server may be silently loading a model; any other is asked for its greeting.
     if (this.answer === "none" && this.#status === undefined && !this.#origin.usedBefore) {
       const isSilent = this.#server.fetch === undefined
         ? !isBrowser() && !await answersGreeting(this.#server, GREETING_MS, this.signal)
@@ -329,12 +329,12 @@ export class Call {
   #rememberMissingRoute(): void {
     const { missingRoutes } = this.#origin;
     const now = performance.now();
-    // Some paths have an id in them.
+    // Drop what has expired, because paths that contain an id would pile up.
     for (const [route, until] of missingRoutes) if (until <= now) missingRoutes.delete(route);
     missingRoutes.set(this.#route, now + MISSING_ROUTE_MS);
   }
 
-  /** @throws what the server said when it was asked for this route. */
+  /** @throws the error that the server returned for this route. */
   #refuseMissingRoute(): void {
     if (this.#origin.missingRoutes.size === 0) return;
     const until = this.#origin.missingRoutes.get(this.#route) ?? -Infinity;
@@ -363,7 +363,7 @@ export class Call {
     const { query = "", foreign } = this.#request;
     const { signal } = this;
     const connectMs = this.#options.connectTimeoutMs ?? this.#server.connectTimeoutMs;
-    // Made only for the few calls that wait for so long.
+    // Created only for the few calls that wait that long.
     let probe: AbortController | undefined;
     const stopTimer = startTimer(connectMs, () => {
       probe = new AbortController();
@@ -378,16 +378,16 @@ export class Call {
       response = await fetchFrom(this.#server, this.endpoint + query, this.#init(body));
     } catch (error) {
       signal.throwIfAborted();
-      // It has failed already: looking for its cause takes time of its own.
+      // The attempt has failed: finding the cause has its own timeout.
       stopProbe();
       throw await this.#explainFailure(error);
     } finally {
       stopProbe();
     }
     if (!isReadable(response, this.isOwnFetch)) {
-      throw callError(this.context(), "unknown", "`fetch` gave nothing that can be read", {
+      throw callError(this.context(), "unknown", "`fetch` returned nothing that can be read", {
         hint:
-          "The option `fetch` must give a new `Response`, whose body nobody has read, at each call.",
+          "The option `fetch` must return a new `Response` on each call, with a body not yet read.",
       });
     }
     this.#origin.usedBefore = true;
@@ -398,7 +398,7 @@ export class Call {
     return response;
   }
 
-  /** Names in lower case: a caller's spelling must not send a header twice. */
+  /** Headers with names in lower case, so that a caller's spelling cannot send a header twice. */
   #headers(body: BodyInit | undefined): Record<string, string> {
     const headers: Record<string, string> = { accept: "application/json, text/event-stream" };
     if (body !== undefined) headers["content-type"] = "application/json";
@@ -420,13 +420,13 @@ export class Call {
       ...foreign?.init,
       method,
       headers: isOwnFetch && foreign === undefined ? new Headers(headers) : headers,
-      // Followed, a redirect would carry token and headers to another origin.
+      // A redirect that is followed would carry the API token and headers to another origin.
       redirect: "manual",
       signal,
     };
     if (body === undefined) return init;
-    // Deno sends a request again by itself when a reused connection closes before any answer; what it
-    // reads from a stream it cannot send twice.
+    // Deno resends a request itself if a reused connection closes before any answer. It cannot do that with a body
+    // read from a stream.
     const isStream = typeof body === "string" && policy === "stateful" && !isOwnFetch && isDeno();
     init.body = isStream ? new Blob([body]).stream() : body;
     return init;
@@ -447,12 +447,12 @@ export class Call {
     }
   }
 
-  /** No header has come in time: gives the attempt up if the server does not even take a connection. */
+  /** Called if no headers arrive in time: ends the attempt if the server does not even accept a connection. */
   async #probe(timeoutMs: number, headersCame: AbortSignal): Promise<void> {
     if (await isReachable(this.#server, this.endpoint, timeoutMs, headersCame)) return;
     if (headersCame.aborted) return;
     const hint = await connectionHintFor(this.#server, "late");
-    // They may have come while the hint was loaded.
+    // The headers may have arrived while the hint was loading.
     if (headersCame.aborted) return;
     this.#controller.abort(this.timeoutError("connect", timeoutMs, hint));
   }
@@ -470,11 +470,11 @@ export class Call {
     return this.#unanswered.error;
   }
 
-  /** Failure as the caller sees it. Its cause is looked for only here: most that are sent again succeed. */
+  /** Completes an error for the caller. The cause is investigated only here, since most retries succeed. */
   async #explain(error: unknown): Promise<unknown> {
     const unanswered = this.#unanswered;
     if (unanswered?.error !== error) return error;
-    // It has failed, whatever time that takes.
+    // The call has failed, however long finding the cause takes.
     this.#stopLimit();
     const explained = await unanswered?.explain();
     this.signal.throwIfAborted();
@@ -495,12 +495,12 @@ export class Call {
   }
 }
 
-/** Reason of every call that is over. One for all: making one takes as long as all the rest of a call. */
+/** Reason of every call that is over. Shared, because creating one takes as long as the rest of a call. */
 const CALL_OVER = new DOMException("The call is over", "AbortError");
 
-const NOT_SENT = "Raise `timeoutMs`: the time was over before the request could be sent.";
+const NOT_SENT = "Raise `timeoutMs`: it expired before the request could be sent.";
 const MAY_HAVE_RUN =
-  "The call may have run on the server all the same: look before you send it again.";
+  "The request may have run on the server anyway: check before you send it again.";
 
 function isLoading(error: unknown): boolean {
   return isProviderError(error) && error.code === "model_loading";

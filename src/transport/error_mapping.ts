@@ -1,6 +1,6 @@
 /**
- * From what a server answered to an error of this package: `Cannot <action>: <what the server said>`, with the code and
- * the remedy that the words ask for. Whatever a server sends is redacted before it is shown.
+ * Mapping of a server's answer to an error: `Cannot <action>: <what the server said>`, with the code and hint that fit
+ * its words. Anything a server sends is redacted before it is shown.
  *
  * @module
  */
@@ -30,46 +30,46 @@ import { showWords } from "./redact.ts";
 
 export { readWireError, type WireError } from "./error_wording.ts";
 
-/** Facts of a failed call that its error states. */
+/** Facts about a failed call, for its error. */
 export interface ErrorContext {
   /** Completes "Cannot …", such as `complete with model "qwen/qwen3-8b"`. */
   readonly action: string;
-  /** Name of the service for people, such as `"LM Studio"`. */
+  /** Display name of the service, such as `"LM Studio"`. */
   readonly service: string;
   /** URL of the call, without credentials. */
   readonly endpoint: string;
   readonly attempts: number;
-  /** Of the answer, once there is one. */
+  /** Status of the answer, once there is one. */
   readonly status?: number | undefined;
-  /** Model that was asked for. */
+  /** Requested model. */
   readonly model?: string | undefined;
-  /** First version of the server that has the route: an older one is named as such. */
+  /** First version of the server that has the route, so that an older server gets a fitting hint. */
   readonly since?: string | undefined;
-  /** Called when the server does not have the route, where only newer versions do. */
+  /** Called if the server lacks a route that only newer versions have. */
   readonly onMissingRoute?: (() => void) | undefined;
-  /** Remedy of `model_not_found`, where the code's own does not help. */
+  /** Hint for `model_not_found`, if the default one does not help. */
   readonly notFoundHint?: string | undefined;
-  /** Remedy of `unauthorized`, likewise. */
+  /** Hint for `unauthorized`, if the default one does not help. */
   readonly unauthorizedHint?: string | undefined;
-  /** Whether the only schemas in the request are those of its tools: an engine does not say which it refuses. */
+  /** Whether tools have the only schemas in the request: an engine does not say which schema it rejects. */
   readonly hasToolSchemasAlone?: boolean | undefined;
   /** Removes secrets and prompt text from text that a server sent. */
   readonly redact: (text: string) => string;
-  /** Remedy where a proxy answers in the server's place; only where the address is loopback. */
+  /** Hint in case a proxy answers instead of the server; only for loopback addresses. */
   readonly proxyHint?: Late<string>;
-  /** Part of the answer that had arrived. */
+  /** The answer received so far. */
   readonly partial?: Late<PartialAnswer>;
 }
 
-/** Value, or a function that finds it: every answer has a context, and few become an error. */
+/** A value, or a function that finds it: every answer has a context, but few become an error. */
 type Late<T> = T | (() => T | undefined) | undefined;
 
-/** Value of a field that may be found late. */
+/** Value of a `Late` field. */
 export function found<T extends string | PartialAnswer>(field: Late<T>): T | undefined {
   return typeof field === "function" ? field() : field;
 }
 
-/** Error of a code in a call. @param state completes "Cannot …: ". */
+/** Creates the error of a call. @param state completes "Cannot …: ". */
 export function callError<C extends KnownCode>(
   context: ErrorContext,
   code: C,
@@ -82,7 +82,7 @@ export function callError<C extends KnownCode>(
 }
 
 const MAX_STATE_CHARS = 200;
-/** 60 characters, and a sign that there were more: enough to see what it is. */
+/** 60 characters and an ellipsis: enough to see what a text is. */
 const MAX_START_CHARS = 61;
 const MAX_LISTED_MODELS = 200;
 
@@ -126,7 +126,7 @@ function answered(status: number): string {
   }`;
 }
 
-/** Error for a wire error. `status` is the one it came with, 200 included, and undefined for a frame inside a stream. */
+/** Creates the error for a wire error. `status` may be 200, and is `undefined` for a frame in a stream. */
 export function errorFromWire(
   wire: WireError,
   status: number | undefined,
@@ -135,14 +135,14 @@ export function errorFromWire(
   return errorFromAnswer(wire, { status }, context);
 }
 
-/** Error for a response that is not 2xx: its body may be JSON, a page, plain text, cut or empty. */
+/** Creates the error for a response that is not 2xx. Its body may be JSON, a page, plain text, cut off or empty. */
 export function errorFromResponse(
   response: { readonly status: number; readonly headers: Headers; readonly bodyText: string },
   context: ErrorContext,
   now: number = Date.now(),
 ): AnyProviderError {
   const { status, headers, bodyText } = response;
-  // A browser gives a redirect that was not followed the status 0.
+  // In a browser, a redirect that was not followed has the status 0.
   if (status === 0 || (status >= 300 && status < 400)) {
     return redirectError(status, headers.get("location"), context);
   }
@@ -155,8 +155,8 @@ export function errorFromResponse(
 }
 
 /**
- * Error for a 2xx body that is not what was expected. `reason` is the state in the message, such as "the answer is not
- * JSON"; the start of what is no JSON follows it, unless the body is only a part of the answer.
+ * Creates the error for an unexpected 2xx body. `reason` is the state in the message, such as "the answer is not JSON".
+ * If the body is not JSON, its start follows, unless `bodyText` is only part of it.
  */
 export function errorFromUndecodable(
   response: { readonly status: number; readonly bodyText: string; readonly isCut?: boolean },
@@ -185,13 +185,13 @@ export function errorFromUndecodable(
   });
 }
 
-/** Answer around a wire error. */
+/** The answer that contains a wire error. */
 interface Answer {
   readonly status: number | undefined;
   readonly retryAfterMs?: number | undefined;
-  /** Only where the body is not an error in a shape of the server, whose own answer that would be. */
+  /** The body, if it is not an error in a shape that only the server itself uses. */
   readonly body?: Body;
-  /** Whether it asks for a sign-in that is not the server's. */
+  /** Whether it asks for a sign-in other than the server's. */
   readonly isForeign?: boolean;
 }
 
@@ -204,7 +204,7 @@ function errorFromAnswer(
   const diagnosis = diagnosisFor(wire, answer.status, context);
   const { code, hint, texts, param, promptTokens, contextLength } = diagnosis;
   const said = shorten(withParam(forPeople(texts), param), context);
-  // Words that decided speak for themselves; any others need what the server did beside them.
+  // If the text determined the code, it can stand alone; otherwise the message also needs the status.
   const isKnown = body === undefined || hint !== undefined ||
     code !== diagnose({ message: "" }, answer.status).code;
   const state = said !== "" && isKnown ? said : wordlessState(wire, answer, said, context);
@@ -222,16 +222,16 @@ function errorFromAnswer(
   });
 }
 
-/** Reads the words as they are meant on this route and for this request. */
+/** Diagnoses the error with regard to the route and the request. */
 function diagnosisFor(
   wire: WireError,
   status: number | undefined,
   { service, since, onMissingRoute, hasToolSchemasAlone }: ErrorContext,
 ): Diagnosis {
   const diagnosis = diagnose(wire, status);
-  // A server that does not know a route of newer versions is old, or not the one it is taken for.
+  // A server without a route of newer versions is either old or not the expected server.
   if (diagnosis.code === "unexpected_endpoint" && since !== undefined) {
-    // Where a stream has begun there is the route: a tool of it may have said that.
+    // In a stream the route exists: a tool may have used these words.
     if (status !== undefined) onMissingRoute?.();
     return { ...diagnosis, code: "unsupported_by_server", hint: tooOldHint(service, since) };
   }
@@ -240,7 +240,7 @@ function diagnosisFor(
     : diagnosis;
 }
 
-/** Text behind the field that it is about: "Invalid input" alone is not enough. */
+/** Puts the field's name before the text: "Invalid input" alone is not enough. */
 function withParam(text: string, param: string | undefined): string {
   const isTold = param === undefined || text.toLowerCase().includes(param.toLowerCase());
   return isTold || text.trim() === "" || param.length > MAX_STATE_CHARS / 2
@@ -273,13 +273,13 @@ function hintFor(diagnosis: Diagnosis, answer: Answer, context: ErrorContext): s
   if (between !== undefined) return withProxyHint(between, context);
   if (code === "model_not_found" && notFoundHint !== undefined) return notFoundHint;
   if (code === "unauthorized" && unauthorizedHint !== undefined) return unauthorizedHint;
-  // Smaller than the context: the answer filled the rest, and the numbers would mislead.
+  // If the prompt fits, the answer filled the rest of the context, and these numbers would mislead.
   if (promptTokens !== undefined && contextLength !== undefined && promptTokens >= contextLength) {
-    return "Shorten the input, set `contextOverflowPolicy` of a completion, or load the model with a context length " +
-      `of more than ${promptTokens} tokens (it has ${contextLength}).`;
+    return "Shorten the input, set a completion's `contextOverflowPolicy`, or load the model with a context length " +
+      `above ${promptTokens} tokens (it has ${contextLength}).`;
   }
   if (code === "rate_limited" && retryAfterMs > 0) {
-    return `Wait ${Math.ceil(retryAfterMs / 1000)} s before you try again.`;
+    return `Wait ${Math.ceil(retryAfterMs / 1000)} s before trying again.`;
   }
   const isUnknown = hint === undefined && (code === "server_error" || code === "invalid_request");
   if (body !== undefined && isUnknown && (status === 404 || status === 405)) {
@@ -290,7 +290,7 @@ function hintFor(diagnosis: Diagnosis, answer: Answer, context: ErrorContext): s
     return found(context.proxyHint) ?? IN_BETWEEN_HINT;
   }
   if (body?.kind !== "page") return hint;
-  // The code's own remedy comes first: a page of a proxy may say 401 as well.
+  // The hint of the code comes first: the page may be a proxy's, even with a status such as 401.
   if (isUnknown) return found(context.proxyHint) ?? (body.isServers ? undefined : IN_BETWEEN_HINT);
   return withProxyHint(hint ?? defaultHint(code, service), context);
 }
@@ -301,10 +301,10 @@ function redirectError(
   context: ErrorContext,
 ): AnyProviderError {
   const target = location === null ? undefined : targetOf(location, context);
-  const place = target === undefined ? "where it leads" : `${target}, if that is right`;
+  const place = target === undefined ? "its target" : `${target}, if that is right`;
   const state = status === 0 ? "the server answered with a redirect" : answered(status);
   return callError(context, "not_lm_studio", state, {
-    // What a browser hides is no status.
+    // Status 0 only means that the browser hides the real one.
     status: status === 0 ? context.status : status,
     hint:
       `Set the base URL to the root of ${place}: redirects are not followed, so that no header reaches ` +
@@ -321,41 +321,41 @@ function targetOf(location: string, context: ErrorContext): string | undefined {
   }
 }
 
-// --- In between -------------------------------------------------------------------------------
+// --- Proxies ----------------------------------------------------------------------------------
 
-/** Statuses that only something between us and a local server sends; those beyond 511 are Cloudflare's. */
+/** Statuses that come from a proxy rather than a local server; those above 511 are Cloudflare's. */
 const PROXY_STATUS = /^(?:407|50[234]|52[0-7]|530)$/;
 
-/** Ways to sign in that no LM Studio asks for. */
+/** Sign-in schemes that LM Studio does not use. */
 const FOREIGN_CHALLENGE = /^\s*(?:basic|digest|negotiate|ntlm)\b/i;
 
-/** Remedies where something between us and the server answers in its place, by status. */
+/** Hints by status, in case something between us and the server answered instead. */
 const IN_BETWEEN_HINTS: Readonly<Record<number, string>> = {
   401:
-    "Something between here and the server, such as a reverse proxy, wants a sign-in of its own: give the " +
-    "token it takes as `apiToken`, or its `authorization` in `headers`, or use an address that goes past it.",
+    "Something between you and the server, such as a reverse proxy, requires its own sign-in: pass its token as " +
+    "`apiToken`, set `authorization` in `headers`, or use an address that bypasses it.",
   403:
-    "Something between here and the server, such as a proxy or firewall, refuses the request: allow the address " +
-    "there, or go past it.",
+    "Something between you and the server, such as a proxy or firewall, rejects the request: allow the address " +
+    "there, or bypass it.",
   407:
-    "A proxy between here and the server wants a sign-in of its own: give it in the proxy's address, or go past it.",
+    "A proxy between you and the server requires its own sign-in: put it in the proxy's address, or bypass it.",
   413:
-    "Something between here and the server takes no request this large: raise its limit (nginx: " +
+    "Something between you and the server rejects a request this large: raise its limit (nginx: " +
     "`client_max_body_size`), or send less at once, such as fewer messages or smaller images.",
 };
 
 const IN_BETWEEN_HINT =
-  "Something between here and the server answers in its place: see whether the server is on, and look at that " +
-  "proxy's or balancer's log.";
+  "Something between you and the server answered in its place: check that the server is running, and look at the " +
+  "log of that proxy or load balancer.";
 
-/** Remedy of an answer that has one of its own where it is not the server's. */
+/** The hint for an answer that apparently came from something other than the server. */
 function inBetweenHint(
   { hint }: Diagnosis,
   { status = 0, body, isForeign }: Answer,
 ): string | undefined {
   if (body === undefined) return undefined;
   const isPage = body.kind === "page" && !body.isServers;
-  // Servers refuse in JSON, or in words that are known.
+  // A server rejects a request in JSON or in known words.
   const isPlain = body.kind !== "json" && hint === undefined && !body.isServers;
   const isBetween = isPage || status === 407 || (status === 401 && isForeign === true) ||
     (status === 403 && isPlain);
@@ -370,7 +370,7 @@ function withProxyHint(hint: string, { proxyHint }: ErrorContext): string {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Remedy where a proxy can be the cause: Deno and Bun send even requests to this machine through `HTTP_PROXY`.
+ * Hint in case a proxy is the cause: Deno and Bun send even requests to this machine through `HTTP_PROXY`.
  *
  * @param env used instead of the process's environment.
  */
@@ -380,13 +380,13 @@ export function proxyHint(baseUrl: string, env: Environment | undefined): string
   const { hostname } = new URL(baseUrl);
   if (isExempt(hostname, NO_PROXY)) return undefined;
   const names = hostname === "[::1]" ? "127.0.0.1,localhost,::1" : "127.0.0.1,localhost";
-  // Proxies are also set by variables that we do not read, hence "if".
+  // Other variables, which we do not read, can also set a proxy: hence "if".
   return HTTP_PROXY.trim() === ""
     ? `If a proxy is configured, set NO_PROXY=${names}.`
-    : `HTTP_PROXY is set and takes requests to this machine too: set NO_PROXY=${names}.`;
+    : `HTTP_PROXY is set and affects requests to this machine too: set NO_PROXY=${names}.`;
 }
 
-/** Whether `NO_PROXY` names the host: as it is, by a domain's end, with a port, or by a range of addresses. */
+/** Whether `NO_PROXY` covers the host: by name, by domain, with a port, or by address range. */
 function isExempt(hostname: string, noProxy: string): boolean {
   const host = hostname.replace(/^\[(.*)\]$/, "$1");
   return noProxy.toLowerCase().split(/[\s,]+/).some((entry) => {
@@ -400,17 +400,17 @@ function isExempt(hostname: string, noProxy: string): boolean {
 
 // --- Bodies -----------------------------------------------------------------------------------
 
-/** A body that came with an error status and is not an error in a shape of the server. */
+/** Body of an error status that is not an error in one of the server's shapes. */
 interface Body {
   readonly kind: "page" | "empty" | "json" | "text";
-  /** Whether it is a server's own: a page that LM Studio was seen to write, an error in the shape of vLLM. */
+  /** Whether it comes from a known server: a page of the kind LM Studio writes, or an error in vLLM's shape. */
   readonly isServers?: boolean;
   readonly wire: WireError;
 }
 
 function describeBody(bodyText: string): Body {
   if (bodyText.trim() === "") return { kind: "empty", wire: { message: "" } };
-  // A page has words, but for people before browsers.
+  // The text of a page is meant for people in browsers, so it is not used.
   if (isHtml(bodyText)) {
     return { kind: "page", isServers: EXPRESS_PAGE.test(bodyText), wire: { message: "" } };
   }
@@ -422,15 +422,15 @@ function describeBody(bodyText: string): Body {
   return { kind: "text", wire: salvageWireError(message) ?? { message } };
 }
 
-/** Page of LM Studio's web framework, which says in it what went wrong. */
+/** Error page of LM Studio's web framework. */
 const EXPRESS_PAGE = /<title>Error<\/title>\s{0,20}<\/head>\s{0,20}<body>\s{0,20}<pre>/i;
 
-/** Whether a text is a page, or a part of one: no route of the server has such an answer. */
+/** Whether a text is an HTML page or part of one, which no route of the server returns. */
 export function isHtml(text: string): boolean {
   return /^[\s\uFEFF]*<[!?a-z]/i.test(text);
 }
 
-/** Innermost text, without the stack and the template source that engines put around it. */
+/** The innermost text, without the stack trace or template source that engines add. */
 function forPeople(texts: readonly string[]): string {
   const text = texts.findLast((text) => text.trim() !== "") ?? "";
   const raised = text.lastIndexOf("Jinja Exception: ");
@@ -439,13 +439,13 @@ function forPeople(texts: readonly string[]): string {
   return stack === -1 ? said : said.slice(0, stack);
 }
 
-/** Ids after "Your models:" or in "(e.g., a, b, …)"; undefined where there are none. */
+/** Model ids after "Your models:" or in "(e.g., a, b, …)"; `undefined` if there are none. */
 function listedModels(texts: readonly string[]): string[] | undefined {
   for (const text of texts) {
     const [, list] = text.split(/your models:/i, 2);
     if (list !== undefined) return modelIds(list.split("\n"));
     const [, example] = text.split(/\(e\.g\.,?/i, 2);
-    // An unclosed list is cut, and its last name with it.
+    // A list that is not closed was cut off, so its last name is incomplete.
     if (example?.includes(")")) return modelIds(example.slice(0, example.indexOf(")")).split(","));
     if (example !== undefined) return modelIds(example.split(",").slice(0, -1));
   }
@@ -458,14 +458,14 @@ function modelIds(items: readonly string[]): string[] | undefined {
   return ids.length === 0 ? undefined : [...new Set(ids)].slice(0, MAX_LISTED_MODELS);
 }
 
-/** Server's text as it may be shown. */
+/** Text from the server, redacted and shortened to be shown. */
 function shorten(text: string, { redact }: Pick<ErrorContext, "redact">): string {
   return showWords(text, redact);
 }
 
 /**
- * Model that was asked for, as the message names it: one that is not named there was taken from the server's listing,
- * which may be an echo.
+ * The requested model as it may be shown. If the message does not name it, it came from the server's listing, which may
+ * echo a secret.
  */
 export function shownModel(
   model: string | undefined,
@@ -475,7 +475,7 @@ export function shownModel(
   return model === undefined || action.includes(quote(model)) ? model : showWords(model, redact);
 }
 
-/** Start of a text that should have been something else, to follow what is said of it. Redacted before it is cut. */
+/** The start of an unexpected text, to append to a state. Redacted before it is cut. */
 export function startOf(text: string, context: Pick<ErrorContext, "redact">): string {
   const line = shorten(text, context);
   return line === "" ? ": it is empty" : `: "${cutText(line, MAX_START_CHARS)}"`;

@@ -1,8 +1,8 @@
 /**
- * Diagnosis of the words of a server. The texts change with versions and engines, and one failure comes under
- * several statuses: identifiers first where they can be trusted, then words, then the status.
+ * Diagnosis of a server's error texts. The texts change with versions and engines, and the same error comes with
+ * different statuses. Reliable identifiers decide first, then the words, then the status.
  *
- * Every pattern is bounded, so that reading a body takes linear time whatever is in it.
+ * All patterns are bounded, so that any body is read in linear time.
  *
  * @module
  */
@@ -11,9 +11,9 @@ import type { KnownCode } from "../core/error_codes.ts";
 import { parseJson } from "../core/plain_text.ts";
 import { isRecord } from "../core/fields.ts";
 
-/** Error as it was on the wire, in whichever shape. */
+/** An error as sent by the server, read from any of its shapes. */
 export interface WireError {
-  /** `""` when there was none. */
+  /** The message; `""` if there is none. */
   readonly message: string;
   readonly type?: string | undefined;
   readonly code?: string | undefined;
@@ -27,19 +27,19 @@ export interface WireError {
 /** Diagnosis of a wire error. */
 export interface Diagnosis {
   readonly code: KnownCode;
-  /** Remedy, where the words say more than the code. */
+  /** Hint, if the words say more than the code. */
   readonly hint?: string | undefined;
-  /** Words of the error and of the errors inside it, outermost first. */
+  /** Texts of the error and of the errors inside it, outermost first. */
   readonly texts: readonly string[];
-  /** Field of the request that the innermost of them names. */
+  /** Field of the request named by the innermost error that names one. */
   readonly param?: string | undefined;
-  /** Of a context overflow. */
+  /** Only for a context overflow. */
   readonly promptTokens?: number | undefined;
-  /** Of a context overflow. */
+  /** Only for a context overflow. */
   readonly contextLength?: number | undefined;
 }
 
-/** Words are matched against `fold`ed text: lower case, `'` for every quote, single spaces, no backslashes. */
+/** A code for texts that match. The text is `fold`ed first: lower case, `'` for quotes, single spaces, no backslashes. */
 type Rule = readonly [code: KnownCode, words: RegExp, hint?: string];
 
 const MAX_NESTING = 4;
@@ -51,10 +51,10 @@ const LOAD_FAILURE_CAUSES: readonly KnownCode[] = [
   "wrong_model_type",
 ];
 
-/** Types of errors whose text quotes other servers: those inside are not this one's. */
+/** Types of errors whose text quotes another server, so that errors inside the text are not this server's. */
 const QUOTING = /^(?:mcp|plugin)_connection_error$|^external_connector_error$/;
 
-/** Identifiers (`type` or `code`) that mean one thing whatever the text says. */
+/** Identifiers (`type` or `code`) with a fixed meaning, whatever the text says. */
 const IDENTIFIERS: readonly Rule[] = [
   ["unauthorized", /^(?:invalid_api_key|authentication_error)$/],
   ["forbidden", /^permission_error$/],
@@ -67,13 +67,13 @@ const IDENTIFIERS: readonly Rule[] = [
   ["server_error", QUOTING],
 ];
 
-/** Identifiers that accompany failed loads and wrong types too, whose words come first. */
+/** Identifiers that also accompany failed loads and wrong types, so words are checked first. */
 const LATE_IDENTIFIERS: readonly Rule[] = [
   ["model_not_found", /^model_not_found$/],
   ["model_loading", /^unavailable_error$/],
 ];
 
-/** Identifiers that accompany many failures; llama-server puts the HTTP status into `code`. */
+/** Identifiers that accompany many different errors; llama-server puts the HTTP status into `code`. */
 const VAGUE_IDENTIFIERS: readonly Rule[] = [
   [
     "invalid_request",
@@ -91,28 +91,28 @@ const GRAMMAR_HINT =
   "Simplify the JSON Schema (of `schema`, or of a tool's parameters): the engine cannot turn it into a " +
   "grammar; a large `maxLength` or `maxItems` is a common cause.";
 
-/** Words that say more than the identifier or the field they come with. */
+/** Words that say more than the identifier or the field that comes with them. */
 const PRECISE_RULES: readonly Rule[] = [
   [
     "invalid_request",
     /non-public address|only allow public addresses|requires a (?:non-empty |valid )?'?server_?url/,
-    "Put a local MCP server into LM Studio's mcp.json and ask for it as `mcp/<name>`, or run its tools here with " +
-    "`fromMcpTool()`: the server itself connects to public addresses alone.",
+    "Add a local MCP server to LM Studio's mcp.json and request it as `mcp/<name>`, or run its tools yourself with " +
+    "`fromMcpTool()`: LM Studio itself connects only to public addresses.",
   ],
   [
     "invalid_request",
     /\bplugin (?:(?:with )?(?:id|identifier) )?(?:'[^'\n]{1,300}' |\S{1,300} )?(?:(?:was |is |could )?not (?:be )?(?:found|installed)|does not exist|is not (?:a )?(?:valid|plugin)|is invalid|must be)|(?:cannot|could not|unable to) find (?:a |the )?plugin|(?:invalid|unknown|no such) plugin/,
-    "Give the id of a plugin as LM Studio shows it, `owner/name`, or `mcp/<name>` for a server of its mcp.json.",
+    "Use the plugin's id as LM Studio shows it, `owner/name`, or `mcp/<name>` for a server in its mcp.json.",
   ],
   [
     "unsupported_by_server",
     /\bquantizations?\b.{0,200}(?:coming soon|not (?:yet )?(?:implemented|supported))/,
-    "Leave `quantization` out, or give the model's Hugging Face URL: for names of its catalogue LM Studio " +
-    "cannot choose one yet.",
+    "Leave `quantization` out, or pass the model's Hugging Face URL: LM Studio cannot choose one yet for names from " +
+    "its catalog.",
   ],
 ];
 
-// The first match decides, so what a text is about stands before what it merely mentions.
+// The first match decides, so the subject of a text must come before what it merely mentions.
 const RULES: readonly Rule[] = [
   ["unexpected_endpoint", /unexpected endpoint or method/],
   [
@@ -122,7 +122,7 @@ const RULES: readonly Rule[] = [
   [
     "forbidden",
     /permission denied to use plugin/,
-    "Allow plugins in LM Studio's server settings, and this one for the API token if there is one.",
+    "Allow plugins in LM Studio's server settings and, if you use an API token, allow this plugin for it.",
   ],
   ["model_crashed", /model has crashed|runner process has terminated/],
   ["invalid_tool_schema", /schema (?:for|of|in) (?:the )?(?:function|tool)\b/],
@@ -142,7 +142,7 @@ const RULES: readonly Rule[] = [
   [
     "model_unloaded",
     /failed to load.{0,400}\b(?:cancell?ed|operation (?:was |has been )?aborted)|cancell?ed (?:while|during|before) (?:the )?load(?:ing)?\b|\bload(?:ing)? (?:of .{1,300} |operation |request )?(?:was |has been |is )?cancell?ed/,
-    "Send the request again: another load, or somebody in LM Studio, cancelled that of this model.",
+    "Send the request again: another load, or someone using LM Studio, cancelled loading this model.",
   ],
   [
     "model_load_failed",
@@ -155,8 +155,8 @@ const RULES: readonly Rule[] = [
   [
     "invalid_request",
     /jinja|rendering prompt|prompt template|no user query found|unable to generate parser for this template/,
-    "The model's chat template refuses these messages: change their order or roles (many need a user message " +
-    "and strict alternation), or the template in LM Studio's model settings.",
+    "The model's chat template rejects these messages: change their order or roles (many need a user message " +
+    "and strict alternation), or change the template in LM Studio's model settings.",
   ],
   [
     "context_overflow",
@@ -165,7 +165,7 @@ const RULES: readonly Rule[] = [
   [
     "context_overflow",
     /too large to process.{1,12}increase the physical batch size/,
-    "Split the text, or load the model with a larger evaluation batch size: an embedding is read in one batch.",
+    "Split the text, or load the model with a larger evaluation batch size: a text to embed must fit in one batch.",
   ],
   [
     "model_unloaded",
@@ -184,12 +184,12 @@ const RULES: readonly Rule[] = [
   [
     "invalid_request",
     /unrecognized key/,
-    "Remove these keys (from `extraBody`?), or update LM Studio: this route refuses keys it does not know.",
+    "Remove these keys (perhaps from `extraBody`), or update LM Studio: this route rejects keys it does not know.",
   ],
   [
     "invalid_request",
     /tool_choice/,
-    'Use "auto", "none" or "required": the server takes no other tool choice.',
+    'Use "auto", "none" or "required": the server accepts no other tool choice.',
   ],
   ["unsupported_response_format", /response_format/],
   [
@@ -200,12 +200,12 @@ const RULES: readonly Rule[] = [
   [
     "unsupported_content",
     /does not support (?:images?|vision|multimodal)|missing data required for images?|images? (?:inputs? )?(?:is|are) not supported|vision (?:add-on|adapter|model|encoder|tower|projector)s? (?:is|was|are) not (?:loaded|available|found)|(?:vision|multimodal input) is not supported|not (?:a )?(?:vision|multimodal)\b|without vision|no vision\b|images? (?:were|was) provided|text-only.{0,80}\bimages?\b/,
-    "Use a model that sees images (listed with vision), or leave the images out: this one takes text alone.",
+    "Use a model that sees images (listed with vision), or leave the images out: this one accepts only text.",
   ],
   [
     "unsupported_content",
     /'url' field must be a base64|(?:unsupported|invalid|corrupt(?:ed)?) (?:base64(?:-encoded)? )?image|\bimage (?:at index \d+ )?is (?:invalid|corrupt)|(?:failed to|cannot|could not) (?:decode|identify|load|process|read) (?:the |an )?image/,
-    "Send images as PNG or JPEG, by their bytes or as a data: URL.",
+    "Send images as PNG or JPEG, either as bytes or as a data: URL.",
   ],
   [
     "invalid_request",
@@ -215,7 +215,7 @@ const RULES: readonly Rule[] = [
   [
     "invalid_request",
     /'input' field must be|n_tokens ={1,2} 0\b/,
-    "Give `input` as a text or a list of texts, none of them empty.",
+    "Pass `input` as a text or a list of texts, none of them empty.",
   ],
   [
     "invalid_request",
@@ -225,7 +225,7 @@ const RULES: readonly Rule[] = [
   [
     "invalid_request",
     /invalid 'content'/,
-    'Give every message `content`: a text, `""` where there is none, or a list of parts.',
+    'Give every message a `content`: a text, `""` if there is none, or a list of parts.',
   ],
   [
     "server_error",
@@ -238,15 +238,15 @@ const RULES: readonly Rule[] = [
   ],
 ];
 
-/** Words of LM Studio around an error of its engine, with the status of that. */
+/** Words that LM Studio puts around an engine error, with the engine's status. */
 const ENGINE_RULES: readonly Rule[] = [
   ["invalid_request", /engine protocol.{1,60} returned 4\d\d\b/],
   ["server_error", /engine protocol/],
 ];
 
 /**
- * Numbers of a context overflow, in every wording that has them. The first that matches counts: what is surely the
- * prompt stands before what may be more than it.
+ * Numbers in a context overflow, in every wording that has them. The first match counts, so numbers that are surely the
+ * prompt's come before those that may include more.
  */
 const NUMBERS = {
   promptTokens: [
@@ -281,7 +281,7 @@ function readNumber(field: keyof typeof NUMBERS, folded: string): number | undef
   return undefined;
 }
 
-/** Diagnosis of an error; `status` is undefined for a frame inside a stream. */
+/** Diagnoses an error; `status` is `undefined` for a frame in a stream. */
 export function diagnose(wire: WireError, status: number | undefined): Diagnosis {
   const layers = unwrap(wire);
   const texts = layers.map(({ message }) => message);
@@ -302,7 +302,7 @@ function classify(
   folded: string,
   status: number | undefined,
 ): Verdict {
-  // From the outside in: what an error quotes means less than the error.
+  // From the outside in: an error counts for more than the errors it quotes.
   const identifiers = layers.flatMap(({ type, code }) => [type, code]);
   const hasParam = (path: RegExp): boolean => layers.some(({ param }) => path.test(param ?? ""));
   if (status === 401) return { code: "unauthorized" };
@@ -318,8 +318,8 @@ function classify(
   if (likely !== undefined) return likely;
   if (status === 403) return { code: "forbidden" };
   if (status === 429) return { code: "rate_limited" };
-  // From the inside out: LM Studio calls whatever its engine refused an internal error. The engine's own status is in
-  // the text: LM Studio sends 400 for all of them.
+  // From the inside out: LM Studio calls anything its engine rejects an internal error. It sends 400 for all of them; the
+  // engine's own status is in the text.
   return byIdentifier(
     VAGUE_IDENTIFIERS,
     [...layers].reverse().flatMap(({ type, code }) => [type, code]),
@@ -342,7 +342,7 @@ function byIdentifier(
   return undefined;
 }
 
-/** Diagnosis of a status where no word says more. */
+/** Diagnosis by the status alone, if no words say more. */
 function byStatus(status: number | undefined): Verdict {
   if (status === 413) {
     return {
@@ -350,12 +350,12 @@ function byStatus(status: number | undefined): Verdict {
       hint: "Send less at once: fewer messages, smaller images or a smaller `batchSize`.",
     };
   }
-  // "Request Timeout": the server gave up waiting, which the next attempt may not meet.
+  // Not 408 "Request Timeout": the server gave up waiting, and another attempt may succeed.
   const isRefusal = status !== undefined && status >= 400 && status < 500 && status !== 408;
   return { code: isRefusal ? "invalid_request" : "server_error" };
 }
 
-/** Text in one spelling: engines, versions and clients differ in case, quotes, escapes and line breaks. */
+/** Normalizes a text: engines, versions and clients differ in case, quotes, escapes and line breaks. */
 function fold(text: string): string {
   return text.slice(0, MAX_FOLDED_CHARS).toLowerCase()
     .replace(/\\[nrt]/g, " ").replaceAll("\\", "")
@@ -365,7 +365,7 @@ function fold(text: string): string {
 
 // --- Errors inside errors ---------------------------------------------------------------------
 
-/** Error and those in its text, outermost first. */
+/** The error and those in its text, outermost first. */
 function unwrap(wire: WireError): WireError[] {
   const layers = [wire];
   if (QUOTING.test(wire.type ?? "")) return layers;
@@ -383,7 +383,7 @@ function readNested(text: string): WireError | undefined {
   if (value === undefined) return salvageWireError(text);
   const error = readWireError(value);
   if (error !== undefined) return error;
-  // Without an identifier beside the message it is data that the text quotes.
+  // Without an identifier next to the message, this is data that the text quotes.
   const bare = isRecord(value) ? readRecord(value, {}) : undefined;
   return bare?.type === undefined && bare?.code === undefined ? undefined : bare;
 }
@@ -393,7 +393,7 @@ function parseBetween(text: string, open: string, close: string): unknown {
   return start === -1 ? undefined : parseJson(text.slice(start, text.lastIndexOf(close) + 1));
 }
 
-/** Reads the issues of a zod error: what is wrong, and where. */
+/** Reads the issues of a zod error, with their paths. */
 function readIssues(value: unknown): WireError | undefined {
   if (!Array.isArray(value)) return undefined;
   const issues = value.filter(isRecord).flatMap(({ path, message }) =>
@@ -418,7 +418,7 @@ export function readWireError(body: unknown): WireError | undefined {
   return undefined;
 }
 
-/** Reads an error's fields, wherever they stand; `outer` is the object around it, which may have the text. */
+/** Reads the fields of an error in any shape. `outer` is the object around it, which may contain the message. */
 export function readRecord(
   error: Readonly<Record<string, unknown>>,
   outer: Readonly<Record<string, unknown>>,
@@ -435,7 +435,7 @@ export function readRecord(
   });
 }
 
-/** Reads the fields of an error that is not JSON: cut, or written by Python. `undefined` without a message. */
+/** Reads the fields of an error that is not valid JSON: cut off, or printed by Python. `undefined` without a message. */
 export function salvageWireError(text: string): WireError | undefined {
   const message = salvageField(text, "message") ?? salvageField(text, "error");
   if (message === undefined) return undefined;
@@ -452,7 +452,7 @@ function salvageField(text: string, name: string): string | undefined {
   if (key === null || quote === undefined) return undefined;
   const start = key.index + key[0].length;
   let end = text.indexOf(quote, start);
-  // One more backslash makes it a quote inside the text.
+  // One more backslash before it means that the quote is part of the text.
   while (end !== -1 && text[end - 1] === "\\") end = text.indexOf(quote, end + quote.length);
   const raw = end === -1 ? text.slice(start) : text.slice(start, end);
   return unescapeJson(unescapeJson(raw)).trim() || undefined;
@@ -460,7 +460,7 @@ function salvageField(text: string, name: string): string | undefined {
 
 // --- Values -----------------------------------------------------------------------------------
 
-/** Text that a piece of a JSON string stands for, one level of it. */
+/** Resolves one level of JSON escapes. */
 function unescapeJson(text: string): string {
   return text.replace(
     /\\(?:u([0-9a-f]{4})|([^]))/gi,
@@ -487,7 +487,7 @@ function countOf(value: unknown): number | undefined {
   return Number.isSafeInteger(value) && (value as number) > 0 ? value as number : undefined;
 }
 
-/** Error without its fields that are `undefined`. */
+/** Removes the fields that are `undefined`. */
 function known(error: WireError): WireError {
   return Object.fromEntries(
     Object.entries(error).filter(([, value]) => value !== undefined),

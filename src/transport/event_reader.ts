@@ -1,6 +1,5 @@
 /**
- * Reads the events of one streamed answer, with the timers of a stream, which run only while we wait for
- * the server.
+ * Reader for the events of one streamed answer. Its timeouts run only while we wait for the server.
  *
  * @module
  */
@@ -11,17 +10,17 @@ import { callError, type ErrorContext } from "./error_mapping.ts";
 import { SseDecoder, type SseEvent, SseLimitError } from "./sse.ts";
 import { WaitTimer } from "./timers.ts";
 
-/** Timers of a stream, in milliseconds. */
+/** Timeouts of a stream, in milliseconds. */
 export interface StreamTimeouts {
   readonly firstTokenTimeoutMs: number;
   readonly idleTimeoutMs: number;
 }
 
 /**
- * The timers of one stream. The server sends a tool call when it is whole, and is silent while the model writes it:
- * where there may be one, the default limit is that of the first token.
+ * Returns the timeouts of one stream. The server sends a tool call only when it is complete, and is silent while the
+ * model writes it. So if tools may be called, the idle timeout defaults to that of the first token.
  *
- * @param body of the request.
+ * @param body the body of the request.
  */
 export function streamTimeouts(
   server: Pick<ServerSettings, "firstTokenTimeoutMs" | "idleTimeoutMs" | "isIdleTimeoutDefault">,
@@ -35,20 +34,20 @@ export function streamTimeouts(
   return { firstTokenTimeoutMs, idleTimeoutMs: options.idleTimeoutMs ?? idleTimeoutMs };
 }
 
-/** After the finish reason only usage and `[DONE]` can come. */
+/** Time to wait after the finish reason: only usage and `[DONE]` can follow. */
 const FINISH_GRACE_MS = 2000;
-/** So much white space before an answer is none. */
+/** More leading white space than this is not an answer. */
 const MAX_HEAD_BYTES = 64 * 1024;
-/** An answer that is no stream is no longer than this. */
+/** Maximum size of an answer that is not a stream. */
 const MAX_JSON_BYTES = 16 * 1024 * 1024;
 
-/** What a pull gives: events, a whole JSON text where no stream came, or the end. */
+/** Result of a pull: events, a whole JSON text if the answer is not a stream, or the end. */
 export type Pull =
   | { readonly kind: "events"; readonly events: readonly SseEvent[] }
   | { readonly kind: "text"; readonly status: number; readonly text: string }
   | { readonly kind: "end"; readonly unfinished: SseEvent | undefined };
 
-/** The events of one call. `close()` must be called when it is over. */
+/** Reader for the events of one call. `close()` must be called when it is over. */
 export class EventReader {
   readonly #call: Call;
   readonly #timeouts: StreamTimeouts;
@@ -58,26 +57,26 @@ export class EventReader {
   #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   #status = 0;
   #phase: "first-token" | "idle" | "finish" = "first-token";
-  /** What is left of the phase's time, where waits add up. */
+  /** Time left in a phase in which waits add up. */
   #remainingMs: number;
-  /** What came before it could be told whether this is a stream; `undefined` from then on. */
+  /** Bytes received before it is clear whether this is a stream; then `undefined`. */
   #head: Uint8Array | undefined = new Uint8Array();
   #isEventStream = false;
-  /** The start of what came, until there is an event in it. */
+  /** The first bytes received, kept until the first event. */
   #eventless: Uint8Array[] | undefined = [];
   #eventlessBytes = 0;
   #isClosed = false;
   #isOutOfTime = false;
-  /** Settles a read under way, also where a user's own `fetch` does not tie the body to the signal. */
+  /** Settles a pending read, even if a user's own `fetch` does not tie the body to the signal. */
   readonly #stop = (): void => void this.#reader?.cancel().catch(() => {});
   readonly #timer: WaitTimer;
 
-  /** @param maxTextLength bounds the text of the answer, in characters. */
+  /** @param maxTextLength limits the text of the answer, in characters. */
   constructor(call: Call, timeouts: StreamTimeouts, maxTextLength: number = Infinity) {
     this.#call = call;
     this.#timeouts = timeouts;
     this.#maxTextLength = maxTextLength;
-    // The runtime's own `fetch` keeps the program alive while it reads; a user's may have nothing that does.
+    // The runtime's `fetch` keeps the program alive while it reads; a user's own may not.
     this.#timer = new WaitTimer(() => {
       this.#isOutOfTime = true;
       this.#stop();
@@ -85,54 +84,55 @@ export class EventReader {
     this.#remainingMs = timeouts.firstTokenTimeoutMs;
   }
 
-  /** What every error of this stream says. */
+  /** Facts that every error of this stream states. */
   get context(): ErrorContext {
     return this.#call.context();
   }
 
-  /** Tells the caller, as `Call.status`. */
+  /** Reports a status to the caller. See `Call.status`. */
   status(status: CallStatus): void {
     this.#call.status(status);
   }
 
   /**
-   * Counts text that is going to be kept: a model that never stops must not fill the memory.
+   * Counts text that will be kept, so that a model that never stops cannot fill the memory.
    *
-   * @throws {StreamError} an answer has no more than that.
+   * @throws {StreamError} if the answer is longer than the limit.
    */
   countText(length: number): void {
     this.#textLength += length;
     if (this.#textLength <= this.#maxTextLength) return;
     const state = `the answer is longer than ${this.#maxTextLength} characters`;
     throw callError(this.context, "malformed_stream", state, {
-      hint: "Set a limit of tokens against endless answers; `partial` has what had arrived.",
+      hint:
+        "Limit the number of tokens to stop endless answers; `partial` holds the answer so far.",
     });
   }
 
-  /** The first token came: from now on silence is bounded by the idle timer. */
+  /** Notes the first token: from now on the idle timeout applies. */
   markFirstToken(): void {
     if (this.#phase === "first-token") this.#phase = "idle";
   }
 
   /**
-   * The finish reason came: whatever happens from now on is the end.
+   * Notes the finish reason: from now on, a failure counts as the end.
    *
-   * @param isSure whether nothing but the end can follow: it may take `FINISH_GRACE_MS`, else as long as any piece.
+   * @param isSure whether only the end can follow. The wait for it is then `FINISH_GRACE_MS`, else the idle timeout.
    */
   markFinish(isSure = true): void {
     this.#phase = "finish";
     this.#remainingMs = isSure ? FINISH_GRACE_MS : this.#timeouts.idleTimeoutMs;
   }
 
-  /** More of the answer came after its finish reason: it was not the end. */
+  /** Notes that more of the answer followed its finish reason, so that was not the end. */
   markUnfinished(): void {
     this.#phase = "idle";
   }
 
   /**
-   * Waits for more. The first pull sends the request.
+   * Waits for more of the answer. The first pull sends the request.
    *
-   * @throws the caller's reason, a timeout, or a network failure; after the finish reason failures are the end.
+   * @throws the caller's reason, a timeout or a network error. After the finish reason, a failure counts as the end.
    */
   async pull(): Promise<Pull> {
     if (this.#isClosed) return END;
@@ -146,9 +146,10 @@ export class EventReader {
       }
       const head = this.#head;
       if (head !== undefined) {
-        // What was kept is blank: read again with each piece, 60 000 pieces took 40 s.
+        // Look only at the new bytes, since those kept are blank: looking at all of them each time took 40 s for 60 000
+        // pieces.
         const first = firstByte(bytes);
-        // Some servers send white space for as long as their answer is not ready.
+        // Some servers send white space until their answer is ready.
         this.#head = first === undefined && head.byteLength + bytes.byteLength <= MAX_HEAD_BYTES
           ? concatenate(head, bytes)
           : undefined;
@@ -167,13 +168,13 @@ export class EventReader {
 
   #keepEventless(pieces: Uint8Array[], bytes: Uint8Array): void {
     if (this.#eventlessBytes >= MAX_HEAD_BYTES) return;
-    // White space to keep the connection open is not part of it.
+    // Skip white space that only keeps the connection open.
     if (pieces.length === 0 && firstByte(bytes) === undefined) return;
     pieces.push(bytes);
     this.#eventlessBytes += bytes.byteLength;
   }
 
-  /** The end: of a stream, or of something else that has no line of one. */
+  /** Handles the end, of a stream or of an answer that is not one. */
   #end(unfinished: SseEvent | undefined): Pull {
     const decoder = new TextDecoder();
     const pieces = this.#eventless ?? [];
@@ -182,16 +183,16 @@ export class EventReader {
       text.trim() === "" || /^(?:(?:data|event|id|retry)?:|(?:data|event|id|retry)$)/m.test(text);
     if (isStream) return { kind: "end", unfinished };
     if (!this.#isEventStream) return { kind: "text", status: this.#status, text };
-    throw callError(this.context, "malformed_stream", "the stream has no event in it");
+    throw callError(this.context, "malformed_stream", "the stream contains no event");
   }
 
-  /** Stops the server and lets go of everything. Idempotent. */
+  /** Stops the server and releases everything. Idempotent. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#timer.end();
     this.#call.signal.removeEventListener("abort", this.#stop);
-    // Without the cancel the server goes on generating after a `break`.
+    // Without this, the server keeps generating after a `break`.
     this.#stop();
     this.#call.finish();
   }
@@ -208,17 +209,17 @@ export class EventReader {
     }
   }
 
-  /** Reads this response of the call, which was sent at `startedAt`, by `performance.now()`. */
+  /** Reads from this response. @param startedAt when its request was sent, by `performance.now()`. */
   adopt(response: Response, startedAt: number): void {
     this.#status = response.status;
     this.#isEventStream = isEventStream(response);
     this.#reader = response.body?.getReader();
-    // One listener for all reads: there may be one for each token.
+    // One listener for all reads, since there may be a read for each token.
     this.#call.signal.addEventListener("abort", this.#stop);
     this.#remainingMs -= performance.now() - startedAt;
   }
 
-  /** The next bytes; `undefined` at the end, also when closed meanwhile or out of time after the finish. */
+  /** The next bytes; `undefined` at the end, which includes being closed, or out of time after the finish reason. */
   async #read(
     reader: ReadableStreamDefaultReader<Uint8Array>,
   ): Promise<Uint8Array | undefined> {
@@ -226,7 +227,7 @@ export class EventReader {
     signal.throwIfAborted();
     const isIdle = this.#phase === "idle";
     if (!isIdle && this.#remainingMs <= 0) {
-      // A server that keeps sending what is no token would push the timer on for ever.
+      // Otherwise a server that keeps sending events without a token would never time out.
       if (this.#phase === "finish") return undefined;
       throw this.#timeoutError();
     }
@@ -264,17 +265,17 @@ export class EventReader {
       return step();
     } catch (cause) {
       if (!(cause instanceof SseLimitError)) throw cause;
-      const state = "one event of the stream is too large";
+      const state = "an event in the stream is too large";
       throw callError(this.context, "malformed_stream", state, { cause });
     }
   }
 
-  /** No stream came: the whole text, for whoever asked. */
+  /** Reads the whole text of an answer that is not a stream. */
   async #readText(
     reader: ReadableStreamDefaultReader<Uint8Array>,
     first: Uint8Array,
   ): Promise<Pull> {
-    // As in `readBody`: Deno 2.9 drops byte order marks inside the text too.
+    // As in `readBody`: Deno 2.9 also drops byte order marks inside the text.
     const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     let text = decoder.decode(first, { stream: true });
     let bytes: Uint8Array | undefined;
@@ -285,14 +286,14 @@ export class EventReader {
   }
 }
 
-/** Whether a response says that it is a stream of events. */
+/** Whether a response has the content type of an event stream. */
 export function isEventStream({ headers }: Response): boolean {
   return /^\s*text\/event-stream\b/i.test(headers.get("content-type") ?? "");
 }
 
 const END: Pull = { kind: "end", unfinished: undefined };
 
-/** The first byte that is neither white space nor of a byte order mark. */
+/** The first byte that is neither white space nor part of a byte order mark. */
 function firstByte(bytes: Uint8Array): number | undefined {
   return bytes.find((byte) => !BLANK_BYTES.has(byte));
 }
@@ -300,7 +301,7 @@ function firstByte(bytes: Uint8Array): number | undefined {
 /** Space, tab, line ends, and U+FEFF in UTF-8. */
 const BLANK_BYTES: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0d, 0xef, 0xbb, 0xbf]);
 
-/** Whether a body begins like JSON or HTML: a stream begins with a field name or a colon. */
+/** Whether a body begins like JSON or HTML; a stream begins with a field name or a colon. */
 function isTextStart(byte: number): boolean {
   return byte === 0x7b /* { */ || byte === 0x5b /* [ */ || byte === 0x3c /* < */;
 }
@@ -314,42 +315,42 @@ function concatenate(a: Uint8Array, b: Uint8Array): Uint8Array {
 
 // --- The end ------------------------------------------------------------------------------------
 
-/** Part of the answer in a frame, beside a finish reason. */
+/** Kind of content in a frame, besides a finish reason. */
 export type Piece = "nothing" | "thought" | "text";
 
 /**
- * Whether a streamed answer has come to its end. A finish reason says so, but some servers put one beside every piece:
- * what comes after it shows that it was not the end. Sets the reader's timers by them.
+ * Tracks whether a streamed answer has ended. A finish reason says so, but some servers send one with every frame: if
+ * more content follows, it was not the end. Sets the reader's timeouts accordingly.
  */
 export class Ending {
   readonly #reader: Pick<EventReader, "markFinish" | "markUnfinished">;
   #reason: string | undefined;
-  /** Whether nothing of the answer came after the last reason. */
+  /** Whether no content followed the last reason. */
   #isFinished = false;
   #wasWrong = false;
-  /** Whether text came without a reason: then a piece that comes with one is the last. */
+  /** Whether some text came without a reason. If so, text that comes with a reason is the last. */
   #hasPlainText = false;
 
   constructor(reader: Pick<EventReader, "markFinish" | "markUnfinished">) {
     this.#reader = reader;
   }
 
-  /** Last finish reason. */
+  /** The last finish reason. */
   get reason(): string | undefined {
     return this.#reason;
   }
 
-  /** Whether nothing of the answer came after a finish reason. */
+  /** Whether there was a finish reason and no content followed it. */
   get isFinished(): boolean {
     return this.#isFinished;
   }
 
-  /** Whether a stream that ends here without `[DONE]` is whole. */
+  /** Whether the answer is complete if the stream ends here without `[DONE]`. */
   get isWhole(): boolean {
     return this.#isFinished && !this.#wasWrong;
   }
 
-  /** Takes in one frame. */
+  /** Processes one frame. */
   take(piece: Piece, reason: string | undefined): void {
     if (piece !== "nothing") {
       if (this.#isFinished) {
@@ -361,14 +362,14 @@ export class Ending {
     }
     if (reason === undefined) return;
     this.#reason = reason;
-    // Some repeat it in every frame that follows: the wait for the end is not begun anew.
+    // Some servers repeat the reason in all later frames; that does not restart the wait for the end.
     if (this.#isFinished) return;
     this.#isFinished = true;
     this.#reader.markFinish(!this.#wasWrong && (piece === "nothing" || this.#hasPlainText));
   }
 }
 
-/** A finish reason; some servers write the word for none. */
+/** Reads a finish reason; some servers send the word "none" or "null" instead of null. */
 export function finishReasonOf(value: unknown): string | undefined {
   if (typeof value !== "string" || value === "") return undefined;
   return /^(?:none|null)$/i.test(value) ? undefined : value;

@@ -1,6 +1,6 @@
 /**
- * A file from somebody else's server, such as the image behind an address: bounded in size and time, and asked for
- * without anything of ours: no token, no configured header, no cookie.
+ * Download of a file from a third-party server, such as an image at a URL. It is limited in size and time, and sends
+ * nothing of ours: no API token, no configured headers, no cookies.
  *
  * @module
  */
@@ -13,15 +13,15 @@ import { type BodyEnd, type BodyLimits, discardBody, isReadable, readPieces } fr
 import { explainFailedSend } from "./no_answer.ts";
 import { createRedactor, safeCause, secretsOfQuery } from "./redact.ts";
 
-/** Call that a file is fetched for, and its limits. */
+/** The call that needs a file, and its limits. */
 export interface FileCall {
   readonly fetch?: typeof globalThis.fetch | undefined;
   /** Completes "Cannot …" in errors. */
   readonly action: string;
   readonly refusal: RefusalMaker;
-  /** The caller's. */
+  /** The caller's signal. */
   readonly signal?: AbortSignal | undefined;
-  /** Time that is left of the call; a file has 30 s at most. */
+  /** Time left in the call. A file gets at most 30 s. */
   readonly timeoutMs?: number | undefined;
 }
 
@@ -30,16 +30,16 @@ const MAX_MS = 30_000;
 const MAX_REDIRECTS = 5;
 const LONGEST_PATH = 100;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
-const GET_IT_YOURSELF = "Get the image yourself and pass its bytes.";
+const GET_IT_YOURSELF = "Fetch the image yourself and pass its bytes.";
 
 /**
- * Gets the bytes behind an http(s) address.
+ * Fetches the bytes at an http(s) address.
  *
- * @param path what the address was given as, for errors.
- * @param signal ends this file alone: another one that belongs to it has failed.
- * @throws {InvalidRequestError} code `unsupported_content`: what answers is no file, too large, or leads elsewhere.
- * @throws {NetworkError} nothing answers. Not retriable, as the next: another model server would not change it.
- * @throws {TimeoutError} code `timeout_total`.
+ * @param path field of the request with the address, for errors.
+ * @param signal cancels only this download, after another one for the same request has failed.
+ * @throws {InvalidRequestError} code `unsupported_content` if the answer is an error, too large, or a forbidden redirect.
+ * @throws {NetworkError} if nothing answers. Not retriable, since another model server would not help.
+ * @throws {TimeoutError} code `timeout_total`. Not retriable either.
  */
 export async function fetchFile(
   url: URL,
@@ -53,7 +53,7 @@ export async function fetchFile(
     controller.abort(
       providerError(
         "timeout_total",
-        `Cannot ${call.action}: ${path} did not come from ${show(url)} within ${timeoutMs} ms`,
+        `Cannot ${call.action}: ${path} did not arrive from ${show(url)} within ${timeoutMs} ms`,
         {
           ...contextOf(url),
           phase: "total",
@@ -107,14 +107,14 @@ class FileFetch {
   async #send(url: URL): Promise<Response> {
     this.#signal.throwIfAborted();
     const send = this.#call.fetch ?? globalThis.fetch;
-    // One of the user's own may give anything, no promise included, and throw at once.
+    // A user's own `fetch` may return something other than a promise, and may throw synchronously.
     const pending = (async () =>
       await send(url.href, {
-        // Servers that have several formats choose by it.
+        // Servers with several formats choose by this header.
         headers: { accept: "image/png, image/jpeg, */*;q=0.1" },
         credentials: "omit",
         referrerPolicy: "no-referrer",
-        // Browsers do not show where a redirect leads, and follow none to what is not http(s).
+        // Browsers hide the target of a redirect, and follow only those to http(s).
         redirect: isBrowser() ? "follow" : "manual",
         signal: this.#signal,
       }))();
@@ -127,7 +127,7 @@ class FileFetch {
       throw this.#unreachable(url, cause);
     }
     if (isReadable(response)) return response;
-    throw this.#refusal(`\`fetch\` gave nothing that can be read for ${show(url)}`);
+    throw this.#refusal(`\`fetch\` returned nothing that can be read for ${show(url)}`);
   }
 
   async #read(response: Response, url: URL): Promise<Uint8Array> {
@@ -137,7 +137,7 @@ class FileFetch {
       throw this.#refusal(
         `${show(url)} answered ${status}`,
         status === 401 || status === 403
-          ? `The address is asked for without any header of yours. ${GET_IT_YOURSELF}`
+          ? `The request carries none of your headers. ${GET_IT_YOURSELF}`
           : `Check the address. ${GET_IT_YOURSELF}`,
       );
     }
@@ -157,7 +157,7 @@ class FileFetch {
     });
     this.#signal.throwIfAborted();
     if (end === "too-large") throw tooLarge();
-    if (end !== "whole") throw this.#networkError(url, "connection_reset", "broke off", failure);
+    if (end !== "whole") throw this.#networkError(url, "connection_reset", "was cut off", failure);
     return content;
   }
 
@@ -166,7 +166,7 @@ class FileFetch {
     try {
       target = new URL(location, from);
     } catch {
-      throw this.#refusal(`${show(from)} redirects to what is no address`);
+      throw this.#refusal(`${show(from)} redirects to an invalid address`);
     }
     if (!/^https?:$/.test(target.protocol)) {
       throw this.#refusal(`${show(from)} redirects to a ${target.protocol} address`);
@@ -200,7 +200,7 @@ class FileFetch {
     hint = `Check the address. ${GET_IT_YOURSELF}`,
   ): NetworkError {
     const said = state.startsWith(":") ? state : ` ${state}`;
-    // Deno's words have the whole address.
+    // Deno's message contains the whole address.
     const redact = createRedactor(secretsOfQuery(url.search), undefined);
     return providerError(
       code,
@@ -216,8 +216,8 @@ class FileFetch {
 }
 
 /**
- * Refuses an address with credentials, which are somebody's secret, and `fetch` refuses them too; and one that is
- * link-local: nobody has images there, but whoever may name an address would be shown what a cloud gives its machines.
+ * Rejects addresses with credentials, which are secret and which `fetch` rejects as well, and link-local addresses. No
+ * images are there, but a user who may name an address could read what a cloud offers its machines.
  */
 function checkAddress(url: URL, path: string, { refusal }: Pick<FileCall, "refusal">): URL {
   const isLink = placeOf(url) === "link";
@@ -231,23 +231,23 @@ function checkAddress(url: URL, path: string, { refusal }: Pick<FileCall, "refus
   );
 }
 
-/** Where an address leads: to a link-local or metadata service, into this machine or its network, or elsewhere. */
+/** Where an address leads: to a link-local or metadata service, to this machine or its network, or elsewhere. */
 type Place = "link" | "inside" | "outside";
 
 const PLACES: Readonly<Record<Exclude<Place, "outside">, string>> = {
-  link: "a link-local address or a metadata service, where clouds keep the credentials of machines",
+  link: "a link-local address or a metadata service, where clouds keep machine credentials",
   inside: "an address of this machine or its network",
 };
-/** Link-local addresses, and those of metadata services that are none. */
+/** Link-local addresses, and metadata services at other addresses. */
 const LINK =
   /^(?:169\.254\.\d+\.\d+|\[fe[89ab][0-9a-f]:.*|\[fd00:ec2::254\]|100\.100\.100\.200|metadata\.google\.internal)$/;
 const INSIDE =
   /^(?:(?:.*\.)?localhost|(?:(?:0|10|127)\.\d+|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d+\.\d+|\[::1?\]|\[f[cd][0-9a-f]{2}:.*)$/;
 
-/** Place of a host as it is written: nobody here knows what a name is resolved to. */
+/** Place of a host as written: what a name resolves to is not known here. */
 function placeOf({ hostname }: URL): Place {
   const name = hostname.replace(/\.$/, "");
-  // IPv4 in IPv6, which the parser writes in hexadecimal.
+  // IPv4 in IPv6, which `URL` writes in hexadecimal.
   const [, high, low] = /^\[::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})\]$/.exec(name) ?? [];
   const host = high === undefined || low === undefined
     ? name
@@ -260,7 +260,7 @@ function hasCredentials({ username, password }: URL): boolean {
   return username !== "" || password !== "";
 }
 
-/** Host and path: a query may be a key. */
+/** Host and path of an address. The query is left out, because it may contain a key. */
 function show({ host, pathname }: URL): string {
   return host + (pathname.length > LONGEST_PATH ? `${pathname.slice(0, LONGEST_PATH)}…` : pathname);
 }
@@ -269,7 +269,7 @@ function contextOf(url: URL): { service: string; endpoint: string } {
   return { service: url.host, endpoint: url.origin + url.pathname };
 }
 
-/** Reads bytes. Does not reject, as `readBody`. */
+/** Reads a body as bytes. Like `readBody`, does not reject. */
 async function readBytes(
   response: Response,
   limits: BodyLimits,

@@ -1,6 +1,6 @@
 /**
- * Requests that another client wrote, on the same way to the server as ours: its timers, headers and words for
- * what goes wrong. Nothing is sent twice, since such clients do that themselves.
+ * Forwarding of requests that another client wrote. They get the same timeouts, headers and errors as our own, but no
+ * retries, which such clients do themselves.
  *
  * @module
  */
@@ -23,48 +23,48 @@ import {
 } from "./forwarded_errors.ts";
 import { withBase64Vectors } from "./forwarded_vectors.ts";
 
-/** As much as `Transport.json()` takes. */
+/** The same limit as in `Transport.json()`. */
 const MAX_BODY_BYTES = 256 * 1024 * 1024;
 const SNIPPET_LENGTH = 6400;
 const READ_TIMEOUT_MS = 30_000;
-/** An error whose body does not end is told with what had come. */
+/** Timeout for the body of an error response, after which the part received is used. */
 const ERROR_BODY_MS = 5000;
-/** A second one of these would change something twice. */
+/** Routes on which a repeated request would change something twice. */
 const STATEFUL_PATHS = /\/(?:responses|api\/v1\/(?:chat|models\/\w+))$/;
 
-/** Anthropic's routes: messages, and counting their tokens. */
+/** Anthropic-style routes: messages, and counting their tokens. */
 const MESSAGES_PATH = /\/messages(?:\/\w+)?$/;
 const LONGEST_PATH = 100;
 const USE_BASE_URL =
-  "Give the client the `baseURL` that came with this `fetch`, whose token is for that server alone.";
-/** Names of headers whose values are no secrets, but words. */
+  "Use the `baseURL` that came with this `fetch`: its API token is only for that server.";
+/** Names of headers whose values are not secret. */
 const PLAIN_HEADERS =
   /^(?:accept|content-|user-agent$|x-stainless-|host$|connection$|cache-control$)/;
 
-/** Headers that are of one body alone. */
+/** Headers that apply only to the original body. */
 const BODY_HEADERS = ["content-length", "content-encoding", "etag"] as const;
 
-/** Statuses with which a `Response` cannot be made with a body, not even an empty one. */
+/** Statuses for which a `Response` cannot have a body, not even an empty one. */
 const NO_BODY: ReadonlySet<number> = new Set([204, 205]);
 
-/** What is known of another client's request. */
+/** A request of another client, prepared for sending. */
 interface Forwarded {
   readonly call: Call;
-  /** The JSON that is sent, where it is an object. */
+  /** The JSON body, if it is an object. */
   readonly fields: Readonly<Record<string, unknown>>;
   readonly path: string;
   readonly isRead: boolean;
 }
 
 /**
- * Sends what a client gives its `fetch`, and answers as `fetch` does, but for this: an error under 200 has the
- * status 400, one that is text is an object, and whatever else would look like success and is none rejects, or
- * breaks the body.
+ * Sends a client's request and answers like `fetch`, with these exceptions: an error under status 200 gets status 400,
+ * an error that is a string becomes an object, and any other failure that would look like success rejects, or breaks
+ * the body.
  *
- * @param ownKeys what clients have as their keys from us: they stand for whatever the provider sends.
- * @throws {InvalidRequestError} the address is not below the server's, whose token must not get there.
- * @throws {NetworkError} no answer came.
- * @throws {TimeoutError} it did not come in time.
+ * @param ownKeys the API keys that clients may have got from this package; they stand for what the provider sends.
+ * @throws {InvalidRequestError} if the address is not below the server's, so that it must not get the API token.
+ * @throws {NetworkError} if no answer arrives.
+ * @throws {TimeoutError} if the answer does not arrive in time.
  */
 export async function forward(
   server: ServerSettings,
@@ -85,7 +85,7 @@ export async function forward(
     };
   try {
     const received = await call.send(limit, async (response) => {
-      // Kept: a body that is read here is read in the limit of the call.
+      // Read here, so that the timeout of the call applies to the body.
       return { response, answer: await wholeAnswer(response, request) };
     });
     const { response, answer } = received;
@@ -121,13 +121,13 @@ async function prepare(
       attempts: 0,
       hint,
     });
-  // Also a `Request` that is not of this runtime's class.
+  // Accepts a `Request` of another class than this runtime's.
   const given: Partial<Request> =
     typeof input === "object" && !(input instanceof URL) && input !== null ? input : {};
   const url = parseAddress(given.url ?? input);
-  // The runtimes' own errors quote the address, with whatever key is in it, and values of headers.
+  // Checked here, because the runtimes' own errors quote the address, which may contain a key, and header values.
   if (url === undefined) {
-    throw refusal("send a request", "its address cannot be read", USE_BASE_URL);
+    throw refusal("send a request", "its address is invalid", USE_BASE_URL);
   }
   const path = pathBelow(baseUrl, url);
   const { method: initMethod, headers: initHeaders, body: initBody, signal: initSignal, ...rest } =
@@ -140,7 +140,7 @@ async function prepare(
   if (!/^[!#$%&'*+.^_`|~0-9A-Z-]{1,20}$/.test(method)) {
     throw refusal(
       `send a request to ${shownPath}`,
-      "its method is none of HTTP",
+      "its method is not an HTTP method",
       "Use GET or POST.",
     );
   }
@@ -152,12 +152,12 @@ async function prepare(
   const headers = parseHeaders(initHeaders ?? given.headers);
   if (headers === undefined) {
     const hint =
-      "Take line breaks and what is not Latin-1 out of the names and values of its headers.";
+      "Remove line breaks and characters outside Latin-1 from the names and values of its headers.";
     throw refusal(action, "it has a header that cannot be sent", hint, baseUrl + path);
   }
   const { signal } = checkCallOptions(
     { signal: initSignal ?? given.signal ?? undefined },
-    (state) => refusal(action, state, "Give it the signal of an AbortController.", baseUrl + path),
+    (state) => refusal(action, state, "Pass the signal of an AbortController.", baseUrl + path),
   );
   const body = initBody ?? await bodyOf(given);
   addHeaders(headers, server, ownKeys);
@@ -180,13 +180,13 @@ async function prepare(
   }, {
     signal,
     maxRetries: 0,
-    // Only so that they are shown nowhere.
+    // Passed only so that their values are masked in errors.
     headers: Object.fromEntries([...headers].filter(([name]) => !PLAIN_HEADERS.test(name))),
   }, origin);
   return { call, fields, path, isRead };
 }
 
-/** As `fetch` makes text of what is none; `""` where it would throw. */
+/** Converts a value to text the way `fetch` does; `""` if that would throw. */
 function textOf(value: unknown): string {
   try {
     return String(value);
@@ -211,23 +211,23 @@ function parseHeaders(headers: HeadersInit | undefined): Headers | undefined {
   }
 }
 
-/** The path below a base URL; `undefined` elsewhere: another path of that host may be another server. */
+/** The path below a base URL; `undefined` if it is not below: another path on that host may be a different server. */
 function pathBelow(baseUrl: string, { origin, pathname }: URL): string | undefined {
   const place = origin + pathname;
   return place.startsWith(`${baseUrl}/`) ? place.slice(baseUrl.length) : undefined;
 }
 
-/** The body of a `Request` is a stream: read, it can be looked at, and sent with its length. */
+/** Reads the body of a `Request`, so that it can be inspected, and sent with its length. */
 async function bodyOf(given: Partial<Request>): Promise<BodyInit | undefined> {
   if (given.body === undefined || given.body === null) return undefined;
   return await given.arrayBuffer?.();
 }
 
-/** The client's own headers win, except for a key that it only has from us. */
+/** Adds the provider's headers. The client's own win, except for a key that it got from us. */
 function addHeaders(headers: Headers, server: ServerSettings, ownKeys: readonly string[]): void {
   const [, key] = /^bearer +(.*)$/i.exec(headers.get("authorization") ?? "") ?? [];
   if (key !== undefined && ownKeys.includes(key)) headers.delete("authorization");
-  // Where clients of Anthropic's routes have their key; the server reads both.
+  // Clients of Anthropic-style routes send their key in this header; the server reads both.
   if (ownKeys.includes(headers.get("x-api-key") ?? "")) headers.delete("x-api-key");
   for (const [name, value] of Object.entries(server.headers)) {
     if (!headers.has(name)) headers.set(name, value);
@@ -246,7 +246,7 @@ function fieldsOf(body: BodyInit | undefined): Readonly<Record<string, unknown>>
   return isRecord(fields) ? fields : {};
 }
 
-/** Runtimes that read a body while they send it want to be told so. */
+/** Some runtimes require `duplex` for a body that is read while it is sent. */
 function duplexOf(body: BodyInit | undefined): { duplex?: "half" } {
   const isStreamed = typeof body === "object" && !(body instanceof Blob) &&
     (body instanceof ReadableStream || Symbol.asyncIterator in body);
@@ -259,7 +259,7 @@ function credentialsOf({ credentials }: Partial<Request>): RequestInit {
 
 // --- The answer -------------------------------------------------------------------------------
 
-/** The answer, where it has to be read whole before it can be given. */
+/** Returns the answer if it has to be read in full first, else `undefined`. */
 async function wholeAnswer(
   response: Response,
   { call, fields, path }: Forwarded,
@@ -284,7 +284,7 @@ async function wholeAnswer(
   const value = parseJson(text);
   if (readWireError(value) !== undefined) return errorCopy(response, text, styleOf({ path }));
   if (isHtml(text)) {
-    // No route gives one: clients hand it on as the answer, and whoever looks into it fails on a field.
+    // No route returns a page, but clients would pass it on as the answer, and fail later on a missing field.
     const cut = { status: response.status, bodyText: text };
     const error = errorFromUndecodable(cut, "the answer is not JSON", call.context());
     return toldAnswer(response, error, styleOf({ path }));
@@ -306,11 +306,11 @@ function bytesAnswer(response: Response, call: Call, idleTimeoutMs: number): Res
   return copy(response, bytesBody(response, call, idleTimeoutMs));
 }
 
-/** An answer under an error status. It is given at once, since its body may be slow or never end. */
+/** An answer with an error status. It is returned at once, since its body may be slow or never end. */
 function errorAnswer(response: Response, call: Call, style: ErrorStyle): Response {
   if (!isText(response)) return bytesAnswer(response, call, ERROR_BODY_MS);
   const headers = new Headers(response.headers);
-  // The body may turn out otherwise.
+  // The body may be changed.
   for (const name of BODY_HEADERS) headers.delete(name);
   return copy(response, errorBody(response, call, ERROR_BODY_MS, style), response.status, headers);
 }
@@ -325,10 +325,10 @@ async function streamAnswer(
   reader.adopt(response, startedAt);
   const kind = kindOf(path);
   const isMany = kind === "completions" && typeof fields.n === "number" && fields.n !== 1;
-  // Of several answers the first may be finished long before the others.
+  // With several answers in one stream, the first may finish long before the others.
   const stream = { reader, kind, isSingle: kind !== "other" && !isMany };
   if (isEventStream(response)) return copy(response, eventsBody(stream));
-  // It may be a stream all the same. If not, the client would wait for events and find none.
+  // It may still be a stream. If it is not, the client would wait for events in vain.
   const first = await reader.pull();
   if (first.kind !== "text") return copy(response, eventsBody(stream, first));
   const { context } = reader;
@@ -353,7 +353,7 @@ function styleOf({ path }: Pick<Forwarded, "path">): ErrorStyle {
   return MESSAGES_PATH.test(path) ? TYPED_ERRORS : PLAIN_ERRORS;
 }
 
-/** The same answer with another body or status. */
+/** A copy of the answer with another body or status. */
 function copy(
   response: Response,
   body: BodyInit | null,
@@ -366,14 +366,14 @@ function copy(
   return same;
 }
 
-/** An error that came as success. */
+/** The answer for an error that came with a success status. */
 function errorCopy(response: Response, text: string, style: ErrorStyle): Response {
   const changed = withErrorObject(text, style);
   if (changed === undefined) return copy(response, text, 400);
   return changedCopy(response, changed, 400);
 }
 
-/** An error in the place of an answer. Not thrown: clients send again what was rejected. */
+/** An error as an answer. It is not thrown, because clients retry a request that rejects. */
 function toldAnswer(
   response: Response,
   { message, kind: type, code }: AnyProviderError,

@@ -1,6 +1,6 @@
 /**
- * Bodies of answers on their way to another client: bytes as they come, with the timers that run only while that
- * client waits, and with errors where it would take an end for the end.
+ * Bodies of answers forwarded to another client. Bytes pass through as they arrive; timeouts run only while the client
+ * waits; and a body that breaks off throws, since the client could take that for a normal end.
  *
  * @module
  */
@@ -20,19 +20,19 @@ import type { EventReader, Pull } from "./event_reader.ts";
 import type { SseEvent } from "./sse.ts";
 import { startTimer, untilAborted } from "./timers.ts";
 
-/** Nothing is read before it is asked for: timers would run against the client's own pauses. */
+/** Read only on demand: otherwise timeouts would run during the client's own pauses. */
 const ON_DEMAND = { highWaterMark: 0 };
-/** An error is no longer than this; anything longer is passed on as it is. */
+/** Maximum size of an error; anything longer is passed on unchanged. */
 const MAX_ERROR_BYTES = 64 * 1024;
 
-/** The body as it is. Ends the call with itself. */
+/** The body unchanged. The call ends with it. */
 export function bytesBody(
   response: Response,
   call: Call,
   idleTimeoutMs: number,
 ): ReadableStream<Uint8Array> {
   const reader = response.body?.getReader();
-  // A user's own `fetch` may not tie the body to the signal.
+  // A user's own `fetch` may not have tied the body to the signal.
   call.signal.addEventListener("abort", () => void reader?.cancel().catch(() => {}));
   const onTime = (): void => call.abort(call.timeoutError("idle", idleTimeoutMs));
   return new ReadableStream({
@@ -57,7 +57,7 @@ export function bytesBody(
   }, ON_DEMAND);
 }
 
-/** The body of an error, as it is unless it is JSON whose error is a text. Ends the call with itself. */
+/** The body of an error: unchanged, unless it is JSON in a shape the client cannot read. The call ends with it. */
 export function errorBody(
   response: Response,
   call: Call,
@@ -65,7 +65,7 @@ export function errorBody(
   style: ErrorStyle,
 ): ReadableStream<Uint8Array> {
   const reader = bytesBody(response, call, idleTimeoutMs).getReader();
-  /** What may be such JSON. */
+  /** Start of the body, which may be such JSON. */
   let start: Uint8Array[] | undefined = [];
   let length = 0;
   return new ReadableStream({
@@ -100,23 +100,23 @@ function concatenate(pieces: readonly Uint8Array[]): Uint8Array {
   return all;
 }
 
-/** Whose events a stream has. */
+/** Kind of events in a stream. */
 export type StreamKind = "completions" | "messages" | "other";
 
-/** A stream on its way to another client. */
+/** A stream forwarded to another client. */
 export interface ForwardedStream {
   readonly reader: EventReader;
-  /** The route it comes from: the end of these two can be told from a cut. */
+  /** The kind of route. Only for the first two can the end be told from a cut. */
   readonly kind: StreamKind;
-  /** Whether it is over with the first finish reason. */
+  /** Whether it ends with the first finish reason. */
   readonly isSingle: boolean;
 }
 
 /**
- * The events as they come, whole and each on its own lines; comments, which only keep a connection open, are left
- * out. Ends the call with itself.
+ * The events as they arrive, each complete. Comments, which only keep the connection open, are left out. The call ends
+ * with this body.
  *
- * @param first what was pulled already.
+ * @param first a pull already made.
  */
 export function eventsBody(stream: ForwardedStream, first?: Pull): ReadableStream<Uint8Array> {
   const { reader } = stream;
@@ -145,24 +145,24 @@ export function eventsBody(stream: ForwardedStream, first?: Pull): ReadableStrea
   }, ON_DEMAND);
 }
 
-/** What of a stream has to be known: whether the model has begun, and whether it has come to an end. */
+/** Watches a stream to see whether the model has begun, and whether it has finished. */
 class Watch {
   isDone = false;
   readonly #stream: ForwardedStream;
   #hasToken = false;
   #isEmpty = true;
-  /** Of the one answer, or of the last one that said something. */
+  /** End of the one answer, or of the last one with content. */
   readonly #ending: Ending;
-  /** Whether an error came, which the client raises. */
+  /** Whether the stream contained an error, which the client throws itself. */
   #hasError = false;
 
   constructor(stream: ForwardedStream) {
     this.#stream = stream;
-    // Of several answers the first may be finished long before the others: the timers are not told.
+    // With several answers, the first may finish long before the others, so the timeouts stay as they are.
     this.#ending = new Ending(stream.isSingle ? stream.reader : NO_TIMERS);
   }
 
-  /** What to write. @throws {StreamError} the stream broke off. */
+  /** Processes a pull and returns the text to write. @throws {StreamError} if the stream broke off. */
   take(pull: Pull): string {
     const { reader } = this.#stream;
     if (pull.kind === "events") return this.#takeEvents(pull.events);
@@ -176,7 +176,7 @@ class Watch {
     if (this.#stream.kind !== "other" && !this.#hasError && !this.#ending.isWhole) {
       const state = this.#isEmpty ? "the stream was empty" : "the stream broke off";
       throw callError(reader.context, "stream_truncated", state, {
-        // What had arrived is with the client.
+        // The client already has the answer so far.
         hint: "Send the request again.",
       });
     }
@@ -190,7 +190,7 @@ class Watch {
       if (event.data === "" && event.event === "") continue;
       text += written({ ...event, data: withErrorObject(event.data, style) ?? event.data });
       this.isDone ||= isDoneMark(event);
-      // What comes after it is nobody's.
+      // Ignore anything after `[DONE]`.
       if (this.isDone) break;
       this.#look(event);
       if (this.isDone) break;
@@ -207,15 +207,15 @@ class Watch {
     }
     if (kind === "messages") return this.#takeMessageEvent(event, data);
     if (kind === "other") return;
-    // Inside of a text the quotes would have a backslash before them.
+    // Within a text, the quotes would be escaped.
     const mayFinish = this.#ending.isFinished || /"finish_reason"\s*:\s*"/.test(data);
-    // A piece alone needs no look: nearly all are.
+    // An event with content only, as nearly all are, does not have to be parsed.
     if (mayFinish) this.#takeFrame(parseJson(data));
     else if (event === "error" || /"error"\s*:\s*["{]/.test(data)) this.#hasError = true;
     else this.#ending.take("text", undefined);
   }
 
-  /** Events of `/v1/messages`: the reason to stop stands in `message_delta`, and `message_stop` is the last one. */
+  /** Processes an event of `/v1/messages`. `message_delta` has the stop reason, and `message_stop` comes last. */
   #takeMessageEvent(event: string, data: string): void {
     if (event === "content_block_delta") return this.#ending.take("text", undefined);
     const frame = parseJson(data);
@@ -232,7 +232,7 @@ class Watch {
     const choices = isRecord(frame) && Array.isArray(frame.choices) ? frame.choices : [];
     for (const choice of choices) {
       if (!isRecord(choice)) continue;
-      // What comes after the end of one of several answers may be of another.
+      // With several answers, content after the end of one may belong to another.
       const piece = this.#stream.isSingle ? pieceOf(choice) : "nothing";
       this.#ending.take(piece, finishReasonOf(choice.finish_reason));
     }
@@ -251,11 +251,11 @@ function written({ event, data }: SseEvent): string {
   return `${name}data: ${data.replaceAll("\n", "\ndata: ")}\n\n`;
 }
 
-/** Whether the model has begun: before, it may load and read the prompt for minutes. */
+/** Whether the model has begun. Before that, loading and prompt processing may take minutes. */
 function isToken(value: unknown): boolean {
   if (!isRecord(value)) return true;
   if (Array.isArray(value.choices)) return value.choices.some(isTokenChoice);
-  // Events of `/v1/responses` and its like, which tell of the answer before there is one.
+  // Events of `/v1/responses` and similar routes that announce the answer.
   return typeof value.type !== "string" ||
     !/(?:created|queued|in_progress|added|start|started|ping|progress)$/.test(value.type);
 }

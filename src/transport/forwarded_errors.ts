@@ -1,7 +1,6 @@
 /**
- * Errors on their way to another client. LM Studio sends many as `{"error":"text"}`; clients look for
- * `error.message`, and show the status alone where it is missing. Those of Anthropic's routes look for
- * `error.type` as well.
+ * Errors forwarded to another client. LM Studio sends many as `{"error":"text"}`, but clients look for `error.message`
+ * and show only the status without it. Clients of Anthropic-style routes also look for `error.type`.
  *
  * @module
  */
@@ -9,20 +8,20 @@
 import { parseJson } from "../core/plain_text.ts";
 import { isRecord } from "../core/fields.ts";
 
-/** How a family of clients expects an error, beside its message. */
+/** The form of errors that a family of clients expects. */
 export interface ErrorStyle {
-  /** Whether an error has to say `"type": "error"` beside it and a type of its own, as Anthropic's do. */
+  /** Whether an error needs a type of its own, and `"type": "error"` next to it, as in Anthropic's API. */
   readonly isTyped: boolean;
 }
 
-/** Errors as clients of OpenAI's routes read them. */
+/** Errors for clients of OpenAI-style routes. */
 export const PLAIN_ERRORS: ErrorStyle = { isTyped: false };
-/** Errors as clients of `/v1/messages` read them. */
+/** Errors for clients of `/v1/messages`. */
 export const TYPED_ERRORS: ErrorStyle = { isTyped: true };
 
-/** The JSON with its error as the client expects it; `undefined` where there is nothing to change. */
+/** Rewrites JSON so that its error has the form the client expects; `undefined` if nothing has to change. */
 export function withErrorObject(json: string, { isTyped }: ErrorStyle): string | undefined {
-  // Most of a stream is no error, and need not be decoded for this.
+  // Most events of a stream are not errors, so parsing them is avoided.
   if (!(isTyped ? /"error"/ : /"error"\s*:\s*"/).test(json)) return undefined;
   const value = parseJson(json);
   if (!isRecord(value)) return undefined;

@@ -1,6 +1,5 @@
 /**
- * Requests that nothing came back for: how each runtime says so, whether a server is there at all, and what to do
- * about it.
+ * Requests without an answer: how each runtime reports them, whether a server is there at all, and what to do about it.
  *
  * @module
  */
@@ -15,33 +14,33 @@ import { callError, type ErrorContext } from "./error_mapping.ts";
 import { safeCause } from "./redact.ts";
 import { startTimer, untilAborted } from "./timers.ts";
 
-/** A server, the `fetch` that leads to it, and the search for it elsewhere on this machine. */
+/** A server, the `fetch` that reaches it, and a search for it elsewhere on this machine. */
 export interface ReachedServer {
   readonly baseUrl: string;
-  /** Name for people, such as `LM Studio`. */
+  /** Display name, such as `LM Studio`. */
   readonly service: string;
   readonly fetch?: typeof globalThis.fetch | undefined;
   /**
-   * Looks whether the service answers at another address of this machine. Called once a call has failed, takes no
-   * longer than a person would notice, and is never called where `fetch` is a user's own.
+   * Checks whether the service answers at another address on this machine. Called only after a call has failed, and
+   * never with a user's own `fetch`. Must not take noticeably long.
    */
   readonly lookElsewhere?:
     | ((baseUrl: string, signal: AbortSignal) => Promise<string | undefined>)
     | undefined;
 }
 
-/** Request with the signal that ends it. */
+/** A request with a signal. */
 type SignalledInit = RequestInit & { signal: AbortSignal };
 
-/** Calls the runtime's `fetch`, or the user's, which may not heed the signal. May throw as well as reject. */
+/** Calls the runtime's `fetch`, or the user's own. May throw as well as reject. */
 export function fetchFrom(
   { fetch: own }: ReachedServer,
   url: string,
   init: SignalledInit,
 ): Promise<Response> {
   if (own !== undefined) return fetchByOwn(own, url, init);
-  // Looked up at each use, so that a mock put in place later is used; called as a plain function, since browsers
-  // refuse `fetch` with another `this`.
+  // Looked up at each use, so that a mock installed later is used. Called as a plain function, because browsers reject
+  // any other `this`.
   const { fetch } = globalThis;
   return fetch(url, init);
 }
@@ -52,37 +51,37 @@ async function fetchByOwn(
   init: SignalledInit,
 ): Promise<Response> {
   const { signal } = init;
-  // It may give anything, no promise included, and not heed the signal.
+  // It may return something other than a promise, and may ignore the signal.
   const pending = Promise.resolve(own(url, init));
   try {
     return await untilAborted(pending, signal);
   } catch (error) {
-    // An answer that comes all the same would keep the server writing.
+    // Discard an answer that still arrives, or else the server keeps writing.
     pending.then(discardBody).catch(() => {});
     throw error;
   }
 }
 
-// --- Whether anybody is there -----------------------------------------------------------------
+// --- Whether a server is there ----------------------------------------------------------------
 
-/** Whether the server takes a connection; asked when no header has come in time. */
+/** Whether the server accepts a connection. Called if no headers have arrived in time. */
 export async function isReachable(
   server: ReachedServer,
   endpoint: string,
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<boolean> {
-  // Only a user's own `fetch` knows by which way it reaches the server.
+  // Only a user's own `fetch` knows how it reaches the server.
   const accepted = server.fetch === undefined
     ? await acceptsConnections(endpoint, timeoutMs, signal)
     : undefined;
   if (accepted === true) return true;
-  // `fetch` may also use a proxy, where no connection from here can: not to a server on this machine.
+  // `fetch` may use a proxy to reach a server that we cannot connect to, unless it is on this machine.
   const mayBeThere = accepted === undefined || !isLoopback(endpoint);
   return mayBeThere && await answersGreeting(server, timeoutMs, signal);
 }
 
-/** Whether anything at all comes back. */
+/** Whether the server answers a request for its greeting with anything at all. */
 export async function answersGreeting(
   server: ReachedServer,
   timeoutMs: number,
@@ -109,32 +108,32 @@ export async function answersGreeting(
 
 // --- What a rejection of `fetch` means --------------------------------------------------------
 
-/** Failure below HTTP. */
+/** A failure below HTTP. */
 export interface FetchFailure {
   readonly code: "connection_refused" | "connection_reset" | "permission_denied";
   /** Completes "Cannot …: ". */
   readonly state: string;
-  /** Remedy, where the cause is certain. */
+  /** Hint, if the cause is certain. */
   readonly hint?: string;
-  /** Kind of trouble, where that has several causes. */
+  /** Kind of trouble, if it can have several causes. */
   readonly trouble?: ConnectionTrouble;
-  /** Whether it would fail again, unlike others of the code. */
+  /** Whether a retry would fail too, unlike for other errors of the code. */
   readonly isPermanent?: boolean;
-  /** Whether the connection broke, as one does that the server had closed while it was pooled. */
+  /** Whether the connection broke, as happens if the server has closed a pooled one. */
   readonly isBroken?: boolean;
 }
 
-/** Failure as it looks to the program: pages see no cause. */
+/** A failure as the program sees it: pages see no cause. */
 type SeenFailure = Omit<FetchFailure, "code"> & {
   readonly code: FetchFailure["code"] | "blocked_by_browser";
 };
 
-/** Deno gives no code, but the phase: only what failed in this one is sure not to have been sent. */
+/** The phase in Deno's errors, which have no code. Only a request that failed in this phase was surely not sent. */
 const DENO_CONNECT = "client error (Connect)";
 
 /**
- * Connections that did not come about: codes of Node (`cause.code`) and Bun (`code`), Deno's words with the operating
- * systems' numbers (Linux, macOS, Windows), and what is said of the address.
+ * Connections that could not be made: codes of Node (`cause.code`) and Bun (`code`), Deno's words with the numbers of the
+ * operating systems (Linux, macOS, Windows), and what the error says about the address.
  */
 const NO_CONNECTION: readonly (readonly [ConnectionTrouble, RegExp, RegExp, string])[] = [
   [
@@ -147,7 +146,7 @@ const NO_CONNECTION: readonly (readonly [ConnectionTrouble, RegExp, RegExp, stri
     "unresolved",
     /^(?:ENOTFOUND|EAI_AGAIN|DNSException)$/,
     /dns error|failed to lookup address|no such host/i,
-    "has a name that cannot be resolved",
+    "has a host name that cannot be resolved",
   ],
   [
     "unreachable",
@@ -163,7 +162,7 @@ const NO_CONNECTION: readonly (readonly [ConnectionTrouble, RegExp, RegExp, stri
   ],
 ];
 
-/** Failed TLS handshakes, by the codes of Node and Bun and the words of Deno; the first that fits. */
+/** Causes of failed TLS handshakes, by the codes of Node and Bun and the words of Deno. The first match counts. */
 const TLS_TROUBLES: readonly (readonly [ConnectionTrouble, RegExp, string])[] = [
   [
     "certificate-name",
@@ -178,19 +177,19 @@ const TLS_TROUBLES: readonly (readonly [ConnectionTrouble, RegExp, string])[] = 
   [
     "certificate-untrusted",
     /CERT|UNABLE_TO_|self.signed/i,
-    "its certificate is self-signed, or of an issuer that is not trusted",
+    "its certificate is self-signed, or from an issuer that is not trusted",
   ],
   [
     "plain-http",
     /WRONG_VERSION|PACKET_LENGTH|HTTP_REQUEST|corrupt message|wrong version|EPROTO/i,
-    "it may speak plain http",
+    "it may use plain http",
   ],
 ];
 
 /** Codes (Node, Bun) or words (Deno, with "corrupt message" for an answer in plain HTTP) of TLS. */
 const TLS =
   /^[^ ]*(?:CERT|TLS|SSL|UNABLE_TO_VERIFY)| .*(?:certificate|\btls\b|\bssl\b)|corrupt message/is;
-/** Words for a server that speaks, but not HTTP: Node, Bun; Deno. */
+/** Words for a server that does not speak HTTP: codes of Node and Bun, then Deno's words. */
 const NOT_HTTP = /^(?:HPE_|[^ ]*Malformed_HTTP)|invalid HTTP (?:version|status|header)/;
 /** Connections that broke: codes of Node and Bun, words of Deno with the operating systems' numbers. */
 const BROKEN =
@@ -198,7 +197,7 @@ const BROKEN =
 /** Node: "bad port"; Deno: "Requests to port 6000 are blocked". */
 const BLOCKED_PORT = /\bbad port\b|\bport \d+ (?:are|is) blocked\b/i;
 
-/** Explains a rejection that came before any response. */
+/** Explains a rejection before any response. */
 export function explainFailedSend(error: unknown, endpoint: string): FetchFailure {
   const { host, origin, port, protocol } = new URL(endpoint);
   const causes = chain(error);
@@ -212,11 +211,11 @@ export function explainFailedSend(error: unknown, endpoint: string): FetchFailur
     return {
       code: "permission_denied",
       state: `this program is not allowed to connect to ${host}`,
-      hint: `Allow it, in Deno with \`--allow-net=${host}\`.`,
+      hint: `Allow it; in Deno, use \`--allow-net=${host}\`.`,
     };
   }
   for (const { code, syscall, message } of causes) {
-    // A connection that had come about can time out, or lose its route, as well.
+    // The same codes can also mean that an established connection timed out or lost its route.
     if (syscall === "read" || syscall === "write") continue;
     const isConnecting = message.includes(DENO_CONNECT);
     const known = NO_CONNECTION.find(([, codes, words]) =>
@@ -242,25 +241,25 @@ export function explainFailedSend(error: unknown, endpoint: string): FetchFailur
     return {
       code: "connection_refused",
       state: `this runtime does not connect to port ${port}`,
-      hint: "Let the server listen on another port: `fetch` blocks those of other protocols.",
+      hint: "Let the server listen on another port: `fetch` blocks ports of other protocols.",
     };
   }
   if (causes.some(({ message }) => message.includes(DENO_CONNECT))) {
-    return { code: "connection_refused", state: `${origin} could not be connected to` };
+    return { code: "connection_refused", state: `could not connect to ${origin}` };
   }
   if (says(NOT_HTTP) || causes.some(({ name }) => name === "HTTPParserError")) {
     return {
       code: "connection_reset",
-      state: `what ${origin} sent is not HTTP`,
-      hint: "Check the base URL: another program listens there, or it wants https.",
+      state: `the answer from ${origin} is not HTTP`,
+      hint: "Check the base URL: another program is listening there, or the server needs https.",
     };
   }
   const isBroken = says(BROKEN);
-  // Whatever else it is, such as a mistake in a user's own `fetch`, the request may have reached the server: the careful
-  // reading for retries.
+  // Anything else, such as a mistake in a user's own `fetch`: assume that the request may have reached the server, which
+  // is the careful assumption for retries.
   const state = isBroken
     ? `${origin} closed the connection before it answered`
-    : "the request failed before an answer came";
+    : "the request failed before an answer arrived";
   return { code: "connection_reset", state, isBroken };
 }
 
@@ -268,11 +267,11 @@ interface Cause {
   readonly name: string;
   readonly code: string;
   readonly syscall: string;
-  /** Without addresses: a path may be called `/tls`, a host `unreachable.lan`. */
+  /** The message without addresses: a path may be `/tls`, a host `unreachable.lan`. */
   readonly message: string;
 }
 
-/** Error, its causes, and the parts of an `AggregateError` (Node tries IPv6 and IPv4). */
+/** The error, its causes, and the parts of an `AggregateError` (Node tries IPv6 and IPv4). */
 function chain(error: unknown, depth = 0): Cause[] {
   if (typeof error !== "object" || error === null || depth > 5) return [];
   const { name, code, syscall, message, cause, errors } = error as Record<string, unknown>;
@@ -287,20 +286,20 @@ function chain(error: unknown, depth = 0): Cause[] {
   return [own, ...parts, ...chain(cause, depth + 1)];
 }
 
-/** Explains a rejection in a page, where all look the same: a request without CORS shows whether anybody answers. */
+/** Explains a rejection in a page, where all look the same. A request without CORS shows whether a server answers. */
 async function explainInPage(
   server: ReachedServer,
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<SeenFailure> {
   if (await answersGreeting(server, timeoutMs, signal, { mode: "no-cors", redirect: "follow" })) {
-    const state = `${server.service} is there, but does not let this page call it`;
+    const state = `${server.service} is running, but does not let this page call it`;
     return { code: "blocked_by_browser", state };
   }
   if (await isLocalNetworkDenied()) {
     return {
       code: "blocked_by_browser",
-      state: "this page may not reach the local network",
+      state: "this page is not allowed to reach the local network",
       hint:
         "Allow it for this site in the browser's settings, and start the server with `lms server start --cors`.",
     };
@@ -310,10 +309,10 @@ async function explainInPage(
 
 // --- Errors -----------------------------------------------------------------------------------
 
-/** An error is not held back any longer for a better hint. */
+/** Longest time to delay an error for a better hint. */
 const HINT_MS = 1000;
 
-/** Waits for what a hint needs; `undefined` where that fails, such as an `import()`, or takes too long. */
+/** Waits for what a hint needs; `undefined` if it fails, as an `import()` may, or takes too long. */
 async function inTime<T>(part: Promise<T>): Promise<T | undefined> {
   let stopTimer = (): void => {};
   const late = new Promise<undefined>((resolve) => {
@@ -329,8 +328,8 @@ async function inTime<T>(part: Promise<T>): Promise<T | undefined> {
 }
 
 /**
- * Remedy of a trouble, by the address and the program's surroundings. Loaded on first use; `undefined` where that fails:
- * the code's own remedy is true as well.
+ * Returns a hint for a connection problem, by the address and the program's surroundings. Its code is loaded on first
+ * use; if that fails, returns `undefined`, and the default hint of the error's code is used.
  */
 export async function connectionHintFor(
   { baseUrl, service }: ReachedServer,
@@ -347,13 +346,13 @@ export async function connectionHintFor(
 }
 
 const TIMEOUTS = {
-  connect: ["timeout_connect", "the server took no connection"],
-  "first-token": ["timeout_first_token", "the model gave no token"],
+  connect: ["timeout_connect", "the server accepted no connection"],
+  "first-token": ["timeout_first_token", "the model produced no token"],
   idle: ["timeout_idle", "the server sent nothing more"],
   total: ["timeout_total", "the server did not finish"],
 } as const;
 
-/** Error of a call whose timer ran out. @param hint where the code's own does not help. */
+/** Creates the error of a call that timed out. @param hint replaces the default hint of the code. */
 export function timeoutError(
   phase: TimeoutPhase,
   timeoutMs: number,
@@ -365,20 +364,20 @@ export function timeoutError(
   return callError(context, code, said, { hint, phase, timeoutMs });
 }
 
-/** Rejection of `fetch` before any answer. */
+/** A rejection of `fetch` before any answer. */
 export interface Unanswered {
-  /** Says what happened, not yet why. */
+  /** The error, without its likely cause. */
   readonly error: NetworkError;
   /** Whether the connection broke, as in `FetchFailure`. */
   readonly isBroken: boolean;
-  /** Gives the same error with its likely cause, once it has been looked where else the server may be. */
+  /** Returns the same error with its likely cause, after looking for the server at other addresses. */
   explain(): Promise<NetworkError>;
 }
 
 /**
- * Explains a rejection of `fetch`. In a page, where all look the same, the server is asked once more.
+ * Explains a rejection of `fetch`. In a page, where all look the same, this sends the server one more request.
  *
- * @param resetHint remedy where the request may have run.
+ * @param resetHint hint for a request that may have run.
  */
 export async function explainUnanswered(
   cause: unknown,

@@ -1,7 +1,7 @@
 /**
- * Keeps secrets and prompts out of what we repeat of others' words: servers echo tokens, headers and parts of the
- * request in their errors, runtimes put whole addresses and the bytes that came into theirs. Has the one rule for
- * whatever of a server stands in a message, be it an error's text, the name of a model or a tool, or a key of an object.
+ * Redaction of secrets and prompts. Servers echo tokens, headers and parts of the request in their errors, and runtimes
+ * put whole addresses and received bytes into theirs. Any text from a server that appears in a message goes through
+ * here, be it an error, the name of a model or a tool, or a key of an object.
  *
  * @module
  */
@@ -12,29 +12,29 @@ import type { CallOptions } from "../core/types.ts";
 
 const MASK = "***";
 const MAX_SHOWN_CHARS = 200;
-/** Text this long that also stands in a prompt is taken for an echo of it. */
+/** Text of this length that also occurs in a prompt counts as an echo of it. */
 const ECHO_LENGTH = 16;
 /** Prompts shorter than this are ordinary words: masking them would hide the server's message. */
 const SHORTEST_PROMPT = 4;
-/** A long body must not be searched whole: what is shown of it is far shorter. */
+/** Length up to which a body is searched: much less of it is shown. */
 const SEARCHED_LENGTH = 4096;
-/** More than a stretch of `ECHO_LENGTH` characters and than most secrets, each spelled as an escape. */
+/** Longer than `ECHO_LENGTH` characters, and than most secrets, with each character written as an escape. */
 const LOOK_AHEAD = 256;
-/** A secret's first characters, as some servers show them, give enough of it away; so do its last. */
+/** Number of characters at the start or end of a secret that give too much away. Some servers show them. */
 const SECRET_PART = 8;
 
-/** Fields of a request that hold what the user says. */
+/** Fields of a request that hold the user's text. */
 const PROMPT_FIELDS = [
   ...["messages", "input", "prompt", "suffix", "system_prompt", "instructions"],
-  // Of decisions, and of Anthropic's messages.
+  // For decisions, and for Anthropic's messages.
   ...["questions", "state", "system"],
 ];
-/** Fields inside them that hold names, not text. */
+/** Fields inside these that hold names, not text. */
 const NAME_FIELDS = ["role", "type", "id", "name", "tool_call_id", "call_id"];
 
 /**
- * Function that masks secrets, and echoes of the prompts in `body`, in any text, however JSON, an address or HTML spell
- * them.
+ * Returns a function that masks secrets, and echoes of the prompts in `body`, in any text, even if JSON, an address or
+ * HTML encodes them.
  *
  * @param secrets tokens and header values; those in the `integrations` and `tools` of `body` are added.
  */
@@ -42,13 +42,13 @@ export function createRedactor(
   secrets: readonly string[],
   body: unknown,
 ): (text: string) => string {
-  // Read on the first error, not per request.
+  // Collected on the first error, not for each request.
   let hidden: Hidden | undefined;
   return (text) => {
     hidden ??= collectHidden(secrets, body);
-    // Only with what follows it can the end of what is shown be known for an echo.
+    // Look further than what is shown, to recognize an echo at its end.
     const searched = text.slice(0, SEARCHED_LENGTH + LOOK_AHEAD);
-    // All are looked for in the text as it came: a mask in an echo would leave short pieces beside it.
+    // Everything is searched in the original text: a mask within an echo would leave short pieces around it.
     const marks = new Uint8Array(searched.length);
     const spelled = spell(searched);
     const squeezed = withoutBlanks(spelled);
@@ -60,19 +60,19 @@ export function createRedactor(
 }
 
 /**
- * Text of a server as it is shown: redacted, on one line, at most 200 characters. The order matters: a secret that is
- * cut is not found.
+ * Prepares text from a server to be shown: redacted, on one line, at most 200 characters. The order matters, because a
+ * secret that is cut is not found.
  *
- * @param redact masks secrets and echoes of prompts, as `createRedactor` gives it.
+ * @param redact masks secrets and echoes of prompts: the result of `createRedactor`.
  */
 export function showWords(text: string, redact: (text: string) => string): string {
   return cutText(maskKeys(onOneLine(redact(text))), MAX_SHOWN_CHARS);
 }
 
 /**
- * Function that shows a server's words in the errors of a call, by `showWords`.
+ * Returns a function that prepares a server's words for the errors of a call, with `showWords`.
  *
- * @param body of the request: an echo of its prompts is masked.
+ * @param body the body of the request, whose prompts are masked.
  */
 export function wordsOf(
   server: SecretSettings,
@@ -83,7 +83,7 @@ export function wordsOf(
   return (text) => showWords(text, redact ??= createRedactor(secretsOf(server, options), body));
 }
 
-/** Masks credentials by the words around them, also those of others, and the pieces of a body that JSON parsers quote. */
+/** Masks credentials, even unknown ones, by the words around them, and parts of a body that JSON parsers quote. */
 function maskKeys(text: string): string {
   return text
     .replace(
@@ -97,10 +97,10 @@ function maskKeys(text: string): string {
 // --- Spellings --------------------------------------------------------------------------------
 
 /**
- * Spellings of one text in another: white space and its escapes, `\\u00e9` and `\\xe9`, other escapes, percent encoding,
- * HTML. Any number of backslashes, or of `25` behind a `%`, counts as one escape, so that neither the depth of JSON
- * within JSON matters nor what the user wrote with backslashes. Linear: no run is read twice. A blank between two words
- * is plain already: most of what a prompt has of these, and each one found costs a call.
+ * Encoded spellings of a text: white space and its escapes, `\\u00e9` and `\\xe9`, other escapes, percent encoding, HTML.
+ * Any number of backslashes, or of `25` after a `%`, counts as one escape, so that neither the depth of JSON within JSON
+ * matters nor the user's own backslashes. Linear: no run is read twice. A single blank between words is left out: it is
+ * by far the most frequent match, and each match costs a call.
  */
 const SPELLINGS =
   // deno-lint-ignore no-control-regex -- JSON spells control characters as escapes.
@@ -131,7 +131,7 @@ function plainSpelling(
   return /^\\+$/.test(spelling) ? "" : " ";
 }
 
-/** Decodes percent encoding; gives it back where its bytes are not text. */
+/** Decodes percent encoding; returns it unchanged if its bytes are not text. */
 function decodePercent(encoded: string): string {
   try {
     return decodeURIComponent(encoded);
@@ -140,7 +140,7 @@ function decodePercent(encoded: string): string {
   }
 }
 
-/** Text in its plain spelling. */
+/** Decodes a text to its plain spelling. */
 function toPlain(text: string): string {
   return text.replace(
     SPELLINGS,
@@ -148,7 +148,7 @@ function toPlain(text: string): string {
   );
 }
 
-/** Text in its plain spelling, and where each of its characters stands in the text itself. */
+/** A text in its plain spelling, with the position of each character in the original. */
 interface Spelled {
   plain: string;
   readonly starts: number[];
@@ -176,7 +176,7 @@ function add(spelled: Spelled, characters: string, start: number, end: number): 
   }
 }
 
-/** Text without blanks and without case: a secret may be broken into lines anywhere. */
+/** Removes blanks and case, since a secret may be wrapped anywhere. */
 function withoutBlanks({ plain, starts, ends }: Spelled): Spelled {
   const squeezed: Spelled = { plain: "", starts: [], ends: [] };
   for (let at = 0; at < plain.length; at++) {
@@ -186,14 +186,14 @@ function withoutBlanks({ plain, starts, ends }: Spelled): Spelled {
   return squeezed;
 }
 
-/** Text in lower case; ASCII letters alone, since some others change their length. */
+/** Converts to lower case, but only ASCII letters, since some others change their length. */
 function foldCase(text: string): string {
   return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
 
 // --- Marks ------------------------------------------------------------------------------------
 
-/** Marks short texts where they stand as words, in the same case: in another they are other words. */
+/** Marks short texts where they occur as words in the same case. In another case they are different words. */
 function markWords(
   { plain, starts, ends }: Spelled,
   words: ReadonlySet<string>,
@@ -202,7 +202,7 @@ function markWords(
   if (words.size === 0) return;
   for (let at = 0; at < plain.length; at++) {
     if (plain[at] === " " || /\w/.test(plain[at - 1] ?? "")) continue;
-    // Looked up by what stands here: there may be a hundred thousand words, each a text to embed.
+    // Look up the text at this position: there may be a hundred thousand words, each a text to embed.
     for (let end = at + ECHO_LENGTH - 1; end > at; end--) {
       if (/\w/.test(plain[end] ?? "") || !words.has(plain.slice(at, end))) continue;
       marks.fill(1, starts[at], ends[end - 1]);
@@ -211,7 +211,7 @@ function markWords(
   }
 }
 
-/** Marks a secret from its first characters as far as it follows them, and its last characters by themselves. */
+/** Marks the first characters of a secret with as much of the rest as follows, and its last characters alone. */
 function markSecret(
   text: string,
   { plain, starts, ends }: Spelled,
@@ -223,34 +223,34 @@ function markSecret(
       let end = at + part.length;
       while (end - at < secret.length && plain[end] === secret[end - at]) end++;
       let behind = ends[end - 1] ?? 0;
-      // What follows in the same word is the rest of it in a spelling that is not known here.
+      // The rest of the word may be the rest of the secret in an unknown spelling.
       while (/[\w%:.*+/=~-]/.test(text[behind] ?? "")) behind++;
       marks.fill(1, starts[at], behind);
       at = plain.indexOf(part, end);
     }
   };
   mark(secret.slice(0, SECRET_PART));
-  // Some show the end of a key, so that its owner knows which it is.
+  // Some servers show the end of a key, so that its owner recognizes it.
   if (secret.length >= 2 * SECRET_PART) mark(secret.slice(-SECRET_PART));
 }
 
 const HASH_FACTOR = 0x01000193;
-/** `HASH_FACTOR` to the power of `ECHO_LENGTH - 1`, of 32 bits: the factor of the oldest character. */
+/** `HASH_FACTOR` to the power of `ECHO_LENGTH - 1`, in 32 bits: the factor of the oldest character. */
 const OLDEST_FACTOR = Array.from({ length: ECHO_LENGTH - 1 }).reduce<number>(
   (product) => Math.imul(product, HASH_FACTOR),
   1,
 );
 
-/** Marks every stretch of `ECHO_LENGTH` characters that also stands in a prompt. */
+/** Marks each stretch of `ECHO_LENGTH` characters that also occurs in a prompt. */
 function markEchoes(
   { plain: text, starts: from, ends }: Spelled,
   prompts: readonly string[],
   marks: Uint8Array,
 ): void {
-  // Found by a hash that moves along the prompts in one pass: searching 4 MB of them for each stretch
-  // took 6 s, during which nothing else ran.
+  // Uses a rolling hash in one pass over the prompts. Searching 4 MB of them for each stretch took 6 s, during which
+  // nothing else ran.
   const starts = new Map<number, number[]>();
-  // By the low bits of the hash: most stretches of a prompt are not in the text, and this is cheaper to ask.
+  // Filter by the low bits of the hash: most stretches of a prompt are not in the text, and this check is cheaper.
   const mayHave = new Uint8Array(2 ** 16);
   const folded = foldCase(text);
   forEachStretch(folded, (hash, start) => {
@@ -268,13 +268,13 @@ function markEchoes(
       const stretch = prompt.slice(at, at + ECHO_LENGTH);
       const found = others.filter((start) => folded.startsWith(stretch, start));
       for (const start of found) marks.fill(1, from[start], ends[start + ECHO_LENGTH - 1]);
-      // Once is enough: a line of dashes would be found at each of its places, in each of its places.
+      // Once is enough: each stretch of a line of dashes would match all the others.
       if (found.length > 0) starts.delete(hash);
     });
   }
 }
 
-/** Calls back with a hash of each stretch of `ECHO_LENGTH` characters, and where it starts. */
+/** Calls back with the hash and the start of each stretch of `ECHO_LENGTH` characters. */
 function forEachStretch(text: string, callback: (hash: number, start: number) => void): void {
   let hash = 0;
   for (let at = 0; at < text.length; at++) {
@@ -285,7 +285,7 @@ function forEachStretch(text: string, callback: (hash: number, start: number) =>
   }
 }
 
-/** Text with a mask in place of each run of marked characters. */
+/** Replaces each run of marked characters with a mask. */
 function render(text: string, marks: Uint8Array): string {
   let result = "";
   for (let at = 0, end = 0; at < text.length; at = end) {
@@ -298,13 +298,13 @@ function render(text: string, marks: Uint8Array): string {
 
 // --- What is hidden ---------------------------------------------------------------------------
 
-/** Texts that are masked, in plain spelling. */
+/** Texts to mask, in plain spelling. */
 interface Hidden {
-  /** Short secrets, and whole prompts that are too short for an echo of a part. */
+  /** Short secrets, and prompts too short to be recognized by a part. */
   readonly words: ReadonlySet<string>;
-  /** Without case and blanks. */
+  /** Long secrets, without case and blanks. */
   readonly secrets: readonly string[];
-  /** Without case. */
+  /** Prompts, without case. */
   readonly prompts: readonly string[];
 }
 
@@ -325,16 +325,16 @@ function collectHidden(given: readonly string[], body: unknown): Hidden {
 function collectPrompts(body: unknown): string[] {
   const prompts: string[] = [];
   if (typeof body !== "object" || body === null) return prompts;
-  // Not by recursion: what another client sends may be nested without end.
+  // Not recursive, because another client's request may be nested very deeply.
   const waiting: unknown[] = PROMPT_FIELDS.map((name): unknown => Reflect.get(body, name));
   while (waiting.length > 0) {
     const value = waiting.pop();
     if (typeof value === "string") prompts.push(value);
     if (typeof value !== "object" || value === null) continue;
     for (const [name, field] of Object.entries(value)) {
-      // A question may be named so.
+      // Only text is skipped, because a question may have one of these names.
       if (typeof field !== "string" || !NAME_FIELDS.includes(name)) waiting.push(field);
-      // Choices stand there as names.
+      // Here the names of fields are the choices.
       if (name === "criteria" && isRecord(field)) waiting.push(Object.keys(field));
     }
   }
@@ -342,8 +342,8 @@ function collectPrompts(body: unknown): string[] {
 }
 
 /**
- * Secrets that the server is to hand on to MCP servers, of a native chat and of responses: values of headers, and what
- * in their addresses may be a key.
+ * Secrets for MCP servers, in the requests of chat and responses: header values, and parts of addresses that may be a
+ * key.
  */
 function collectIntegrationSecrets(body: unknown): string[] {
   const { integrations, tools } = (body ?? {}) as { readonly [field: string]: unknown };
@@ -362,19 +362,19 @@ interface Integration {
   readonly server_url?: unknown;
 }
 
-/** Settings of a server that nobody else is to see. */
+/** Settings of a server that must stay secret. */
 interface SecretSettings {
   readonly apiToken?: string | undefined;
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** Secrets that are sent with a call. */
+/** Secrets sent with a call. */
 export function secretsOf(server: SecretSettings, options: CallOptions): string[] {
   const headers = [...Object.values(server.headers), ...Object.values(options.headers ?? {})];
   return [server.apiToken ?? "", ...headers].filter((secret) => secret !== "");
 }
 
-/** A query as a whole, and what in it may be a key: `20` and `asc` are words. */
+/** A whole query, and its values that may be keys, unlike `20` or `asc`. */
 export function secretsOfQuery(query: string): string[] {
   if (query.length < 2) return [];
   const values = [...new URLSearchParams(query).values()];
@@ -391,7 +391,7 @@ function secretsOfAddress(address: unknown): string[] {
   }
 }
 
-/** `Bearer abc` is echoed as a whole or without its scheme; text with more spaces is no credential. */
+/** `Bearer abc` may be echoed with or without its scheme. Text with more spaces is not a credential. */
 function withoutScheme(secret: string): string[] {
   const [, ...rest] = secret.split(" ");
   return rest.length === 1 ? [secret, ...rest] : [secret];
@@ -400,22 +400,22 @@ function withoutScheme(secret: string): string[] {
 // --- Causes -----------------------------------------------------------------------------------
 
 const DEEPEST = 5;
-/** Values that are looked at of what others hang on their errors, such as a whole request. */
+/** Maximum number of values to check in an error, which may carry a whole request. */
 const MOST_VALUES = 1000;
-/** Fields by which programs distinguish failures. */
+/** Fields by which programs tell errors apart. */
 const KEPT = ["code", "errno", "syscall", "hostname", "address", "port"] as const;
 
 /**
- * Cause of an error of ours: the runtime's own where nothing in it is secret, else a copy with only what is not.
+ * Returns a cause for one of our errors: the original if nothing in it is secret, else a redacted copy.
  *
- * @param redact masks secrets in a text.
+ * @param redactWords masks secrets in a text.
  */
 export function safeCause(
   cause: unknown,
   redactWords: (text: string) => string,
   depth = 0,
 ): unknown {
-  // A certificate or a header may have put in what rewrites a terminal's line.
+  // A certificate or a header may contain characters that overwrite a line in the terminal.
   const redact = (text: string): string => withoutUnseen(redactWords(text), "lines");
   if (typeof cause === "string") return redact(cause);
   if (!(cause instanceof Error)) return cause;
@@ -431,17 +431,17 @@ export function safeCause(
   return isSafe ? cause : copyOf(cause, inner, safeParts, redact);
 }
 
-/** Whether nothing that is printed of an error, but for its causes, has to be masked. */
+/** Whether nothing that is printed of an error, apart from its causes, has to be masked. */
 function isHarmless(error: Error, redact: (text: string) => string): boolean {
   const seen = new Set<unknown>([error, error.cause]);
   const waiting: unknown[] = [error.message, error.stack, ...Object.values(error)];
   for (let count = 0; waiting.length > 0; count++) {
     const value = waiting.pop();
-    // `redact` also cuts: what is that long is not known to be harmless.
+    // `redact` also cuts, so a text that long counts as harmful.
     if (count > MOST_VALUES || (typeof value === "string" && redact(value) !== value)) return false;
     if (typeof value !== "object" || value === null || seen.has(value)) continue;
     seen.add(value);
-    // One by one: a list of hundreds of thousands is more than a call takes arguments.
+    // One by one: spreading a list of hundreds of thousands would exceed the argument limit of a call.
     const add = (part: unknown): void => void waiting.push(part);
     if (value instanceof Headers || value instanceof Map) [...value].flat().forEach(add);
     if (!(value instanceof Uint8Array)) Object.values(value).forEach(add);
@@ -469,7 +469,7 @@ function copyOf(
   for (const [name, value] of Object.entries(fields)) {
     Object.defineProperty(copy, name, { value, configurable: true, writable: true });
   }
-  // The place where the copy was made is of no use.
+  // Where the copy was made is of no use.
   copy.stack = redact(error.stack ?? `${error.name}: ${message}`);
   return copy;
 }

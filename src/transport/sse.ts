@@ -1,5 +1,5 @@
 /**
- * Server-Sent Events, framed as in the WHATWG standard: bytes in, events out; no JSON, no `[DONE]`.
+ * Decoder for Server-Sent Events as in the WHATWG standard: bytes in, events out, with no regard to JSON or `[DONE]`.
  *
  * @module
  */
@@ -9,16 +9,16 @@ const PIECES_PER_BLOCK = 64;
 
 /** One event, as the standard dispatches it. */
 export interface SseEvent {
-  /** The value of the `event:` line, `""` when there was none. */
+  /** The value of the `event:` line; `""` if there was none. */
   readonly event: string;
   /** The values of the `data:` lines, joined by line feeds. */
   readonly data: string;
 }
 
-/** One event grew beyond the bound. */
+/** Error for an event larger than the limit. */
 export class SseLimitError extends Error {
   override readonly name = "SseLimitError";
-  /** The bound. */
+  /** The limit. */
   readonly maxEventBytes: number;
 
   constructor(maxEventBytes: number) {
@@ -28,16 +28,16 @@ export class SseLimitError extends Error {
 }
 
 /**
- * Decodes one event stream, fed in pieces cut anywhere: where the cuts were changes nothing in what
- * comes out. Takes time linear in the bytes and holds no more than the event under way.
+ * Decodes one event stream from pieces of any size. The events do not depend on where the pieces
+ * were cut. Takes linear time and holds no more than the event under way.
  */
 export class SseDecoder {
-  /** `ignoreBOM` leaves it in: Deno (2.9) would also take one out later on, where a feed starts. */
+  /** `ignoreBOM` keeps byte order marks: Deno (2.9) would also drop one at the start of a later piece. */
   readonly #utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
-  /** The one character to drop if the text goes on with it: a byte order mark, the LF of a CRLF. */
+  /** Character to drop if the next text starts with it: a byte order mark, or the LF of a CRLF. */
   #droppable = "\ufeff";
   readonly #maxEventBytes: number;
-  /** The line under way, without its end; of a comment only the colon. */
+  /** The line under way, without its line end; only the colon if it is a comment. */
   readonly #line = new Pieces();
   #lineIsComment = false;
   /** The data lines of the event under way. */
@@ -46,8 +46,8 @@ export class SseDecoder {
   #failure: SseLimitError | undefined;
 
   /**
-   * @param options `maxEventBytes` bounds what is held for one event, in bytes of UTF-8: its data
-   * and the line under way, whatever that line is, except comments. Default 16 MiB.
+   * @param options `maxEventBytes` limits the memory for one event, in bytes of UTF-8: its data and
+   * the line under way, except for comments. The default is 16 MiB.
    */
   constructor(options: { maxEventBytes?: number | undefined } = {}) {
     this.#maxEventBytes = options.maxEventBytes ?? DEFAULT_MAX_EVENT_BYTES;
@@ -56,17 +56,17 @@ export class SseDecoder {
   /**
    * Returns the events completed by these bytes, in order.
    *
-   * @throws {SseLimitError} when an event grows beyond the bound. Events that the same bytes
-   * completed before it are returned first, the next call throws: no cut loses them.
+   * @throws {SseLimitError} if an event exceeds the limit. If the same bytes completed earlier
+   * events, these are returned and the next call throws, so that none are lost.
    */
   feed(bytes: Uint8Array): SseEvent[] {
     if (this.#failure) throw this.#failure;
     const events: SseEvent[] = [];
     let text = this.#decodeLines(bytes);
-    // Only a line end makes reading what is held worth its cost; then it is read once.
+    // Read the held text only once a line end arrives, so that it is read once.
     if (!this.#line.isEmpty && text.includes("\n")) text = this.#line.take() + text;
-    // A character takes at most three bytes per UTF-16 unit: while even that stays within the bound
-    // the lines need not be counted, which costs a look at every character.
+    // A UTF-16 unit takes at most three bytes. While even that stays within the limit, there is no
+    // need to measure the lines, which would look at every character.
     const nearLimit = this.#data.bytes + 3 * text.length > this.#maxEventBytes;
 
     let start = 0;
@@ -74,7 +74,8 @@ export class SseDecoder {
     while (end !== -1) {
       const isWhole = text[end + 1] === "\n" && text.startsWith("data: ", start);
       if (isWhole && this.#data.isEmpty && !nearLimit) {
-        // Nearly every event of a model is this one line: half the searches, and nothing to join.
+        // Nearly every event from a model is one such line. Handling it here saves half the searches
+        // and the joining.
         events.push({ event: this.#event, data: text.slice(start + 6, end) });
         this.#event = "";
         end++;
@@ -93,10 +94,10 @@ export class SseDecoder {
   }
 
   /**
-   * Ends the stream. The standard drops an event that no blank line ended; it is returned here, with
-   * every field up to the last byte, because only the caller knows which of them count.
+   * Ends the stream. The standard drops an event that no blank line ends. Here it is returned, with
+   * all its fields up to the last byte, because only the caller knows whether it counts.
    *
-   * @throws {SseLimitError} when the bound was exceeded before.
+   * @throws {SseLimitError} if the limit was exceeded before.
    */
   end(): SseEvent | undefined {
     if (this.#failure) throw this.#failure;
@@ -107,14 +108,14 @@ export class SseDecoder {
     return events[0];
   }
 
-  /** Gives text without a byte order mark at its start, whose line ends are all line feeds. */
+  /** Decodes bytes; drops the byte order mark at the start and turns all line ends into line feeds. */
   #decodeLines(bytes: Uint8Array): string {
     let text = this.#utf8.decode(bytes, { stream: true });
     if (text === "") return text;
     if (this.#droppable !== "" && text.startsWith(this.#droppable)) text = text.slice(1);
     this.#droppable = "";
     if (text.includes("\r")) {
-      // A last CR counts at once: waiting for a LF that may follow would hold back a complete event.
+      // A CR at the end counts at once: waiting for a possible LF would hold back a complete event.
       if (text.endsWith("\r")) this.#droppable = "\n";
       text = text.replace(/\r\n?/g, "\n");
     }
@@ -129,7 +130,7 @@ export class SseDecoder {
     else if (this.#line.isEmpty) this.#line.push(":");
   }
 
-  /** Takes in a complete line: a field, a comment, or the blank one that ends an event. */
+  /** Processes a complete line: a field, a comment, or the blank line that ends an event. */
   #endLine(line: string, events: SseEvent[]): void {
     if (line === "") {
       if (!this.#data.isEmpty) events.push({ event: this.#event, data: this.#data.take() });
@@ -140,7 +141,7 @@ export class SseDecoder {
     } else if (line.startsWith("event:") || line === "event") {
       this.#event = fieldValue(line, 6);
     }
-    // Else a comment, `id` or `retry` (nothing here reconnects), or an unknown field.
+    // Otherwise a comment, `id` or `retry` (nothing here reconnects), or an unknown field.
   }
 
   #fail(events: SseEvent[]): SseEvent[] {
@@ -151,9 +152,9 @@ export class SseDecoder {
 }
 
 /**
- * Text that arrives in pieces and is read once: searched again with each piece, a line of 1 MiB in
- * 16 000 pieces takes seconds. They are joined block by block, not all at the end, as a piece keeps
- * the whole text it was cut from in memory and a short one costs several times its size.
+ * Text that arrives in pieces and is read once: searching it again with each piece takes seconds for
+ * a line of 1 MiB in 16 000 pieces. The pieces are joined block by block rather than all at the end,
+ * because each keeps the text it was cut from in memory, and a short one costs several times its size.
  */
 class Pieces {
   #blocks: string[] = [];
@@ -161,7 +162,7 @@ class Pieces {
   /** The size in UTF-8. */
   bytes = 0;
 
-  /** Whether nothing was pushed; an empty piece is something. */
+  /** Whether nothing was pushed. An empty piece counts as something. */
   get isEmpty(): boolean {
     return this.#recent.length === 0 && this.#blocks.length === 0;
   }
@@ -173,7 +174,7 @@ class Pieces {
     this.#recent.length = 0;
   }
 
-  /** Returns the text and starts anew. */
+  /** Returns the text and clears it. */
   take(): string {
     const text = this.#blocks.join("") + this.#recent.join("");
     this.#blocks.length = 0;
@@ -183,14 +184,14 @@ class Pieces {
   }
 }
 
-/** What follows the colon and one space after it, if there is one; `""` where there is no colon. */
+/** The text after the colon and one optional space; `""` if there is no colon. */
 function fieldValue(line: string, afterColon: number): string {
   return line.slice(line[afterColon] === " " ? afterColon + 1 : afterColon);
 }
 
 function utf8Length(text: string): number {
   let bytes = text.length;
-  if (!/[\u0080-\uffff]/.test(text)) return bytes; // a third of the time of looking one by one
+  if (!/[\u0080-\uffff]/.test(text)) return bytes; // takes a third of the time of the loop
   for (let index = 0; index < text.length; index++) {
     const unit = text.charCodeAt(index);
     // Each half of a surrogate pair stands for two of the pair's four bytes.

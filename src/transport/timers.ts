@@ -1,24 +1,24 @@
 /**
- * Waiting on the request path: timers, and signals that many calls may share.
+ * Waiting in requests: timers, and signals that many calls may share.
  *
  * @module
  */
 
 import { startBackgroundTimer } from "../platform/runtime.ts";
 
-/** Runtimes fire longer timers at once. */
+/** Longest delay of `setTimeout`: runtimes fire longer timers immediately. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
-/** A timer that is so late was kept waiting by the program itself. */
+/** If a timer is this late, the program itself was busy. */
 const BUSY_MS = 50;
-/** Time to read what arrived meanwhile. */
+/** Time to read what arrived while the program was busy. */
 const CATCH_UP_MS = 100;
 
-/** Calls back after `ms`, never for `Infinity`; returns what stops it. */
+/** Calls back after `ms` (never for `Infinity`); returns a function that cancels the timer. */
 export function startTimer(ms: number, onTime: () => void): () => void {
   if (ms > LONGEST_TIMER_MS) return () => {};
   const dueAt = performance.now() + Math.max(0, ms);
-  // A program that was busy for long runs its timers before it reads what arrived meanwhile. More turns let that
-  // in (headers and body take several): a server must not be given up for silence of ours.
+  // After a long block, a program runs its timers before it reads what arrived meanwhile. Waiting a few more turns
+  // (headers and body take several) lets it in, so that the server is not blamed for our own silence.
   let timer = setTimeout(() => {
     const wasBusy = performance.now() - dueAt > BUSY_MS;
     timer = setTimeout(onTime, wasBusy ? CATCH_UP_MS : 0);
@@ -27,29 +27,29 @@ export function startTimer(ms: number, onTime: () => void): () => void {
 }
 
 /**
- * Timer of many waits that follow each other, one at a time, such as the reads of a stream. It goes on from one wait to
- * the next and looks at the time when it rings: making a timer for each token took a fifth of the time of a token.
+ * Timer for many consecutive waits, such as the reads of a stream. It keeps running from one wait to the next and checks
+ * the time when it fires: creating a timer for each token took a fifth of the time per token.
  */
 export class WaitTimer {
   readonly #onLate: () => void;
   readonly #isKept: boolean;
   #stopTimer: (() => void) | undefined;
-  /** End of the wait that the timer was set for, by `performance.now()`. */
+  /** End of the wait that the timer is set for, by `performance.now()`. */
   #setFor = Infinity;
-  /** End of the wait under way. */
+  /** End of the current wait. */
   #dueAt = Infinity;
 
   /**
    * @param onLate called when a wait takes too long.
-   * @param isKept whether a timer may be left from one wait to the next: then it keeps no program alive, so something
-   * else must while there is a wait.
+   * @param isKept whether the timer may keep running between waits. It then does not keep the program alive, so something
+   * else must do so during a wait.
    */
   constructor(onLate: () => void, isKept: boolean) {
     this.#onLate = onLate;
     this.#isKept = isKept;
   }
 
-  /** Begins a wait of at most `ms`, without end for `Infinity`. */
+  /** Begins a wait of at most `ms`; `Infinity` means no limit. */
   start(ms: number): void {
     if (ms > LONGEST_TIMER_MS) return;
     const now = performance.now();
@@ -63,7 +63,7 @@ export class WaitTimer {
     if (!this.#isKept) this.end();
   }
 
-  /** Ends it for good. */
+  /** Stops the timer for good. */
   end(): void {
     this.#dueAt = Infinity;
     this.#stopTimer?.();
@@ -81,7 +81,7 @@ export class WaitTimer {
     if (dueAt === Infinity) return;
     const now = performance.now();
     if (dueAt > this.#setFor) return this.#set(now);
-    // As in `startTimer`.
+    // See `startTimer`.
     this.#call(now - dueAt > BUSY_MS ? CATCH_UP_MS : 0, () => {
       if (this.#dueAt === dueAt) this.#onLate();
       else if (this.#dueAt !== Infinity) this.#set(performance.now());
@@ -102,7 +102,7 @@ export class WaitTimer {
   }
 }
 
-/** Waits `ms`; rejects with the signal's reason as soon as it is aborted. */
+/** Waits `ms`; rejects with the signal's reason as soon as the signal is aborted. */
 export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   let stop = (): void => {};
@@ -113,7 +113,7 @@ export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** Waits for a promise, but rejects with the signal's reason as soon as that is aborted. */
+/** Waits for a promise; rejects with the signal's reason as soon as the signal is aborted. */
 export async function untilAborted<T>(
   promise: Promise<T>,
   signal: AbortSignal | undefined,
@@ -131,12 +131,13 @@ export async function untilAborted<T>(
   }
 }
 
-/** Callbacks of each signal that is listened to. */
+/** The shared listener of each signal. */
 const LISTENERS = new WeakMap<AbortSignal, SharedListener>();
 
 /**
- * Calls back when the signal is aborted, not if it is already; returns what stops it. All who listen to one signal
- * share one listener on it: at the eleventh Node 20 warns of a memory leak, and one signal often serves a program.
+ * Calls back when the signal is aborted, but not if it already is; returns a function that stops listening. All
+ * callbacks of a signal share one listener: Node 20 warns of a memory leak at the eleventh, and many programs use one
+ * signal for everything.
  */
 export function listenToAbort(signal: AbortSignal | undefined, onAbort: () => void): () => void {
   if (signal === undefined) return () => {};
@@ -150,7 +151,7 @@ class SharedListener {
   readonly #callbacks = new Set<() => void>();
   readonly #onAbort = (): void => {
     for (const callback of [...this.#callbacks]) {
-      // One of those before may have stopped it.
+      // An earlier callback may have removed this one.
       if (this.#callbacks.has(callback)) callback();
     }
   };
@@ -160,7 +161,7 @@ class SharedListener {
   }
 
   add(onAbort: () => void): () => void {
-    // One of its own: the same function may listen twice.
+    // Wrapped, because the same function may be added twice.
     const callback = (): void => onAbort();
     if (this.#callbacks.size === 0) this.#signal.addEventListener("abort", this.#onAbort);
     this.#callbacks.add(callback);

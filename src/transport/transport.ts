@@ -1,6 +1,6 @@
 /**
- * Requests to one server: `json()` for one answer, `events()` for a stream of them. Everything above sees
- * decoded JSON and events, never a `Response`.
+ * Requests to one server: `json()` for a whole answer, `events()` for a stream. Code above this layer sees decoded JSON
+ * and events, never a `Response`.
  *
  * @module
  */
@@ -32,39 +32,39 @@ import { untilAborted } from "./timers.ts";
 
 export type { ServerSettings, TransportRequest } from "./call.ts";
 
-/** More than any answer: a body that never ends must not fill the memory. */
+/** Larger than any answer, so that a body without end cannot fill the memory. */
 const MAX_BODY_BYTES = 256 * 1024 * 1024;
-/** More than any listing or status: what a server says of itself needs no room for images and vectors. */
+/** Larger than any listing or status, which contain no images or vectors. */
 const MAX_READ_BYTES = 64 * 1024 * 1024;
-/** Characters of a body that are enough to see what it is. */
+/** Number of characters that show what a body is. */
 const SNIPPET_LENGTH = 200;
 
-/** A decoded answer that is no error. */
+/** A decoded answer that is not an error. */
 export interface JsonAnswer {
   readonly value: unknown;
-  /** From sending to the end of the body. */
+  /** Time from sending the request to the end of the body. */
   readonly elapsedMs: number;
-  /** Facts that every error about this answer states. */
+  /** Facts for errors about this answer. */
   readonly context: ErrorContext;
 }
 
-/** Way to one server. */
+/** HTTP client for one server. */
 export class Transport {
   readonly server: ServerSettings;
   readonly #origin: OriginState = { usedBefore: false, missingRoutes: new Map() };
   readonly #maxBodyBytes: number;
 
-  /** @param maxBodyBytes bounds the body of an answer that is no stream, and the text of one that is. */
+  /** @param maxBodyBytes limits the body of a whole answer, and the text of a streamed one. */
   constructor(server: ServerSettings, maxBodyBytes: number = MAX_BODY_BYTES) {
     this.server = server;
     this.#maxBodyBytes = maxBodyBytes;
   }
 
   /**
-   * Gets one answer, decoded. An error in the body rejects under every status.
+   * Sends a request and returns the decoded answer. Rejects with an error in the body, whatever the status.
    *
-   * @param defaultTimeoutMs limit of the whole call where neither the call nor the provider sets one.
-   * @param startedAt when the call began, where this request is one of several.
+   * @param defaultTimeoutMs timeout of the whole call if neither the call nor the provider sets one.
+   * @param startedAt start of the call, if this request is one of several.
    */
   async json(
     request: TransportRequest,
@@ -88,7 +88,7 @@ export class Transport {
       const context = call.context();
       if (body.end === "too-large") {
         const state = `the answer is larger than ${this.#boundOf(request)} bytes`;
-        // More than is shown: an echo that is cut is not found.
+        // Longer than what is shown, because an echo of the prompt is not recognized if it is cut.
         const start = body.text.slice(0, 32 * SNIPPET_LENGTH);
         throw errorFromUndecodable({ status, bodyText: start, isCut: true }, state, context);
       }
@@ -100,8 +100,8 @@ export class Transport {
   }
 
   /**
-   * Reads the body of an answer. The runtime reads one of a known length in a third of the time that a loop takes, but
-   * does not say whether any of it had come when it broke: a `read` is sent again only if none had.
+   * Reads the body of an answer. With a known length, the runtime's own method takes a third of the time of a loop. But
+   * if the connection breaks, it does not say whether anything had arrived, and a `read` is retried only if not.
    */
   #readBody(
     response: Response,
@@ -120,7 +120,7 @@ export class Transport {
     return policy === "read" ? Math.min(this.#maxBodyBytes, MAX_READ_BYTES) : this.#maxBodyBytes;
   }
 
-  /** Opens a stream of events. Nothing is sent before its first pull. */
+  /** Opens a stream of events. The request is sent at the first pull. */
   events(request: TransportRequest, options: CallOptions): EventReader {
     const call = new Call(this.server, request, options, this.#origin);
     const timeouts = streamTimeouts(this.server, request.body, options);
@@ -128,9 +128,9 @@ export class Transport {
   }
 
   /**
-   * Sends a request as `fetch` does, for a client that only knows of that: see `forward()`.
+   * Sends a request for a client that uses `fetch`: see `forward()`.
    *
-   * @param ownKeys what clients have as their keys from us.
+   * @param ownKeys the API keys that clients may have got from this package.
    */
   async forward(
     ownKeys: readonly string[],
@@ -142,13 +142,13 @@ export class Transport {
       return await forward(this.server, this.#origin, ownKeys, input, init);
     };
     const given = init?.signal ?? (input instanceof Request ? input.signal : undefined);
-    // What is no signal is refused with the rest of the request.
+    // A value that is not a signal is rejected later, with the rest of the request.
     const signal = typeof given?.addEventListener === "function" ? given : undefined;
     return await untilAborted(send(), signal);
   }
 }
 
-/** Decodes a 2xx body. @throws what the body says, or that it says nothing readable. */
+/** Decodes a 2xx body. @throws the error in the body, or an error if the body is not JSON. */
 export function decodeJson(
   status: number,
   text: string,
@@ -159,7 +159,7 @@ export function decodeJson(
   try {
     value = JSON.parse(text);
   } catch {
-    // The parser's own message quotes the body, so it is not passed on as the cause.
+    // The parser's message quotes the body, so it is not passed on as the cause.
     throw errorFromUndecodable({ status, bodyText: text }, "the answer is not JSON", context);
   }
   const wire = isAnswer?.(value) === true ? undefined : readWireError(value);
@@ -168,7 +168,7 @@ export function decodeJson(
   throw errorFromWire(wire, status, partial === undefined ? context : { ...context, partial });
 }
 
-/** Error for JSON that is not the answer that was expected. @param hint where the address is not to blame. */
+/** Creates the error for unexpected JSON. @param hint replaces the default, which blames the address. */
 export function malformedResponse(
   state: string,
   value: unknown,
