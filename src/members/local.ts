@@ -41,7 +41,7 @@ import {
 import { cascadeAt } from "./found_config.ts";
 import { modelNotFound, type SilentServer } from "./model_not_found.ts";
 
-/** Steps that precede a call: the action in their own errors, and what follows the call's action in its error instead. */
+/** Steps before a call: the action their own errors name, and the state that the error of the call gets after its action. */
 const FIRST_STEPS: readonly (readonly [own: string, state: string])[] = [
   [LISTING_ACTION, ""],
   [`find ${searchedFor(undefined)}`, ": no local server was found"],

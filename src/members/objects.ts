@@ -326,7 +326,9 @@ function noJson(response: CompletionResponse, request: CompletionRequest): Failu
       ? 'Set `reasoning: "off"`, or use a model that does not reason.'
       : TRY_REPAIRS,
     issues: [{
-      message: isEmpty ? "there is no answer" : "the answer is not JSON, or is not JSON only",
+      message: isEmpty
+        ? "there is no answer"
+        : "the answer is not JSON, or has other text around it",
     }],
     isRepairable: true,
   };

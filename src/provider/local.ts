@@ -270,8 +270,8 @@ export class LocalProvider implements ModelProvider {
 
 /**
  * Creates the provider this machine is set up for: the one that `PATINOX_MODEL_PROVIDER` names (`lmstudio`, `ollama` or
- * `local`), else LM Studio at its configured address, else the server that discovery prefers. Only discovery sends
- * anything.
+ * `local`), else LM Studio at its configured address, else the server that discovery prefers. Sends nothing unless it
+ * has to look for a server.
  *
  * @param options the same as for `new LMStudioProvider()`; `discovery` says how to look for servers.
  * @throws {NetworkError} code `service_not_found`, listing each address tried and why it failed.

@@ -86,7 +86,7 @@ export interface TransportRequest {
   readonly policy: RetryPolicy;
   /** Completes "Cannot …" in errors. */
   readonly action: string;
-  /** Model asked for, for errors. */
+  /** Requested model, for errors. */
   readonly model?: string | undefined;
   /** First version of the server that has the route, if some versions in use lack it. */
   readonly since?: string | undefined;

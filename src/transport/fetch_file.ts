@@ -216,8 +216,8 @@ class FileFetch {
 }
 
 /**
- * Rejects addresses with credentials, which are secret and which `fetch` rejects as well, and link-local addresses. No
- * images are there, but a user who may name an address could read what a cloud offers its machines.
+ * Rejects addresses with credentials, which are secret and which `fetch` rejects as well, and link-local addresses:
+ * nobody keeps images there, but an attacker who may name an address could read a cloud machine's credentials.
  */
 function checkAddress(url: URL, path: string, { refusal }: Pick<FileCall, "refusal">): URL {
   const isLink = placeOf(url) === "link";

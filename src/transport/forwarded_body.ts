@@ -1,6 +1,6 @@
 /**
  * Bodies of answers forwarded to another client. Bytes pass through as they arrive; timeouts run only while the client
- * waits; and a body that breaks off throws, since the client could take that for a normal end.
+ * waits. A body that breaks off throws, because the client would take it for complete otherwise.
  *
  * @module
  */
