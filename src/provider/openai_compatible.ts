@@ -54,8 +54,8 @@ const shortName: Rule<string> = /* @__PURE__ */ must(
 );
 
 /**
- * Only the options that the configuration does not check; the configuration checks the rest. Marked as pure so that
- * bundles without this class drop it.
+ * Options marked `anything` are checked later, by the configuration. The calls are marked as pure so that bundles
+ * without this class drop the table.
  */
 const OPTIONS = /* @__PURE__ */ table<OpenAICompatibleProviderOptions>({
   name: /* @__PURE__ */ required(shortName),

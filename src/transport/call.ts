@@ -51,7 +51,7 @@ export interface ServerSettings extends ReachedServer {
   readonly connectTimeoutMs: number;
   readonly firstTokenTimeoutMs: number;
   readonly idleTimeoutMs: number;
-  /** Whether `idleTimeoutMs` is the default, which is not used for requests with tools. */
+  /** Whether `idleTimeoutMs` is the default, which is not used for requests with tools or integrations. */
   readonly isIdleTimeoutDefault?: boolean | undefined;
   readonly maxRetries: number;
   /** Replaces the process's environment, for hints about proxies. */

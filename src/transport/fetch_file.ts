@@ -31,6 +31,7 @@ const MAX_REDIRECTS = 5;
 const LONGEST_PATH = 100;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const GET_IT_YOURSELF = "Fetch the image yourself and pass its bytes.";
+const CHECK_ADDRESS = "Check the address, or fetch the image yourself and pass its bytes.";
 
 /**
  * Fetches the bytes at an http(s) address.
@@ -137,14 +138,14 @@ class FileFetch {
       throw this.#refusal(
         `${show(url)} answered ${status}`,
         status === 401 || status === 403
-          ? `The request carries none of your headers. ${GET_IT_YOURSELF}`
-          : `Check the address. ${GET_IT_YOURSELF}`,
+          ? "The request carries none of your headers: fetch the image yourself and pass its bytes."
+          : CHECK_ADDRESS,
       );
     }
     const tooLarge = () =>
       this.#refusal(
         `${show(url)} is larger than ${MAX_BYTES / 1024 / 1024} MiB`,
-        `Make the image smaller: models scale it down anyway.`,
+        "Make the image smaller: models scale it down anyway.",
       );
     if (Number(response.headers.get("content-length")) > MAX_BYTES) {
       discardBody(response);
@@ -197,7 +198,7 @@ class FileFetch {
     code: "connection_refused" | "connection_reset" | "permission_denied",
     state: string,
     cause: unknown,
-    hint = `Check the address. ${GET_IT_YOURSELF}`,
+    hint: string = CHECK_ADDRESS,
   ): NetworkError {
     const said = state.startsWith(":") ? state : ` ${state}`;
     // Deno's message contains the whole address.
