@@ -1,7 +1,7 @@
 /**
- * LM Studio for TypeScript: find the server, manage its models, and get answers from them, whole or streamed, with
- * tools, images, typed objects and embeddings. Errors say what to do. Works in Deno, Bun, Node (20 and later) and
- * the browser.
+ * LM Studio for TypeScript: find the server, manage its models, get answers (whole or streamed, with tools, images and
+ * typed objects) and compute embeddings. Errors say what to do. Works in Deno, Bun, Node (20 and later) and the
+ * browser.
  *
  * @example
  * ```ts

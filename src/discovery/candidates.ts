@@ -48,7 +48,7 @@ export function defaultCandidates(
   ];
 }
 
-/** Sorts available before degraded before other servers, then the preferred type first, else keeps the order. */
+/** Sorts by status (available, degraded, others), then by preferred type; otherwise keeps the order. */
 export function sortByPreference<
   Service extends { readonly type: ServiceType; readonly status: ServiceInfo["status"] },
 >(

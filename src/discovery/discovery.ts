@@ -42,7 +42,7 @@ export class ServiceDiscovery implements ServiceFinder {
   #search: ServiceSearch | undefined;
 
   /**
-   * Creates a discovery. Sends nothing.
+   * Creates a `ServiceDiscovery`. Sends nothing.
    *
    * @throws {ConfigurationError} if a value is invalid; the message names its option or variable, and what is allowed.
    */

@@ -32,10 +32,10 @@ const METHODS = [
 ] as const;
 
 /**
- * Provider that asks several others in order. If one fails with an error that a retry could fix, or does not have the
- * model, the next one is asked; any other error is thrown unchanged. A stream can switch providers only before its first
- * chunk. A provider whose server was unreachable is asked last for a while: 1 s at first, up to 30 s if it stays
- * unreachable.
+ * Provider that asks several other providers in order. If one fails with an error that a retry could fix, or does not
+ * have the model, the next one is asked; any other error is thrown unchanged. A stream can switch providers only before
+ * its first chunk. A provider whose server was unreachable is asked last for a while: for 1 s at first, and up to 30 s if
+ * it stays unreachable.
  *
  * @example
  * ```ts

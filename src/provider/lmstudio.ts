@@ -80,8 +80,8 @@ const PLACEHOLDER_KEY = "lm-studio";
 const FOUND = new WeakMap<LMStudioProviderOptions, ResolvedCascade>();
 
 /**
- * Provider for the models on an LM Studio server: answers, whole or streamed, with tools, images and typed objects,
- * and embeddings. `chat`, `responses` and `models` cover what LM Studio adds beyond the OpenAI-style routes.
+ * Provider for the models on an LM Studio server: answers (whole or streamed, with tools, images and typed objects),
+ * embeddings and decisions. `chat`, `responses` and `models` have APIs of their own.
  *
  * A provider is cheap to create, holds no connection and no timer, and can serve many calls at once. Every method
  * rejects with an `AnyProviderError`, or with your own `signal.reason`.
@@ -133,7 +133,7 @@ export class LMStudioProvider implements ModelProvider {
    */
   readonly responses: ResponsesApi;
   /**
-   * Model management: finds, loads, unloads and downloads models through `/api/v1/models` (0.4.0 and later). `get`
+   * Model management: finds, loads, unloads and downloads models via `/api/v1/models` (0.4.0 and later). `get`
    * works with every version.
    *
    * @see https://lmstudio.ai/docs/developer/rest
@@ -218,7 +218,7 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * Completes a request with one whole answer, through `POST /v1/chat/completions`. There is no timeout by default,
+   * Completes a request with one whole answer via `POST /v1/chat/completions`. There is no timeout by default,
    * because the server may have to load the model first.
    *
    * @throws {ModelNotAvailableError} if there is no model to ask, the model is unknown, or a different model answered.
@@ -246,7 +246,7 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * Streams the answer as it is generated, through `POST /v1/chat/completions` with `stream: true`. Returns at once;
+   * Streams the answer as it is generated via `POST /v1/chat/completions` with `stream: true`. Returns at once;
    * the request is sent when you first read from the stream. Leaving the loop stops the generation.
    *
    * @throws at the first read, the same errors as `complete()`; later a {StreamError}, {TimeoutError} or
@@ -268,7 +268,7 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * Continues a text, through `POST /v1/completions`. No chat template is applied, so base models work best.
+   * Continues a text via `POST /v1/completions`. No chat template is applied, so base models work best.
    * Retries, timeouts and the check for a substituted model work as in `complete()`.
    *
    * @throws the same errors as `complete()`.
@@ -294,7 +294,7 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * Streams the continuation of a text, through `POST /v1/completions` with `stream: true`. The stream works like
+   * Streams the continuation of a text via `POST /v1/completions` with `stream: true`. The stream works like
    * that of `streamCompletion()`, with the text in `content`; `response()` returns what `completeText()` returns.
    *
    * @throws at the first read, the same errors as `complete()`; later, those of `streamCompletion()`.
@@ -317,7 +317,7 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * Completes a request with an object: JSON that `schema` validates and types, through `POST /v1/chat/completions`
+   * Completes a request with an object: JSON that `schema` validates and types via `POST /v1/chat/completions`
    * with `response_format`.
    *
    * @throws {ParseError} if the answer does not fit the schema or was cut off; see `issues`, `partial`,
@@ -430,7 +430,7 @@ export class LMStudioProvider implements ModelProvider {
   }
 
   /**
-   * Embeds texts, through `POST /v1/embeddings` in batches: one vector per input, in order.
+   * Embeds texts in batches via `POST /v1/embeddings`: one vector per input, in order.
    *
    * @throws {InvalidRequestError} if an input is empty.
    * @throws {ParseError} if the vectors do not match the inputs.

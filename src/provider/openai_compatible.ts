@@ -115,7 +115,7 @@ export class OpenAICompatibleProvider implements ModelProvider {
   }
 
   /**
-   * Lists the models on the server, through `GET /v1/models`, which returns little more than their ids.
+   * Lists the models on the server via `GET /v1/models`, which returns little more than their ids.
    *
    * @throws {NetworkError} if the server cannot be reached.
    * @throws {AuthenticationError} if the server requires an API token.
@@ -133,7 +133,7 @@ export class OpenAICompatibleProvider implements ModelProvider {
   }
 
   /**
-   * Completes a request with one whole answer, through `POST /v1/chat/completions`.
+   * Completes a request with one whole answer via `POST /v1/chat/completions`.
    *
    * @throws {ModelNotAvailableError} if there is no model to ask, or the model is unknown.
    * @throws {InvalidRequestError} if the request is invalid, or the server rejects it.
@@ -179,7 +179,7 @@ export class OpenAICompatibleProvider implements ModelProvider {
   }
 
   /**
-   * Embeds texts, through `POST /v1/embeddings`: one vector per input, in order.
+   * Embeds texts via `POST /v1/embeddings`: one vector per input, in order.
    *
    * @throws {InvalidRequestError} if an input is empty.
    * @throws {ParseError} if the vectors do not match the inputs.

@@ -338,7 +338,7 @@ const IN_BETWEEN_HINTS: Readonly<Record<number, string>> = {
     "Something between you and the server, such as a proxy or firewall, rejects the request: allow the address " +
     "there, or bypass it.",
   407:
-    "A proxy between you and the server requires its own sign-in: put it in the proxy's address, or bypass it.",
+    "A proxy between you and the server requires its own sign-in: put the credentials in the proxy's address, or bypass it.",
   413:
     "Something between you and the server rejects a request this large: raise its limit (nginx: " +
     "`client_max_body_size`), or send less at once, such as fewer messages or smaller images.",

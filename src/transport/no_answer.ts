@@ -346,7 +346,7 @@ export async function connectionHintFor(
 }
 
 const TIMEOUTS = {
-  connect: ["timeout_connect", "the server accepted no connection"],
+  connect: ["timeout_connect", "the server did not accept a connection"],
   "first-token": ["timeout_first_token", "the model produced no token"],
   idle: ["timeout_idle", "the server sent nothing more"],
   total: ["timeout_total", "the server did not finish"],
