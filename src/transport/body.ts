@@ -39,7 +39,7 @@ export async function readBody(response: Response, limits: BodyLimits): Promise<
   return { ...end, text: (texts.join("") + decoder.decode()).replace(/^\uFEFF/, "") };
 }
 
-/** Length of the body in bytes, by the headers; `Infinity` if they do not say, or if the body is compressed. */
+/** Length of the body in bytes, according to the headers; `Infinity` if they do not say, or if it is compressed. */
 export function lengthOf({ headers }: Response): number {
   const length = headers.get("content-length");
   if (length === null || headers.get("content-encoding") !== null) return Infinity;

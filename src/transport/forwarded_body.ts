@@ -106,7 +106,7 @@ export type StreamKind = "completions" | "messages" | "other";
 /** A stream forwarded to another client. */
 export interface ForwardedStream {
   readonly reader: EventReader;
-  /** The kind of route. Only for the first two can the end be told from a cut. */
+  /** The kind of route. Only in completions and messages can a normal end be distinguished from a cut. */
   readonly kind: StreamKind;
   /** Whether it ends with the first finish reason. */
   readonly isSingle: boolean;
