@@ -1,6 +1,5 @@
 /**
- * Every way a call can fail: one class per kind, a code that says which failure it is, and a sentence that
- * says what to do.
+ * Errors: one class per kind of failure, a code for the exact cause, and a hint that says what to do.
  *
  * @module
  */
@@ -27,35 +26,35 @@ import {
   type KnownCode,
 } from "./error_codes.ts";
 
-/** Fields that an error is made of, beside its message. */
+/** Fields of an error, besides its message. */
 export interface ProviderErrorOptions {
-  /** Which failure; decides the defaults of `retriable` and `hint`. */
+  /** Exact failure; sets the defaults of `retriable` and `hint`. */
   code: ErrorCode;
-  /** Name of the service for people, such as `"LM Studio"`. */
+  /** Display name of the service, such as `"LM Studio"`. */
   service?: string | undefined;
   /** URL of the call, without credentials. */
   endpoint?: string | undefined;
-  /** HTTP status, where there was a response. */
+  /** HTTP status, if there was a response. */
   status?: number | undefined;
-  /** Whether trying again later can help. @default {what the code says} */
+  /** Whether trying again later can help. @default {the code's} */
   retriable?: boolean | undefined;
-  /** Milliseconds that the server asks to wait. */
+  /** Milliseconds the server asks you to wait. */
   retryAfterMs?: number | undefined;
-  /** Requests that were sent. @default {1} */
+  /** Number of requests sent. @default {1} */
   attempts?: number | undefined;
-  /** Remedy, in one sentence. @default {the code's} */
+  /** What to do, in one sentence. @default {the code's} */
   hint?: string | undefined;
-  /** Part of the answer that had arrived. */
+  /** Part of the answer received before the failure. */
   partial?: PartialAnswer | undefined;
-  /** Error that the runtime threw. */
+  /** Error thrown by the runtime. */
   cause?: unknown;
 }
 
 const BRAND = Symbol.for("@patinox/lmstudio/ProviderError");
 
 /**
- * Error that every call of this package rejects with, the caller's own abort aside. The message is
- * `Cannot <verb> <what>: <state>`, then the hint. Neither a token nor a prompt is in it.
+ * Error that every call of this package rejects with, unless you aborted the call yourself. The message is
+ * `Cannot <verb> <what>: <state>`, followed by the hint. It never contains an API token or a prompt.
  *
  * @example
  * ```ts
@@ -70,25 +69,25 @@ const BRAND = Symbol.for("@patinox/lmstudio/ProviderError");
  * ```
  */
 export abstract class ProviderError extends Error {
-  /** Which class of failure; closed, to `switch` on. */
+  /** Kind of failure, one per class; a closed set to `switch` on. */
   abstract readonly kind: ErrorKind;
-  /** Which failure. */
+  /** Exact failure. */
   readonly code: ErrorCode;
   /** Whether trying again later can help. */
   readonly retriable: boolean;
-  /** Number of requests that were sent; 0 when the input was refused. */
+  /** Number of requests sent; 0 if the input was refused. */
   readonly attempts: number;
-  /** Remedy, in one sentence; part of the message. */
+  /** What to do, in one sentence; also part of the message. */
   readonly hint: string;
-  /** Name of the service for people, such as `"LM Studio"`. */
+  /** Display name of the service, such as `"LM Studio"`. */
   declare readonly service?: string;
   /** URL of the call, without credentials. */
   declare readonly endpoint?: string;
-  /** HTTP status, where there was a response. */
+  /** HTTP status, if there was a response. */
   declare readonly status?: number;
-  /** Milliseconds that the server asks to wait. */
+  /** Milliseconds the server asks you to wait. */
   declare readonly retryAfterMs?: number;
-  /** Part of the answer that had arrived. */
+  /** Part of the answer received before the failure. */
   declare readonly partial?: PartialAnswer;
 
   /** Joins the message and the hint. */
@@ -99,7 +98,7 @@ export abstract class ProviderError extends Error {
       : { retriable: false, hint: "" };
     const hint = withoutUnseen(options.hint ?? known.hint);
     super(
-      // Whoever prints it must see what is there, whoever wrote that.
+      // A server's text may contain invisible characters that change how the message prints.
       withoutUnseen(joinSentences(message, hint)),
       options.cause === undefined ? undefined : { cause: options.cause },
     );
@@ -114,9 +113,9 @@ export abstract class ProviderError extends Error {
     hideIfKnown(this, "partial", options.partial);
   }
 
-  /** Returns the error as plain data, safe to log: no token, no prompt and nothing of the answer is in it. */
+  /** Returns the error as plain data that is safe to log: no API token, no prompt, no part of the answer. */
   toJSON(): Record<string, unknown> {
-    // `cause` is left out: what a runtime puts there is not ours to vouch for.
+    // `cause` is left out: we cannot vouch for what a runtime puts in it.
     const json: Record<string, unknown> = { name: this.name, message: this.message };
     return Object.assign(json, this);
   }
@@ -124,16 +123,16 @@ export abstract class ProviderError extends Error {
 
 Object.defineProperty(ProviderError.prototype, BRAND, { value: true });
 
-/** Error of a server that failed, or is not what was expected. */
+/** API error: the server failed, or is not the kind of server expected. */
 export class ApiError extends ProviderError {
   static {
     nameClass(this, "ApiError");
   }
-  /** Which class of failure. */
+  /** Discriminates `AnyProviderError`. */
   override readonly kind = "api" as const;
   /**
-   * Code `tool_choice_ignored`: the answer. LM Studio's own chat: the `chat.end` that came with the failure, with what
-   * was generated until then.
+   * Code `tool_choice_ignored`: the answer. Native chat: the result of the `chat.end` event that followed the failure,
+   * with everything generated until then.
    */
   declare readonly response?: ChatResponse | CompletionResponse;
 
@@ -147,43 +146,43 @@ export class ApiError extends ProviderError {
   }
 }
 
-/** Error of a connection that did not come about, or broke. */
+/** Network error: no connection could be made, or it broke. */
 export class NetworkError extends ProviderError {
   static {
     nameClass(this, "NetworkError");
   }
-  /** Which class of failure. */
+  /** Discriminates `AnyProviderError`. */
   override readonly kind = "network" as const;
 }
 
-/** Error of a server that wants a token, or does not allow this one to do it. */
+/** Authentication error: the server requires an API token, or this token lacks the permission. */
 export class AuthenticationError extends ProviderError {
   static {
     nameClass(this, "AuthenticationError");
   }
-  /** Which class of failure. */
+  /** Discriminates `AnyProviderError`. */
   override readonly kind = "authentication" as const;
 }
 
-/** Error of a server that asks to wait: see `retryAfterMs`. */
+/** Rate limit error: the server asks you to wait; see `retryAfterMs`. */
 export class RateLimitedError extends ProviderError {
   static {
     nameClass(this, "RateLimitedError");
   }
-  /** Which class of failure. */
+  /** Discriminates `AnyProviderError`. */
   override readonly kind = "rate-limited" as const;
 }
 
-/** Error of a model that cannot answer: unknown, not loaded, of the wrong type, or another one answered. */
+/** Model error: the model is unknown, not loaded or of the wrong type, or a different model answered. */
 export class ModelNotAvailableError extends ProviderError {
   static {
     nameClass(this, "ModelNotAvailableError");
   }
-  /** Which class of failure. */
+  /** Discriminates `AnyProviderError`. */
   override readonly kind = "model-not-available" as const;
-  /** Model that was asked for. */
+  /** Requested model. */
   declare readonly model?: string;
-  /** Models that could be asked instead. */
+  /** Models you could request instead. */
   declare readonly available?: readonly string[];
   /** Code `model_substituted`: the other model's answer. */
   declare readonly response?:
@@ -219,18 +218,18 @@ export class ModelNotAvailableError extends ProviderError {
   }
 }
 
-/** Error of a request that cannot be answered as it is; thrown before sending where possible. */
+/** Request error: the request cannot be answered as written. Thrown before sending if possible. */
 export class InvalidRequestError extends ProviderError {
   static {
     nameClass(this, "InvalidRequestError");
   }
-  /** Which class of failure. */
+  /** Discriminates `AnyProviderError`. */
   override readonly kind = "invalid-request" as const;
-  /** LM Studio's own chat: the `chat.end` that came with the failure, with what was generated until then. */
+  /** Native chat: the result of the `chat.end` event that followed the failure, with everything generated until then. */
   declare readonly response?: ChatResponse;
-  /** Code `context_overflow`: tokens of the request, where the server says. */
+  /** Code `context_overflow`: tokens in the request, if the server reports them. */
   declare readonly promptTokens?: number;
-  /** Code `context_overflow`: tokens that the loaded model can hold, where the server says. */
+  /** Code `context_overflow`: the loaded model's context length in tokens, if the server reports it. */
   declare readonly contextLength?: number;
 
   /** Adds the two numbers of a context overflow to a `ProviderError`. */
@@ -247,22 +246,22 @@ export class InvalidRequestError extends ProviderError {
   }
 }
 
-/** Name of a timer. */
+/** Phase of a call that has its own timeout. */
 export type TimeoutPhase = "connect" | "first-token" | "idle" | "total";
 
-/** Error of a timer that ran out. */
+/** Timeout error: a time limit of the call was exceeded. */
 export class TimeoutError extends ProviderError {
   static {
     nameClass(this, "TimeoutError");
   }
-  /** Which class of failure. */
+  /** Discriminates `AnyProviderError`. */
   override readonly kind = "timeout" as const;
-  /** Timer that ran out. */
+  /** Phase that took too long. */
   readonly phase: TimeoutPhase;
-  /** Its limit, in milliseconds. */
+  /** Time limit of the phase, in milliseconds. */
   readonly timeoutMs: number;
 
-  /** Adds the timer to a `ProviderError`. */
+  /** Adds the phase and its limit to a `ProviderError`. */
   constructor(
     message: string,
     options: ProviderErrorOptions & { phase: TimeoutPhase; timeoutMs: number },
@@ -273,23 +272,23 @@ export class TimeoutError extends ProviderError {
   }
 }
 
-/** Error of an option, a variable or a file whose value cannot be used. */
+/** Configuration error: the value of an option, a variable or a file cannot be used. */
 export class ConfigurationError extends ProviderError {
   static {
     nameClass(this, "ConfigurationError");
   }
-  /** Which class of failure. */
+  /** Discriminates `AnyProviderError`. */
   override readonly kind = "configuration" as const;
 }
 
-/** Error of a list of providers that all failed. */
+/** Fallback error: every provider in the list failed. */
 export class AllProvidersFailedError extends ProviderError {
   static {
     nameClass(this, "AllProvidersFailedError");
   }
-  /** Which class of failure. */
+  /** Discriminates `AnyProviderError`. */
   override readonly kind = "all-providers-failed" as const;
-  /** Errors of the providers, in their order. */
+  /** Errors of the providers, in order. */
   readonly errors: readonly unknown[];
 
   /** Adds the providers' errors to a `ProviderError`. */
@@ -298,7 +297,7 @@ export class AllProvidersFailedError extends ProviderError {
     this.errors = options.errors;
   }
 
-  /** Returns the error as plain data; of a provider's error that is not a `ProviderError` only the name. */
+  /** Returns the error as plain data; for a provider's error that is not a `ProviderError`, only its name. */
   override toJSON(): Record<string, unknown> {
     return {
       ...super.toJSON(),
@@ -309,41 +308,41 @@ export class AllProvidersFailedError extends ProviderError {
   }
 }
 
-/** Error of a request that cannot be written as JSON. */
+/** Serialization error: the request cannot be written as JSON. */
 export class SerializationError extends ProviderError {
   static {
     nameClass(this, "SerializationError");
   }
-  /** Which class of failure. */
+  /** Discriminates `AnyProviderError`. */
   override readonly kind = "serialization" as const;
 }
 
-/** Error of a stream that was cut, empty or not readable. */
+/** Stream error: the stream was cut off, empty or unreadable. */
 export class StreamError extends ProviderError {
   static {
     nameClass(this, "StreamError");
   }
-  /** Which class of failure. */
+  /** Discriminates `AnyProviderError`. */
   override readonly kind = "stream" as const;
 }
 
-/** Error of an answer that cannot be decoded. */
+/** Parse error: the answer cannot be decoded. */
 export class ParseError extends ProviderError {
   static {
     nameClass(this, "ParseError");
   }
-  /** Which class of failure. */
+  /** Discriminates `AnyProviderError`. */
   override readonly kind = "parse" as const;
-  /** Faults of the answer, and where they are. */
+  /** Issues found in the answer, with their paths. */
   declare readonly issues?: readonly SchemaIssue[];
-  /** Start of the body, at most 200 characters, without secrets. */
+  /** Start of the body: at most 200 characters, without secrets. */
   declare readonly bodySnippet?: string;
   /** `completeObject`: why the model stopped. */
   declare readonly finishReason?: FinishReason;
-  /** `completeObject`: the answer that is not the object, with its usage. */
+  /** `completeObject`: the answer that is not a valid object, with its usage. */
   declare readonly response?: CompletionResponse;
 
-  /** Adds what is wrong with the body to a `ProviderError`. */
+  /** Adds the issues and the body to a `ProviderError`. */
   constructor(
     message: string,
     options: ProviderErrorOptions & {
@@ -356,20 +355,20 @@ export class ParseError extends ProviderError {
     super(message, options);
     setIfKnown(this, "finishReason", options.finishReason);
     hideIfKnown(this, "response", options.response);
-    // What a schema says of a model's answer quotes it; what ours say of a server's listing does not.
+    // Issues with a model's answer quote it; issues with a server's listing do not.
     const setIssues = options.response === undefined ? setIfKnown : hideIfKnown;
     setIssues(this, "issues", options.issues);
-    // Part of an answer: not for whatever prints the error.
+    // Part of an answer, so hidden when the error is printed.
     hideIfKnown(this, "bodySnippet", options.bodySnippet);
   }
 }
 
-/** Error of a failure that has no class of its own. */
+/** Unknown error: a failure with no class of its own. */
 export class UnknownProviderError extends ProviderError {
   static {
     nameClass(this, "UnknownProviderError");
   }
-  /** Which class of failure. */
+  /** Discriminates `AnyProviderError`. */
   override readonly kind = "unknown" as const;
 }
 
@@ -389,7 +388,7 @@ export type AnyProviderError =
   | ParseError
   | UnknownProviderError;
 
-/** Fields that the errors of a class are made of. */
+/** Constructor options of the class of a kind. */
 type FieldsOfKind<K extends ErrorKind> = K extends "api" ? ConstructorParameters<typeof ApiError>[1]
   : K extends "model-not-available" ? ConstructorParameters<typeof ModelNotAvailableError>[1]
   : K extends "invalid-request" ? ConstructorParameters<typeof InvalidRequestError>[1]
@@ -398,12 +397,12 @@ type FieldsOfKind<K extends ErrorKind> = K extends "api" ? ConstructorParameters
   : K extends "parse" ? ConstructorParameters<typeof ParseError>[1]
   : ProviderErrorOptions;
 
-// Not `Omit` alone, which keeps of a union what all its members have.
+// `Omit` alone would keep only the fields that all members of a union share.
 type WithoutCode<T> = T extends unknown ? Omit<T, "code"> : never;
 
-/** Class of a code's errors. */
+/** Error class of a code. */
 export type ErrorOf<C extends KnownCode> = Extract<AnyProviderError, { kind: KindOf<C> }>;
-/** Fields of a code's errors, as its class takes them. */
+/** Constructor options of a code's class, without the code. */
 export type FieldsOf<C extends KnownCode> = WithoutCode<FieldsOfKind<KindOf<C>>>;
 
 const CLASSES: {
@@ -427,7 +426,7 @@ const CLASSES: {
   "unknown": UnknownProviderError,
 };
 
-/** Error of a code, in the class that the code belongs to. */
+/** Creates an error of the class its code belongs to. */
 export function providerError<C extends KnownCode>(
   code: C,
   message: string,
@@ -441,14 +440,14 @@ export function providerError<C extends KnownCode>(
 }
 
 /**
- * Whether a value is an error of this package, of a given kind if one is named. Works across copies of the
- * package, where `instanceof` does not.
+ * Tests whether a value is an error of this package, optionally of one kind. Works across copies of the package,
+ * unlike `instanceof`.
  *
  * @example
  * ```ts
  * import { isProviderError, TimeoutError } from "jsr:@patinox/lmstudio";
  *
- * const error: unknown = new TimeoutError("Cannot complete: no token came", {
+ * const error: unknown = new TimeoutError("Cannot complete: no token arrived", {
  *   code: "timeout_first_token",
  *   phase: "first-token",
  *   timeoutMs: 1000,
@@ -464,7 +463,7 @@ export function isProviderError<K extends ErrorKind = ErrorKind>(
   return kind === undefined || (value as unknown as ProviderError).kind === kind;
 }
 
-/** Adds the answer that came with a failure, where that can have left anything of one. */
+/** Adds the answer that came with a failure, if errors of its class can carry one. */
 export function withResponse(error: AnyProviderError, response: ChatResponse): AnyProviderError {
   if (error.kind === "api" || error.kind === "invalid-request") {
     hideIfKnown<ApiError | InvalidRequestError, "response">(error, "response", response);
@@ -472,26 +471,26 @@ export function withResponse(error: AnyProviderError, response: ChatResponse): A
   return error;
 }
 
-/** Place where a call was made; without a stack where the runtime has none. */
+/** Place a call was made from; has no stack on runtimes without `Error.captureStackTrace`. */
 export interface CallSite {
   readonly stack?: string;
 }
 
 /**
- * Place that a call is made at. Taken at each call, whether it fails or not: once an answer is waited for, the caller is
- * on no stack. The text is only written when it is read.
+ * Captures the place a call is made from. This happens on every call, even one that succeeds: once the answer is
+ * awaited, the caller is no longer on the stack. The stack is only turned into text when read.
  *
- * @param above this function and those it calls are left out.
+ * @param above leaves out this function and the functions it calls.
  */
 export function callSite(above: unknown): CallSite {
   const site: CallSite = {};
-  // Not in every browser.
+  // Not available in every browser.
   const capture: unknown = Reflect.get(Error, "captureStackTrace");
   if (typeof capture === "function") capture.call(Error, site, above);
   return site;
 }
 
-/** Adds the place of the call to the stack of an error of ours; others are given as they are. */
+/** Adds the place of the call to the stack of one of our errors; returns other errors unchanged. */
 export function withCallSite(error: unknown, site: CallSite): unknown {
   const { stack } = site;
   if (stack === undefined || !isProviderError(error) || error.stack === undefined) return error;
@@ -500,12 +499,12 @@ export function withCallSite(error: unknown, site: CallSite): unknown {
     const place = placeOf(line);
     return place !== undefined && !known.has(place);
   });
-  // An `Error.prepareStackTrace` of the program's own may make it anything.
+  // A program's own `Error.prepareStackTrace` may make the stack any value.
   if (missing.length > 0) Reflect.set(error, "stack", [error.stack, ...missing].join("\n"));
   return error;
 }
 
-/** File and line of a line in a stack: an asynchronous call has another column there than the call itself. */
+/** File and line of a stack frame, without the column, which differs between an async frame and the call itself. */
 function placeOf(line: string): string | undefined {
   return /^\s+at (?:.*\(|async )?(.+:\d+):\d+\)?$/.exec(line)?.[1];
 }
@@ -514,7 +513,7 @@ type Remarks = typeof import("./field_remarks.ts");
 
 const REMARKED = new WeakMap<object, (remarks: Remarks) => Error>();
 
-/** A refusal that `withRemark` can say more about. */
+/** Creates a refusal to which `withRemark` can add advice. */
 export function remarkable(make: (remarks?: Remarks) => Error): Error {
   const error = make();
   REMARKED.set(error, make);
@@ -522,8 +521,8 @@ export function remarkable(make: (remarks?: Remarks) => Error): Error {
 }
 
 /**
- * The refusal with what is to be done instead, any other error as it is. The remarks load here, so that programs whose
- * requests are right do not carry them; where they do not load, the refusal is right without.
+ * Returns the refusal with advice on what to write instead; returns any other error unchanged. The remarks load here so
+ * that programs with valid requests do not carry them; if they fail to load, the refusal is still correct.
  */
 export async function withRemark(error: unknown): Promise<unknown> {
   const make = error instanceof Error ? REMARKED.get(error) : undefined;
@@ -531,7 +530,7 @@ export async function withRemark(error: unknown): Promise<unknown> {
   return await import("./field_remarks.ts").then(make, () => error);
 }
 
-/** Runs a call: the errors of ours that it fails with have the caller's line in their stack. */
+/** Runs a call so that our errors have the caller's line in their stack. */
 export async function fromCaller<T>(
   call: () => PromiseLike<T>,
   site: CallSite = callSite(fromCaller),
@@ -548,13 +547,12 @@ function joinSentences(message: string, hint: string): string {
   return `${message}${/[.!?…]$/.test(message) ? "" : "."} ${hint}`;
 }
 
-// An own `name` on each error would be printed twice by the runtimes' inspectors; the class name would be
-// lost to minifiers.
+// Inspectors would print an own `name` on each error twice, and minifiers would change the class name.
 function nameClass(of: { prototype: Error }, name: string): void {
   Object.defineProperty(of.prototype, "name", { value: name, configurable: true, writable: true });
 }
 
-// Absent rather than `undefined`: a logged error then shows only what is known.
+// Absent rather than `undefined`, so that a logged error shows only what is known.
 function setIfKnown<T extends object, K extends keyof T & string>(
   target: T,
   key: K,
@@ -565,8 +563,7 @@ function setIfKnown<T extends object, K extends keyof T & string>(
   }
 }
 
-// Answers are for the caller, not for whatever prints an error: not enumerable, so neither inspectors nor
-// `toJSON` show them.
+// Answers are for the caller, not for logs: non-enumerable fields are shown by neither inspectors nor `toJSON`.
 function hideIfKnown<T extends object, K extends keyof T & string>(
   target: T,
   key: K,
