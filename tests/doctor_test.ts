@@ -251,7 +251,7 @@ const SCENARIOS: readonly Scenario[] = [
     row: "client's time-out",
     name: "something takes the connection and is silent",
     code: "timeout_connect",
-    next: /Is it LM Studio that listens/,
+    next: /accepts connections but does not answer/,
     play: withServer(() => serveSilence(), (url) => at(url)),
   },
   // The context as loaded: 10
@@ -344,7 +344,7 @@ const SCENARIOS: readonly Scenario[] = [
     row: "token",
     name: "a placeholder",
     code: "unauthorized",
-    next: /token made in LM Studio/,
+    next: /API token created in LM Studio/,
     play: withFake({ apiToken: "sk-lm-12345678:abcdefghij0123456789" }, (url) => ({
       ...at(url),
       env: { LM_API_TOKEN: "lm-studio", LMSTUDIO_BASE_URL: url },

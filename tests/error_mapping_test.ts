@@ -544,7 +544,7 @@ Deno.test("a route that only newer versions have is told as such, with the versi
   ) {
     assertInstanceOf(error, ApiError);
     assertEquals([error.code, error.retriable], ["unsupported_by_server", false]);
-    assertStringIncludes(error.hint, "Update LM Studio: version 0.3.29");
+    assertStringIncludes(error.hint, "Update LM Studio to 0.3.29 or later");
     assertStringIncludes(stateOf(error), "Unexpected endpoint or method.");
   }
   // Whatever else goes wrong on such a route is what it is.

@@ -1,10 +1,11 @@
 /**
- * Codes of the errors: the class of each, whether a retry can help, and the default remedy. The code decides; the HTTP status only where no body or wording says more.
+ * Error codes, each with its class, whether a retry can help, and the default hint. The code decides; the HTTP status
+ * counts only if neither the body nor its wording says more.
  *
  * @module
  */
 
-/** Kinds of errors, one for each class; closed, to `switch` on. */
+/** Error kinds, one per class; a closed set to `switch` on. */
 export type ErrorKind =
   | "api"
   | "network"
@@ -20,7 +21,7 @@ export type ErrorKind =
   | "parse"
   | "unknown";
 
-/** Codes of this version; minor versions add to them. */
+/** Error codes of this version; minor versions may add more. */
 export type KnownCode =
   | "server_error"
   | "model_crashed"
@@ -65,15 +66,15 @@ export type KnownCode =
   | "malformed_response"
   | "unknown";
 
-/** A code of this version, or of a later one. */
+/** Error code of this version or a later one. */
 export type ErrorCode = KnownCode | (string & Record<never, never>);
 
-/** Meaning of a code: the class it belongs to, whether a retry can help, and the default remedy. */
+/** Meaning of a code: its kind, whether a retry can help, and the default hint. */
 export interface CodeEntry {
   readonly kind: ErrorKind;
   readonly retriable: boolean;
   readonly hint: string;
-  /** Remedy where the server is not LM Studio, whose own would mislead. */
+  /** Hint for servers other than LM Studio, if `hint` would mislead there. */
   readonly otherHint?: string | undefined;
 }
 
@@ -85,21 +86,21 @@ const START_OTHER = "Start the server, and check the address.";
 const CHECK_ADDRESS =
   "Check the base URL: it must be the root of an LM Studio server, such as http://127.0.0.1:1234.";
 const CHECK_OTHER = "Check the base URL: it must be the root of a server with `/v1` routes.";
-const REPORT = "If this goes on, look at LM Studio's server log (`lms log stream`).";
-const REPORT_OTHER = "If this goes on, look at the server's log.";
+const REPORT = "If it keeps happening, check LM Studio's server log (`lms log stream`).";
+const REPORT_OTHER = "If it keeps happening, check the server's log.";
 
-/** Codes by class, which the types of `providerError` follow as well. */
+/** Codes by kind; the types of `providerError` derive from this table too. */
 const CODES_BY_KIND = {
   "api": {
     server_error: [true, `Try again. ${REPORT}` as string, `Try again. ${REPORT_OTHER}` as string],
     model_crashed: [
       false,
-      "Load the model again, with a smaller context or a smaller quantization if memory is short.",
-      "Try again; a smaller context or a smaller quantization may help.",
+      "Load the model again, with a smaller context or quantization if memory is short.",
+      "Try again; a smaller context or quantization may help.",
     ],
     model_unloaded: [
       true,
-      "The model left memory while it worked: raise its TTL, turn auto-evict off, or send the request again.",
+      "Send the request again; to keep the model loaded, raise its TTL or turn off auto-evict.",
     ],
     unexpected_endpoint: [
       false,
@@ -114,69 +115,69 @@ const CODES_BY_KIND = {
     ],
     tool_choice_ignored: [
       false,
-      "Tell the model in the system message which tool to call, or take one that was trained for tools; `response` has the answer.",
+      "Name the tool in the system message, or use a model trained for tool use; `response` has the answer.",
     ],
     job_not_found: [
       false,
-      "Start the download again: the server forgets its jobs when it restarts.",
+      "Start the download again; the server forgets its jobs when it restarts.",
     ],
     model_loading: [
       true,
-      "Wait until the server has its model loaded and a place free, or raise `timeoutMs`, within which it is asked again.",
+      "Wait until the server has loaded the model and has a free slot, or raise `timeoutMs` to allow more retries.",
     ],
   },
   "network": {
     connection_refused: [true, START_SERVER as string, START_OTHER as string],
     connection_reset: [
       true,
-      "The server closed the connection: check that LM Studio is still running, then try again.",
-      "The server closed the connection: check that it is still running, then try again.",
+      "Check that LM Studio is still running, then try again.",
+      "Check that the server is still running, then try again.",
     ],
     service_not_found: [true, START_SERVER as string],
-    permission_denied: [false, "Allow the network, in Deno with `--allow-net=127.0.0.1`."],
+    permission_denied: [false, "Allow network access; in Deno, run with `--allow-net=127.0.0.1`."],
     blocked_by_browser: [
       false,
-      "Let pages call the server: start it with `lms server start --cors`.",
+      "Let web pages call the server: start it with `lms server start --cors`.",
     ],
   },
   "authentication": {
     unauthorized: [
       false,
-      "Set `apiToken` (or LM_API_TOKEN) to a token made in LM Studio under Developer, Server Settings.",
-      "Give a token that this server takes.",
+      "Set `apiToken` (or LM_API_TOKEN) to an API token created in LM Studio under Developer > Server Settings.",
+      "Set `apiToken` to an API token that this server accepts.",
     ],
     forbidden: [
       false,
-      "Give this API token the permission in LM Studio's server settings.",
-      "Give a token that is allowed to do this.",
+      "Grant this API token the permission in LM Studio's server settings.",
+      "Use an API token that has this permission.",
     ],
   },
-  "rate-limited": { rate_limited: [true, "Wait before you try again."] },
+  "rate-limited": { rate_limited: [true, "Wait, then try again."] },
   "model-not-available": {
     model_not_found: [
       false,
-      "Use an id that `listModels()` gives, or download the model with `lms get <model>`.",
-      "Use an id that `listModels()` gives.",
+      "Use an id from `listModels()`, or download the model with `lms get <model>`.",
+      "Use an id from `listModels()`.",
     ],
     no_model_loaded: [
       false,
-      "Load one with `lms load <model>` or in LM Studio, or name a model in the request.",
+      "Load a model with `lms load <model>` or in LM Studio, or name one in the request.",
       "Name a model in the request.",
     ],
     model_not_loaded: [
       false,
       "Load it with `lms load <model>`, or turn on just-in-time loading in LM Studio's server settings.",
-      "Load it on the server, or name another model.",
+      "Load it on the server, or use another model.",
     ],
     model_load_failed: [
       false,
-      "Try to load it in LM Studio, which tells more; a smaller context or another quantization may help.",
-      "The server's log tells more; a smaller context or quantization may help.",
+      "Load it in LM Studio to see the reason; a smaller context or another quantization may help.",
+      "Check the server's log for the reason; a smaller context or another quantization may help.",
     ],
     insufficient_resources: [
       false,
-      "Unload other models, take a smaller model or context, or relax the loading guardrails in LM Studio's settings.",
-      "Take a smaller model or context, or unload other models.",
+      "Unload other models, use a smaller model or context, or relax the loading guardrails in LM Studio's settings.",
+      "Use a smaller model or context, or unload other models.",
     ],
     wrong_model_type: [
       false,
@@ -184,18 +185,18 @@ const CODES_BY_KIND = {
     ],
     model_substituted: [
       false,
-      'Ask for a model the server has, or accept any answer with `onModelSubstituted: "ignore"`.',
+      'Ask for a model the server has, or accept any model\'s answer with `onModelSubstituted: "ignore"`.',
     ],
   },
   "invalid-request": {
-    invalid_request: [false, "Change the request: sent again as it is, it would fail again."],
+    invalid_request: [false, "Correct the request; sent again unchanged, it would fail again."],
     context_overflow: [
       false,
-      "Shorten the input, set `contextOverflowPolicy` of a completion, or load the model with a larger context length.",
+      "Shorten the input, set `contextOverflowPolicy` (completions), or load the model with a larger context length.",
     ],
     unsupported_content: [
       false,
-      "Use a model that takes this content; images must be PNG or JPEG.",
+      "Use a model that accepts this content; images must be PNG or JPEG.",
     ],
     invalid_tool_schema: [
       false,
@@ -214,11 +215,11 @@ const CODES_BY_KIND = {
     timeout_connect: [true, START_SERVER as string, START_OTHER as string],
     timeout_first_token: [
       true,
-      "Raise `firstTokenTimeoutMs` if the model is large or the prompt long; the server may still be working.",
+      "Raise `firstTokenTimeoutMs` if the model is large or the prompt is long; the server may still be working.",
     ],
     timeout_idle: [
       true,
-      "Raise `idleTimeoutMs` if the model is slow, or writes a long tool call, which is sent when it is whole; the server may be stuck.",
+      "Raise `idleTimeoutMs` if the model is slow or writes a long tool call, which arrives only when complete; the server may be stuck.",
     ],
     timeout_total: [
       true,
@@ -226,32 +227,35 @@ const CODES_BY_KIND = {
     ],
   },
   "configuration": {
-    invalid_configuration: [false, "Correct it, or leave it out to get the default."],
+    invalid_configuration: [false, "Correct the value, or omit it to use the default."],
   },
   "all-providers-failed": {
-    all_providers_failed: [false, "See `errors` for what each provider said."],
+    all_providers_failed: [false, "See `errors` for the error of each provider."],
   },
   "serialization": {
-    serialization_failed: [false, "Use only what JSON can hold: no cycles and no BigInt."],
+    serialization_failed: [
+      false,
+      "Use only values that JSON can represent: no cycles and no BigInt.",
+    ],
   },
   "stream": {
-    stream_truncated: [true, "`partial` has what had arrived; send the request again."],
+    stream_truncated: [true, "Send the request again; `partial` has the part that arrived."],
     malformed_stream: [
       false,
-      "Check that nothing between you and LM Studio changes the stream.",
-      "Check that nothing between you and the server changes the stream.",
+      "Check that nothing between you and LM Studio alters the stream.",
+      "Check that nothing between you and the server alters the stream.",
     ],
   },
   "parse": { malformed_response: [false, CHECK_ADDRESS as string, CHECK_OTHER as string] },
   "unknown": { unknown: [false, REPORT as string, REPORT_OTHER as string] },
 } as const;
 
-/** Class of a code. */
+/** Kind of a code. */
 export type KindOf<C extends KnownCode> = {
   [K in ErrorKind]: C extends keyof (typeof CODES_BY_KIND)[K] ? K : never;
 }[ErrorKind];
 
-/** Every code this version throws. */
+/** Meanings of all codes that this version throws. */
 export const ERROR_CODES: Readonly<Record<KnownCode, CodeEntry>> = Object.fromEntries(
   Object.entries(CODES_BY_KIND).flatMap(([kind, rows]) =>
     Object.entries<Row>(rows).map(([code, [retriable, hint, otherHint]]) => [
@@ -261,19 +265,18 @@ export const ERROR_CODES: Readonly<Record<KnownCode, CodeEntry>> = Object.fromEn
   ),
 ) as Record<KnownCode, CodeEntry>;
 
-/** Whether this version knows the code. */
+/** Tests whether this version knows a code. */
 export function isKnownCode(code: string): code is KnownCode {
   return Object.hasOwn(ERROR_CODES, code);
 }
 
-/** Default remedy of a code, on a server of this name. */
+/** Default hint of a code for a service. */
 export function defaultHint(code: KnownCode, service: string | undefined): string {
   const { hint, otherHint = hint } = ERROR_CODES[code];
   return service === undefined || service === "LM Studio" ? hint : otherHint;
 }
 
-/** Remedy where only newer versions of a server have a route. @param since the first of them. */
+/** Hint for a route that older versions of a server lack. @param since first version that has the route. */
 export function tooOldHint(service: string, since: string): string {
-  return `Update ${service}: version ${since} is the first with this route. If yours is not older, ` +
-    "check the base URL.";
+  return `Update ${service} to ${since} or later; if it is that recent already, check the base URL.`;
 }
