@@ -71,7 +71,7 @@ const SAID: readonly (readonly [
       `host.docker.internal ${trouble}`,
       { trouble, url: "http://host.docker.internal:1234", surroundings: "container" as const },
       [/Serve on Local Network/, /--add-host=host\.docker\.internal:host-gateway/],
-      /Check the name|takes connections of its own/,
+      /Check the name|connections from its own/,
     ] as const
   ),
   [
@@ -122,7 +122,7 @@ const SAID: readonly (readonly [
   [
     "no port",
     { trouble: "refused", url: "http://192.168.1.20" },
-    [/LM Studio's is 1234: set the base URL to http:\/\/192\.168\.1\.20:1234\./],
+    [/LM Studio uses 1234: set the base URL to http:\/\/192\.168\.1\.20:1234\./],
   ],
   [
     "no port, and a prefix",
@@ -132,7 +132,7 @@ const SAID: readonly (readonly [
   [
     "no port of Ollama",
     { trouble: "refused", url: "http://nas", service: "Ollama" },
-    [/Ollama's is 11434/],
+    [/Ollama uses 11434/],
     /1234\D/,
   ],
   [
@@ -185,7 +185,7 @@ const SAID: readonly (readonly [
   [
     "silence",
     { trouble: "silent", url: "http://127.0.0.1:8080" },
-    [/Is it LM Studio that listens on port 8080 \(its own is 1234/],
+    [/port 8080 accepts connections but does not answer: check that it is LM Studio \(default port 1234\)/],
     /timeoutMs/,
   ],
   [
@@ -218,7 +218,7 @@ const SAID: readonly (readonly [
   [
     "a certificate for another name",
     { trouble: "certificate-name", url: "https://192.168.1.20:8443" },
-    [/for 192\.168\.1\.20 too/],
+    [/covers 192\.168\.1\.20 too/],
   ],
   ["an old certificate", { trouble: "certificate-date", url: "https://nas" }, [/Renew/, /clock/]],
   ["plain http", { trouble: "plain-http", url: "https://127.0.0.1:1234" }, [/plain http/]],
@@ -565,7 +565,10 @@ Deno.test("who takes the connection and says nothing may not be LM Studio", asyn
   ) {
     const error = await rejection(call());
     assertInstanceOf(error, TimeoutError);
-    assertStringIncludes(error.hint, `Is it LM Studio that listens on port ${silence.port}`);
+    assertStringIncludes(
+      error.hint,
+      `The server on port ${silence.port} accepts connections but does not answer`,
+    );
     assertNotMatch(error.hint, /timeoutMs/i);
   }
 });

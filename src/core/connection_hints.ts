@@ -1,6 +1,6 @@
 /**
- * Likely causes and remedies where no answer comes from a server: one failure of `fetch` has many causes, which the
- * address, the program's surroundings and this machine set apart. Facts in, sentences out. Loaded on first use.
+ * Likely causes and remedies when a server does not answer. One failure of `fetch` has many possible causes; the address,
+ * the program's surroundings and this machine tell them apart. Facts in, sentences out. Loaded on first use.
  *
  * @module
  */
@@ -8,50 +8,50 @@
 import { isLoopback } from "./base_url.ts";
 import { defaultHint } from "./error_codes.ts";
 
-/** Kinds of failed connections, as far as the runtime says. */
+/** Kinds of failed connections, as far as the runtime tells them apart. */
 export type ConnectionTrouble =
-  /** Somebody is there, and nothing listens on that port. */
+  /** The host is up, but nothing listens on that port. */
   | "refused"
-  /** The host's name is not known. */
+  /** The host name cannot be resolved. */
   | "unresolved"
-  /** There is no way to the host. */
+  /** There is no route to the host. */
   | "unreachable"
-  /** The connection was not taken in time. */
+  /** The connection was not accepted in time. */
   | "late"
-  /** The connection was taken, and then nothing came. */
+  /** The connection was accepted, but no answer came. */
   | "silent"
-  /** What listens does not speak TLS. */
+  /** The server does not speak TLS. */
   | "plain-http"
-  /** The certificate is nobody's that is trusted. */
+  /** The certificate's issuer is not trusted. */
   | "certificate-untrusted"
-  /** The certificate is for another name. */
+  /** The certificate is for another host name. */
   | "certificate-name"
-  /** The certificate is not valid at this time. */
+  /** The certificate has expired or is not valid yet. */
   | "certificate-date";
 
-/** Facts of a connection that failed; those that are not known are absent. */
+/** Facts about a failed connection; unknown ones are absent. */
 export interface ConnectionFacts {
   readonly trouble: ConnectionTrouble;
   /** Address that was called. */
   readonly url: string;
-  /** Name of the service for people, such as `LM Studio`. */
+  /** Display name of the service, such as `LM Studio`. */
   readonly service: string;
   readonly runtime?: "deno" | "node" | "bun" | undefined;
   readonly platform?: "linux" | "macos" | "windows" | undefined;
-  /** Surroundings of the program that have a network of their own. */
+  /** Environment with a network of its own that the program runs in. */
   readonly surroundings?: "container" | "wsl" | undefined;
-  /** Another address where the service does answer. */
+  /** Another address at which the service answers. */
   readonly answersAt?: string | undefined;
 }
 
-/** Sentences that are shown: what is most certain, and the next likely. */
+/** Causes shown in a hint: the most certain one and the next. */
 const MOST_SHOWN = 2;
 
-/** Words for a service, and where it listens. */
+/** Wording for a service, and its default port. */
 interface ServiceWords {
   readonly port?: number;
   readonly start: string;
-  /** Completes a sentence: lets it take connections of other machines. */
+  /** Clause that says how to make the service accept connections from other machines. */
   readonly serve: string;
 }
 
@@ -64,20 +64,20 @@ const WORDS: Readonly<Record<string, ServiceWords>> = {
   "Ollama": {
     port: 11434,
     start: "start the server (`ollama serve`)",
-    serve: "start it with `OLLAMA_HOST=0.0.0.0 ollama serve`",
+    serve: "start Ollama with `OLLAMA_HOST=0.0.0.0 ollama serve`",
   },
 };
 const OTHER_WORDS: ServiceWords = {
   start: "start the server",
-  serve: "let the server listen on all addresses of its machine",
+  serve: "make the server listen on all addresses",
 };
 
-/** Facts, and what follows from the address. */
+/** Facts, with those that follow from the address. */
 interface Case extends ConnectionFacts {
   readonly host: string;
-  /** With its default written out. */
+  /** Port used; the scheme's default if the address has none. */
   readonly port: string;
-  /** The service's own, where none was written. */
+  /** Port probably meant; the service's default if the address has none. */
   readonly meantPort: string;
   readonly words: ServiceWords;
   readonly isHere: boolean;
@@ -92,7 +92,7 @@ interface Cause {
 
 const NO_CONNECTION = ["refused", "unreachable", "late"] as const;
 
-/** Every cause, the most certain first. `docs/connecting.md` lists them for people. */
+/** Every cause, the most certain first. `docs/connecting.md` lists them for users. */
 const CAUSES: readonly Cause[] = [
   {
     troubles: NO_CONNECTION,
@@ -104,74 +104,74 @@ const CAUSES: readonly Cause[] = [
     troubles: NO_CONNECTION,
     applies: ({ url, words }) => words.port !== undefined && isPortMissing(url),
     say: ({ service, host, url, words }) =>
-      `The address has no port, which means 80, and ${service}'s is ${words.port}: ` +
+      `The address has no port, which means 80, but ${service} uses ${words.port}: ` +
       `set the base URL to http://${host}:${words.port}${pathOf(url)}.`,
   },
   {
     troubles: [...NO_CONNECTION, "unresolved"],
     applies: ({ isDockerHost }) => isDockerHost,
     say: ({ host, words }) =>
-      `On the host, ${words.serve}; on Linux also start the container with ` +
+      `On the host, ${words.serve}; on Linux, also start the container with ` +
       `\`--add-host=${host}:host-gateway\`.`,
   },
   {
     troubles: ["unresolved"],
     applies: ({ isDockerHost }) => !isDockerHost,
     say: ({ host, surroundings }) =>
-      `Check the name ${host} in the base URL, or give the machine's IP address` +
+      `Check the name ${host} in the base URL, or use the machine's IP address` +
       (surroundings === undefined
         ? "."
-        : `: ${SURROUNDINGS[surroundings]} may not know the names of the local network.`),
+        : `: ${SURROUNDINGS[surroundings]} may not know names on the local network.`),
   },
   {
     troubles: ["refused"],
     applies: ({ isHere, host }) => isHere && !/^127\./.test(host),
     say: ({ host, meantPort, words }) =>
       `${capitalized(words.start)}, and use http://127.0.0.1:${meantPort}: ${host} ` +
-      `${host.startsWith("[") ? "is" : "may mean"} IPv6, where it does not listen.`,
+      `${host.startsWith("[") ? "is" : "may mean"} IPv6, but the server listens on IPv4.`,
   },
   {
     troubles: ["refused"],
     applies: ({ isHere, surroundings }) => isHere && surroundings === "container",
     say: ({ host, meantPort, words }) =>
-      `This program runs in a container, where ${host} is the container itself: for a server on the host ` +
-      `use http://host.docker.internal:${meantPort}, and there ${words.serve}.`,
+      `This program runs in a container, where ${host} is the container itself: to reach a server on the host, ` +
+      `use http://host.docker.internal:${meantPort}, and on the host ${words.serve}.`,
   },
   {
     troubles: ["refused"],
     applies: ({ isHere, surroundings }) => isHere && surroundings === "wsl",
     say: ({ host, words }) =>
-      `This program runs in WSL, where ${host} need not be Windows: for a server on Windows ${words.serve} ` +
-      "and use the address that `ip route show default` gives, or set `networkingMode=mirrored` in " +
+      `This program runs in WSL, where ${host} may not be Windows: to reach a server on Windows, ${words.serve} ` +
+      "and use the address that `ip route show default` prints, or set `networkingMode=mirrored` in " +
       "`.wslconfig`.",
   },
   {
     troubles: ["unreachable"],
     applies: ({ isHere, platform }) => !isHere && platform === "macos",
     say: () =>
-      "macOS may keep this program from the local network: allow it under System Settings, Privacy & " +
-      "Security, Local Network, and see whether a VPN is in the way.",
+      "macOS may be blocking this program from the local network: allow it under System Settings > Privacy & " +
+      "Security > Local Network, and check whether a VPN is in the way.",
   },
   {
     troubles: ["unreachable"],
     applies: ({ isHere, platform, isDockerHost }) =>
       !isHere && !isDockerHost && platform !== "macos",
     say: ({ host }) =>
-      `Check the address, that ${host} is on and in the same network, and whether a VPN or a firewall is in ` +
+      `Check the address, that ${host} is running and on the same network, and that no VPN or firewall is in ` +
       "the way.",
   },
   {
     troubles: ["refused"],
     applies: ({ isHere, isDockerHost }) => !isHere && !isDockerHost,
     say: ({ host, words }) =>
-      `On ${host}, ${words.serve}: by default it takes connections of its own machine only.`,
+      `On ${host}, ${words.serve}: by default it only accepts connections from its own machine.`,
   },
   {
     troubles: ["late"],
     applies: ({ isHere, isDockerHost }) => !isHere && !isDockerHost,
     say: ({ host, meantPort, words }) =>
-      `Check the address; on ${host}, ${words.serve} and open port ${meantPort} in its firewall; and see whether ` +
-      "a VPN is in the way.",
+      `Check the address; on ${host}, ${words.serve} and open port ${meantPort} in its firewall; check that no ` +
+      "VPN is in the way.",
   },
   {
     troubles: ["refused"],
@@ -181,29 +181,28 @@ const CAUSES: readonly Cause[] = [
   {
     troubles: ["silent"],
     say: ({ service, port, words }) =>
-      `Is it ${service} that listens on port ${port}${
+      `The server on port ${port} accepts connections but does not answer: check that it is ${service}${
         portAside(words)
-      }? It takes the connection and says ` +
-      "nothing: check the address, or restart the server.",
+      }, or restart it.`,
   },
   {
     troubles: ["plain-http"],
     say: ({ service, words }) =>
       `${
-        words.port === undefined ? "What listens there may serve" : `${service} itself serves`
-      } plain http: use http, or https only with a proxy in front, whose certificate this runtime trusts.`,
+        words.port === undefined ? "The server may serve" : `${service} itself serves`
+      } plain http: use http, or put a proxy in front of it whose certificate this runtime trusts.`,
   },
   {
     troubles: ["certificate-untrusted"],
     say: ({ runtime, service, words }) =>
       `Trust the certificate's issuer: ${
         runtime === undefined ? Object.values(TRUST).join(", ") : TRUST[runtime]
-      }${words.port === undefined ? "." : `; or use plain http, as ${service} itself does.`}`,
+      }${words.port === undefined ? "." : `; or use plain http, which ${service} itself serves.`}`,
   },
   {
     troubles: ["certificate-name"],
     say: ({ host }) =>
-      `Use the host name that the certificate is for, or make one that is for ${host} too.`,
+      `Use the host name that the certificate is for, or issue one that covers ${host} too.`,
   },
   {
     troubles: ["certificate-date"],
@@ -211,7 +210,7 @@ const CAUSES: readonly Cause[] = [
   },
 ];
 
-/** Ways to make each runtime trust an issuer. */
+/** How to make each runtime trust an issuer. */
 const TRUST: Readonly<Record<NonNullable<ConnectionFacts["runtime"]>, string>> = {
   deno: "in Deno with `--cert ca.pem` or DENO_TLS_CA_STORE=system",
   node: "in Node with NODE_EXTRA_CA_CERTS=ca.pem, set before it starts",
@@ -220,7 +219,7 @@ const TRUST: Readonly<Record<NonNullable<ConnectionFacts["runtime"]>, string>> =
 
 const SURROUNDINGS = { container: "a container", wsl: "WSL" } as const;
 
-/** Causes with their remedies, the most certain first; empty where the code's own hint says it all. */
+/** Causes with their remedies, the most certain first; empty if none applies and the code's own hint is enough. */
 export function connectionCauses(facts: ConnectionFacts): string[] {
   const url = new URL(facts.url);
   const host = url.hostname;
@@ -242,10 +241,10 @@ export function connectionCauses(facts: ConnectionFacts): string[] {
     .map(({ say }) => say(known));
 }
 
-/** Hint of an error: the likeliest of `connectionCauses`. */
+/** Hint for an error: the likeliest of `connectionCauses`. */
 export function connectionHint(facts: ConnectionFacts): string | undefined {
   const causes = connectionCauses(facts);
-  // What does answer is the remedy; what else might be wrong would only hide it.
+  // An address that answers is the remedy; other possible causes would only distract from it.
   const shown = facts.answersAt === undefined ? causes.slice(0, MOST_SHOWN) : causes.slice(0, 1);
   return shown.length === 0 ? undefined : shown.join(" ");
 }
@@ -260,7 +259,7 @@ function isPortMissing(url: string): boolean {
 }
 
 function portAside({ port }: ServiceWords): string {
-  return port === undefined ? "" : ` (its own is ${port}, unless it was changed)`;
+  return port === undefined ? "" : ` (default port ${port})`;
 }
 
 function capitalized(text: string): string {
