@@ -574,7 +574,7 @@ Deno.test("refusals: what people bring from elsewhere is told how to be given", 
   const answer = { content: "Hi.", message: { role: "assistant", content: "Hi." } };
   const cases: [fields: Record<string, unknown>, hint: string][] = [
     [{ tools: [{ type: "function", function: { name: "a" } }] }, "without `function` around it"],
-    [{ messages: ["Hello", answer] }, "Give the `message` of an answer, not the answer."],
+    [{ messages: ["Hello", answer] }, "Pass the `message` of an answer, not the answer itself."],
   ];
   for (const [fields, hint] of cases) {
     const request = { messages: MESSAGES, ...fields } as unknown as CompletionRequest;

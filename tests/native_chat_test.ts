@@ -134,7 +134,10 @@ const REFUSED: [request: unknown, says: string][] = [
   [{ input: [{ type: "image", image: 7 }] }, "input[0].image is 7, not bytes"],
   [{ input: [{ type: "image", image: new Uint8Array([1, 2]) }] }, "not PNG or JPEG"],
   [{ input: "Hi", stream: true }, 'unknown field "stream" (use chat.stream() to stream)'],
-  [{ input: "Hi", messages: [] }, 'unknown field "messages" (give what the user says as `input`'],
+  [
+    { input: "Hi", messages: [] },
+    'unknown field "messages" (pass the user\'s message as `input`',
+  ],
   [{ input: "Hi", tools: [] }, 'unknown field "tools" (tools come from `integrations`'],
   [{ input: "Hi", max_output_tokens: 5 }, '"max_output_tokens" (did you mean "maxTokens"?)'],
   [{ input: "Hi", previous_response_id: "x" }, '(did you mean "previousResponseId"?)'],
@@ -174,7 +177,7 @@ const REFUSED: [request: unknown, says: string][] = [
   ],
   [
     { input: "Hi", integrations: [{ ...SERVER, headers: { Authorization: "Bearer sesame\n" } }] },
-    'integrations[0].headers has a value for "Authorization" that cannot stand in a header',
+    'integrations[0].headers has a value for "Authorization" that is not valid in a header',
   ],
 ];
 

@@ -169,10 +169,10 @@ Deno.test("reasoning: tags that are none are refused, and none are sent", async 
     [[["<a>"]], "has an entry [0] that is not a pair such as"],
     [[["<a>", "</a>"], { open: "<b>" }], "has an entry [1] that is not a pair such as"],
     [[{ open: "<b>", close: "</b>", start: 1 }], "has an entry [0] that is not a pair such as"],
-    [[["", "</a>"]], "has an entry [0] with a tag that is empty"],
-    [[["<a>", "\n"]], "has an entry [0] with a tag that is empty"],
+    [[["", "</a>"]], "has an entry [0] with an empty tag"],
+    [[["<a>", "\n"]], "has an entry [0] with an empty tag"],
     [[["<a>", "<a>\n"]], 'has an entry [0] whose tags are both "<a>"'],
-    [[["<a>", "x".repeat(201)]], "has an entry [0] with a tag that is longer than 200 characters"],
+    [[["<a>", "x".repeat(201)]], "has an entry [0] with a tag longer than 200 characters"],
   ];
   const fake = createFakeLMStudio();
   const provider = new LMStudioProvider({ fetch: fake.fetch, env: {} });

@@ -143,17 +143,17 @@ const LISTS: [what: string, ask: Ask, state: string][] = [
   [
     "names of tools",
     (l) => l.chat.send(input({ integrations: [{ ...PLUGIN, allowedTools: hole() }] })),
-    "allowedTools is not an array of tool names: there is undefined among them",
+    "allowedTools is not an array of tool names: it contains undefined",
   ],
   [
     "names of tools that are empty",
     (l) => l.chat.send(input({ integrations: [{ ...PLUGIN, allowedTools: [" "] }] })),
-    `allowedTools is not an array of tool names: there is " " among them`,
+    `allowedTools is not an array of tool names: it contains " "`,
   ],
   [
     "names of tools of responses",
     (l) => l.responses.create(input({ tools: [{ ...MCP, allowedTools: hole("a") }] })),
-    "tools[0].allowedTools is not an array of tool names: there is undefined among them",
+    "tools[0].allowedTools is not an array of tool names: it contains undefined",
   ],
   [
     "extraBody",

@@ -1,7 +1,7 @@
 /**
- * Checks of what callers hand in, before anything is sent. A table has a rule for each field of a request or of options;
- * which fields are unknown, which are missing, and the words of every refusal follow from it. What is refused is named
- * with its value, except where that may be a secret or text of a prompt.
+ * Validation of requests and options, before anything is sent. A table has one rule per field; unknown fields, missing
+ * fields and the wording of every refusal follow from it. A refusal names the field and its value, unless the value may
+ * be a secret or part of a prompt.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { providerError, remarkable } from "./errors.ts";
 import { describeUnknownField, isRecord, quote } from "./fields.ts";
 import type { CallOptions, ReasoningTags } from "./types.ts";
 
-/** Makes the error for what is refused: completes "Cannot …: ". */
+/** Creates the error for a refusal; `state` completes "Cannot …: ". */
 export type RefusalMaker = (
   state: string,
   code?: Extract<
@@ -24,7 +24,7 @@ export type RefusalMaker = (
   hint?: string,
 ) => Error;
 
-/** A maker of refusals for one kind of call, such as `complete`. */
+/** Returns the maker of refusals for one kind of call, such as `complete`. */
 export function refusalMaker(action: string, service: string): RefusalMaker {
   return (state, code = "invalid_request", hint) =>
     providerError(code, `Cannot ${action}: ${state}`, { service, attempts: 0, hint });
@@ -32,7 +32,7 @@ export function refusalMaker(action: string, service: string): RefusalMaker {
 
 // --- Values in messages -------------------------------------------------------------------------
 
-/** A value in an error message. Never used for tokens, header values and prompts. */
+/** Describes a value for an error message. Never used for tokens, header values or prompts. */
 export function describe(value: unknown): string {
   if (typeof value === "string") return quote(value);
   if (Array.isArray(value)) return "an array";
@@ -40,12 +40,12 @@ export function describe(value: unknown): string {
   return typeof value === "function" ? "a function" : String(value);
 }
 
-/** A value where text of a prompt may stand: text is not shown. */
+/** Describes a value that may be part of a prompt: text is not shown. */
 export function describeType(value: unknown): string {
   return typeof value === "string" ? "text" : describe(value);
 }
 
-/** Words to choose from: `"a", "b" or "c"`. */
+/** Lists alternatives: `"a", "b" or "c"`. */
 export function alternatives(words: readonly string[]): string {
   const quoted = words.map((word) => `"${word}"`);
   const last = quoted.pop() ?? "";
@@ -55,8 +55,8 @@ export function alternatives(words: readonly string[]): string {
 // --- Rules of single values ---------------------------------------------------------------------
 
 /**
- * Rule of a value: returns the value as it is used, or throws its refusal. It is not asked about an absent field, unless
- * the field is `required`.
+ * Rule for a value: returns the value to use, or throws a refusal. Not called for an absent field unless the field is
+ * `required`.
  *
  * @param of name of the value in the refusal, such as `messages[0].role`.
  */
@@ -65,16 +65,16 @@ export interface Rule<T = unknown> {
   readonly isRequired?: boolean;
 }
 
-/** Rule of a field that must be there. */
+/** Makes the rule of a required field. */
 export function required<T>(rule: Rule<T>): Rule<T> {
   const own: Rule<T> = (value, of, refusal) => rule(value, of, refusal);
   return Object.assign(own, { isRequired: true });
 }
 
-/** Anything. */
+/** Accepts anything. */
 export const anything: Rule = (value) => value;
 
-/** Rule of what a test accepts. @param form completes "… is 5, not ". */
+/** Rule for values that a test accepts. @param form completes "… is 5, not ". */
 export function must<T>(form: string, accepts: (value: unknown) => boolean): Rule<T> {
   return (value, of, refusal) => {
     if (accepts(value)) return value as T;
@@ -82,40 +82,40 @@ export function must<T>(form: string, accepts: (value: unknown) => boolean): Rul
   };
 }
 
-/** Rule of numbers that a test accepts. */
+/** Rule for numbers that a test accepts. */
 export function number(form: string, accepts: (value: number) => boolean): Rule<number> {
   return must(form, (value) => typeof value === "number" && accepts(value));
 }
 
-/** Rule of one of some words. */
+/** Rule for one of several words. */
 export function oneOf<T>(words: readonly string[]): Rule<T> {
   return must(alternatives(words), (value) => words.some((word) => word === value));
 }
 
-/** Any number but `NaN` and the infinite ones. */
+/** Any finite number. */
 export const finite: Rule<number> = number("a number", Number.isFinite);
-/** Number of things. */
+/** Count, above 0. */
 export const count: Rule<number> = number(
   "a whole number above 0",
   (n) => Number.isSafeInteger(n) && n > 0,
 );
-/** Number of things, or `Infinity` for no limit. */
+/** Count, or `Infinity` for no limit. */
 export const countOrAll: Rule<number> = number(
   "a whole number above 0 or Infinity",
   (n) => n === Infinity || Number.isSafeInteger(n) && n > 0,
 );
-/** Milliseconds to wait; `Infinity` switches the timer off. */
+/** Timeout in milliseconds; `Infinity` disables it. */
 export const time: Rule<number> = number("a number of milliseconds above 0", (n) => n > 0);
 /** Number of retries. */
 export const retries: Rule<number> = wholeNumber(0, 10);
-/** Text of any kind, as a form says. */
+/** Any text. */
 export const text: Rule<string> = textOf("text");
-/** Yes or no. */
+/** A boolean. */
 export const flag: Rule<boolean> = must("true or false", (value) => typeof value === "boolean");
 /** A function. */
 export const callback: Rule = must("a function", (value) => typeof value === "function");
 
-/** Rule of whole numbers of a range. */
+/** Rule for whole numbers in a range. */
 export function wholeNumber(least: number, most: number): Rule<number> {
   return number(
     `a whole number from ${least} to ${most}`,
@@ -123,12 +123,12 @@ export function wholeNumber(least: number, most: number): Rule<number> {
   );
 }
 
-/** Rule of text. @param form such as `JSON text`. */
+/** Rule for text. @param form such as `JSON text`. */
 export function textOf(form: string): Rule<string> {
   return must(form, (value) => typeof value === "string");
 }
 
-/** Text that is not empty, such as a name. What is absent counts as empty. */
+/** Non-empty text, such as a name. An absent value counts as empty. */
 export const nonEmptyText: Rule<string> = (value, of, refusal) => {
   const given = text(value ?? "", of, refusal);
   if (value !== null && given.trim() !== "") return given;
@@ -139,20 +139,20 @@ function empty(of: string, refusal: RefusalMaker): Error {
   return refusal(`${of} cannot be empty`);
 }
 
-/** Rule of a list of names. @param what such as `tools' names`. */
+/** Rule for a list of names. @param what such as `tools' names`. */
 export function names(what: string): Rule<readonly string[]> {
   return (value, of, refusal) => {
     if (!Array.isArray(value)) throw refusal(`${of} is not an array of ${what}`);
-    // Not `every`, which goes past a place without an item: JSON writes null there.
+    // Not `every`, which skips holes in an array; JSON writes them as null.
     const index = value.findIndex((item) => typeof item !== "string" || item.trim() === "");
     if (index === -1) return value;
     throw refusal(
-      `${of} is not an array of ${what}: there is ${describe(value[index])} among them`,
+      `${of} is not an array of ${what}: it contains ${describe(value[index])}`,
     );
   };
 }
 
-/** Headers of a request, as a frozen copy without those that are `undefined`. Values are never shown. */
+/** Headers of a request, as a frozen copy without `undefined` values. Values are never shown. */
 export const headers: Rule<Readonly<Record<string, string>>> = (value, of, refusal) => {
   if (typeof value !== "object" || value === null || Symbol.iterator in value) {
     throw refusal(`${of} is not an object of header names and values`);
@@ -161,13 +161,13 @@ export const headers: Rule<Readonly<Record<string, string>>> = (value, of, refus
   for (const [header, content] of Object.entries(value)) {
     const legal = /^[!#$%&'*+.^_`|~0-9a-z-]*/i.exec(header)?.[0] ?? "";
     if (header === "" || legal !== header) {
-      // No more of it: people write `"Authorization: Bearer …"` into the name.
+      // Show only the legal start: users put `"Authorization: Bearer …"` into the name.
       const shown = header === "" ? header : `${legal}…`;
-      throw refusal(`${of} has the name ${describe(shown)}, which is not a header's`);
+      throw refusal(`${of} has the name ${describe(shown)}, which is not a header name`);
     }
     if (content === undefined) continue;
     if (typeof content !== "string" || !/^[\t\x20-\x7e\x80-\xff]*$/.test(content)) {
-      throw refusal(`${of} has a value for ${describe(header)} that cannot stand in a header`);
+      throw refusal(`${of} has a value for ${describe(header)} that is not valid in a header`);
     }
     given.push([header, content]);
   }
@@ -175,10 +175,10 @@ export const headers: Rule<Readonly<Record<string, string>>> = (value, of, refus
 };
 
 const PAIR = '["<think>", "</think>"]';
-/** More than any model's: what may be the beginning of a tag is held back while the text comes. */
+/** Longer than any model's tags. Text that may begin a tag is held back while streaming, so the length is limited. */
 const LONGEST_TAG = 200;
 
-/** Pairs of tags around thoughts, as frozen copies. */
+/** Pairs of tags around reasoning, as frozen copies. */
 export const reasoningTags: Rule<readonly ReasoningTags[]> = (value, of, refusal) => {
   if (!Array.isArray(value)) {
     throw refusal(`${of} is ${describe(value)}, not an array of pairs such as ${PAIR}`);
@@ -190,9 +190,9 @@ export const reasoningTags: Rule<readonly ReasoningTags[]> = (value, of, refusal
       throw refused(`that is not a pair such as ${PAIR}`);
     }
     for (const tag of [open, close]) {
-      if (tag.trim() === "") throw refused("with a tag that is empty");
+      if (tag.trim() === "") throw refused("with an empty tag");
       if (tag.length > LONGEST_TAG) {
-        throw refused(`with a tag that is longer than ${LONGEST_TAG} characters`);
+        throw refused(`with a tag longer than ${LONGEST_TAG} characters`);
       }
     }
     if (open.trim() === close.trim()) throw refused(`whose tags are both ${quote(open)}`);
@@ -201,7 +201,7 @@ export const reasoningTags: Rule<readonly ReasoningTags[]> = (value, of, refusal
   return Object.freeze(pairs);
 };
 
-/** The tags of a pair in either of its forms, and nothing of what is not a pair. */
+/** The two tags of a pair in either form; an empty list if the value is not a pair. */
 function tagsOf(given: unknown): readonly unknown[] {
   if (Array.isArray(given)) return given.length === 2 ? given : [];
   if (!isRecord(given)) return [];
@@ -211,7 +211,7 @@ function tagsOf(given: unknown): readonly unknown[] {
 
 // --- Rules of lists and objects -----------------------------------------------------------------
 
-/** Rule of an array, each of whose items has to fit a rule. Gives a copy. */
+/** Rule for an array whose items must all pass a rule. Returns a copy. */
 export function arrayOf<T>(
   rule: Rule<T>,
   { form = "an array", show = describeType, mayBeEmpty = false }: {
@@ -224,7 +224,7 @@ export function arrayOf<T>(
     if (!Array.isArray(value)) throw refusal(`${of} is ${show(value)}, not ${form}`);
     if (value.length === 0 && !mayBeEmpty) throw empty(of, refusal);
     const items: T[] = [];
-    // By hand, which also sees a place without an item: `Array.from` takes twice as long, which a long conversation shows.
+    // A plain loop also visits holes; `Array.from` takes twice as long, which shows on a long conversation.
     for (let index = 0; index < value.length; index++) {
       items.push(rule(value[index], `${of}[${index}]`, refusal));
     }
@@ -232,7 +232,7 @@ export function arrayOf<T>(
   };
 }
 
-/** Rule of text, or of something else. */
+/** Rule for text, or for values that pass another rule. */
 export function textOr<T>(rule: Rule<T>, mayBeEmpty = false): Rule<T | string> {
   return (value, of, refusal) => {
     if (typeof value !== "string") return rule(value, of, refusal);
@@ -244,34 +244,34 @@ export function textOr<T>(rule: Rule<T>, mayBeEmpty = false): Rule<T | string> {
 /** A rule for each field. */
 export type Rules<T> = { readonly [Field in keyof T]-?: Rule };
 
-/** Rule between fields: what is wrong with them together. They have passed their own rules. */
+/** Rule across fields: describes what is wrong with their combination. Each field has already passed its own rule. */
 export type RuleBetween<T> = (fields: T) => string | undefined | false;
 
-/** Settings of a table, beside its rules. */
+/** Settings of a table, besides its rules. */
 export interface TableSettings<T> {
   readonly noun?: "field" | "option";
-  /** Name of the whole where it has no place, with its verb, such as `the request is`. */
+  /** Subject and verb for an object without a path, such as `the request is`. */
   readonly whole?: string;
-  /** Form of the whole, in words. */
+  /** Expected form of the object, in words. */
   readonly form?: string;
-  /** Shows a whole that is refused. */
+  /** Describes a refused value. */
   readonly show?: (value: unknown) => string;
-  /** Stands before the names of fields where the whole has no place. */
+  /** Prefix of field names for an object without a path. */
   readonly prefix?: string;
-  /** Whether the object itself is given, checked, and not a copy of its fields. */
+  /** Whether to return the checked object itself instead of a copy. */
   readonly isKept?: boolean;
   readonly between?: readonly RuleBetween<T>[];
 }
 
-/** Rule of an object with the fields of a table. */
+/** Rule for an object with the fields of a table. */
 export interface Table<T> extends Rule<T> {
   readonly rules: Rules<T>;
   readonly settings: TableSettings<T>;
 }
 
-const BEYOND = "A field that only the server knows goes into `extraBody`.";
+const BEYOND = "To send a field that only the server knows, use `extraBody`.";
 
-/** Rule of an object. Gives a copy, for which each field is read once: getters may throw, and change their mind. */
+/** Rule for an object. Returns a copy and reads each field once: getters may throw or return a different value. */
 export function table<T extends object>(
   rules: Rules<T>,
   settings: TableSettings<T> = {},
@@ -294,7 +294,7 @@ export function table<T extends object>(
     const given: Record<string, unknown> = { ...value };
     refuseUnknown(given, known, noun, of, refusal);
     for (const [field, rule] of rows) {
-      // Objects of a class may have it from their prototype.
+      // Class instances may inherit the field from their prototype.
       const content = field in given ? given[field] : value[field];
       if (content === undefined && rule.isRequired !== true) continue;
       given[field] = rule(content, of === "" ? prefix + field : `${of}.${field}`, refusal);
@@ -308,7 +308,7 @@ export function table<T extends object>(
   return Object.assign(check, { rules, settings });
 }
 
-/** A table with more fields, or with other rules for some. */
+/** A table with additional fields, or with other rules for some of its fields. */
 export function extend<T extends object, More extends object>(
   { rules, settings }: Table<T>,
   more: Rules<More>,
@@ -321,7 +321,7 @@ export function extend<T extends object, More extends object>(
   );
 }
 
-/** Refuses fields that are not known, with the likeliest one that is. */
+/** Refuses unknown fields and suggests the likeliest known one. */
 export function refuseUnknown(
   value: object,
   known: ReadonlySet<string>,
@@ -337,16 +337,16 @@ export function refuseUnknown(
   });
 }
 
-/** Rule of an object whose fields follow from one of them, such as from its `type`. */
+/** Rule for a discriminated union: one field, such as `type`, selects the table. */
 export function variants<T>(
   key: string,
   tables: Readonly<Record<string, Rule<T>>>,
   { form = "an object", show = describeType, otherwise = "", remark }: {
     readonly form?: string;
     readonly show?: (value: unknown) => string;
-    /** Stands behind the words to choose from. */
+    /** Text after the list of alternatives. */
     readonly otherwise?: string;
-    /** Kind of the hints for it. */
+    /** Which hints apply to an unknown variant. */
     readonly remark?: "role" | "part";
   } = {},
 ): Rule<T> {
@@ -369,7 +369,7 @@ export function variants<T>(
 
 // --- Options of a call --------------------------------------------------------------------------
 
-/** Rule of what aborts a call. */
+/** Rule for abort signals. */
 export const abortSignal: Rule<AbortSignal> = must(
   "an AbortSignal",
   (value) => isRecord(value) && "aborted" in value && typeof value.addEventListener === "function",
@@ -388,12 +388,12 @@ export const CALL_OPTIONS: Table<CallOptions> = table<CallOptions>({
   signal: abortSignal,
 }, { noun: "option", whole: "the options are" });
 
-/** Refuses call options that cannot be used, and gives a copy of them. */
+/** Refuses unusable call options; returns a copy. */
 export function checkCallOptions(options: unknown, refusal: RefusalMaker): CallOptions {
   return checkOptions(CALL_OPTIONS, options, refusal);
 }
 
-/** Refuses options that cannot be used, and gives a copy of them, `{}` where there are none. */
+/** Refuses unusable options; returns a copy, or `{}` if there are none. */
 export function checkOptions<T extends object>(
   options: Table<T>,
   given: unknown,

@@ -1,6 +1,6 @@
 /**
- * Remarks on what requests cannot have: fields, roles and kinds of parts that people know from other libraries and other
- * routes, and what to write instead. One table of names for all requests there are; it loads with the first refusal.
+ * Advice on fields, roles and part types that users know from other libraries or other routes: what to write instead.
+ * One table covers all kinds of requests; it loads with the first refusal.
  *
  * @module
  */
@@ -16,24 +16,24 @@ import {
 
 const OF_THE_PROVIDER = "it is an option of the provider's constructor";
 const IMAGE_PART = 'content: [{ type: "text", text }, { type: "image", image }]';
-const AS_LOADED = "it is set when a model is loaded: models.load(id, { contextLength })";
+const AS_LOADED = "set it when you load the model: models.load(id, { contextLength })";
 
 const IMAGES = "image images imageurl imageurls inputimage attachments files media photos";
 const SYSTEM = "system systemprompt systemmessage instructions developer";
 const CONTEXT = "numctx nctx contextlength contextsize contextwindow ctxsize maxcontextlength";
 
 /**
- * By `beside`: `role` is a message; `messages` a completion, with `maxRounds` one with tools, with `maxRepairs` an object;
- * `prompt` a text completion; `systemPrompt` the native chat; `instructions` a response; `batchSize` an embedding;
- * `onStatus` the options of a call; `apiToken` those of a provider; `flashAttention` those of a load. The first that
- * fits counts.
+ * Remarks on fields; the first that applies wins. `beside` identifies the kind of object: `role` a message, `messages` a
+ * completion request (`maxRounds` one that runs tools, `maxRepairs` one for an object), `prompt` a text completion,
+ * `systemPrompt` a native chat, `instructions` a response, `batchSize` an embedding, `onStatus` call options, `apiToken`
+ * provider options, `flashAttention` load options.
  */
 export const FIELD_REMARKS: readonly FieldRemark[] = [
-  // Elsewhere than in the native chat.
+  // Ahead of the names below, which would suggest `input` alone.
   {
     names: "messages",
     beside: "systemPrompt",
-    advice: "give what the user says as `input`; `previousResponseId` goes on from an answer",
+    advice: "pass the user's message as `input`; `previousResponseId` continues from an answer",
   },
 
   // Names of other libraries.
@@ -73,7 +73,7 @@ export const FIELD_REMARKS: readonly FieldRemark[] = [
   { names: "text parts message", meant: "content" },
   { names: "content", meant: "text" },
 
-  // Streams are other methods.
+  // Streaming is a method, not a field.
   { names: "stream", beside: "maxRounds", advice: "use streamTools() to stream" },
   {
     names: "stream",
@@ -86,38 +86,38 @@ export const FIELD_REMARKS: readonly FieldRemark[] = [
   {
     names: "onchunk ontoken ontext onfinish callbacks",
     beside: "messages",
-    advice: "streamCompletion() gives the pieces as they come",
+    advice: "streamCompletion() yields the chunks as they arrive",
   },
 
-  // Who says it, and what is shown.
+  // Roles and images.
   {
     names: SYSTEM,
     beside: "messages",
-    advice: 'give it as a message: { role: "system", content }',
+    advice: 'pass it as a message: { role: "system", content }',
   },
   {
     names: SYSTEM,
     beside: "prompt",
-    advice: "there are no roles here: write it into `prompt`, or use complete()",
+    advice: "this route has no roles: write it into `prompt`, or use complete()",
   },
-  { names: IMAGES, beside: "role", advice: `an image is a part of the content: ${IMAGE_PART}` },
-  { names: IMAGES, beside: "messages", advice: `an image is a part of a message: ${IMAGE_PART}` },
+  { names: IMAGES, beside: "role", advice: `pass images in the content: ${IMAGE_PART}` },
+  { names: IMAGES, beside: "messages", advice: `pass images in a message: ${IMAGE_PART}` },
   {
     names: IMAGES,
     beside: "systemPrompt",
-    advice: 'an image is a part of `input`: { type: "image", image }',
+    advice: 'pass images in `input`: { type: "image", image }',
   },
   {
     names: IMAGES,
     beside: "instructions",
-    advice: `an image is a part of a message of \`input\`: ${IMAGE_PART}`,
+    advice: `pass images in a message of \`input\`: ${IMAGE_PART}`,
   },
-  { names: IMAGES, beside: "prompt", advice: "text completions take none; complete() does" },
-  { names: IMAGES, beside: "batchSize", advice: "only texts are embedded" },
+  { names: IMAGES, beside: "prompt", advice: "use complete(): it accepts images" },
+  { names: IMAGES, beside: "batchSize", advice: "only text can be embedded" },
   {
     names: "role content",
     beside: "messages",
-    advice: "give it as a message: messages: [{ role, content }]",
+    advice: "pass it as a message: messages: [{ role, content }]",
   },
   {
     names: "name toolname",
@@ -125,60 +125,60 @@ export const FIELD_REMARKS: readonly FieldRemark[] = [
     advice: "`toolCallId` says which call it answers",
   },
 
-  // Elsewhere than in the native chat.
+  // Not available in the native chat.
   {
     names: "tools functions",
     beside: "systemPrompt",
-    advice: "tools come from `integrations`; complete() takes your own",
+    advice: "tools come from `integrations`; complete() accepts your own",
   },
   {
     names: "schema responseformat format",
     beside: "systemPrompt",
-    advice: "completeObject() takes it",
+    advice: "completeObject() accepts it",
   },
   {
     names: "extrabody",
     beside: "systemPrompt",
-    advice: "this route refuses what it does not know",
+    advice: "this route rejects unknown fields",
   },
   {
     names: `${SAMPLING_NAMES} toolchoice`,
     beside: "systemPrompt",
-    advice: "this route does not have it; complete() does",
+    advice: "this route does not support it; complete() does",
   },
 
-  // What other methods take.
+  // Fields of other methods.
   {
     names: "maxrounds maxsteps maxturns maxiterations ontoolcall stopwhen",
     beside: "messages",
-    advice: "runTools() takes it",
+    advice: "runTools() accepts it",
   },
-  { names: "maxrepairs", beside: "messages", advice: "completeObject() takes it" },
-  { names: "echo suffix", beside: "messages", advice: "completeText() takes it" },
-  { names: "tools toolchoice schema", beside: "prompt", advice: "complete() takes it" },
+  { names: "maxrepairs", beside: "messages", advice: "completeObject() accepts it" },
+  { names: "echo suffix", beside: "messages", advice: "completeText() accepts it" },
+  { names: "tools toolchoice schema", beside: "prompt", advice: "complete() accepts it" },
   {
     names: "mcpservers mcp integrations plugins",
     beside: "messages",
-    advice: "fromMcpTool() makes tools of them; chat.send() takes `integrations`",
+    advice: "wrap MCP tools with fromMcpTool(), or use `integrations` in chat.send()",
   },
   {
     names: "previousresponseid conversation conversationid sessionid threadid",
     beside: "messages",
-    advice: "complete() keeps nothing: give the whole conversation as `messages`",
+    advice: "complete() is stateless: pass the whole conversation as `messages`",
   },
   {
     names: "options",
     beside: "messages",
-    advice: "its fields stand beside `messages`, under their names here",
+    advice: "put its fields next to `messages`, under the names used here",
   },
   {
     names: "logprobs toplogprobs",
     beside: "extraBody",
-    advice: "`extraBody` asks for them, and `raw` has what the server gives; LM Studio gives null",
+    advice: "ask for them in `extraBody` and read them from `raw`; LM Studio returns null",
   },
-  { names: "encodingformat", beside: "batchSize", advice: "vectors come as numbers in any case" },
+  { names: "encodingformat", beside: "batchSize", advice: "vectors are always numbers" },
 
-  // How a model is loaded.
+  // Settings for loading a model.
   ...["messages", "prompt", "instructions", "batchSize", "onStatus"].map((beside) => ({
     names: CONTEXT,
     beside,
@@ -187,17 +187,17 @@ export const FIELD_REMARKS: readonly FieldRemark[] = [
   {
     names: "ttl ttlseconds keepalive",
     beside: "flashAttention",
-    advice: "a request has it, as `ttlSeconds`",
+    advice: "set it in a request, as `ttlSeconds`",
   },
 
-  // Of the request, of the call, of the provider.
+  // Fields of the request, options of the call, options of the provider.
   {
     names: `${SAMPLING_NAMES} messages prompt input tools toolchoice schema schemaname extrabody`,
     beside: "onStatus",
     advice: OF_THE_REQUEST,
   },
   { names: "model batchsize concurrency", beside: "onStatus", advice: OF_THE_REQUEST },
-  { names: "onprogress", beside: "onStatus", advice: "a request of embed() has it" },
+  { names: "onprogress", beside: "onStatus", advice: "it is a field of embed()'s request" },
   {
     names: "timeout timeoutms connecttimeoutms firsttokentimeoutms idletimeoutms retries " +
       "maxretries headers",
@@ -209,26 +209,26 @@ export const FIELD_REMARKS: readonly FieldRemark[] = [
     beside,
     advice: OF_THE_PROVIDER,
   })),
-  // Of options as well.
+  // Shared with options.
   ...OPTION_REMARKS,
 ];
 
-const AS_IMAGE = 'Give an image as `{ type: "image", image }`: an address, a data: URL or bytes.';
-const AS_TEXT = 'Give text as a part of the type "text".';
-const NO_FILES = "Only images are taken: give the text of a file as text.";
-const NO_SOUND = "LM Studio takes texts and images alone.";
-const AS_RESULT = 'A result is a message of its own: `{ role: "tool", toolCallId, content }`.';
-const AS_CALLS = "An assistant's calls are its `toolCalls`: `[{ id, name, arguments }]`.";
-const AS_ASSISTANT = 'Write the role "assistant".';
+const AS_IMAGE = 'Pass an image as `{ type: "image", image }`: a URL, a data: URL or bytes.';
+const AS_TEXT = 'Pass text as a part of type "text".';
+const NO_FILES = "Only text and images are accepted: pass a file's content as text.";
+const NO_SOUND = "LM Studio accepts only text and images.";
+const AS_RESULT = 'Pass a result as its own message: `{ role: "tool", toolCallId, content }`.';
+const AS_CALLS = "Pass an assistant's calls as `toolCalls`: `[{ id, name, arguments }]`.";
+const AS_ASSISTANT = 'Use the role "assistant".';
 
-/** Hints by what was written as a role or as the type of a part. */
+/** Hints by the role or part type that was written. */
 const KIND_HINTS: Readonly<Record<"role" | "part", Readonly<Record<string, string>>>> = {
   role: {
-    human: 'Write the role "user".',
+    human: 'Use the role "user".',
     ai: AS_ASSISTANT,
     bot: AS_ASSISTANT,
     model: AS_ASSISTANT,
-    function: 'Give the result of a call as `{ role: "tool", toolCallId, content }`.',
+    function: AS_RESULT,
   },
   part: {
     image_url: AS_IMAGE,
@@ -257,14 +257,14 @@ const KIND_HINTS: Readonly<Record<"role" | "part", Readonly<Record<string, strin
   },
 };
 
-/** Hint for a role or a type of a part that is not known, and for what has none because it is something else. */
+/** Hint for an unknown role or part type, or for a whole answer passed instead of its message. */
 export function kindHint(
   of: "role" | "part",
   kind: unknown,
   value: Readonly<Record<string, unknown>>,
 ): string | undefined {
   if (of === "role" && typeof value.message === "object" && value.message !== null) {
-    return "Give the `message` of an answer, not the answer.";
+    return "Pass the `message` of an answer, not the answer itself.";
   }
   const hints = KIND_HINTS[of];
   return typeof kind === "string" && Object.hasOwn(hints, kind) ? hints[kind] : undefined;

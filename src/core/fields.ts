@@ -1,6 +1,6 @@
 /**
- * Objects and the names of their fields: refuses those nobody reads, and finds the one that was meant. A misspelt option
- * that is silently ignored costs more than an error.
+ * Field names of objects: describes unknown ones and finds the likely intended name. A misspelled option that is silently
+ * ignored costs more than an error.
  *
  * @module
  */
@@ -8,30 +8,30 @@
 import { cutText, quoteText } from "./plain_text.ts";
 
 const LONGEST_SHOWN = 80;
-/** Comparing takes the product of two lengths, and no field is as long as this. */
+/** Comparison time grows with the product of both lengths; no field name is this long. */
 const LONGEST_COMPARED = 100;
 
-/** Remark on names that nobody reads: which one is meant, or what to do instead. */
+/** Remark on unknown names: the name that is meant, or what to do instead. */
 export interface FieldRemark {
-  /** The names, separated by blanks, once `_`, `-` and case are gone. */
+  /** The names, separated by spaces, in lower case without `_` and `-`. */
   readonly names: string;
-  /** Only where this field is known: it distinguishes one kind of request or options from the others. */
+  /** The remark applies only if this field is known: it identifies the kind of request or options. */
   readonly beside?: string;
-  /** The name that is meant; the remark counts only where it is known. */
+  /** The name that is meant; the remark applies only if this name is known. */
   readonly meant?: string;
   readonly advice?: string;
 }
 
-/** Remark on what a request has, not the options. */
+/** Advice for a field of the request that was passed as an option. */
 export const OF_THE_REQUEST: string = "it is a field of the request, the first argument";
-/** Remark on what the options of a call have. */
+/** Advice for an option of the call that was passed elsewhere. */
 export const OF_THE_CALL: string = "it is an option of the call, the last argument";
-/** Names of the settings of generation, folded. */
+/** Folded names of the sampling settings. */
 export const SAMPLING_NAMES: string =
   "temperature topp topk minp maxtokens stop seed presencepenalty frequencypenalty repeatpenalty logitbias reasoning " +
   "ttlseconds draftmodel";
 
-/** Names of other libraries for options. */
+/** Names that other libraries use for options. */
 export const OPTION_NAMES: readonly FieldRemark[] = [
   { names: "apikey token bearertoken", meant: "apiToken" },
   { names: "baseuri endpoint url host", meant: "baseUrl" },
@@ -41,17 +41,17 @@ export const OPTION_NAMES: readonly FieldRemark[] = [
 ];
 
 /**
- * Remarks on options, and those that requests share with them. Constructors refuse at once, so these are always there;
- * the others, of `field_remarks.ts`, load with the first refusal.
+ * Remarks on options, including those shared with requests. Constructors throw synchronously, so these are always loaded;
+ * the others, in `field_remarks.ts`, load with the first refusal.
  */
 export const OPTION_REMARKS: readonly FieldRemark[] = [
   ...OPTION_NAMES,
   { names: "stream", advice: "use streamCompletion() to stream" },
-  { names: "streamoptions includeusage", advice: "usage is asked for in any case" },
-  { names: "n bestof numreturnsequences", advice: "LM Studio gives one answer per request" },
+  { names: "streamoptions includeusage", advice: "usage is always requested" },
+  { names: "n bestof numreturnsequences", advice: "LM Studio returns one answer per request" },
   {
     names: "numgpu ngpulayers gpulayers gpu gpuoffload numthread numthreads",
-    advice: "LM Studio's own settings of the model say how it runs",
+    advice: "set it in LM Studio's own settings for the model",
   },
   {
     names: `${SAMPLING_NAMES} messages prompt input tools toolchoice schema schemaname extrabody`,
@@ -61,7 +61,7 @@ export const OPTION_REMARKS: readonly FieldRemark[] = [
   { names: "signal abortsignal onstatus", advice: OF_THE_CALL },
 ];
 
-/** The first own field with a value that is not in `known`, described: `unknown field "max_tokens" (did you mean "maxTokens"?)`. */
+/** Describes the first own field with a value that is not in `known`: `unknown field "max_tokens" (did you mean "maxTokens"?)`. */
 export function describeUnknownField(
   value: object,
   known: ReadonlySet<string>,
@@ -100,12 +100,12 @@ function remarkOn(
   );
 }
 
-/** Text in an error message: of one line, and not longer than one. */
+/** Quotes text for an error message, on one line and cut to a line's length. */
 export function quote(text: string): string {
   return quoteText(cutText(text, LONGEST_SHOWN + 1));
 }
 
-/** The likeliest of `known` for a name that is not among them. */
+/** The name in `known` that an unknown name most likely means. */
 export function nearestName(
   name: string,
   known: Iterable<string>,
@@ -124,7 +124,7 @@ export function nearestName(
   return best;
 }
 
-/** The one of `known` that is the same but for its spelling. */
+/** The name in `known` that differs only in case or separators. */
 function sameName(name: string, known: Iterable<string>): string | undefined {
   const folded = fold(name);
   return [...known].find((candidate) => fold(candidate) === folded);
@@ -134,10 +134,10 @@ function fold(name: string): string {
   return name.toLowerCase().replaceAll(/[_\-\s]/g, "");
 }
 
-/** Number of letters to add, drop, replace or swap with their neighbour. */
+/** Number of letters to add, drop, replace or swap with a neighbour to get from one text to the other. */
 export function editDistance(a: string, b: string): number {
   if (a.length > LONGEST_COMPARED || b.length > LONGEST_COMPARED) return Infinity;
-  // What both have at their ends costs nothing, and most of what is compared is alike.
+  // A common start and end costs nothing, and most names that are compared are alike.
   let start = 0;
   let [aEnd, bEnd] = [a.length, b.length];
   while (start < aEnd && start < bEnd && a[start] === b[start]) start++;
@@ -172,17 +172,17 @@ export function editDistance(a: string, b: string): number {
   return previous[right.length]!;
 }
 
-/** A copy without what is `undefined`. */
+/** A copy without fields that are `undefined`. */
 export function withoutUndefined<T extends object>(
   fields: T,
 ): { [K in keyof T]: Exclude<T[K], undefined> } {
-  // A loop: `Object.fromEntries` takes six times as long, which a listing of hundreds shows.
+  // A loop: `Object.fromEntries` takes six times as long, which is noticeable on a listing of hundreds of models.
   const known: Partial<T> = {};
   for (const key in fields) if (fields[key] !== undefined) known[key] = fields[key];
   return known as { [K in keyof T]: Exclude<T[K], undefined> };
 }
 
-/** Whether a value is an object that is no array. */
+/** Tests whether a value is an object other than an array. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
