@@ -167,9 +167,9 @@ for (const [title, cases] of Object.entries(ACCEPTED)) {
 const REFUSED: Readonly<Record<string, readonly (readonly [written: string, state: string])[]>> = {
   "nothing": [["", "is empty"], ["   ", "is empty"], ["\n\t", "is empty"]],
   "white space and backslashes inside": [
-    ["local host", "white space"],
-    ["http://local\thost", "white space"],
-    ["http://localhost:1234/\nv1", "white space"],
+    ["local host", "whitespace"],
+    ["http://local\thost", "whitespace"],
+    ["http://localhost:1234/\nv1", "whitespace"],
     ["http:\\\\localhost", "backslash"],
     ["localhost\\v1", "backslash"],
   ],
@@ -237,7 +237,7 @@ const REFUSED: Readonly<Record<string, readonly (readonly [written: string, stat
     ["None:1234", "None"],
     ["NaN", "NaN"],
     ["http://localhost:undefined", "not an address"],
-    ["[object Object]", "white space"],
+    ["[object Object]", "whitespace"],
   ],
   "addresses to listen at that are none to connect to": [
     ["*:1234", '"*"'],
