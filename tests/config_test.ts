@@ -597,9 +597,9 @@ const BAD_OPTIONS: readonly (readonly [string, unknown, string])[] = [
   ["fetch", null, "is null"],
   ["onModelSubstituted", "warn", 'is "warn", not "throw", "ignore" or a function'],
   ["onModelSubstituted", true, "is true"],
-  ["env", "PATH=x", "is not a record of variables"],
-  ["env", null, "is not a record of variables"],
-  ["env", ["x"], "is not a record of variables"],
+  ["env", "PATH=x", "is not an object of variables"],
+  ["env", null, "is not an object of variables"],
+  ["env", ["x"], "is not an object of variables"],
   ["configFile", "", "is not the path of a file"],
   ["configFile", 5, "is not the path of a file"],
   ["configFile", null, "is not the path of a file"],
@@ -638,10 +638,10 @@ Deno.test("config: a bad token is told without it", () => {
   const bad: [unknown, string][] = [
     ["", "is empty"],
     ["   ", "is empty"],
-    ["S3CRET S3CRET", "has white space or other characters that cannot stand in a token"],
-    ["S3CRET\nS3CRET", "has white space or other"],
-    ["S3CRÉT-S3CRET", "has white space or other"],
-    ["S3CRET\u0000", "has white space or other"],
+    ["S3CRET S3CRET", "contains whitespace or other characters that are not valid in a token"],
+    ["S3CRET\nS3CRET", "contains whitespace or other"],
+    ["S3CRÉT-S3CRET", "contains whitespace or other"],
+    ["S3CRET\u0000", "contains whitespace or other"],
     [5335, "is of type number, not text"],
     [{ S3CRET: 1 }, "is of type object, not text"],
   ];
@@ -684,10 +684,10 @@ Deno.test("config: bad headers are told by name, without their values", () => {
 });
 
 const BAD_CONFIG_FILES: Readonly<Record<string, readonly [content: string, state: string]>> = {
-  "empty.json": ["", "is not JSON"],
-  "text.json": [`apiToken=${TOKEN}`, "is not JSON"],
-  "cut.json": [`{"apiToken":"${TOKEN}`, "is not JSON"],
-  "comment.json": [`{} // ${TOKEN}`, "is not JSON"],
+  "empty.json": ["", "is not valid JSON"],
+  "text.json": [`apiToken=${TOKEN}`, "is not valid JSON"],
+  "cut.json": [`{"apiToken":"${TOKEN}`, "is not valid JSON"],
+  "comment.json": [`{} // ${TOKEN}`, "is not valid JSON"],
   "array.json": ["[]", "is not a JSON object"],
   "null.json": ["null", "is not a JSON object"],
   "string.json": [`"${TOKEN}"`, "is not a JSON object"],
@@ -700,11 +700,11 @@ const BAD_CONFIG_FILES: Readonly<Record<string, readonly [content: string, state
   "fetch.json": ['{"fetch":"x"}', 'has an unknown field "fetch"'],
   "callback.json": ['{"onModelSubstituted":"ignore"}', 'unknown field "onModelSubstituted"'],
   "nested.json": ['{"configFile":"other.json"}', 'has an unknown field "configFile"'],
-  "type.json": ['{"maxRetries":"2"}', '"maxRetries" of '],
-  "time.json": ['{"timeoutMs":"30s"}', '"timeoutMs" of '],
-  "null_value.json": ['{"model":null}', '"model" of '],
+  "type.json": ['{"maxRetries":"2"}', '"maxRetries" in '],
+  "time.json": ['{"timeoutMs":"30s"}', '"timeoutMs" in '],
+  "null_value.json": ['{"model":null}', '"model" in '],
   "url.json": ['{"baseUrl":"http://a:S3CRET@b"}', '"http://***@b" has credentials'],
-  "token.json": [`{"apiToken":"${TOKEN} ${TOKEN}"}`, '"apiToken" of '],
+  "token.json": [`{"apiToken":"${TOKEN} ${TOKEN}"}`, '"apiToken" in '],
   "header.json": [`{"headers":{"x-a":"${HEADER_VALUE}\\n"}}`, '"x-a"'],
 };
 
@@ -757,10 +757,10 @@ Deno.test("config: a bad value of an env file is named with its variable and the
     const retries = refused(() => resolveConfig({ envFile: path("retries.env") }, {}));
     assertStringIncludes(
       retries.message,
-      `variable LMSTUDIO_MAX_RETRIES of ${path("retries.env")} is "many"`,
+      `variable LMSTUDIO_MAX_RETRIES in ${path("retries.env")} is "many"`,
     );
     const token = refused(() => resolveConfig({ envFile: path("token.env") }, {}));
-    assertStringIncludes(token.message, `variable LM_API_TOKEN of ${path("token.env")} `);
+    assertStringIncludes(token.message, `variable LM_API_TOKEN in ${path("token.env")} `);
     assertFalse(token.message.includes("S3CRET"));
   });
 });

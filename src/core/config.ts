@@ -1,6 +1,6 @@
 /**
- * The configuration cascade: defaults, a file, a `.env` file, the environment, the constructor's options.
- * Pure: it is given the texts and never reads them.
+ * Configuration cascade: defaults, a file, a `.env` file, the environment, the constructor's options. Pure: takes the
+ * contents of files and never reads them itself.
  *
  * @module
  */
@@ -29,13 +29,13 @@ import type { ServiceDiscoveryOptions, ServiceFinder } from "./services.ts";
 import type { TextCompletionResponse } from "./text.ts";
 import type { CompletionResponse, EmbeddingResponse, ReasoningTags } from "./types.ts";
 
-/** Told when another model answered than the one that was asked. */
+/** Report that a different model answered than the one requested. */
 export interface ModelSubstitution {
-  /** The model that was asked. */
+  /** The requested model. */
   requested: string;
   /** The model that answered. */
   answered: string;
-  /** The whole answer; of a stream, absent. */
+  /** The whole answer; absent for a stream. */
   response?:
     | CompletionResponse
     | DecisionResponse
@@ -44,152 +44,153 @@ export interface ModelSubstitution {
     | TextCompletionResponse;
 }
 
-/** Reaction to an answer of another model than the one that was asked. */
+/** What to do when a different model answers than the one requested: throw, ignore it, or call a function. */
 export type OnModelSubstituted = "throw" | "ignore" | ((info: ModelSubstitution) => void);
 
-/** The options of `new LMStudioProvider()`. Each wins over the environment, which wins over files. */
+/** Options of `new LMStudioProvider()`. They take precedence over the environment, which takes precedence over files. */
 export interface LMStudioProviderOptions {
   /**
-   * Address of the server, in any usual form.
+   * Address of the server, in any common form.
    * @default {"http://127.0.0.1:1234"}
    */
   baseUrl?: string | undefined;
   /**
-   * API token, where the server wants one.
+   * API token, if the server requires one.
    * @default {none}
    */
   apiToken?: string | undefined;
   /**
-   * Model of completions that name none.
-   * @default {the one that is loaded}
+   * Model for completions that do not name one.
+   * @default {the loaded one}
    */
   model?: string | undefined;
   /**
-   * Model of embeddings that name none.
-   * @default {the one that is loaded, else the only one}
+   * Model for embeddings that do not name one.
+   * @default {the loaded one, else the only one}
    */
   embeddingModel?: string | undefined;
   /**
-   * Model of decisions that name none.
-   * @default {the one that is loaded, else the only one}
+   * Model for decisions that do not name one.
+   * @default {the loaded one, else the only one}
    */
   decisionModel?: string | undefined;
   /**
-   * Milliseconds for a whole call that is not a stream.
+   * Timeout of a whole call other than a stream, in milliseconds.
    * @default {30000 for listings; none for generation}
    */
   timeoutMs?: number | undefined;
   /**
-   * Milliseconds until the server must have accepted a connection.
+   * Timeout for connecting to the server, in milliseconds.
    * @default {5000}
    */
   connectTimeoutMs?: number | undefined;
   /**
-   * Streams: milliseconds until the first token.
+   * Streams: timeout until the first token, in milliseconds.
    * @default {600000}
    */
   firstTokenTimeoutMs?: number | undefined;
   /**
-   * Streams: milliseconds of silence allowed after the first token.
-   * @default {120000; with tools or integrations in the request `firstTokenTimeoutMs`, since a call is sent when it is whole}
+   * Streams: longest silence allowed after the first token, in milliseconds.
+   * @default {120000; `firstTokenTimeoutMs` for requests with tools or integrations, since a call arrives only when complete}
    */
   idleTimeoutMs?: number | undefined;
   /**
-   * Number of times a failed request may be sent again, 0 to 10. Above 0, a server that says it loads its model is asked
-   * again however often, within the limit of the call, else for a minute.
+   * How often to retry a failed request, 0 to 10. Above 0, a server that is still loading its model is retried without
+   * counting, until the call times out or, without a timeout, for a minute.
    * @default {2}
    */
   maxRetries?: number | undefined;
   /**
-   * Milliseconds `supportsModel` and `modelCapabilities` believe a listing.
+   * How long `supportsModel` and `modelCapabilities` use a cached model list, in milliseconds.
    * @default {30000}
    */
   modelCacheTtlMs?: number | undefined;
   /**
-   * Generations at a time, for all models together; the others wait in order, told by `onQueue` of their calls. A request
-   * for a model that is not loaded waits until the answers of the others are done, whatever this is: loading it may throw
-   * them out. Counted together with those of every provider for the same address in this program, but for those with
-   * a `fetch` of their own; not with what clients send by `toOpenAI()` and `toAnthropic()`, nor with embeddings. `Infinity` is no limit.
-   * @default {for each model, the `parallel` of its instance where a listing has told it, else 4}
+   * Maximum number of generations at a time, across all models; others wait in order and are notified by the `onQueue` of
+   * their call. Whatever the limit, a request for a model that is not loaded waits until the answers of other models are
+   * complete, since loading it may evict them. All providers in this program with the same address share the limit, except
+   * those with their own `fetch`. Embeddings and requests sent through `toOpenAI()` or `toAnthropic()` do not count.
+   * `Infinity` means no limit.
+   * @default {for each model, its instance's `parallel` if a listing reported it, else 4}
    */
   maxConcurrency?: number | undefined;
   /**
-   * Pairs of tags between which models write their thoughts into their text, such as `[["<thought>", "</thought>"]]`,
-   * beside those that are known (`<think>`, `[THINK]`, `<seed:think>`, the channels of Gemma 4 and gpt-oss, and more).
+   * Additional pairs of tags that enclose reasoning in a model's text, such as `[["<thought>", "</thought>"]]`. Known ones
+   * (`<think>`, `[THINK]`, `<seed:think>`, the channels of Gemma 4 and gpt-oss, and more) need not be listed.
    * @default {none}
    */
   reasoningTags?: readonly ReasoningTags[] | undefined;
   /** Headers of every request. Values never appear in errors. */
   headers?: Readonly<Record<string, string>> | undefined;
-  /** Used instead of the global `fetch`. On Node it must bring its own long time-outs. */
+  /** Used instead of the global `fetch`. On Node, it must set its own long timeouts. */
   fetch?: typeof globalThis.fetch | undefined;
   /**
-   * Reaction to an answer of another model than the one that was asked.
+   * What to do when a different model answers than the one requested.
    * @default {"throw"}
    */
   onModelSubstituted?: OnModelSubstituted | undefined;
-  /** Options of discovery, or an instance of `ServiceDiscovery`. A constructor does not look for servers. */
+  /** Discovery options, or an instance of `ServiceDiscovery`. The constructor does not search for servers. */
   discovery?: ServiceDiscoveryOptions | ServiceFinder | undefined;
-  /** A JSON file with any of `baseUrl` to `headers` above. */
+  /** Path of a JSON file with any of the options from `baseUrl` to `headers`. */
   configFile?: string | undefined;
-  /** A `.env` file with any of the variables of the environment. */
+  /** Path of a `.env` file with any of the environment variables. */
   envFile?: string | undefined;
   /** Replaces the process's environment. */
   env?: Readonly<Record<string, string | undefined>> | undefined;
 }
 
-/** The configuration a provider works with, frozen. `JSON.stringify` and inspectors show it without secrets. */
+/** Resolved configuration of a provider, frozen. `JSON.stringify` and inspectors show it without secrets. */
 export interface ResolvedConfig {
   /** Root of the server, without a trailing slash. */
   readonly baseUrl: string;
   /** API token. */
   readonly apiToken?: string;
-  /** Model of completions that name none. */
+  /** Model for completions that do not name one. */
   readonly model?: string;
-  /** Model of embeddings that name none. */
+  /** Model for embeddings that do not name one. */
   readonly embeddingModel?: string;
-  /** Model of decisions that name none. */
+  /** Model for decisions that do not name one. */
   readonly decisionModel?: string;
-  /** Absent: 30 000 for listings, status and probes; none for generation, embeddings and load. */
+  /** Timeout of a call, in milliseconds. If absent: 30 000 for listings, status and probes; none for the rest. */
   readonly timeoutMs?: number;
-  /** Milliseconds until the server must have accepted a connection. */
+  /** Timeout for connecting to the server, in milliseconds. */
   readonly connectTimeoutMs: number;
-  /** Streams: milliseconds until the first token. */
+  /** Streams: timeout until the first token, in milliseconds. */
   readonly firstTokenTimeoutMs: number;
-  /** Streams: milliseconds of silence allowed after the first token. */
+  /** Streams: longest silence allowed after the first token, in milliseconds. */
   readonly idleTimeoutMs: number;
-  /** Number of times a failed request may be sent again. */
+  /** How often to retry a failed request. */
   readonly maxRetries: number;
-  /** Milliseconds `supportsModel` and `modelCapabilities` believe a listing. */
+  /** How long `supportsModel` and `modelCapabilities` use a cached model list, in milliseconds. */
   readonly modelCacheTtlMs: number;
-  /** Generations at a time; absent: as many as the answering instance takes. */
+  /** Maximum number of generations at a time. If absent, as many as the answering instance runs in parallel. */
   readonly maxConcurrency?: number;
-  /** Pairs of tags around thoughts, beside those that are known. */
+  /** Additional pairs of tags that enclose reasoning. */
   readonly reasoningTags?: readonly ReasoningTags[];
   /** Headers of every request. */
   readonly headers: Readonly<Record<string, string>>;
   /** Used instead of the global `fetch`. */
   readonly fetch?: typeof globalThis.fetch;
-  /** Reaction to an answer of another model than the one that was asked. */
+  /** What to do when a different model answers than the one requested. */
   readonly onModelSubstituted: OnModelSubstituted;
 }
 
-/** Source of a value. */
+/** Source of a setting. */
 export type ConfigSource = "default" | "file" | "dotenv" | "environment" | "option";
 
-/** One value of the configuration and where it came from; secrets masked. */
+/** Setting of the configuration and its source; secrets are masked. */
 export interface ConfigEntry {
   /** Name of the option. */
   key: keyof ResolvedConfig;
-  /** Its value; secrets are `***`. */
+  /** Value of the setting; secrets are `***`. */
   value: unknown;
-  /** Which source won. */
+  /** Source that the value came from. */
   source: ConfigSource;
-  /** Name of the variable or the file. */
+  /** Name of the variable or file. */
   origin?: string;
 }
 
-/** Sources of a configuration, as texts and values. */
+/** Sources of a configuration: values and file contents. */
 export interface ConfigInputs {
   readonly options: LMStudioProviderOptions;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -198,11 +199,11 @@ export interface ConfigInputs {
     | undefined;
   readonly file?: { readonly name: string; readonly text: string } | undefined;
   /**
-   * Name for people, for errors.
+   * Display name of the service, for errors.
    * @default {"LM Studio"}
    */
   readonly service?: string;
-  /** Variables that set a value where those every provider reads do not. */
+  /** Further variables, read if none of those that every provider reads sets the value. */
   readonly moreVariables?: Readonly<Partial<Record<keyof ResolvedConfig, readonly string[]>>>;
 }
 
@@ -210,7 +211,7 @@ export interface ConfigInputs {
 export interface ResolvedCascade {
   readonly config: ResolvedConfig;
   readonly entries: readonly ConfigEntry[];
-  /** Hint for a server that wants the token which is kept from it. */
+  /** Hint if a server requires an API token but the configured one was withheld from it. */
   readonly unauthorizedHint?: string;
 }
 
@@ -219,16 +220,16 @@ interface Setting {
   readonly rule: Rule;
   /** Variables that set it; the first one found wins. */
   readonly variables?: readonly string[];
-  /** Reads a variable's text; the text itself when absent. */
+  /** Converts a variable's text to a value; if absent, the text is the value. */
   readonly read?: (text: string) => unknown;
-  /** Form of a variable's text, for errors, where it differs from the form of the option. */
+  /** Form of a variable's text, for errors, if it differs from the form of the option. */
   readonly form?: string;
   readonly fallback?: unknown;
-  /** Only code can give it. */
+  /** Can only be set in code. */
   readonly optionOnly?: boolean;
 }
 
-/** The variables that name the server's address, in order. */
+/** Variables for the server's address, in order of precedence. */
 const BASE_URL_VARIABLES: readonly string[] = [
   "PATINOX_LMSTUDIO_BASE_URL",
   "LMSTUDIO_BASE_URL",
@@ -242,35 +243,35 @@ const BASE_URL_VARIABLES: readonly string[] = [
   "LMSTUDIO_API_BASE",
 ];
 
-/** A token, which is never shown. */
+/** API token; never shown. */
 const token: Rule<string> = (value, of, refusal) => {
   if (typeof value !== "string") throw refusal(`${of} is of type ${typeof value}, not text`);
   const given = unquote(value);
   if (given === "") {
-    throw refusal(`${of} is empty; leave it out if the server wants no token`);
+    throw refusal(`${of} is empty; omit it if the server requires no token`);
   }
   const prefix = /^(?:authorization\s*:\s*)?bearer(?=[\s:]|$)/i.exec(given)?.[0];
   if (prefix !== undefined) {
     throw refusal(
-      `${of} begins with ${describe(prefix)}, which is not of the token: leave that out`,
+      `${of} begins with ${describe(prefix)}, which is not part of the token: remove it`,
     );
   }
-  // The character itself would give away a part of it.
+  // Naming the character would give away part of the token.
   if (/^[\x21-\x7e]+$/.test(given)) return given;
-  throw refusal(`${of} has white space or other characters that cannot stand in a token`);
+  throw refusal(`${of} contains whitespace or other characters that are not valid in a token`);
 };
 
-/** The name of a model. */
+/** Name of a model. */
 const modelName: Rule<string> = (value, of, refusal) => {
   if (typeof value !== "string") throw refusal(`${of} is ${describe(value)}, not a model name`);
   if (value.trim() === "") throw refusal(`${of} is empty`);
   return value.trim();
 };
 
-/** Variables in place of the environment's. */
+/** Variables that replace the environment. */
 export const variablesRecord: Rule<Record<string, string | undefined>> = (value, of, refusal) => {
   if (isRecord(value)) return value as Record<string, string | undefined>;
-  throw refusal(`${of} is not a record of variables`);
+  throw refusal(`${of} is not an object of variables`);
 };
 
 const SETTINGS: readonly Setting[] = [
@@ -293,7 +294,7 @@ const SETTINGS: readonly Setting[] = [
     rule: time,
     variables: ["LMSTUDIO_TIMEOUT", "PATINOX_MODEL_TIMEOUT"],
     read: parseDuration,
-    form: "a time above 0 such as 30 (seconds), 30s, 1500ms or 5m",
+    form: "a time above 0, such as 30 (seconds), 30s, 1500ms or 5m",
   },
   { key: "connectTimeoutMs", rule: time, fallback: 5000 },
   { key: "firstTokenTimeoutMs", rule: time, fallback: 600_000 },
@@ -321,7 +322,7 @@ const SETTINGS: readonly Setting[] = [
   },
 ];
 
-/** Every variable the cascade reads. */
+/** All variables that the cascade reads. */
 export const CONFIG_VARIABLES: readonly string[] = SETTINGS.flatMap((setting) =>
   setting.variables ?? []
 );
@@ -338,8 +339,8 @@ const OPTIONS = table<Record<string, unknown>>({
 }, { noun: "option", whole: "the options are", prefix: "option ", isKept: true });
 
 /**
- * Refuses options that are no options at all, or not ours. Their values come before their rules with those of the other
- * sources.
+ * Refuses options that are not an object or contain unknown names. Their values are checked later, together with those
+ * from the other sources.
  *
  * @throws {ConfigurationError}
  */
@@ -348,7 +349,7 @@ export function checkOptions(options: unknown): asserts options is LMStudioProvi
 }
 
 /**
- * Resolves every setting from the highest source that has it.
+ * Resolves every setting from the source with the highest precedence that sets it.
  *
  * @throws {ConfigurationError} naming the option, variable or file, and the value.
  */
@@ -392,7 +393,7 @@ export function resolveCascade(inputs: ConfigInputs): ResolvedCascade {
   return { config: freezeWithoutSecrets<ResolvedConfig>(config), entries };
 }
 
-/** Whether any source sets a value. */
+/** Tests whether any source sets a value. */
 export function isSet(
   { entries }: Pick<ResolvedCascade, "entries">,
   key: keyof ResolvedConfig,
@@ -400,7 +401,7 @@ export function isSet(
   return entries.some((entry) => entry.key === key && entry.source !== "default");
 }
 
-/** A `ConfigurationError` in the usual wording. */
+/** Creates a `ConfigurationError` with the usual wording. */
 export function configurationError(
   state: string,
   hint?: string,
@@ -444,7 +445,7 @@ function findVariable(
     if (written === undefined) continue;
     const name = fileName === undefined
       ? `variable ${variable}`
-      : `variable ${variable} of ${fileName}`;
+      : `variable ${variable} in ${fileName}`;
     if (typeof written !== "string") throw configurationError(`${name} is not text`);
     const text = unquote(written);
     if (text === "") continue;
@@ -465,7 +466,7 @@ function findInFile(
 ): Found | undefined {
   const value = file?.values[setting.key];
   if (file === undefined || value === undefined) return undefined;
-  return { source: "file", value, name: `"${setting.key}" of ${file.name}`, origin: file.name };
+  return { source: "file", value, name: `"${setting.key}" in ${file.name}`, origin: file.name };
 }
 
 function parseConfigFile(file: { name: string; text: string }): Readonly<Record<string, unknown>> {
@@ -473,8 +474,8 @@ function parseConfigFile(file: { name: string; text: string }): Readonly<Record<
   try {
     values = JSON.parse(file.text);
   } catch {
-    // The parser's own message quotes the text, in which a token may stand.
-    throw configurationError(`file ${file.name} is not JSON`);
+    // The parser's own message quotes the text, which may contain a token.
+    throw configurationError(`file ${file.name} is not valid JSON`);
   }
   if (!isRecord(values)) throw configurationError(`file ${file.name} is not a JSON object`);
   const refusal: RefusalMaker = (state) => configurationError(state);
@@ -482,7 +483,7 @@ function parseConfigFile(file: { name: string; text: string }): Readonly<Record<
   return values;
 }
 
-/** Milliseconds of `30` or `30s` (seconds), `1500ms`, `5m`, `1h`; any other text as it is. */
+/** Parses `30` or `30s` (seconds), `1500ms`, `5m` or `1h` to milliseconds; returns any other text unchanged. */
 function parseDuration(text: string): unknown {
   const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h)?$/i.exec(text);
   if (match === null) return text;
@@ -492,23 +493,23 @@ function parseDuration(text: string): unknown {
 
 // --- Secrets ------------------------------------------------------------------------------------
 
-/** Settings that are shown masked, and sent only to the server they were given for. */
+/** Settings that are masked when shown, and sent only to the server they were configured for. */
 export const SECRET_KEYS: ReadonlySet<string> = new Set(["apiToken", "headers"]);
 
-/** A value with nothing left of it but the names of its fields. */
+/** Masks a value; of an object, only the field names remain. */
 export function mask(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value === undefined ? undefined : "***";
   return Object.freeze(Object.fromEntries(Object.keys(value).map((key) => [key, "***"])));
 }
 
-/** A frozen copy whose values stay readable for code; printing the whole object shows no secret. */
+/** Returns a frozen copy that code can read in full, but that shows no secrets when printed. */
 export function freezeWithoutSecrets<Config>(values: Readonly<Record<string, unknown>>): Config {
   const show = (): Record<string, unknown> => {
     const shown: Record<string, unknown> = { ...values };
     for (const key of SECRET_KEYS) if (key in shown) shown[key] = mask(shown[key]);
     return shown;
   };
-  // Node prints what its hook returns; Deno makes text of it, "[object Object]", unless it is text already.
+  // Node inspects what its hook returns; Deno converts it to a string, so an object would print as "[object Object]".
   const showInDeno = (inspect: (value: unknown, options: unknown) => string, options: unknown) =>
     inspect(show(), options);
   const config = Object.defineProperties({ ...values }, {
