@@ -1,8 +1,8 @@
 /**
- * The interface every Patinox provider implements, and the values that go in and out of it.
+ * The interface every Patinox provider implements, with its requests and answers.
  *
- * Input fields are `?: T | undefined`, and `undefined` means absent, so that callers can pass their own
- * optional values on. Output fields are `?: T`: a field that is not known is not there.
+ * Input fields are `?: T | undefined`, and `undefined` means absent, so that callers can pass on their own optional
+ * values. Output fields are `?: T`: a field that is not known is absent.
  *
  * @module
  */
@@ -12,230 +12,230 @@ import type { EventStream } from "./event_stream.ts";
 import type { AssistantMessage, Message, Tool, ToolCall, ToolCallDelta } from "./messages.ts";
 import type { JsonSchema, StandardSchema } from "./schema.ts";
 
-/** One source of language models: what an agent needs from a server, whatever the server is. */
+/** Source of language models: what an agent needs from a server of any kind. */
 export interface ModelProvider {
   /** Short name of the provider, such as `"lmstudio"`. */
   readonly name: string;
-  /** The models the server has. Always asks the server. */
+  /** Lists the models the server has. Always asks the server. */
   listModels(options?: CallOptions): Promise<ModelInfo[]>;
-  /** One whole answer. */
+  /** Generates a whole answer. */
   complete(
     request: string | CompletionRequest,
     options?: CallOptions,
   ): Promise<CompletionResponse>;
-  /** The answer as it is generated. Returns at once; the request is sent at the first pull. */
+  /** Streams the answer as it is generated. Returns immediately; the request is sent when you start reading. */
   streamCompletion(request: string | CompletionRequest, options?: CallOptions): CompletionStream;
-  /** One vector per input, in order. */
+  /** Embeds texts: one vector per input, in order. */
   embed(request: EmbeddingRequest, options?: CallOptions): Promise<EmbeddingResponse>;
-  /** Whether the server has this model; `false` when the server cannot say. */
+  /** Tests whether the server has a model; `false` if the server cannot say. */
   supportsModel(model: string, options?: CallOptions): Promise<boolean>;
-  /** What this model can do; `undefined` when the server cannot say. */
+  /** Returns what a model can do; `undefined` if the server cannot say. */
   modelCapabilities(model: string, options?: CallOptions): Promise<ModelCapabilities | undefined>;
 }
 
-/** Options of one call: the top of the configuration cascade. */
+/** Options of one call; they take precedence over the provider's. */
 export interface CallOptions {
-  /** Aborting it ends the call, which rejects with `signal.reason`, unwrapped. */
+  /** Signal that aborts the call, which then rejects with `signal.reason`, unwrapped. */
   signal?: AbortSignal | undefined;
-  /** Headers of this call; they win over the provider's. Values never appear in errors. */
+  /** Headers of this call; they override the provider's. Values never appear in errors. */
   headers?: Readonly<Record<string, string>> | undefined;
   /**
-   * How often a failed request may be sent again, 0 to 10. Above 0, a server that says it loads its model is asked
-   * again whatever the number, within the limit of the call, else for a minute.
+   * How often to retry a failed request, 0 to 10. Above 0, a server that is still loading its model is retried without
+   * counting, until the call times out or, without a timeout, for a minute.
    * @default {2}
    */
   maxRetries?: number | undefined;
   /**
-   * Milliseconds for the whole call, all attempts included; `Infinity` is no limit. Streams do not use it.
+   * Timeout of the whole call with all its attempts, in milliseconds; `Infinity` disables it. Not used by streams.
    * @default {30000 for listings, status and probes; none for generation, embeddings and load}
    */
   timeoutMs?: number | undefined;
   /**
-   * Milliseconds until the server must have accepted a connection.
+   * Timeout for connecting to the server, in milliseconds.
    * @default {5000}
    */
   connectTimeoutMs?: number | undefined;
   /**
-   * Streams: milliseconds until the first token.
+   * Streams: timeout until the first token, in milliseconds.
    * @default {600000}
    */
   firstTokenTimeoutMs?: number | undefined;
   /**
-   * Streams: milliseconds of silence allowed after the first token.
-   * @default {120000; with tools or integrations in the request `firstTokenTimeoutMs`, since a call is sent when it is whole}
+   * Streams: longest silence allowed after the first token, in milliseconds.
+   * @default {120000; `firstTokenTimeoutMs` for requests with tools or integrations, since a call arrives only when complete}
    */
   idleTimeoutMs?: number | undefined;
-  /** Told what the server is doing during silent minutes. What it throws ends the call. */
+  /** Called with what the server is doing while no answer arrives. An exception it throws ends the call. */
   onStatus?: ((status: CallStatus) => void) | undefined;
   /**
-   * Called when this call has to wait in the queue of this program (`maxConcurrency` of the provider), and whenever its
-   * position changes: 1 is next. It may grow: requests for the model in memory go before those that load another. Not
-   * called where nothing has to be waited for. What it throws ends the call.
+   * Called when this call has to wait in this program's queue (the provider's `maxConcurrency`), and whenever its position
+   * changes: 1 is next. The position may grow, since requests for the loaded model go before requests that load another.
+   * Not called if the call need not wait. An exception it throws ends the call.
    */
   onQueue?: ((place: { position: number }) => void) | undefined;
 }
 
-/** What a call is waiting for. */
+/** Status of a call that is waiting for the server. */
 export interface CallStatus {
-  /** `waiting` on sending, `loading` a model, `processing` the prompt, `generating` from the first token on. */
+  /** `waiting` once sent, `loading` a model, `processing` the prompt, `generating` from the first token on. */
   phase: "waiting" | "loading" | "processing" | "generating";
-  /** 0 to 1, where the server tells. */
+  /** Progress of the phase from 0 to 1, if the server reports it. */
   progress?: number;
 }
 
-/** What to complete, and how. Only `messages` is needed. */
+/** Completion request. Only `messages` is required. */
 export interface CompletionRequest {
   /**
    * Model id.
-   * @default {the configured model, else the one that is loaded}
+   * @default {the configured model, else the loaded one}
    */
   model?: string | undefined;
-  /** A string is a user message; neighbouring strings are one message, joined by a blank line. */
+  /** Conversation to continue. A string is a user message; adjacent strings form one message, joined by a blank line. */
   messages: string | readonly (string | Message)[];
   /**
-   * Randomness, 0 or more: 0 always takes the likeliest token.
+   * Randomness, 0 or more: 0 always picks the likeliest token.
    * @default {the model's own}
    */
   temperature?: number | undefined;
-  /** Nucleus sampling: keep the likeliest tokens that make up this share, 0 to 1. */
+  /** Nucleus sampling: keep the likeliest tokens that make up this share of the probability, 0 to 1. */
   topP?: number | undefined;
   /** Keep only this many of the likeliest tokens. */
   topK?: number | undefined;
-  /** Drop tokens less likely than this share of the likeliest, 0 to 1. Whether `/v1` honours it is not documented. */
+  /** Drop tokens less likely than this share of the likeliest one, 0 to 1. Whether `/v1` honours it is undocumented. */
   minP?: number | undefined;
   /**
-   * Tokens to generate at most: a positive integer, or -1 for no limit.
+   * Maximum number of tokens to generate: a positive integer, or -1 for no limit.
    * @default {no limit}
    */
   maxTokens?: number | undefined;
-  /** Text (or texts) that end the answer. */
+  /** Text or texts that end the answer. */
   stop?: string | readonly string[] | undefined;
-  /** Seed of the sampling. LM Studio accepts it, but does not promise the same answer twice. */
+  /** Sampling seed. LM Studio accepts it, but does not promise the same answer twice. */
   seed?: number | undefined;
-  /** Penalty for tokens that are there already. */
+  /** Penalty for tokens that have already appeared. */
   presencePenalty?: number | undefined;
-  /** Penalty by how often a token is there already. */
+  /** Penalty for tokens in proportion to how often they have appeared. */
   frequencyPenalty?: number | undefined;
-  /** llama.cpp's repeat penalty; 1 is none. */
+  /** llama.cpp's repeat penalty; 1 means none. */
   repeatPenalty?: number | undefined;
-  /** Token id to bias. */
+  /** Bias by token id. */
   logitBias?: Readonly<Record<string, number>> | undefined;
   /** Tools the model may call. */
   tools?: readonly Tool[] | undefined;
   /**
-   * `{ name }` asks for that one tool. An answer that does not call what `"required"` or a name asks for is an
-   * `ApiError` with code `tool_choice_ignored`, and on its `response`.
+   * Whether the model must call tools; `{ name }` requires that tool. If the answer lacks a call that `"required"` or a
+   * name demands, the completion fails with an `ApiError`, code `tool_choice_ignored`, with the answer on `response`.
    * @default {"auto"}
    */
   toolChoice?: "auto" | "none" | "required" | { readonly name: string } | undefined;
   /**
-   * What becomes of calls that the model wrote into its text, where the server left them: `"parse"` takes well-formed
-   * calls to the tools of this request out of the text and gives them as `toolCalls`, each with `source: "text"`;
-   * `"leave"` leaves them.
+   * What to do with tool calls that the model wrote into its text and the server left there. `"parse"` removes well-formed
+   * calls to this request's tools from the text and returns them as `toolCalls`, each with `source: "text"`; `"leave"`
+   * keeps them in the text.
    * @default {"parse"}
    */
   textToolCalls?: "parse" | "leave" | undefined;
-  /** Ask for JSON of this shape. */
+  /** Schema of the JSON to answer with. */
   schema?: StandardSchema | JsonSchema | undefined;
   /**
-   * Name of the schema on the wire.
+   * Name of the schema in the HTTP request.
    * @default {"response"}
    */
   schemaName?: string | undefined;
-  /** How much a reasoning model may think. */
+  /** Reasoning effort of a reasoning model. */
   reasoning?: "off" | "on" | "low" | "medium" | "high" | undefined;
   /**
-   * Pairs of tags between which this model writes its thoughts into its text, such as `[["<thought>", "</thought>"]]`,
-   * beside those that are known (`<think>`, `[THINK]`, `<seed:think>`, the channels of Gemma 4 and gpt-oss, and more).
+   * Additional pairs of tags that enclose reasoning in this model's text, such as `[["<thought>", "</thought>"]]`. Known
+   * ones (`<think>`, `[THINK]`, `<seed:think>`, the channels of Gemma 4 and gpt-oss, and more) need not be listed.
    * @default {`reasoningTags` of the provider}
    */
   reasoningTags?: readonly ReasoningTags[] | undefined;
   /**
-   * Whether the `reasoning` of assistant messages is sent back, as `reasoning_content`: some models keep to a plan
-   * only if they see their thoughts. In tool loops as well.
+   * Whether to send the `reasoning` of assistant messages back as `reasoning_content`, in tool loops too. Some models stick
+   * to a plan only if they see their reasoning.
    * @default {false}
    */
   sendReasoning?: boolean | undefined;
-  /** Seconds a model that is loaded by this request stays loaded when idle. */
+  /** How long a model loaded by this request stays loaded when idle, in seconds. */
   ttlSeconds?: number | undefined;
   /** Smaller model for speculative decoding. */
   draftModel?: string | undefined;
   /**
-   * What becomes of a conversation that is longer than the context of the model. Other policies than `"error"` cut it
-   * before it is sent, where the context as loaded and the model's tokens are known from this provider's earlier answers,
-   * and otherwise once the server has refused with numbers: then it is sent once more.
+   * What to do with a conversation longer than the model's context. Policies other than `"error"` trim it before sending
+   * if the loaded context length and the model's tokenization are known from this provider's earlier answers. Otherwise
+   * they trim it after the server refuses it with token counts, and send it once more.
    * @default {"error"}
    */
   contextOverflowPolicy?: ContextOverflowPolicy | undefined;
-  /** Called before a request is sent with less than the whole conversation. What it throws ends the call. */
+  /** Called before a trimmed conversation is sent. An exception it throws ends the call. */
   onTrim?: ((info: TrimInfo) => void) | undefined;
-  /** Sent as it is, beside the rest; may not set `model`, `messages` or `stream`. */
+  /** Additional fields for the server, sent unchanged; may not set `model`, `messages` or `stream`. */
   extraBody?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** A whole answer. */
+/** Whole answer of a completion. */
 export interface CompletionResponse {
-  /** The server's id of this answer. */
+  /** The server's id for this answer. */
   id: string;
   /** The model that answered, as the server names it. */
   model: string;
-  /** The answer as a message, to push into the history. */
+  /** The answer as a message, to push onto the conversation. */
   message: AssistantMessage;
-  /** The text, without reasoning; `""` when there is none. */
+  /** The text, without reasoning; `""` if there is none. */
   content: string;
   /**
-   * What the model thought, where it shows it: in either of the server's fields, or between tags such as `<think>` in the
-   * text; several thoughts are parted by a blank line. Where only the closing tag came, since the opening one was in the
-   * prompt, all before it is the thought; the chunks of a stream cannot tell that in time, its `response()` does.
+   * The model's reasoning, if shown: from either of the server's fields, or from tags such as `<think>` in the text;
+   * several blocks are joined by a blank line. If only the closing tag arrived, because the opening one was in the prompt,
+   * everything before it is reasoning. Stream chunks cannot tell in time, but the stream's `response()` can.
    */
   reasoning?: string;
-  /** Empty when the model asked for none. */
+  /** The model's tool calls; empty if there are none. */
   toolCalls: ToolCall[];
   /** Why the model stopped. */
   finishReason: FinishReason;
-  /** Tokens read and written, where the server tells. */
+  /** Tokens read and written, if the server reports them. */
   usage?: Usage;
-  /** How fast it came. */
+  /** Speed of the generation. */
   stats?: GenerationStats;
-  /** What `contextOverflowPolicy` left out of the conversation; absent where all of it was sent. */
+  /** What `contextOverflowPolicy` left out of the conversation; absent if all of it was sent. */
   trimmed?: TrimInfo;
-  /** The decoded body; of a stream, its last frame. */
+  /** The decoded body; for a stream, its last frame. */
   raw: unknown;
 }
 
 /** Why the model stopped. Servers may have reasons of their own. */
 export type FinishReason = "stop" | "length" | "tool_calls" | (string & Record<never, never>);
 
-/** A piece of a streamed answer. */
+/** Chunk of a streamed answer. */
 export interface StreamingChunk {
-  /** More of the text; `""` when this chunk carries something else. */
+  /** New text; `""` if this chunk carries something else. */
   content: string;
-  /** True for the last chunk, and only for it. */
+  /** True for the last chunk only. */
   isFinal: boolean;
-  /** More of the reasoning. */
+  /** New reasoning. */
   reasoning?: string;
-  /** Pieces of tool calls. */
+  /** New parts of tool calls. */
   toolCalls?: ToolCallDelta[];
-  /** Always on the final chunk. */
+  /** The model that answered; always on the final chunk. */
   model?: string;
-  /** On the final chunk. */
+  /** Why the model stopped; on the final chunk. */
   finishReason?: FinishReason;
-  /** On the final chunk, where the server tells. */
+  /** Tokens read and written; on the final chunk, if the server reports them. */
   usage?: Usage;
-  /** On the final chunk. */
+  /** Speed of the generation; on the final chunk. */
   stats?: GenerationStats;
 }
 
 /**
- * An answer while it is generated. It has one consumer: iterate it, or take `textStream`, one of the web
- * streams, or `response()`, which has the shape of `complete()`.
+ * An answer while it is being generated. It has one consumer: iterate it, or use `textStream`, one of the web streams, or
+ * `response()`, which returns the same as `complete()`.
  */
 export interface CompletionStream<Answer = CompletionResponse>
   extends EventStream<StreamingChunk, Answer> {
-  /** The text alone, piece by piece. */
+  /** The text only, as it arrives. */
   readonly textStream: AsyncIterable<string>;
   /**
-   * The text as UTF-8 bytes, for `new Response(…)`.
+   * Returns the text as UTF-8 bytes, for `new Response(…)`.
    *
    * @example
    * ```ts
@@ -247,13 +247,13 @@ export interface CompletionStream<Answer = CompletionResponse>
    */
   toTextStream(): ReadableStream<Uint8Array>;
   /**
-   * The answer of a web server: the text as it is generated, once the first piece is there, as
-   * `text/plain; charset=utf-8` where `init` has no other type. It is the consumer from the call on; cancelling its
-   * body, as web servers do when the client leaves, stops the generation.
+   * Returns a web server's response that streams the text, once the first chunk has arrived. Its type is
+   * `text/plain; charset=utf-8` unless `init` sets another. The response becomes the stream's consumer; cancelling its
+   * body, as web servers do when the client disconnects, stops the generation.
    *
-   * @param init status and headers, as `new Response()` takes them.
+   * @param init status and headers, as for `new Response()`.
    * @throws what `started()` throws.
-   * @throws {InvalidRequestError} before anything is sent: the stream has a consumer, or no response can be made of `init`.
+   * @throws {InvalidRequestError} before sending: the stream already has a consumer, or `init` is invalid.
    *
    * @example
    * ```ts
@@ -278,7 +278,7 @@ export interface CompletionStream<Answer = CompletionResponse>
   toResponse(init?: ResponseInit): Promise<Response>;
 }
 
-/** What to embed. */
+/** Embedding request. Only `input` is required. */
 export interface EmbeddingRequest {
   /**
    * Model id.
@@ -288,26 +288,26 @@ export interface EmbeddingRequest {
   /** One text or several; none may be empty. */
   input: string | readonly string[];
   /**
-   * Numbers per vector: a whole number above 0, at most what the model has. The server is asked for them; where it
-   * ignores that, as LM Studio does, vectors are cut to their first numbers and brought to length 1 here, and the answer
-   * says `truncated`. Only vectors of models that are trained for it (Matryoshka) keep their meaning so.
+   * Numbers per vector: a whole number above 0, at most as many as the model has. If the server ignores this, as LM Studio
+   * does, vectors are cut to their first numbers and normalised to length 1 here, and `truncated` is set on the answer.
+   * Shortened vectors stay meaningful only for models trained for it (Matryoshka).
    * @default {all that the model has}
    */
   dimensions?: number | undefined;
   /**
-   * Texts per request at most. Fewer go into one where they are together longer than 1 048 576 characters (UTF-16
-   * units, as `length` counts); a single text that is longer is sent alone.
+   * Maximum number of texts per HTTP request. Fewer are sent if together they exceed 1 048 576 characters (UTF-16 units,
+   * as `length` counts); a longer single text is sent alone.
    * @default {64}
    */
   batchSize?: number | undefined;
   /**
-   * Requests at a time; engines have crashed under parallel embedding.
+   * Number of HTTP requests at a time. Engines have crashed under parallel embedding.
    * @default {1}
    */
   concurrency?: number | undefined;
   /**
-   * Called after each batch, with the number of texts that have their vector; it only grows, whichever batch is
-   * first under `concurrency`. What it throws ends the call.
+   * Called after each batch with the number of texts embedded so far. The number only grows, even if `concurrency` lets
+   * batches finish out of order. An exception it throws ends the call.
    */
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
@@ -316,34 +316,34 @@ export interface EmbeddingRequest {
 export interface EmbeddingResponse {
   /** The model that answered, as the server names it. */
   model: string;
-  /** One vector per input; all have the same length. */
+  /** One vector per input, all of the same length. */
   embeddings: number[][];
-  /** The vectors were cut to `dimensions` here, since the server gave more; absent where it gave what was asked for. */
+  /** Set if the server returned longer vectors and they were cut to `dimensions` here. */
   truncated?: "client";
-  /** Inputs whose vector may not be of all of their text; absent where there are none. */
+  /** Inputs whose text may not be embedded in full; absent if there are none. */
   warnings?: EmbeddingWarning[];
-  /** Tokens read, where the server counts them; LM Studio says 0. */
+  /** Tokens read, if the server counts them; LM Studio reports 0. */
   usage?: Usage;
 }
 
 /**
- * A text that is likely longer than the context of the embedding model: the server embeds its beginning, and says
- * nothing. An estimate: tokens are guessed from characters, a fifth more or less for prose, and the context is known
- * only where this provider has listed the models before, as it does to choose one.
+ * Warning that a text is probably longer than the embedding model's context: the server then embeds only its beginning
+ * and does not say so. Tokens are estimated from characters, for prose to within about a fifth. The context length is
+ * known only if this provider has listed the models before, as it does to choose one.
  */
 export interface EmbeddingWarning {
-  /** Such as `input_truncated`. */
+  /** Kind of warning. */
   code: "input_truncated";
-  /** Which input. */
+  /** Index of the input. */
   index: number;
-  /** Tokens it likely has. */
+  /** Estimated tokens of the input. */
   estimatedTokens: number;
-  /** Tokens the model takes: as loaded, else at most. */
+  /** Context length of the model in tokens: as loaded, else the maximum. */
   contextLength: number;
 }
 
 /**
- * A pair of tags between which a model writes its thoughts into its text: `["<think>", "</think>"]`, or with names.
+ * Pair of tags that enclose reasoning in a model's text: `["<think>", "</think>"]`, or as an object.
  */
 export type ReasoningTags =
   | readonly [open: string, close: string]
@@ -351,158 +351,158 @@ export type ReasoningTags =
 
 /** Tokens read and written. */
 export interface Usage {
-  /** Tokens of the request. */
+  /** Tokens in the request. */
   promptTokens: number;
-  /** Tokens of the answer, reasoning included. */
+  /** Tokens in the answer, including reasoning. */
   completionTokens: number;
-  /** Both together. */
+  /** Sum of `promptTokens` and `completionTokens`. */
   totalTokens: number;
-  /** Tokens of reasoning: part of `completionTokens`. */
+  /** Reasoning tokens, part of `completionTokens`. */
   reasoningTokens?: number;
-  /** Tokens that the server still had from earlier requests: part of `promptTokens`. */
+  /** Tokens the server still had cached from earlier requests, part of `promptTokens`. */
   cachedTokens?: number;
 }
 
-/** How fast the answer came. */
+/** Speed of a generation. */
 export interface GenerationStats {
   /**
-   * Tokens of the answer per second; measured over the whole call where it was not streamed. Not measured for
-   * a stream that came all at once (from the first token to the last in less than 10 ms, or more than 10 000
-   * tokens per second): that would be the speed of whatever held it back.
+   * Tokens of the answer per second, measured over the whole call if it was not streamed. Not measured for a stream that
+   * arrived all at once (less than 10 ms from first to last token, or more than 10 000 tokens per second): that would be
+   * the speed of whatever buffered it.
    */
   tokensPerSecond?: number;
-  /** From sending to the first token, in milliseconds. */
+  /** Time from sending to the first token, in milliseconds. */
   timeToFirstTokenMs?: number;
-  /** From the first token to the last, in milliseconds; measured over the whole call where it was not streamed. */
+  /** Time from the first token to the last, in milliseconds; measured over the whole call if it was not streamed. */
   generationMs?: number;
-  /** Time to load the model, in milliseconds, where this call loaded it. */
+  /** Time to load the model, in milliseconds, if this call loaded it. */
   modelLoadMs?: number;
-  /** The engine's own word for why it stopped, such as `eosFound`. */
+  /** The engine's own stop reason, such as `eosFound`. */
   stopReason?: string;
-  /** How well speculative decoding went. */
+  /** Results of speculative decoding. */
   draft?: {
     /** The draft model. */
     model?: string;
     /** Tokens it proposed. */
     totalTokens?: number;
-    /** Tokens the main model took. */
+    /** Tokens the main model accepted. */
     acceptedTokens?: number;
-    /** Tokens it did not take. */
+    /** Tokens the main model rejected. */
     rejectedTokens?: number;
-    /** Tokens it did not look at. */
+    /** Tokens the main model did not check. */
     ignoredTokens?: number;
   };
-  /** Who says so: the server, or our own clock. */
+  /** Source of the figures: the server, or our own clock. */
   source: "server" | "measured";
 }
 
-/** What a model can do. */
+/** Capabilities of a model. */
 export interface ModelCapabilities {
   /**
-   * Context length in tokens: the loaded one where known, else the maximum, else 4096, which nobody told: then
-   * `loadedContextLength` and `maxContextLength` of the `ModelInfo` are both absent.
+   * Context length in tokens: as loaded if known, else the maximum, else an assumed 4096. It is assumed if both
+   * `loadedContextLength` and `maxContextLength` of the `ModelInfo` are absent.
    */
   maxTokens: number;
-  /** Can be given tools. LM Studio gives tools to every language model; `trainedForTools` tells how well that goes. */
+  /** Whether it accepts tools. In LM Studio every language model does; `trainedForTools` tells how reliably. */
   supportsTools: boolean;
   /**
-   * Whether it was trained to call tools. `false`: it is told of them by LM Studio's default prompt alone, and may write
-   * its calls into the text. Absent where the server does not tell.
+   * Whether it was trained to call tools. If `false`, it learns of them only from LM Studio's default prompt, and may write
+   * its calls into the text. Absent if the server does not say.
    */
   trainedForTools?: boolean;
-  /** Takes images. */
+  /** Whether it accepts images. */
   supportsVision: boolean;
-  /** Can stream its answers. */
+  /** Whether it can stream answers. */
   supportsStreaming: boolean;
-  /** Makes embeddings, not text. */
+  /** Whether it generates embeddings instead of text. */
   supportsEmbeddings: boolean;
-  /** Thinks before it answers. */
+  /** Whether it reasons before it answers. */
   supportsReasoning: boolean;
-  /** Local models cost nothing; absent. */
+  /** Absent: local models are free. */
   inputCostPer1k?: number;
-  /** Local models cost nothing; absent. */
+  /** Absent: local models are free. */
   outputCostPer1k?: number;
-  /** The framework's scale; `standard` where nothing is known. */
+  /** Speed on the framework's scale; `standard` if unknown. */
   speedTier: "instant" | "fast" | "standard" | "slow";
-  /** The framework's scale; `standard` where nothing is known. */
+  /** Quality on the framework's scale; `standard` if unknown. */
   qualityTier: "lite" | "standard" | "premium" | "ultra";
 }
 
-/** One model of a server. */
+/** A model on a server. */
 export interface ModelInfo {
-  /** The name to use in requests. */
+  /** Name to use in requests. */
   id: string;
-  /** The display name where the server has one, else the id. */
+  /** Display name if the server has one, else the id. */
   name: string;
-  /** `lmstudio`, `ollama`, … */
+  /** Name of the provider, such as `lmstudio` or `ollama`. */
   provider: string;
-  /** `llm` (models with vision too) or `embedding`. */
+  /** Kind of model: `llm` (including vision models) or `embedding`. */
   type: "llm" | "embedding" | (string & Record<never, never>);
   /** What it can do. */
   capabilities: ModelCapabilities;
-  /** Absent where the server does not tell. */
+  /** Whether it is loaded; absent if the server does not say. */
   loaded?: boolean;
-  /** Tokens it can be loaded with; absent where the server does not tell. */
+  /** Largest context length it can be loaded with, in tokens; absent if the server does not say. */
   maxContextLength?: number;
   /**
-   * Tokens it is loaded with; absent where it is not loaded, or the server does not tell. Of several copies that of the
-   * one that answers requests for this name: the copy of that id, else the one under the model's own id, else the
-   * smallest.
+   * Context length it is loaded with, in tokens; absent if it is not loaded or the server does not say. With several
+   * instances, this is the context of the one that answers requests for this name: the instance with that id, else the one
+   * with the model's own id, else the smallest.
    */
   loadedContextLength?: number;
-  /** Who published it. */
+  /** Publisher of the model. */
   publisher?: string;
-  /** Such as `qwen3`. */
+  /** Architecture, such as `qwen3`. */
   architecture?: string;
-  /** Such as `Q4_K_M`. */
+  /** Quantization, such as `Q4_K_M`. */
   quantization?: string;
-  /** Such as `gguf` or `mlx`. */
+  /** File format, such as `gguf` or `mlx`. */
   format?: string;
-  /** Such as `8B`. */
+  /** Number of parameters, such as `8B`. */
   params?: string;
-  /** Size on disk. */
+  /** Size on disk in bytes. */
   sizeBytes?: number;
-  /** Reasoning settings; absent where it has none, or the server does not tell. */
+  /** Reasoning settings; absent if it has none or the server does not say. */
   reasoning?: {
-    /** Settings it takes, such as `["off", "on"]` or `["low", "medium", "high"]`. */
+    /** Accepted settings, such as `["off", "on"]` or `["low", "medium", "high"]`. */
     options: string[];
-    /** Setting of requests that name none; absent where the server does not tell. */
+    /** Setting for requests that do not name one; absent if the server does not say. */
     default?: string;
   };
-  /** Ids of the variants of this model that are downloaded. */
+  /** Ids of the downloaded variants of this model. */
   variants?: string[];
-  /** The one of `variants` that is loaded under the model's id, as chosen in LM Studio. */
+  /** Variant that is loaded under the model's id, as selected in LM Studio. */
   selectedVariant?: string;
-  /** The copies in memory. */
+  /** Loaded instances of the model. */
   instances?: LoadedInstance[];
-  /** The entry as the server sent it. */
+  /** The entry as sent by the server. */
   raw: unknown;
 }
 
-/** A copy of a model in memory. */
+/** Loaded instance of a model: a copy in memory. */
 export interface LoadedInstance {
-  /** The name to send requests to this copy. */
+  /** Name that sends requests to this instance. */
   id: string;
-  /** Tokens it is loaded with. */
+  /** Context length it is loaded with, in tokens. */
   contextLength?: number;
-  /** Tokens of the prompt it reads at a time. */
+  /** Number of prompt tokens it processes at a time. */
   evalBatchSize?: number;
-  /** How many requests it serves at a time. */
+  /** Number of requests it serves at a time. */
   parallel?: number;
   /** Whether flash attention is on. */
   flashAttention?: boolean;
-  /** Experts it uses, of a mixture-of-experts model. */
+  /** Number of experts used by a mixture-of-experts model. */
   numExperts?: number;
   /** Whether the key-value cache is on the GPU. */
   offloadKvCacheToGpu?: boolean;
 }
 
-/** What had arrived of an answer when it failed. */
+/** Part of an answer received before it failed. */
 export interface PartialAnswer {
-  /** The text. */
+  /** The text so far. */
   content: string;
-  /** What the model thought. */
+  /** The reasoning so far. */
   reasoning?: string;
-  /** Calls, the last perhaps cut. */
+  /** The tool calls so far; the last may be incomplete. */
   toolCalls: ToolCall[];
 }
