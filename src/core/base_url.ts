@@ -1,6 +1,6 @@
 /**
- * Normalises server addresses as users write them, even in quotes, to one form: `scheme://host[:port][/prefix]`, without
- * a trailing slash.
+ * Normalises server addresses as users write them, even in quotes, to one form: `scheme://host[:port][/prefix]`,
+ * without a trailing slash.
  *
  * @module
  */
@@ -35,8 +35,8 @@ const NO_ADDRESS = "is not an address such as http://127.0.0.1:1234";
 
 /**
  * Normalises `host`, `host:port`, a root, an address that ends in a route such as `…/v1` or `…/api/v1/chat`, `ws://`,
- * trailing and doubled slashes, and surrounding quotes. A reverse proxy's prefix is kept; `0.0.0.0` becomes `127.0.0.1`,
- * since some systems cannot connect to it; a missing port is `defaultPort` if there is no scheme.
+ * trailing and doubled slashes, and surrounding quotes. A reverse proxy's prefix is kept; `0.0.0.0` becomes
+ * `127.0.0.1`, since some systems cannot connect to it; a missing port is `defaultPort` if there is no scheme.
  */
 export function normalizeBaseUrl(value: string, defaultPort = 1234): BaseUrlResult {
   const text = unquote(value);
@@ -122,7 +122,7 @@ function parseUrl(address: string): URL | undefined {
   }
 }
 
-// Without brackets, `::1` and `fe80::1` are hosts without a port, except that `::1:1234` has one: Node writes it that way.
+// Without brackets, `::1` and `fe80::1` are hosts without a port, except that `::1:1234` has one, as Node writes it.
 function bracketIpv6(text: string): string {
   const host = /^::1(?=:\d+(?:\/|$))|^[0-9a-f:.]+(?=\/|$)/i.exec(text)?.[0] ?? "";
   return host.split(":").length > 2 ? `[${host}]${text.slice(host.length)}` : text;
@@ -132,8 +132,8 @@ function hideSecrets(text: string): string {
   return maskCredentials(text).replace(/([?#]).*$/s, "$1…").slice(0, 200);
 }
 
-// Masks everything up to the last `@`: a password may contain any of `/?#@`, and then the URL does not parse. After a `?`
-// or `#`, the `@` may be part of a query or fragment, so neither it nor the rest is shown.
+// Masks everything up to the last `@`: a password may contain any of `/?#@`, and then the URL does not parse. After a
+// `?` or `#`, the `@` may be part of a query or fragment, so neither it nor the rest is shown.
 function maskCredentials(text: string): string {
   const at = text.lastIndexOf("@");
   if (at === -1) return text;
@@ -141,7 +141,9 @@ function maskCredentials(text: string): string {
   return `${scheme}***@${/[?#]/.test(text.slice(0, at)) ? "…" : text.slice(at + 1)}`;
 }
 
-/** Pairs of quotes around a value. Shells remove them; `.env` editors, container settings and copied web pages do not. */
+/**
+ * Pairs of quotes around a value. Shells remove them; `.env` editors, container settings and copied web pages do not.
+ */
 const PAIRS: ReadonlySet<string> = new Set(['""', "''", "``", "“”", "„“", "‘’", "‚‘", "«»"]);
 
 /** Removes surrounding whitespace and quotes from a text. */

@@ -47,7 +47,9 @@ export interface ModelSubstitution {
 /** What to do when a different model answers than the one requested: throw, ignore it, or call a function. */
 export type OnModelSubstituted = "throw" | "ignore" | ((info: ModelSubstitution) => void);
 
-/** Options of `new LMStudioProvider()`. They take precedence over the environment, which takes precedence over files. */
+/**
+ * Options of `new LMStudioProvider()`. They take precedence over the environment, which takes precedence over files.
+ */
 export interface LMStudioProviderOptions {
   /**
    * Address of the server, in any common form.
@@ -106,17 +108,17 @@ export interface LMStudioProviderOptions {
    */
   modelCacheTtlMs?: number | undefined;
   /**
-   * Maximum number of generations at a time, across all models; others wait in order and are notified by the `onQueue` of
-   * their call. Whatever the limit, a request for a model that is not loaded waits until the answers of other models are
-   * complete, since loading it may evict them. All providers in this program with the same address share the limit, except
-   * those with their own `fetch`. Embeddings and requests sent through `toOpenAI()` or `toAnthropic()` do not count.
-   * `Infinity` means no limit.
+   * Maximum number of generations at a time, across all models; others wait in order and are notified by the `onQueue`
+   * of their call. Whatever the limit, a request for a model that is not loaded waits until the answers of other models
+   * are complete, since loading it may evict them. All providers in this program with the same address share the limit,
+   * except those with their own `fetch`. Embeddings and requests sent through `toOpenAI()` or `toAnthropic()` do not
+   * count. `Infinity` means no limit.
    * @default {for each model, its instance's `parallel` if a listing reported it, else 4}
    */
   maxConcurrency?: number | undefined;
   /**
-   * Additional pairs of tags that enclose reasoning in a model's text, such as `[["<thought>", "</thought>"]]`. Known ones
-   * (`<think>`, `[THINK]`, `<seed:think>`, the channels of Gemma 4 and gpt-oss, and more) need not be listed.
+   * Additional pairs of tags that enclose reasoning in a model's text, such as `[["<thought>", "</thought>"]]`. Known
+   * ones (`<think>`, `[THINK]`, `<seed:think>`, the channels of Gemma 4 and gpt-oss, and more) need not be listed.
    * @default {none}
    */
   reasoningTags?: readonly ReasoningTags[] | undefined;

@@ -1,6 +1,6 @@
 /**
- * Likely causes and remedies when a server does not answer. One failure of `fetch` has many possible causes; the address,
- * the program's surroundings and this machine tell them apart. Facts in, sentences out. Loaded on first use.
+ * Likely causes and remedies when a server does not answer. One failure of `fetch` has many possible causes; the
+ * address, the program's surroundings and this machine tell them apart. Facts in, sentences out. Loaded on first use.
  *
  * @module
  */

@@ -225,7 +225,9 @@ export class InvalidRequestError extends ProviderError {
   }
   /** Discriminates `AnyProviderError`. */
   override readonly kind = "invalid-request" as const;
-  /** Native chat: the result of the `chat.end` event that followed the failure, with everything generated until then. */
+  /**
+   * Native chat: the result of the `chat.end` event that followed the failure, with everything generated until then.
+   */
   declare readonly response?: ChatResponse;
   /** Code `context_overflow`: tokens in the request, if the server reports them. */
   declare readonly promptTokens?: number;

@@ -23,10 +23,10 @@ const SYSTEM = "system systemprompt systemmessage instructions developer";
 const CONTEXT = "numctx nctx contextlength contextsize contextwindow ctxsize maxcontextlength";
 
 /**
- * Remarks on fields; the first that applies wins. `beside` identifies the kind of object: `role` a message, `messages` a
- * completion request (`maxRounds` one that runs tools, `maxRepairs` one for an object), `prompt` a text completion,
- * `systemPrompt` a native chat, `instructions` a response, `batchSize` an embedding, `onStatus` call options, `apiToken`
- * provider options, `flashAttention` load options.
+ * Remarks on fields; the first that applies wins. `beside` identifies the kind of object: `role` a message, `messages`
+ * a completion request (`maxRounds` one that runs tools, `maxRepairs` one for an object), `prompt` a text completion,
+ * `systemPrompt` a native chat, `instructions` a response, `batchSize` an embedding, `onStatus` call options,
+ * `apiToken` provider options, `flashAttention` load options.
  */
 export const FIELD_REMARKS: readonly FieldRemark[] = [
   // Ahead of the names below, which would suggest `input` alone.

@@ -1,6 +1,6 @@
 /**
- * Field names of objects: describes unknown ones and finds the likely intended name. A misspelled option that is silently
- * ignored costs more than an error.
+ * Field names of objects: describes unknown ones and finds the likely intended name. A misspelled option that is
+ * silently ignored costs more than an error.
  *
  * @module
  */
@@ -41,8 +41,8 @@ export const OPTION_NAMES: readonly FieldRemark[] = [
 ];
 
 /**
- * Remarks on options, including those shared with requests. Constructors throw synchronously, so these are always loaded;
- * the others, in `field_remarks.ts`, load with the first refusal.
+ * Remarks on options, including those shared with requests. Constructors throw synchronously, so these are always
+ * loaded; the others, in `field_remarks.ts`, load with the first refusal.
  */
 export const OPTION_REMARKS: readonly FieldRemark[] = [
   ...OPTION_NAMES,
@@ -61,7 +61,7 @@ export const OPTION_REMARKS: readonly FieldRemark[] = [
   { names: "signal abortsignal onstatus", advice: OF_THE_CALL },
 ];
 
-/** Describes the first own field with a value that is not in `known`: `unknown field "max_tokens" (did you mean "maxTokens"?)`. */
+/** Describes the first unknown own field that has a value: `unknown field "max_tokens" (did you mean "maxTokens"?)`. */
 export function describeUnknownField(
   value: object,
   known: ReadonlySet<string>,

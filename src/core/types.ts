@@ -68,9 +68,9 @@ export interface CallOptions {
   /** Called with what the server is doing while no answer arrives. An exception it throws ends the call. */
   onStatus?: ((status: CallStatus) => void) | undefined;
   /**
-   * Called when this call has to wait in this program's queue (the provider's `maxConcurrency`), and whenever its position
-   * changes: 1 is next. The position may grow, since requests for the loaded model go before requests that load another.
-   * Not called if the call need not wait. An exception it throws ends the call.
+   * Called when this call has to wait in this program's queue (the provider's `maxConcurrency`), and whenever its
+   * position changes: 1 is next. The position may grow, since requests for the loaded model go before requests that
+   * load another. Not called if the call need not wait. An exception it throws ends the call.
    */
   onQueue?: ((place: { position: number }) => void) | undefined;
 }
@@ -90,7 +90,9 @@ export interface CompletionRequest {
    * @default {the configured model, else the loaded one}
    */
   model?: string | undefined;
-  /** Conversation to continue. A string is a user message; adjacent strings form one message, joined by a blank line. */
+  /**
+   * Conversation to continue. A string is a user message; adjacent strings form one message, joined by a blank line.
+   */
   messages: string | readonly (string | Message)[];
   /**
    * Randomness, 0 or more: 0 always picks the likeliest token.
@@ -129,9 +131,9 @@ export interface CompletionRequest {
    */
   toolChoice?: "auto" | "none" | "required" | { readonly name: string } | undefined;
   /**
-   * What to do with tool calls that the model wrote into its text and the server left there. `"parse"` removes well-formed
-   * calls to this request's tools from the text and returns them as `toolCalls`, each with `source: "text"`; `"leave"`
-   * keeps them in the text.
+   * What to do with tool calls that the model wrote into its text and the server left there. `"parse"` removes
+   * well-formed calls to this request's tools from the text and returns them as `toolCalls`, each with
+   * `source: "text"`; `"leave"` keeps them in the text.
    * @default {"parse"}
    */
   textToolCalls?: "parse" | "leave" | undefined;
@@ -145,14 +147,15 @@ export interface CompletionRequest {
   /** Reasoning effort of a reasoning model. */
   reasoning?: "off" | "on" | "low" | "medium" | "high" | undefined;
   /**
-   * Additional pairs of tags that enclose reasoning in this model's text, such as `[["<thought>", "</thought>"]]`. Known
-   * ones (`<think>`, `[THINK]`, `<seed:think>`, the channels of Gemma 4 and gpt-oss, and more) need not be listed.
+   * Additional pairs of tags that enclose reasoning in this model's text, such as `[["<thought>", "</thought>"]]`.
+   * Known ones (`<think>`, `[THINK]`, `<seed:think>`, the channels of Gemma 4 and gpt-oss, and more) need not be
+   * listed.
    * @default {`reasoningTags` of the provider}
    */
   reasoningTags?: readonly ReasoningTags[] | undefined;
   /**
-   * Whether to send the `reasoning` of assistant messages back as `reasoning_content`, in tool loops too. Some models stick
-   * to a plan only if they see their reasoning.
+   * Whether to send the `reasoning` of assistant messages back as `reasoning_content`, in tool loops too. Some models
+   * stick to a plan only if they see their reasoning.
    * @default {false}
    */
   sendReasoning?: boolean | undefined;
@@ -161,9 +164,9 @@ export interface CompletionRequest {
   /** Smaller model for speculative decoding. */
   draftModel?: string | undefined;
   /**
-   * What to do with a conversation longer than the model's context. Policies other than `"error"` trim it before sending
-   * if the loaded context length and the model's tokenization are known from this provider's earlier answers. Otherwise
-   * they trim it after the server refuses it with token counts, and send it once more.
+   * What to do with a conversation longer than the model's context. Policies other than `"error"` trim it before
+   * sending if the loaded context length and the model's tokenization are known from this provider's earlier answers.
+   * Otherwise they trim it after the server refuses it with token counts, and send it once more.
    * @default {"error"}
    */
   contextOverflowPolicy?: ContextOverflowPolicy | undefined;
@@ -185,8 +188,8 @@ export interface CompletionResponse {
   content: string;
   /**
    * The model's reasoning, if shown: from either of the server's fields, or from tags such as `<think>` in the text;
-   * several blocks are joined by a blank line. If only the closing tag arrived, because the opening one was in the prompt,
-   * everything before it is reasoning. Stream chunks cannot tell in time, but the stream's `response()` can.
+   * several blocks are joined by a blank line. If only the closing tag arrived, because the opening one was in the
+   * prompt, everything before it is reasoning. Stream chunks cannot tell in time, but the stream's `response()` can.
    */
   reasoning?: string;
   /** The model's tool calls; empty if there are none. */
@@ -227,8 +230,8 @@ export interface StreamingChunk {
 }
 
 /**
- * An answer while it is being generated. It has one consumer: iterate it, or use `textStream`, one of the web streams, or
- * `response()`, which returns the same as `complete()`.
+ * An answer while it is being generated. It has one consumer: iterate it, or use `textStream`, one of the web streams,
+ * or `response()`, which returns the same as `complete()`.
  */
 export interface CompletionStream<Answer = CompletionResponse>
   extends EventStream<StreamingChunk, Answer> {
@@ -288,15 +291,15 @@ export interface EmbeddingRequest {
   /** One text or several; none may be empty. */
   input: string | readonly string[];
   /**
-   * Numbers per vector: a whole number above 0, at most as many as the model has. If the server ignores this, as LM Studio
-   * does, vectors are cut to their first numbers and normalised to length 1 here, and `truncated` is set on the answer.
-   * Shortened vectors stay meaningful only for models trained for it (Matryoshka).
+   * Numbers per vector: a whole number above 0, at most as many as the model has. If the server ignores this, as LM
+   * Studio does, vectors are cut to their first numbers and normalised to length 1 here, and `truncated` is set on the
+   * answer. Shortened vectors stay meaningful only for models trained for it (Matryoshka).
    * @default {all that the model has}
    */
   dimensions?: number | undefined;
   /**
-   * Maximum number of texts per HTTP request. Fewer are sent if together they exceed 1 048 576 characters (UTF-16 units,
-   * as `length` counts); a longer single text is sent alone.
+   * Maximum number of texts per HTTP request. Fewer are sent if together they exceed 1 048 576 characters (UTF-16
+   * units, as `length` counts); a longer single text is sent alone.
    * @default {64}
    */
   batchSize?: number | undefined;
@@ -366,9 +369,9 @@ export interface Usage {
 /** Speed of a generation. */
 export interface GenerationStats {
   /**
-   * Tokens of the answer per second, measured over the whole call if it was not streamed. Not measured for a stream that
-   * arrived all at once (less than 10 ms from first to last token, or more than 10 000 tokens per second): that would be
-   * the speed of whatever buffered it.
+   * Tokens of the answer per second, measured over the whole call if it was not streamed. Not measured for a stream
+   * that arrived all at once (less than 10 ms from first to last token, or more than 10 000 tokens per second): that
+   * would be the speed of whatever buffered it.
    */
   tokensPerSecond?: number;
   /** Time from sending to the first token, in milliseconds. */
@@ -406,8 +409,8 @@ export interface ModelCapabilities {
   /** Whether it accepts tools. In LM Studio every language model does; `trainedForTools` tells how reliably. */
   supportsTools: boolean;
   /**
-   * Whether it was trained to call tools. If `false`, it learns of them only from LM Studio's default prompt, and may write
-   * its calls into the text. Absent if the server does not say.
+   * Whether it was trained to call tools. If `false`, it learns of them only from LM Studio's default prompt, and may
+   * write its calls into the text. Absent if the server does not say.
    */
   trainedForTools?: boolean;
   /** Whether it accepts images. */
@@ -446,8 +449,8 @@ export interface ModelInfo {
   maxContextLength?: number;
   /**
    * Context length it is loaded with, in tokens; absent if it is not loaded or the server does not say. With several
-   * instances, this is the context of the one that answers requests for this name: the instance with that id, else the one
-   * with the model's own id, else the smallest.
+   * instances, this is the context of the one that answers requests for this name: the instance with that id, else the
+   * one with the model's own id, else the smallest.
    */
   loadedContextLength?: number;
   /** Publisher of the model. */
