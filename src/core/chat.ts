@@ -1,6 +1,6 @@
 /**
- * LM Studio's own chat: what goes in and what comes out. The server keeps the conversation, runs the tools of
- * plugins and MCP servers itself, and tells what it is doing.
+ * LM Studio's native chat: requests, answers and events. The server keeps the conversation, runs the tools of plugins
+ * and MCP servers itself, and reports what it is doing.
  *
  * @module
  */
@@ -10,19 +10,19 @@ import type { ImagePart } from "./messages.ts";
 import type { CallOptions, GenerationStats, ReasoningTags, Usage } from "./types.ts";
 
 /**
- * LM Studio's own chat, `POST /api/v1/chat` (0.4.0 and later): the value of `LMStudioProvider.chat`.
+ * LM Studio's native chat, `POST /api/v1/chat` (0.4.0 and later): the type of `LMStudioProvider.chat`.
  *
- * It is stateful: each answer has a `responseId`, which `previousResponseId` of a later request goes on from.
- * A request is sent again only where no connection came about, since the server may have run tools meanwhile.
+ * It is stateful: each answer has a `responseId`; pass it as `previousResponseId` to continue the conversation. A
+ * request is retried only if no connection could be made, since the server may already have run tools.
  */
 export interface ChatApi {
   /**
-   * One whole answer. No time limit by default: a model may load first, and tools may run.
+   * Generates a whole answer. There is no timeout by default, since a model may load first and tools may run.
    *
-   * @throws {InvalidRequestError} the request cannot be answered as it is; before sending, where that shows.
+   * @throws {InvalidRequestError} the request cannot be answered as written; thrown before sending if possible.
    * @throws {ModelNotAvailableError} code `no_model_loaded`, `model_not_found` or `model_load_failed`.
    * @throws {AuthenticationError} code `forbidden`: plugins or MCP servers are not allowed.
-   * @throws {ApiError} code `unsupported_by_server` before 0.4.0; `server_error` where an MCP server fails.
+   * @throws {ApiError} code `unsupported_by_server` before 0.4.0; `server_error` if an MCP server fails.
    * @throws {NetworkError} the server cannot be reached.
    * @see https://lmstudio.ai/docs/developer/rest/chat
    *
@@ -42,15 +42,15 @@ export interface ChatApi {
   send(request: ChatRequest, options?: CallOptions): Promise<ChatResponse>;
 
   /**
-   * The answer as it comes, event by event. Returns at once; the request is sent at the first pull. Leaving
-   * the loop stops the generation. The last event is `chat.end`, with the answer that `response()` gives.
+   * Streams the answer, event by event. Returns immediately; the request is sent when you start reading. Leaving the
+   * loop stops the generation. The last event is `chat.end`, with the answer that `response()` returns.
    *
-   * An `error` event is given out like the others; so is the `chat.end` that follows it, within 2 s. Then the
-   * stream throws the error, with that answer as `response` of an `ApiError` or `InvalidRequestError`. While a
-   * tool runs the server may be silent: `idleTimeoutMs` bounds that, too.
+   * An `error` event is yielded like any other, and so is the `chat.end` that follows it within 2 s. Then the stream
+   * throws the error; an `ApiError` or `InvalidRequestError` has that answer as its `response`. The server may be
+   * silent while a tool runs; `idleTimeoutMs` limits that silence too.
    *
-   * @throws at the first pull, as `send()`; later {StreamError} (code `stream_truncated`: the stream ended
-   * without `chat.end`), {TimeoutError} or {NetworkError} with `partial`, what had arrived.
+   * @throws when you start reading, as `send()`; later {StreamError} (code `stream_truncated`: the stream ended without
+   * `chat.end`), {TimeoutError} or {NetworkError}, with the part received in `partial`.
    * @see https://lmstudio.ai/docs/developer/rest/streaming-events
    *
    * @example
@@ -72,7 +72,7 @@ export interface ChatApi {
    *       console.log(event.result.responseId);
    *       break;
    *     default: {
-   *       // Kinds of later versions come through, too.
+   *       // Event types of later server versions are passed through.
    *       const other: ChatUnknownKind = event;
    *       console.log(other.type);
    *     }
@@ -83,21 +83,21 @@ export interface ChatApi {
   stream(request: ChatRequest, options?: CallOptions): EventStream<ChatEvent, ChatResponse>;
 }
 
-/** What to ask in LM Studio's own chat. Only `input` is needed. */
+/** Request of LM Studio's native chat. Only `input` is required. */
 export interface ChatRequest {
   /**
    * Model id.
-   * @default {the configured model, else the one that is loaded}
+   * @default {the configured model, else the loaded one}
    */
   model?: string | undefined;
-  /** What the user says: text, or parts with images. Texts without an image are joined by a blank line. */
+  /** The user's message: text, or text and image parts. Without images, texts are joined by a blank line. */
   input: string | readonly ChatInputPart[];
-  /** Tells the model how to behave. */
+  /** Instructions to the model. */
   systemPrompt?: string | undefined;
-  /** `responseId` of the answer to go on from. Several requests may go on from one answer. */
+  /** `responseId` of the answer to continue from. Several requests may continue from the same answer. */
   previousResponseId?: string | undefined;
   /**
-   * Whether the server keeps the conversation; without it there is no `responseId`.
+   * Whether the server keeps the conversation; if not, there is no `responseId`.
    * @default {true}
    */
   store?: boolean | undefined;
@@ -107,47 +107,50 @@ export interface ChatRequest {
    */
   integrations?: readonly ChatIntegration[] | undefined;
   /**
-   * Tokens of context. More than the default is recommended with `integrations`.
+   * Context length in tokens. With `integrations`, more than the default is recommended.
    * @default {the model's}
    */
   contextLength?: number | undefined;
-  /** How much a reasoning model may think; a setting that the model does not have is an error. */
+  /** Reasoning effort of a reasoning model. A setting the model does not have is an error. */
   reasoning?: "off" | "low" | "medium" | "high" | "on" | undefined;
   /**
-   * Pairs of tags between which this model writes its thoughts into its messages, as in completions. Not sent.
+   * Additional pairs of tags that enclose reasoning in this model's messages, as in completions. Not sent.
    * @default {`reasoningTags` of the provider}
    */
   reasoningTags?: readonly ReasoningTags[] | undefined;
   /**
-   * Randomness, 0 or more: 0 always takes the likeliest token.
+   * Randomness, 0 or more: 0 always picks the likeliest token.
    * @default {the model's own}
    */
   temperature?: number | undefined;
-  /** Nucleus sampling: keep the likeliest tokens that make up this share, 0 to 1. */
+  /** Nucleus sampling: keep the likeliest tokens that make up this share of the probability, 0 to 1. */
   topP?: number | undefined;
   /** Keep only this many of the likeliest tokens. */
   topK?: number | undefined;
-  /** Drop tokens less likely than this share of the likeliest, 0 to 1. */
+  /** Drop tokens less likely than this share of the likeliest one, 0 to 1. */
   minP?: number | undefined;
-  /** Penalty for repeating tokens; 1 is none. */
+  /** Penalty for repeated tokens; 1 means none. */
   repeatPenalty?: number | undefined;
   /**
-   * Tokens to generate at most: a positive integer, or -1 for no limit.
+   * Maximum number of tokens to generate: a positive integer, or -1 for no limit.
    * @default {no limit}
    */
   maxTokens?: number | undefined;
 }
 
-/** Text or an image of what the user says. */
+/** Text or image in the user's message. */
 export type ChatInputPart = { type: "text"; content: string } | ImagePart;
 
-/** Tools for the model: the id of a plugin (such as `"mcp/playwright"`), the same with a choice, or an MCP server. */
+/**
+ * Source of tools for the model: the id of a plugin (such as `"mcp/playwright"`), a plugin with a selection of its
+ * tools, or an MCP server.
+ */
 export type ChatIntegration =
   | string
-  /** A plugin of the server, or an MCP server of its `mcp.json`. */
+  /** A plugin on the server, or an MCP server in its `mcp.json`. */
   | {
     type: "plugin";
-    /** Such as `"mcp/playwright"`. */
+    /** Id of the plugin, such as `"mcp/playwright"`. */
     id: string;
     /**
      * Names of the tools the model may use.
@@ -155,45 +158,47 @@ export type ChatIntegration =
      */
     allowedTools?: readonly string[] | undefined;
   }
-  /** An MCP server for this request alone. The server must allow that in its settings. */
+  /** An MCP server for this request only. LM Studio must allow this in its settings. */
   | {
     type: "ephemeral_mcp";
-    /** What to call it. */
+    /** Name for the MCP server. */
     serverLabel: string;
-    /** Its address, http or https. */
+    /** URL of the MCP server, http or https. */
     serverUrl: string;
     /**
      * Names of the tools the model may use.
      * @default {all}
      */
     allowedTools?: readonly string[] | undefined;
-    /** Headers for it. Values never appear in errors. */
+    /** Headers for the MCP server. Values never appear in errors. */
     headers?: Readonly<Record<string, string>> | undefined;
   };
 
-/** A whole answer of LM Studio's own chat. */
+/** Whole answer of LM Studio's native chat. */
 export interface ChatResponse {
-  /** To go on from; absent with `store: false`. */
+  /** Id to continue from, as `previousResponseId`; absent with `store: false`. */
   responseId?: string;
-  /** The copy of the model that answered. */
+  /** Id of the model instance that answered. */
   modelInstanceId: string;
-  /** The text of all messages, joined by a blank line; `""` when there is none. */
+  /** The text of all messages, joined by a blank line; `""` if there is none. */
   content: string;
-  /** What the model thought, joined likewise, where it shows it. */
+  /** The model's reasoning, joined by a blank line, if shown. */
   reasoning?: string;
-  /** Everything it wrote and did, in order. Kinds of later versions come through: see `ChatUnknownKind`. */
+  /**
+   * Everything the model wrote and did, in order. Types of later server versions are included: see `ChatUnknownKind`.
+   */
   output: ChatOutputItem[];
-  /** Tokens read (earlier turns and tool definitions included) and written, where the server tells. */
+  /** Tokens read (including earlier turns and tool definitions) and written, if the server reports them. */
   usage?: Usage;
-  /** How fast it came: by the server, else measured. */
+  /** Speed of the generation: from the server, else measured. */
   stats: GenerationStats;
-  /** The decoded body; of a stream, the `result` of its `chat.end`. */
+  /** The decoded body; for a stream, the `result` of its `chat.end`. */
   raw: unknown;
 }
 
 /**
- * One thing the model wrote or did, discriminated by `type`. Tools run on the server: `tool_call` has what came
- * of it; `invalid_tool_call` never ran.
+ * Output item: something the model wrote or did, discriminated by `type`. Tools run on the server: a `tool_call` has
+ * the tool's output; an `invalid_tool_call` was never run.
  */
 export type ChatOutputItem =
   | { type: "message"; content: string }
@@ -202,39 +207,39 @@ export type ChatOutputItem =
     type: "tool_call";
     tool: string;
     arguments: Record<string, unknown>;
-    /** What the tool gave, as text. */
+    /** The tool's result, as text. */
     output: string;
     providerInfo?: ChatToolProvider;
   }
   | { type: "invalid_tool_call"; reason: string; metadata: ChatToolFailure };
 
-/** Whose tool it is. */
+/** Provider of a tool. */
 export interface ChatToolProvider {
   /** Kind of provider. */
   type: "plugin" | "ephemeral_mcp" | (string & Record<never, never>);
-  /** Of a plugin. */
+  /** Id of the plugin, if it is one. */
   pluginId?: string;
-  /** Of an MCP server of the request. */
+  /** Label of the request's MCP server, if it is one. */
   serverLabel?: string;
 }
 
-/** Which call failed, and how. */
+/** Tool call that failed, and the reason. */
 export interface ChatToolFailure {
-  /** No such tool, or arguments that do not fit it. */
+  /** Kind of failure: no such tool, or arguments that do not match its schema. */
   type: "invalid_name" | "invalid_arguments" | (string & Record<never, never>);
-  /** The tool the model wanted. */
+  /** Name of the tool as the model called it. */
   toolName: string;
-  /** Of `invalid_arguments`: what the model gave. */
+  /** For `invalid_arguments`, the model's arguments. */
   arguments?: Record<string, unknown>;
-  /** Of `invalid_arguments`: whose tool it is. */
+  /** For `invalid_arguments`, the provider of the tool. */
   providerInfo?: ChatToolProvider;
 }
 
 /**
- * One event of a streamed chat, discriminated by `type`, which is as the server sends it; the other fields are
- * in camelCase. `progress` is 0 to 1, `content` the piece that has come, `modelInstanceId` the copy of the model,
- * `providerInfo` whose tool it is, `result` what `send()` gives. Kinds of later versions come through at run
- * time: see `ChatUnknownKind`.
+ * Event of a streamed chat, discriminated by `type`, whose value is as sent by the server; field names are in
+ * camelCase. `progress` is 0 to 1, `content` the new text, `modelInstanceId` the model instance, `providerInfo` the
+ * provider of the tool, and `result` what `send()` returns. Event types of later server versions are passed through:
+ * see `ChatUnknownKind`.
  *
  * @see https://lmstudio.ai/docs/developer/rest/streaming-events
  */
@@ -260,7 +265,7 @@ export type ChatEvent =
     type: "tool_call.success";
     tool: string;
     arguments: Record<string, unknown>;
-    /** What the tool gave, as text. */
+    /** The tool's result, as text. */
     output: string;
     providerInfo?: ChatToolProvider;
   }
@@ -268,30 +273,30 @@ export type ChatEvent =
   | { type: "message.start" }
   | { type: "message.delta"; content: string }
   | { type: "message.end" }
-  /** The stream throws it, too, as an error of its code. */
+  /** Failure, which the stream also throws as a `ProviderError`. */
   | {
     type: "error";
     error: {
-      /** Such as `mcp_connection_error`, `model_load_failed` or `internal_error`. */
+      /** Kind of failure, such as `mcp_connection_error`, `model_load_failed` or `internal_error`. */
       type: string;
-      /** For people; without secrets and without echoes of the prompt. */
+      /** Description for users, without secrets or parts of the prompt. */
       message: string;
-      /** A finer code, such as `missing_required_parameter`. */
+      /** More specific code, such as `missing_required_parameter`. */
       code?: string;
-      /** The parameter it is about. */
+      /** Parameter that caused the failure. */
       param?: string;
     };
   }
   | { type: "chat.end"; result: ChatResponse };
 
 /**
- * An event, or a part of an answer, of a kind that this version does not know. The unions `ChatEvent` and
- * `ChatOutputItem` leave it out, or no `switch` could tell the known ones apart; in its `default` branch assign
- * to this type.
+ * Event or output item of a type that this version does not know. It is not part of the unions `ChatEvent` and
+ * `ChatOutputItem`, since a `switch` could then not narrow them; in its `default` branch, assign the value to this
+ * type.
  */
 export interface ChatUnknownKind {
-  /** As the server sends it. */
+  /** Type as sent by the server. */
   type: string;
-  /** In camelCase. */
+  /** Other fields, in camelCase. */
   [field: string]: unknown;
 }

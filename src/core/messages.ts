@@ -60,8 +60,8 @@ export interface ImagePart {
   /** Discriminates `ContentPart`. */
   type: "image";
   /**
-   * The bytes, a `Blob`, a base64 `data:` URL, or an http(s) URL. A URL is fetched by this program, without your
-   * headers, within 20 MiB and 30 s. The format is detected from the bytes.
+   * The bytes, a `Blob`, a base64 `data:` URL, or an http(s) URL, which this program fetches without your headers, up
+   * to 20 MiB and 30 s. The format is detected from the bytes.
    */
   image: string | URL | Uint8Array | Blob;
   /** Media type, such as `image/png`; checked against the bytes if given. */
