@@ -1,6 +1,6 @@
 /**
- * What goes in and out of `LMStudioProvider.responses`. Requests and answers have this package's names; the
- * items of an answer are as they are on the wire, and so are the events (`responses_events.ts`).
+ * Requests and answers of `LMStudioProvider.responses`. Their fields have this package's names, but the output items of
+ * an answer and the events (`responses_events.ts`) are as sent by the server.
  *
  * @see https://lmstudio.ai/docs/developer/openai-compat/responses
  * @module
@@ -11,15 +11,15 @@ import type { ContentPart, Tool, ToolCall } from "./messages.ts";
 import type { ResponsesEvent, ResponsesOutputItem } from "./responses_events.ts";
 import type { CallOptions, GenerationStats, ReasoningTags, Usage } from "./types.ts";
 
-/** `POST /v1/responses`: answers that the server remembers. LM Studio 0.3.29 and later. */
+/** Responses, `POST /v1/responses`: answers that the server remembers. LM Studio 0.3.29 and later. */
 export interface ResponsesApi {
   /**
-   * One whole answer. No time limit by default: a model may load first. Sent again only when the connection was
-   * refused, unless `store` is false and there is no `previousResponseId`.
+   * Generates a whole answer. There is no timeout by default, since a model may load first. Retried only if the
+   * connection was refused, unless `store` is false and there is no `previousResponseId`.
    *
-   * @throws {InvalidRequestError} code `previous_response_not_found`, or the request cannot be answered as it is.
-   * @throws {ModelNotAvailableError} no model, an unknown one, or another one answered.
-   * @throws {ApiError} code `unsupported_by_server` before 0.3.29; the answer has the status `failed`.
+   * @throws {InvalidRequestError} code `previous_response_not_found`, or the request cannot be answered as written.
+   * @throws {ModelNotAvailableError} there is no model, it is unknown, or a different one answered.
+   * @throws {ApiError} code `unsupported_by_server` before 0.3.29; or the answer has the status `failed`.
    * @throws {NetworkError} the server cannot be reached.
    * @see https://lmstudio.ai/docs/developer/openai-compat/responses
    *
@@ -35,11 +35,11 @@ export interface ResponsesApi {
    */
   create(request: ResponsesRequest, options?: CallOptions): Promise<ResponsesAnswer>;
   /**
-   * The answer as it is generated. Returns at once; the request is sent at the first pull, and leaving the loop
-   * stops the generation. `response()` has the shape of `create()`.
+   * Streams the answer as it is generated. Returns immediately; the request is sent when you start reading, and leaving
+   * the loop stops the generation. `response()` returns the same as `create()`.
    *
-   * @throws at the first pull, as `create()`; after an `error` or `response.failed` event, what it says; later
-   * {StreamError}, {TimeoutError} or {NetworkError} with `partial`, what had arrived.
+   * @throws when you start reading, as `create()`; after an `error` or `response.failed` event, the error it reports;
+   * later {StreamError}, {TimeoutError} or {NetworkError}, with the part received in `partial`.
    * @see https://lmstudio.ai/docs/developer/openai-compat/responses
    *
    * @example
@@ -59,59 +59,59 @@ export interface ResponsesApi {
   ): EventStream<ResponsesEvent, ResponsesAnswer>;
 }
 
-/** What to answer, and how. Only `input` is needed. The route has no structured output: use `complete()`. */
+/** Response request. Only `input` is required. This route has no structured output: use `complete()`. */
 export interface ResponsesRequest {
   /**
    * Model id.
-   * @default {the configured model, else the one that is loaded}
+   * @default {the configured model, else the loaded one}
    */
   model?: string | undefined;
   /**
-   * A text is a user message; neighbouring texts are one, joined by a blank line. Items of an earlier answer's
-   * `output` may be given back as they came.
+   * Input to answer. A string is a user message; adjacent strings form one message, joined by a blank line. Items from
+   * an earlier answer's `output` may be passed back unchanged.
    */
   input: string | readonly (string | ResponsesInputItem)[];
-  /** What the model is told before the input. Not carried over from the previous answer. */
+  /** Instructions to the model, placed before the input. Not carried over from the previous answer. */
   instructions?: string | undefined;
-  /** `id` of a stored answer to go on from. */
+  /** `id` of a stored answer to continue from. */
   previousResponseId?: string | undefined;
   /**
    * Whether the server keeps the answer, for `previousResponseId`.
    * @default {the server does}
    */
   store?: boolean | undefined;
-  /** Functions the model may call, and MCP servers whose tools LM Studio calls by itself. */
+  /** Functions the model may call, and MCP servers whose tools LM Studio calls itself. */
   tools?: readonly (Tool | ResponsesMcpTool)[] | undefined;
   /**
-   * `{ name }` asks for that one function.
+   * Whether the model must call tools; `{ name }` requires that function.
    * @default {"auto"}
    */
   toolChoice?: "auto" | "none" | "required" | { readonly name: string } | undefined;
-  /** How much a reasoning model may think. The route has no words for `off` and `on`: they leave it to the server. */
+  /** Reasoning effort of a reasoning model. This route does not know `off` and `on`, which leave it to the server. */
   reasoning?: "off" | "on" | "low" | "medium" | "high" | undefined;
   /**
-   * Pairs of tags between which this model writes its thoughts into its text, as in completions. Not sent; events are
-   * as they came.
+   * Additional pairs of tags that enclose reasoning in this model's text, as in completions. Not sent; events are not
+   * changed by it.
    * @default {`reasoningTags` of the provider}
    */
   reasoningTags?: readonly ReasoningTags[] | undefined;
   /**
-   * Tokens to generate at most, reasoning included: a positive integer, or -1 for no limit.
+   * Maximum number of tokens to generate, including reasoning: a positive integer, or -1 for no limit.
    * @default {no limit}
    */
   maxOutputTokens?: number | undefined;
   /**
-   * Randomness, 0 or more: 0 always takes the likeliest token.
+   * Randomness, 0 or more: 0 always picks the likeliest token.
    * @default {the model's own}
    */
   temperature?: number | undefined;
-  /** Nucleus sampling: keep the likeliest tokens that make up this share, 0 to 1. */
+  /** Nucleus sampling: keep the likeliest tokens that make up this share of the probability, 0 to 1. */
   topP?: number | undefined;
-  /** Sent as it is, beside the rest; may not set `model`, `input` or `stream`. */
+  /** Additional fields for the server, sent unchanged; may not set `model`, `input` or `stream`. */
   extraBody?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** A piece of the conversation. */
+/** Item of the input. */
 export type ResponsesInputItem =
   | ResponsesMessage
   | ResponsesFunctionCall
@@ -119,29 +119,29 @@ export type ResponsesInputItem =
   | ResponsesItemReference
   | ResponsesOutputItem;
 
-/** A message of the conversation. */
+/** Message of the conversation. */
 export interface ResponsesMessage {
-  /** May be left out. */
+  /** May be omitted. */
   type?: "message" | undefined;
-  /** Who speaks; `developer` is LM Studio's `system`. */
+  /** Role of the speaker; LM Studio treats `developer` as `system`. */
   role: "system" | "developer" | "user" | "assistant";
-  /** Text, or text and images; an assistant's is text. */
+  /** Text, or text and images; text only for an assistant. */
   content: string | readonly ContentPart[];
 }
 
-/** A call the model asked for, told to it again: where the server keeps no answers. */
+/** Function call by the model, passed back to it because the server does not keep the answer. */
 export interface ResponsesFunctionCall {
   /** Discriminates `ResponsesInputItem`. */
   type: "function_call";
   /** `id` of the `ToolCall`. */
   callId: string;
-  /** Which function. */
+  /** Name of the function. */
   name: string;
-  /** JSON text. */
+  /** Arguments as JSON text. */
   arguments: string;
 }
 
-/** What a function gave. */
+/** Result of a function call. */
 export interface ResponsesFunctionCallOutput {
   /** Discriminates `ResponsesInputItem`. */
   type: "function_call_output";
@@ -151,51 +151,51 @@ export interface ResponsesFunctionCallOutput {
   output: string;
 }
 
-/** An item that the server has. */
+/** Reference to an item the server has stored. */
 export interface ResponsesItemReference {
   /** Discriminates `ResponsesInputItem`. */
   type: "item_reference";
-  /** Its id. */
+  /** Id of the item. */
   id: string;
 }
 
-/** A remote MCP server, whose tools LM Studio calls by itself. It must be allowed in LM Studio's settings. */
+/** Remote MCP server whose tools LM Studio calls itself. This must be allowed in LM Studio's settings. */
 export interface ResponsesMcpTool {
-  /** Tells it from a function. */
+  /** Distinguishes an MCP server from a function. */
   type: "mcp";
-  /** Name of the server, for the model and in the answer. */
+  /** Name of the MCP server, for the model and in the answer. */
   serverLabel: string;
-  /** Its address, `http:` or `https:`. */
+  /** URL of the MCP server, `http:` or `https:`. */
   serverUrl: string;
   /**
-   * The tools that may be used.
+   * Names of the tools the model may use.
    * @default {all}
    */
   allowedTools?: readonly string[] | undefined;
-  /** Sent to the MCP server. Values never appear in errors. */
+  /** Headers for the MCP server. Values never appear in errors. */
   headers?: Readonly<Record<string, string>> | undefined;
 }
 
-/** A whole answer. */
+/** Whole answer of the responses route. */
 export interface ResponsesAnswer {
-  /** The server's id of this answer, for `previousResponseId` of the next. */
+  /** The server's id for this answer; pass it as `previousResponseId` to continue. */
   id: string;
   /** The model that answered, as the server names it. */
   model: string;
-  /** `incomplete` where a limit cut it: `raw.incomplete_details` has which. */
+  /** `incomplete` if a limit cut the answer short: `raw.incomplete_details` says which. */
   status: "completed" | "incomplete" | (string & Record<never, never>);
-  /** The text, without reasoning; several messages are joined by a blank line; `""` when there is none. */
+  /** The text, without reasoning; several messages are joined by a blank line; `""` if there is none. */
   text: string;
-  /** What the model thought, where it shows it. */
+  /** The model's reasoning, if shown. */
   reasoning?: string;
-  /** Functions to call; `id` is the wire's `call_id`. Empty when the model asked for none. */
+  /** The model's function calls, each with the server's `call_id` as its `id`; empty if there are none. */
   toolCalls: ToolCall[];
-  /** The items of the answer in their order, as on the wire. */
+  /** The output items in order, as sent by the server. */
   output: ResponsesOutputItem[];
-  /** Tokens read and written, where the server tells. */
+  /** Tokens read and written, if the server reports them. */
   usage?: Usage;
-  /** How fast it came. */
+  /** Speed of the generation. */
   stats: GenerationStats;
-  /** The decoded body; of a stream, the response in its last event. */
+  /** The decoded body; for a stream, the response in its last event. */
   raw: unknown;
 }

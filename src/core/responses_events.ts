@@ -1,33 +1,33 @@
 /**
- * The events of a streamed response, as they are on the wire: the types that OpenAI documents for what LM
- * Studio can do. Others come through as they are.
+ * Events of a streamed response, as sent by the server: the types that OpenAI documents and LM Studio supports. Events
+ * of other types are passed through unchanged.
  *
  * @see https://platform.openai.com/docs/api-reference/responses-streaming
  * @module
  */
 
-/** An item of an answer, as on the wire: more fields and more types come with new versions. */
+/** Output item of an answer, as sent by the server. New versions may add fields and types. */
 export interface ResponsesOutputItem {
-  /** `message`, `reasoning`, `function_call`, `mcp_call`, `mcp_list_tools` or another. */
+  /** Type, such as `message`, `reasoning`, `function_call`, `mcp_call` or `mcp_list_tools`. */
   readonly type: string;
-  /** The server's id of the item. */
+  /** The server's id for the item. */
   readonly id: string;
-  /** Everything else, by the type. */
+  /** Other fields, depending on the type. */
   readonly [field: string]: unknown;
 }
 
 /**
- * One event, discriminated by `type`. Which of them LM Studio sends, and in which order, differs with version and
- * model. Events of other types come through as well: keep a `default` branch, see `ResponsesUnknownEvent`. The type of
- * one of them is `Extract<ResponsesEvent, { type: "response.output_text.delta" }>`.
+ * Event of a streamed response, discriminated by `type`. Which events LM Studio sends, and in which order, depends on
+ * version and model. Events of other types are passed through: keep a `default` branch, see `ResponsesUnknownEvent`. To
+ * get the type of one event, use `Extract<ResponsesEvent, { type: "response.output_text.delta" }>`.
  */
 export type ResponsesEvent =
   & {
-    /** Counts the events of a stream. */
+    /** Sequence number of the event in the stream. */
     readonly sequence_number?: number;
   }
   & (
-    /** The response begins, gets on or ends. After `response.failed` the iteration throws what it says. */
+    /** The response begins, progresses or ends. After `response.failed`, the iteration throws the error it reports. */
     | {
       readonly type:
         | "response.created"
@@ -36,59 +36,59 @@ export type ResponsesEvent =
         | "response.completed"
         | "response.incomplete"
         | "response.failed";
-      /** The response as far as it is: whole in the event that ends it. */
+      /** The response so far; complete in the event that ends it. */
       readonly response: {
-        /** Of the answer. */
+        /** Id of the answer. */
         readonly id: string;
-        /** `queued`, `in_progress`, `completed`, `incomplete` or `failed`. */
+        /** Status: `queued`, `in_progress`, `completed`, `incomplete` or `failed`. */
         readonly status?: string;
         /** The model that answers. */
         readonly model?: string;
-        /** Empty until the end. */
+        /** Output items; empty until the end. */
         readonly output?: readonly ResponsesOutputItem[];
-        /** Everything else. */
+        /** Other fields. */
         readonly [field: string]: unknown;
       };
     }
-    /** An item of the output begins or ends: a message, reasoning, a call. */
+    /** An output item begins or ends: a message, reasoning or a call. */
     | {
       readonly type: "response.output_item.added" | "response.output_item.done";
       /** Position in the output. */
       readonly output_index: number;
-      /** As far as it is. */
+      /** The item so far. */
       readonly item: ResponsesOutputItem;
     }
     /** A part of an item begins or ends. */
     | {
       readonly type: "response.content_part.added" | "response.content_part.done";
-      /** Of the item. */
+      /** Id of the item. */
       readonly item_id: string;
       /** Position of the item in the output. */
       readonly output_index: number;
       /** Position of the part in the item. */
       readonly content_index: number;
-      /** As far as it is: `output_text`, `reasoning_text`, `refusal` or `summary_text`. */
+      /** The part so far: `output_text`, `reasoning_text`, `refusal` or `summary_text`. */
       readonly part: { readonly type: string; readonly [field: string]: unknown };
     }
-    /** More text, of the answer, of the reasoning or of a refusal. */
+    /** New text of the answer, the reasoning or a refusal. */
     | {
       readonly type:
         | "response.output_text.delta"
         | "response.reasoning_text.delta"
         | "response.refusal.delta";
-      /** Of the item. */
+      /** Id of the item. */
       readonly item_id: string;
       /** Position of the item in the output. */
       readonly output_index: number;
       /** Position of the part in the item. */
       readonly content_index: number;
-      /** The text. */
+      /** The new text. */
       readonly delta: string;
     }
-    /** A text is whole. Reasoning may come in this event alone, without pieces before. */
+    /** A text is complete. Reasoning may arrive in this event only, without deltas before it. */
     | {
       readonly type: "response.output_text.done" | "response.reasoning_text.done";
-      /** Of the item. */
+      /** Id of the item. */
       readonly item_id: string;
       /** Position of the item in the output. */
       readonly output_index: number;
@@ -97,10 +97,10 @@ export type ResponsesEvent =
       /** The whole text. */
       readonly text: string;
     }
-    /** A refusal is whole. */
+    /** A refusal is complete. */
     | {
       readonly type: "response.refusal.done";
-      /** Of the item. */
+      /** Id of the item. */
       readonly item_id: string;
       /** Position of the item in the output. */
       readonly output_index: number;
@@ -109,50 +109,50 @@ export type ResponsesEvent =
       /** The whole refusal. */
       readonly refusal: string;
     }
-    /** A remark on the text, such as a source. */
+    /** A new annotation of the text, such as a source. */
     | {
       readonly type: "response.output_text.annotation.added";
-      /** Of the item. */
+      /** Id of the item. */
       readonly item_id: string;
       /** Position of the item in the output. */
       readonly output_index: number;
       /** Position of the part in the item. */
       readonly content_index: number;
-      /** Position of the remark. */
+      /** Position of the annotation. */
       readonly annotation_index: number;
-      /** The remark. */
+      /** The annotation. */
       readonly annotation: unknown;
     }
-    /** A part of a summary of the reasoning begins or ends. */
+    /** A part of a reasoning summary begins or ends. */
     | {
       readonly type:
         | "response.reasoning_summary_part.added"
         | "response.reasoning_summary_part.done";
-      /** Of the item. */
+      /** Id of the item. */
       readonly item_id: string;
       /** Position of the item in the output. */
       readonly output_index: number;
       /** Position of the part in the summary. */
       readonly summary_index: number;
-      /** As far as it is: `output_text`, `reasoning_text`, `refusal` or `summary_text`. */
+      /** The part so far: `output_text`, `reasoning_text`, `refusal` or `summary_text`. */
       readonly part: { readonly type: string; readonly [field: string]: unknown };
     }
-    /** More of a summary of the reasoning. */
+    /** New text of a reasoning summary. */
     | {
       readonly type: "response.reasoning_summary_text.delta";
-      /** Of the item. */
+      /** Id of the item. */
       readonly item_id: string;
       /** Position of the item in the output. */
       readonly output_index: number;
       /** Position of the part in the summary. */
       readonly summary_index: number;
-      /** The text. */
+      /** The new text. */
       readonly delta: string;
     }
-    /** A part of a summary of the reasoning is whole. */
+    /** A part of a reasoning summary is complete. */
     | {
       readonly type: "response.reasoning_summary_text.done";
-      /** Of the item. */
+      /** Id of the item. */
       readonly item_id: string;
       /** Position of the item in the output. */
       readonly output_index: number;
@@ -161,31 +161,31 @@ export type ResponsesEvent =
       /** The whole text. */
       readonly text: string;
     }
-    /** More of a call's arguments. */
+    /** New text of a call's arguments. */
     | {
       readonly type:
         | "response.function_call_arguments.delta"
         | "response.mcp_call_arguments.delta";
-      /** Of the item. */
+      /** Id of the item. */
       readonly item_id: string;
       /** Position of the item in the output. */
       readonly output_index: number;
-      /** A piece of JSON text. */
+      /** New JSON text. */
       readonly delta: string;
     }
-    /** A call's arguments are whole. */
+    /** A call's arguments are complete. */
     | {
       readonly type:
         | "response.function_call_arguments.done"
         | "response.mcp_call_arguments.done";
-      /** Of the item. */
+      /** Id of the item. */
       readonly item_id: string;
       /** Position of the item in the output. */
       readonly output_index: number;
-      /** JSON text. */
+      /** The arguments as JSON text. */
       readonly arguments: string;
     }
-    /** What LM Studio does with a remote MCP server. */
+    /** Progress of LM Studio's work with a remote MCP server. */
     | {
       readonly type:
         | "response.mcp_list_tools.in_progress"
@@ -194,32 +194,32 @@ export type ResponsesEvent =
         | "response.mcp_call.in_progress"
         | "response.mcp_call.completed"
         | "response.mcp_call.failed";
-      /** Of the item. */
+      /** Id of the item. */
       readonly item_id: string;
       /** Position of the item in the output. */
       readonly output_index: number;
     }
-    /** The server failed. The iteration throws what it says after this event. */
+    /** The server failed. The iteration throws the error after this event. */
     | {
       readonly type: "error";
-      /** What is wrong, for people, where it stands here. */
+      /** Description for users, if not in `error`. */
       readonly message?: string;
-      /** What is wrong, for programs, where it stands here. */
+      /** Error code, if not in `error`. */
       readonly code?: string | null;
-      /** Which field of the request is meant. */
+      /** Field of the request that caused the failure. */
       readonly param?: string | null;
-      /** All of that, where it stands in an object of its own. */
+      /** Object with the details, if they are not in the event itself. */
       readonly error?: unknown;
     }
   );
 
 /**
- * An event of a type that is not listed here, which comes through untouched. The union `ResponsesEvent` leaves it
- * out, or no `switch` could tell the known ones apart; in its `default` branch assign to this type.
+ * Event of a type that is not listed here, passed through unchanged. It is not part of the union `ResponsesEvent`,
+ * since a `switch` could then not narrow it; in its `default` branch, assign the event to this type.
  */
 export interface ResponsesUnknownEvent {
-  /** Counts the events of a stream. */
+  /** Sequence number of the event in the stream. */
   readonly sequence_number?: number;
-  /** As the server sends it. Whatever else the event has is there as well. */
+  /** Type as sent by the server. The event also has the other fields the server sent. */
   readonly type: string;
 }
