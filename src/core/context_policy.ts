@@ -1,7 +1,7 @@
 /**
- * Which messages of a conversation are sent where not all of them fit into the context of the model.
+ * Trimming: which messages of a conversation to send if not all of them fit into the model's context.
  *
- * Pure: what is known of the context and of the model's tokens goes in, the messages to send come out.
+ * Pure: takes what is known about the context and the model's tokens, and returns the messages to send.
  *
  * @module
  */
@@ -10,21 +10,21 @@ import type { Message } from "./messages.ts";
 import { countMessage, type Counts, RunningCounts, type TokenEstimator } from "./token_estimate.ts";
 
 /**
- * What becomes of a conversation that is longer than the context of the model. System and developer messages, and the
- * last user message with all after it, are always sent; a tool call is never parted from its result, nor that from the
- * images of the tool: a user message with images right behind results is of the turn before it.
+ * What to do with a conversation longer than the model's context. System and developer messages, and the last user
+ * message with everything after it, are always sent. A tool call is never separated from its result, nor a result from
+ * the tool's images: a user message with images directly after results belongs to the turn before it.
  *
- * - `"error"`: nothing is done here; the server decides, as a rule by an error of code `context_overflow`.
- * - `"rollingWindow"`: the oldest turns are dropped (a turn begins with a user message), as many as must be. Of a turn
- *   with several tool calls the user message stays and only its oldest calls go, where that is enough.
- * - `"truncateMiddle"`: the first turn stays, and the newest; those between are dropped.
- * - a function: the messages it returns are sent.
+ * - `"error"`: send everything and let the server decide, which usually means an error with code `context_overflow`.
+ * - `"rollingWindow"`: drop the oldest turns (a turn begins with a user message), as many as necessary. In a turn with
+ *   several tool calls, keep the user message and drop only the oldest calls if that is enough.
+ * - `"truncateMiddle"`: keep the first turn and the newest turns, and drop those in between.
+ * - a function: send the messages it returns.
  *
  * @example
  * ```ts
  * import { type ContextOverflowPolicy, LMStudioProvider } from "jsr:@patinox/lmstudio";
  *
- * // Images are the first to go.
+ * // Drop images first.
  * const contextOverflowPolicy: ContextOverflowPolicy = ({ messages }) =>
  *   messages.map((message) =>
  *     message.role === "user" && typeof message.content !== "string"
@@ -44,22 +44,22 @@ export type ContextOverflowPolicy =
   | "rollingWindow"
   | ((info: OverflowInfo) => Message[]);
 
-/** A conversation that does not fit, as a `contextOverflowPolicy` that is a function is told of it. */
+/** Conversation that does not fit, as passed to a function used as `contextOverflowPolicy`. */
 export interface OverflowInfo {
-  /** The whole conversation; neighbouring strings of the request are one user message. Not to be changed. */
+  /** The whole conversation; adjacent strings in the request are one user message. Do not modify it. */
   readonly messages: readonly Message[];
-  /** Tokens of the context, as the model is loaded. */
+  /** Context length of the model as loaded, in tokens. */
   readonly contextLength: number;
-  /** Tokens that `messages` may have: the context without what is kept for the answer. */
+  /** Maximum tokens of `messages`: the context minus the share kept for the answer. */
   readonly maxPromptTokens: number;
-  /** Tokens of the whole prompt, tools included: as the server counted them where it refused, else estimated. */
+  /** Tokens of the whole prompt, including tools: as the server counted them if it refused, else estimated. */
   readonly promptTokens: number;
-  /** Tokens that a prompt of these messages hardly ever exceeds, tools included. An estimate. */
+  /** Estimates a safe upper bound for the tokens of a prompt with these messages, including tools. */
   countTokens(messages: readonly Message[]): number;
 }
 
 /**
- * What was left out of a conversation so that it fits, told to `onTrim` and as `trimmed` of the answer.
+ * What was left out of a conversation to make it fit. Passed to `onTrim`, and returned as `trimmed` on the answer.
  *
  * @example
  * ```ts
@@ -69,34 +69,41 @@ export interface OverflowInfo {
  *   messages: "Why is the sky blue?",
  *   contextOverflowPolicy: "rollingWindow",
  *   onTrim: ({ dropped, contextLength }) => {
- *     console.log(`${dropped.length} messages left out for ${contextLength} tokens`);
+ *     console.log(`${dropped.length} messages dropped to fit ${contextLength} tokens`);
  *   },
  * });
  * ```
  */
 export interface TrimInfo {
-  /** What decided: `"custom"` is a function of yours. */
+  /** Policy that was applied; `"custom"` is your own function. */
   readonly policy: "truncateMiddle" | "rollingWindow" | "custom";
-  /** The messages that were not sent, in their order. Of a function's: those of the conversation it did not return. */
+  /** The messages that were not sent, in order; for a function, the messages of the conversation it did not return. */
   readonly dropped: readonly Message[];
-  /** `estimate`: before anything was sent. `refusal`: the server had refused the whole, with its numbers. */
+  /**
+   * `estimate`: trimmed before anything was sent. `refusal`: trimmed after the server refused the whole, with counts.
+   */
   readonly cause: "estimate" | "refusal";
-  /** Tokens of the context, as the model is loaded. */
+  /** Context length of the model as loaded, in tokens. */
   readonly contextLength: number;
-  /** Tokens of the whole prompt: counted by the server where it refused, else estimated. */
+  /** Tokens of the whole prompt: as the server counted them if it refused, else estimated. */
   readonly promptTokens: number;
-  /** Tokens of the prompt that was sent, estimated; `usage.promptTokens` of the answer has the server's count. */
+  /** Estimated tokens of the prompt that was sent; the answer's `usage.promptTokens` has the server's count. */
   readonly sentTokens: number;
 }
 
-/** Fewer answers are no ground to cut what is merely not sure to fit. */
+/**
+ * With fewer answers to learn from, a prompt is trimmed only if it is expected not to fit, not if it merely might not.
+ */
 const ENOUGH_ANSWERS = 5;
-/** Of the context, kept for an answer whose length nobody limits… */
+/** Share of the context kept for an answer without a length limit. */
 const ANSWER_SHARE = 1 / 16;
-/** …and at most of it for one that is limited: an answer as long as the context leaves no room for a question. */
+/**
+ * Largest share kept for an answer with a length limit: an answer as long as the context would leave no room for a
+ * question.
+ */
 const MAX_ANSWER_SHARE = 1 / 2;
 
-/** Tokens a prompt may have. @param maxTokens of the request. */
+/** Maximum tokens of a prompt. @param maxTokens of the request. */
 export function maxPromptTokens(contextLength: number, maxTokens: number | undefined): number {
   const wanted = maxTokens === undefined || maxTokens < 0
     ? contextLength * ANSWER_SHARE
@@ -104,40 +111,40 @@ export function maxPromptTokens(contextLength: number, maxTokens: number | undef
   return Math.floor(contextLength - wanted);
 }
 
-/** A request, and what is known of where it goes. */
+/** Request to trim, with what is known about the model it goes to. */
 export interface TrimTask {
   readonly policy: Exclude<ContextOverflowPolicy, "error">;
   readonly messages: readonly Message[];
-  /** Counts of what is sent beside the messages, as `countFrame` gives them. */
+  /** Counts of everything besides the messages, from `countFrame`. */
   readonly frame: Counts;
   readonly estimator: TokenEstimator;
-  /** Tokens of the context as loaded. */
+  /** Context length of the model as loaded, in tokens. */
   readonly contextLength: number;
   /** `maxTokens` of the request. */
   readonly maxTokens?: number | undefined;
-  /** Thoughts are sent as well. */
+  /** Whether reasoning is sent too. */
   readonly withReasoning?: boolean | undefined;
-  /** The server has refused the whole, or a part of it that should have fitted. */
+  /** Whether the server refused the whole, or a part of it that should have fit. */
   readonly isRefused?: boolean | undefined;
-  /** Tokens it counted of the whole. */
+  /** Tokens of the whole, as the server counted them. */
   readonly refusedTokens?: number | undefined;
 }
 
-/** What to send in place of the whole conversation. */
+/** Messages to send instead of the whole conversation. */
 export interface Trimmed {
   readonly messages: readonly Message[];
-  /** Which messages of the conversation these are; of a function, they may be any. */
+  /** Their indexes in the conversation; absent for a function, which may return any messages. */
   readonly kept?: readonly number[];
   readonly info: TrimInfo;
 }
 
 /**
- * What to send of a conversation that does not fit; `undefined` where it fits, nobody knows, or nothing may be dropped.
- * Takes time in proportion to the text.
+ * Returns the messages to send if a conversation does not fit; `undefined` if it fits, if too little is known to tell,
+ * or if nothing may be dropped. Runs in time proportional to the text.
  */
 export function trimToFit(task: TrimTask): Trimmed | undefined {
   const { policy, messages, estimator, contextLength, isRefused = false, refusedTokens } = task;
-  // What a common tokenizer would make of it is good enough to trim by the server's numbers, not to trim unasked.
+  // Estimates for a common tokenizer are good enough to trim by the server's counts, but not to trim unasked.
   if (estimator.answers === 0 && !isRefused) return undefined;
   const budget = maxPromptTokens(contextLength, task.maxTokens);
   const sizes = new Sizes(task);
@@ -179,16 +186,16 @@ export function trimToFit(task: TrimTask): Trimmed | undefined {
   return { messages: messages.filter(isSent), kept, info: told(policy, dropped, sizes.of(ranges)) };
 }
 
-/** Messages from one index up to, but without, another. */
+/** Messages from one index up to, but not including, another. */
 type Range = readonly [from: number, to: number];
 
 function isPinned({ role }: Message): boolean {
   return role === "system" || role === "developer";
 }
 
-/** What any part of a conversation counts. */
+/** Counts of any part of a conversation. */
 class Sizes {
-  /** Of what is always sent. */
+  /** Counts of everything that is always sent. */
   readonly #fixed: Counts;
   readonly #running: RunningCounts;
   readonly #length: number;
@@ -203,7 +210,7 @@ class Sizes {
     }
   }
 
-  /** Of a request with these of the messages, and what is always sent. */
+  /** Counts of a request with these messages and everything that is always sent. */
   of(ranges: readonly Range[]): Counts {
     const counts = this.#fixed.slice();
     for (const [from, to] of ranges) this.#running.addTo(counts, from, to);
@@ -215,20 +222,20 @@ class Sizes {
   }
 }
 
-/** Where a conversation can be cut. */
+/** Places where a conversation can be cut. */
 interface Turns {
-  /** Where turns begin that may be dropped, and last where what always stays begins. */
+  /** Starts of the turns that may be dropped, followed by the start of the part that is always kept. */
   readonly starts: readonly number[];
   /** Number of messages. */
   readonly end: number;
-  /** Of a turn: where its own user messages end, and where each later step of calls and answers begins. */
+  /** For a turn: the end of its user messages, and the start of each later step of calls and answers. */
   steps(from: number, to: number): { readonly head: number; readonly starts: readonly number[] };
 }
 
 function turnsOf(messages: readonly Message[]): Turns {
   const end = messages.length;
   const firstNeeded = neededFrom(messages);
-  /** No result behind this place answers a call before it. */
+  /** Tests that no result from this index on answers a call before it. */
   const isWhole = (index: number) => (firstNeeded[index] ?? end) >= index;
   const before = (index: number) => {
     let at = index - 1;
@@ -244,7 +251,7 @@ function turnsOf(messages: readonly Message[]): Turns {
   for (let index = 1; index <= last; index++) {
     if (!isQuestion(index) || !isWhole(index)) continue;
     const at = before(index);
-    // Neighbouring user messages are one turn, but the last one alone is what must stay.
+    // Adjacent user messages are one turn, but only the last one must be kept.
     if (at >= 0 && (index === last || !isQuestion(at))) starts.push(index);
   }
   const steps = (from: number, to: number) => {
@@ -259,12 +266,12 @@ function turnsOf(messages: readonly Message[]): Turns {
   return { starts, end, steps };
 }
 
-/** Images of tools stand in a user message, since results are text alone. */
+/** Tests for images; those of tools are in a user message, since results can only be text. */
 function hasImages({ content }: Message): boolean {
   return Array.isArray(content) && content.some(({ type }) => type === "image");
 }
 
-/** For each place the first message that what stands from there on cannot do without: the call of a result. */
+/** For each index, the first message that the messages from there on depend on: the call of a result. */
 function neededFrom(messages: readonly Message[]): Int32Array {
   const callOf = new Map<string, number>();
   const needed = new Int32Array(messages.length);
@@ -282,7 +289,7 @@ function neededFrom(messages: readonly Message[]): Int32Array {
 
 type Fits = (ranges: readonly Range[]) => boolean;
 
-/** The newest turns that fit. @param before what is kept of the beginning. */
+/** Keeps the newest turns that fit. @param before part of the beginning that is kept too. */
 function rollingWindow({ starts, end, steps }: Turns, fits: Fits, before?: Range): Range[] {
   const first = before === undefined ? 0 : starts.indexOf(before[1]);
   const kept = before === undefined ? [] : [before];
@@ -290,7 +297,7 @@ function rollingWindow({ starts, end, steps }: Turns, fits: Fits, before?: Range
   const index = firstThat(first, starts.length - 1, fitsFrom);
   const from = starts[index] ?? end;
   if (index === first) return [...kept, [from, end]];
-  // Of the turn that does not fit as a whole, its question and its newest steps.
+  // Of the turn that does not fit as a whole, keep its question and its newest steps.
   const start = starts[index - 1] ?? 0;
   const turn = steps(start, from);
   const withSteps = (at: number): Range[] => [
@@ -302,7 +309,7 @@ function rollingWindow({ starts, end, steps }: Turns, fits: Fits, before?: Range
   return step < turn.starts.length ? withSteps(step) : [...kept, [from, end]];
 }
 
-/** The first turn and the newest; where room is left then, more of the beginning. */
+/** Keeps the first turn and the newest turns, then more of the beginning if there is room left. */
 function truncateMiddle(turns: Turns, fits: Fits): Range[] {
   const { starts, end } = turns;
   const last = starts.at(-1) ?? 0;
@@ -312,12 +319,12 @@ function truncateMiddle(turns: Turns, fits: Fits): Range[] {
   const [, ...tail] = kept;
   const from = tail[0]?.[0] ?? last;
   const gap = starts.filter((start) => start >= second && start <= from);
-  // The longest beginning that fits is the last that does.
+  // The last beginning that fits is the longest one.
   const more = firstThat(0, gap.length, (at) => !fits([[0, gap[at] ?? from], ...tail])) - 1;
   return [[0, gap[Math.max(0, more)] ?? second], ...tail];
 }
 
-/** The least number from `from` up to `to` that has what all above it have; `to` if none below has it. */
+/** Binary search: the least number from `from` to `to` for which `has` is true; `to` if it is true for none below. */
 function firstThat(from: number, to: number, has: (index: number) => boolean): number {
   let [low, high] = [from, to];
   while (low < high) {
