@@ -981,7 +981,7 @@ const BAD_OPTIONS: [unknown, string][] = [
   [{ healthCheck: { interval: 1 } }, '"intervalMs"'],
   [{ healthCheck: { intervalMs: 0 } }, "intervalMs is 0, not a number of milliseconds above 0"],
   [{ healthCheck: { intervalMs: 3_600_001 } }, "3600001"],
-  [{ healthCheck: { intervalMs: 1000, timeoutMs: 1000 } }, "below their intervalMs of 1000"],
+  [{ healthCheck: { intervalMs: 1000, timeoutMs: 1000 } }, "below the intervalMs of 1000"],
   [{ healthCheck: { timeoutMs: 30_000 } }, "30000"],
   [{ healthCheck: { timeoutMs: 0 } }, "is 0"],
   [{ healthCheck: { maxFailures: 0 } }, "maxFailures is 0, not a whole number from 1 to 10"],

@@ -1,5 +1,5 @@
 /**
- * Questions to decision models and their answers: what goes into `decide` and comes out.
+ * Questions to decision models and their answers: requests and results of `decide`.
  *
  * @module
  */
@@ -7,49 +7,45 @@
 import type { Message } from "./messages.ts";
 import type { Usage } from "./types.ts";
 
-/** A question for a decision model, by its `type`. */
+/** Question for a decision model, discriminated by `type`. */
 export type DecisionQuestion =
   | {
-    /** A statement about the input; the answer is how likely it is true. */
+    /** Statement about the input; the answer is the probability that it is true. */
     type: "predicate";
     /** The statement or yes-no question, such as `"Is the customer angry?"`. */
     instructions: string;
   }
   | {
-    /** The answer is one of some choices. */
+    /** Choice; the answer is one of several values. */
     type: "choice";
-    /** What to choose by, such as `"Which team is this mail for?"`. */
+    /** What to decide, such as `"Which team is this mail for?"`. */
     instructions: string;
     /**
-     * 2 to 255 values, each by itself or with a description for the model; no two are equal. The model sees them in this
-     * order.
+     * 2 to 255 distinct values, each optionally with a description for the model. The model sees them in this order.
      */
     choices: readonly (string | boolean | {
-      /** Given back as the choice. */
+      /** Value returned if it is chosen. */
       readonly value: string | boolean;
-      /** Says to the model when it fits. */
+      /** Tells the model when the value applies. */
       readonly description?: string | undefined;
     })[];
   }
   | {
-    /** The answer is a place on a scale. */
+    /** Rating; the answer is a position on a scale. */
     type: "score";
     /** What to rate, such as `"How urgent is this?"`. */
     instructions: string;
-    /**
-     * 2 or more labels from the lowest to the highest, each by itself or with a description for the model; no two are
-     * equal.
-     */
+    /** 2 or more distinct labels from lowest to highest, each optionally with a description for the model. */
     levels: readonly (string | {
       /** Name of the level. */
       readonly label: string;
-      /** Says to the model when it fits. */
+      /** Tells the model when the level applies. */
       readonly description?: string | undefined;
     })[];
   };
 
 /**
- * A request to a decision model.
+ * Request to a decision model.
  *
  * @see https://lmstudio.ai/docs/developer/openai-compat/decisions
  */
@@ -59,36 +55,36 @@ export interface DecisionRequest<
   >,
 > {
   /**
-   * A decision model.
-   * @default {`decisionModel` of the configuration, else the loaded decision model, else the only one}
+   * Id of a decision model.
+   * @default {the configured `decisionModel`, else the loaded decision model, else the only one}
    */
   model?: string | undefined;
-  /** What the questions are about: a text, or messages as in a completion request, images included. */
+  /** Subject of the questions: text, or messages as in a completion request, including images. */
   input: string | readonly (string | Message)[];
-  /** 1 to 400 questions by names of your own; the answers have the same names. */
+  /** 1 to 400 questions under names of your choice; the answers have the same names. */
   questions: Questions;
 }
 
-/** The answer to a question, by the question's type; each may be a refusal. */
+/** Answer to a question, depending on the question's type; any answer may be a refusal. */
 export type DecisionAnswer<Question extends DecisionQuestion = DecisionQuestion> =
   | (Question extends { type: "predicate" } ? {
-      /** The probability of a statement. */
+      /** Answer to a statement. */
       type: "predicate";
-      /** From 0 to 1. */
+      /** Probability that the statement is true, from 0 to 1. */
       probability: number;
     }
     : Question extends {
       type: "choice";
       choices: readonly (infer Choice)[];
     } ? {
-        /** One of the choices. */
+        /** Answer to a choice. */
         type: "choice";
-        /** The value that was chosen. */
+        /** The chosen value. */
         choice: Choice extends { readonly value: infer Value extends string | boolean } ? Value
           : Extract<Choice, string | boolean>;
-        /** How sure the model is, from 0 to 1. */
+        /** Confidence of the model, from 0 to 1. */
         confidence: number;
-        /** In the order of the question's choices. */
+        /** Probability of each choice, in the order of the question's choices. */
         probabilities: {
           value: Choice extends { readonly value: infer Value extends string | boolean } ? Value
             : Extract<Choice, string | boolean>;
@@ -96,31 +92,31 @@ export type DecisionAnswer<Question extends DecisionQuestion = DecisionQuestion>
         }[];
       }
     : {
-      /** A place on a scale. */
+      /** Answer to a rating. */
       type: "score";
-      /** The expected level, counted from 0; it may lie between two. */
+      /** Expected level, counted from 0; may lie between two levels. */
       score: number;
-      /** How sure the model is, from 0 to 1. */
+      /** Confidence of the model, from 0 to 1. */
       confidence: number;
-      /** In the order of the question's levels; `value` is the level's number. */
+      /** Probability of each level, in the order of the question's levels; `value` is the level's number. */
       probabilities: { label: string; value: number; probability: number }[];
     })
   | {
-    /** The model declined this question; the others have their answers. */
+    /** Refusal: the model declined this question. Other questions still have their answers. */
     type: "refusal";
   };
 
-/** The answers to all questions of one request. */
+/** Answers to all questions of a request. */
 export interface DecisionResponse<
   Questions extends Readonly<Record<string, DecisionQuestion>> = Readonly<
     Record<string, DecisionQuestion>
   >,
 > {
-  /** By the names of the questions. */
+  /** Answers under the names of their questions. */
   answers: { -readonly [Name in keyof Questions]: DecisionAnswer<Questions[Name]> };
   /** The model that answered, as the server names it. */
   model: string;
-  /** Tokens read and written, where the server says. */
+  /** Tokens read and written, if the server reports them. */
   usage?: Usage;
   /** The decoded body. */
   raw: unknown;

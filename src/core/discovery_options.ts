@@ -1,5 +1,5 @@
 /**
- * Options of discovery: checked, and completed.
+ * Discovery options: validation and defaults.
  *
  * @module
  */
@@ -31,14 +31,14 @@ import type {
   ServiceType,
 } from "./services.ts";
 
-/** `HealthCheckOptions`, complete. */
+/** `HealthCheckOptions` with defaults filled in. */
 export interface HealthCheckSettings {
   readonly intervalMs: number;
   readonly timeoutMs: number;
   readonly maxFailures: number;
 }
 
-/** `ServiceDiscoveryOptions`, checked. */
+/** `ServiceDiscoveryOptions`, validated. */
 export interface DiscoverySettings {
   readonly candidates: readonly ServiceCandidate[] | undefined;
   readonly timeoutMs: number;
@@ -47,7 +47,7 @@ export interface DiscoverySettings {
   readonly fetch: typeof globalThis.fetch | undefined;
 }
 
-/** Names of the types for people. */
+/** Display names of the service types. */
 export const SERVICE_NAMES: Readonly<Record<ServiceType, string>> = {
   lmstudio: "LM Studio",
   ollama: "Ollama",
@@ -57,18 +57,18 @@ const DEFAULT_PORTS: Readonly<Record<ServiceType, number>> = { lmstudio: 1234, o
 const MAX_TIMEOUT_MS = 60_000;
 const MAX_INTERVAL_MS = 3_600_000;
 
-/** A `ConfigurationError` about discovery. */
+/** Creates a `ConfigurationError` about discovery. */
 export const discoveryError: RefusalMaker = (state) =>
   providerError("invalid_configuration", `Cannot configure service discovery: ${state}`, {
     attempts: 0,
   });
 
-/** Rule of an address, in the form in which it is a key. */
+/** Rule for an endpoint, normalised so that it can serve as a key. */
 function endpointOf(type: ServiceType): Rule<string> {
   return address(DEFAULT_PORTS[type]);
 }
 
-/** The type of a server. */
+/** Rule for a service type. */
 const serviceType: Rule<ServiceType> = must(
   alternatives(Object.keys(SERVICE_NAMES)),
   isServiceType,
@@ -97,15 +97,13 @@ const HEALTH_CHECK = table<HealthCheckOptions>({
   show: describe,
   between: [({ intervalMs = 0, timeoutMs }) => {
     if (typeof timeoutMs === "number" && timeoutMs > 0 && timeoutMs < intervalMs) return;
-    return `the timeoutMs of health checks is ${
-      describe(timeoutMs)
-    }, not a number of milliseconds ` +
-      `above 0 and below their intervalMs of ${intervalMs}`;
+    return `healthCheck.timeoutMs is ${describe(timeoutMs)}, not a number of milliseconds ` +
+      `above 0 and below the intervalMs of ${intervalMs}`;
   }],
 });
 const MONITOR = table<MonitorOptions>({ intervalMs: anything, maxFailures: anything }, {
   noun: "option",
-  whole: "the options of the monitor are",
+  whole: "the monitor options are",
   show: describe,
 });
 
@@ -121,7 +119,7 @@ const DISCOVERY = table<ServiceDiscoveryOptions>({
 }, { noun: "option", whole: "the options are" });
 
 /**
- * Checks the options of discovery, and completes them.
+ * Checks discovery options and fills in defaults.
  *
  * @throws {ConfigurationError} naming the option, the value and what is allowed.
  */
@@ -134,13 +132,13 @@ export function resolveDiscoveryOptions(options: ServiceDiscoveryOptions): Disco
   return { candidates, timeoutMs, healthCheck: { ...healthCheck }, env, fetch };
 }
 
-/** Completes the options of health checks; those of a monitor win. @throws {ConfigurationError} */
+/** Fills in the defaults of health checks; a monitor's options take precedence. @throws {ConfigurationError} */
 export function resolveHealthCheck(
   options: HealthCheckOptions,
   monitor?: MonitorOptions,
 ): HealthCheckSettings {
   const own = checkOptions(MONITOR, monitor, discoveryError);
-  // Merged before they are checked: the limits of one follow from another.
+  // Merged before checking, since the limits of one option depend on another.
   const given = isRecord(options) ? options as HealthCheckOptions : undefined;
   const intervalMs = own.intervalMs ?? given?.intervalMs ?? 30_000;
   const timeoutMs = given?.timeoutMs ??
@@ -151,22 +149,22 @@ export function resolveHealthCheck(
   return { intervalMs, timeoutMs, maxFailures };
 }
 
-/** Whether a value is the name of a type. */
+/** Tests whether a value is a service type. */
 export function isServiceType(value: unknown): value is ServiceType {
   return value === "lmstudio" || value === "ollama";
 }
 
-/** Refuses what is not the name of a type. */
+/** Refuses a value that is not a service type. */
 export function checkServiceType(value: unknown, name = "type"): ServiceType {
   return serviceType(value, name, discoveryError);
 }
 
-/** An address in the form in which it is a key. @throws {ConfigurationError} */
+/** Normalises an endpoint so that it can serve as a key. @throws {ConfigurationError} */
 export function normalizeEndpoint(type: ServiceType, value: unknown, name = "endpoint"): string {
   return endpointOf(type)(value, name, discoveryError);
 }
 
-/** Whether a value looks for servers, whoever wrote it. */
+/** Tests whether a value is a finder of servers, by its methods rather than its class. */
 export function isFinder(value: unknown): value is ServiceFinder {
   if (typeof value !== "object" || value === null) return false;
   const { discover, find } = value as Partial<ServiceFinder>;

@@ -285,7 +285,7 @@ export interface CompletionStream<Answer = CompletionResponse>
 export interface EmbeddingRequest {
   /**
    * Model id.
-   * @default {`embeddingModel` of the configuration, else the loaded embedding model, else the only one}
+   * @default {the configured `embeddingModel`, else the loaded embedding model, else the only one}
    */
   model?: string | undefined;
   /** One text or several; none may be empty. */
