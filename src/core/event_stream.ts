@@ -1,16 +1,16 @@
 /**
- * What every stream users hold can do, whatever its items are.
+ * Event stream: the interface of every stream that is returned to users.
  *
  * @module
  */
 
-/** An answer while it is generated, as items of one kind. It has one consumer. */
+/** Stream of an answer while it is being generated. It has one consumer. */
 export interface EventStream<Item, Answer> extends AsyncIterable<Item>, AsyncDisposable {
   /**
-   * Resolves when the first item is there, such as before a web server answers 200. Sends the request, and takes
-   * nothing away: whoever reads the stream afterwards gets every item, and the error as well.
+   * Sends the request and resolves when the first item has arrived: call it before your web server answers 200. It
+   * consumes nothing; reading the stream afterwards still yields every item and throws the same error.
    *
-   * @throws what came instead: the error of the request, after an abort `signal.reason`, after `cancel()` as `response()`.
+   * @throws the error that came instead of an item; after an abort, `signal.reason`; after `cancel()`, as `response()`.
    *
    * @example
    * ```ts
@@ -28,9 +28,9 @@ export interface EventStream<Item, Answer> extends AsyncIterable<Item>, AsyncDis
    */
   started(): Promise<void>;
   /**
-   * Drains what is left and gives the whole answer.
+   * Reads the rest of the stream and returns the whole answer.
    *
-   * @throws what the stream throws; after `cancel()` its reason, else a {StreamError} with `partial`.
+   * @throws the error of the stream; after `cancel()`, its reason, or without one a {StreamError} with `partial`.
    *
    * @example
    * ```ts
@@ -51,12 +51,12 @@ export interface EventStream<Item, Answer> extends AsyncIterable<Item>, AsyncDis
    *
    * const stream = new LMStudioProvider().streamCompletion("Count to a thousand.");
    * setTimeout(() => stream.cancel(), 50);
-   * for await (const text of stream.textStream) console.log(text); // Ends quietly.
+   * for await (const text of stream.textStream) console.log(text); // Ends without an error.
    * ```
    */
   cancel(reason?: unknown): Promise<void>;
   /**
-   * The items as a web stream; cancelling it stops the generation.
+   * Returns the items as a web stream; cancelling it stops the generation.
    *
    * @example
    * ```ts

@@ -1,14 +1,14 @@
 /**
- * Loads on first use what few programs need: that is when it can be missing.
+ * Loads rarely needed modules on first use, with a clear error if one is missing.
  *
  * @module
  */
 
 import { providerError } from "./errors.ts";
 
-/** Part that is loaded, in words for the error where it is missing. */
+/** Wording of the error for a module that fails to load. */
 interface Part {
-  /** For people, as the beginning of "… did not load". */
+  /** Subject of "… did not load". */
   readonly name: string;
   readonly hint: string;
 }
@@ -16,16 +16,15 @@ interface Part {
 const OWN_PART: Part = {
   name: "a part of this package",
   hint:
-    "Let bundlers keep its `import()` calls or write all into one file, as service workers need it; `cause` says " +
-    "what failed.",
+    "Configure your bundler to keep `import()` calls, or to write a single file, as service workers need; see `cause`.",
 };
 
 /**
- * Imports a part.
+ * Imports a module on first use.
  *
- * @param load imports it.
+ * @param load imports the module.
  * @param action completes "Cannot …".
- * @throws {UnknownProviderError} it is not there. The next call tries again.
+ * @throws {UnknownProviderError} the module cannot be loaded. The next call tries again.
  */
 export async function importOnUse<Module>(
   load: () => Promise<Module>,
@@ -43,15 +42,16 @@ export async function importOnUse<Module>(
 }
 
 /**
- * A copy of a request, its lists included: what the caller does to it while a part loads is for the next call. What is
- * no object is given as it is, for the checks to refuse.
+ * Copies a request and its lists, so that changes the caller makes while a module loads do not affect this call.
+ * Returns a value that is not an object unchanged, for the checks to refuse.
  */
 export function snapshot<Request>(request: Request): Request {
   if (typeof request !== "object" || request === null || Array.isArray(request)) return request;
   const copy: object = Object.fromEntries(
     Object.entries(request).map(([name, value]) => [name, copyList(value)]),
   );
-  // Objects of a class may have fields from their prototype. Hidden, as there: what nobody knows of it is not refused.
+  // Class instances may inherit fields from their prototype. Those are copied as non-enumerable, as they are there, so
+  // that unknown ones are not refused.
   for (let part: object | null = request; part !== null; part = Object.getPrototypeOf(part)) {
     for (const name of Object.getOwnPropertyNames(part)) {
       if (name in copy) continue;

@@ -1,5 +1,5 @@
 /**
- * Loads what needs zod, the only dependency.
+ * Loads modules that need zod, the only dependency.
  *
  * @module
  */
@@ -7,10 +7,10 @@
 import { importOnUse } from "./import_on_use.ts";
 
 /**
- * Imports a module that imports zod, the only dependency: a bundle or an import map may have left it out, or there may
- * be no network on the first run.
+ * Imports a module that imports zod. This can fail: a bundle or an import map may leave zod out, or there may be no
+ * network on the first run.
  *
- * @param purpose what zod does for it.
+ * @param purpose completes "zod, which …, did not load".
  * @throws {UnknownProviderError} as `importOnUse`.
  */
 export async function importSchemas<Module>(
@@ -21,7 +21,6 @@ export async function importSchemas<Module>(
   return await importOnUse(load, action, {
     name: `zod, which ${purpose},`,
     hint:
-      "Install it beside this package (`deno add npm:zod`, `npm install zod`), and let bundlers and import " +
-      "maps keep it; `cause` says what failed.",
+      "Install zod (`deno add npm:zod`, `npm install zod`), and keep it in bundles and import maps; see `cause`.",
   });
 }

@@ -1,59 +1,59 @@
 /**
- * Servers on the network as discovery knows them, and what discovery can be told.
+ * Service discovery: servers that were found, and the options of discovery.
  *
  * @module
  */
 
-/** A kind of server that discovery can tell from others. */
+/** Kind of server that discovery recognises. */
 export type ServiceType = "lmstudio" | "ollama";
 
-/** One server. Everything is keyed by its endpoint: there may be several of a type. */
+/** A server, identified by its endpoint: there may be several of a type. */
 export interface ServiceInfo {
-  /** Which kind of server. */
+  /** Kind of server. */
   type: ServiceType;
-  /** Its root, without a trailing slash. */
+  /** Root of the server, without a trailing slash. */
   endpoint: string;
-  /** Its version, where it gives one: Ollama does. */
+  /** Version, if the server reports one; Ollama does. */
   version?: string;
-  /** Ids of its models when it was last asked; empty where it wants a token. */
+  /** Ids of its models when last asked; empty if it requires an API token. */
   models: string[];
-  /** How it does: `degraded` where it wants a token that was not given, fails now and then, or is slow. */
+  /** Health: `degraded` if it requires a missing API token, fails from time to time, or is slow. */
   status: "available" | "degraded" | "unavailable" | "unknown";
   /** Time of the last check. */
   lastHealthCheck: Date;
-  /** Failed checks since the last one that succeeded. */
+  /** Number of failed checks since the last success. */
   consecutiveFailures: number;
-  /** Moving averages over the last checks, twenty at most. */
+  /** Figures for the last checks, at most twenty. */
   metrics: {
-    /** Milliseconds a check took, of those that succeeded; 0 where none did. */
+    /** Average duration of the successful checks, in milliseconds; 0 if none succeeded. */
     averageResponseMs: number;
-    /** Models it lists. */
+    /** Number of models it lists. */
     modelCount: number;
-    /** Time when it was last sent anything. */
+    /** Time of the last request sent to it. */
     lastRequest?: Date;
-    /** Share of the checks that succeeded, 0 to 1. */
+    /** Share of checks that succeeded, 0 to 1. */
     successRate: number;
   };
 }
 
-/** An address to look at, and what to expect there. */
+/** Address to check, and the kind of server expected there. */
 export interface ServiceCandidate {
-  /** Which kind of server. */
+  /** Kind of server. */
   readonly type: ServiceType;
-  /** Its address, in any usual form. */
+  /** Address of the server, in any common form. */
   readonly endpoint: string;
 }
 
-/** Settings of health checks: when a server counts as down. */
+/** Health check options: when a server counts as down. */
 export interface HealthCheckOptions {
   /**
-   * Milliseconds between two checks, above 0 and up to an hour.
+   * Interval between checks in milliseconds, above 0 and up to an hour.
    * @default {30000}
    */
   intervalMs?: number | undefined;
   /**
-   * Milliseconds a check may take, less than `intervalMs`.
-   * @default {5000, or half of intervalMs if that is less}
+   * Timeout of a check in milliseconds, less than `intervalMs`.
+   * @default {5000, or half of `intervalMs` if that is less}
    */
   timeoutMs?: number | undefined;
   /**
@@ -63,19 +63,19 @@ export interface HealthCheckOptions {
   maxFailures?: number | undefined;
 }
 
-/** The options of `new ServiceDiscovery()`. */
+/** Options of `new ServiceDiscovery()`. */
 export interface ServiceDiscoveryOptions {
   /**
-   * Where to look.
+   * Addresses to check.
    * @default {the configured address, LM Studio's own settings, 127.0.0.1:1234, Ollama}
    */
   candidates?: readonly ServiceCandidate[] | undefined;
   /**
-   * Milliseconds for all requests to one candidate together, 1 to 60000.
+   * Timeout of all requests to one candidate together, in milliseconds, 1 to 60000.
    * @default {5000}
    */
   timeoutMs?: number | undefined;
-  /** When a server counts as down. */
+  /** Health check options: when a server counts as down. */
   healthCheck?: HealthCheckOptions | undefined;
   /** Replaces the process's environment. */
   env?: Readonly<Record<string, string | undefined>> | undefined;
@@ -86,18 +86,18 @@ export interface ServiceDiscoveryOptions {
 /** Options of `discover()`. */
 export interface DiscoverOptions {
   /**
-   * Look again, whatever is known.
+   * Whether to search again instead of using the cached result.
    * @default {false}
    */
   force?: boolean | undefined;
-  /** Aborting it ends the wait, which rejects with `signal.reason`. */
+  /** Signal that ends the wait, which then rejects with `signal.reason`. */
   signal?: AbortSignal | undefined;
 }
 
-/** Options of `monitor()`; what is absent is as in `healthCheck`. */
+/** Options of `monitor()`; those that are absent default to `healthCheck`. */
 export interface MonitorOptions {
   /**
-   * Milliseconds between two checks, above 0 and up to an hour.
+   * Interval between checks in milliseconds, above 0 and up to an hour.
    * @default {30000}
    */
   intervalMs?: number | undefined;
@@ -108,32 +108,32 @@ export interface MonitorOptions {
   maxFailures?: number | undefined;
 }
 
-/** Finder of servers, the part of a `ServiceDiscovery` that providers need. */
+/** Finder of servers: the part of `ServiceDiscovery` that providers need. */
 export interface ServiceFinder {
-  /** Every server that answers, in the order of the candidates. */
+  /** Finds all servers that answer, in the order of the candidates. */
   discover(options?: DiscoverOptions): Promise<ServiceInfo[]>;
-  /** The preferred server, of a type if one is named; rejects where there is none. */
+  /** Finds the preferred server, optionally of one type; rejects if there is none. */
   find(
     type?: ServiceType,
     options?: { readonly signal?: AbortSignal | undefined },
   ): Promise<ServiceInfo>;
 }
 
-/** A running watch over all candidates; disposing it ends it. Its timer never keeps a program alive. */
+/** Monitor of all candidates; dispose it to stop. Its timer never keeps a program alive. */
 export interface ServiceMonitor extends EventTarget, AsyncDisposable {
-  /** `statuschange` is fired when the status of a server changes; its `detail` is the `ServiceInfo`. */
+  /** `statuschange` fires when the status of a server changes; the event's `detail` is the `ServiceInfo`. */
   addEventListener(
     type: "statuschange",
     listener: (event: CustomEvent<ServiceInfo>) => void,
     options?: boolean | { once?: boolean; signal?: AbortSignal },
   ): void;
-  /** As of any `EventTarget`. */
+  /** As in any `EventTarget`. */
   addEventListener(...args: Parameters<EventTarget["addEventListener"]>): void;
-  /** As of any `EventTarget`. */
+  /** As in any `EventTarget`. */
   removeEventListener(
     type: "statuschange",
     listener: (event: CustomEvent<ServiceInfo>) => void,
   ): void;
-  /** As of any `EventTarget`. */
+  /** As in any `EventTarget`. */
   removeEventListener(...args: Parameters<EventTarget["removeEventListener"]>): void;
 }
