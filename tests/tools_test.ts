@@ -1249,7 +1249,7 @@ Deno.test("mcp: what the results of servers become", async () => {
     ],
     [
       { content: [{ type: "resource", resource: { uri: "file:///a.bin", blob: "AAA=" } }] },
-      "[not shown: resource, of an unknown type, 2 bytes, file:///a.bin]",
+      "[not shown: resource, unknown type, 2 bytes, file:///a.bin]",
     ],
     [
       {

@@ -1,5 +1,5 @@
 /**
- * The models of a listing that names mean, and the names that are near one which is not there.
+ * Looks up names in a model list, and suggests similar names for unknown ones.
  *
  * @module
  */
@@ -8,25 +8,24 @@ import { editDistance } from "./fields.ts";
 import { agree, isSameModel, parseModelName, withoutCopyNumber } from "./model_names.ts";
 import type { LoadedInstance, ModelInfo } from "./types.ts";
 
-/** Servers that tell no context length: what the framework assumes. */
+/** Context length the framework assumes if the server reports none. */
 const ASSUMED_CONTEXT = 4096;
-/** Comparing two names takes the product of their lengths: of more, the likeliest by their letters. */
+/**
+ * Edit distance takes time in proportion to the product of both lengths, so only the most similar names are compared.
+ */
 const MOST_COMPARED = 200;
-/** Letters are distinguished modulo this: enough for names. */
+/** Letters are told apart modulo this, which is enough for names. */
 const LETTERS = 128;
 
-/**
- * The model of a listing that a name means. Of several that fit as well (see `fittingModels`), the first that
- * is loaded.
- */
+/** Finds the model that a name means. If several match equally well (see `fittingModels`), the first loaded one. */
 export function findModel(models: readonly ModelInfo[], name: string): ModelInfo | undefined {
   const found = fittingModels(models, name);
   return found.find((model) => model.loaded === true) ?? found[0];
 }
 
 /**
- * The models of a listing that a name may mean: by its exact id, then an instance's exact id, then one of these
- * but for case, then in other spellings. Several where it fits several as well.
+ * Finds the models that a name may mean: by exact id, then by an instance's exact id, then by either ignoring case,
+ * then by other spellings. Returns several if they match equally well.
  */
 export function fittingModels(models: readonly ModelInfo[], name: string): readonly ModelInfo[] {
   const { folded } = parseModelName(name);
@@ -45,21 +44,21 @@ export function fittingModels(models: readonly ModelInfo[], name: string): reado
   return [];
 }
 
-/** The names of a listing that requests take: ids first, then what copies in memory are called otherwise. */
+/** Lists the names that requests accept: ids first, then instance ids that differ from them. */
 export function namesIn(models: readonly ModelInfo[]): string[] {
   const ids = new Set(models.map(({ id }) => id));
   const others = models.flatMap(instanceIds).filter((id) => !ids.has(withoutCopyNumber(id)));
   return [...new Set([...ids, ...others])];
 }
 
-/** Some of these names, the likeliest to be meant by another name first. */
+/** Returns the known names most similar to a name, the most similar first. */
 export function nearestNames(known: readonly string[], name: string, most: number): string[] {
   const { base } = parseModelName(name);
   const letters = new Int32Array(LETTERS);
   for (let at = 0; at < base.length; at++) letters[base.charCodeAt(at) % LETTERS]!++;
   const candidates = known.map((id) => {
     const { base: other } = parseModelName(id);
-    // People leave out sizes, dates and endings: a part of a name is near, however short.
+    // Users leave out sizes, dates and suffixes, so a part of a name counts as similar, however short.
     const isPart = other.includes(base) || base.includes(other);
     const distance = isPart ? 0 : lettersApart(letters.slice(), base.length, other);
     return { id, other, isPart, distance };
@@ -75,7 +74,7 @@ function byDistance(a: { readonly distance: number }, b: { readonly distance: nu
   return a.distance === b.distance ? 0 : a.distance - b.distance;
 }
 
-/** At most the edits between two words: the letters that only one of them has. @param letters is used up. */
+/** Lower bound for the edit distance: the letters that only one of two words has. @param letters is modified. */
 function lettersApart(letters: Int32Array, length: number, other: string): number {
   let added = 0;
   for (let at = 0; at < other.length; at++) {
@@ -87,8 +86,8 @@ function lettersApart(letters: Int32Array, length: number, other: string): numbe
 }
 
 /**
- * The models of a listing without further copies: with just-in-time loading off, LM Studio's older listings have
- * `x` and `x:2` side by side, which are one model. Other servers' `x:2` may be a model of its own.
+ * Removes additional instances from a list: with just-in-time loading off, LM Studio's older listings have `x` and
+ * `x:2` side by side, which are one model. On other servers, `x:2` may be a model of its own.
  */
 export function withoutCopies(models: readonly ModelInfo[]): readonly ModelInfo[] {
   const originals = new Set(models.map(({ id }) => withoutCopyNumber(id)));
@@ -103,7 +102,7 @@ export function withoutCopies(models: readonly ModelInfo[]): readonly ModelInfo[
   });
 }
 
-/** The copies of a model that a name allows: those that are not known to be of another `@variant`. */
+/** Returns the instances of a model that a name allows: those not known to be of another `@variant`. */
 export function copiesOf(
   model: Pick<ModelInfo, "instances">,
   name: string,
@@ -113,14 +112,14 @@ export function copiesOf(
 }
 
 /**
- * The copy in memory that answers requests for this name: the one of that id, else the one under the model's own, else
- * it may be any. Of several, the one with the least context.
+ * Finds the instance that answers requests for a name: the one with that id, else the one with the model's own id, else
+ * any. Among several, the one with the smallest context.
  */
 export function answeringCopy(
   model: Pick<ModelInfo, "id" | "instances">,
   name: string = model.id,
 ): LoadedInstance | undefined {
-  // Most models of a listing: reading their names costs more than all else of them.
+  // True for most models in a listing; parsing their names would cost more than everything else.
   if (model.instances === undefined || model.instances.length === 0) return undefined;
   const copies = copiesOf(model, name);
   const folded = name.trim().toLowerCase();
@@ -137,7 +136,7 @@ export function answeringCopy(
   return undefined;
 }
 
-/** A model with the context of the copy that answers requests for this name. */
+/** Returns a model with the context length of the instance that answers requests for a name. */
 export function asAsked(model: ModelInfo, name: string): ModelInfo {
   const contextLength = answeringCopy(model, name)?.contextLength;
   if (contextLength === model.loadedContextLength || model.instances === undefined) return model;
@@ -152,7 +151,7 @@ export function asAsked(model: ModelInfo, name: string): ModelInfo {
   };
 }
 
-/** Context length for a model's capabilities: the loaded one where known, else the maximum, else a guess. */
+/** Context length for a model's capabilities: as loaded if known, else the maximum, else an assumed one. */
 export function maxTokensOf(
   loadedContextLength: number | null | undefined,
   maxContextLength: number | null | undefined,
@@ -161,8 +160,8 @@ export function maxTokensOf(
 }
 
 /**
- * Whether two names mean the same model, one of them perhaps an alias that only the listing explains. It never
- * makes two variants one: both would fit the shorter name that is listed.
+ * Tests whether two names mean the same model, even if one is an alias known only from the listing. Two different
+ * variants never match, although both would match a listed name without a variant.
  */
 export function isSameListedModel(models: readonly ModelInfo[], a: string, b: string): boolean {
   if (isSameModel(a, b)) return true;
@@ -180,7 +179,7 @@ function instanceIds(model: ModelInfo): string[] {
   return (model.instances ?? []).map((instance) => instance.id);
 }
 
-/** Whether a name is an id of a copy in memory, but for what never matters. */
+/** Tests whether a name is the id of one of a model's instances, ignoring case and copy numbers. */
 export function isInstanceOf(model: ModelInfo, name: string): boolean {
   const { folded } = parseModelName(name);
   return instanceIds(model).some((id) => parseModelName(id).folded === folded);
@@ -191,7 +190,7 @@ function isNameOf(model: ModelInfo, name: string): boolean {
     .some((known) => isSameModel(known, name));
 }
 
-/** Whether a model's name says that it is for embeddings. Many that are do not say so. */
+/** Tests whether a model's name says that it is for embeddings. Many embedding models' names do not. */
 export function isNamedForEmbedding(id: string): boolean {
   return /(?:^|[-_/.])embed/i.test(id);
 }

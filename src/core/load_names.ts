@@ -1,5 +1,5 @@
 /**
- * Names of models that are to be loaded, which must be those of the listing.
+ * Names for loading models: the server accepts them only as listed.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { isInstanceOf } from "./listed_models.ts";
 import { parseModelName, withoutCopyNumber } from "./model_names.ts";
 import type { ModelInfo } from "./types.ts";
 
-/** Name to send to load a model: as it is listed, and a variant only where that is not the selected one. */
+/** Name to send to load a model: as listed, with a variant only if it is not the selected one. */
 export function nameToLoad(model: ModelInfo, name: string): string {
   const { folded, variant } = parseModelName(name);
   const own = parseModelName(model.id);
@@ -17,21 +17,21 @@ export function nameToLoad(model: ModelInfo, name: string): string {
   if (isMeant(selectedVariant(model) ?? "")) return model.id;
   const listed = model.variants?.find(isMeant);
   if (listed !== undefined) return listed;
-  // Not listed: for the server to refuse. Any other variant in its place would be a surprise.
+  // Not listed: let the server refuse it. Loading another variant instead would be a surprise.
   return isInstanceOf(model, name) ? model.id : `${withoutCopyNumber(model.id)}@${variant}`;
 }
 
-/** Hint on what to add to a name that fits several models: the parts in which they differ. */
+/** Hint on what to add to a name that matches several models: the parts in which they differ. */
 export function whatTellsApart(models: readonly ModelInfo[]): string {
   const names = models.map(({ id }) => parseModelName(id));
   const differ = (part: "publisher" | "base" | "variant"): boolean =>
     new Set(names.map((name) => name[part])).size > 1;
   const parts = [
-    ...(differ("publisher") ? ["the publisher before it, as in `publisher/model`"] : []),
-    ...(differ("variant") ? ["the variant behind it, as in `model@q4_k_m`"] : []),
+    ...(differ("publisher") ? ["the publisher, as in `publisher/model`"] : []),
+    ...(differ("variant") ? ["the variant, as in `model@q4_k_m`"] : []),
   ];
-  if (parts.length === 0 || differ("base")) return "Write the name exactly as it is listed.";
-  return `Write ${parts.join(", and ")}.`;
+  if (parts.length === 0 || differ("base")) return "Write the name exactly as listed.";
+  return `Add ${parts.join(", and ")}.`;
 }
 
 function selectedVariant({ selectedVariant, variants = [] }: ModelInfo): string | undefined {

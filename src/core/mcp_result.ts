@@ -1,5 +1,5 @@
 /**
- * Results of MCP tools, and what the model is told in place of what it cannot see.
+ * Results of MCP tools, converted for the model, with placeholders for parts it cannot see.
  *
  * @see https://modelcontextprotocol.io/specification/2025-06-18/server/tools
  * @module
@@ -8,16 +8,16 @@
 import type { ContentPart, ImagePart } from "./messages.ts";
 import { isRecord } from "./fields.ts";
 
-/** What a tool gives for a result: throws one that says that the tool failed. */
+/** Converts an MCP result to a tool's result; throws if the MCP result reports a failure. */
 export function readMcpResult(result: unknown): unknown {
   const described = describeResult(result);
   if (isRecord(result) && result.isError === true) throw new Error(failureText(described));
   return described;
 }
 
-/** Text; with images the parts of a message; or what is told as any other tool's result. */
+/** Returns text; content parts if there are images; or another value, sent like any tool's result. */
 function describeResult(result: unknown): unknown {
-  // Not as the protocol has it.
+  // Does not follow the protocol.
   if (!isRecord(result)) return result;
   const { content, structuredContent, toolResult } = result;
   const parts = Array.isArray(content) ? content : [];
@@ -29,7 +29,7 @@ function describeResult(result: unknown): unknown {
   );
 }
 
-/** A part that is an image of a kind that models take. */
+/** Converts a part to an image, if it is one in a format that models accept. */
 function imageOf(part: unknown): ImagePart | undefined {
   if (!isRecord(part) || part.type !== "image" || typeof part.data !== "string") return undefined;
   const { data, mimeType: mediaType } = part;
@@ -42,7 +42,7 @@ function failureText(described: unknown): string {
   return typeof described === "string" ? described : JSON.stringify(described);
 }
 
-/** The text of a part, or what stands where the model cannot see it. */
+/** Text of a part, or a placeholder if the model cannot see it. */
 function describePart(part: unknown): string {
   if (!isRecord(part)) return notShown("a part without a type");
   const { type } = part;
@@ -59,17 +59,17 @@ function describePart(part: unknown): string {
   return notShown(typeof type === "string" ? `a part of type ${type}` : "a part without a type");
 }
 
-/** What stands for something that the model cannot see. */
+/** Placeholder for something the model cannot see. */
 export function notShown(what: string): string {
   return `[not shown: ${what}]`;
 }
 
-/** The kind of something, and how large it is. */
+/** Describes a part by kind, media type and size. */
 export function kindAndSize(kind: string, mimeType: unknown, bytes: number): string {
-  return `${kind}, ${words(mimeType) || "of an unknown type"}, ${bytes} bytes`;
+  return `${kind}, ${words(mimeType) || "unknown type"}, ${bytes} bytes`;
 }
 
-/** How many bytes base64 stands for. */
+/** Number of bytes that a base64 text encodes. */
 export function bytesOf(data: unknown): number {
   if (typeof data !== "string") return 0;
   return Math.floor(data.replace(/=+$/, "").length * 3 / 4);

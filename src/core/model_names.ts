@@ -1,17 +1,17 @@
 /**
- * Names of models: people and servers write the same model in several ways.
+ * Model names: users and servers write the same name in several ways.
  *
  * @module
  */
 
-/** Completes "Cannot …" where a listing is all that was asked for. */
+/** Completes "Cannot …" for calls that only list models. */
 export const LISTING_ACTION = "list models";
-/** Number behind the name of a further copy of a model. */
+/** Number at the end of the name of an additional instance. */
 const COPY_NUMBER = /:\d+$/;
 
-/** The parts of a name. */
+/** Parts of a model name. */
 export interface ModelName {
-  /** The whole name in one spelling. */
+  /** The whole name in lower case, without a copy number. */
   readonly folded: string;
   readonly publisher: string | undefined;
   readonly base: string;
@@ -19,8 +19,8 @@ export interface ModelName {
 }
 
 /**
- * Whether two names mean the same model: `:2` (an instance) and case never matter, a publisher or an
- * `@variant` only where both sides have one.
+ * Tests whether two names mean the same model. Case and an instance's `:2` never matter; a publisher or an `@variant`
+ * matters only if both names have one.
  */
 export function isSameModel(a: string, b: string): boolean {
   if (a === b) return true;
@@ -29,17 +29,17 @@ export function isSameModel(a: string, b: string): boolean {
     agree(left.variant, right.variant);
 }
 
-/** The name without the number of a copy, `:2`. */
+/** Removes the number of an instance, such as `:2`, from a name. */
 export function withoutCopyNumber(name: string): string {
   return name.replace(COPY_NUMBER, "");
 }
 
-/** Whether two parts of names do not contradict each other. */
+/** Tests whether two parts of names are equal, or at least one is missing. */
 export function agree(a: string | undefined, b: string | undefined): boolean {
   return a === undefined || b === undefined || a === b;
 }
 
-/** The parts of a name, without what never matters. */
+/** Splits a name into its parts, ignoring case and an instance's number. */
 export function parseModelName(name: string): ModelName {
   const folded = name.trim().toLowerCase().replace(COPY_NUMBER, "");
   const at = folded.lastIndexOf("@");
