@@ -1,5 +1,5 @@
 /**
- * Management of models: finding, loading, unloading, downloading.
+ * Model management: finding, loading, unloading and downloading models.
  *
  * @module
  */
@@ -8,77 +8,77 @@ import type { EventStream } from "./event_stream.ts";
 import type { CallOptions, ModelInfo } from "./types.ts";
 
 /**
- * Settings for loading a model. LM Studio's own settings for the model fill in what is not given. Only
- * `contextLength` matters to every engine; the others are read by LM Studio's llama.cpp engine, for language
- * models, and are without effect elsewhere.
+ * Settings for loading a model. Settings you omit default to LM Studio's own settings for the model. Only
+ * `contextLength` works with every engine; the others apply to language models on LM Studio's llama.cpp engine and have
+ * no effect elsewhere.
  */
 export interface LoadOptions {
-  /** Tokens the model can hold: prompt and answer together. */
+  /** Context length in tokens, for prompt and answer together. */
   contextLength?: number | undefined;
-  /** Tokens of the prompt that are read at a time. llama.cpp. */
+  /** Number of prompt tokens processed at a time (llama.cpp only). */
   evalBatchSize?: number | undefined;
-  /** Whether to use flash attention, which takes less memory. llama.cpp. */
+  /** Whether to use flash attention, which needs less memory (llama.cpp only). */
   flashAttention?: boolean | undefined;
-  /** Experts used per token, of a mixture-of-experts model. llama.cpp. */
+  /** Number of experts used per token by a mixture-of-experts model (llama.cpp only). */
   numExperts?: number | undefined;
-  /** Whether the key-value cache goes to the GPU. llama.cpp. */
+  /** Whether to keep the key-value cache on the GPU (llama.cpp only). */
   offloadKvCacheToGpu?: boolean | undefined;
 }
 
-/** Settings a model was loaded with, as the server reports them. */
+/** Settings a model was loaded with, as reported by the server. */
 export interface LoadConfig {
-  /** Tokens it can hold. */
+  /** Context length in tokens. */
   contextLength?: number;
-  /** Tokens of the prompt it reads at a time. */
+  /** Number of prompt tokens processed at a time. */
   evalBatchSize?: number;
   /** Whether flash attention is on. */
   flashAttention?: boolean;
-  /** Experts used per token, of a mixture-of-experts model. */
+  /** Number of experts used per token by a mixture-of-experts model. */
   numExperts?: number;
   /** Whether the key-value cache is on the GPU. */
   offloadKvCacheToGpu?: boolean;
 }
 
-/** A model that was loaded. */
+/** Result of loading a model. */
 export interface LoadedModel {
-  /** The name to send requests to this copy, such as `qwen/qwen3-8b`, or `qwen/qwen3-8b:2` of a second one. */
+  /** Name that sends requests to this instance, such as `qwen/qwen3-8b`, or `qwen/qwen3-8b:2` for a second one. */
   instanceId: string;
-  /** Purpose of the model. */
+  /** Kind of model. */
   type: "llm" | "embedding" | (string & Record<never, never>);
-  /** Seconds the load took. */
+  /** Time the load took, in seconds. */
   loadTimeSeconds: number;
-  /** Its settings; absent where the server does not report them. The context may be smaller than was asked. */
+  /** Settings of the instance, if the server reports them. The context may be smaller than requested. */
   config?: LoadConfig;
 }
 
-/** Settings a model must be loaded with, and whether it is unloaded afterwards. */
+/** Settings a model must be loaded with, and whether to unload it afterwards. */
 export interface EnsureLoadedOptions extends LoadOptions {
   /**
-   * Whether disposing the lease unloads the model, if it was loaded for the lease and nobody else holds one.
+   * Whether disposing the lease unloads the model, if it was loaded for the lease and no other lease holds it.
    * @default {false}
    */
   unloadOnDispose?: boolean | undefined;
 }
 
-/** A model that is in memory. Disposing the lease releases it: see `EnsureLoadedOptions.unloadOnDispose`. */
+/** Lease on a loaded model. Dispose it to release the model: see `EnsureLoadedOptions.unloadOnDispose`. */
 export interface ModelLease extends AsyncDisposable {
-  /** The name to send requests to this copy. */
+  /** Name that sends requests to this instance. */
   readonly instanceId: string;
-  /** False where this call, or one it shared the load with, loaded it. */
+  /** False if the model was loaded by this call, or by one it shared the load with. */
   readonly alreadyLoaded: boolean;
-  /** Tokens it can hold, where the server reports it; fewer than asked if the model cannot hold more. */
+  /** Context length in tokens, if the server reports it; smaller than requested if the model cannot hold more. */
   readonly contextLength?: number;
 }
 
-/** Options of a download: the quantization, and the interval between looks. */
+/** Options of a download: the quantization and the polling interval. */
 export interface DownloadOptions {
   /**
-   * Such as `Q4_K_M`. LM Studio takes it for Hugging Face links only.
+   * Quantization, such as `Q4_K_M`. LM Studio accepts it for Hugging Face links only.
    * @default {LM Studio's choice for this machine}
    */
   quantization?: string | undefined;
   /**
-   * Milliseconds between two looks at the download.
+   * Interval between status requests, in milliseconds.
    * @default {1000}
    */
   pollIntervalMs?: number | undefined;
@@ -86,9 +86,9 @@ export interface DownloadOptions {
 
 /** Progress of a download. */
 export interface DownloadProgress {
-  /** The server's id of it, for `downloadStatus()`; absent where nothing had to be downloaded. */
+  /** The server's id for the download, for `downloadStatus()`; absent if nothing had to be downloaded. */
   jobId?: string;
-  /** `completed`, `already_downloaded` and `failed` are final. */
+  /** Status of the download; `completed`, `already_downloaded` and `failed` are final. */
   status:
     | "downloading"
     | "paused"
@@ -98,38 +98,37 @@ export interface DownloadProgress {
     | (string & Record<never, never>);
   /** Bytes downloaded so far. */
   downloadedBytes?: number;
-  /** Bytes of the whole download. */
+  /** Size of the whole download in bytes. */
   totalBytes?: number;
-  /** Current speed, while it is `downloading`. */
+  /** Current speed, while `downloading`. */
   bytesPerSecond?: number;
-  /** Estimated end, by the server: ISO 8601, such as `2026-10-03T15:43:12.102Z`. */
+  /** The server's estimate of the time of completion in ISO 8601, such as `2026-10-03T15:43:12.102Z`. */
   estimatedCompletion?: string;
 }
 
 /**
- * Status of a download. `await` asks the server once and gives the progress now; iterating asks again and again until
- * the download ends. Neither sends anything before it is used, and either may be used more than once.
+ * Status of a download. `await` it to ask the server once for the current progress; iterate it to poll until the
+ * download ends. Nothing is sent until you do either, and you can do both more than once.
  */
 export interface DownloadStatus
   extends AsyncIterable<DownloadProgress>, PromiseLike<DownloadProgress> {}
 
 /**
- * The models of the server, as `LMStudioProvider.models`. Names are taken as people write them: without the
- * publisher, with an `@variant`, in any case.
+ * Model management: the type of `LMStudioProvider.models`. You can write names as you like: without the publisher, with
+ * an `@variant`, in any case.
  *
- * All but `get` need LM Studio 0.4.0 or later; on an older one each fails with code
- * `unsupported_by_server`. Nothing has to be loaded before it is used: by default LM Studio loads a model with
- * the first request for it.
+ * All methods except `get` require LM Studio 0.4.0; on older versions they fail with code `unsupported_by_server`. You
+ * need not load a model before you use it: by default, LM Studio loads it on the first request.
  */
 export interface ModelsApi {
   /**
-   * The model of this name. Always asks the server, by the same routes as `listModels()`, so it works with
+   * Gets the model with a name. Always asks the server, through the same routes as `listModels()`, so it works with
    * every version.
    *
-   * @param name such as `qwen/qwen3-8b`, `Qwen3-8B`, `qwen3-8b@q4_k_m`, or the id of a loaded copy, whose context
-   * `loadedContextLength` then is. One that fits several models is the one that is loaded.
-   * @throws {ModelNotAvailableError} code `model_not_found`: there is none, and the nearest names are in the
-   * message and in `available`; or there are several, all of them are, and the hint says what the name lacks.
+   * @param name such as `qwen/qwen3-8b`, `Qwen3-8B`, `qwen3-8b@q4_k_m`, or the id of an instance, whose context length
+   * is then returned as `loadedContextLength`. If several models match, the loaded one is returned.
+   * @throws {ModelNotAvailableError} code `model_not_found`: no model matches, and the message and `available` name the
+   * most similar ones; or several models match, `available` names them, and the hint says what to add to the name.
    *
    * @example
    * ```ts
@@ -141,10 +140,11 @@ export interface ModelsApi {
    */
   get(name: string, options?: CallOptions): Promise<ModelInfo>;
   /**
-   * Loads a model, by `POST /api/v1/models/load`: one more copy, if it is in memory already. Most programs
-   * want `ensureLoaded()`. No time limit by default. Of several variants LM Studio loads the selected one only.
+   * Loads a model with `POST /api/v1/models/load`, or another instance of it if it is loaded already. Most programs
+   * need `ensureLoaded()` instead. There is no timeout by default. If a model has several variants, LM Studio loads
+   * only the selected one.
    *
-   * The route reports no progress: `onStatus` gets `loading` once a second until the load ends.
+   * The route reports no progress: `onStatus` is called with `loading` once a second until the load ends.
    *
    * @throws {ModelNotAvailableError} codes `model_not_found`, `model_load_failed`, `insufficient_resources`.
    * @throws {ApiError} code `unsupported_by_server`: LM Studio is older than 0.4.0.
@@ -165,14 +165,14 @@ export interface ModelsApi {
    */
   load(name: string, load?: LoadOptions, options?: CallOptions): Promise<LoadedModel>;
   /**
-   * Unloads models, by `POST /api/v1/models/unload`. Whoever waits for an answer of one gets an error, code
+   * Unloads models with `POST /api/v1/models/unload`. Calls that are waiting for an answer from one fail with code
    * `model_unloaded`.
    *
-   * @param nameOrInstance the name of a model, for all its copies, or the id of one copy, such as
+   * @param nameOrInstance the name of a model, to unload all its instances, or the id of one instance, such as
    * `qwen/qwen3-8b:2`.
-   * @returns the ids of the copies that are gone now; `[]` where none was loaded.
-   * @throws {ModelNotAvailableError} code `model_not_found`: no model and no copy has this name, and the nearest are
-   * in the message and in `available`; or it fits several models.
+   * @returns the ids of the unloaded instances; `[]` if none was loaded.
+   * @throws {ModelNotAvailableError} code `model_not_found`: no model or instance matches, and the message and
+   * `available` name the most similar ones; or several models match.
    * @throws {ApiError} code `unsupported_by_server`: LM Studio is older than 0.4.0.
    * @see https://lmstudio.ai/docs/developer/rest/unload
    *
@@ -187,22 +187,23 @@ export interface ModelsApi {
    */
   unload(nameOrInstance: string, options?: CallOptions): Promise<string[]>;
   /**
-   * Loads a model unless it is in memory. Concurrent calls share one load, under any spelling of the name; an abort ends
-   * only the wait of its own call, and a failure is not kept: the next call tries again.
+   * Ensures that a model is loaded. Concurrent calls share one load, however they spell the name. An abort ends only
+   * its own call's wait, and failures are not cached: the next call tries again.
    *
-   * A copy with less context than `contextLength` does not count as loaded, so one more is loaded beside it;
-   * the other settings are for the case that it must be loaded. A copy whose context is not known counts. If
-   * the model is loaded with less than asked, `contextLength` of the lease says so, and it is not loaded again for more;
-   * a copy that got no more than one that was there is unloaded again, and that one is given.
+   * An instance with a smaller context than `contextLength` does not count as loaded, so another one is loaded next to
+   * it; an instance whose context is unknown counts. The other settings apply only if the model has to be loaded. If LM
+   * Studio loads it with less context than requested, the lease's `contextLength` says so, and there is no second
+   * attempt. If the new instance got no more context than an existing one, it is unloaded and the lease is for the
+   * existing one.
    *
-   * With `unloadOnDispose`, disposing the lease unloads the model, provided that this provider loaded it, and
-   * when the last lease on it is disposed; a lease without this option keeps it in memory.
+   * With `unloadOnDispose`, the model is unloaded when its last lease is disposed, provided that this provider loaded
+   * it; a lease without this option keeps it loaded.
    *
-   * The route reports no progress: `onStatus` gets `loading` once a second until the load ends. An aborted load
-   * may continue on the server.
+   * The route reports no progress: `onStatus` is called with `loading` once a second until the load ends. An aborted
+   * load may continue on the server.
    *
    * @throws {ModelNotAvailableError} codes `model_not_found`, `model_load_failed`, `insufficient_resources`.
-   * @throws {ApiError} code `unsupported_by_server`: it is not loaded, and LM Studio is older than 0.4.0.
+   * @throws {ApiError} code `unsupported_by_server`: the model is not loaded, and LM Studio is older than 0.4.0.
    * @see https://lmstudio.ai/docs/developer/rest/load
    *
    * @example
@@ -224,19 +225,19 @@ export interface ModelsApi {
     options?: CallOptions,
   ): Promise<ModelLease>;
   /**
-   * Downloads a model, by `POST /api/v1/models/download`, and reports its progress to the end. Nothing is
-   * sent before the first pull; `response()` waits for the end without the steps.
+   * Downloads a model with `POST /api/v1/models/download` and streams the progress. Nothing is sent until you start
+   * reading. To wait for the end only, use `response()`.
    *
-   * Leaving the loop, an abort or an error ends the waiting, not the download: LM Studio continues it, and no route
-   * stops it. `downloadStatus()` follows it again by its `jobId`. A pause, made in LM Studio, does not end the stream;
-   * lost polls are repeated.
+   * Leaving the loop, an abort or an error ends the wait, not the download: LM Studio continues it, and there is no
+   * route to stop it. To follow it again, pass its `jobId` to `downloadStatus()`. A pause in LM Studio does not end the
+   * stream, and failed status requests are retried.
    *
-   * @param model a name of LM Studio's catalogue, such as `ibm/granite-4-micro`, or a link to a repository on
-   * Hugging Face.
-   * @returns one consumer's stream of progress. One that failed is given as an item, then thrown.
-   * @throws {ApiError} code `server_error`: the download failed, with the reason where the server gives one;
+   * @param model a name from LM Studio's catalogue, such as `ibm/granite-4-micro`, or a link to a Hugging Face
+   * repository.
+   * @returns a stream of progress for one consumer. The status `failed` is yielded, then thrown as an error.
+   * @throws {ApiError} code `server_error`: the download failed, with the reason if the server reports one;
    * `unsupported_by_server`: LM Studio is older than 0.4.0.
-   * @throws {ModelNotAvailableError} code `model_not_found`: nothing there to download.
+   * @throws {ModelNotAvailableError} code `model_not_found`: there is nothing to download.
    * @see https://lmstudio.ai/docs/developer/rest/download
    *
    * @example
@@ -256,10 +257,10 @@ export interface ModelsApi {
     options?: CallOptions,
   ): EventStream<DownloadProgress, DownloadProgress>;
   /**
-   * A download that was started before, by `GET /api/v1/models/download/status/{jobId}`: `await` gives its
-   * progress now, iterating follows it to its end as `download()` does.
+   * Returns the status of an earlier download from `GET /api/v1/models/download/status/{jobId}`: `await` it for the
+   * current progress, or iterate it to follow the download to its end, as with `download()`.
    *
-   * @throws {ApiError} code `job_not_found`: the server does not know it, or no longer;
+   * @throws {ApiError} code `job_not_found`: the server does not know the download, or no longer does;
    * `unsupported_by_server`: LM Studio is older than 0.4.0.
    * @see https://lmstudio.ai/docs/developer/rest/download-status
    *
@@ -269,7 +270,7 @@ export interface ModelsApi {
    *
    * const { models } = new LMStudioProvider();
    * for await (const { jobId } of models.download("ibm/granite-4-micro")) {
-   *   if (jobId === undefined) break; // It is there already.
+   *   if (jobId === undefined) break; // Already downloaded.
    *   console.log((await models.downloadStatus(jobId)).status);
    *   break; // The download continues.
    * }
