@@ -1,15 +1,15 @@
 /**
- * JSON that is still being written: what is known of its value so far.
+ * Partial JSON: the value so far of a JSON text that is still being written.
  *
- * Each character is read once. Reading all of a growing text again for each token, as small libraries for partial JSON
- * do, takes the square of its length: seconds of a long list.
+ * Each character is read once. Parsing the whole growing text again for each token, as small partial-JSON libraries do,
+ * takes time in proportion to the square of its length: seconds for a long list.
  *
  * @module
  */
 
 type Container = unknown[] | Record<string, unknown>;
 
-/** What may come next. */
+/** What the parser expects next. */
 type State =
   | "start"
   | "fence"
@@ -27,9 +27,9 @@ type State =
   | "done"
   | "broken";
 
-/** A model that writes so many lists within lists repeats itself. Copies are made by recursion. */
+/** Deepest nesting: a model that nests more is repeating itself, and copying recurses. */
 const MAX_DEPTH = 256;
-/** Values that may be copied for each character that has come: a bound for all copies together. */
+/** Values that may be copied per character received, which limits the cost of all copies together. */
 const COPIED_PER_CHARACTER = 16;
 
 const WORDS: ReadonlyMap<string, unknown> = new Map<string, unknown>([
@@ -50,30 +50,30 @@ const ESCAPES: Readonly<Record<string, string>> = {
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 
 /**
- * Reads one JSON value in pieces, alone or as a fenced block. A text grows; a number, `true`, `false` or `null` is
- * there once it is whole, outermost not at all, a field with its value. What turns out to be no JSON stays as far as it was understood: whether
- * the whole is, is for `JSON.parse` to say.
+ * Parses one JSON value fed in pieces, bare or in a fenced block. Strings grow as they arrive. Numbers, `true`, `false`
+ * and `null` appear once complete, or not at all at the top level; fields appear with their values. If the text turns
+ * out not to be JSON, the value parsed until then remains; `JSON.parse` decides whether the whole text is valid.
  */
 export class PartialJson {
   #state: State = "start";
   #root: unknown;
   readonly #open: Container[] = [];
-  /** Where the value that is being read goes, of each open object. */
+  /** Current key of each open container; `""` for arrays. */
   readonly #keys: string[] = [];
-  /** The text that is being read, as far as it is decoded. */
+  /** The string being read, as far as it is decoded. */
   #text = "";
   #isKey = false;
-  /** As much of `#text` as the value has. */
+  /** Length of the part of `#text` that is in the value. */
   #shownLength = 0;
-  /** The first half of a character, until its second half is there. */
+  /** First half of a surrogate pair whose second half has not arrived. */
   #half = "";
-  /** A number, a word, digits of an escape or a fence, so far. */
+  /** The number, word, escape digits or fence read so far. */
   #token = "";
   #size = 0;
   #hasChanged = false;
   #credit = 0;
 
-  /** Reads on. */
+  /** Parses the next piece of text. */
   feed(piece: string): void {
     this.#credit += piece.length * COPIED_PER_CHARACTER;
     for (let at = 0; at < piece.length; at++) {
@@ -85,8 +85,8 @@ export class PartialJson {
   }
 
   /**
-   * The value so far, where it has changed since it was given last: a copy, which is the caller's. Of a large value that
-   * grows by a token at a time one in a few is given, so that all copies together take time in proportion to the text.
+   * Returns a copy of the value so far if it has changed since the last copy. While a large value grows token by token,
+   * only some of its states are returned, so that all copies together take time in proportion to the text.
    */
   next(): { readonly value: unknown } | undefined {
     if (!this.#hasChanged || this.#size > this.#credit) return undefined;
@@ -95,7 +95,7 @@ export class PartialJson {
     return { value: copy(this.#root) };
   }
 
-  /** Reads a text up to its end, or as far as the piece goes; gives the index of the last character read. */
+  /** Reads a string to its end or the end of the piece; returns the index of the last character read. */
   #readText(piece: string, from: number): number {
     let at = from;
     for (; at < piece.length; at++) {
@@ -128,7 +128,7 @@ export class PartialJson {
   }
 
   #endText(): void {
-    // Half of a character that stays alone is one, too.
+    // A surrogate without its other half counts as a character too.
     this.#text += this.#half;
     this.#half = "";
     if (this.#isKey) {
@@ -140,7 +140,7 @@ export class PartialJson {
     this.#endValue();
   }
 
-  /** Brings the value up to the text that is being read. */
+  /** Updates the value with the string being read. */
   #show(): void {
     const isText = this.#state === "text" || this.#state === "escape" || this.#state === "unicode";
     if (!isText || this.#isKey || this.#text.length === this.#shownLength) return;
@@ -238,9 +238,9 @@ export class PartialJson {
   #takeBare(char: string): void {
     if (/[-+.0-9a-z]/i.test(char)) {
       this.#token += char;
-      // Nothing else begins with a word: it need not wait for what is behind it.
+      // Nothing else begins with such a word, so it is complete without seeing the next character.
       if (!WORDS.has(this.#token)) return;
-      // Outermost there is nothing partial about it, and who reads fields would fail at `null`.
+      // Not at the top level: such a value is never partial, and code that reads fields would fail on `null`.
       if (this.#open.length > 0) this.#put(WORDS.get(this.#token));
       return this.#endValue();
     }
@@ -271,13 +271,13 @@ export class PartialJson {
     this.#state = this.#open.length === 0 ? "done" : "after";
   }
 
-  /** Adds a value where one is due. */
+  /** Adds a new value at the current position. */
   #put(value: unknown): void {
     this.#size++;
     this.#set(value, false);
   }
 
-  /** @param isSame whether it is in place of the value that is there. */
+  /** Sets the value at the current position. @param isSame whether it replaces the value already there. */
   #set(value: unknown, isSame: boolean): void {
     this.#hasChanged = true;
     const parent = this.#open.at(-1);
@@ -292,7 +292,7 @@ function isSpace(char: string): boolean {
   return char === " " || char === "\n" || char === "\t" || char === "\r";
 }
 
-/** Sets a field of its own, as `JSON.parse` does: an assignment to `__proto__` would change the prototype. */
+/** Sets an own field, as `JSON.parse` does: assigning to `__proto__` would change the prototype. */
 function setField(object: Record<string, unknown>, key: string, value: unknown): void {
   if (key !== "__proto__") object[key] = value;
   else {

@@ -1,16 +1,16 @@
 /**
- * Text that others wrote: JSON in it, and the form in which it may stand in a message, on one line and with nothing
- * that rewrites that line.
+ * Text from outside: its JSON, and making it safe for messages, on one line and without invisible characters that could
+ * rewrite that line.
  *
  * @module
  */
 
-/** No JSON, so that nobody takes it for an empty object. */
-const TOO_DEEP = "(nested too deeply to be written)";
+/** Not JSON, so that it is not mistaken for an empty object. */
+const TOO_DEEP = "(nested too deeply to write)";
 
 /**
- * JSON of a value that was JSON; `""` for `undefined`. Runtimes read what is nested thousands of times, but not all of
- * them can write it: Node 20 has no stack for it.
+ * Writes a value parsed from JSON as JSON again; `""` for `undefined`. All runtimes can parse values nested thousands
+ * of levels deep, but Node 20 runs out of stack writing them.
  */
 export function jsonText(value: unknown): string {
   try {
@@ -20,7 +20,7 @@ export function jsonText(value: unknown): string {
   }
 }
 
-/** Value of a JSON text; `undefined` for any other text. */
+/** Parses a JSON text; returns `undefined` for any other text. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -30,17 +30,18 @@ export function parseJson(text: string): unknown {
 }
 
 /**
- * Control characters (of terminals, C1 included), format characters (marks of direction, what has no width), halves of
- * characters, and line ends: what is not seen, but changes how all around it is. Not NUL, which does nothing.
+ * Invisible characters that change how the text around them is shown: control characters (C1 included), format
+ * characters (direction marks, zero-width characters), lone surrogates and line separators. Not NUL, which has no
+ * effect.
  */
 const UNSEEN = /(?:(?!\0)[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}])+/gu;
 
-/** Text on one line, without what cannot be seen in it. */
+/** Puts text on one line, without invisible characters. */
 export function onOneLine(text: string): string {
   return text.replace(/[\s\p{Cc}\p{Cf}\p{Cs}]+/gu, " ").trim();
 }
 
-/** Text with blanks in place of what cannot be seen; line breaks and tabs stay where they are wanted. */
+/** Replaces invisible characters by spaces; with `"lines"`, keeps line breaks and tabs. */
 export function withoutUnseen(text: string, keep?: "lines"): string {
   return text.replace(
     UNSEEN,
@@ -48,14 +49,14 @@ export function withoutUnseen(text: string, keep?: "lines"): string {
   );
 }
 
-/** Start of a text that is longer than `length`, with a sign that it was cut. */
+/** Cuts a text that is longer than `length`, and marks the cut with `…`. */
 export function cutText(text: string, length: number): string {
   if (text.length <= length) return text;
-  // Not between the halves of a character outside the basic plane.
+  // Do not cut a surrogate pair in half.
   return `${text.slice(0, length - 1).replace(/[\ud800-\udbff]$/, "")}…`;
 }
 
-/** Text as JSON that shows what cannot be seen as escapes. */
+/** Quotes text as JSON, with invisible characters as escapes. */
 export function quoteText(text: string): string {
   return JSON.stringify(text).replace(
     UNSEEN,
@@ -67,7 +68,7 @@ function escapeUnit(unit: string): string {
   return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
-/** What of a request cannot be written as JSON: the first field that cannot, else all of it. */
+/** Names the part of a request that cannot be written as JSON: the first such field, else the whole request. */
 export function describeUnwritable(fields: Readonly<Record<string, unknown>>): string {
   const name = Object.keys(fields).find((name) => {
     try {
