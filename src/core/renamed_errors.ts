@@ -1,20 +1,20 @@
 /**
- * Errors of a request that is made on behalf of another call, such as the listing that a model is chosen from.
+ * Errors of a request made on behalf of another call, such as the listing from which a model is chosen.
  *
  * @module
  */
 
 import { type AnyProviderError, isProviderError, type ProviderErrorOptions } from "./errors.ts";
 
-/** Hidden from inspectors, and part of an error all the same. */
+/** Fields of an error that are not enumerable but must be copied too. */
 const HIDDEN_FIELDS = ["cause", "partial", "response", "issues", "bodySnippet"] as const;
 
 /**
- * Runs a request that is made on behalf of another call: an error of ours then names that call. It is a new one, since
- * several calls may wait for the same request.
+ * Runs a request on behalf of another call, so that our errors name that call. They are new errors, since several calls
+ * may wait for the same request.
  *
  * @param own completes "Cannot …" in the errors of the request.
- * @param action completes "Cannot …" in the call's.
+ * @param action completes "Cannot …" in the errors of the call.
  */
 export async function toldAs<T>(
   own: string,
@@ -28,7 +28,7 @@ export async function toldAs<T>(
   }
 }
 
-/** The error of a request as `toldAs` throws it; any other as it is. */
+/** Returns the error of a request as `toldAs` throws it; returns any other error unchanged. */
 export function renamed(error: unknown, own: string, action: string): unknown {
   const from = `Cannot ${own}: `;
   if (own === action || !isProviderError(error) || !error.message.startsWith(from)) return error;

@@ -1,6 +1,6 @@
 /**
- * Retries: when a failed request is sent again, and after how long. It is decided here alone: `retriable` is for the
- * caller, and means more than that we send again by ourselves.
+ * Retries: whether to send a failed request again, and after what delay. Only this module decides that: `retriable` is
+ * for the caller, and covers more than we retry ourselves.
  *
  * @module
  */
@@ -8,28 +8,27 @@
 import type { AnyProviderError } from "./errors.ts";
 
 /**
- * Effect of sending a request twice.
- * `read`: nothing. `stateless`: generate twice, which keeps the machine busy behind the caller's back.
- * `stateful`: change something twice.
+ * Effect of sending a request twice. `read`: none. `stateless`: generates twice, which keeps the machine busy without
+ * the caller knowing. `stateful`: changes something twice.
  */
 export type RetryPolicy = "read" | "stateless" | "stateful";
 
-/** Facts of a failed attempt, beside its error. */
+/** Facts about a failed attempt, besides its error. */
 export interface FailedAttempt {
   readonly policy: RetryPolicy;
-  /** From sending to failing. */
+  /** Time from sending to failing. */
   readonly elapsedMs: number;
-  /** Whether this origin had answered before, so that the connection may have been a pooled one. */
+  /** Whether this origin has answered before, so that the connection may have come from the pool. */
   readonly originUsedBefore: boolean;
-  /** Whether the runtime said that the connection broke, and not only that something failed. */
+  /** Whether the runtime said that the connection broke, rather than just that something failed. */
   readonly isBroken: boolean;
-  /** Whether a reset has been retried in this call already. */
+  /** Whether this call has already retried a reset. */
   readonly wasReset: boolean;
-  /** Progress of a 2xx answer before it failed. */
+  /** How much of a 2xx answer had arrived when the attempt failed. */
   readonly answer: "none" | "headers" | "body";
 }
 
-/** A reset this soon after sending, on an origin used before, is a pooled connection that the server had closed. */
+/** A reset this soon after sending, on an origin used before, means that the server had closed a pooled connection. */
 const STALE_CONNECTION_MS = 1000;
 const BASE_DELAY_MS = 250;
 const MAX_DELAY_MS = 8000;
@@ -37,24 +36,24 @@ const MAX_RETRY_AFTER_MS = 60_000;
 const LONGEST_RETRY_AFTER = 100;
 const FIRST_LOADING_DELAY_MS = 1000;
 const MAX_LOADING_DELAY_MS = 10_000;
-/** Time for which a server that loads its model is asked again where the call has no limit. */
+/** How long to retry a server that is loading its model if the call has no timeout. */
 const LOADING_PATIENCE_MS = 60_000;
 
 const READ_STATUSES: ReadonlySet<number> = new Set([408, 429, 502, 503, 504]);
 const STATELESS_STATUSES: ReadonlySet<number> = new Set([429, 503]);
 
-/** Whether this failure allows sending the request again; never once a byte of an answer's body had come. */
+/** Decides whether to send a failed request again; never once a byte of the answer's body has arrived. */
 export function shouldRetry(error: AnyProviderError, attempt: FailedAttempt): boolean {
   if (!error.retriable || attempt.answer === "body") return false;
-  // The server has refused it before doing anything, whatever it would do.
+  // The server refused before doing anything, whatever the request would do.
   if (error.code === "connection_refused" || error.code === "model_loading") return true;
   if (attempt.policy === "stateful") return false;
   if (attempt.policy === "read") {
     return error.code === "connection_reset" || error.kind === "timeout" ||
       READ_STATUSES.has(error.status ?? 0);
   }
-  // A generation may still be running behind a reset or a timeout, except where the connection was dead
-  // before the request could reach the server. Twice in a row that is no explanation any more.
+  // A generation may still be running after a reset or a timeout, unless the connection was dead before the request
+  // could reach the server. Twice in a row, a dead connection is no longer an explanation.
   if (error.code === "connection_reset") {
     return attempt.answer === "none" && attempt.isBroken && attempt.originUsedBefore &&
       !attempt.wasReset && attempt.elapsedMs < STALE_CONNECTION_MS;
@@ -63,8 +62,8 @@ export function shouldRetry(error: AnyProviderError, attempt: FailedAttempt): bo
 }
 
 /**
- * Milliseconds to wait before attempt `attempt + 1`: what the server asked for, at most 60 s, else
- * exponential back-off with full jitter.
+ * Delay in milliseconds before attempt `attempt + 1`: as the server asked, but at most 60 s, else exponential back-off
+ * with full jitter.
  */
 export function backoffMs(
   attempt: number,
@@ -76,12 +75,13 @@ export function backoffMs(
 }
 
 /**
- * Milliseconds to wait for a server that loads its model, or has no place free, before asking it for the time after
- * `times`; `undefined` when that would be too late. Loading takes as long as it takes, so the number of retries does
- * not count here, and jitter would only make it longer.
+ * Delay in milliseconds before retrying a server that is loading its model or has no free slot; `undefined` if the
+ * retry would come too late. A load takes as long as it takes, so these retries are not counted, and jitter would only
+ * add to the wait.
  *
- * @param elapsedMs since the call began.
- * @param limitMs of the call.
+ * @param times number of such answers in this call so far.
+ * @param elapsedMs time since the call began.
+ * @param limitMs timeout of the call.
  */
 export function loadingDelayMs(
   times: number,
@@ -91,26 +91,26 @@ export function loadingDelayMs(
   const own = Math.min(MAX_LOADING_DELAY_MS, FIRST_LOADING_DELAY_MS * 2 ** (times - 1));
   const delayMs = retryAfterMs === undefined
     ? own
-    // Asked again at once, for a minute, it would only be kept busy.
+    // Retrying without a delay would keep the server busy for a minute.
     : Math.max(FIRST_LOADING_DELAY_MS, Math.min(retryAfterMs, MAX_RETRY_AFTER_MS));
   const patienceMs = Number.isFinite(limitMs) ? limitMs : LOADING_PATIENCE_MS;
   return elapsedMs + delayMs < patienceMs ? delayMs : undefined;
 }
 
-/** A `Retry-After` header in milliseconds from now: seconds or an HTTP date; `undefined` when unreadable. */
+/** Parses a `Retry-After` header, seconds or an HTTP date, to milliseconds from now; `undefined` if unreadable. */
 export function parseRetryAfter(value: string | null, nowMs: number): number | undefined {
-  // No date is longer, and looking for one in a long text takes the square of its length.
+  // No date is this long, and searching a long text for one takes time in proportion to the square of its length.
   if (value === null || value.length > LONGEST_RETRY_AFTER) return undefined;
   const text = value.trim();
   if (/^\d+(\.\d+)?$/.test(text)) return safeMs(Math.ceil(Number(text) * 1000));
-  // `Date.parse` reads "-5", "2" and "maybe 5" as dates: an HTTP date has a month and a time in it.
+  // `Date.parse` accepts "-5", "2" and "maybe 5" as dates; an HTTP date contains a month and a time.
   if (!/[a-z]{3}.*\d\d:\d\d:\d\d/i.test(text)) return undefined;
-  // The oldest of its forms ends with the year and has no zone, which `Date.parse` takes for the local one.
+  // The oldest form of HTTP dates ends with the year and has no zone; `Date.parse` would assume the local one.
   const date = Date.parse(/ \d{4}$/.test(text) ? `${text} GMT` : text);
   return safeMs(Math.max(0, date - nowMs));
 }
 
-/** Milliseconds that can be waited for; `undefined` for any others. */
+/** Returns a number of milliseconds that a timer can wait; `undefined` for others. */
 function safeMs(ms: number): number | undefined {
   return Number.isSafeInteger(ms) ? ms : undefined;
 }
