@@ -465,7 +465,7 @@ Deno.test("objects: a validator that refuses without a reason", async () => {
       "~standard": { ...person["~standard"], validate: () => ({ issues }) },
     } as unknown as StandardSchema;
     const { error } = await failure(["{}"], { schema });
-    assertStringIncludes(error.message, "the schema: The value does not fit.");
+    assertStringIncludes(error.message, "the schema: Rejected without a reason.");
   }
 });
 

@@ -163,7 +163,7 @@ const LISTS: [what: string, ask: Ask, state: string][] = [
   [
     "extraBody, deep",
     (l) => l.completeText(text({ extraBody: { a: { b: [1, ...hole(2)] } } })),
-    "extraBody.a.b[1] is undefined, which JSON cannot hold",
+    "extraBody.a.b[1] is undefined, which JSON cannot represent",
   ],
   [
     "a number that is none",
@@ -324,7 +324,7 @@ Deno.test("requests: extraBody that JSON cannot hold is named without a path", a
   const lmstudio = new LMStudioProvider({ env: {} });
   const request = { model: "m", messages: "Hi", extraBody: new Map([["a", 1]]) as never };
   const { message } = await assertRejects(() => lmstudio.complete(request), InvalidRequestError);
-  assertStringIncludes(message, "Cannot complete: extraBody is a Map, which JSON cannot hold");
+  assertStringIncludes(message, "Cannot complete: extraBody is a Map, which JSON cannot represent");
 });
 
 // --- What is no value of its type at all ------------------------------------------------------

@@ -1,146 +1,146 @@
 /**
- * Schemas as users hand them in: plain JSON Schema, or any object that follows the Standard Schema
- * conventions. Written out here so that no schema library is on the import graph.
+ * Schemas as users pass them: plain JSON Schema, or any object that follows the Standard Schema conventions. The types
+ * are written out here so that no schema library is imported.
  *
  * @see https://standardschema.dev
  * @module
  */
 
 /**
- * A JSON Schema document. The keywords are listed, and not "any field", so that a raw shape such as
- * `{ name: z.string() }` is refused by the compiler: wrap it, as in `z.object({ name: z.string() })`. A keyword of your
- * own is sent as well; TypeScript takes it from a variable, not in a literal.
+ * JSON Schema document. Only known keywords are allowed, so that the compiler rejects a raw shape such as
+ * `{ name: z.string() }`: wrap it, as in `z.object({ name: z.string() })`. Custom keywords are sent too, but TypeScript
+ * accepts them only from a variable, not in a literal.
  *
  * @see https://json-schema.org/understanding-json-schema/keywords
  */
 export type JsonSchema = {
-  /** Name of the JSON Schema version. */
+  /** URI of the JSON Schema version. */
   readonly $schema?: string | undefined;
-  /** Name of this schema. */
+  /** URI of this schema. */
   readonly $id?: string | undefined;
-  /** Name of this schema for references. */
+  /** Name by which references can point to this schema. */
   readonly $anchor?: string | undefined;
-  /** Note for readers of the schema. */
+  /** Comment for readers of the schema. */
   readonly $comment?: string | undefined;
   /** Reference to another schema, such as `#/$defs/city`. */
   readonly $ref?: string | undefined;
-  /** Schemas for references. */
+  /** Schemas that references can point to. */
   readonly $defs?: { readonly [name: string]: unknown } | undefined;
-  /** Schemas for references, before draft 2019-09. */
+  /** Schemas that references can point to, before draft 2019-09. */
   readonly definitions?: { readonly [name: string]: unknown } | undefined;
   /** Title. */
   readonly title?: string | undefined;
-  /** Purpose of the value: the model reads it. */
+  /** Description of the value, which the model reads. */
   readonly description?: string | undefined;
-  /** Value that is used where none is given. */
+  /** Value to use if none is given. */
   readonly default?: unknown;
-  /** Values for people to look at. */
+  /** Example values. */
   readonly examples?: readonly unknown[] | undefined;
-  /** Whether it should no longer be used. */
+  /** Whether the value is deprecated. */
   readonly deprecated?: boolean | undefined;
-  /** Whether it is only read. */
+  /** Whether the value can only be read. */
   readonly readOnly?: boolean | undefined;
-  /** Whether it is only written. */
+  /** Whether the value can only be written. */
   readonly writeOnly?: boolean | undefined;
   /** OpenAPI 3.0: whether null is allowed. */
   readonly nullable?: boolean | undefined;
-  /** Type of the value, such as `"object"`, or several. */
+  /** Type of the value, such as `"object"`, or a list of types. */
   readonly type?: string | readonly string[] | undefined;
-  /** Values that are allowed. */
+  /** Allowed values. */
   readonly enum?: readonly unknown[] | undefined;
-  /** The one value that is allowed. */
+  /** The only allowed value. */
   readonly const?: unknown;
-  /** Schemas of the fields of an object. */
+  /** Schemas of an object's fields, by name. */
   readonly properties?: { readonly [name: string]: unknown } | undefined;
-  /** Schemas of fields whose name fits a pattern. */
+  /** Schemas of fields whose names match a pattern. */
   readonly patternProperties?: { readonly [pattern: string]: unknown } | undefined;
   /** Schema of all other fields; `false` allows none. */
   readonly additionalProperties?: JsonSchema | boolean | undefined;
-  /** Schema of fields that no other keyword knows. */
+  /** Schema of fields not covered by any other keyword. */
   readonly unevaluatedProperties?: JsonSchema | boolean | undefined;
-  /** Schema of the names of fields. */
+  /** Schema of the field names. */
   readonly propertyNames?: JsonSchema | boolean | undefined;
-  /** Fields that must be there. */
+  /** Names of required fields. */
   readonly required?: readonly string[] | undefined;
-  /** Fields that others ask for, before draft 2019-09. */
+  /** Fields or schemas that a field requires, before draft 2019-09. */
   readonly dependencies?: { readonly [name: string]: unknown } | undefined;
-  /** Fields that others ask for. */
+  /** Fields that a field requires. */
   readonly dependentRequired?: { readonly [name: string]: readonly string[] } | undefined;
-  /** Schemas that fields ask for. */
+  /** Schemas that a field requires. */
   readonly dependentSchemas?: { readonly [name: string]: unknown } | undefined;
-  /** Fewest fields. */
+  /** Minimum number of fields. */
   readonly minProperties?: number | undefined;
-  /** Most fields. */
+  /** Maximum number of fields. */
   readonly maxProperties?: number | undefined;
-  /** Schema of the items of an array; a list of them is a tuple before draft 2020-12. */
+  /** Schema of an array's items; before draft 2020-12, a list of schemas means a tuple. */
   readonly items?: JsonSchema | boolean | readonly (JsonSchema | boolean)[] | undefined;
-  /** Schemas of the first items of an array. */
+  /** Schemas of an array's first items. */
   readonly prefixItems?: readonly (JsonSchema | boolean)[] | undefined;
-  /** Schema of the items behind those of a tuple, before draft 2020-12. */
+  /** Schema of the items after those of a tuple, before draft 2020-12. */
   readonly additionalItems?: JsonSchema | boolean | undefined;
-  /** Schema of items that no other keyword knows. */
+  /** Schema of items not covered by any other keyword. */
   readonly unevaluatedItems?: JsonSchema | boolean | undefined;
-  /** Schema that an item must fit. */
+  /** Schema that at least one item must match. */
   readonly contains?: JsonSchema | boolean | undefined;
-  /** Fewest items that must fit `contains`. */
+  /** Minimum number of items that match `contains`. */
   readonly minContains?: number | undefined;
-  /** Most items that may fit `contains`. */
+  /** Maximum number of items that match `contains`. */
   readonly maxContains?: number | undefined;
-  /** Fewest items. */
+  /** Minimum number of items. */
   readonly minItems?: number | undefined;
-  /** Most items. */
+  /** Maximum number of items. */
   readonly maxItems?: number | undefined;
-  /** Whether no two items are equal. */
+  /** Whether items must be distinct. */
   readonly uniqueItems?: boolean | undefined;
-  /** Shortest text. */
+  /** Minimum length of a text. */
   readonly minLength?: number | undefined;
-  /** Longest text. */
+  /** Maximum length of a text. */
   readonly maxLength?: number | undefined;
-  /** Regular expression, as text. */
+  /** Regular expression that a text must match. */
   readonly pattern?: string | undefined;
-  /** Known form of a text, such as `"date-time"`. */
+  /** Format of a text, such as `"date-time"`. */
   readonly format?: string | undefined;
   /** Encoding of a text, such as `"base64"`. */
   readonly contentEncoding?: string | undefined;
   /** Media type of a text. */
   readonly contentMediaType?: string | undefined;
-  /** Smallest number. */
+  /** Smallest allowed number. */
   readonly minimum?: number | undefined;
-  /** Largest number. */
+  /** Largest allowed number. */
   readonly maximum?: number | undefined;
-  /** Number that must be exceeded; `true` in draft 4. */
+  /** Exclusive lower limit; a boolean in draft 4. */
   readonly exclusiveMinimum?: number | boolean | undefined;
-  /** Number that must not be reached; `true` in draft 4. */
+  /** Exclusive upper limit; a boolean in draft 4. */
   readonly exclusiveMaximum?: number | boolean | undefined;
-  /** Number whose multiples are allowed. */
+  /** Number that the value must be a multiple of. */
   readonly multipleOf?: number | undefined;
-  /** Schemas that must all fit. */
+  /** Schemas that must all match. */
   readonly allOf?: readonly (JsonSchema | boolean)[] | undefined;
-  /** Schemas of which one must fit. */
+  /** Schemas of which at least one must match. */
   readonly anyOf?: readonly (JsonSchema | boolean)[] | undefined;
-  /** Schemas of which exactly one must fit. */
+  /** Schemas of which exactly one must match. */
   readonly oneOf?: readonly (JsonSchema | boolean)[] | undefined;
-  /** Schema that must not fit. */
+  /** Schema that must not match. */
   readonly not?: JsonSchema | boolean | undefined;
-  /** Schema that decides between `then` and `else`. */
+  /** Schema that selects `then` or `else`. */
   readonly if?: JsonSchema | boolean | undefined;
-  /** Schema where `if` fits. */
+  /** Schema that applies if `if` matches. */
   readonly then?: JsonSchema | boolean | undefined;
-  /** Schema where `if` does not fit. */
+  /** Schema that applies if `if` does not match. */
   readonly else?: JsonSchema | boolean | undefined;
-  /** Never there: schemas of libraries have it. */
+  /** Never present; rejects schemas from libraries. */
   readonly "~standard"?: never;
-  /** Never there: schemas of zod 3 have it. */
+  /** Never present; rejects zod 3 schemas. */
   readonly _def?: never;
 };
 
-/** A schema of any library that follows Standard Schema, such as zod 4 or ArkType. */
+/** Schema from any library that follows Standard Schema, such as zod 4 or ArkType. */
 export interface StandardSchema<Input = unknown, Output = Input> {
-  /** The convention's one property. */
+  /** The only property of the convention. */
   readonly "~standard": StandardSchemaProps<Input, Output>;
 }
 
-/** Properties by which a Standard Schema describes itself. */
+/** Properties of a Standard Schema. */
 export interface StandardSchemaProps<Input = unknown, Output = Input> {
   /** Version of the convention. */
   readonly version: 1;
@@ -150,25 +150,25 @@ export interface StandardSchemaProps<Input = unknown, Output = Input> {
   readonly validate: (
     value: unknown,
   ) => StandardSchemaResult<Output> | Promise<StandardSchemaResult<Output>>;
-  /** Present on schemas that can give JSON Schema. */
+  /** Present on schemas that can generate JSON Schema. */
   readonly jsonSchema?: {
     readonly input: (options: { readonly target: string }) => Record<string, unknown>;
     readonly output: (options: { readonly target: string }) => Record<string, unknown>;
   } | undefined;
-  /** Never there at run time: it carries the types. */
+  /** Never present at run time; carries the types. */
   readonly types?: { readonly input: Input; readonly output: Output } | undefined;
 }
 
-/** Result of validation: the `value` that the schema makes of it, or the `issues` found. */
+/** Result of validation: the schema's output as `value`, or the `issues` found. */
 export type StandardSchemaResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly SchemaIssue[] };
 
-/** One thing that is wrong with a value. */
+/** Issue found in a value. */
 export interface SchemaIssue {
-  /** Description for people. */
+  /** Description of the issue for users. */
   readonly message: string;
-  /** Place in the value. */
+  /** Path of the issue in the value. */
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
@@ -179,8 +179,8 @@ export type SchemaOutput<Schema> = Schema extends
   : unknown;
 
 /**
- * A value that is still being written: of objects some fields, of lists the first items, of texts their beginning.
- * Dates, functions and other values that have no fields of JSON are as they are.
+ * Value that is still being written: objects may lack fields, lists may lack items, and texts may be cut off. Dates,
+ * functions and other values without JSON fields keep their types.
  */
 export type DeepPartial<Value> = unknown extends Value ? Value
   : Value extends

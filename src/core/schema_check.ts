@@ -1,5 +1,5 @@
 /**
- * Validation by schemas of any library, with the issues found in words.
+ * Validation with schemas from any library, and descriptions of the issues found.
  *
  * @module
  */
@@ -8,29 +8,29 @@ import { describePath } from "./unwritable.ts";
 import { cutText, withoutUnseen } from "./plain_text.ts";
 import type { SchemaIssue, StandardSchema } from "./schema.ts";
 
-/** Verdict of a schema on a value. */
+/** Result of validating a value. */
 export type SchemaVerdict =
   | { readonly kind: "valid"; readonly value: unknown }
   | { readonly kind: "invalid"; readonly issues: readonly SchemaIssue[] }
   | { readonly kind: "thrown"; readonly error: unknown };
 
-/** Some libraries quote the value, which may be as long as an answer. */
+/** Limits messages that quote the value, which may be as long as an answer. */
 const LONGEST_MESSAGE = 200;
 
-const NO_REASON: readonly SchemaIssue[] = [{ message: "The value does not fit" }];
+const NO_REASON: readonly SchemaIssue[] = [{ message: "Rejected without a reason" }];
 
-/** Validates. Does not reject: what a validator throws is a verdict, too. */
+/** Validates a value. Never rejects: an exception from the validator is returned as a verdict. */
 export async function checkBySchema(
   schema: StandardSchema,
   value: unknown,
 ): Promise<SchemaVerdict> {
   const standard = schema["~standard"];
-  // One that only describes itself as JSON Schema.
+  // The schema can only generate JSON Schema.
   if (typeof standard.validate !== "function") return { kind: "valid", value };
   try {
     const result = await standard.validate(value);
     if (typeof result !== "object" || result === null) {
-      return { kind: "thrown", error: new TypeError("The schema's validate() gave no result") };
+      return { kind: "thrown", error: new TypeError("The schema's validate() returned no result") };
     }
     if (result.issues === undefined) return { kind: "valid", value: result.value };
     const issues = Array.isArray(result.issues) ? result.issues.map(toPlainIssue) : [];
@@ -40,12 +40,12 @@ export async function checkBySchema(
   }
 }
 
-/** One line: `tags[0].name: Invalid input: expected string, received number`. */
+/** Describes an issue on one line: `tags[0].name: Invalid input: expected string, received number`. */
 export function describeIssue({ message, path = [] }: SchemaIssue): string {
   return path.length === 0 ? message : `${describePath(path.map(keyOf))}: ${message}`;
 }
 
-/** Libraries' own issues have much more on them, input values included. */
+/** Keeps the message and the path only: issues from libraries have more fields, including input values. */
 function toPlainIssue({ message, path }: SchemaIssue): SchemaIssue {
   return {
     message: cutText(withoutUnseen(String(message)), LONGEST_MESSAGE),

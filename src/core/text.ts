@@ -1,5 +1,5 @@
 /**
- * Text that a model continues, without a chat: what goes in and comes out of `/v1/completions`.
+ * Text completions: requests and answers of `/v1/completions`, which continues a text without messages.
  *
  * @module
  */
@@ -7,8 +7,8 @@
 import type { CompletionRequest, FinishReason, GenerationStats, Usage } from "./types.ts";
 
 /**
- * Text to continue, and how. Only `prompt` is needed. The settings of the sampling are those of a
- * `CompletionRequest`; what only a chat has (messages, tools, images, a schema, reasoning) is not there.
+ * Text completion request. Only `prompt` is required. The sampling settings are those of a `CompletionRequest`; there
+ * are no messages, tools, images, schema or reasoning.
  *
  * @see https://lmstudio.ai/docs/developer/openai-compat/completions
  */
@@ -31,38 +31,37 @@ export interface TextCompletionRequest extends
     | "draftModel"
   > {
   /**
-   * The text to go on from, as it is: no chat template is applied. May be empty, for a model that starts by
-   * itself.
+   * Text to continue, sent unchanged: no chat template is applied. May be empty, so that the model starts on its own.
    */
   prompt: string;
   /**
-   * The text that comes after the gap that the model fills. LM Studio's documentation does not say whether it
-   * counts; it is sent as given.
+   * Text after the gap that the model fills. It is sent, but LM Studio's documentation does not say whether it has an
+   * effect.
    */
   suffix?: string | undefined;
   /**
-   * Asks for the prompt before the text. LM Studio's documentation does not say whether it counts; it is sent
-   * as given, and `text` is what came.
+   * Whether the answer should repeat the prompt before the text. It is sent, but LM Studio's documentation does not say
+   * whether it has an effect; `text` is whatever the server returned.
    */
   echo?: boolean | undefined;
-  /** Sent as it is, beside the rest; may not set `model`, `prompt` or `stream`. */
+  /** Additional fields for the server, sent unchanged; may not set `model`, `prompt` or `stream`. */
   extraBody?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** A whole continuation. */
+/** Whole answer of a text completion. */
 export interface TextCompletionResponse {
-  /** The server's id of this answer. */
+  /** The server's id for this answer. */
   id: string;
   /** The model that answered, as the server names it. */
   model: string;
-  /** The text, as the model wrote it: nothing is taken out of it, `<think>` neither. */
+  /** The text as the model wrote it; nothing is removed, not even `<think>` blocks. */
   text: string;
-  /** Why the model stopped: `"stop"`, `"length"`, or a reason of the server's own. */
+  /** Why the model stopped: `"stop"`, `"length"`, or the server's own reason. */
   finishReason: FinishReason;
-  /** Tokens read and written, where the server tells. */
+  /** Tokens read and written, if the server reports them. */
   usage?: Usage;
-  /** How fast it came. */
+  /** Speed of the generation. */
   stats?: GenerationStats;
-  /** The decoded body; of a stream, its last frame. */
+  /** The decoded body; for a stream, its last frame. */
   raw: unknown;
 }

@@ -1,6 +1,6 @@
 /**
- * Tools as users make them: with an `execute` that is typed by their schema, and out of those of an MCP server. Written
- * after the protocol's types, so that no MCP package is needed.
+ * Tools as users define them: with an `execute` typed from the schema, or adapted from an MCP server. The MCP types are
+ * written out here, so that no MCP package is needed.
  *
  * @see https://modelcontextprotocol.io/specification/2025-06-18/server/tools
  * @module
@@ -12,29 +12,31 @@ import { importOnUse } from "./import_on_use.ts";
 import type { Tool, ToolContext } from "./messages.ts";
 import type { JsonSchema, StandardSchema } from "./schema.ts";
 
-/** Argument of `execute`: the output of the schema; for plain JSON Schema, and without one, an object of anything. */
+/**
+ * Argument type of `execute`: the schema's output; with plain JSON Schema or no schema, an object of unknown fields.
+ */
 export type ToolArguments<Parameters> = Parameters extends {
   readonly "~standard": { readonly types?: { readonly output: infer Output } | undefined };
 } ? Output
   : Record<string, unknown>;
 
-/** A `Tool` before `tool()`: `execute` takes what the schema gives. */
+/** Definition of a tool, for `tool()`: `execute` takes the schema's output. */
 export interface ToolDefinition<Parameters extends JsonSchema | StandardSchema | undefined> {
   /** Name the model calls it by. */
   name: string;
-  /** Tells the model what it is for. */
+  /** Tells the model what the tool is for. */
   description?: string | undefined;
   /**
-   * Shape of the arguments: an object.
+   * Schema of the arguments, which must be an object.
    * @default {no arguments}
    */
   parameters?: Parameters;
-  /** Called when the model calls the tool; see `Tool`. */
+  /** Function that runs when the model calls the tool; see `Tool`. */
   execute?: ((args: ToolArguments<Parameters>, context: ToolContext) => unknown) | undefined;
 }
 
 /**
- * Gives `execute` the type of its arguments, from the schema. The tool itself is returned as it is.
+ * Defines a tool whose `execute` gets its argument types from the schema. Returns the definition unchanged.
  *
  * @see https://lmstudio.ai/docs/developer/openai-compat/tools
  *
@@ -59,48 +61,51 @@ export interface ToolDefinition<Parameters extends JsonSchema | StandardSchema |
 export function tool<
   Parameters extends JsonSchema | StandardSchema | undefined = undefined,
 >(definition: ToolDefinition<Parameters>): Tool {
-  // The loop gives `execute` what the schema gave: the one place where the two types are known to agree.
+  // The tool loop passes the schema's output to `execute`; only here are the two types known to agree.
   return definition as unknown as Tool;
 }
 
 // --- Tools of MCP servers -----------------------------------------------------------------------
 
-/** A tool as an MCP server lists it, and how to call it. */
+/** MCP tool as listed by its server, with a function that calls it. */
 export interface McpTool {
-  /** The tool's name. */
+  /** Name of the tool. */
   name: string;
-  /** Purpose of the tool, for the model. */
+  /** Tells the model what the tool is for. */
   description?: string | undefined;
   /**
-   * JSON Schema of its arguments.
+   * JSON Schema of the arguments.
    * @default {no arguments}
    */
   inputSchema?: JsonSchema | undefined;
-  /** Calls it, such as by `client.callTool` of the MCP SDK, whose options take the signal only if there is one. */
+  /**
+   * Calls the tool, for example with `client.callTool` of the MCP SDK. `signal` is always set, since the options of
+   * `callTool` do not accept `undefined`.
+   */
   call(
     args: Record<string, unknown>,
     context: ToolContext & { readonly signal: AbortSignal },
   ): McpToolResult | Promise<McpToolResult>;
 }
 
-/** Answer of an MCP server to `tools/call`. */
+/** Result of `tools/call` from an MCP server. */
 export interface McpToolResult {
-  /** Texts, images, sounds and resources. */
+  /** Text, images, audio and resources. */
   readonly content?: unknown;
-  /** The same as JSON; used where there is no content. */
+  /** The result as JSON; used if there is no content. */
   readonly structuredContent?: unknown;
-  /** Whether the tool failed; `content` then says how. */
+  /** Whether the tool failed; `content` then describes the failure. */
   readonly isError?: boolean | undefined;
-  /** The result in the protocol's first version. */
+  /** The result in the first version of the protocol. */
   readonly toolResult?: unknown;
 }
 
 /**
- * A tool of an MCP server as one of a request. The model gets the texts of its result, joined by line ends, and sees
- * images in PNG and JPEG; other parts are only named, with their kind and size. A result with `isError` reaches the
+ * Converts a tool of an MCP server to a tool for a request. The model gets the texts of the result, joined by newlines,
+ * and sees PNG and JPEG images; other parts are replaced by their kind and size. A result with `isError` reaches the
  * model as an error.
  *
- * @throws {InvalidRequestError} it has no `call`.
+ * @throws {InvalidRequestError} `call` is missing.
  * @see https://lmstudio.ai/docs/developer/openai-compat/tools
  *
  * @example
@@ -122,9 +127,9 @@ export interface McpToolResult {
 export function fromMcpTool(tool: McpTool): Tool {
   const given: unknown = tool;
   if (!isRecord(given) || typeof given.call !== "function") {
-    const state = isRecord(given) ? "its `call` is no function" : "it is no object";
-    const hint = "Give it the entry of the MCP server's listing, and `call`, which calls the tool.";
-    throw providerError("invalid_request", `Cannot take a tool of an MCP server: ${state}`, {
+    const state = isRecord(given) ? "its `call` is not a function" : "it is not an object";
+    const hint = "Pass the entry from the MCP server's tool list, and a `call` function.";
+    throw providerError("invalid_request", `Cannot use a tool of an MCP server: ${state}`, {
       attempts: 0,
       hint,
     });

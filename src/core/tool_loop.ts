@@ -1,5 +1,5 @@
 /**
- * What `runTools` and `streamTools` take and give.
+ * Tool loop: requests, events and results of `runTools` and `streamTools`.
  *
  * @module
  */
@@ -7,18 +7,19 @@
 import type { ImagePart, Message, ToolCall } from "./messages.ts";
 import type { CompletionRequest, CompletionResponse, StreamingChunk, Usage } from "./types.ts";
 
-/** A completion request whose tools are run. */
+/** Completion request whose tools are run. */
 export interface RunToolsRequest extends CompletionRequest {
   /**
-   * Answers of the model at most. When the last of them asks for tools again, the call rejects with code
-   * `tool_loop_limit`, and these calls are not run.
+   * Maximum number of answers by the model. If the last one still calls tools, these calls are not run, and the method
+   * rejects with code `tool_loop_limit`.
    * @default {8}
    */
   maxRounds?: number | undefined;
   /**
-   * Asked before each call of a tool that has `execute`, one after the other, and waited for: nothing to let it run,
-   * `{ deny }` to tell the model why not, `{ arguments }` to run it with these. Anything else is refused; what
-   * it throws ends the whole call. The call has the tool's own name, and the arguments as the model wrote them.
+   * Called and awaited before each call of a tool that has `execute`, one call after the other. Return nothing to let
+   * the tool run, `{ deny }` to tell the model why it does not, or `{ arguments }` to run it with other arguments. Any
+   * other value is refused; an exception ends the whole loop. `call` has the tool's own name, and the arguments as the
+   * model wrote them.
    */
   onToolCall?:
     | ((
@@ -26,81 +27,81 @@ export interface RunToolsRequest extends CompletionRequest {
     ) => ToolDecision | undefined | void | Promise<ToolDecision | undefined | void>)
     | undefined;
   /**
-   * Whether the calls of one answer run at the same time.
+   * Whether the tool calls of an answer run at the same time.
    * @default {true}
    */
   parallel?: boolean | undefined;
 }
 
-/** What becomes of a call that is not simply run. */
+/** Decision about a tool call: deny it, or run it with other arguments. */
 export type ToolDecision =
   | {
-    /** Told to the model in place of a result. */
+    /** Reason, sent to the model instead of a result. */
     readonly deny: string;
   }
   | {
-    /** JSON text to run the tool with; checked like the model's own. */
+    /** JSON text to run the tool with; validated like the model's own arguments. */
     readonly arguments: string;
   };
 
-/** A conversation with tools, once the model needs no more of them. */
+/** Result of a conversation with tools, once the model calls no more of them. */
 export interface RunToolsResult {
-  /** The last answer. Its `toolCalls` are those of tools without `execute`, which are yours to run. */
+  /** The last answer. Its `toolCalls` are for tools without `execute`, which you run yourself. */
   response: CompletionResponse;
-  /** The whole conversation, with the last answer: to go on with, push to it and hand it in as `messages`. */
+  /** The whole conversation, including the last answer. To continue, push to it and pass it as `messages`. */
   messages: Message[];
-  /** Answers of the model. */
+  /** Number of answers by the model. */
   rounds: number;
-  /** Of all answers together, where the server tells. */
+  /** Sum over all answers, if the server reports usage. */
   usage?: Usage;
 }
 
-/** What happens while tools are run; `round` counts the answers from 1. */
+/** Event of a tool loop, discriminated by `type`; `round` counts the answers from 1. */
 export type ToolEvent =
   | {
-    /** Discriminates `ToolEvent`: a piece of an answer. */
+    /** Chunk of an answer. */
     type: "chunk";
-    /** Which answer. */
+    /** Number of the answer. */
     round: number;
-    /** As of `streamCompletion`. */
+    /** Chunk as from `streamCompletion`. */
     chunk: StreamingChunk;
   }
   | {
-    /** Discriminates `ToolEvent`: a call, before it is run. */
+    /** Tool call about to be run. */
     type: "call";
-    /** Which answer asked for it. */
+    /** Number of the answer that contains the call. */
     round: number;
-    /** What is to be run. */
+    /** The call to run. */
     call: ToolCall;
   }
   | {
-    /** Discriminates `ToolEvent`: a call is done; calls that run together come as they finish. */
+    /** Tool call that has finished; results of parallel calls arrive in the order in which they finish. */
     type: "result";
-    /** Which answer asked for it. */
+    /** Number of the answer that contains the call. */
     round: number;
-    /** What was run. */
+    /** The call that was run. */
     call: ToolCall;
-    /** What the model is told. */
+    /** Result as sent to the model. */
     result: string;
-    /** Images that it is shown beside, as `data:` URLs. */
+    /** Images shown to the model with the result, as `data:` URLs. */
     images?: ImagePart[];
-    /** Whether it failed, was denied, or could not be run. */
+    /** Whether the call failed, was denied, or could not be run. */
     isError: boolean;
   };
 
 /**
- * A conversation with tools while it happens. Nothing is sent before the first pull; a call is run when what
- * comes after its `call` event is asked for. It has one consumer: iterate it, or take `result()`.
+ * Stream of a conversation with tools. Nothing is sent until you start reading; a tool call runs when you ask for the
+ * event after its `call` event. It has one consumer: iterate it, or use `result()`.
  */
 export interface ToolStream extends AsyncIterable<ToolEvent>, AsyncDisposable {
   /**
-   * Resolves when the first event is there, which stays for whoever reads the stream.
+   * Resolves when the first event has arrived. Reading the stream afterwards still yields it.
    *
-   * @throws what came instead.
+   * @throws the error that came instead of an event.
    */
   started(): Promise<void>;
   /**
-   * Drains what is left and gives what `runTools` gives.
+   * Reads the rest of the stream and returns the same as `runTools`.
    *
    * @example
    * ```ts

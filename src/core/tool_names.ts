@@ -1,12 +1,12 @@
 /**
- * Which tool a model means.
+ * Tool names: finds the tool a model means.
  *
  * @module
  */
 
 /**
- * Tools by what a model may call them. LM Studio shows it names in snake_case (0.3.23), so `get_weather` may be
- * `getWeather`, if no other can be meant.
+ * Tools by the names a model may use. LM Studio shows the model names in snake_case (0.3.23), so `get_weather` may mean
+ * `getWeather`, unless it could mean another tool too.
  */
 export class ToolsByName<Named extends { readonly name: string }> {
   readonly #exact = new Map<string, Named>();
@@ -21,7 +21,7 @@ export class ToolsByName<Named extends { readonly name: string }> {
     }
   }
 
-  /** The tool that is meant. */
+  /** Finds the tool that a name means. */
   get(name: string): Named | undefined {
     return this.#exact.get(name) ?? this.#similar.get(lettersOf(name));
   }

@@ -1,6 +1,6 @@
 /**
- * Values that are to be written as JSON: what JSON would drop, or turn into something else without a word. Loads with the
- * first request that has such values.
+ * Checks of values to be written as JSON: finds those that JSON would silently drop or change. Loads with the first
+ * request that needs such checks.
  *
  * @module
  */
@@ -8,18 +8,18 @@
 import type { Rule } from "./checks.ts";
 import { isRecord, quote } from "./fields.ts";
 
-/** Rule of an object of fields that are sent as they are. */
+/** Rule for an object whose fields are sent unchanged. */
 export const writable: Rule = (value, of, refusal) => {
-  // The fields are sent, not the object: a `toJSON` among them would write the whole request.
+  // The fields are merged into the request: a `toJSON` function among them would replace the whole request.
   const found = isRecord(value) && Object.hasOwn(value, "toJSON") && writesItself(value)
     ? { path: "toJSON", what: "a function" }
     : findUnwritable(value);
   if (found === undefined) return value;
   const place = found.path === "" ? of : `${of}.${found.path}`;
-  throw refusal(`${place} is ${found.what}, which JSON cannot hold`);
+  throw refusal(`${place} is ${found.what}, which JSON cannot represent`);
 };
 
-/** A place in a value: `tags[0].name`. */
+/** Describes a path in a value: `tags[0].name`. */
 export function describePath(path: readonly PropertyKey[]): string {
   const text = path.map((key) => {
     if (typeof key === "number") return `[${key}]`;
@@ -30,15 +30,15 @@ export function describePath(path: readonly PropertyKey[]): string {
   return text.replace(/^\./, "");
 }
 
-/** Part of a value that cannot be written. */
+/** Part of a value that cannot be written as JSON. */
 export interface Unwritable {
-  /** Its place, such as `stop[1]`; empty for the value itself. */
+  /** Path of the part, such as `stop[1]`; empty for the value itself. */
   readonly path: string;
-  /** Its kind, such as `undefined` or `a function`. */
+  /** Kind of the part, such as `undefined` or `a function`. */
   readonly what: string;
 }
 
-/** Says what is wrong with a value, if anything is. */
+/** Describes what is wrong with a value; returns `undefined` if nothing is. */
 export type Judge = (value: unknown) => string | undefined;
 
 interface Place {
@@ -48,10 +48,10 @@ interface Place {
 }
 
 /**
- * The first value below `root` that JSON cannot hold. Fields that are `undefined` are absent, items of an array are
- * not: there JSON has `null`. By a list of its own and not by recursion: what is handed in may be nested without end.
+ * Finds the first value in `root` that JSON cannot represent. Fields that are `undefined` count as absent, but array
+ * items do not: JSON would write `null`. Iterates instead of recursing, since values may be nested arbitrarily deep.
  *
- * @param judge asked before, of each value: what must not be there for another reason.
+ * @param judge additional check, called on each value first.
  */
 export function findUnwritable(
   root: unknown,
@@ -66,10 +66,10 @@ export function findUnwritable(
     if (typeof value !== "object" || value === null || seen.has(value) || writesItself(value)) {
       continue;
     }
-    // A cycle is refused where the JSON is written.
+    // A cycle is refused later, when the JSON is written.
     seen.add(value);
     const parent = place;
-    // Not `entries()` of an object alone: an array without an item has none there, and `null` in JSON.
+    // Not `Object.entries` for arrays: it skips holes, which JSON writes as `null`.
     const inside: Place[] = Array.isArray(value)
       ? Array.from(value, (item: unknown, key) => ({ value: item, key, parent }))
       : Object.entries(value).filter(([, field]) => field !== undefined)
@@ -87,7 +87,7 @@ function keysTo(place: Place): PropertyKey[] {
   return keys;
 }
 
-/** Whether JSON asks it for what to write. */
+/** Tests whether a value has its own `toJSON`. */
 function writesItself(value: object): boolean {
   return typeof Reflect.get(value, "toJSON") === "function";
 }
@@ -109,10 +109,10 @@ function notJson(value: unknown): string | undefined {
   }
 }
 
-/** `a RegExp`, `a Map`: JSON writes them as `{}` and drops their content. */
+/** Describes an instance such as `a RegExp` or `a Map`, which JSON writes as `{}`, without its content. */
 function emptyInstance(value: object): string | undefined {
   const prototype: object | null = Object.getPrototypeOf(value);
-  // Objects of another realm have another `Object.prototype`, which has none above it either.
+  // Plain objects of another realm have another `Object.prototype`, but that has no prototype either.
   if (prototype === null || Object.getPrototypeOf(prototype) === null) return undefined;
   if (Array.isArray(value) || writesItself(value) || Object.keys(value).length > 0) {
     return undefined;
