@@ -1,24 +1,25 @@
 /**
- * Tokens of a request, estimated from its characters and from what earlier answers of the same model counted.
+ * Token estimates for requests, from their characters and the token counts in earlier answers of the same model.
  *
- * No server counts tokens for us, and a tokenizer of every model would be megabytes. But each answer tells the tokens
- * of its whole prompt. A tokenizer is close to linear in what `FEATURES` counts: characters by kind, and how often runs
- * of them begin. Their weights are learnt by recursive least squares that begins at what common tokenizers have, and
- * that knows how sure it is: of a language it has not met, less, since that has the letters in other shares. One ratio
- * of tokens to characters would be half the cost, and 40 % off between English prose and a log.
+ * No server counts tokens for us, and tokenizers for all models would take megabytes. But every answer reports the
+ * tokens of its whole prompt, and a tokenizer is nearly linear in `FEATURES`: characters by kind, and the number of
+ * runs of each kind. The weights are learnt by recursive least squares, starting from those of common tokenizers. The
+ * method also tells how certain an estimate is: less for a language it has not seen, since its letters occur in other
+ * proportions. A single ratio of tokens to characters would cost half as much, but be 40 % off between English prose
+ * and a log file.
  *
  * @module
  */
 
 import type { Message } from "./messages.ts";
 
-/** A kind of what is counted: its name, the tokens it costs with common tokenizers, and how far those differ. */
+/** Feature that is counted: its name, its tokens with common tokenizers, and how much these differ. */
 type Feature = readonly [name: string, weight: number, spread: number];
 
 const LETTERS = [..."abcdefghijklmnopqrstuvwxyz"];
 
 const FEATURES: readonly Feature[] = [
-  // One by one: their shares tell the language, though none of them costs much.
+  // One feature per letter: none costs much, but their proportions identify the language.
   ...LETTERS.map((letter): Feature => [letter, 0.03, 0.3]),
   ["upper", 0.1, 0.15],
   ["digit", 0.6, 0.45],
@@ -43,10 +44,10 @@ const FEATURES: readonly Feature[] = [
   ["hangul", 1, 0.5],
   ["wide", 0.7, 0.4],
   ["typographic", 0.8, 0.8],
-  // Half of a character outside the basic plane, such as an emoji.
+  // Half of a surrogate pair, such as for an emoji.
   ["half", 1.2, 0.8],
   ["other", 1, 0.8],
-  // Where a run begins, and where it is long.
+  // Starts of runs, and long runs.
   ["word", 0.85, 0.3],
   ["hump", 0.75, 0.3],
   ["long", 0.25, 0.25],
@@ -54,15 +55,15 @@ const FEATURES: readonly Feature[] = [
   ["punctuation", 0.7, 0.35],
   ["cyrillic word", 1.2, 0.9],
   ["indent", -0.1, 0.15],
-  // What a chat template puts around.
+  // Text added by the chat template.
   ["prompt", 20, 40],
   ["message", 5, 3],
   ["call", 12, 8],
-  // From 64 (SmolVLM) over 256 (Gemma) and 576 (LLaVA) to some thousands (Qwen-VL, by size).
+  // From 64 (SmolVLM), 256 (Gemma) and 576 (LLaVA) to a few thousand (Qwen-VL, depending on size).
   ["image", 700, 500],
   ["tools", 80, 120],
   ["tool text", 0.25, 0.08],
-  // Servers turn it into a grammar; whether any shows it to the model as well is not documented.
+  // Servers turn the schema into a grammar; whether any shows it to the model too is undocumented.
   ["schema text", 0.05, 0.12],
 ];
 
@@ -75,22 +76,22 @@ const [PUNCTUATION, CYRILLIC_WORD, INDENT] = [at("punctuation"), at("cyrillic wo
 const [PROMPT, MESSAGE, CALL, IMAGE] = [at("prompt"), at("message"), at("call"), at("image")];
 const [TOOLS, TOOL_TEXT, SCHEMA_TEXT] = [at("tools"), at("tool text"), at("schema text")];
 
-/** How often each feature is there. Counts of parts add up to those of the whole. */
+/** Number of times each feature occurs. Counts of parts add up to the counts of the whole. */
 export type Counts = Float64Array;
 
-/** Counts of nothing. */
+/** Creates empty counts. */
 export function noCounts(): Counts {
   return new Float64Array(SIZE);
 }
 
-/** Counts of the beginnings of a list, each with one part more, so that those of any range are one subtraction. */
+/** Prefix sums of the counts of a list's parts, so that the counts of any range take one subtraction. */
 export class RunningCounts {
   readonly #sums: Float64Array;
-  /** Of all parts up to now; what is added to it is kept by `next()`. */
+  /** Counts of all parts so far; add to it, then call `next()`. */
   readonly sum: Counts = noCounts();
   #length = 0;
 
-  /** @param parts how many there will be. */
+  /** @param parts number of parts there will be. */
   constructor(parts: number) {
     this.#sums = new Float64Array((parts + 1) * SIZE);
   }
@@ -100,7 +101,7 @@ export class RunningCounts {
     this.#sums.set(this.sum, ++this.#length * SIZE);
   }
 
-  /** Adds the parts from one index up to, but without, another. */
+  /** Adds the counts of the parts from one index up to, but not including, another. */
   addTo(counts: Counts, from: number, to: number): void {
     for (let index = 0; index < SIZE; index++) {
       counts[index]! += this.#sums[to * SIZE + index]! - this.#sums[from * SIZE + index]!;
@@ -155,10 +156,10 @@ RUN_OF[UPPER] = UPPER_RUN;
 RUN_OF[DIGIT] = DIGITS;
 RUN_OF[at("cyrillic")] = CYRILLIC_RUN;
 
-/** Letters of a word that most tokenizers have in one piece. */
+/** Length up to which most tokenizers have a word as one token. */
 const SHORT_WORD = 6;
 
-/** The feature of each UTF-16 unit: a branch for each would be three times the time. */
+/** Feature of each UTF-16 unit. A table, since branches would take three times as long. */
 const KIND_OF = kindTable();
 
 function kindTable(): Uint8Array {
@@ -170,12 +171,12 @@ function kindTable(): Uint8Array {
   return table;
 }
 
-/** Of one text, in whole numbers: adding to the sums themselves took twice the time. */
+/** Integer counts of one text. Adding to the floating-point counts directly took twice as long. */
 const TALLY = new Uint32Array(SIZE + 1);
-/** What nobody reads. */
+/** Index in `TALLY` that is never read. */
 const NOTHING = SIZE;
 
-/** The feature to count where one kind of run follows another; as a table, since branches took twice the time. */
+/** Feature to count when one kind of run follows another. A table, since branches took twice as long. */
 const EVENT_OF = eventTable();
 
 function eventTable(): Uint8Array {
@@ -212,7 +213,7 @@ function countText(text: string, into: Counts): void {
   TALLY.fill(0);
 }
 
-/** The tokens of one text by itself, as common tokenizers have them. */
+/** Estimates the tokens of a single text with common tokenizers. */
 export function estimateTokens(text: string): number {
   const counts = noCounts();
   countText(text, counts);
@@ -221,7 +222,7 @@ export function estimateTokens(text: string): number {
   return Math.round(tokens);
 }
 
-/** Adds what is counted of one message. @param withReasoning thoughts are sent as well. */
+/** Adds the counts of a message. @param withReasoning whether reasoning is sent too. */
 export function countMessage(message: Message, into: Counts, withReasoning = false): void {
   into[MESSAGE]!++;
   const { content } = message;
@@ -241,7 +242,7 @@ export function countMessage(message: Message, into: Counts, withReasoning = fal
   }
 }
 
-/** Counts of what a request has beside its messages. @param tools and schema as JSON text. */
+/** Counts everything in a request besides its messages. @param tools as JSON text, like `schema`. */
 export function countFrame(tools = "", schema = ""): Counts {
   const counts = noCounts();
   counts[PROMPT] = 1;
@@ -251,48 +252,48 @@ export function countFrame(tools = "", schema = ""): Counts {
   return counts;
 }
 
-/** Tokens of a prompt. */
+/** Estimated tokens of a prompt. */
 export interface TokenEstimate {
-  /** What is likely. */
+  /** Expected tokens. */
   readonly tokens: number;
-  /** What it hardly ever exceeds: less above `tokens` the more like what was counted it is. */
+  /** Bound that is rarely exceeded; the more the prompt resembles earlier ones, the closer it is to `tokens`. */
   readonly atMost: number;
 }
 
-/** Of a count that a text like those before can differ by. */
+/** Share by which the tokens of a text can differ from the estimate, even if it resembles earlier ones. */
 const OWN_NOISE = 0.009;
-/** Tokens that a template adds or leaves out by what stands where. */
+/** Tokens that a chat template adds or omits depending on the order of messages. */
 const TEMPLATE_NOISE = 3;
-/** Standard deviations in `atMost`. */
+/** Number of standard deviations in `atMost`. */
 const CAUTION = 2;
-/** Common tokenizers differ so much as a whole. */
+/** Share by which common tokenizers differ as a whole. */
 const COMMON_SPREAD = 0.15;
-/** Of its first uncertainty that is given back with each answer, so that what has changed is learnt again. */
+/** Share of the initial uncertainty added back with each answer, so that changes can be learnt. */
 const FORGETTING = 0.00005;
-/** A count that differs by a larger factor counts something else, such as only what was not cached. */
+/** A count that differs by a larger factor counts something else, such as only uncached tokens. */
 const BELIEVABLE = 3;
 
-/** The tokens per character of one model. */
+/** Estimator of the tokens of one model. */
 export class TokenEstimator {
   readonly #weights = Float64Array.from(FEATURES, ([, weight]) => weight);
   readonly #covariance = firstCovariance();
   #answers = 0;
-  /** Mean square of the errors made, in the deviations that were expected; 1 is as expected. */
+  /** Mean square of the errors, relative to the expected deviations; 1 is as expected. */
   #surprise = 1;
 
-  /** How many counts it has learnt from. */
+  /** Number of answers it has learnt from. */
   get answers(): number {
     return this.#answers;
   }
 
-  /** The tokens of a prompt of these counts. */
+  /** Estimates the tokens of a prompt with these counts. */
   estimate(counts: Counts): TokenEstimate {
     const { tokens, variance } = this.#predict(counts);
     const deviation = Math.sqrt(variance * this.#surprise);
     return { tokens, atMost: tokens + CAUTION * deviation };
   }
 
-  /** Learns from the tokens that a server has counted. @returns whether it believes them. */
+  /** Learns from the tokens a server counted. @returns whether the count was plausible. */
   learn(counts: Counts, promptTokens: number): boolean {
     const { tokens, variance } = this.#predict(counts);
     const factor = promptTokens / tokens;
@@ -325,14 +326,14 @@ export class TokenEstimator {
       if (count === 0) continue;
       tokens += count * this.#weights[row]!;
       const start = row * SIZE;
-      // The covariance is symmetric: below the diagonal is the same once more.
+      // The covariance is symmetric, so the half below the diagonal counts twice.
       let sum = count * this.#covariance[start + row]!;
       for (let column = 0; column < row; column++) {
         sum += 2 * counts[column]! * this.#covariance[start + column]!;
       }
       variance += count * sum;
     }
-    // Weights may be negative; the tokens of no text are.
+    // Weights may be negative, but a token count never is.
     tokens = Math.max(1, tokens);
     return { tokens, variance: Math.max(0, variance) + noiseOf(tokens) };
   }

@@ -87,7 +87,7 @@ function keysTo(place: Place): PropertyKey[] {
   return keys;
 }
 
-/** Tests whether a value has its own `toJSON`. */
+/** Tests whether a value has a `toJSON` method. */
 function writesItself(value: object): boolean {
   return typeof Reflect.get(value, "toJSON") === "function";
 }
