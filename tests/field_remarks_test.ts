@@ -82,9 +82,9 @@ const SAID: [place: string, fields: Fields, said: string][] = [
   [
     "message",
     { images: ["iVBO"] },
-    'messages[0] has an unknown field "images" (pass images in',
+    'messages[0] has an unknown field "images" (pass images as',
   ],
-  ["chat", { images: [] }, 'pass images in `input`: { type: "image", image }'],
+  ["chat", { images: [] }, 'pass images in `input` as { type: "image", image }'],
   ["responses", { attachments: [] }, "a message of `input`"],
   ["completeText", { images: [] }, "use complete()"],
   ["embed", { image: "x" }, "only text can be embedded"],

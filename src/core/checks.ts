@@ -52,7 +52,7 @@ export function alternatives(words: readonly string[]): string {
   return quoted.length === 0 ? last : `${quoted.join(", ")} or ${last}`;
 }
 
-// --- Rules of single values ---------------------------------------------------------------------
+// --- Rules for single values --------------------------------------------------------------------
 
 /**
  * Rule for a value: returns the value to use, or throws a refusal. Not called for an absent field unless the field is
@@ -163,7 +163,7 @@ export const headers: Rule<Readonly<Record<string, string>>> = (value, of, refus
     if (header === "" || legal !== header) {
       // Show only the legal start: users put `"Authorization: Bearer …"` into the name.
       const shown = header === "" ? header : `${legal}…`;
-      throw refusal(`${of} has the name ${describe(shown)}, which is not a header name`);
+      throw refusal(`${of} has the name ${describe(shown)}, which is not a valid header name`);
     }
     if (content === undefined) continue;
     if (typeof content !== "string" || !/^[\t\x20-\x7e\x80-\xff]*$/.test(content)) {
@@ -209,7 +209,7 @@ function tagsOf(given: unknown): readonly unknown[] {
   return Object.keys(more).length === 0 ? [open, close] : [];
 }
 
-// --- Rules of lists and objects -----------------------------------------------------------------
+// --- Rules for lists and objects ----------------------------------------------------------------
 
 /** Rule for an array whose items must all pass a rule. Returns a copy. */
 export function arrayOf<T>(
@@ -367,7 +367,7 @@ export function variants<T>(
   };
 }
 
-// --- Options of a call --------------------------------------------------------------------------
+// --- Call options -------------------------------------------------------------------------------
 
 /** Rule for abort signals. */
 export const abortSignal: Rule<AbortSignal> = must(

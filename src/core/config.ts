@@ -77,7 +77,7 @@ export interface LMStudioProviderOptions {
    */
   decisionModel?: string | undefined;
   /**
-   * Timeout of a whole call other than a stream, in milliseconds.
+   * Timeout of a whole call with all its attempts, in milliseconds. Not used by streams.
    * @default {30000 for listings; none for generation}
    */
   timeoutMs?: number | undefined;

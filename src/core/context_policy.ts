@@ -153,7 +153,7 @@ export function trimToFit(task: TrimTask): Trimmed | undefined {
   if (!isRefused && expected <= budget) return undefined;
   const promptTokens = refusedTokens ?? Math.round(whole.tokens);
   const cause = isRefused ? "refusal" as const : "estimate" as const;
-  const told = (
+  const infoFor = (
     name: TrimInfo["policy"],
     dropped: readonly Message[],
     counts: Counts,
@@ -171,7 +171,7 @@ export function trimToFit(task: TrimTask): Trimmed | undefined {
       countTokens: (some) => Math.ceil(estimator.estimate(countsOf(some)).atMost),
     });
     const dropped = messages.filter((message) => !sent.includes(message));
-    return { messages: sent, info: told("custom", dropped, countsOf(sent)) };
+    return { messages: sent, info: infoFor("custom", dropped, countsOf(sent)) };
   }
   const fits = (ranges: readonly Range[]) => estimator.estimate(sizes.of(ranges)).atMost <= budget;
   const turns = turnsOf(messages);
@@ -183,7 +183,7 @@ export function trimToFit(task: TrimTask): Trimmed | undefined {
   const dropped = messages.filter((message, index) => !isSent(message, index));
   if (dropped.length === 0) return undefined;
   const kept = [...messages.keys()].filter((index) => isSent(messages[index]!, index));
-  return { messages: messages.filter(isSent), kept, info: told(policy, dropped, sizes.of(ranges)) };
+  return { messages: messages.filter(isSent), kept, info: infoFor(policy, dropped, sizes.of(ranges)) };
 }
 
 /** Messages from one index up to, but not including, another. */

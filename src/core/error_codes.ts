@@ -227,7 +227,7 @@ const CODES_BY_KIND = {
     ],
   },
   "configuration": {
-    invalid_configuration: [false, "Correct the value, or omit it to use the default."],
+    invalid_configuration: [false, "Correct it, or omit it to use the default."],
   },
   "all-providers-failed": {
     all_providers_failed: [false, "See `errors` for the error of each provider."],
