@@ -182,7 +182,7 @@ export interface ChatResponse {
   modelInstanceId: string;
   /** The text of all messages, joined by a blank line; `""` if there is none. */
   content: string;
-  /** The model's reasoning, joined by a blank line, if shown. */
+  /** The model's reasoning, if there is any, joined by a blank line. */
   reasoning?: string;
   /**
    * Everything the model wrote and did, in order. Types of later server versions are included: see `ChatUnknownKind`.

@@ -97,8 +97,8 @@ export interface LMStudioProviderOptions {
    */
   idleTimeoutMs?: number | undefined;
   /**
-   * How often to retry a failed request, 0 to 10. Above 0, a server that is still loading its model is retried without
-   * counting, until the call times out or, without a timeout, for a minute.
+   * How often to retry a failed request, 0 to 10. Unless this is 0, a request is retried as often as necessary while
+   * the server is still loading its model, until the call times out or, without a timeout, for a minute.
    * @default {2}
    */
   maxRetries?: number | undefined;

@@ -186,7 +186,7 @@ export interface ResponsesAnswer {
   status: "completed" | "incomplete" | (string & Record<never, never>);
   /** The text, without reasoning; several messages are joined by a blank line; `""` if there is none. */
   text: string;
-  /** The model's reasoning, if shown. */
+  /** The model's reasoning, if there is any. */
   reasoning?: string;
   /** The model's function calls, each with the server's `call_id` as its `id`; empty if there are none. */
   toolCalls: ToolCall[];

@@ -40,8 +40,8 @@ export interface CallOptions {
   /** Headers of this call; they override the provider's. Values never appear in errors. */
   headers?: Readonly<Record<string, string>> | undefined;
   /**
-   * How often to retry a failed request, 0 to 10. Above 0, a server that is still loading its model is retried without
-   * counting, until the call times out or, without a timeout, for a minute.
+   * How often to retry a failed request, 0 to 10. Unless this is 0, a request is retried as often as necessary while
+   * the server is still loading its model, until the call times out or, without a timeout, for a minute.
    * @default {2}
    */
   maxRetries?: number | undefined;
@@ -65,7 +65,7 @@ export interface CallOptions {
    * @default {120000; `firstTokenTimeoutMs` for requests with tools or integrations, since a call arrives only when complete}
    */
   idleTimeoutMs?: number | undefined;
-  /** Called with what the server is doing while no answer arrives. An exception it throws ends the call. */
+  /** Called with the status of the call while it waits for the server. An exception it throws ends the call. */
   onStatus?: ((status: CallStatus) => void) | undefined;
   /**
    * Called when this call has to wait in this program's queue (the provider's `maxConcurrency`), and whenever its
@@ -137,7 +137,7 @@ export interface CompletionRequest {
    * @default {"parse"}
    */
   textToolCalls?: "parse" | "leave" | undefined;
-  /** Schema of the JSON to answer with. */
+  /** Schema for structured output: the answer is JSON that matches it. */
   schema?: StandardSchema | JsonSchema | undefined;
   /**
    * Name of the schema in the HTTP request.
@@ -187,9 +187,10 @@ export interface CompletionResponse {
   /** The text, without reasoning; `""` if there is none. */
   content: string;
   /**
-   * The model's reasoning, if shown: from either of the server's fields, or from tags such as `<think>` in the text;
-   * several blocks are joined by a blank line. If only the closing tag arrived, because the opening one was in the
-   * prompt, everything before it is reasoning. Stream chunks cannot tell in time, but the stream's `response()` can.
+   * The model's reasoning, if there is any, from either of the server's fields or from tags such as `<think>` in the
+   * text; several blocks are joined by a blank line. If only the closing tag arrived, because the opening one was in
+   * the prompt, everything before it is reasoning. Stream chunks cannot tell in time, but the stream's `response()`
+   * can.
    */
   reasoning?: string;
   /** The model's tool calls; empty if there are none. */
@@ -255,7 +256,7 @@ export interface CompletionStream<Answer = CompletionResponse>
    * body, as web servers do when the client disconnects, stops the generation.
    *
    * @param init status and headers, as for `new Response()`.
-   * @throws what `started()` throws.
+   * @throws the same as `started()`.
    * @throws {InvalidRequestError} before sending: the stream already has a consumer, or `init` is invalid.
    *
    * @example
