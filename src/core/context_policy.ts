@@ -54,7 +54,7 @@ export interface OverflowInfo {
   readonly maxPromptTokens: number;
   /** Tokens of the whole prompt, including tools: as the server counted them if it refused, else estimated. */
   readonly promptTokens: number;
-  /** Estimates a safe upper bound for the tokens of a prompt with these messages, including tools. */
+  /** Estimates a bound, rarely exceeded, for the tokens of a prompt with these messages, including tools. */
   countTokens(messages: readonly Message[]): number;
 }
 
@@ -183,7 +183,11 @@ export function trimToFit(task: TrimTask): Trimmed | undefined {
   const dropped = messages.filter((message, index) => !isSent(message, index));
   if (dropped.length === 0) return undefined;
   const kept = [...messages.keys()].filter((index) => isSent(messages[index]!, index));
-  return { messages: messages.filter(isSent), kept, info: infoFor(policy, dropped, sizes.of(ranges)) };
+  return {
+    messages: messages.filter(isSent),
+    kept,
+    info: infoFor(policy, dropped, sizes.of(ranges)),
+  };
 }
 
 /** Messages from one index up to, but not including, another. */

@@ -41,7 +41,7 @@ export interface LoadConfig {
 
 /** Result of loading a model. */
 export interface LoadedModel {
-  /** Name that sends requests to this instance, such as `qwen/qwen3-8b`, or `qwen/qwen3-8b:2` for a second one. */
+  /** Name to use in requests for this instance, such as `qwen/qwen3-8b`, or `qwen/qwen3-8b:2` for a second one. */
   instanceId: string;
   /** Kind of model. */
   type: "llm" | "embedding" | (string & Record<never, never>);
@@ -62,7 +62,7 @@ export interface EnsureLoadedOptions extends LoadOptions {
 
 /** Lease on a loaded model. Dispose it to release the model: see `EnsureLoadedOptions.unloadOnDispose`. */
 export interface ModelLease extends AsyncDisposable {
-  /** Name that sends requests to this instance. */
+  /** Name to use in requests for this instance. */
   readonly instanceId: string;
   /** False if the model was loaded by this call, or by one it shared the load with. */
   readonly alreadyLoaded: boolean;
@@ -117,8 +117,9 @@ export interface DownloadStatus
  * Model management: the type of `LMStudioProvider.models`. You can write names as you like: without the publisher, with
  * an `@variant`, in any case.
  *
- * All methods except `get` require LM Studio 0.4.0; on older versions they fail with code `unsupported_by_server`. You
- * need not load a model before you use it: by default, LM Studio loads it on the first request.
+ * All methods except `get` require LM Studio 0.4.0 or later; on older versions they fail with code
+ * `unsupported_by_server`. You need not load a model before you use it: by default, LM Studio loads it on the first
+ * request.
  */
 export interface ModelsApi {
   /**

@@ -14,7 +14,7 @@ export type SchemaVerdict =
   | { readonly kind: "invalid"; readonly issues: readonly SchemaIssue[] }
   | { readonly kind: "thrown"; readonly error: unknown };
 
-/** Limits messages that quote the value, which may be as long as an answer. */
+/** Longest message kept: some libraries quote the value, which may be as long as an answer. */
 const LONGEST_MESSAGE = 200;
 
 const NO_REASON: readonly SchemaIssue[] = [{ message: "Rejected without a reason" }];

@@ -17,7 +17,7 @@ export interface RunToolsRequest extends CompletionRequest {
   maxRounds?: number | undefined;
   /**
    * Called and awaited before each call of a tool that has `execute`, one call after the other. Return nothing to let
-   * the tool run, `{ deny }` to tell the model why it does not, or `{ arguments }` to run it with other arguments. Any
+   * the tool run, `{ deny }` to tell the model why not, or `{ arguments }` to run it with other arguments. Any
    * other value is refused; an exception ends the whole loop. `call` has the tool's own name, and the arguments as the
    * model wrote them.
    */

@@ -485,7 +485,7 @@ export interface ModelInfo {
 
 /** Loaded instance of a model: a copy in memory. */
 export interface LoadedInstance {
-  /** Name that sends requests to this instance. */
+  /** Name to use in requests for this instance. */
   id: string;
   /** Context length it is loaded with, in tokens. */
   contextLength?: number;
