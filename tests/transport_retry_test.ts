@@ -585,7 +585,7 @@ Deno.test("a server that goes on loading is told as that, after a minute or the 
       assert(isProviderError(error, "api"));
       assertEquals([error.code, error.retriable, error.status], ["model_loading", true, 503]);
       assertEquals(error.attempts, sent());
-      assertStringIncludes(error.message, "Wait until the server has its model loaded");
+      assertStringIncludes(error.message, "Wait until the server has loaded the model");
     });
   }
 });
