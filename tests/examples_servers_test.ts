@@ -6,6 +6,7 @@ import { DISCOVERY_VARIABLES } from "../src/discovery/settings.ts";
 import { createFakeLMStudio } from "../src/testing/mod.ts";
 import { serveOllama } from "./support/fake_ollama.ts";
 import { closedPort } from "./support/raw_server.ts";
+import { WITHOUT_LM_STUDIO } from "./support/script.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
@@ -16,7 +17,15 @@ async function runExample(name: string, env: Record<string, string>, ...args: st
   );
   const flags = ["--allow-net", "--allow-env", "--allow-read"];
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--no-prompt", ...flags, `examples/${name}.ts`, ...args],
+    args: [
+      "run",
+      "--quiet",
+      "--no-prompt",
+      WITHOUT_LM_STUDIO,
+      ...flags,
+      `examples/${name}.ts`,
+      ...args,
+    ],
     cwd: ROOT,
     env: {
       ...none,

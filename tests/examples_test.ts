@@ -4,6 +4,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { CONFIG_VARIABLES } from "../src/core/config.ts";
 import { createFakeLMStudio } from "../src/testing/mod.ts";
 import { closedPort } from "./support/raw_server.ts";
+import { WITHOUT_LM_STUDIO } from "./support/script.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
@@ -23,6 +24,7 @@ async function runExampleWith(
       "run",
       "--quiet",
       "--no-prompt",
+      WITHOUT_LM_STUDIO,
       "--allow-net",
       "--allow-env",
       ...flags,

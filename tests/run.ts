@@ -7,6 +7,7 @@
  * import map that has the adapters of `tests/offline/` in their place, so npm is enough.
  */
 import process from "node:process";
+import { WITHOUT_LM_STUDIO } from "./support/script.ts";
 import { runTestFiles, testFilesOf } from "./support/test_files.ts";
 
 const ROOT = new URL("../", import.meta.url);
@@ -31,6 +32,7 @@ const TEST_FLAGS = [
   "--allow-sys",
   "--allow-run",
   "--allow-net=127.0.0.1,localhost,[::1],0.0.0.0",
+  WITHOUT_LM_STUDIO,
 ];
 const DOC_PRELOAD = "./tests/fake_fetch.ts";
 const DOC_FILES = ["mod.ts", "src/", "README.md", "docs/"];

@@ -5,6 +5,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { CONFIG_VARIABLES } from "../src/core/config.ts";
 import { closedPort } from "./support/raw_server.ts";
+import { WITHOUT_LM_STUDIO } from "./support/script.ts";
 import { events, gate, serveStub, type StubRequest } from "./support/stub_server.ts";
 import { FINISH, rejection, token } from "./support/wire.ts";
 
@@ -52,6 +53,7 @@ async function startServer(heading: string, baseUrl: string): Promise<RunningSer
       "run",
       "--quiet",
       "--no-check",
+      WITHOUT_LM_STUDIO,
       "-A",
       "--config",
       new URL("deno.json", ROOT).pathname,

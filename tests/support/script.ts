@@ -1,5 +1,8 @@
 /** Processes of their own: what permissions do, and whether a process ends, shows only there. */
 
+/** Keeps an LM Studio that runs on this machine from answering in place of a test's own server, or of none. */
+export const WITHOUT_LM_STUDIO = "--deny-net=127.0.0.1:1234";
+
 const ROOT = new URL("../../", import.meta.url);
 /** Loading and running takes a second; a script that hangs must not hang the tests. */
 const LIMIT_MS = 30_000;
