@@ -1,4 +1,4 @@
-/** The AI SDK on `createLMStudio()`: every function of `ai` that its models serve, and the parts that others read. */
+/** The AI SDK with `createLMStudio()`: every function of `ai` that uses its models, and the parts that other code reads. */
 import {
   APICallError,
   Experimental_DecisionRefusalError as DecisionRefusalError,
@@ -39,7 +39,7 @@ import { createFakeLMStudio, type FakeLMStudioOptions } from "../src/testing/mod
 import { rejection } from "./support/wire.ts";
 
 const EMBEDDING_MODEL = "text-embedding-nomic-embed-text-v1.5";
-// What it warns of is looked at; it need not be printed as well.
+// Warnings are checked and need not be printed as well.
 Object.assign(globalThis, { AI_SDK_LOG_WARNINGS: false });
 /** A PNG of one pixel. */
 const PIXEL =
@@ -50,7 +50,7 @@ const PIXEL_BYTES = Uint8Array.from(atob(PIXEL), (char) => char.charCodeAt(0));
 function connect(fakeOptions: FakeLMStudioOptions = {}, options: LMStudioProviderOptions = {}) {
   const fake = createFakeLMStudio({ models: ["m", EMBEDDING_MODEL], ...fakeOptions });
   const lmstudio = createLMStudio({ env: {}, fetch: fake.fetch, ...options });
-  /** The bodies of what was asked of models. */
+  /** The bodies of the requests to models. */
   const bodies = () =>
     fake.requests.filter(({ method }) => method === "POST").map(({ body }) =>
       body as Record<string, unknown>
@@ -70,7 +70,7 @@ async function partsOf(
 
 // --- Whole answers ----------------------------------------------------------------------------
 
-Deno.test("ai-sdk: generateText gives text, thoughts, usage, the model and how fast it was", async () => {
+Deno.test("ai-sdk: generateText returns text, reasoning, usage, the model and the speed", async () => {
   const usage = {
     promptTokens: 20,
     completionTokens: 9,
@@ -97,7 +97,7 @@ Deno.test("ai-sdk: generateText gives text, thoughts, usage, the model and how f
   assertEquals(result.warnings, []);
 });
 
-Deno.test("ai-sdk: numbers that the server does not give are not made up", async () => {
+Deno.test("ai-sdk: numbers that the server does not report are not made up", async () => {
   const body = { choices: [{ message: { content: "Hi." }, finish_reason: "odd" }] };
   const { lmstudio } = connect({
     faults: [{ path: "/v1/chat/completions", fault: { type: "respond", status: 200, body } }],
@@ -164,7 +164,7 @@ Deno.test("ai-sdk: headers of a call are sent", async () => {
   assertStringIncludes(headers["user-agent"] ?? "", "ai/7");
 });
 
-Deno.test("ai-sdk: without a model id the configured model answers, else the one that is loaded", async () => {
+Deno.test("ai-sdk: without a model id the configured or else the loaded model answers", async () => {
   const { lmstudio, bodies } = connect();
   await generateText({ model: lmstudio(), prompt: "Hello" });
   const configured = connect({ models: ["m", "n"] }, { model: "n" });
@@ -172,13 +172,13 @@ Deno.test("ai-sdk: without a model id the configured model answers, else the one
   assertEquals([bodies()[0]?.model, configured.bodies()[0]?.model], ["m", "n"]);
 });
 
-Deno.test("ai-sdk: a provider that was made before can be given in place of options", async () => {
+Deno.test("ai-sdk: an existing provider can be passed instead of options", async () => {
   const { fetch } = createFakeLMStudio({ replies: ["Hi."] });
   const lmstudio = createLMStudio(new LMStudioProvider({ env: {}, fetch }));
   assertEquals((await generateText({ model: lmstudio(), prompt: "Hello" })).text, "Hi.");
 });
 
-Deno.test("ai-sdk: the provider in a registry, as the default of the SDK, and below middleware", async () => {
+Deno.test("ai-sdk: the provider in a registry, as the SDK's default, and under middleware", async () => {
   const { lmstudio } = connect({ replies: () => "<b>Hi.</b>" });
   const registry = createProviderRegistry({ lmstudio });
   const models = [
@@ -206,7 +206,7 @@ Deno.test("ai-sdk: the provider in a registry, as the default of the SDK, and be
 
 // --- Streams ----------------------------------------------------------------------------------
 
-Deno.test("ai-sdk: streamText gives text and thoughts piece by piece, and what generateText gives at the end", async () => {
+Deno.test("ai-sdk: streamText yields text and reasoning by chunk, and ends with what generateText returns", async () => {
   const { lmstudio } = connect({
     replies: [{ reasoning: ["Hm", "."], content: ["Hi", " the", "re."] }],
   });
@@ -291,7 +291,7 @@ const TOOLS: LanguageModelV4CallOptions["tools"] = ["clock", "weather"].map((nam
   inputSchema: { type: "object", properties: {} },
 }));
 
-Deno.test("ai-sdk: calls without ids, or with the same, have ids of their own", async () => {
+Deno.test("ai-sdk: tool calls without ids or with equal ids get unique ids", async () => {
   const replies = [{
     toolCalls: [{ name: "clock", arguments: {}, id: "1" }, {
       name: "weather",
@@ -332,7 +332,7 @@ Deno.test("ai-sdk: leaving a stream stops the generation", async () => {
 
 // --- Tools ------------------------------------------------------------------------------------
 
-Deno.test("ai-sdk: a tool loop of streamText runs the tools and gives their results back", async () => {
+Deno.test("ai-sdk: a tool loop of streamText runs the tools and sends back their results", async () => {
   const { lmstudio, bodies } = connect({
     replies: [
       {
@@ -376,7 +376,7 @@ Deno.test("ai-sdk: a tool loop of streamText runs the tools and gives their resu
   ]);
 });
 
-Deno.test("ai-sdk: a choice of tools is sent", async () => {
+Deno.test("ai-sdk: the tool choice is sent", async () => {
   const reply = { toolCalls: [{ name: "clock", arguments: {} }] };
   const { lmstudio, bodies } = connect({ replies: () => reply });
   const choices: LanguageModelV4CallOptions["toolChoice"][] = [
@@ -397,7 +397,7 @@ Deno.test("ai-sdk: a choice of tools is sent", async () => {
   assertEquals((bodies().at(-1)?.tools as unknown[]).length, 1);
 });
 
-Deno.test("ai-sdk: results of every kind, and what tools show, are told to the model", async () => {
+Deno.test("ai-sdk: tool results of every kind are sent to the model, images included", async () => {
   const { lmstudio, bodies } = connect({ models: [{ id: "m", vision: true }] });
   const result = (toolCallId: string, output: unknown) => ({
     type: "tool-result" as const,
@@ -446,7 +446,7 @@ Deno.test("ai-sdk: results of every kind, and what tools show, are told to the m
   ]);
 });
 
-Deno.test("ai-sdk: results that stand in the assistant's message keep their place", async () => {
+Deno.test("ai-sdk: tool results within the assistant's message keep their place", async () => {
   const { lmstudio, bodies } = connect();
   await lmstudio("m").doGenerate({
     prompt: [
@@ -478,7 +478,7 @@ Deno.test("ai-sdk: results that stand in the assistant's message keep their plac
   ]);
 });
 
-Deno.test("ai-sdk: a call that the model writes into its text is a call, whole and streamed", async () => {
+Deno.test("ai-sdk: a tool call written into the text is a tool call, whole and streamed", async () => {
   const content = 'I look.<tool_call>{"name":"clock","arguments":{}}</tool_call>';
   const { lmstudio } = connect({ replies: () => ({ content, finishReason: "stop" }) });
   const call = { prompt: user("What time is it?"), tools: TOOLS };
@@ -494,11 +494,11 @@ Deno.test("ai-sdk: a call that the model writes into its text is a call, whole a
   assertEquals(whole[0], { type: "text", text: "I look." });
 });
 
-Deno.test("ai-sdk: a call that turns out to be a thought ends without one, and lends its id to none", async () => {
+Deno.test("ai-sdk: a tool call that turns out to be reasoning ends without a tool-call part, and its id is not reused", async () => {
   const pieces = ["clock", "weather"].map((name) =>
     `<tool_call>{"name":"${name}","arguments":{}}</tool_call>`
   );
-  // The opening tag was in the prompt: only the closing one tells what came before it.
+  // The opening tag was in the prompt: only the closing one shows that the text before it is reasoning.
   const content = pieces.join("\n</think>\n");
   const { lmstudio } = connect({ replies: () => ({ content, finishReason: "stop" }) });
   const call = { prompt: user("How is the weather?"), tools: TOOLS };
@@ -513,7 +513,7 @@ Deno.test("ai-sdk: a call that turns out to be a thought ends without one, and l
   assertEquals(ended.toSorted(), [...begun.keys()].toSorted());
 });
 
-Deno.test("ai-sdk: a choice that the model does not keep is an error", async () => {
+Deno.test("ai-sdk: a tool choice that the model ignores is an error", async () => {
   const { lmstudio } = connect({ replies: () => "No." });
   const toolChoice = { type: "required" } as const;
   const error = await rejection(
@@ -523,7 +523,7 @@ Deno.test("ai-sdk: a choice that the model does not keep is an error", async () 
   assertEquals((error.data as { code: string }).code, "tool_choice_ignored");
 });
 
-Deno.test("ai-sdk: thoughts are sent back where providerOptions say so", async () => {
+Deno.test("ai-sdk: reasoning is sent back if providerOptions say so", async () => {
   const { lmstudio, bodies } = connect();
   const prompt: LanguageModelV4CallOptions["prompt"] = [
     ...user("Hello"),
@@ -549,7 +549,7 @@ Deno.test("ai-sdk: thoughts are sent back where providerOptions say so", async (
 const City = z.object({ name: z.string(), population: z.number() });
 const PARIS = { name: "Paris", population: 2_100_000 };
 
-Deno.test("ai-sdk: Output.object sends the schema and gives the object, whole and streamed", async () => {
+Deno.test("ai-sdk: Output.object sends the schema and returns the object, whole and streamed", async () => {
   const { lmstudio, bodies } = connect({ replies: () => JSON.stringify(PARIS) });
   const output = Output.object({ schema: City, name: "city", description: "A city." });
   const { output: whole } = await generateText({ model: lmstudio("m"), prompt: "Paris", output });
@@ -564,7 +564,7 @@ Deno.test("ai-sdk: Output.object sends the schema and gives the object, whole an
   assertEquals(json_schema.schema.required, ["name", "population"]);
 });
 
-Deno.test("ai-sdk: JSON without a schema asks for any object, and says so", async () => {
+Deno.test("ai-sdk: JSON without a schema requests any object, with a warning", async () => {
   const { lmstudio, bodies } = connect({ replies: ['{"a":1}'] });
   const { output, warnings } = await generateText({
     model: lmstudio("m"),
@@ -579,7 +579,7 @@ Deno.test("ai-sdk: JSON without a schema asks for any object, and says so", asyn
 
 // --- Images and files -------------------------------------------------------------------------
 
-Deno.test("ai-sdk: images and text files of every form are sent", async () => {
+Deno.test("ai-sdk: images and text files in every form are sent", async () => {
   const { lmstudio, bodies } = connect({ models: [{ id: "m", vision: true }] });
   await generateText({
     model: lmstudio("m"),
@@ -605,7 +605,7 @@ Deno.test("ai-sdk: images and text files of every form are sent", async () => {
   ]);
 });
 
-Deno.test("ai-sdk: other files are refused as the SDK refuses them, before anything is sent", async () => {
+Deno.test("ai-sdk: other files are refused with the SDK's error, before anything is sent", async () => {
   const { lmstudio, fake } = connect();
   const error = await rejection(generateText({
     model: lmstudio("m"),
@@ -616,13 +616,13 @@ Deno.test("ai-sdk: other files are refused as the SDK refuses them, before anyth
   }));
   assert(UnsupportedFunctionalityError.isInstance(error));
   assertEquals(error.functionality, "files of type application/pdf");
-  assertStringIncludes(error.message, "LM Studio takes text and images");
+  assertStringIncludes(error.message, "LM Studio accepts text and images");
   assertEquals(fake.requests.length, 0);
 });
 
 // --- Warnings ---------------------------------------------------------------------------------
 
-Deno.test("ai-sdk: what cannot be done as asked is told, once, whole and streamed", async () => {
+Deno.test("ai-sdk: unsupported features cause one warning each, whole and streamed", async () => {
   const { lmstudio } = connect();
   const call: LanguageModelV4CallOptions = {
     prompt: [
@@ -652,7 +652,7 @@ Deno.test("ai-sdk: what cannot be done as asked is told, once, whole and streame
 
 // --- Errors -----------------------------------------------------------------------------------
 
-Deno.test("ai-sdk: a refused call is an APICallError with our sentence, and our error as its cause", async () => {
+Deno.test("ai-sdk: a refused call is an APICallError with our message, and our error as its cause", async () => {
   const { lmstudio } = connect({ apiToken: "sk-lm-abcd1234:abcdefghij0123456789" });
   for (const stream of [false, true]) {
     const call = { prompt: user("a secret prompt") };
@@ -674,7 +674,7 @@ Deno.test("ai-sdk: a refused call is an APICallError with our sentence, and our 
   }
 });
 
-Deno.test("ai-sdk: each failure is of the SDK's kind for it", async () => {
+Deno.test("ai-sdk: each error becomes the matching SDK error", async () => {
   const missing = connect({ substitution: false });
   const noModel = await rejection(
     generateText({ model: missing.lmstudio("nobody/has-it"), prompt: "Hello" }),
@@ -717,7 +717,7 @@ Deno.test("ai-sdk: each failure is of the SDK's kind for it", async () => {
   assertEquals(painting.modelType, "imageModel");
 });
 
-Deno.test("ai-sdk: the SDK repeats what can help, waiting as long as the server says, and this package does not", async () => {
+Deno.test("ai-sdk: the SDK retries what is retriable, after the server's delay; this package does not retry", async () => {
   const busy = { fault: { type: "rate-limit" as const, retryAfter: 0.01 } };
   const twice = connect({ faults: [{ times: 2, ...busy }], replies: ["Hi."] });
   const { text } = await generateText({ model: twice.lmstudio("m"), prompt: "Hello" });
@@ -739,14 +739,14 @@ Deno.test("ai-sdk: the SDK repeats what can help, waiting as long as the server 
   assertEquals([single.statusCode, once.bodies().length], [429, 1]);
 });
 
-Deno.test("ai-sdk: maxRetries of the provider holds where it is set", async () => {
+Deno.test("ai-sdk: the provider's maxRetries applies if it is set", async () => {
   const busy = { fault: { type: "rate-limit" as const, retryAfter: 0.01 } };
   const set = connect({ faults: [{ times: 1, ...busy }], replies: ["Hi."] }, { maxRetries: 1 });
   const { text } = await generateText({ model: set.lmstudio("m"), prompt: "Hello", maxRetries: 0 });
   assertEquals([text, set.bodies().length], ["Hi.", 2]);
 });
 
-Deno.test("ai-sdk: a stream that breaks gives what came, then the error, then its end", async () => {
+Deno.test("ai-sdk: a broken stream yields the parts so far, then the error, then its end", async () => {
   const { lmstudio } = connect({
     replies: [{ content: ["Hi", " the", "re."] }],
     faults: [{ path: "/v1/chat/completions", fault: { type: "cut", afterTokens: 2 } }],
@@ -772,7 +772,7 @@ Deno.test("ai-sdk: a stream that breaks gives what came, then the error, then it
   assertEquals(end.finishReason.unified, "error");
 });
 
-Deno.test("ai-sdk: a timer that runs out is an error, no abort", async () => {
+Deno.test("ai-sdk: a timeout is an error, not an abort", async () => {
   const { lmstudio } = connect({
     faults: [{ path: "/v1/chat/completions", fault: { type: "stall" } }],
   });
@@ -787,7 +787,7 @@ Deno.test("ai-sdk: a timer that runs out is an error, no abort", async () => {
   assertStringIncludes(error.message, "timeoutMs");
 });
 
-Deno.test("ai-sdk: an unknown field of providerOptions is refused by its name", async () => {
+Deno.test("ai-sdk: an unknown field in providerOptions is refused by name", async () => {
   const { lmstudio, bodies } = connect();
   const error = await rejection(generateText({
     model: lmstudio("m"),
@@ -801,7 +801,7 @@ Deno.test("ai-sdk: an unknown field of providerOptions is refused by its name", 
 
 // --- Abort ------------------------------------------------------------------------------------
 
-Deno.test("ai-sdk: an abort ends the call with its reason, and the SDK tells it as an abort", async () => {
+Deno.test("ai-sdk: an abort ends the call with its reason, and the SDK reports an abort", async () => {
   const reason = new DOMException("Enough.", "AbortError");
   const early = connect({ firstTokenMs: 5_000 });
   for (const method of ["doGenerate", "doStream"] as const) {
@@ -828,7 +828,7 @@ Deno.test("ai-sdk: an abort ends the call with its reason, and the SDK tells it 
   assertEquals(fake.requests.at(-1)?.completed, false);
 });
 
-Deno.test("ai-sdk: an abort in the middle breaks the stream of parts with its reason", async () => {
+Deno.test("ai-sdk: an abort in the middle of a stream errors it with the reason", async () => {
   const { lmstudio } = connect({ replies: ["word ".repeat(200)], tokenMs: 5 });
   const controller = new AbortController();
   const reason = new Error("enough");
@@ -844,7 +844,7 @@ Deno.test("ai-sdk: an abort in the middle breaks the stream of parts with its re
 
 // --- Substituted models -----------------------------------------------------------------------
 
-Deno.test("ai-sdk: another model that answers is an error, or told where that is allowed", async () => {
+Deno.test("ai-sdk: an answer by another model is an error, or reported if that is allowed", async () => {
   const strict = connect();
   const error = await rejection(
     generateText({ model: strict.lmstudio("nobody/has-it"), prompt: "Hello" }),
@@ -865,7 +865,7 @@ Deno.test("ai-sdk: another model that answers is an error, or told where that is
 
 // --- Conversations that are too long -----------------------------------------------------------
 
-Deno.test("ai-sdk: contextOverflowPolicy cuts a conversation, and how much is told", async () => {
+Deno.test("ai-sdk: contextOverflowPolicy shortens a conversation, and reports by how much", async () => {
   const error =
     "request (5000 tokens) exceeds the available context size (4096 tokens), try increasing it";
   const { lmstudio, bodies } = connect({
@@ -897,7 +897,7 @@ Deno.test("ai-sdk: contextOverflowPolicy cuts a conversation, and how much is to
 
 // --- Embeddings -------------------------------------------------------------------------------
 
-Deno.test("ai-sdk: embed and embedMany give the vectors of embed()", async () => {
+Deno.test("ai-sdk: embed and embedMany return the vectors of embed()", async () => {
   const { lmstudio, fake } = connect();
   const values = Array.from({ length: 70 }, (_, index) => `text ${index}`);
   const { embeddings } = await new LMStudioProvider({ env: {}, fetch: fake.fetch })
@@ -909,7 +909,7 @@ Deno.test("ai-sdk: embed and embedMany give the vectors of embed()", async () =>
   assertEquals(embedding, embeddings[0]);
 });
 
-Deno.test("ai-sdk: dimensions are asked for, and what was cut is a warning", async () => {
+Deno.test("ai-sdk: dimensions are requested, and cut vectors or texts cause warnings", async () => {
   const { lmstudio, fake } = connect();
   const model = lmstudio.embeddingModel();
   const values = ["The sea is deep and wide.", "The sea is deep. ".repeat(1000)];
@@ -919,7 +919,7 @@ Deno.test("ai-sdk: dimensions are asked for, and what was cut is a warning", asy
   const [cut, long] = warnings;
   assert(cut?.type === "compatibility" && long?.type === "other");
   assertEquals(cut.feature, "dimensions");
-  assertMatch(long.message, /^Text 1 has about \d+ tokens, and the model takes 2048: /);
+  assertMatch(long.message, /^Text 1 has about \d+ tokens, but the model's context is 2048: /);
   assertEquals((await model.doEmbed({ values: ["a"] })).warnings, []);
 });
 
@@ -936,7 +936,7 @@ Deno.test("ai-sdk: embedding fails with the SDK's errors", async () => {
 const DECIDER = "typesafe/kev-4b";
 const DECIDERS = [{ id: DECIDER, type: "decision", vision: true }] as const;
 
-Deno.test("ai-sdk: experimental_decide asks a decision model, and gives its answers", async () => {
+Deno.test("ai-sdk: experimental_decide asks a decision model and returns its answers", async () => {
   const { lmstudio, bodies } = connect({
     models: DECIDERS,
     decisions: { refund: 0.9, team: "billing", severity: 1.25 },
@@ -974,7 +974,7 @@ Deno.test("ai-sdk: experimental_decide asks a decision model, and gives its answ
     {
       type: "choice",
       name: "team",
-      instructions: "Choose what fits best.",
+      instructions: "Choose the option that fits best.",
       choices: [{ value: "billing", description: "Payments" }, { value: "support" }],
     },
     {
@@ -999,7 +999,7 @@ Deno.test("ai-sdk: experimental_decide asks a decision model, and gives its answ
   ]);
 });
 
-Deno.test("ai-sdk: numbers of decisions that a server rounds are taken, and a part of them is left out", async () => {
+Deno.test("ai-sdk: rounded probabilities are accepted, incomplete ones are left out", async () => {
   const answer = (probabilities: unknown) => ({
     fault: {
       type: "respond" as const,
@@ -1029,7 +1029,7 @@ Deno.test("ai-sdk: numbers of decisions that a server rounds are taken, and a pa
   assertEquals([await ask(), await ask()], [{ a: 0.33, b: 0.33, c: 0.33 }, undefined]);
 });
 
-Deno.test("ai-sdk: a question that a decision model declines, or of a type it has not, is the SDK's error", async () => {
+Deno.test("ai-sdk: a question that is declined, or of an unsupported type, is the SDK's error", async () => {
   const { lmstudio, bodies } = connect({ models: DECIDERS, decisions: { a: null } });
   const model = lmstudio.decisionModel();
   const question = { type: "boolean", instructions: "Is it?" } as const;

@@ -30,7 +30,7 @@ Deno.test("conformance: over a real connection, on 0.3 and 0.4", async () => {
   }
 });
 
-/** A provider that is right but for one method. */
+/** A correct provider, except for one method. */
 function broken(override: (right: ModelProvider) => Partial<ModelProvider>): () => ModelProvider {
   return () => {
     const right = overFake();
@@ -96,7 +96,7 @@ const DEFECTS: Record<string, [Parameters<typeof broken>[0], string]> = {
     }),
     "chunks and response() differ",
   ],
-  "a start that takes the first piece": [
+  "started() that consumes the first chunk": [
     (right) => ({
       streamCompletion: (request, options) => {
         const stream = right.streamCompletion(request, options);
@@ -111,7 +111,7 @@ const DEFECTS: Record<string, [Parameters<typeof broken>[0], string]> = {
         };
       },
     }),
-    "a piece is lost after started()",
+    "a chunk is lost after started()",
   ],
   "disposal that stops nothing": [
     (right) => ({
@@ -120,7 +120,7 @@ const DEFECTS: Record<string, [Parameters<typeof broken>[0], string]> = {
         [Symbol.asyncDispose]: () => Promise.resolve(),
       }),
     }),
-    "the iteration goes on after disposal",
+    "the iteration continues after disposal",
   ],
   "bad input let through": [
     (right) => ({
@@ -155,9 +155,9 @@ const DEFECTS: Record<string, [Parameters<typeof broken>[0], string]> = {
     }),
     "not in the inputs' order",
   ],
-  "a model nobody has": [
+  "support for a model that does not exist": [
     () => ({ supportsModel: () => Promise.resolve(true) }),
-    "affirms a model nobody has",
+    "supportsModel is true for a model that does not exist",
   ],
 };
 
@@ -176,5 +176,5 @@ Deno.test("conformance: an unreachable server that pretends to answer is noticed
   const factory = (_situation: string) => overFake();
   const error = await assertRejects(() => testModelProvider("liar", factory), AggregateError);
   assertEquals(error.errors.length, 1);
-  assertStringIncludes(error.message, "without a server, says what to do");
+  assertStringIncludes(error.message, "without a server, rejects with an error that has a hint");
 });

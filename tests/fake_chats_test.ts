@@ -1,4 +1,4 @@
-/** What users' tests rest on: calls in one form, strictness, retries, and recordings served again. */
+/** What users' tests rely on: chats in one form, strict mode, retries, and replayed recordings. */
 import { assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { LMStudioProvider } from "../mod.ts";
 import { createFakeLMStudio, type RecordedExchange } from "../src/testing/mod.ts";
@@ -11,7 +11,7 @@ function open(options: Parameters<typeof createFakeLMStudio>[0] = {}) {
   return { fake, provider };
 }
 
-Deno.test("chats: every route that generates in one form, and nothing else", async () => {
+Deno.test("chats: all generating routes in one form, and no others", async () => {
   const { fake, provider } = open();
   const system = "Be brief.";
   const weather = { name: "get_weather", parameters: { type: "object", properties: {} } };
@@ -49,11 +49,11 @@ Deno.test("chats: every route that generates in one form, and nothing else", asy
     { role: "assistant", content: "1" },
     { role: "user", content: "Two?" },
   ]);
-  // The listings are requests, but ask for no answer.
+  // The listings are requests, but not chats.
   assertEquals(fake.requests.length > fake.chats.length, true);
 });
 
-Deno.test("chats: images are counted, and a call leads to its request", async () => {
+Deno.test("chats: images are counted, and each chat has its request", async () => {
   const { fake, provider } = open({ models: [{ id: MODEL, vision: true }] });
   const image = new Uint8Array([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0]);
   await provider.complete({
@@ -67,7 +67,7 @@ Deno.test("chats: images are counted, and a call leads to its request", async ()
   assertEquals(chat?.request, fake.requests.at(-1));
 });
 
-Deno.test("strict: a reply too few is an error that says what was asked, and assertDone throws it", async () => {
+Deno.test("strict: a missing reply is an error that says what was asked, and assertDone throws it", async () => {
   const { fake, provider } = open({ strict: true, replies: ["Four."] });
   await provider.complete("Two and two?");
   fake.assertDone();
@@ -76,7 +76,7 @@ Deno.test("strict: a reply too few is an error that says what was asked, and ass
   assertMatch(error.message, /no reply is left for "Three and three\?" of qwen\/qwen3-8b/);
 });
 
-Deno.test("strict: a route that no release has is an error; one that only others have is not", async () => {
+Deno.test("strict: an unknown route is an error; one that only other releases have is not", async () => {
   const fake = createFakeLMStudio({ strict: true, version: "0.3" });
   const older = await fake.fetch("http://127.0.0.1:1234/api/v1/models");
   assertEquals(older.status, 200);
@@ -91,17 +91,17 @@ Deno.test("strict: a route that no release has is an error; one that only others
   assertThrows(() => fake.assertDone(), Error, "there is no POST /v1/rerank");
 });
 
-Deno.test("assertDone: replies that were not asked for, strict or not", async () => {
+Deno.test("assertDone: unused replies, strict or not", async () => {
   const { fake, provider } = open({ replies: ["One", "Two", "Three"] });
   await provider.complete("1?");
   assertEquals(fake.repliesLeft, 2);
-  assertThrows(() => fake.assertDone(), Error, "2 replies were not asked for");
+  assertThrows(() => fake.assertDone(), Error, "2 replies were never used");
   await provider.complete("2?");
   await provider.complete("3?");
   fake.assertDone();
 });
 
-Deno.test("retries are told apart from calls that are the same by chance", async () => {
+Deno.test("retries are told apart from identical calls", async () => {
   const fake = createFakeLMStudio({
     models: [MODEL],
     faults: [{
@@ -121,7 +121,7 @@ Deno.test("retries are told apart from calls that are the same by chance", async
   ]);
 });
 
-Deno.test("options: a misspelt one is refused with the likely one", () => {
+Deno.test("options: a misspelt option is refused, suggesting the likely one", () => {
   assertThrows(
     () => createFakeLMStudio({ stricts: true } as object),
     TypeError,
@@ -135,7 +135,7 @@ Deno.test("options: a misspelt one is refused with the likely one", () => {
   );
 });
 
-Deno.test("recording: the answers of a route in order, streams apart, the last one again and again", async () => {
+Deno.test("recording: the answers of a route in order, streams separately, the last one repeated", async () => {
   const exchange = (path: string, text: string, stream = false): RecordedExchange => ({
     format: 1,
     recordedAt: "2026-11-27T12:00:00.000Z",

@@ -1,4 +1,4 @@
-/** `/v1/completions` of the fake, byte for byte; and that it refuses what it does not know, by name. */
+/** `/v1/completions` of the fake, byte for byte; and that the fake refuses unknown options by name. */
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import {
   createFakeLMStudio,
@@ -21,7 +21,7 @@ async function ask(
   return { status: response.status, text: await response.text() };
 }
 
-/** The decoded frames, without what differs from run to run. */
+/** The decoded frames, without fields that differ from run to run. */
 function framesOf(text: string): unknown[] {
   return text.split("\n\n").filter((frame) => frame !== "").map((frame) => {
     const data = frame.replace(/^data: /, "");
@@ -45,7 +45,7 @@ Deno.test("completions: a whole answer", async () => {
   });
 });
 
-Deno.test("completions: streamed, with usage where it is asked for", async () => {
+Deno.test("completions: streamed, with usage if requested", async () => {
   const frame = (text: string, finish_reason: string | null = null) => ({
     object: "text_completion",
     model: MODEL,
@@ -70,7 +70,7 @@ Deno.test("completions: echo, limit and stop text", async () => {
   assertEquals(await textOf({ stop: "thr" }), ["one two ", "stop"]);
 });
 
-Deno.test("completions: what is refused", async () => {
+Deno.test("completions: invalid requests are refused", async () => {
   const missing = await ask({}, { prompt: undefined });
   assertEquals([missing.status, missing.text], [400, `{"error":"'prompt' field is required"}`]);
   assertEquals((await ask({}, { prompt: [1] })).status, 400);
@@ -85,7 +85,7 @@ Deno.test("completions: what is refused", async () => {
   assertStringIncludes(frame.text, "event: error\n");
 });
 
-Deno.test("completions: models and faults are as for chats", async () => {
+Deno.test("completions: models and faults work as for chat completions", async () => {
   assertEquals(JSON.parse((await ask({}, { model: "other" })).text).model, MODEL);
   assertEquals((await ask({ substitution: false }, { model: "other" })).status, 400);
   const fault: FaultKind = { type: "error-frame", message: "Model is unloaded.", afterTokens: 1 };
@@ -94,7 +94,7 @@ Deno.test("completions: models and faults are as for chats", async () => {
   assertStringIncludes(text, 'event: error\ndata: {"error":{"message":"Model is unloaded."}');
 });
 
-Deno.test("what the fake does not know is refused, with the likely name", () => {
+Deno.test("unknown options are refused, suggesting the likely name", () => {
   const refused: [options: unknown, message: string][] = [
     ["x", 'the options are "x", not an object'],
     [{ replys: ["Hi"] }, 'unknown option "replys" (did you mean "replies"?)'],
@@ -129,7 +129,7 @@ Deno.test("what the fake does not know is refused, with the likely name", () => 
   }
 });
 
-Deno.test("undefined is absent for the fake too", async () => {
+Deno.test("undefined means absent for the fake, too", async () => {
   const { status } = await ask({
     replies: undefined,
     models: [{ id: MODEL, loaded: undefined }],

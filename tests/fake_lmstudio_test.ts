@@ -1,4 +1,4 @@
-/** The fake LM Studio says on the wire what the catalogue says LM Studio does. */
+/** The fake LM Studio behaves on the wire as LM Studio's known behavior is described. */
 
 import {
   assert,
@@ -109,7 +109,7 @@ function onBothDoors(
   });
 }
 
-/** Waits for something a server notices on its own time. */
+/** Waits for something that a server notices with a delay. */
 async function until(condition: () => boolean): Promise<void> {
   for (let turn = 0; turn < 200 && !condition(); turn++) {
     await new Promise((resolve) => setTimeout(resolve, 10));
@@ -151,7 +151,7 @@ onBothDoors("unknown endpoints are 200, below /api/v1 404", () => ({}), async (d
   }
 });
 
-Deno.test("versions: which routes there are", async () => {
+Deno.test("versions: which routes exist", async () => {
   const isKnown = async (version: string, path: string) => {
     const body = await (await open({ version }).get(path)).json();
     return body.error === undefined;
@@ -166,14 +166,14 @@ Deno.test("versions: which routes there are", async () => {
   assertEquals(await old.json(), {
     error: "Unexpected endpoint or method. (GET /api/v1/models)",
   });
-  // A line of releases stands for its last one.
+  // `0.3` stands for the last release of that line.
   assertEquals(await isKnown("0.3", "/api/v1/models"), false);
   assertEquals(await isKnown("0.3", "/api/v0/models"), true);
   assertEquals(await isKnown("0.4", "/api/v1/models"), true);
   assertThrows(() => createFakeLMStudio({ version: "newest" }), TypeError, '"newest"');
 });
 
-Deno.test("preflights: unknown endpoints without CORS, answered with it", async () => {
+Deno.test("preflights: unknown endpoints without CORS, answered with CORS", async () => {
   const preflight = (options: FakeLMStudioOptions) =>
     createFakeLMStudio(options).fetch(BASE + CHAT, { method: "OPTIONS" });
   const without = await preflight({});
@@ -218,7 +218,7 @@ onBothDoors("a token is asked for", () => ({ apiToken: "sk-lm-right" }), async (
   assertEquals(await (await door.get("/lmstudio-greeting")).json(), { lmstudio: true });
 });
 
-Deno.test("a token: older masking, and none before 0.4.0", async () => {
+Deno.test("API tokens: older masking, and no tokens before 0.4.0", async () => {
   const response = await open({ apiToken: "x", version: "0.4.6" })
     .get("/v1/models", { Authorization: "Bearer 22aac52a71b2" });
   assertEquals(
@@ -335,7 +335,7 @@ Deno.test("GET /api/v1/models has the documented entries", async () => {
   });
 });
 
-Deno.test("several instances of a model, and of an embedding model", async () => {
+Deno.test("several instances of a language model and of an embedding model", async () => {
   const door = open({
     models: [{ id: MODEL, instances: ["mine", `${MODEL}:2`] }, EMBEDDER],
   });
@@ -353,7 +353,7 @@ Deno.test("several instances of a model, and of an embedding model", async () =>
 
 const UNLOADED: readonly FakeModel[] = [{ id: MODEL, loaded: false }, { id: "b", loaded: false }];
 
-Deno.test("copies with contexts of their own; odd entries; variants", async () => {
+Deno.test("instances with their own contexts; odd entries; variants", async () => {
   const { get } = open({
     models: [{
       id: MODEL,
@@ -379,7 +379,7 @@ Deno.test("copies with contexts of their own; odd entries; variants", async () =
   }
 });
 
-Deno.test("JIT off: each copy is listed with its own context", async () => {
+Deno.test("JIT off: each instance is listed with its own context", async () => {
   const { get } = open({
     jit: false,
     models: [{ id: MODEL, instances: [{ id: "large", contextLength: 32_768 }, MODEL] }],
@@ -408,7 +408,7 @@ Deno.test("listings of llama.cpp's router and of vLLM", async () => {
   assertEquals(served.map(({ id, max_model_len }) => [id, max_model_len]), [[MODEL, 8192]]);
 });
 
-Deno.test("JIT: the first request loads, the next load throws it out", async () => {
+Deno.test("JIT: the first request loads, the next load unloads it", async () => {
   const door = open({ models: UNLOADED });
   const loaded = async () => {
     const { models } = await (await door.get("/api/v1/models")).json();
@@ -424,7 +424,7 @@ Deno.test("JIT: the first request loads, the next load throws it out", async () 
   assertEquals(await loaded(), ["b"]);
 });
 
-Deno.test("JIT: being thrown out ends a generation", async () => {
+Deno.test("JIT: unloading ends a generation", async () => {
   const door = open({ models: UNLOADED });
   const response = await door.post(CHAT, chat({ stream: true }));
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
@@ -436,7 +436,7 @@ Deno.test("JIT: being thrown out ends a generation", async () => {
   assert(rest.endsWith(`event: error\n${frame({ error: { message }, message })}`));
 });
 
-Deno.test("JIT off: only what is loaded is listed, and nothing gets loaded", async () => {
+Deno.test("JIT off: only loaded models are listed, and nothing is loaded", async () => {
   const door = open({ models: UNLOADED, jit: false });
   assertEquals(await (await door.get("/v1/models")).json(), { data: [], object: "list" });
   assertEquals(await (await door.get("/api/v0/models")).json(), { data: [], object: "list" });
@@ -456,7 +456,7 @@ Deno.test("JIT off: only what is loaded is listed, and nothing gets loaded", asy
   );
 });
 
-Deno.test("an unknown model is answered by the one that is loaded, or refused", async () => {
+Deno.test("a request for an unknown model is answered by the loaded one, or refused", async () => {
   const ask = async (options: FakeLMStudioOptions) => {
     const response = await open(options).post(CHAT, chat({ model: "o4-mini" }));
     return [response.status, await response.json()];
@@ -599,7 +599,7 @@ Deno.test("response_format before 0.3.18, tool_choice before 0.3.15", async () =
   await choice.body?.cancel();
 });
 
-Deno.test("context overflow, in the words of each era and engine", async () => {
+Deno.test("context overflow, in the wording of each release and engine", async () => {
   const small = { id: MODEL, contextLength: 10 };
   const long = [{ role: "user", content: "x".repeat(80) }];
   const overflow = async (options: FakeLMStudioOptions, stream: boolean) => {
@@ -689,7 +689,7 @@ onBothDoors(
   },
 );
 
-Deno.test("usage comes in a chunk of its own, after the finish, where asked for", async () => {
+Deno.test("usage comes in its own chunk after the finish reason, if requested", async () => {
   const asked = { stream_options: { include_usage: true } };
   const options = { models: [MODEL], replies: ["Hi there."] };
   const chunks = await streamOf(options, asked);
@@ -705,7 +705,7 @@ Deno.test("usage comes in a chunk of its own, after the finish, where asked for"
   assertEquals(silent.at(-1)!.choices[0]!.finish_reason, "stop");
 });
 
-Deno.test("replies: in order, then the default; or by a function", async () => {
+Deno.test("replies: in order, then the default; or from a function", async () => {
   const fake = createFakeLMStudio({
     models: [MODEL],
     replies: ["one", { content: ["t", "wo"], model: "other:2", finishReason: "odd" }],
@@ -802,7 +802,7 @@ const WEATHER: FakeReply = {
   toolCalls: [{ name: "get_weather", arguments: { city: "Bern" } }, { name: "now", id: "42" }],
 };
 
-Deno.test("tool calls: each in one piece, after the silence in which it is written", async () => {
+Deno.test("tool calls: each in one chunk, after the silence while it is written", async () => {
   using time = new FakeTime();
   const door = open({ models: [MODEL], replies: [WEATHER], streamCalls: "whole", tokenMs: 100 });
   const answer = await door.post(CHAT, chat({ stream: true }));
@@ -815,9 +815,9 @@ Deno.test("tool calls: each in one piece, after the silence in which it is writt
     { name: "now", arguments: "{}" },
   ]);
   assertEquals(calls.map(({ index }) => index), [0, 1]);
-  // Five pieces and the name, of which the first token takes no time; then two and a name.
+  // Five argument tokens and the name, of which the first token takes no time; then two and a name.
   assertEquals(time.now - time.start, 700);
-  // It counts as many tokens as in pieces.
+  // The token count is the same as in chunks.
   const { usage } = await completionOf({ replies: [WEATHER], streamCalls: "whole" });
   assertEquals(usage, (await completionOf({ replies: [WEATHER] })).usage);
 });
@@ -830,7 +830,7 @@ Deno.test("tool calls: all under one index, without ids", async () => {
   assertEquals(named.map(({ function: called }) => (called as Json).name), ["get_weather", "now"]);
 });
 
-Deno.test("a finish reason beside each piece", async () => {
+Deno.test("a finish reason in each chunk", async () => {
   const replies = [{ content: "One two", reasoning: "Hm." }, "One two", {
     content: "One two",
     finishReason: "None",
@@ -853,7 +853,7 @@ Deno.test("a finish reason beside each piece", async () => {
   ]);
 });
 
-Deno.test("tool calls: named in the first delta, arguments in pieces", async () => {
+Deno.test("tool calls: the name in the first delta, arguments in chunks", async () => {
   const chunks = await streamOf({ replies: [WEATHER] });
   const calls = chunks.slice(0, -1).map(({ choices }) => choices[0]!.delta.tool_calls as Json[]);
   const [head] = calls[0]!;
@@ -921,7 +921,7 @@ Deno.test("limits and stop texts end the answer", async () => {
   }
 });
 
-Deno.test("asked for JSON, the default answer satisfies the schema", async () => {
+Deno.test("if JSON is requested, the default answer satisfies the schema", async () => {
   const ask = async (schema: unknown) => {
     const format = { type: "json_schema", json_schema: { name: "x", schema } };
     const { choices: [choice] } = await completionOf({}, { response_format: format });
@@ -1020,7 +1020,7 @@ onBothDoors("embeddings: like texts come out alike", () => ({}), async (door) =>
   assertEquals((await again.json()).data[0].embedding, cat);
 });
 
-Deno.test("embeddings: what is refused, and other sizes", async () => {
+Deno.test("embeddings: invalid input, and other vector lengths", async () => {
   const door = open({ models: [MODEL, { id: "tiny", type: "embedding", dimensions: 4 }] });
   const tokens = await door.post("/v1/embeddings", { model: "tiny", input: [[1, 2]] });
   assertEquals(tokens.status, 400);
@@ -1042,7 +1042,7 @@ Deno.test("embeddings: what is refused, and other sizes", async () => {
 
 // --- Time and aborts --------------------------------------------------------------------------
 
-/** Moves time on, timer by timer, until the promise is settled. */
+/** Advances time, timer by timer, until the promise is settled. */
 async function settle<T>(time: FakeTime, promise: Promise<T>): Promise<T> {
   let isSettled = false;
   const mark = () => isSettled = true;
@@ -1051,7 +1051,7 @@ async function settle<T>(time: FakeTime, promise: Promise<T>): Promise<T> {
   return await promise;
 }
 
-Deno.test("time: load, first token, tokens", async () => {
+Deno.test("timing: load, first token, tokens", async () => {
   using time = new FakeTime();
   const door = open({
     models: UNLOADED,
@@ -1078,7 +1078,7 @@ Deno.test("time: load, first token, tokens", async () => {
   await reader.cancel();
 });
 
-Deno.test("time: headers at the first token", async () => {
+Deno.test("timing: headers at the first token", async () => {
   using time = new FakeTime();
   const door = open({ streamHeaders: "at-first-token", firstTokenMs: 50, replies: ["x"] });
   const start = Date.now();
@@ -1180,7 +1180,7 @@ onBothDoors("requests are recorded", () => ({ models: [MODEL] }), async (door, f
   ]);
 });
 
-Deno.test("the handler serves, and follows the request's signal", async () => {
+Deno.test("the handler serves requests, and follows their signal", async () => {
   const fake = createFakeLMStudio({ firstTokenMs: 60_000 });
   const greeting = await fake.handler(new Request(`${BASE}/lmstudio-greeting`));
   assertEquals(await greeting.json(), { lmstudio: true });
@@ -1207,7 +1207,7 @@ function withFault(fault: FaultKind, path?: string | RegExp): () => FakeLMStudio
 
 type Ending = "end" | "broken" | "silent";
 
-/** What arrives of a body, and how it ends. Only where silence is expected is it not waited out. */
+/** The chunks of a body, and how it ends. Expected silence is not waited for. */
 async function endOf(
   response: Response,
   expected: Ending,
@@ -1278,7 +1278,7 @@ onBothDoors(
 for (const fault of [{ type: "refuse" }, { type: "cut", at: "headers" }] as const) {
   onBothDoors(`faults: ${fault.type}, no answer`, withFault(fault), async (door, fake) => {
     await assertRejects(() => door.get("/v1/models"), TypeError);
-    // A real fetch may ask again by itself: Deno does.
+    // A real fetch may repeat a request on its own: Deno's does.
     assert(
       fake.requests.every(({ aborted, chunksWritten }) => !aborted && chunksWritten === 0) ||
         fake.requests.length > 1,
@@ -1286,7 +1286,7 @@ for (const fault of [{ type: "refuse" }, { type: "cut", at: "headers" }] as cons
   });
 }
 
-Deno.test("faults: in process the causes carry codes", async () => {
+Deno.test("faults: within the process, causes have codes", async () => {
   const codeOf = async (fault: FaultKind) => {
     const error = await assertRejects(() => open(withFault(fault)()).get("/"), TypeError);
     return (error.cause as { code: string }).code;
@@ -1424,7 +1424,7 @@ onBothDoors("faults: a redirect", () => ({
   await assertRejects(() => fake.fetch(`${BASE}/round`, { redirect: "error" }), TypeError);
 });
 
-Deno.test("faults: a delay, and that it can be aborted", async () => {
+Deno.test("faults: a delay, which can be aborted", async () => {
   using time = new FakeTime();
   const door = open({ faults: [{ times: 2, fault: { type: "delay", ms: 500 } }] });
   const start = Date.now();
@@ -1461,7 +1461,7 @@ Deno.test("faults: which requests they hit", async () => {
     statuses.push(response.status);
     await response.body?.cancel();
   }
-  // The first was let through by the pattern, and hit by the path.
+  // The pattern let the first request through, and the path hit it.
   assertEquals(statuses, [503, 501, 500, 500, 200, 501]);
 });
 
@@ -1482,7 +1482,7 @@ Deno.test("listen: a given port, several servers, one state", async () => {
   assertEquals(fake.requests.length, 2);
 });
 
-Deno.test("listen: disposal ends what is open", async () => {
+Deno.test("listen: disposal closes open connections", async () => {
   const fake = createFakeLMStudio({
     tokenMs: 30,
     replies: () => "word ".repeat(10_000),
@@ -1521,7 +1521,7 @@ Deno.test("listen: the bytes of a stream", async () => {
   assert(text.endsWith("data: [DONE]\n\n\r\n0\r\n\r\n"));
 });
 
-Deno.test("options: values that nobody would heed are refused by name", () => {
+Deno.test("options: values that would be ignored are refused by name", () => {
   const wrong: [Record<string, unknown>, string][] = [
     [{ jit: "yes" }, 'jit is "yes", not true or false'],
     [{ tokenMs: "5" }, 'tokenMs is "5", not a number'],
@@ -1530,7 +1530,7 @@ Deno.test("options: values that nobody would heed are refused by name", () => {
     [{ streamFinish: "first" }, 'streamFinish is "first", not one of "at-end"'],
     [{ streamHeaders: "late" }, 'streamHeaders is "late", not one of "at-once"'],
     [{ reasoningField: "thoughts" }, 'reasoningField is "thoughts", not one of'],
-    [{ apiToken: "" }, "apiToken is empty or no text"],
+    [{ apiToken: "" }, "apiToken is empty or not text"],
     [{ models: [{ id: "m", loaded: "no" }] }, 'models[0].loaded is "no"'],
     [{ faults: [{ fault: { type: "stall", at: "middle" } }] }, 'faults[0].fault.at is "middle"'],
     [{ faults: [{ times: -1, fault: { type: "cut" } }] }, "faults[0].times is -1"],

@@ -1,4 +1,4 @@
-/** The fake's management of models says on the wire what the catalogue says LM Studio does. */
+/** The fake's model management behaves on the wire as LM Studio's known behavior is described. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { createFakeLMStudio, type FakeLMStudioOptions } from "../src/testing/mod.ts";
@@ -28,7 +28,7 @@ function open(options: FakeLMStudioOptions) {
   return { get, post, loaded };
 }
 
-Deno.test("load: one more copy each time, whose settings are told when asked for", async () => {
+Deno.test("load: adds an instance each time, and returns its configuration if asked to", async () => {
   const { post, loaded, get } = open({ models: [{ id: QWEN, loaded: false }] });
   assertEquals(await post(LOAD, { model: QWEN }), [200, {
     type: "llm",
@@ -55,7 +55,7 @@ Deno.test("load: one more copy each time, whose settings are told when asked for
   assertEquals(model?.loaded_instances[1]?.config, { ...load_config, parallel: 4 });
 });
 
-Deno.test("load: a copy gets the context that fits, and is told that it got what it asked for", async () => {
+Deno.test("load: the instance gets the context that fits, but the answer repeats the one asked for", async () => {
   const { post, get } = open({ models: [{ id: QWEN, loaded: false, fittingContextLength: 8192 }] });
   const load = async (context_length?: number) => {
     const body = { model: QWEN, context_length, echo_load_config: true };
@@ -78,7 +78,7 @@ Deno.test("load: the selected variant is loaded, another one is refused", async 
   assertEquals(await loaded(), [QWEN]);
 });
 
-Deno.test("load: keys the server does not know, missing ones and wrong types are refused", async () => {
+Deno.test("load: unknown and missing fields and wrong types are refused", async () => {
   const { post } = open({ models: [QWEN] });
   const refused = async (body: unknown, path = LOAD) => {
     const [status, { error }] = await post(path, body);
@@ -101,7 +101,7 @@ Deno.test("load: keys the server does not know, missing ones and wrong types are
   assertEquals((await refused({ model: QWEN, pause: true }, DOWNLOAD)).code, "unrecognized_keys");
 });
 
-Deno.test("load: takes its time, and fails as the real one does", async () => {
+Deno.test("load: takes time, and fails like the real one", async () => {
   await inFakeTime(async (pass) => {
     const { post } = open({
       models: [QWEN, { id: "a/b", loadError: "Model loading was stopped." }],
@@ -120,14 +120,14 @@ Deno.test("load: takes its time, and fails as the real one does", async () => {
   });
 });
 
-Deno.test("unload: the copy that is named, 404 for one that is not there", async () => {
+Deno.test("unload: the named instance; 404 for an unknown one", async () => {
   const { post, loaded } = open({ models: [{ id: QWEN, instances: [QWEN, `${QWEN}:2`] }] });
   assertEquals(await post(UNLOAD, { instance_id: QWEN }), [200, { instance_id: QWEN }]);
   assertEquals(await loaded(), [`${QWEN}:2`]);
   assertEquals((await post(UNLOAD, { instance_id: QWEN }))[0], 404);
 });
 
-Deno.test("download: a job that goes on with each look, then a model that is there", async () => {
+Deno.test("download: a job that advances with each status request, then a downloaded model", async () => {
   const { get, post } = open({
     models: [],
     downloads: [{ model: "a/b", sizeBytes: 1000, progress: [0.1, "paused", 0.5, 1] }],
@@ -156,7 +156,7 @@ Deno.test("download: a job that goes on with each look, then a model that is the
   assertEquals((models as Json[]).map(({ key, size_bytes }) => [key, size_bytes]), [["a/b", 1000]]);
 });
 
-Deno.test("download: a failure says why only when told to, what is not there is 404", async () => {
+Deno.test("download: a failure gives a reason only if one is set; an unknown model is 404", async () => {
   const link = "https://huggingface.co/a/b-GGUF";
   const { get, post } = open({
     downloads: [{ model: link, progress: ["failed"], error: "Checksum failed" }],
@@ -168,7 +168,7 @@ Deno.test("download: a failure says why only when told to, what is not there is 
   assertEquals([status, (error as Json).type], [404, "job_not_found"]);
 });
 
-Deno.test("versions: before 0.4.0 these routes are unexpected, under 200", async () => {
+Deno.test("versions: before 0.4.0 these are unexpected endpoints, with status 200", async () => {
   const { get, post } = open({ version: "0.3.29", models: [QWEN] });
   for (const path of [LOAD, UNLOAD, DOWNLOAD]) {
     const error = `Unexpected endpoint or method. (POST ${path})`;
@@ -179,7 +179,7 @@ Deno.test("versions: before 0.4.0 these routes are unexpected, under 200", async
   assert("error" in body);
 });
 
-Deno.test("auto-evict: on unless told otherwise, since 0.3.9", async () => {
+Deno.test("auto-evict: on by default, since 0.3.9", async () => {
   const asked = async (options: FakeLMStudioOptions) => {
     const models = ["a/a", "b/b"].map((id) => ({ id, loaded: false }));
     const { get, post } = open({ models, ...options });

@@ -1,4 +1,4 @@
-/** What the fake's `/v1/responses` says on the wire, against what the catalogue and OpenAI's reference say. */
+/** The fake's `/v1/responses` on the wire, compared with LM Studio's known behavior and OpenAI's reference. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { createFakeLMStudio, type FakeLMStudioOptions } from "../src/testing/mod.ts";
 
@@ -38,7 +38,7 @@ async function stream(options: FakeLMStudioOptions, body: Json): Promise<Json[]>
   });
 }
 
-Deno.test("fake responses: the route is there since 0.3.29", async () => {
+Deno.test("fake responses: the route exists since 0.3.29", async () => {
   const [status, old] = await ask({ version: "0.3.28" }, { input: "Hi" });
   assertEquals(status, 200);
   assertEquals(old, { error: "Unexpected endpoint or method. (POST /v1/responses)" });
@@ -62,7 +62,7 @@ Deno.test("fake responses: the envelope", async () => {
   assertEquals(answer.usage.total_tokens, answer.usage.input_tokens + 3);
 });
 
-Deno.test("fake responses: the events of text, reasoning and a call, and the same answer at the end", async () => {
+Deno.test("fake responses: the events of text, reasoning and a tool call, then the same response at the end", async () => {
   const replies = [{
     reasoning: "Hm.",
     content: "Wait a",
@@ -93,7 +93,7 @@ Deno.test("fake responses: the events of text, reasoning and a call, and the sam
   assertEquals(whole.output[2].arguments, '{"a":1}');
 });
 
-Deno.test("fake responses: the limit makes it incomplete", async () => {
+Deno.test("fake responses: a response at the token limit is incomplete", async () => {
   const options = { replies: [{ reasoning: "Hm, well.", content: "one two three" }] };
   const [, whole] = await ask(options, { input: "Hi", max_output_tokens: 3 });
   assertEquals([whole.status, whole.incomplete_details], ["incomplete", {
@@ -106,7 +106,7 @@ Deno.test("fake responses: the limit makes it incomplete", async () => {
   assertEquals(thinking.output.map(({ type }: Json) => type), ["reasoning"]);
 });
 
-Deno.test("fake responses: what is stored can be gone on from, what is not cannot", async () => {
+Deno.test("fake responses: a stored response can be continued, others cannot", async () => {
   const send = open();
   const first = await (await send({ input: "A long beginning of all this." })).response.json();
   const again = { input: "And?", previous_response_id: first.id };
@@ -126,7 +126,7 @@ Deno.test("fake responses: what is stored can be gone on from, what is not canno
   }
 });
 
-Deno.test("fake responses: a stream that was left is not stored", async () => {
+Deno.test("fake responses: an abandoned stream is not stored", async () => {
   const fake = createFakeLMStudio({ models: [MODEL] });
   const send = (body: Json) =>
     fake.fetch("http://x/v1/responses", { method: "POST", body: JSON.stringify(body) });
@@ -138,7 +138,7 @@ Deno.test("fake responses: a stream that was left is not stored", async () => {
   assertEquals([status, fake.requests[0]?.aborted], [400, true]);
 });
 
-Deno.test("fake responses: refusals in the words of this route", async (t) => {
+Deno.test("fake responses: refusals in the wording of this route", async (t) => {
   const invalid = (param: string) => ({
     error: { message: "Invalid input", type: "invalid_request_error", param, code: "custom" },
   });
@@ -168,7 +168,7 @@ Deno.test("fake responses: refusals in the words of this route", async (t) => {
   assertEquals((await ask({}, { input: "x", tools: [TOOL, mcp] }))[0], 200);
 });
 
-Deno.test("fake responses: no model, a wrong one, no eyes, too long", async () => {
+Deno.test("fake responses: no model, a wrong model, no vision, too long", async () => {
   const none = { models: [{ id: MODEL, loaded: false }] };
   assertEquals(await ask(none, { input: "x" }), [400, {
     error: {
@@ -193,7 +193,7 @@ Deno.test("fake responses: no model, a wrong one, no eyes, too long", async () =
   assertMatch(overflow.error.message, /Context size has been exceeded/);
 });
 
-Deno.test("fake responses: faults hit after so many tokens, whatever stands around them", async () => {
+Deno.test("fake responses: faults hit after a number of tokens, whatever other events there are", async () => {
   const fault = { type: "error-frame", message: "Model unloaded.", afterTokens: 2 } as const;
   const events = await stream({ replies: ["one two three"], faults: [{ fault }] }, { input: "x" });
   const last = events.at(-1)!;

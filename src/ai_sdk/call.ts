@@ -1,5 +1,5 @@
 /**
- * A call of the AI SDK as a request of this package, with what cannot be done as asked.
+ * Turns a call of the AI SDK into a request of this package, with warnings for what cannot be done as asked.
  *
  * @module
  */
@@ -15,24 +15,24 @@ import type {
   SharedV4Warning,
 } from "./specification.ts";
 
-/** The name under which callers find this provider's options and metadata. */
+/** The key of this provider's options and metadata. */
 export const NAME = "lmstudio";
 
-/** A completion as this package is asked for it. */
+/** The arguments of `complete` and `streamCompletion`, with warnings. */
 export interface CompletionCall {
   readonly request: CompletionRequest;
   readonly options: CallOptions;
   readonly warnings: SharedV4Warning[];
 }
 
-/** Fields of every call of the SDK. */
+/** Fields that every SDK call has. */
 interface SdkCall {
   readonly abortSignal?: AbortSignal | undefined;
   readonly headers?: Readonly<Record<string, string | undefined>> | undefined;
   readonly providerOptions?: SharedV4ProviderOptions | undefined;
 }
 
-/** The options of a call that can stand in JSON; all else under `providerOptions.lmstudio` is for the request. */
+/** Call options that JSON can hold; all other fields of `providerOptions.lmstudio` belong to the request. */
 const CALL_OPTIONS: ReadonlySet<string> = new Set(
   [
     "maxRetries",
@@ -55,30 +55,34 @@ const REASONING: Readonly<Record<Reasoning, CompletionRequest["reasoning"]>> = {
   max: "high",
 };
 
-/** @throws `UnsupportedFunctionalityError` of the SDK: the prompt has what cannot be sent. */
+/** @throws the SDK's `UnsupportedFunctionalityError` if the prompt has content that cannot be sent. */
 export function toCompletionCall(
   modelId: string | undefined,
   call: LanguageModelV4CallOptions,
   defaults: CallOptions,
 ): CompletionCall {
   const warnings: SharedV4Warning[] = [];
-  const told = new Set<string>();
+  const warned = new Set<string>();
   const warn = (type: "unsupported" | "compatibility", feature: string, details?: string): void => {
-    if (told.has(feature)) return;
-    told.add(feature);
+    if (warned.has(feature)) return;
+    warned.add(feature);
     warnings.push({ type, feature, ...(details === undefined ? {} : { details }) });
   };
   const leaveOut: LeaveOut = (feature, details) => warn("unsupported", feature, details);
   const { own, options } = splitOptions(call, defaults);
   const { reasoning = "provider-default", responseFormat: format, toolChoice: choice } = call;
   if (reasoning === "minimal" || reasoning === "xhigh" || reasoning === "max") {
-    warn("compatibility", `reasoning "${reasoning}"`, `"${REASONING[reasoning]}" is asked for.`);
+    warn(
+      "compatibility",
+      `reasoning "${reasoning}"`,
+      `"${REASONING[reasoning]}" is requested instead.`,
+    );
   }
   if (format?.type === "json" && format.schema === undefined) {
     warn(
       "compatibility",
       "JSON without a schema",
-      "LM Studio takes a schema alone: any object is asked for.",
+      "LM Studio needs a schema: one that allows any object is sent.",
     );
   }
   if (call.includeRawChunks === true) leaveOut("raw chunks");
@@ -104,7 +108,7 @@ export function toCompletionCall(
   return { request, options, warnings };
 }
 
-/** What callers say under `lmstudio` is for the request, but for the options of the call. */
+/** Splits `providerOptions.lmstudio` into fields of the request and options of the call. */
 export function splitOptions(
   { abortSignal, headers, providerOptions }: SdkCall,
   defaults: CallOptions,
@@ -144,14 +148,17 @@ function toolsOf(
   const kept: Tool[] = [];
   for (const tool of tools ?? []) {
     if (tool.type === "provider") {
-      leaveOut(`provider-defined tool ${tool.id}`, "LM Studio runs no tools of other providers.");
+      leaveOut(
+        `provider-defined tool ${tool.id}`,
+        "LM Studio cannot run tools of other providers.",
+      );
       continue;
     }
     if (tool.strict === true) {
       leaveOut("strict tools", "LM Studio does not check arguments; the AI SDK does.");
     }
     if (tool.inputExamples !== undefined && tool.inputExamples.length > 0) {
-      leaveOut("examples of tool inputs", "Write them into the description of the tool.");
+      leaveOut("examples of tool inputs", "Put them into the tool's description.");
     }
     const { name, description, inputSchema } = tool;
     kept.push({ name, description, parameters: asSchema(inputSchema) });
@@ -159,12 +166,12 @@ function toolsOf(
   return kept.length === 0 ? undefined : kept;
 }
 
-/** Checked where the request is: the SDK's type of it depends on which types of JSON Schema are installed. */
+/** Checked with the request: the SDK's type depends on which JSON Schema types are installed. */
 function asSchema(schema: object): JsonSchema {
   return schema as JsonSchema;
 }
 
-/** Without fields that are not given, so that those of `providerOptions` hold. */
+/** Removes undefined fields, so that those of `providerOptions` apply. */
 function withoutUndefined<T extends object>(fields: T): Partial<T> {
   return Object.fromEntries(
     Object.entries(fields).filter(([, value]) => value !== undefined),

@@ -1,6 +1,6 @@
 /**
- * Errors of this package as the AI SDK knows them: it recognises its own by symbols, not by classes, so that they may
- * come from anywhere.
+ * Turns errors of this package into errors of the AI SDK. The SDK recognizes its errors by symbols, not by classes, so
+ * that any package can create them.
  *
  * @see https://github.com/vercel/ai/tree/main/packages/provider/src/errors
  * @module
@@ -8,7 +8,7 @@
 
 import { type AnyProviderError, isProviderError } from "../core/errors.ts";
 
-/** The SDK's names of the errors that come from here. */
+/** The SDK's names for the errors created here. */
 type SdkErrorName =
   | "AI_APICallError"
   | "AI_InvalidResponseDataError"
@@ -18,7 +18,7 @@ type SdkErrorName =
 
 const MARKER = "vercel.ai.error";
 
-/** An error for which the SDK's `isInstance` of each of its names holds. The first is its `name`. */
+/** An error that passes the SDK's `isInstance` for each of these names. The first becomes its `name`. */
 class SdkError extends Error {
   constructor(names: readonly SdkErrorName[], message: string, fields: Record<string, unknown>) {
     const { cause, ...rest } = fields;
@@ -33,7 +33,7 @@ class SdkError extends Error {
   }
 }
 
-/** A failed call is an `APICallError`; by its code it may be one of these first. */
+/** A failed call is an `APICallError`; with these codes it is more specific as well. */
 const NAMES_BY_CODE: Readonly<Record<string, readonly SdkErrorName[]>> = {
   model_not_found: ["AI_NoSuchModelError", "AI_APICallError"],
   unsupported_content: ["AI_UnsupportedFunctionalityError", "AI_APICallError"],
@@ -43,18 +43,18 @@ const NAMES_BY_CODE: Readonly<Record<string, readonly SdkErrorName[]>> = {
 };
 const CALL: readonly SdkErrorName[] = ["AI_APICallError"];
 
-/** Purpose of a model of the SDK. */
+/** Kind of model in the SDK. */
 export type ModelType = "languageModel" | "embeddingModel" | "decisionModel" | "imageModel";
 
-/** Which model was asked. */
+/** The requested model. */
 export interface AskedModel {
   readonly modelId: string;
   readonly modelType: ModelType;
 }
 
 /**
- * An error of this package as the SDK's own, with the same sentence and the error itself as `cause`; whatever else was
- * thrown, such as the reason of an abort, as it is. Neither a prompt nor a token is in it.
+ * Turns an error of this package into one of the SDK's, with the same message and the original as `cause`. Anything
+ * else, such as the reason of an abort, is returned unchanged. The result has neither prompt nor API token.
  */
 export function toSdkError(error: unknown, asked?: AskedModel): unknown {
   return isProviderError(error)
@@ -67,11 +67,11 @@ function fieldsOf(error: AnyProviderError, asked: AskedModel | undefined): Recor
   return {
     cause: error,
     url: endpoint ?? "",
-    // The prompt is in the request: no error has it.
+    // Left empty: the request has the prompt, which belongs in no error.
     requestBodyValues: {},
     statusCode: status,
     isRetryable: retriable,
-    // The SDK waits as long as this says before it asks again.
+    // The SDK waits this long before it retries.
     responseHeaders: retryAfterMs === undefined
       ? undefined
       : { "retry-after-ms": String(retryAfterMs) },
@@ -81,12 +81,12 @@ function fieldsOf(error: AnyProviderError, asked: AskedModel | undefined): Recor
   };
 }
 
-/** The error for a model of a kind that LM Studio does not have. */
+/** The error for a kind of model that LM Studio does not have. */
 export function noSuchModel(asked: AskedModel, message: string): Error {
   return new SdkError(["AI_NoSuchModelError"], message, { ...asked });
 }
 
-/** The error for what cannot be sent to LM Studio. */
+/** The error for content that cannot be sent to LM Studio. */
 export function unsupported(functionality: string, message: string): Error {
   return new SdkError(["AI_UnsupportedFunctionalityError"], message, { functionality });
 }

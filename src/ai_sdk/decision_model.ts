@@ -1,5 +1,5 @@
 /**
- * A decision model of LM Studio as the AI SDK calls it.
+ * An LM Studio decision model as the AI SDK calls it.
  *
  * @module
  */
@@ -21,10 +21,10 @@ import type {
   SharedV4Warning,
 } from "./specification.ts";
 
-/** `decide` takes numbers that are this exact; the SDK wants more, unless it is told. */
+/** The precision that `decide` checks; unless told of a lower one, the SDK expects more. */
 const MOST_DECIMALS = 4;
 
-/** A decision model: asked as `decide` asks. */
+/** A decision model; it calls `decide`. */
 export class DecisionModel implements DecisionModelV4 {
   readonly specificationVersion = "v4";
   readonly provider: string = `${NAME}.decision`;
@@ -106,7 +106,7 @@ function toQuestion(question: DecisionModelV4Question): DecisionQuestion {
   const instructions = textOf(question.instructions);
   switch (type) {
     case "boolean": {
-      // The server has no field for what an answer means: it stands in the question.
+      // The server has no field for the meaning of an answer, so it becomes part of the question.
       const lines = [
         instructions,
         ...["true", "false"].flatMap((answer) => {
@@ -119,7 +119,7 @@ function toQuestion(question: DecisionModelV4Question): DecisionQuestion {
     case "choice":
       return {
         type,
-        instructions: instructions || "Choose what fits best.",
+        instructions: instructions || "Choose the option that fits best.",
         choices: Object.entries(question.criteria).map(([value, criterion]) => {
           const description = textOf(criterion);
           return description === "" ? { value } : { value, description };
@@ -134,7 +134,7 @@ function toQuestion(question: DecisionModelV4Question): DecisionQuestion {
     default:
       throw unsupported(
         `${type} questions`,
-        `Cannot ask a question of type ${type}: LM Studio answers boolean, choice and score.`,
+        `Cannot ask a question of type ${type}: LM Studio answers boolean, choice and score questions.`,
       );
   }
 }
@@ -144,7 +144,7 @@ function textOf(input: DecisionModelV4Input | null | undefined): string {
   return typeof input === "string" ? input : JSON.stringify(input);
 }
 
-/** Labels for levels, no two of which are equal. */
+/** Unique labels for the levels. */
 function labelsOf(criteria: readonly (DecisionModelV4Input | null)[]): string[] {
   const texts = criteria.map(textOf);
   return texts.map((text, level) => {
@@ -179,7 +179,7 @@ function toSdkAnswer(
   }
 }
 
-/** Where it is whole: the SDK refuses one that lacks an option. */
+/** The distribution, if it is complete: the SDK refuses one that lacks an option. */
 function distributionOf(
   probabilities: readonly { value: string | boolean | number; probability: number }[],
   question: DecisionModelV4Question | undefined,
@@ -192,14 +192,14 @@ function distributionOf(
   };
 }
 
-/** How many options or levels it has. */
+/** Number of options or levels. */
 function sizeOf(question: DecisionModelV4Question | undefined): number {
   return question?.type === "choice" || question?.type === "score"
     ? Object.keys(question.criteria).length
     : 0;
 }
 
-/** Engines sum in float32, and so may be off by a little. */
+/** Engines add up in float32, so a sum may be slightly off. */
 function withinOne(probability: number): number {
   return Math.min(Math.max(probability, 0), 1);
 }
@@ -210,7 +210,7 @@ function probabilitiesOf(answer: DecisionAnswer): number[] {
     : [];
 }
 
-/** The decimals that numbers are written with: whether the server rounds, it does not say. */
+/** How many decimals the numbers have: the server does not say whether it rounds. */
 function decimalsOf(numbers: readonly number[]): number {
   const decimals = numbers.map((number) => {
     const [, fraction = ""] = String(number).split(".");

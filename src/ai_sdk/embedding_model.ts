@@ -1,5 +1,5 @@
 /**
- * An embedding model of LM Studio as the AI SDK calls it.
+ * An LM Studio embedding model as the AI SDK calls it.
  *
  * @module
  */
@@ -15,10 +15,10 @@ import type {
   SharedV4Warning,
 } from "./specification.ts";
 
-/** As many as `embed` puts into a request: a failure costs no more than these. */
+/** The batch size of `embed`: a failed call loses no more texts than this. */
 const VALUES_PER_CALL = 64;
 
-/** An embedding model: asked as `embed` asks. */
+/** An embedding model; it calls `embed`. */
 export class EmbeddingModel implements EmbeddingModelV4 {
   readonly specificationVersion = "v4";
   readonly provider: string = `${NAME}.embedding`;
@@ -55,19 +55,19 @@ export class EmbeddingModel implements EmbeddingModelV4 {
   }
 }
 
-/** What was not done as asked, in the SDK's words. */
+/** The parts of the call that were not carried out as requested, as SDK warnings. */
 function warningsOf({ truncated, warnings = [] }: EmbeddingResponse): SharedV4Warning[] {
   return [
     ...(truncated === undefined ? [] : [{
       type: "compatibility" as const,
       feature: "dimensions",
-      details: "The server gave longer vectors: they were cut, and have the length 1.",
+      details: "The server returned longer vectors: they were cut and normalized to length 1.",
     }]),
     ...warnings.map(({ index, estimatedTokens, contextLength }) => ({
       type: "other" as const,
       message:
-        `Text ${index} has about ${estimatedTokens} tokens, and the model takes ${contextLength}: ` +
-        "the rest is likely left out.",
+        `Text ${index} has about ${estimatedTokens} tokens, but the model's context is ${contextLength}: ` +
+        "the rest was probably ignored.",
     })),
   ];
 }

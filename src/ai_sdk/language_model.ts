@@ -1,5 +1,5 @@
 /**
- * A language model of LM Studio as the AI SDK calls it.
+ * An LM Studio language model as the AI SDK calls it.
  *
  * @module
  */
@@ -35,14 +35,14 @@ import type {
   SharedV4Warning,
 } from "./specification.ts";
 
-/** Parts that the models of a provider share. */
+/** The provider behind a model, shared by all models of one AI SDK provider. */
 export interface ModelSource {
   readonly provider: LMStudioProvider;
-  /** What calls are made with that say nothing else. */
+  /** Default call options. */
   readonly defaults: CallOptions;
 }
 
-/** A language model: asked as `complete` and `streamCompletion` ask. */
+/** A language model; it calls `complete` and `streamCompletion`. */
 export class LanguageModel implements LanguageModelV4 {
   readonly specificationVersion = "v4";
   readonly provider: string = `${NAME}.chat`;
@@ -78,7 +78,8 @@ export class LanguageModel implements LanguageModelV4 {
     const { request, options, warnings } = this.#read(call);
     const stream = provider.streamCompletion(request, options);
     try {
-      // A failure before the first piece is the call's, which the SDK repeats; a later one is a part of the stream.
+      // A failure before the first chunk rejects the call, so that the SDK retries it; a later one becomes a part of
+      // the stream.
       await stream.started();
     } catch (error) {
       throw this.#sdkError(error);
@@ -108,18 +109,18 @@ export class LanguageModel implements LanguageModelV4 {
       },
       pull: async (controller) => {
         try {
-          // A pull that gives nothing is not repeated.
+          // The stream does not pull again after a pull that enqueued nothing, so read on until there is a part.
           while (true) {
             const { done, value } = await chunks.next();
-            const isGiven = done !== true && parts.write(value);
+            const hasPart = done !== true && parts.write(value);
             if (done === true || value.isFinal) break;
-            if (isGiven) return;
+            if (hasPart) return;
           }
           const answer = await stream.response();
           parts.finish(answer, metadataOf(this.modelId, answer));
           controller.close();
         } catch (error) {
-          // The SDK tells an abort by the error of the stream, not by a part.
+          // The SDK recognizes an abort by the stream's error, not by a part.
           if (signal?.aborted === true) controller.error(error);
           else {
             parts.fail(this.#sdkError(error));
@@ -136,22 +137,22 @@ export class LanguageModel implements LanguageModelV4 {
 
 type Block = "text" | "reasoning";
 
-/** A call while it comes. */
+/** A tool call that is still arriving. */
 interface OpenCall {
-  /** As it came; others may have the same. */
+  /** The id the server sent; several calls may have the same one. */
   wireId: string;
   id: string;
   name: string;
-  /** Arguments that came before the id or the name. */
+  /** Arguments that arrived before the id or the name. */
   held: string;
   isStarted: boolean;
 }
 
-/** Writes an answer as parts: blocks that begin and end, of which one is open at a time, and calls. */
+/** Writes an answer as parts: tool calls, and blocks that begin and end, one open at a time. */
 class PartWriter {
   readonly #controller: ReadableStreamDefaultController<LanguageModelV4StreamPart>;
-  readonly #uniqueId = idsWithoutDoubles();
-  /** By their place in the answer. */
+  readonly #uniqueId = makeUniqueIds();
+  /** By their index in the answer. */
   readonly #calls: OpenCall[] = [];
   #block: Block | undefined;
   #blockId = "";
@@ -161,27 +162,27 @@ class PartWriter {
     this.#controller = controller;
   }
 
-  /** Whether the chunk gave a part. */
+  /** Writes a chunk; returns whether it produced a part. */
   write({ content, reasoning, toolCalls }: StreamingChunk): boolean {
-    let isGiven = false;
+    let hasPart = false;
     if (reasoning !== undefined && reasoning !== "") {
       this.#add("reasoning", reasoning);
-      isGiven = true;
+      hasPart = true;
     }
     if (content !== "") {
       this.#add("text", content);
-      isGiven = true;
+      hasPart = true;
     }
-    for (const delta of toolCalls ?? []) isGiven = this.#addCall(delta) || isGiven;
-    return isGiven;
+    for (const delta of toolCalls ?? []) hasPart = this.#addCall(delta) || hasPart;
+    return hasPart;
   }
 
-  /** What is left to say when the answer is whole. */
+  /** Writes the remaining parts once the answer is complete. */
   finish(answer: CompletionResponse, providerMetadata: SharedV4ProviderMetadata): void {
     this.#closeBlock();
     const begun = this.#calls.filter(({ isStarted }) => isStarted);
     for (const call of answer.toolCalls) {
-      // By the id as it came: what looked like a call may have been a thought, and several calls may have one id.
+      // Match by the server's id: what looked like a call may have been reasoning, and calls may share an id.
       const at = begun.findIndex(({ wireId }) => wireId === call.id);
       const [own] = at === -1 ? [] : begun.splice(at, 1);
       const id = own?.id ?? this.#uniqueId(call.id);
@@ -202,7 +203,7 @@ class PartWriter {
     });
   }
 
-  /** Why the answer is not whole. */
+  /** Writes the reason why the answer is incomplete. */
   fail(error: unknown): void {
     this.#closeBlock();
     this.#controller.enqueue({ type: "error", error });
@@ -230,7 +231,7 @@ class PartWriter {
     this.#block = undefined;
   }
 
-  /** Whether it gave a part: a call is shown once its id and its name are known. */
+  /** Adds to a call; returns whether it produced a part. A call is shown once its id and name are known. */
   #addCall({ index, id = "", name = "", arguments: text = "" }: ToolCallDelta): boolean {
     const call = this.#calls[index] ??= {
       wireId: "",
@@ -259,12 +260,12 @@ class PartWriter {
   }
 }
 
-// --- What an answer says ----------------------------------------------------------------------
+// --- Whole answers ----------------------------------------------------------------------------
 
 function contentOf(
   { reasoning, content, toolCalls }: CompletionResponse,
 ): LanguageModelV4Content[] {
-  const uniqueId = idsWithoutDoubles();
+  const uniqueId = makeUniqueIds();
   const parts: LanguageModelV4Content[] = [];
   if (reasoning !== undefined && reasoning !== "") {
     parts.push({ type: "reasoning", text: reasoning });
@@ -289,8 +290,8 @@ function toSdkCall(
   };
 }
 
-/** Some servers give one id to all calls; the SDK tells them apart by it. */
-function idsWithoutDoubles(): (id: string) => string {
+/** Makes ids unique: some servers give all calls the same id, but the SDK tells calls apart by id. */
+function makeUniqueIds(): (id: string) => string {
   const given = new Set<string>();
   return (id) => {
     let unique = id;
@@ -331,7 +332,7 @@ function usageOf(usage: Usage | undefined, body: unknown): LanguageModelV4Usage 
   };
 }
 
-/** The rest of a number, where its part is known. */
+/** The difference, if both numbers are known. */
 function without(all: number | undefined, part: number | undefined): number | undefined {
   return all === undefined || part === undefined ? undefined : Math.max(0, all - part);
 }
@@ -358,7 +359,7 @@ function metadataOf(
   };
 }
 
-/** Numbers alone: metadata are sent to browsers, and stored beside the conversation. */
+/** Only the numbers: metadata is sent to browsers and stored with the conversation. */
 function trimOf({ dropped, ...numbers }: TrimInfo): JsonObject {
   return { ...numbers, dropped: dropped.length };
 }
@@ -367,7 +368,7 @@ function statsOf({ draft, ...stats }: GenerationStats): JsonObject {
   return { ...stats, ...(draft === undefined ? {} : { draft: { ...draft } }) };
 }
 
-/** Where the server names another model than was asked, which `onModelSubstituted` must have allowed. */
+/** Metadata for an answer by another model than the one requested, if `onModelSubstituted` allowed it. */
 export function substitutionOf(requested: string, answered: string): JsonObject {
   if (requested === "" || answered === "" || isSameModel(requested, answered)) return {};
   return { substituted: { requested, answered } };

@@ -1,5 +1,6 @@
 /**
- * LM Studio as a provider of the AI SDK (`ai` 7), and so of what takes its models, such as Mastra and OpenAI's agents.
+ * LM Studio as a provider for the AI SDK (`ai` 7), and so for everything that accepts its models, such as Mastra and
+ * the OpenAI Agents SDK.
  *
  * @example
  * ```ts
@@ -67,13 +68,14 @@ export type {
 } from "./specification.ts";
 
 /**
- * Makes a provider for the AI SDK. Touches no network.
+ * Creates a provider for the AI SDK. It sends nothing until a model is used.
  *
- * Failed calls are sent again by the SDK, as its `maxRetries` says, and not by this package as well, unless the options
- * or the environment set `maxRetries` here.
+ * The SDK retries failed calls according to its own `maxRetries`. This package does not retry as well, unless the
+ * options or the environment set `maxRetries` here.
  *
- * @param options as for `new LMStudioProvider()`; or such a provider, as `LMStudioProvider.discover()` finds one.
- * @throws `LoadSettingError` of the SDK, whose `cause` is a `ConfigurationError`.
+ * @param options the options of `new LMStudioProvider()`, or an existing provider, for example from
+ * `LMStudioProvider.discover()`.
+ * @throws the SDK's `LoadSettingError`, with a `ConfigurationError` as its `cause`.
  * @see https://ai-sdk.dev/docs
  *
  * @example
@@ -101,7 +103,7 @@ export function createLMStudio(
     imageModel: (modelId: string): never => {
       throw noSuchModel(
         { modelId, modelType: "imageModel" },
-        "Cannot make images: LM Studio has no models that do. Its models look at images and write text.",
+        "Cannot generate images: LM Studio has no models for that. Its models read images and write text.",
       );
     },
   });

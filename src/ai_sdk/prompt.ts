@@ -1,5 +1,5 @@
 /**
- * A prompt of the AI SDK as messages of a completion request.
+ * Turns a prompt of the AI SDK into messages of a completion request.
  *
  * @module
  */
@@ -21,15 +21,16 @@ import type {
   LanguageModelV4ToolResultPart,
 } from "./specification.ts";
 
-/** Told of a feature that is left out, once for each. */
+/** Warns that a feature is left out, once per feature. */
 export type LeaveOut = (feature: string, details?: string) => void;
 
 type UserPart = LanguageModelV4TextPart | LanguageModelV4FilePart;
 type AssistantPart = Extract<LanguageModelV4Message, { role: "assistant" }>["content"][number];
 
-const AS_TEXT = "LM Studio takes text and images (PNG and JPEG): give what is in it as text.";
+const AS_TEXT =
+  "LM Studio accepts text and images (PNG and JPEG). Send the file's content as text.";
 
-/** @throws `UnsupportedFunctionalityError` of the SDK: a file that is neither text nor an image. */
+/** @throws the SDK's `UnsupportedFunctionalityError` for a file that is neither text nor an image. */
 export function toMessages(
   prompt: readonly LanguageModelV4Message[],
   leaveOut: LeaveOut,
@@ -50,14 +51,14 @@ export function toMessages(
   });
 }
 
-/** Parts as text where they are no more than that. */
+/** A message's content; a plain string if it is a single text. */
 function toContent(parts: readonly UserPart[]): string | ContentPart[] {
   const [first, ...more] = parts.map(toPart);
   if (first === undefined) return "";
   return first.type === "text" && more.length === 0 ? first.text : [first, ...more];
 }
 
-/** @throws as `toMessages`. */
+/** @throws the same errors as `toMessages`. */
 export function toPart(part: UserPart): ContentPart {
   if (part.type === "text") return { type: "text", text: part.text };
   const { data, mediaType } = part;
@@ -68,13 +69,13 @@ export function toPart(part: UserPart): ContentPart {
     case "reference":
       throw unsupported(
         "file references",
-        "Cannot send a file by reference: LM Studio keeps no files. Give its bytes or its text.",
+        "Cannot send a file by reference: LM Studio keeps no files. Send its bytes or its text.",
       );
     case "url":
       if (kind === "image") return { type: "image", image: data.url };
       throw unsupportedFile(mediaType);
     case "data":
-      // The format of an image is read from the bytes: what is said of it may be `image/*`.
+      // The image's format is read from its bytes: the media type may be `image/*`.
       if (kind === "image") return { type: "image", image: imageOf(data.data) };
       if (kind === "text") return { type: "text", text: decodeText(data.data) };
       throw unsupportedFile(mediaType);
@@ -99,7 +100,7 @@ function decodeText(data: Uint8Array | string): string {
   return new TextDecoder().decode(bytes);
 }
 
-/** Several, where results of tools that another provider ran stand within the message. */
+/** Returns several messages if the message contains results of tools that another provider ran. */
 function assistantMessages(parts: readonly AssistantPart[], leaveOut: LeaveOut): Message[] {
   const messages: Message[] = [];
   let text = "";
@@ -124,7 +125,7 @@ function assistantMessages(parts: readonly AssistantPart[], leaveOut: LeaveOut):
         toolCalls.push({
           id: part.toolCallId,
           name: part.toolName,
-          // A call whose arguments were no JSON comes back as the text that the model wrote.
+          // Arguments that were not JSON come back as the text the model wrote.
           arguments: typeof part.input === "string" ? part.input : JSON.stringify(part.input ?? {}),
         });
         break;
@@ -135,7 +136,7 @@ function assistantMessages(parts: readonly AssistantPart[], leaveOut: LeaveOut):
       case "tool-approval-response":
         break;
       default:
-        leaveOut(`${part.type} parts of assistants`, "What the assistant said in text is sent.");
+        leaveOut(`${part.type} parts of assistants`, "Only the assistant's text is sent.");
     }
   }
   if (messages.length === 0 || text !== "" || reasoning !== "" || toolCalls.length > 0) flush();
@@ -161,7 +162,7 @@ function outcomeOf(output: LanguageModelV4ToolResultOutput, leaveOut: LeaveOut):
     case "json":
     case "error-json":
       return {
-        // Not every caller turns what is undefined into null.
+        // Not every caller turns undefined into null.
         result: JSON.stringify(output.value) ?? "null",
         isError: output.type === "error-json",
       };

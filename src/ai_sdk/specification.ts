@@ -1,73 +1,74 @@
 /**
- * The AI SDK's provider specification, version 4, as far as this provider implements it: what it takes is at least as
- * wide as the SDK's type of the same name, what it gives at most as wide. Written out by hand, so that neither a
- * dependency nor, where that is not installed, a silent `any` reaches users; tests hold each against `@ai-sdk/provider`.
+ * The AI SDK's provider specification, version 4, as far as this provider implements it. Types that it accepts are at
+ * least as wide as the SDK's types of the same name, types that it returns at most as wide. They are written out by
+ * hand: importing them would add a dependency, or a silent `any` for users who have not installed it. Tests compare
+ * each type with `@ai-sdk/provider`.
  *
  * @see https://github.com/vercel/ai/tree/main/packages/provider/src
  * @module
  */
 
-/** A value that JSON can hold. */
+/** A JSON value. */
 export type JsonValue = null | string | number | boolean | JsonObject | readonly JsonValue[];
 
-/** An object that JSON can hold. */
+/** A JSON object. */
 export type JsonObject = { readonly [key: string]: JsonValue | undefined };
 
-/** What callers tell a provider beyond the specification, by the provider's name. */
+/** Options beyond the specification, by provider name. */
 export type SharedV4ProviderOptions = Readonly<Record<string, JsonObject>>;
 
-/** What a provider tells beyond the specification, by the provider's name. */
+/** Metadata beyond the specification, by provider name. */
 export type SharedV4ProviderMetadata = Record<string, JsonObject>;
 
-/** Something in a call that is not done as asked. */
+/** A part of a call that was not carried out as requested. */
 export type SharedV4Warning =
   | {
-    /** `unsupported` is left out, `compatibility` is done in another way. */
+    /** `unsupported`: left out. `compatibility`: done in another way. */
     type: "unsupported" | "compatibility";
-    /** Name of what was asked for. */
+    /** The feature in question. */
     feature: string;
     /** What is done instead, or what to do. */
     details?: string;
   }
   | {
-    /** Anything else. */
+    /** Any other warning. */
     type: "other";
     /** A sentence for people. */
     message: string;
   };
 
-/** A file: its bytes, where it is, what a provider calls it, or its text. */
+/** A file: its bytes, its URL, a provider's reference to it, or its text. */
 export type SharedV4FileData =
   | {
-    /** Discriminates. */
+    /** Discriminator. */
     type: "data";
-    /** The bytes, as a string in base64. */
+    /** The bytes; a string is base64. */
     data: Uint8Array | string;
   }
   | {
-    /** Discriminates. */
+    /** Discriminator. */
     type: "url";
-    /** Its address. */
+    /** The file's URL. */
     url: URL;
   }
   | {
-    /** Discriminates. */
+    /** Discriminator. */
     type: "reference";
-    /** Ids by the names of providers: LM Studio keeps no files. */
+    /** File ids by provider name. LM Studio keeps no files. */
     reference: Readonly<Record<string, string>> & { type?: never };
   }
   | {
-    /** Discriminates. */
+    /** Discriminator. */
     type: "text";
-    /** The text. */
+    /** The file's text. */
     text: string;
   };
 
-// --- What a language model is asked -----------------------------------------------------------
+// --- Calls to a language model ----------------------------------------------------------------
 
 /** Text within a message. */
 export interface LanguageModelV4TextPart {
-  /** Discriminates. */
+  /** Discriminator. */
   type: "text";
   /** The text. */
   text: string;
@@ -75,29 +76,29 @@ export interface LanguageModelV4TextPart {
 
 /** A file within a message. */
 export interface LanguageModelV4FilePart {
-  /** Discriminates. */
+  /** Discriminator. */
   type: "file";
   /** The file. */
   data: SharedV4FileData;
-  /** Such as `image/png`, `image/*` or `image`. */
+  /** Media type, such as `image/png`, `image/*` or `image`. */
   mediaType: string;
-  /** Name of the file. */
+  /** File name. */
   filename?: string | undefined;
 }
 
-/** What an assistant thought. */
+/** The assistant's reasoning. */
 export interface LanguageModelV4ReasoningPart {
-  /** Discriminates. */
+  /** Discriminator. */
   type: "reasoning";
-  /** The thought. */
+  /** The reasoning's text. */
   text: string;
 }
 
-/** A call that an assistant asked for. */
+/** A tool call by the assistant. */
 export interface LanguageModelV4ToolCallPart {
-  /** Discriminates. */
+  /** Discriminator. */
   type: "tool-call";
-  /** Ties the result to the call. */
+  /** Links the result to the call. */
   toolCallId: string;
   /** Name of the tool. */
   toolName: string;
@@ -105,42 +106,42 @@ export interface LanguageModelV4ToolCallPart {
   input: unknown;
 }
 
-/** The result of a call. */
+/** The result of a tool call. */
 export interface LanguageModelV4ToolResultPart {
-  /** Discriminates. */
+  /** Discriminator. */
   type: "tool-result";
-  /** The call it belongs to. */
+  /** The call this is the result of. */
   toolCallId: string;
   /** Name of the tool. */
   toolName: string;
-  /** What the tool gave. */
+  /** The tool's output. */
   output: LanguageModelV4ToolResultOutput;
 }
 
-/** Parts that this provider cannot send, or that are not for the model. */
+/** Parts that this provider cannot send, or that are not meant for the model. */
 export interface LanguageModelV4OtherPart {
-  /** Discriminates. */
+  /** Discriminator. */
   type: "custom" | "reasoning-file" | "tool-approval-response";
 }
 
-/** What a tool gave. */
+/** A tool's output. */
 export type LanguageModelV4ToolResultOutput =
   | {
-    /** Text, of the result or of an error. */
+    /** Text: a result or an error. */
     type: "text" | "error-text";
     /** The text. */
     value: string;
   }
   | {
-    /** A value, of the result or of an error. */
+    /** A JSON value: a result or an error. */
     type: "json" | "error-json";
     /** The value. */
     value: JsonValue;
   }
   | {
-    /** The user did not let the tool run. */
+    /** The user did not allow the call. */
     type: "execution-denied";
-    /** Why. */
+    /** The reason. */
     reason?: string | undefined;
   }
   | {
@@ -151,7 +152,7 @@ export type LanguageModelV4ToolResultOutput =
       | LanguageModelV4TextPart
       | LanguageModelV4FilePart
       | {
-        /** Of a provider alone. */
+        /** A provider's own kind of part. */
         type: "custom";
       }
     )[];
@@ -160,21 +161,21 @@ export type LanguageModelV4ToolResultOutput =
 /** One message of a prompt. */
 export type LanguageModelV4Message =
   | {
-    /** Who speaks. */
+    /** Role of the sender. */
     role: "system";
-    /** What the model is told. */
+    /** The system prompt. */
     content: string;
   }
   | {
-    /** Who speaks. */
+    /** Role of the sender. */
     role: "user";
-    /** What the user says and shows. */
+    /** The user's text and files. */
     content: readonly (LanguageModelV4TextPart | LanguageModelV4FilePart)[];
   }
   | {
-    /** Who speaks. */
+    /** Role of the sender. */
     role: "assistant";
-    /** What the model said, thought and called. */
+    /** The assistant's text, reasoning and tool calls. */
     content: readonly (
       | LanguageModelV4TextPart
       | LanguageModelV4FilePart
@@ -185,70 +186,70 @@ export type LanguageModelV4Message =
     )[];
   }
   | {
-    /** Who speaks. */
+    /** Role of the sender. */
     role: "tool";
-    /** What tools gave. */
+    /** The tool results. */
     content: readonly (LanguageModelV4ToolResultPart | LanguageModelV4OtherPart)[];
   };
 
 /** A tool that the caller runs. */
 export interface LanguageModelV4FunctionTool {
-  /** Discriminates. */
+  /** Discriminator. */
   type: "function";
-  /** Name the model calls it by. */
+  /** The name the model calls it by. */
   name: string;
-  /** Tells the model what it is for. */
+  /** Tells the model what the tool is for. */
   description?: string | undefined;
-  /** Shape of the arguments: JSON Schema. */
+  /** JSON Schema of the arguments. */
   inputSchema: object;
   /** Examples of arguments. */
   inputExamples?: readonly { input: JsonObject }[] | undefined;
-  /** Whether the provider is to make arguments fit the schema. */
+  /** Whether the provider has to make the arguments fit the schema. */
   strict?: boolean | undefined;
 }
 
-/** A tool that a provider runs: LM Studio has none. */
+/** A tool that a provider runs. LM Studio has none. */
 export interface LanguageModelV4ProviderTool {
-  /** Discriminates. */
+  /** Discriminator. */
   type: "provider";
-  /** Such as `openai.web_search`. */
+  /** Id, such as `openai.web_search`. */
   id: `${string}.${string}`;
   /** Name of the tool. */
   name: string;
 }
 
-/** Which tool the model is to call. */
+/** Which tool the model may or must call. */
 export type LanguageModelV4ToolChoice =
   | {
-    /** As the model likes, none, or any. */
+    /** `auto`: the model decides; `none`: no tool; `required`: at least one tool. */
     type: "auto" | "none" | "required";
   }
   | {
-    /** The one that is named. */
+    /** One tool, by name. */
     type: "tool";
-    /** Its name. */
+    /** The tool's name. */
     toolName: string;
   };
 
-/** What a language model is asked, and how. */
+/** A call to a language model. */
 export interface LanguageModelV4CallOptions {
   /** The conversation. */
   prompt: readonly LanguageModelV4Message[];
-  /** Tokens to generate at most. */
+  /** Maximum number of tokens to generate. */
   maxOutputTokens?: number | undefined;
   /** Randomness, 0 or more. */
   temperature?: number | undefined;
-  /** Texts that end the answer. */
+  /** Strings that end the answer. */
   stopSequences?: readonly string[] | undefined;
   /** Nucleus sampling. */
   topP?: number | undefined;
-  /** Keep only this many of the likeliest tokens. */
+  /** Sample only from this many of the likeliest tokens. */
   topK?: number | undefined;
-  /** Penalty for tokens that are there already. */
+  /** Penalty for tokens that have already appeared. */
   presencePenalty?: number | undefined;
-  /** Penalty by how often a token is there already. */
+  /** Penalty for tokens that grows each time they appear. */
   frequencyPenalty?: number | undefined;
-  /** Text, or JSON of a shape. */
+  /** Text, or JSON of a given shape. */
   responseFormat?:
     | { type: "text" }
     | {
@@ -258,19 +259,19 @@ export interface LanguageModelV4CallOptions {
       description?: string | undefined;
     }
     | undefined;
-  /** Seed of the sampling. */
+  /** Sampling seed. */
   seed?: number | undefined;
   /** Tools the model may call. */
   tools?: readonly (LanguageModelV4FunctionTool | LanguageModelV4ProviderTool)[] | undefined;
-  /** Which of them. @default {"auto"} */
+  /** Which tool to call. @default {"auto"} */
   toolChoice?: LanguageModelV4ToolChoice | undefined;
-  /** Whether streams give the frames of the server as well. */
+  /** Whether a stream also includes the server's raw frames. */
   includeRawChunks?: boolean | undefined;
-  /** Ends the call. */
+  /** Aborts the call. */
   abortSignal?: AbortSignal | undefined;
   /** Headers of the request. */
   headers?: Readonly<Record<string, string | undefined>> | undefined;
-  /** How much the model may think. */
+  /** How much the model may reason. */
   reasoning?:
     | "provider-default"
     | "none"
@@ -281,75 +282,75 @@ export interface LanguageModelV4CallOptions {
     | "xhigh"
     | "max"
     | undefined;
-  /** Under `lmstudio`: fields of a completion request, and its timers. */
+  /** Under `lmstudio`: fields of a completion request, and timeouts. */
   providerOptions?: SharedV4ProviderOptions | undefined;
 }
 
-// --- What a language model gives --------------------------------------------------------------
+// --- Answers of a language model --------------------------------------------------------------
 
-/** A piece of a whole answer. */
+/** A part of a whole answer. */
 export type LanguageModelV4Content =
   | {
-    /** Text, or a thought. */
+    /** Text or reasoning. */
     type: "text" | "reasoning";
     /** The text. */
     text: string;
   }
   | LanguageModelV4ToolCall;
 
-/** A call that the model asks for. */
+/** A tool call by the model. */
 export interface LanguageModelV4ToolCall {
   /** Discriminates. */
   type: "tool-call";
-  /** Ties the result to the call; no two of an answer are equal. */
+  /** Links the result to the call; unique within an answer. */
   toolCallId: string;
   /** Name of the tool. */
   toolName: string;
   /** JSON text, as the model wrote it. */
   input: string;
-  /** Under `lmstudio`: `source: "text"` where the model wrote the call into its text. */
+  /** Under `lmstudio`: `source: "text"` if the model wrote the call into its text. */
   providerMetadata?: SharedV4ProviderMetadata;
 }
 
 /** Why the model stopped. */
 export interface LanguageModelV4FinishReason {
-  /** The specification's word. */
+  /** The finish reason in the specification's terms. */
   unified: "stop" | "length" | "content-filter" | "tool-calls" | "error" | "other";
-  /** The server's word. */
+  /** The finish reason as the server gives it. */
   raw: string | undefined;
 }
 
-/** Tokens read and written; `undefined` where the server does not tell. */
+/** Token counts; `undefined` if the server does not report them. */
 export interface LanguageModelV4Usage {
-  /** Tokens of the request. */
+  /** Tokens of the prompt. */
   inputTokens: {
-    /** All of them. */
+    /** All prompt tokens. */
     total: number | undefined;
-    /** Those that were read anew. */
+    /** Prompt tokens that were processed. */
     noCache: number | undefined;
-    /** Those the server still had. */
+    /** Prompt tokens taken from the cache. */
     cacheRead: number | undefined;
-    /** LM Studio does not tell. */
+    /** Not reported by LM Studio. */
     cacheWrite: number | undefined;
   };
   /** Tokens of the answer. */
   outputTokens: {
-    /** All of them. */
+    /** All generated tokens. */
     total: number | undefined;
-    /** Those of the text. */
+    /** Tokens of the text. */
     text: number | undefined;
-    /** Those of thoughts. */
+    /** Tokens of the reasoning. */
     reasoning: number | undefined;
   };
-  /** The server's own numbers. */
+  /** The server's own usage object. */
   raw?: JsonObject;
 }
 
-/** Which answer it is. */
+/** Identifies an answer. */
 export interface LanguageModelV4ResponseMetadata {
-  /** The server's id of the answer. */
+  /** The server's id for the answer. */
   id?: string;
-  /** When it was begun. */
+  /** When the answer was started. */
   timestamp?: Date;
   /** The model that answered, as the server names it. */
   modelId?: string;
@@ -357,23 +358,23 @@ export interface LanguageModelV4ResponseMetadata {
 
 /** A whole answer. */
 export interface LanguageModelV4GenerateResult {
-  /** Thoughts, text and calls, in this order. */
+  /** Reasoning, text and tool calls, in this order. */
   content: LanguageModelV4Content[];
   /** Why the model stopped. */
   finishReason: LanguageModelV4FinishReason;
-  /** Tokens read and written. */
+  /** Token counts. */
   usage: LanguageModelV4Usage;
   /**
-   * Under `lmstudio`: `stats`, `substituted` where another model answered than was asked, and `trimmed` where the
-   * conversation was cut.
+   * Under `lmstudio`: `stats`; `substituted` if another model answered than the one requested; `trimmed` if the
+   * conversation was shortened.
    */
   providerMetadata: SharedV4ProviderMetadata;
-  /** Which answer it is. */
+  /** Identifies the answer. */
   response: LanguageModelV4ResponseMetadata & {
     /** The decoded body. */
     body?: unknown;
   };
-  /** What was not done as asked. */
+  /** Parts of the call that were not carried out as requested. */
   warnings: SharedV4Warning[];
 }
 
@@ -382,48 +383,48 @@ export type LanguageModelV4StreamPart =
   | {
     /** The first part. */
     type: "stream-start";
-    /** What is not done as asked. */
+    /** Parts of the call that are not carried out as requested. */
     warnings: SharedV4Warning[];
   }
   | {
-    /** A block of text or of thoughts begins or ends; of a call the arguments have ended. */
+    /** A block of text or reasoning begins or ends, or a call's arguments end. */
     type: "text-start" | "text-end" | "reasoning-start" | "reasoning-end" | "tool-input-end";
-    /** The block, or the call. */
+    /** Id of the block or the call. */
     id: string;
   }
   | {
-    /** More of a block, or of the arguments of a call. */
+    /** More of a block or of a call's arguments. */
     type: "text-delta" | "reasoning-delta" | "tool-input-delta";
-    /** The block, or the call. */
+    /** Id of the block or the call. */
     id: string;
-    /** What is added. */
+    /** The text to append. */
     delta: string;
   }
   | {
-    /** A call begins. */
+    /** A tool call begins. */
     type: "tool-input-start";
-    /** The call. */
+    /** Id of the call. */
     id: string;
     /** Name of the tool. */
     toolName: string;
   }
   | LanguageModelV4ToolCall
   | ({
-    /** Which answer it is: before `finish`. */
+    /** Identifies the answer; sent before `finish`. */
     type: "response-metadata";
   } & LanguageModelV4ResponseMetadata)
   | {
     /** The last part. */
     type: "finish";
-    /** Tokens read and written. */
+    /** Token counts. */
     usage: LanguageModelV4Usage;
     /** Why the model stopped. */
     finishReason: LanguageModelV4FinishReason;
-    /** As of a whole answer. */
+    /** The same as in a whole answer. */
     providerMetadata: SharedV4ProviderMetadata;
   }
   | {
-    /** Why the answer is not whole: before `finish`. */
+    /** Why the answer is incomplete; sent before `finish`. */
     type: "error";
     /** The error. */
     error: unknown;
@@ -431,81 +432,81 @@ export type LanguageModelV4StreamPart =
 
 /** A streamed answer. */
 export interface LanguageModelV4StreamResult {
-  /** Its parts; cancelling it stops the generation. */
+  /** The parts. Cancelling the stream stops the generation. */
   stream: ReadableStream<LanguageModelV4StreamPart>;
 }
 
-/** A language model, as the AI SDK calls it. */
+/** A language model as the AI SDK calls it. */
 export interface LanguageModelV4 {
-  /** Version of the specification. */
+  /** Specification version. */
   readonly specificationVersion: "v4";
   /** `lmstudio.chat`. */
   readonly provider: string;
-  /** The model that is asked. */
+  /** The requested model. */
   readonly modelId: string;
-  /** None: the SDK fetches images behind addresses itself, with its own guard against addresses within your network. */
+  /** None: the SDK downloads images itself, with its own guard against addresses inside your network. */
   readonly supportedUrls: Record<string, RegExp[]>;
-  /** One whole answer. For `generateText`. */
+  /** Generates a whole answer, for `generateText`. */
   doGenerate(options: LanguageModelV4CallOptions): Promise<LanguageModelV4GenerateResult>;
-  /** The answer as it is generated, once its first piece is there. For `streamText`. */
+  /** Streams an answer; resolves with its first chunk. For `streamText`. */
   doStream(options: LanguageModelV4CallOptions): Promise<LanguageModelV4StreamResult>;
 }
 
 // --- Embeddings -------------------------------------------------------------------------------
 
-/** What an embedding model is asked. */
+/** A call to an embedding model. */
 export interface EmbeddingModelV4CallOptions {
   /** The texts. */
   values: readonly string[];
-  /** Length of the vectors. */
+  /** Vector length. */
   dimensions?: number | undefined;
-  /** Ends the call. */
+  /** Aborts the call. */
   abortSignal?: AbortSignal | undefined;
   /** Headers of the requests. */
   headers?: Readonly<Record<string, string | undefined>> | undefined;
-  /** Under `lmstudio`: fields of an embedding request, and its timers. */
+  /** Under `lmstudio`: fields of an embedding request, and timeouts. */
   providerOptions?: SharedV4ProviderOptions | undefined;
 }
 
-/** What an embedding model gives. */
+/** The result of an embedding call. */
 export interface EmbeddingModelV4Result {
   /** One vector per text, in order. */
   embeddings: number[][];
-  /** Tokens read, where the server tells; LM Studio says 0. */
+  /** Tokens read, if the server reports them; LM Studio reports 0. */
   usage?: { tokens: number };
-  /** Under `lmstudio`: `substituted`, where another model answered than was asked. */
+  /** Under `lmstudio`: `substituted`, if another model answered than the one requested. */
   providerMetadata: SharedV4ProviderMetadata;
-  /** What was not done as asked. */
+  /** Parts of the call that were not carried out as requested. */
   warnings: SharedV4Warning[];
 }
 
-/** An embedding model, as the AI SDK calls it. */
+/** An embedding model as the AI SDK calls it. */
 export interface EmbeddingModelV4 {
-  /** Version of the specification. */
+  /** Specification version. */
   readonly specificationVersion: "v4";
   /** `lmstudio.embedding`. */
   readonly provider: string;
-  /** The model that is asked. */
+  /** The requested model. */
   readonly modelId: string;
-  /** Texts that `embedMany` gives at a time. */
+  /** How many texts `embedMany` passes at once. */
   readonly maxEmbeddingsPerCall: number;
-  /** No: engines have crashed under parallel embedding. */
+  /** False: engines have crashed under parallel embedding. */
   readonly supportsParallelCalls: boolean;
-  /** One vector per text. For `embed` and `embedMany`. */
+  /** Returns one vector per text, for `embed` and `embedMany`. */
   doEmbed(options: EmbeddingModelV4CallOptions): Promise<EmbeddingModelV4Result>;
 }
 
 // --- Decisions --------------------------------------------------------------------------------
 
-/** What a question or its answers mean. */
+/** The meaning of a question or an answer. */
 export type DecisionModelV4Input = string | JsonObject | readonly JsonValue[];
 
-/** A part of what is decided about. */
+/** A part of the state to decide on. */
 export type DecisionModelV4StatePart =
   | LanguageModelV4TextPart
   | LanguageModelV4FilePart
   | {
-    /** Discriminates. */
+    /** Discriminator. */
     type: "json";
     /** The value. */
     value: JsonValue;
@@ -514,33 +515,33 @@ export type DecisionModelV4StatePart =
 /** A question about the state. */
 export type DecisionModelV4Question =
   | {
-    /** One of several options. */
+    /** A choice among several options. */
     readonly type: "choice";
-    /** What to choose by. */
+    /** The question. */
     readonly instructions?: DecisionModelV4Input | null | undefined;
-    /** What the options mean, by their names. */
+    /** The meaning of each option, by its name. */
     readonly criteria: Readonly<Record<string, DecisionModelV4Input | null>>;
   }
   | {
-    /** A place on a scale. */
+    /** A score on a scale. */
     readonly type: "score";
     /** What to rate. */
     readonly instructions?: DecisionModelV4Input | null | undefined;
-    /** What the levels mean, from the lowest to the highest. */
+    /** The meaning of each level, from the lowest to the highest. */
     readonly criteria: readonly (DecisionModelV4Input | null)[];
   }
   | {
-    /** A place in an image, which LM Studio's models do not tell. */
+    /** A point in an image, which LM Studio's models cannot return. */
     readonly type: "box";
     /** What to find. */
     readonly instructions?: DecisionModelV4Input | null | undefined;
   }
   | {
-    /** Whether something is true. */
+    /** A question that is true or false. */
     readonly type: "boolean";
-    /** What. */
+    /** The statement. */
     readonly instructions?: DecisionModelV4Input | null | undefined;
-    /** What the answers mean. */
+    /** The meaning of the two answers. */
     readonly criteria?:
       | {
         readonly true?: DecisionModelV4Input | null | undefined;
@@ -550,66 +551,66 @@ export type DecisionModelV4Question =
       | undefined;
   };
 
-/** What a decision model is asked. */
+/** A call to a decision model. */
 export interface DecisionModelV4CallOptions {
-  /** What is decided about. */
+  /** The state to decide on. */
   state: readonly DecisionModelV4StatePart[];
-  /** Questions by names of the caller's. */
+  /** The questions, by names of your choice. */
   questions: Readonly<Record<string, DecisionModelV4Question>>;
-  /** Without effect: a decision model writes no text. */
+  /** No effect: a decision model writes no text. */
   maxOutputTokens?: number | undefined;
-  /** Without effect. */
+  /** No effect. */
   reasoning?: LanguageModelV4CallOptions["reasoning"];
-  /** Ends the call. */
+  /** Aborts the call. */
   abortSignal?: AbortSignal | undefined;
   /** Headers of the request. */
   headers?: Readonly<Record<string, string | undefined>> | undefined;
-  /** Under `lmstudio`: the timers. */
+  /** Under `lmstudio`: timeouts. */
   providerOptions?: SharedV4ProviderOptions | undefined;
 }
 
-/** An answer, by the type of its question. */
+/** An answer, depending on the type of its question. */
 export type DecisionModelV4Answer =
   | {
-    /** Of a choice. */
+    /** Answer to a choice. */
     type: "choice";
-    /** The option. */
+    /** The chosen option. */
     choice: string;
-    /** Of all options, where the server gives them. */
+    /** Probabilities of all options, if the server reports them. */
     probabilities?: Record<string, number>;
   }
   | {
-    /** Of a score. */
+    /** Answer to a score. */
     type: "score";
-    /** The place on the scale, from 0. */
+    /** The score, from 0. */
     score: number;
-    /** Of all levels, by their numbers, where the server gives them. */
+    /** Probabilities of all levels, by number, if the server reports them. */
     probabilities?: Record<string, number>;
   }
   | {
-    /** Whether something is true. */
+    /** Answer to a boolean question. */
     type: "boolean";
-    /** How likely it is, from 0 to 1. */
+    /** Probability that the statement is true, from 0 to 1. */
     probability: number;
   }
   | {
-    /** The model declined. */
+    /** The model declined to answer. */
     type: "refusal";
   };
 
-/** What a decision model gives. */
+/** The result of a decision call. */
 export interface DecisionModelV4Result {
-  /** By the names of the questions. */
+  /** The answers, by question name. */
   answers: Record<string, DecisionModelV4Answer>;
-  /** How exact the numbers are. */
+  /** How precise the numbers are. */
   rounding: { probabilityDecimals: number; scoreDecimals: number };
-  /** Tokens read and written, where the server tells. */
+  /** Token counts, if the server reports them. */
   usage?: { inputTokens: number; outputTokens: number };
-  /** What was not done as asked. */
+  /** Parts of the call that were not carried out as requested. */
   warnings: SharedV4Warning[];
-  /** Under `lmstudio`: `confidence` by the names of the questions, and `substituted`. */
+  /** Under `lmstudio`: `confidence` by question name, and `substituted`. */
   providerMetadata: SharedV4ProviderMetadata;
-  /** Which answer it is. */
+  /** Identifies the answer. */
   response: {
     /** The model that answered, as the server names it. */
     modelId: string;
@@ -618,39 +619,39 @@ export interface DecisionModelV4Result {
   };
 }
 
-/** A decision model, as the AI SDK calls it. The SDK calls this part of its specification experimental. */
+/** A decision model as the AI SDK calls it. The SDK marks this part of its specification as experimental. */
 export interface DecisionModelV4 {
-  /** Version of the specification. */
+  /** Specification version. */
   readonly specificationVersion: "v4";
   /** `lmstudio.decision`. */
   readonly provider: string;
-  /** The model that is asked. */
+  /** The requested model. */
   readonly modelId: string;
-  /** The types of questions it answers. */
+  /** The question types it can answer. */
   readonly supportedQuestionTypes: readonly DecisionModelV4Question["type"][];
-  /** All answers about the same state. For `experimental_decide`. */
+  /** Answers all questions about one state. For `experimental_decide`. */
   doDecide(options: DecisionModelV4CallOptions): Promise<DecisionModelV4Result>;
 }
 
 // --- The provider -----------------------------------------------------------------------------
 
 /**
- * LM Studio as a provider of the AI SDK. Called with a model id it gives a language model; without one, the model that
- * is configured, else the one that is loaded.
+ * LM Studio as a provider for the AI SDK. Call it with a model id to get a language model; without an id you get the
+ * configured model or, if none is configured, the loaded one.
  */
 export interface LMStudioProviderV4 {
   /** A language model. */
   (modelId?: string): LanguageModelV4;
-  /** Version of the specification. */
+  /** Specification version. */
   readonly specificationVersion: "v4";
   /** A language model. */
   languageModel(modelId?: string): LanguageModelV4;
   /** An embedding model. */
   embeddingModel(modelId?: string): EmbeddingModelV4;
-  /** An embedding model, under the name it had in earlier versions of the SDK. */
+  /** An embedding model, under the method's name in earlier versions of the SDK. */
   textEmbeddingModel(modelId?: string): EmbeddingModelV4;
-  /** A decision model: one that answers questions, and writes no text. */
+  /** A decision model: it answers questions and writes no text. */
   decisionModel(modelId?: string): DecisionModelV4;
-  /** LM Studio makes no images. @throws `NoSuchModelError` of the SDK. */
+  /** Always throws: LM Studio has no image models. @throws `NoSuchModelError` of the SDK. */
   imageModel(modelId: string): never;
 }

@@ -1,6 +1,6 @@
 /**
- * The conformance suite of `ModelProvider`: what callers may rely on, whoever wrote the provider. It needs no
- * test framework.
+ * A conformance suite for `ModelProvider`: what callers may rely on in any provider. It needs no test
+ * framework.
  *
  * @module
  */
@@ -10,28 +10,28 @@ import type { ErrorKind } from "../core/error_codes.ts";
 import type { ModelInfo, ModelProvider, StreamingChunk } from "../core/types.ts";
 
 /**
- * Makes a provider to test: `working` in front of a server that has a language model, `unreachable` in front of
- * nothing. A factory that takes no argument at all is tested on working servers only.
+ * Creates a provider to test. In the `working` situation its server is up and has a language model; in the
+ * `unreachable` situation there is no server. A factory without parameters is tested on working servers only.
  */
 export type ProviderFactory = (
   situation: "working" | "unreachable",
 ) => ModelProvider | Promise<ModelProvider>;
 
-/** How the suite is run. */
+/** Options of the suite. */
 export interface ConformanceOptions {
   /**
-   * Registers one case, such as `Deno.test`, `test` of `node:test` or of `bun:test`.
-   * @default {run them one after another and reject with all failures}
+   * Registers one case; pass `Deno.test` or the `test` of `node:test` or `bun:test`.
+   * @default {run the cases one after another and reject with all failures}
    */
   test?: ((name: string, run: () => Promise<void>) => unknown) | undefined;
   /**
    * Which situations to test.
-   * @default {both, or `working` alone where the factory takes no argument}
+   * @default {both, or only `working` if the factory has no parameters}
    */
   situations?: readonly ("working" | "unreachable")[] | undefined;
 }
 
-/** One promise of the interface. */
+/** One guarantee of the interface. */
 interface Case {
   readonly name: string;
   readonly situation: "working" | "unreachable";
@@ -42,13 +42,13 @@ const PROMPT = "Say hello, please.";
 const NOBODY = "no-such-publisher/no-such-model-0b";
 
 /**
- * Tests a provider: listings, whole and streamed answers, embeddings, refusals of bad input, aborts, and a
- * server that is not there.
+ * Tests a provider: listings, whole and streamed answers, embeddings, refusal of bad input, aborts, and an
+ * unreachable server.
  *
- * @param name of the provider, for the names of the cases.
- * @param factory makes a provider for each case.
- * @returns when every case has passed, or, with `options.test`, has been registered.
- * @throws {AggregateError} naming every case that failed, each with its reason in `errors`.
+ * @param name name of the provider, used in the names of the cases.
+ * @param factory creates a provider for each case.
+ * @returns once every case has passed or, with `options.test`, has been registered.
+ * @throws {AggregateError} naming every case that failed, with the reasons in `errors`.
  *
  * @example
  * ```ts
@@ -72,7 +72,7 @@ export async function testModelProvider(
     const fullName = `${name}: ${caseName}`;
     const runCase = async (): Promise<void> => await run(await factory(situation));
     if (options.test !== undefined) {
-      // Sub-tests, such as `t.step`, must end before the next one begins.
+      // Sub-tests such as `t.step` must end before the next one begins.
       await options.test(fullName, runCase);
       continue;
     }
@@ -97,7 +97,7 @@ const CASES: readonly Case[] = [
     check(isText(provider.name), "name is empty");
     await Promise.resolve();
   }),
-  working("lists models with what callers need", async (provider) => {
+  working("lists models with the fields callers need", async (provider) => {
     const models = await provider.listModels();
     check(models.length > 0, "the working server lists no model");
     for (const model of models) {
@@ -117,12 +117,12 @@ const CASES: readonly Case[] = [
       isText(response.model) && isText(response.finishReason),
       "model or finishReason is empty",
     );
-    check(response.message.role === "assistant", "message is not the assistant's");
+    check(response.message.role === "assistant", "message does not have the role assistant");
     check(response.message.content === response.content, "message and content differ");
-    check(response.toolCalls.length === 0, "a tool was called that was not offered");
+    check(response.toolCalls.length === 0, "toolCalls is not empty, though no tool was offered");
     check("raw" in response, "raw is missing");
   }),
-  working("completes a conversation and leaves it alone", async (provider) => {
+  working("completes a conversation without changing it", async (provider) => {
     const messages = [
       { role: "system", content: "Be brief." },
       PROMPT,
@@ -134,14 +134,14 @@ const CASES: readonly Case[] = [
     check(isText(content), "content is empty");
     check(JSON.stringify(messages) === before, "the caller's messages were changed");
   }),
-  working("completes several requests at a time", async (provider) => {
+  working("completes several requests at once", async (provider) => {
     const model = await chatModel(provider);
     const responses = await Promise.all(
       Array.from({ length: 5 }, () => provider.complete({ model, messages: PROMPT })),
     );
     check(responses.every(({ content }) => isText(content)), "an answer is empty");
   }),
-  working("streams chunks, of which the last alone is final", async (provider) => {
+  working("streams chunks, and only the last one is final", async (provider) => {
     const stream = provider.streamCompletion({
       model: await chatModel(provider),
       messages: PROMPT,
@@ -153,7 +153,7 @@ const CASES: readonly Case[] = [
     check(last?.isFinal === true, "the last chunk is not final");
     check(
       isText(last?.finishReason) && isText(last?.model),
-      "the final chunk lacks reason or model",
+      "the final chunk lacks finishReason or model",
     );
     const { content } = await stream.response();
     check(
@@ -162,20 +162,20 @@ const CASES: readonly Case[] = [
     );
     check(isText(content), "content is empty");
   }),
-  working("gives a streamed answer whole", async (provider) => {
+  working("returns a streamed answer as a whole", async (provider) => {
     const request = { model: await chatModel(provider), messages: PROMPT };
     const stream = provider.streamCompletion(request);
     const response = await stream.response();
     check(isText(response.content), "content is empty");
     check(response.message.content === response.content, "message and content differ");
-    check(await stream.response() === response, "response() does not give the same answer again");
+    check(await stream.response() === response, "response() does not return the same answer again");
     const whole = await provider.complete(request);
     for (const field of Object.keys(whole)) {
-      // Servers may count tokens only for whole answers.
+      // Some servers count tokens only for answers that are not streamed.
       check(field === "usage" || field in response, `response() has no ${field}`);
     }
   }),
-  working("streams text alone, and into web streams", async (provider) => {
+  working("streams as text only, and as web streams", async (provider) => {
     const request = { model: await chatModel(provider), messages: PROMPT };
     const texts: string[] = [];
     for await (const text of provider.streamCompletion(request).textStream) texts.push(text);
@@ -189,19 +189,19 @@ const CASES: readonly Case[] = [
     }
     check(isFinal, "toReadableStream() does not end with the final chunk");
   }),
-  working("says when a stream has started, and keeps its first piece", async (provider) => {
+  working("reports that a stream has started, and keeps its first chunk", async (provider) => {
     const request = { model: await chatModel(provider), messages: PROMPT };
     const stream = provider.streamCompletion(request);
     await stream.started();
     let text = "";
     for await (const { content } of stream) text += content;
     const { content } = await stream.response();
-    check(text === content, "a piece is lost after started()");
+    check(text === content, "a chunk is lost after started()");
     const response = await provider.streamCompletion(request).toResponse({ status: 203 });
-    check(response.status === 203, "toResponse() has not the status it was given");
+    check(response.status === 203, "toResponse() does not have the status it was given");
     check(isText(await response.text()), "toResponse() is empty");
   }),
-  working("gives a stream to one consumer", async (provider) => {
+  working("allows one consumer per stream", async (provider) => {
     const stream = provider.streamCompletion({
       model: await chatModel(provider),
       messages: PROMPT,
@@ -211,7 +211,7 @@ const CASES: readonly Case[] = [
       for await (const _ of stream) { /* refused */ }
     });
   }),
-  working("ends quietly when a stream is left, and says so in response()", async (provider) => {
+  working("ends quietly on break, and response() rejects", async (provider) => {
     const stream = provider.streamCompletion({
       model: await chatModel(provider),
       messages: PROMPT,
@@ -220,7 +220,7 @@ const CASES: readonly Case[] = [
     await rejectsWith("stream", () => stream.response());
     await stream.cancel();
   }),
-  working("cancels with a reason, more than once", async (provider) => {
+  working("cancels with a reason, and more than once", async (provider) => {
     const stream = provider.streamCompletion({
       model: await chatModel(provider),
       messages: PROMPT,
@@ -230,13 +230,13 @@ const CASES: readonly Case[] = [
     const reason = new Error("enough");
     await stream.cancel(reason);
     await stream.cancel();
-    check((await iterator.next()).done === true, "the iteration goes on after cancel()");
+    check((await iterator.next()).done === true, "the iteration continues after cancel()");
     check(
       await rejection(() => stream.response()) === reason,
       "response() rejects with another reason",
     );
   }),
-  working("ends when it is disposed of", async (provider) => {
+  working("ends a stream on disposal", async (provider) => {
     const stream = provider.streamCompletion({
       model: await chatModel(provider),
       messages: PROMPT,
@@ -244,7 +244,7 @@ const CASES: readonly Case[] = [
     const iterator = stream[Symbol.asyncIterator]();
     await iterator.next();
     await stream[Symbol.asyncDispose]();
-    check((await iterator.next()).done === true, "the iteration goes on after disposal");
+    check((await iterator.next()).done === true, "the iteration continues after disposal");
     await rejectsWith("stream", () => stream.response());
   }),
   working("refuses bad input before sending", async (provider) => {
@@ -286,7 +286,7 @@ const CASES: readonly Case[] = [
       check(await rejection(call) === reason, `${method} does not reject with signal.reason`);
     }
   }),
-  working("rejects with the reason of a signal aborted while it streams", async (provider) => {
+  working("rejects with the reason of a signal aborted during a stream", async (provider) => {
     const controller = new AbortController();
     const request = { model: await chatModel(provider), messages: PROMPT };
     const stream = provider.streamCompletion(request, { signal: controller.signal });
@@ -303,7 +303,7 @@ const CASES: readonly Case[] = [
       "response() does not reject with it",
     );
   }),
-  working("embeds in order, or says that it cannot", async (provider) => {
+  working("embeds in order, or rejects with a ProviderError", async (provider) => {
     const inputs = ["The sea is wide.", "Seven", "Trains leave on time in winter."];
     const models = await provider.listModels();
     if (!models.some(({ capabilities }) => capabilities.supportsEmbeddings)) {
@@ -314,7 +314,10 @@ const CASES: readonly Case[] = [
     const { embeddings } = await provider.embed({ model, input: inputs });
     check(embeddings.length === inputs.length, "not one vector per input");
     const width = embeddings[0]?.length ?? 0;
-    check(width > 0 && embeddings.every((vector) => vector.length === width), "widths differ");
+    check(
+      width > 0 && embeddings.every((vector) => vector.length === width),
+      "the vectors differ in length",
+    );
     check(embeddings.every((vector) => vector.every(Number.isFinite)), "a value is not finite");
     const { embeddings: [alone = []] } = await provider.embed({ model, input: inputs[0] ?? "" });
     const nearest = embeddings.map((vector) => distance(vector, alone));
@@ -322,16 +325,25 @@ const CASES: readonly Case[] = [
   }),
   working("knows which models it has", async (provider) => {
     const [model] = await provider.listModels();
-    check(await provider.supportsModel(model?.id ?? ""), "supportsModel denies a listed model");
+    check(
+      await provider.supportsModel(model?.id ?? ""),
+      "supportsModel is false for a listed model",
+    );
     const capabilities = await provider.modelCapabilities(model?.id ?? "");
     check(
       capabilities?.maxTokens === model?.capabilities.maxTokens,
-      "capabilities differ from the listing's",
+      "modelCapabilities and the listing differ",
     );
-    check(!await provider.supportsModel(NOBODY), "supportsModel affirms a model nobody has");
-    check(await provider.modelCapabilities(NOBODY) === undefined, "it knows a model nobody has");
+    check(
+      !await provider.supportsModel(NOBODY),
+      "supportsModel is true for a model that does not exist",
+    );
+    check(
+      await provider.modelCapabilities(NOBODY) === undefined,
+      "modelCapabilities knows a model that does not exist",
+    );
   }),
-  unreachable("says what to do", async (provider) => {
+  unreachable("rejects with an error that has a hint", async (provider) => {
     const request = { model: "any-model", messages: "my private words" };
     const calls: Record<string, () => Promise<unknown>> = {
       listModels: () => provider.listModels(),
@@ -342,15 +354,18 @@ const CASES: readonly Case[] = [
     };
     for (const [method, call] of Object.entries(calls)) {
       const error = await rejection(call);
-      check(isProviderError(error), `${method} rejects with something else than a ProviderError`);
+      check(isProviderError(error), `${method} rejects with something other than a ProviderError`);
       check(isText(error.hint), `${method} rejects without a hint`);
       const said = `${error.message} ${JSON.stringify(error)}`;
       check(!said.includes("private words"), `the error of ${method} quotes the prompt`);
     }
   }),
-  unreachable("answers questions about models with no", async (provider) => {
+  unreachable("reports every model as unknown", async (provider) => {
     check(!await provider.supportsModel("any-model"), "supportsModel is not false");
-    check(await provider.modelCapabilities("any-model") === undefined, "capabilities are known");
+    check(
+      await provider.modelCapabilities("any-model") === undefined,
+      "modelCapabilities is not undefined",
+    );
   }),
 ];
 
@@ -362,7 +377,7 @@ function unreachable(name: string, run: Case["run"]): Case {
   return { name: `without a server, ${name}`, situation: "unreachable", run };
 }
 
-/** A model for chat, one that is loaded before any other. */
+/** A language model; a loaded one if there is any. */
 async function chatModel(provider: ModelProvider): Promise<string> {
   const models = await provider.listModels();
   const isForChat = ({ capabilities }: ModelInfo): boolean => !capabilities.supportsEmbeddings;

@@ -36,7 +36,7 @@ export interface ChatOptions {
 export class Script {
   readonly #decide: FakeReplyFunction;
   readonly #list: FakeReply[];
-  /** Told of a request that no reply is left for; absent where the default answer does. */
+  /** Called when no reply is left for a request; absent if the default answer is used then. */
   readonly #onNone: ((body: JsonObject) => Refusal) | undefined;
 
   constructor(
@@ -48,7 +48,7 @@ export class Script {
     this.#onNone = onNone;
   }
 
-  /** Replies of the list that nothing was answered with yet. */
+  /** How many replies of the list are not used yet. */
   get left(): number {
     return this.#list.length;
   }
@@ -70,7 +70,7 @@ type Token =
     readonly index: number;
     readonly arguments: string;
     readonly head?: CallHead;
-    /** How many the model writes for it. @default {1} */
+    /** How many tokens the model writes for this entry. @default {1} */
     readonly written?: number;
   };
 
@@ -79,7 +79,7 @@ interface CallHead {
   readonly name: string;
 }
 
-/** An answer that is worked out and only has to be written. */
+/** A finished answer that only has to be sent. */
 interface Generation {
   readonly id: string;
   readonly created: number;
@@ -126,12 +126,12 @@ export function chatRoutes(
   }];
 }
 
-/** Whether a stream ends with usage. */
+/** Whether a stream ends with its usage. */
 export function wantsUsage({ stream_options: wanted }: JsonObject, version: string): boolean {
   return isObject(wanted) && wanted.include_usage === true && isSince(version, "0.3.18");
 }
 
-/** The time of an answer that is not streamed; another model may throw this one out meanwhile. */
+/** Waits as long as a whole answer takes; its model may be unloaded meanwhile. */
 export async function passWholeAnswer(
   tokens: number,
   instance: Instance,
@@ -155,7 +155,7 @@ function generate(
   const limit = numberOf(body.max_tokens) ?? numberOf(body.max_completion_tokens) ?? -1;
   const isLimited = limit >= 0 && countWritten(all) > limit;
   const tokens = isLimited ? upTo(limit, all) : all;
-  // At the limit LM Studio reports one token less than it wrote.
+  // At the limit LM Studio reports one token fewer than it wrote.
   const completionTokens = isLimited ? Math.max(0, limit - 1) : countWritten(tokens);
   const reasoningTokens = tokens.filter((token) => token.kind === "reasoning").length;
   const hasCalls = tokens.some((token) => token.kind === "call");
@@ -202,7 +202,7 @@ function tokensOf(
     for (const text of reasoning) tokens.push({ kind: "reasoning", text });
   }
   tokens.push(...inContent(content));
-  // Before 0.3.6 the model is not told of tools.
+  // Before 0.3.6 the model does not get to see the tools.
   const calls = isSince(options.version, "0.3.6") ? answer.toolCalls ?? [] : [];
   for (const [index, call] of calls.entries()) {
     const head = { id: call.id ?? ids.digits(9), name: call.name };
@@ -221,17 +221,17 @@ function tokensOf(
   return tokens;
 }
 
-/** The tokens of a call's arguments. */
+/** Splits a call's arguments into tokens. */
 export function piecesOfArguments(text: string): readonly string[] {
   return text.match(/\w+|\W+/g) ?? [];
 }
 
-/** How many tokens the model writes for these. */
+/** How many tokens the model writes for these entries. */
 function countWritten(tokens: readonly Token[]): number {
   return tokens.reduce((sum, token) => sum + writtenFor(token), 0);
 }
 
-/** The tokens that the model has written at a limit. */
+/** The entries that are complete when the model reaches a token limit. */
 function upTo(limit: number, tokens: readonly Token[]): Token[] {
   let written = 0;
   return tokens.filter((token) => (written += writtenFor(token)) <= limit);
@@ -261,7 +261,7 @@ async function* framesOf(
   const choice = (delta: JsonObject, finish_reason: string | null) =>
     chunk({ choices: [{ index: 0, delta, logprobs: null, finish_reason }] });
 
-  // Chunks know this reason since 0.3.15.
+  // Streams have had this finish reason since 0.3.15.
   const knowsReason = finishReason !== "tool_calls" || isSince(options.version, "0.3.15");
   const reason = knowsReason ? finishReason : "stop";
   const besidePieces = options.streamFinish === "beside-pieces" ? reason : null;
@@ -329,7 +329,7 @@ function encodeCompletion(generation: Generation, options: ChatOptions): JsonObj
       index: 0,
       message: {
         role: "assistant",
-        // Older builds leave it out beside tool calls.
+        // Older builds leave it out when there are tool calls.
         ...(isCurrent || calls.length === 0 ? { content } : {}),
         ...(hasField ? { [field]: reasoning } : {}),
         ...(isCurrent || calls.length > 0 ? { tool_calls: calls } : {}),
@@ -343,7 +343,7 @@ function encodeCompletion(generation: Generation, options: ChatOptions): JsonObj
   };
 }
 
-/** Each era and engine says it in its own words, as a 400 or as a frame under 200. */
+/** The context overflow, worded as each release and engine does: status 400, or an error frame under 200. */
 export function answerOverflow(
   promptTokens: number,
   { model, contextLength }: Instance,
@@ -386,7 +386,7 @@ async function* errorFrames(message: string): AsyncGenerator<Frame, void, undefi
   yield { kind: "end", text: encodeErrorFrame(message) };
 }
 
-/** An error in a stream, as the routes below `/v1` write it. */
+/** An error in a stream, in the form of the `/v1` routes. */
 export function encodeErrorFrame(message: string): string {
   return encodeFrame({ error: { message }, message }, "error");
 }
@@ -403,7 +403,7 @@ function reasoningFieldOf({ reasoningField, version }: ChatOptions): ChatOptions
   return isSince(version, "0.3.9") ? reasoningField : "think-tags";
 }
 
-/** Words, each with the space before it. */
+/** Splits a text into words, each with the space before it. */
 export function piecesOf(text: string | readonly string[] | undefined): readonly string[] {
   return typeof text === "string" ? text.match(/\s*\S+|\s+$/g) ?? [] : text ?? [];
 }

@@ -1,13 +1,13 @@
-/** What LM Studio refuses in a chat request before any model is asked, and how it words that. */
+/** What LM Studio refuses in a completion request before it asks a model, in its own wording. */
 
 import { isObject, isSince, type JsonObject, refuse } from "./fake_wire.ts";
 
 /** About this many characters make a token. */
 const CHARACTERS_PER_TOKEN = 4;
-/** What an image costs, roughly. */
+/** Rough cost of an image. */
 const TOKENS_PER_IMAGE = 256;
 
-/** Throws a refusal for what is wrong with the body of a chat request. */
+/** Throws a refusal if the body of a completion request is invalid. */
 export function checkChatRequest(body: JsonObject, version: string): void {
   checkMessages(body.messages);
   if (Array.isArray(body.tools)) checkTools(body.tools);
@@ -26,12 +26,12 @@ export function checkChatRequest(body: JsonObject, version: string): void {
   }
 }
 
-/** Whether any message shows an image. */
+/** Whether any message has an image. */
 export function hasImages(body: JsonObject): boolean {
   return partsOf(body).some((part) => part.type === "image_url");
 }
 
-/** A rough count of the prompt's tokens. */
+/** Rough number of tokens in the prompt. */
 export function countPromptTokens(body: JsonObject): number {
   let characters = 0;
   let images = 0;
@@ -51,7 +51,7 @@ export function countPromptTokens(body: JsonObject): number {
   return countTokens(characters) + images * TOKENS_PER_IMAGE;
 }
 
-/** About as many tokens as a text of this length has. */
+/** Rough number of tokens in a text of this length. */
 export function countTokens(characters: number): number {
   return Math.ceil(characters / CHARACTERS_PER_TOKEN);
 }
@@ -85,7 +85,7 @@ function checkMessages(messages: unknown): void {
   }
 }
 
-/** The message is zod's list of issues, pretty-printed, in a string. */
+/** The real message is zod's list of issues as pretty-printed JSON. */
 function checkTools(tools: readonly unknown[]): void {
   for (const [index, tool] of tools.entries()) {
     const definition = isObject(tool) ? tool.function : undefined;

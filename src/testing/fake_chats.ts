@@ -1,4 +1,4 @@
-/** What the fake was asked to generate, in one form for all of its routes. */
+/** The requests to generate, in one form for all routes. */
 
 import type { FakeChat, FakeChatMessage, RecordedRequest } from "./fake_options.ts";
 import { isObject, type JsonObject } from "./fake_wire.ts";
@@ -13,7 +13,7 @@ const ROUTES: Readonly<Record<string, FakeChat["route"]>> = {
   "/v1/messages": "messages",
 };
 
-/** The call in a request, if it is one. */
+/** The `FakeChat` of a request; empty if the request does not generate. */
 export function readChat(request: RecordedRequest): FakeChat[] {
   const route = ROUTES[request.path.replace(/\?.*/, "")];
   const { body } = request;
@@ -39,7 +39,7 @@ export function readChat(request: RecordedRequest): FakeChat[] {
   }];
 }
 
-/** A call for people: what was asked of which model. */
+/** Describes a request for a message: its prompt and its model. */
 export function describeChat(body: JsonObject): string {
   const prompt = messagesOf(body).findLast(({ role }) => role === "user")?.content ?? "";
   const model = typeof body.model === "string" ? ` of ${body.model}` : "";
@@ -52,7 +52,7 @@ function messagesOf(body: JsonObject): FakeChatMessage[] {
   const list = body.messages ?? body.input;
   if (typeof list === "string") return [{ role: "user", content: list }];
   if (!Array.isArray(list)) return [];
-  // The native chat's input is parts of one message.
+  // In the native chat the input is a list of parts of one message.
   if (
     list.length > 0 &&
     list.every((entry) => isObject(entry) && entry.role === undefined && isPart(entry))

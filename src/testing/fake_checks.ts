@@ -1,4 +1,4 @@
-/** Refuses what the fake does not know: a test with a misspelt fault would pass for the wrong reason. */
+/** Refuses unknown options, fields and faults: a test with a misspelt fault would pass for the wrong reason. */
 
 import { describe } from "../core/checks.ts";
 import { describeUnknownField, nearestName, quote } from "../core/fields.ts";
@@ -15,7 +15,7 @@ import type {
 import { checkExchange } from "./fake_recording.ts";
 import { isObject } from "./fake_wire.ts";
 
-/** Every field of a type, so that one which is added there does not compile before it is added here. */
+/** Every field of a type: a field added to the type does not compile until it is added here. */
 type Fields<T> = Record<keyof T, true>;
 
 const OPTIONS: Fields<FakeLMStudioOptions> = {
@@ -125,7 +125,7 @@ const FAULT_KINDS: { [Type in FaultKind["type"]]: Fields<Extract<FaultKind, { ty
   loading: { type: true, words: true, retryAfter: true },
 };
 
-/** Values of a type that nobody heeds would be another silent misspelling. */
+// Values are checked as well: one of the wrong type would be silently ignored.
 const FLAGS = [
   "jit",
   "autoEvict",
@@ -159,7 +159,7 @@ const CHOICES: Readonly<Record<string, readonly string[]>> = {
   at: ["headers", "start", "body", "finish", "end"],
 };
 
-/** Throws a `TypeError` that names what is unknown and what is likely meant. */
+/** Throws a `TypeError` that names the unknown option, field or fault and suggests the likely one. */
 export function checkFakeOptions(options: FakeLMStudioOptions): void {
   if (!isObject(options)) throw unusable(`the options are ${describe(options)}, not an object`);
   const unknown = describeUnknownField(options, new Set(Object.keys(OPTIONS)), "option");
@@ -170,7 +170,7 @@ export function checkFakeOptions(options: FakeLMStudioOptions): void {
     for (const [path, exchange] of entriesOf("recording", recording)) checkExchange(exchange, path);
   }
   if (apiToken !== undefined && (typeof apiToken !== "string" || apiToken === "")) {
-    throw unusable("apiToken is empty or no text");
+    throw unusable("apiToken is empty or not text");
   }
   for (const [path, model] of entriesOf("models", models)) {
     if (typeof model === "string") continue;
@@ -202,7 +202,7 @@ export function checkFakeOptions(options: FakeLMStudioOptions): void {
 }
 
 function checkReply(path: string, reply: unknown): void {
-  // A list may have gaps, for which the default answer is given.
+  // A list may have gaps: they stand for the default answer.
   if (typeof reply === "string" || reply === undefined) return;
   const { toolCalls, toolRuns } = checkFields(path, reply, ANSWER);
   for (const [at, run] of entriesOf(`${path}.toolRuns`, toolRuns)) checkFields(at, run, TOOL_RUN);
@@ -251,7 +251,7 @@ function checkValues(path: string, values: Readonly<Record<string, unknown>>): v
   }
 }
 
-/** The entries of a list, with their paths; of what is absent there are none. */
+/** The entries of a list with their paths; none if the list is absent. */
 function entriesOf(name: string, list: unknown): [path: string, value: unknown][] {
   if (list === undefined) return [];
   if (!Array.isArray(list)) throw unusable(`${name} is ${describe(list)}, not an array`);

@@ -1,4 +1,4 @@
-/** `POST /v1/completions` of the fake: text that goes on, whole or streamed. */
+/** `POST /v1/completions` of the fake: continues a text, whole or streamed. */
 
 import {
   answerOverflow,
@@ -27,7 +27,7 @@ import {
   sleep,
 } from "./fake_wire.ts";
 
-/** A text that is worked out and only has to be written. */
+/** A finished text that only has to be sent. */
 interface Continuation {
   readonly id: string;
   readonly created: number;
@@ -37,7 +37,7 @@ interface Continuation {
   readonly usage: JsonObject;
 }
 
-/** The route for text completions, which every release has. */
+/** The route for text completions; every release has it. */
 export function completionRoutes(
   models: ModelStore,
   script: Script,
@@ -50,7 +50,7 @@ export function completionRoutes(
     async handle(call) {
       const body = decodeBody(call);
       const { prompt } = body;
-      // The real wordings are not known; these are made after those of the chat route.
+      // The real wording is not known; this imitates the chat completions route.
       if (prompt === undefined || prompt === null) throw refuse(400, "'prompt' field is required");
       if (typeof prompt !== "string") throw refuse(400, "'prompt' field must be a string");
       const instance = await models.acquire(body.model, "llm", call.signal);
@@ -92,14 +92,14 @@ function goOn(
   ids: IdSource,
 ): Continuation {
   const reasoning = piecesOf(answer.reasoning);
-  // Nothing tells thinking from text here: a chat model writes its own tags.
-  const thought = reasoning.length === 0 ? [] : ["<think>\n", ...reasoning, "\n</think>", "\n\n"];
-  const all = [...thought, ...cutAtStop(piecesOf(answer.content), body.stop)];
+  // This route has no field for reasoning: the model writes its own tags.
+  const tagged = reasoning.length === 0 ? [] : ["<think>\n", ...reasoning, "\n</think>", "\n\n"];
+  const all = [...tagged, ...cutAtStop(piecesOf(answer.content), body.stop)];
   const limit = numberOf(body.max_tokens) ?? -1;
   const isLimited = limit >= 0 && all.length > limit;
   const written = isLimited ? all.slice(0, limit) : all;
   const promptCount = answer.usage?.promptTokens ?? promptTokens;
-  // At the limit LM Studio reports one token less than it wrote.
+  // At the limit LM Studio reports one token fewer than it wrote.
   const completionCount = answer.usage?.completionTokens ??
     (isLimited ? Math.max(0, limit - 1) : written.length);
   return {

@@ -1,7 +1,7 @@
 /**
- * `POST /v1/decisions` and `POST /v1/systemone` of the fake: answers that were scripted, or the least surprising ones.
- * Nobody has published what LM Studio answers here; shapes are those of npm `openai` and `@typesafe-ai/sdk`, the words
- * of errors are assumed.
+ * `POST /v1/decisions` and `POST /v1/systemone` of the fake: scripted answers, or the least surprising ones. LM
+ * Studio's answers on these routes are not published; the shapes are those of npm `openai` and `@typesafe-ai/sdk`, and
+ * the wording of errors is assumed.
  */
 
 import type { ModelStore } from "./fake_models.ts";
@@ -17,16 +17,16 @@ import {
   type Route,
 } from "./fake_wire.ts";
 
-/** Assumed: the documentation names no release. */
+/** An assumption: the documentation names no release. */
 const SINCE = "0.4.20";
-/** What is left of it goes to what was not chosen. */
+/** Probability of the chosen option; the rest is shared by the others. */
 const CERTAINTY = 0.9;
 
-/** How a question is answered, whichever way it was spelt. */
+/** A question, in one form for both routes. */
 interface Question {
   readonly name: string | null;
   readonly type: "predicate" | "choice" | "score";
-  /** Values of choices, labels of levels. */
+  /** The values of a choice or the labels of a score's levels. */
   readonly options: readonly (string | boolean)[];
 }
 
@@ -69,7 +69,7 @@ export function decisionRoutes(
   ];
 }
 
-/** The answer that was ordered, else: half true, the first choice, the lowest level. */
+/** The scripted answer, or the default: probability 0.5, the first option, the lowest level. */
 function scripted(
   { name, type, options }: Question,
   script: Readonly<Record<string, FakeDecision>>,
@@ -90,13 +90,13 @@ function usageOf(text: string): JsonObject {
   };
 }
 
-/** Probabilities of choices: most for the one that is chosen. */
+/** Probabilities of the options, with most of it on the chosen one. */
 function sharesOf(options: readonly unknown[], chosen: number): number[] {
   const rest = (1 - CERTAINTY) / Math.max(1, options.length - 1);
   return options.map((_, index) => index === chosen ? CERTAINTY : rest);
 }
 
-/** Probabilities of levels whose expected value is the score. */
+/** Probabilities of the levels, with the score as their expected value. */
 function weightsOf(options: readonly unknown[], score: number): number[] {
   return options.map((_, level) => Math.max(0, 1 - Math.abs(level - score)));
 }

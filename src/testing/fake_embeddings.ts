@@ -1,11 +1,11 @@
-/** `POST /v1/embeddings` of the fake: vectors that mean a little. */
+/** `POST /v1/embeddings` of the fake: vectors with a little meaning. */
 
 import type { ModelStore } from "./fake_models.ts";
 import { decodeBody, hash32, jsonAnswer, refuse, type Route } from "./fake_wire.ts";
 
 const GRAM_LENGTH = 3;
 const CHARACTERS_PER_TOKEN = 4;
-/** A word that two texts share says more than a piece of one. */
+/** A shared word says more about two texts than a shared part of a word. */
 const WORD_WEIGHT = 2;
 
 /** The route for embeddings. */
@@ -31,7 +31,7 @@ export function embeddingRoutes(models: ModelStore): Route[] {
         object: "list",
         data: inputs.map((input, index) => ({
           object: "embedding",
-          // The rest is left out without a word.
+          // Text beyond the context is dropped silently.
           embedding: embed(input.slice(0, contextLength * CHARACTERS_PER_TOKEN), asked),
           index,
         })),
@@ -43,8 +43,8 @@ export function embeddingRoutes(models: ModelStore): Route[] {
 }
 
 /**
- * A vector of length 1: counts of the text's words and of the three-letter pieces in them, spread over
- * the dimensions by hash. Texts that share words or stems come out near each other.
+ * A vector of length 1: counts of the text's words and three-letter sequences, spread over the dimensions
+ * by hash. Texts that share words or stems end up close to each other.
  */
 function embed(text: string, dimensions: number): number[] {
   const vector = new Array<number>(dimensions).fill(0);
@@ -62,9 +62,9 @@ function embed(text: string, dimensions: number): number[] {
     }
   }
   const length = Math.hypot(...vector);
-  // Features that cancel each other out would leave nothing to normalise.
+  // If all features cancel out, there is nothing to normalize.
   if (length === 0) vector[0] = 1;
-  // What an engine gives is float32, also where it is written with more digits.
+  // Engines compute float32, even if they print more digits.
   return length === 0 ? vector : vector.map((value) => Math.fround(value / length));
 }
 

@@ -1,4 +1,4 @@
-/** One request and its answer: recorded, abortable, and written at the reader's pace. */
+/** One request and its answer: recorded, abortable, and sent at the reader's pace. */
 
 import { type Piece, piecesOf, placeOf } from "./fake_faults.ts";
 import type { FaultKind, RecordedRequest } from "./fake_options.ts";
@@ -6,7 +6,7 @@ import type { Answer } from "./fake_wire.ts";
 
 type Recording = { -readonly [Name in keyof RecordedRequest]: RecordedRequest[Name] };
 
-/** Follows one request until its answer is written, broken off, or no longer wanted. */
+/** Follows one request until its answer is sent, broken off, or no longer wanted. */
 export class Exchange {
   readonly record: Recording;
   readonly #client: AbortSignal;
@@ -30,12 +30,12 @@ export class Exchange {
     else client.addEventListener("abort", this.#leave, { once: true });
   }
 
-  /** Aborts when the client has left. */
+  /** Aborts when the client disconnects. */
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
-  /** Waits for the value, but no longer than the client does. */
+  /** Waits for the value, but only as long as the client does. */
   async whileWanted<Value>(value: Promise<Value>): Promise<Value> {
     let stop = () => {};
     const left = new Promise<never>((_, reject) => {
@@ -50,7 +50,7 @@ export class Exchange {
     }
   }
 
-  /** Nothing more will be written. */
+  /** Records that nothing more will be sent. */
   end(isComplete: boolean): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -58,9 +58,7 @@ export class Exchange {
     this.#client.removeEventListener("abort", this.#leave);
   }
 
-  /**
-   * The response. With `awaitFirstPiece` it is held back until the first piece of the body is there.
-   */
+  /** The response. With `awaitFirstPiece` it is held back until the first piece of the body is ready. */
   async respond(
     answer: Answer,
     status: number,
@@ -72,7 +70,7 @@ export class Exchange {
     const pieces = piecesOf(answer, fault, this.signal);
     if (answer.kind === "body") {
       if (placeOf(fault) !== "body") {
-        // It is on its way before anybody has read it.
+        // A whole body counts as sent before the client has read it.
         this.record.chunksWritten = answer.text === "" ? 0 : 1;
         this.end(true);
       }
@@ -82,7 +80,7 @@ export class Exchange {
     return new Response(this.#body(pieces, first), { status, headers });
   }
 
-  /** Nothing is generated ahead of the reader, so that a test sees exactly how far it read. */
+  /** Generates nothing ahead of the reader, so that a test sees exactly how far it read. */
   #body(
     pieces: AsyncGenerator<Piece, void, undefined>,
     first: IteratorResult<Piece, void> | undefined,

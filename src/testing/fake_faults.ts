@@ -1,4 +1,4 @@
-/** What goes wrong: which fault hits a request, and what it makes of the answer. */
+/** Faults: which one hits a request, and what it does to the answer. */
 
 import type { FakeFault, FaultKind, FaultPlace } from "./fake_options.ts";
 import {
@@ -10,14 +10,14 @@ import {
   type StreamAnswer,
 } from "./fake_wire.ts";
 
-/** A piece of a body on its way out. */
+/** A piece of a body, ready to be sent. */
 export interface Piece {
   readonly text: string;
-  /** Nothing comes after it. */
+  /** Whether the body ends with this piece. */
   readonly isLast: boolean;
 }
 
-/** The faults that are left. */
+/** The faults that are not used up. */
 export class FaultList {
   readonly #left: { fault: FakeFault; skip: number; times: number }[];
 
@@ -29,7 +29,7 @@ export class FaultList {
     }));
   }
 
-  /** The fault that hits a request for this path, which uses it up by one. */
+  /** The fault that hits a request for this path; counts as one use of it. */
   take(path: string): FaultKind | undefined {
     for (const entry of this.#left) {
       if (entry.times <= 0 || !matches(entry.fault.path, path)) continue;
@@ -44,7 +44,7 @@ export class FaultList {
   }
 }
 
-/** The answer of faults that do not let the request through to a route. */
+/** The answer of a fault that keeps the request from reaching a route. */
 export function answerInstead(fault: FaultKind | undefined): BodyAnswer | undefined {
   switch (fault?.type) {
     case "respond": {
@@ -110,7 +110,7 @@ export function placeOf(fault: FaultKind | undefined): FaultPlace | undefined {
   }
 }
 
-/** The answer as the fault leaves it, as far as that is seen in status and headers. */
+/** The answer after the fault, as far as the fault shows in its status and headers. */
 export function spoil(answer: Answer, fault: FaultKind | undefined): Answer {
   if (answer.kind === "stream") return answer;
   switch (fault?.type) {
@@ -127,7 +127,7 @@ export function spoil(answer: Answer, fault: FaultKind | undefined): Answer {
   }
 }
 
-/** The body, piece by piece, with what the fault does to it. */
+/** The body piece by piece, with the fault applied. */
 export function piecesOf(
   answer: Answer,
   fault: FaultKind | undefined,
@@ -169,7 +169,7 @@ async function* streamPieces(
       return;
     }
     for await (const { kind, text } of frames) {
-      // An answer of fewer tokens is hit where they end.
+      // If the answer has fewer tokens, the fault hits at their end.
       const isBefore = kind === "token" || kind === "start" || kind === "mark";
       if (place === "body" && (tokens >= afterTokens || !isBefore)) {
         yield* breakFrame(fault, errorFrame, signal);
@@ -188,7 +188,7 @@ async function* streamPieces(
   }
 }
 
-/** What comes in place of the next frame. */
+/** What is sent instead of the next frame. */
 async function* breakFrame(
   fault: FaultKind | undefined,
   errorFrame: StreamAnswer["errorFrame"],
@@ -215,7 +215,7 @@ async function strike(fault: FaultKind | undefined, signal: AbortSignal): Promis
   if (fault?.type === "cut" && !fault.clean) throw brokenConnection("terminated", "ECONNRESET");
 }
 
-/** What `fetch` rejects with when a connection breaks or does not come about. */
+/** The error `fetch` rejects with when a connection breaks or cannot be made. */
 export function brokenConnection(message: string, code: string): TypeError {
   const cause = Object.assign(new Error(`${code} (fake)`), { code });
   return new TypeError(message, { cause });

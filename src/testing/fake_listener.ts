@@ -1,15 +1,15 @@
-/** The fake's second door: a real HTTP server on 127.0.0.1, for Deno, Node and Bun. */
+/** The fake over HTTP: a real server on 127.0.0.1, for Deno, Node and Bun. */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { FakeListener, FakeListenOptions } from "./fake_options.ts";
 
-/** What node writes by itself. */
+/** Headers that `node:http` writes on its own. */
 const OWN_HEADERS: readonly string[] = ["connection", "keep-alive"];
 
-/** Answers a request until the signal says that the client has left. */
+/** Answers a request until the signal reports that the client has disconnected. */
 type Serve = (request: Request, signal: AbortSignal) => Promise<Response>;
 
-/** Starts to listen. */
+/** Starts the HTTP server. */
 export async function listen(
   serve: Serve,
   { port = 0 }: FakeListenOptions = {},
@@ -25,7 +25,7 @@ export async function listen(
       if (!reply.writableFinished) client.abort(new Error("The client has left"));
     });
     answer(serve, origin, message, reply, client.signal).catch(() => {
-      // Breaking the connection is how a rejected answer looks from outside.
+      // To a client, a rejected answer is a broken connection.
       reply.destroy();
       message.socket.destroy();
     });
@@ -50,8 +50,8 @@ export async function listen(
           for (const client of open) client.abort(new Error("The server is closing"));
           server.closeAllConnections();
         };
-        // Once is not enough: a connection that is just being accepted is not in the list yet, and its
-        // client may keep it open for ever.
+        // Closing once is not enough: a connection that is just being accepted is not in the list yet,
+        // and its client may keep it open forever.
         const timer = setInterval(closeConnections, 20);
         server.close(() => {
           clearInterval(timer);
@@ -92,7 +92,7 @@ async function answer(
     for (;;) {
       const { done, value } = await reader.read();
       if (done) break;
-      // Waiting for each piece to be out, none is lost when the connection is broken after it.
+      // Wait until each piece is flushed, so that a broken connection does not lose what was written.
       await new Promise<void>((resolve) => {
         reply.once("close", resolve);
         reply.write(value, () => {

@@ -1,4 +1,4 @@
-/** The fake LM Studio itself: from a request to a response. */
+/** The fake LM Studio itself: takes a request, returns a response. */
 
 import { chatRoutes, Script } from "./fake_chat.ts";
 import { checkFakeOptions } from "./fake_checks.ts";
@@ -32,15 +32,15 @@ import {
 } from "./fake_wire.ts";
 
 const DEFAULT_VERSION = "0.4.25";
-/** Of `0.3`, which stands for the last release that begins so. */
+/** Appended to a version such as `0.3`, which stands for the last release of that line. */
 const LAST_OF_LINE = ".999";
 const MAX_REDIRECTS = 20;
 
 /**
- * Makes a fake LM Studio to test against: it answers as the real server does on the wire, errors
- * included, and does exactly what it is told.
+ * Creates a fake LM Studio to test against. It answers like the real server on the wire, errors
+ * included, and does exactly what you tell it to.
  *
- * @throws {TypeError} naming the option, field or fault that it does not know.
+ * @throws {TypeError} naming an unknown option, field or fault.
  *
  * @example A stand-in for `fetch`
  * ```ts
@@ -55,7 +55,7 @@ const MAX_REDIRECTS = 20;
  * if (choices[0].message.content !== "Four.") throw new Error("not what was scripted");
  * ```
  *
- * @example A real server, for programs that take an address
+ * @example A real server, for programs that need an address
  * ```ts
  * import { createFakeLMStudio } from "jsr:@patinox/lmstudio/testing";
  *
@@ -88,7 +88,7 @@ class FakeServer {
   readonly requests: RecordedRequest[] = [];
   readonly script: Script;
   readonly #isStrict: boolean;
-  /** What nobody expected. */
+  /** Requests the test did not expect, in strict mode. */
   readonly #surprises: string[] = [];
   readonly #player: Player | undefined;
   readonly #version: string;
@@ -109,7 +109,7 @@ class FakeServer {
     const version = /\..*\./.test(release) ? release : release + LAST_OF_LINE;
     if (apiToken !== undefined && !isSince(version, "0.4.0")) {
       throw new TypeError(
-        `Cannot create the fake: version ${release} has no API tokens, 0.4.0 has`,
+        `Cannot create the fake: version ${release} has no API tokens; they came with 0.4.0`,
       );
     }
     this.#version = version;
@@ -168,7 +168,7 @@ class FakeServer {
 
   /** Like the global `fetch`, with this server at the other end of every address. */
   async fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
-    // The signal is followed here; a request would only hold on to it.
+    // The signal is handled here; a Request would only keep a reference to it.
     let request = new Request(input, { ...init, signal: null });
     const signal = init?.signal ?? (input instanceof Request ? input.signal : undefined) ??
       new AbortController().signal;
@@ -195,7 +195,7 @@ class FakeServer {
     }
   }
 
-  /** Answers one request; rejects where the connection would break before the headers. */
+  /** Answers one request; rejects if the connection would break before the headers. */
   async serve(request: Request, client: AbortSignal): Promise<Response> {
     const { pathname, search } = new URL(request.url);
     const exchange = new Exchange(request.method, pathname + search, request.headers, client);
@@ -259,7 +259,7 @@ class FakeServer {
       if (this.#isStrict && !this.#routes.some((route) => isFor(route, call))) {
         throw this.#surprise(`there is no ${call.method} ${target}`);
       }
-      // Returned with 200, except where the native API looks after its own paths.
+      // The real server sends this with 200, except below the native API, which has its own 404.
       const isNative = call.path.startsWith("/api/v1/") && isSince(this.#version, "0.4.0");
       const error = `Unexpected endpoint or method. (${call.method} ${target})`;
       return jsonAnswer({ error }, { status: isNative ? 404 : 200 });
@@ -269,12 +269,12 @@ class FakeServer {
     }
   }
 
-  /** @throws {Error} replies are left, or something was asked that nobody expected. */
+  /** @throws {Error} if replies are left over or an unexpected request was made. */
   assertDone(): void {
     const problems = [...this.#surprises];
     const { left } = this.script;
     if (left > 0) {
-      problems.push(`${left} ${left === 1 ? "reply was" : "replies were"} not asked for`);
+      problems.push(`${left} ${left === 1 ? "reply was" : "replies were"} never used`);
     }
     if (problems.length > 0) {
       throw new Error(`The fake LM Studio is not done: ${problems.join("; ")}`);
@@ -286,7 +286,7 @@ class FakeServer {
     return refuse(400, `The fake LM Studio is strict: ${what}`);
   }
 
-  /** How often the same was asked in vain right before. */
+  /** How many times in a row this request has just failed. */
   #failuresBefore({ method, path, body }: RecordedRequest): number {
     const text = JSON.stringify(body);
     const same = this.requests.slice(0, -1).filter((request) =>
@@ -311,7 +311,7 @@ class FakeServer {
         this.#mask(token)
       } Ensure you are using a valid ` +
         "token.";
-    // Seen in Anthropic's shape; the words are assumed to be the same.
+    // Observed in Anthropic's shape; the wording is assumed to be the same.
     const body = path === "/v1/messages"
       ? { type: "error", error: { type: "authentication_error", message } }
       : { error: { type: "invalid_request", code: "invalid_api_key", message } };

@@ -1,4 +1,4 @@
-/** `POST /api/v1/models/load`, `/unload`, `/download` and the status of a download, of the fake. */
+/** Model management of the fake: `POST /api/v1/models/load`, `/unload`, `/download`, and download status. */
 
 import {
   encodeConfig,
@@ -51,7 +51,7 @@ export function managementRoutes(
         if (model.loadError !== undefined) {
           throw refuseNative(400, { type: "model_load_failed", message: model.loadError });
         }
-        // Whatever is loaded already, it is loaded once more.
+        // A load always adds an instance, even if the model is already loaded.
         const instance = models.add(model, config as FakeLoadConfig);
         return jsonAnswer({
           type: model.type,
@@ -69,7 +69,7 @@ export function managementRoutes(
       handle(call) {
         const { instance_id } = fieldsOf(decodeBody(call), "instance_id", {});
         if (models.remove(instance_id)) return jsonAnswer({ instance_id });
-        // The status was seen, the words were not.
+        // The status was observed, the wording was not.
         const message = `Model instance '${instance_id}' not found.`;
         throw refuseNative(404, { type: "model_not_found", message });
       },
@@ -97,7 +97,7 @@ export function managementRoutes(
       handle({ params: [id = ""] }) {
         const job = jobs.get(id);
         if (job !== undefined) return jsonAnswer(job.look(models));
-        // The type is documented, status and words are not.
+        // The type is documented, the status and the wording are not.
         const message = `No download job with id '${id}'`;
         throw refuseNative(404, { type: "job_not_found", message });
       },
@@ -105,7 +105,7 @@ export function managementRoutes(
   ];
 }
 
-/** A download, which goes on by one step each time somebody looks. */
+/** A download that advances by one step each time its status is requested. */
 class Job {
   readonly id: string;
   readonly of: FakeDownload;
@@ -124,7 +124,7 @@ class Job {
     return this.#state === "downloading" || this.#state === "paused";
   }
 
-  /** How it does now. */
+  /** Advances by one step and returns the status. */
   look(models: ModelStore): JsonObject {
     const step = this.#left.shift();
     if (typeof step === "number") this.#share = step;
@@ -150,18 +150,18 @@ class Job {
         : {}),
       started_at: this.#startedAt,
       ...(this.#state === "completed" ? { completed_at: new Date().toISOString() } : {}),
-      // Assumed: where the reason of a failure stands is documented nowhere.
+      // An assumption: no documentation says where the reason for a failure is.
       ...(this.#state === "failed" && error !== undefined ? { error } : {}),
     };
   }
 }
 
-/** The key a download gets: of a link, what comes after the host. */
+/** The key of a downloaded model; for a link, the part after the host. */
 function keyOf(model: string): string {
   return model.replace(/^https?:\/\/[^/]+\//, "").toLowerCase();
 }
 
-/** The fields of a body; these routes refuse what they do not know. */
+/** The fields of a body; these routes refuse unknown fields. */
 function fieldsOf(
   body: JsonObject,
   required: string,
@@ -198,7 +198,7 @@ function fieldsOf(
   return body;
 }
 
-/** How a copy is loaded, as the answer tells it: where less fits than was asked, what was asked. */
+/** The configuration in the answer to a load: if less context fits than was asked for, the one asked for. */
 function toldConfig(instance: Instance, { context_length }: FakeLoadConfig): JsonObject {
   const told = encodeConfig(instance);
   const { contextLength, model } = instance;
@@ -206,7 +206,7 @@ function toldConfig(instance: Instance, { context_length }: FakeLoadConfig): Jso
   return { ...told, context_length: Math.min(context_length, model.maxContextLength) };
 }
 
-/** The type is documented, the status and the words about variants were seen, the other words are assumed. */
+/** The type is documented, the status and the variant wording were observed, the other wording is assumed. */
 function notFound(name: unknown, isOtherVariant = false): Refusal {
   const message = isOtherVariant
     ? `Model '${name}' not found in downloaded models.`

@@ -1,6 +1,6 @@
 /**
- * `POST /v1/messages` of the fake (0.4.1 on): Anthropic's shape of an answer, whole or streamed. Order and fields of the
- * events are as Anthropic documents them.
+ * `POST /v1/messages` of the fake (since 0.4.1): answers in Anthropic's shape, whole or streamed. The order and fields
+ * of the events follow Anthropic's documentation.
  */
 
 import { piecesOf, piecesOfArguments, type Script } from "./fake_chat.ts";
@@ -28,16 +28,16 @@ export interface MessagesOptions {
   readonly tokenMs: number;
 }
 
-/** A block of the answer's content, with the pieces it comes in. */
+/** A block of the answer's content, with the pieces it is streamed in. */
 interface Block {
   readonly start: JsonObject;
-  /** A delta that has a piece. */
+  /** The delta for one piece. */
   readonly delta: (piece: string) => JsonObject;
   readonly whole: (text: string) => JsonObject;
   readonly pieces: readonly string[];
 }
 
-/** An answer that is worked out and only has to be written. */
+/** A finished answer that only has to be sent. */
 interface Generation {
   readonly head: JsonObject;
   readonly blocks: readonly Block[];
@@ -66,7 +66,7 @@ export function messagesRoutes(
     const promptTokens = countTokens(body);
     const isStream = body.stream === true;
     if (promptTokens > instance.contextLength) {
-      // Seen with 200 and a single event where a stream was asked for.
+      // Observed for streams: status 200 and a single event.
       if (!isStream) throw refuseWith(500, OVERFLOW, "api_error");
       return { kind: "stream", frames: only(errorFrame(OVERFLOW)), errorFrame };
     }
@@ -103,7 +103,7 @@ function checkMessages({ messages, max_tokens: limit }: JsonObject): void {
     const content = isObject(message) ? message.content : undefined;
     if (typeof content === "string") continue;
     if (!Array.isArray(content)) throw refuseWith(400, "request.messages: Invalid input");
-    // Seen: the server takes no image there.
+    // Observed: the server refuses images in tool results.
     const results = content.filter((part) => isObject(part) && part.type === "tool_result");
     if (hasImages(results.map((part) => ({ content: part.content })))) {
       throw refuseWith(400, "request.messages: Invalid input");
@@ -118,7 +118,7 @@ function hasImages(messages: unknown): boolean {
   );
 }
 
-/** Four characters of a text are about a token; the data of an image counts as a thousand. */
+/** Rough token count: four characters a token; an image's data counts as a thousand characters at most. */
 function countTokens({ messages, system, tools }: JsonObject): number {
   const isData = (key: string, value: unknown): unknown =>
     key === "data" && typeof value === "string" ? value.slice(0, 1_000) : value;
@@ -164,7 +164,7 @@ function generate(
     const pieces = all.slice(0, left);
     if (pieces.length < all.length) isLimited = true;
     left -= pieces.length;
-    // At the limit the block that would be begun is left out.
+    // A block that would only start at the limit is left out.
     if (pieces.length > 0 || all.length === 0) blocks.push({ ...block, pieces });
   };
   const reasoning = piecesOf(answer.reasoning);

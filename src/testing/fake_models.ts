@@ -1,4 +1,4 @@
-/** The models of the fake: what is downloaded, what is loaded, and the routes that list them. */
+/** The models of the fake: which are downloaded, which are loaded, and the routes that list them. */
 
 import type { FakeModel } from "./fake_options.ts";
 import {
@@ -48,16 +48,16 @@ const DEFAULT_MODELS: readonly FakeModel[] = [
 /** What a model is for. */
 export type ModelType = NonNullable<FakeModel["type"]>;
 
-/** A copy of a model in memory. */
+/** A loaded instance of a model. */
 export interface Instance {
   readonly id: string;
   readonly model: StoredModel;
   readonly contextLength: number;
-  /** The rest of how it was loaded, in the words of the wire. */
+  /** The rest of its load configuration, with the names on the wire. */
   readonly config: JsonObject;
-  /** Loaded by a request, so that the next such load throws it out. */
+  /** Whether a request loaded it, so that the next such load unloads it. */
   readonly jit: boolean;
-  /** Set when it is thrown out; whoever generates with it has to stop. */
+  /** Set when it is unloaded; a generation in progress then has to stop. */
   unloaded: boolean;
 }
 
@@ -83,9 +83,9 @@ export interface StoredModel {
   readonly obeysDimensions: boolean;
   readonly loadError: string | undefined;
   readonly fittingContextLength: number;
-  /** The selected one, such as `google/gemma-4-26b-a4b@q4_k_m`. */
+  /** The selected variant, such as `google/gemma-4-26b-a4b@q4_k_m`. */
   readonly variant: string;
-  /** All that are downloaded, the selected one first. */
+  /** All downloaded variants, the selected one first. */
   readonly variants: readonly string[];
 }
 
@@ -93,22 +93,22 @@ export interface StoredModel {
 export interface ModelStoreOptions {
   readonly version: string;
   readonly listing: "lmstudio" | "llama.cpp" | "vllm";
-  /** Listed before the models. */
+  /** Entries put before the models in every listing. */
   readonly oddEntries: readonly unknown[];
   readonly jit: boolean;
   readonly jitLoadMs: number;
   readonly substitution: boolean;
-  /** Whether a load by a request throws out what was loaded so before. */
+  /** Whether a load by a request unloads the model that an earlier request loaded. */
   readonly autoEvict: boolean;
 }
 
-/** How a copy is to be loaded, in the words of the wire. */
+/** Load configuration, with the names on the wire. */
 export interface FakeLoadConfig {
   readonly context_length?: number;
   readonly [name: string]: unknown;
 }
 
-/** Knows the models and their copies in memory. */
+/** The models and their loaded instances. */
 export class ModelStore {
   readonly #options: ModelStoreOptions;
   readonly #models: StoredModel[] = [];
@@ -130,8 +130,8 @@ export class ModelStore {
   }
 
   /**
-   * The copy that serves a request which names this model: one in memory, one loaded now, or the one
-   * loaded model in place of an unknown one. A refusal where there is none.
+   * The instance that serves a request naming this model: a loaded one, one loaded now, or the only loaded
+   * model if the name is unknown. Throws a refusal if there is none.
    */
   async acquire(
     name: unknown,
@@ -157,7 +157,7 @@ export class ModelStore {
     throw this.#unknownModel(String(name), type);
   }
 
-  /** The model of this name, and its copy that would answer; nothing is loaded, and nothing substituted. */
+  /** The model of this name and the instance that would answer; loads and substitutes nothing. */
   lookUp(name: unknown): { model: StoredModel; instance: Instance | undefined } | undefined {
     const named = this.#instances.find((instance) => instance.id === name);
     const model = named?.model ??
@@ -166,7 +166,7 @@ export class ModelStore {
     return { model, instance: named ?? this.#of(model)[0] };
   }
 
-  /** Loads a model as a request for it does, with JIT on. */
+  /** Loads a model as a request for it does with JIT on. */
   async loadOnRequest(model: StoredModel, signal: AbortSignal): Promise<Instance> {
     return await this.#load(model, signal);
   }
@@ -231,7 +231,7 @@ export class ModelStore {
     return jsonAnswer(encode(...found), { pretty: true });
   }
 
-  /** With JIT on everything that is downloaded, with JIT off what is in memory. */
+  /** All downloaded models with JIT on, only the loaded ones with JIT off. */
   #listed(): [id: string, model: StoredModel][] {
     return this.#options.jit && this.#options.listing !== "vllm"
       ? this.#models.map((model) => [model.id, model])
@@ -289,7 +289,7 @@ export class ModelStore {
     max_model_len: this.#loadedAs(id, model)?.contextLength ?? null,
   });
 
-  /** The copy that is listed under this id. */
+  /** The instance listed under this id. */
   #loadedAs(id: string, model: StoredModel): Instance | undefined {
     return this.#instances.find((instance) => instance.id === id) ?? this.#of(model)[0];
   }
@@ -312,17 +312,17 @@ export class ModelStore {
     return this.#add(model, model.id, true);
   }
 
-  /** The downloaded model of this key, or of this variant's. */
+  /** The downloaded model with this key, or with this selected variant. */
   find(name: unknown): StoredModel | undefined {
     return this.#models.find((model) => model.id === name || model.variant === name);
   }
 
-  /** Whether a name is of a variant that is downloaded, but not selected. */
+  /** Whether this is the name of a variant that is downloaded but not selected. */
   isOtherVariant(name: unknown): boolean {
     return this.#models.some(({ variants }) => variants.some((variant) => variant === name));
   }
 
-  /** One more copy in memory, which nothing throws out. */
+  /** Adds an instance, one that no load by a request unloads. */
   add(model: StoredModel, config: FakeLoadConfig): Instance {
     let id = model.id;
     for (let copy = 2; this.#instances.some((instance) => instance.id === id); copy++) {
@@ -331,12 +331,12 @@ export class ModelStore {
     return this.#add(model, id, false, config);
   }
 
-  /** Throws a copy out; whether it was there. */
+  /** Unloads an instance; returns whether it was loaded. */
   remove(id: unknown): boolean {
     return this.#remove((instance) => instance.id === id);
   }
 
-  /** A model has been downloaded. */
+  /** Adds a model whose download has completed. */
   addModel(given: FakeModel): void {
     this.#models.push(fillIn(given));
   }
@@ -350,7 +350,7 @@ export class ModelStore {
 
   #add(model: StoredModel, id: string, jit: boolean, given: FakeLoadConfig = {}): Instance {
     const { context_length = model.contextLength, ...config } = given;
-    // Assumed: nobody was seen to ask for more than a model has.
+    // An assumption: no request for more than a model's maximum was observed.
     const { maxContextLength, fittingContextLength } = model;
     const contextLength = Math.min(context_length, maxContextLength, fittingContextLength);
     const instance = { id, model, contextLength, config, jit, unloaded: false };
@@ -382,7 +382,7 @@ export class ModelStore {
     return refuseModel(400, `Invalid model identifier "${name}". ${advice}`);
   }
 
-  /** The wording and status seen from 2025-11 on. */
+  /** Whether errors have the wording and status observed since 2025-11. */
   get #hasNewErrors(): boolean {
     return isSince(this.#options.version, "0.3.31");
   }
@@ -437,7 +437,7 @@ function encodeV1(model: StoredModel, instances: readonly Instance[]): JsonObjec
   };
 }
 
-/** How a copy is loaded; of an embedding model there is only the context. */
+/** The load configuration in a listing; embedding models have only the context length. */
 export function encodeConfig(
   { model, contextLength, config }: Instance,
   more: JsonObject = {},

@@ -1,4 +1,4 @@
-/** `POST /api/v1/chat` of the fake (0.4.0): conversations that the server keeps, and events that tell all it does. */
+/** `POST /api/v1/chat` of the fake (since 0.4.0): conversations kept by the server, and events for all it does. */
 
 import { piecesOf, piecesOfArguments, type Script } from "./fake_chat.ts";
 import type { Instance, ModelStore, StoredModel } from "./fake_models.ts";
@@ -22,7 +22,7 @@ import {
 /** About this many characters make a token. */
 const CHARACTERS_PER_TOKEN = 4;
 const TOKENS_PER_IMAGE = 256;
-/** Where the script does not say how fast it is. */
+/** The speed to report if the options set none. */
 const TOKENS_PER_SECOND = 50;
 const LOAD_STEPS = [0.25, 0.5, 0.75, 1];
 
@@ -79,7 +79,7 @@ async function wholeAnswer(
   frames: AsyncGenerator<Frame, void, undefined>,
 ): Promise<Answer> {
   for await (const _ of frames);
-  // An unloaded model is a 500 here, unlike on the other routes.
+  // Unlike on the other routes, an unloaded model is a 500 here.
   if (turn.failure !== undefined) throw refuseNative(500, turn.failure.type, turn.failure.message);
   return jsonAnswer(turn.result());
 }
@@ -90,7 +90,7 @@ function find(
   options: NativeChatOptions,
 ): { model: StoredModel; instance: Instance | undefined } {
   const found = models.lookUp(body.model);
-  // Unlike on the other routes no other model answers. The words are not known.
+  // Unlike on the other routes, no other model answers instead. The real wording is not known.
   if (found === undefined || found.model.type !== "llm") {
     throw refuseNative(404, "model_not_found", `Model '${body.model}' not found`, {
       param: "model",
@@ -131,11 +131,11 @@ function tokensBefore(store: ReadonlyMap<string, number>, id: unknown): number {
   );
 }
 
-/** One turn of a conversation, while it is generated. */
+/** One turn of a conversation while it is generated. */
 class Turn {
-  /** Keeps the conversation; gives what the answer says of that. */
+  /** Stores the conversation; returns the fields this adds to the answer. */
   onEnd: (tokens: number) => JsonObject = () => ({});
-  /** What went wrong, once it has. */
+  /** The failure, if there was one. */
   failure: { readonly type: string; readonly message: string } | undefined;
   readonly #models: ModelStore;
   readonly #model: StoredModel;
@@ -200,7 +200,7 @@ class Turn {
     if (this.failure === undefined) yield { kind: "end", text: this.#encodeEnd() };
   }
 
-  /** The body of the answer: what there is of it. */
+  /** The answer's body as far as it is generated. */
   result(): JsonObject {
     const { firstTokenMs, tokenMs } = this.#options;
     const { usage } = this.#answer;
@@ -219,7 +219,7 @@ class Turn {
     };
   }
 
-  /** The frames of an error, and of the end that follows it. */
+  /** The frames of an error and of the `chat.end` that may follow it. */
   fail(type: string, message: string, withEnd: boolean): string {
     this.failure = { type, message };
     const error = encodeEvent("error", { error: { type, message } });
@@ -287,7 +287,7 @@ class Turn {
         return yield { kind: "end", text: this.fail("internal_error", message, true) };
       }
       yield { kind: "token", text: encodeEvent(`${type}.delta`, { content }) };
-      // Not before: a fault may take the place of this token.
+      // Count the token only now: a fault may have replaced it.
       this.#tokens++;
       if (type === "reasoning") this.#reasoningTokens++;
       item.content += content;
@@ -313,7 +313,7 @@ class Turn {
     const call = { tool, arguments: given, provider_info };
     yield mark("tool_call.start", { tool, provider_info });
     if (this.#options.streamCalls === "whole") {
-      // An event that no documentation has; its fields are not known.
+      // This event is not documented; its fields are not known.
       yield mark("tool_call.name", { tool });
       const written = piecesOfArguments(JSON.stringify(given)).length;
       await sleep(written * this.#options.tokenMs, signal);
@@ -324,7 +324,7 @@ class Turn {
   }
 }
 
-/** The first integration of the request: the script does not say whose tool it is. */
+/** The request's first integration, since the script does not say which one has the tool. */
 function providerOf(integrations: unknown): JsonObject {
   const [first = "mcp/fake"] = Array.isArray(integrations) ? integrations : [];
   if (isObject(first) && first.type === "ephemeral_mcp") {

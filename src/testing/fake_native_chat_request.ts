@@ -1,9 +1,9 @@
-/** What the native chat of LM Studio refuses: its schema is strict, and its errors have a shape of their own. */
+/** What LM Studio's native chat refuses: its schema is strict, and its errors have their own shape. */
 
 import { isObject, type JsonObject, Refusal } from "./fake_wire.ts";
 
 const REASONING = ["off", "low", "medium", "high", "on"];
-/** Every key, and what it must be. */
+/** Every key, with the check of its value. */
 const KEYS: Readonly<Record<string, (value: unknown) => boolean>> = {
   model: isText,
   input: (value) => isText(value) || (Array.isArray(value) && value.length > 0),
@@ -22,7 +22,7 @@ const KEYS: Readonly<Record<string, (value: unknown) => boolean>> = {
   previous_response_id: (value) => isText(value) && String(value).startsWith("resp_"),
 };
 const INPUT_KEYS: Readonly<Record<string, readonly string[]>> = {
-  // The table of the documentation has the one, its example the other.
+  // The documentation's table has the first, its example the second.
   text: ["type", "content"],
   message: ["type", "content"],
   image: ["type", "data_url"],
@@ -32,7 +32,7 @@ const INTEGRATION_KEYS: Readonly<Record<string, readonly string[]>> = {
   ephemeral_mcp: ["type", "server_label", "server_url", "allowed_tools", "headers"],
 };
 
-/** `{"error":{"type","message","code","param"}}`, as below `/api/v1`. */
+/** `{"error":{"type","message","code","param"}}`, the error shape of `/api/v1`. */
 export function refuseNative(
   status: number,
   type: string,
@@ -42,7 +42,7 @@ export function refuseNative(
   return new Refusal(status, { error: { type, message, ...more } });
 }
 
-/** Throws a refusal for what is wrong with the body. */
+/** Throws a refusal if the body is invalid. */
 export function checkNativeChat(body: JsonObject, mayIntegrate: boolean): void {
   checkKeys(body, Object.keys(KEYS));
   for (const param of ["model", "input"]) {
@@ -71,13 +71,13 @@ export function checkNativeChat(body: JsonObject, mayIntegrate: boolean): void {
   });
 }
 
-/** The texts of the input. */
+/** All texts in the input. */
 export function textsOf(input: unknown): string[] {
   if (!Array.isArray(input)) return [String(input)];
   return input.filter(isObject).flatMap(({ content }) => isText(content) ? [content] : []);
 }
 
-/** How many images the input has. */
+/** Number of images in the input. */
 export function countImages(input: unknown): number {
   return Array.isArray(input) ? input.filter(({ type }) => type === "image").length : 0;
 }

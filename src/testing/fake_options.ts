@@ -1,23 +1,23 @@
-/** What a fake LM Studio can be told to be and to do. */
+/** Options of the fake LM Studio, and what it records. */
 
 import type { Usage } from "../core/types.ts";
 
-/** How the fake server is set up. Every field is optional: without any it is a current LM Studio. */
+/** How the fake server is set up. Every field is optional: by default it is a current LM Studio. */
 export interface FakeLMStudioOptions {
   /**
-   * The models that are downloaded; a plain string is the id of one with default values.
+   * The downloaded models; a plain string is the id of a model with default values.
    * @default {a loaded LLM, one that is not loaded, and the bundled embedding model}
    */
   models?: readonly (string | FakeModel)[] | undefined;
   /**
-   * What the model says: answers consumed in order, one per generation, or a function of the request.
-   * Where it gives nothing (any more), the default answer is given: a sentence, or, asked for JSON by a
-   * schema, the smallest value that satisfies it.
+   * What the model says: a list of answers used in order, one per generation, or a function of the request.
+   * When the list runs out or the function returns nothing, the default answer is used: a sentence or, if
+   * the request has a schema, the smallest JSON value that satisfies it.
    */
   replies?: readonly FakeReply[] | FakeReplyFunction | undefined;
   /**
-   * What decision models answer, by the names of the questions, or a function of the request's body.
-   * @default {0.5 for a predicate, the first choice, the lowest level}
+   * What decision models answer, by question name, or a function of the request's body.
+   * @default {0.5 for a predicate, the first option of a choice, the lowest level of a score}
    */
   decisions?:
     | Readonly<Record<string, FakeDecision>>
@@ -28,86 +28,86 @@ export interface FakeLMStudioOptions {
       | undefined
       | Promise<Readonly<Record<string, FakeDecision>> | undefined>)
     | undefined;
-  /** Requests without this token get 401, as with authentication on. @default {no authentication} */
+  /** The API token that requests must carry; without it they get 401. @default {no authentication} */
   apiToken?: string | undefined;
   /**
-   * The LM Studio release to be: decides which routes exist and how errors are worded. `"0.3"` is the last that
-   * begins so.
+   * The LM Studio release to imitate: decides which routes exist and how errors are worded. `"0.3"` is the last
+   * release of that line.
    * @default {"0.4.25"}
    */
   version?: string | undefined;
   /**
-   * Whose listing it has. `"llama.cpp"` is its router, which tells what is loaded and its context; `"vllm"` lists what it
-   * serves, with the length of its requests. Neither has the listings of LM Studio's own API.
+   * Whose listing to imitate. `"llama.cpp"` is its router, which says which models are loaded and with what context;
+   * `"vllm"` lists the models it serves, with their maximum length. Neither has the listings of LM Studio's own API.
    * @default {"lmstudio"}
    */
   listing?: "lmstudio" | "llama.cpp" | "vllm" | undefined;
-  /** Entries that all listings have before the models, such as `null` or one without `type`. @default {none} */
+  /** Entries put before the models in every listing, such as `null` or one without `type`. @default {none} */
   oddEntries?: readonly unknown[] | undefined;
   /** Whether a request loads the model it names ("just in time"). @default {true} */
   jit?: boolean | undefined;
-  /** Milliseconds of silence while a model is loaded by a request. @default {0} */
+  /** Milliseconds of silence while a request loads a model. @default {0} */
   jitLoadMs?: number | undefined;
   /** Milliseconds that `POST /api/v1/models/load` takes. @default {0} */
   loadMs?: number | undefined;
   /**
-   * Whether loading a model by a request throws out the one that was loaded so before, even in the middle of an
-   * answer. Before 0.3.9 never. @default {true}
+   * Whether a request that loads a model unloads the one an earlier request loaded, even in the middle of an
+   * answer. Never before 0.3.9. @default {true}
    */
   autoEvict?: boolean | undefined;
   /**
-   * What can be downloaded, and how that goes; anything else is not there.
-   * @default {`ibm/granite-4-micro`, which takes four looks}
+   * The models that can be downloaded, and how each download goes; any other model is not found.
+   * @default {`ibm/granite-4-micro`, done at the fourth status request}
    */
   downloads?: readonly FakeDownload[] | undefined;
   /** Milliseconds until the first token. @default {0} */
   firstTokenMs?: number | undefined;
-  /** Milliseconds between tokens; an answer that is not streamed waits for all of them. @default {0} */
+  /** Milliseconds between tokens; a whole answer takes as long as all of its tokens. @default {0} */
   tokenMs?: number | undefined;
   /**
-   * When the headers of a stream are sent; which of the two LM Studio does is disputed.
+   * When the headers of a stream are sent. Reports disagree on which of the two LM Studio does.
    * @default {"at-once"}
    */
   streamHeaders?: "at-once" | "at-first-token" | undefined;
   /**
-   * How a streamed answer gives its tool calls. `"whole"`: each in one piece, after silence for as long as it takes to
-   * write it, as newer versions do with some models; in the native chat the silence is before
-   * `tool_call.arguments`. `"under-one-index"`: all with the index 0 and without ids, as other servers do.
-   * @default {"in-pieces", before 0.3.17 whole}
+   * How a streamed answer delivers its tool calls. `"whole"`: each in one chunk, after silence for as long as it takes
+   * to write, as newer versions do with some models; in the native chat the silence comes before
+   * `tool_call.arguments`. `"under-one-index"`: all with index 0 and without ids, as other servers do.
+   * @default {"in-pieces"; before 0.3.17 "whole"}
    */
   streamCalls?: "in-pieces" | "whole" | "under-one-index" | undefined;
   /**
-   * Where a streamed completion says why it stops. `"beside-pieces"`: beside each piece as well, as other servers do.
+   * Where a streamed completion gives its finish reason. `"beside-pieces"`: in every chunk, as other servers do.
    * @default {"at-end"}
    */
   streamFinish?: "at-end" | "beside-pieces" | undefined;
-  /** Where reasoning is put. Before 0.3.9 always `"think-tags"`. @default {"reasoning_content"} */
+  /** Where reasoning goes. Always `"think-tags"` before 0.3.9. @default {"reasoning_content"} */
   reasoningField?: "reasoning_content" | "reasoning" | "think-tags" | undefined;
   /**
-   * Where a streamed response tells a call's arguments. `"done-only"`: in `function_call_arguments.done`, and every item
-   * says `{}`. `"deltas-only"`: in deltas, and what comes after them says nothing. Both were seen with other versions
-   * and models.
+   * Where a streamed response carries a call's arguments. `"done-only"`: in `function_call_arguments.done`, while every
+   * item has `{}`. `"deltas-only"`: in deltas, while later events leave them empty. Both were observed with other
+   * versions and models.
    * @default {"everywhere": in `function_call_arguments.done` and in the items, without deltas}
    */
   callArguments?: "everywhere" | "done-only" | "deltas-only" | undefined;
-  /** Whether the one loaded model answers, with 200, for a model nobody has. @default {true} */
+  /** Whether the only loaded model answers, with 200, a request for an unknown model. @default {true} */
   substitution?: boolean | undefined;
-  /** Whether the native chat may use plugins and MCP servers; else it answers 403. @default {true} */
+  /** Whether the native chat may use plugins and MCP servers; if not, it answers 403. @default {true} */
   integrations?: boolean | undefined;
-  /** Whether answers carry CORS headers and preflights are answered. @default {false} */
+  /** Whether the server sends CORS headers and answers preflight requests. @default {false} */
   cors?: boolean | undefined;
   /**
-   * Whether what nobody expected fails: a generation once `replies` are used up, or a route that no release has. It is
-   * answered with 400 that says what was asked, and `assertDone()` throws.
+   * Whether unexpected requests fail: a generation once `replies` are used up, or a route that no release has. The
+   * server answers 400, saying what was asked, and `assertDone()` throws.
    * @default {false}
    */
   strict?: boolean | undefined;
   /**
-   * What to say again instead of all the above: a folder that `record` of the command line wrote, or its exchanges.
+   * Recording to replay instead of all the above: a folder written by the `record` command, or its exchanges.
    * @default {none}
    */
   recording?: string | readonly RecordedExchange[] | undefined;
-  /** What goes wrong, and when. */
+  /** The faults: what goes wrong, and when. @default {none} */
   faults?: readonly FakeFault[] | undefined;
 }
 
@@ -116,121 +116,123 @@ export interface FakeModel {
   /** Key of the model, such as `"qwen/qwen3-8b"`. */
   id: string;
   /**
-   * What it is for. That listings have the word `"decision"` is assumed.
-   * @default {"embedding" for ids that start with "text-embedding-", else "llm"}
+   * What the model is for. That listings use the word `"decision"` is an assumption.
+   * @default {"embedding" for ids that start with "text-embedding-", otherwise "llm"}
    */
   type?: "llm" | "embedding" | "decision" | undefined;
-  /** Whether it is in memory. @default {true} */
+  /** Whether the model is loaded. @default {true} */
   loaded?: boolean | undefined;
-  /** The copies in memory, or their ids, as an alias or `"x:2"` gives them. @default {the id, when loaded} */
+  /** The loaded instances or their ids, such as an alias or `"x:2"`. @default {the model's id, if loaded} */
   instances?:
     | readonly (string | {
-      /** Name that requests are sent to. */
+      /** The name that requests use. */
       id: string;
-      /** Tokens it is loaded with. @default {`contextLength` of the model} */
+      /** Context length it is loaded with, in tokens. @default {the model's `contextLength`} */
       contextLength?: number | undefined;
     })[]
     | undefined;
   /**
-   * Ids of its downloaded variants. The first is the selected one; the others are not loaded, by whatever name.
-   * @default {the id with its quantization, such as `"qwen/qwen3-8b@q4_k_m"`; of an id with an `@` the id}
+   * Ids of the downloaded variants. The first is the selected one; the others cannot be loaded under any name.
+   * @default {the id with its quantization, such as `"qwen/qwen3-8b@q4_k_m"`; just the id if it has an `@`}
    */
   variants?: readonly string[] | undefined;
-  /** Name to show. @default {the part of the id after the slash} */
+  /** Display name. @default {the part of the id after the slash} */
   displayName?: string | undefined;
-  /** Who publishes it. @default {the part of the id before the slash, else "lmstudio-community"} */
+  /** Publisher. @default {the part of the id before the slash, otherwise "lmstudio-community"} */
   publisher?: string | undefined;
-  /** Family it belongs to. @default {"llama", of embedding models "nomic-bert"} */
+  /** Model family. @default {"llama"; "nomic-bert" for embedding models} */
   architecture?: string | undefined;
-  /** How it is quantized. @default {"Q4_K_M"} */
+  /** Quantization. @default {"Q4_K_M"} */
   quantization?: string | undefined;
-  /** Bits the quantization takes per weight. @default {4} */
+  /** Bits per weight of the quantization. @default {4} */
   bitsPerWeight?: number | undefined;
-  /** `"mlx"` words its errors in its own way. @default {"gguf"} */
+  /** File format; it decides the engine, and MLX words its errors differently. @default {"gguf"} */
   format?: "gguf" | "mlx" | undefined;
-  /** Size on disk. @default {4920000000, of embedding models 84106624} */
+  /** Size on disk. @default {4920000000; 84106624 for embedding models} */
   sizeBytes?: number | undefined;
-  /** Such as `"8B"`. @default {none} */
+  /** Number of parameters, such as `"8B"`. @default {none} */
   params?: string | undefined;
-  /** Tokens the model can take at most. @default {131072, of embedding models 2048} */
+  /** The largest context the model supports, in tokens. @default {131072; 2048 for embedding models} */
   maxContextLength?: number | undefined;
-  /** Tokens it takes as loaded. @default {4096, or maxContextLength where that is less} */
+  /** The context it is loaded with, in tokens. @default {4096, or `maxContextLength` if that is smaller} */
   contextLength?: number | undefined;
   /**
-   * Tokens that fit into memory. A load that asks for more gets these, and is told that it got what it asked for: the
-   * "auto-fit" of MLX models. Which of the two the real answer tells nobody has published.
-   * @default {what is asked for}
+   * The largest context that fits into memory, in tokens. A load that asks for more gets this context, but its answer
+   * repeats the length asked for: the "auto-fit" of MLX models. Which of the two lengths the real answer states is
+   * not published.
+   * @default {no limit}
    */
   fittingContextLength?: number | undefined;
-  /** Whether it was trained for tools. @default {true, of embedding models false} */
+  /** Whether it was trained for tool use. @default {true for LLMs, otherwise false} */
   tools?: boolean | undefined;
-  /** Whether it takes images. @default {false} */
+  /** Whether it accepts images. @default {false} */
   vision?: boolean | undefined;
-  /** The reasoning settings it allows; the last is its default. @default {none} */
+  /** The reasoning settings it allows; the last one is its default. @default {none} */
   reasoning?: readonly string[] | undefined;
-  /** Active experts, of models that have some. @default {none} */
+  /** Number of active experts of a mixture-of-experts model. @default {none} */
   numExperts?: number | undefined;
-  /** Numbers per vector, of embedding models. @default {768} */
+  /** Vector length of an embedding model. @default {768} */
   dimensions?: number | undefined;
-  /** Whether it gives as many as a request asks for, as other servers do; LM Studio ignores that. @default {false} */
+  /** Whether it obeys a request's `dimensions`, as other servers do; LM Studio ignores them. @default {false} */
   obeysDimensions?: boolean | undefined;
-  /** Loading it fails with this message. @default {it loads} */
+  /** The message that loading it fails with. @default {loading succeeds} */
   loadError?: string | undefined;
 }
 
-/** A model that can be downloaded, and what each look at its download shows. */
+/** A model that can be downloaded, and what each status request about its download returns. */
 export interface FakeDownload {
-  /** What is asked for: a name of the catalogue, or a link to Hugging Face. */
+  /** The model to ask for: a catalog name or a Hugging Face link. */
   model: string;
-  /** Size in the end. @default {2279145003} */
+  /** Total size. @default {2279145003} */
   sizeBytes?: number | undefined;
   /**
-   * What the answers show, one after the other, the start's first; the last one stays. A number is the share that
-   * is there, 1 is completed; a pause and a failure keep the share before them.
+   * The progress that each answer reports, in order, starting with the answer to the download request; the last one
+   * repeats. A number is the share downloaded so far, and 1 means completed; a pause or failure keeps the previous
+   * share.
    * @default {[0, 0.25, 0.5, 0.75, 1]}
    */
   progress?: readonly (number | "paused" | "failed")[] | undefined;
-  /** Why it fails, in the field `error`. @default {nothing is said} */
+  /** Reason for a failure, sent in the field `error`. @default {none} */
   error?: string | undefined;
   /** Speed to report. @default {7834710.74} */
   bytesPerSecond?: number | undefined;
 }
 
-/** The probability of a predicate, the value of a choice, the score on a scale; `null` is a refusal. */
+/** A predicate's probability, a choice's value or a score; `null` is a refusal. */
 export type FakeDecision = number | string | boolean | null;
 
-/** What the model says: its text, or more than that. */
+/** What the model says: just its text, or a whole answer. */
 export type FakeReply = string | FakeAnswer;
 
-/** An answer of the model. */
+/** An answer from the model. */
 export interface FakeAnswer {
   /**
-   * The text; a list gives the exact pieces it is streamed in. A call in it, such as
-   * `<tool_call>{"name": "now", "arguments": {}}</tool_call>`, stays text, as of a server that cannot read it.
+   * The text; a list sets the exact chunks it is streamed in. A tool call in the text, such as
+   * `<tool_call>{"name": "now", "arguments": {}}</tool_call>`, stays text, as on a server that cannot parse it.
    * @default {""}
    */
   content?: string | readonly string[] | undefined;
-  /** What it thinks before. @default {nothing} */
+  /** Reasoning that precedes the text. @default {none} */
   reasoning?: string | readonly string[] | undefined;
-  /** The tools it wants called. The native chat has none. @default {none} */
+  /** The model's tool calls. The native chat has none. @default {none} */
   toolCalls?: readonly FakeToolCall[] | undefined;
-  /** Native chat: the tools of `integrations` that the server runs before the text. @default {none} */
+  /** Native chat: tools from `integrations` that the server runs before the text. @default {none} */
   toolRuns?: readonly FakeToolRun[] | undefined;
-  /** Why it stops. @default {"length" at the request's limit, "tool_calls" after calls, else "stop"} */
+  /** Finish reason. @default {"length" at the request's limit, "tool_calls" after tool calls, otherwise "stop"} */
   finishReason?: string | undefined;
-  /** Numbers to report in place of the counted ones. */
+  /** Usage to report instead of the counted numbers. */
   usage?: Partial<Usage> | undefined;
-  /** Model to report in place of the one that answers. */
+  /** Model to report instead of the one that answers. */
   model?: string | undefined;
 }
 
-/** A tool the model wants called. */
+/** A tool call by the model. */
 export interface FakeToolCall {
   /** Name of the tool. */
   name: string;
-  /** JSON text as it is, or a value to be written as JSON. @default {{}} */
+  /** JSON text, sent unchanged, or a value to encode as JSON. @default {{}} */
   arguments?: unknown;
-  /** Id of the call. @default {nine digits; in responses `call_` and sixteen} */
+  /** Id of the call. @default {nine digits; in responses `call_` and sixteen digits} */
   id?: string | undefined;
 }
 
@@ -238,28 +240,28 @@ export interface FakeToolCall {
 export interface FakeToolRun {
   /** Name of the tool. */
   tool: string;
-  /** What the model gives it. @default {{}} */
+  /** The arguments the model passes. @default {{}} */
   arguments?: Readonly<Record<string, unknown>> | undefined;
-  /** What the tool gives. @default {"[]"} */
+  /** What the tool returns. @default {"[]"} */
   output?: string | undefined;
-  /** The call is invalid, for this reason: no such tool, or wrong arguments. @default {it runs} */
+  /** Why the call is invalid: an unknown tool or wrong arguments. @default {the call is valid} */
   failure?: { type: "invalid_name" | "invalid_arguments"; reason: string } | undefined;
 }
 
-/** Decides the answer by the request's body; `undefined` gives the default answer. */
+/** Chooses the answer from the request's body; `undefined` means the default answer. */
 export type FakeReplyFunction = (
   body: Readonly<Record<string, unknown>>,
 ) => FakeReply | undefined | Promise<FakeReply | undefined>;
 
-/** One thing that goes wrong. The first fault of the list that matches and is not used up is taken. */
+/** A fault and the requests it hits. Each request gets the first matching fault that is not used up. */
 export interface FakeFault {
-  /** Path of the request without its query, or a pattern for it. @default {every path} */
+  /** Path of the request without its query, or a pattern. @default {every path} */
   path?: string | RegExp | undefined;
-  /** How many matching requests are let through before. @default {0} */
+  /** How many matching requests to let through first. @default {0} */
   skip?: number | undefined;
-  /** How many requests it hits; `Infinity` for all. @default {1} */
+  /** How many requests to hit; `Infinity` for all. @default {1} */
   times?: number | undefined;
-  /** What happens to them. */
+  /** What happens to these requests. */
   fault: FaultKind;
 }
 
@@ -280,124 +282,124 @@ export type FaultKind =
 
 /**
  * Where in an answer a fault happens: before its headers, in its body, after the chunk with the finish
- * reason, or at its end. A body that is not streamed has only the first two. Streams of the native chat have
- * `start` as well, after `chat.start`; their `finish` is the end of the message.
+ * reason, or at its end. Only the first two apply to a body that is not streamed. Native chat streams also
+ * have `start`, after `chat.start`; their `finish` is the end of the message.
  */
 export type FaultPlace = "headers" | "start" | "body" | "finish" | "end";
 
-/** No connection comes about. Over `listen` the connection is closed without a word. */
+/** The connection is refused. Over `listen` it is closed without an answer. */
 export interface RefuseFault {
-  /** Which fault it is. */
+  /** Kind of fault. */
   type: "refuse";
 }
 
 /** Silence, until the client gives up. */
 export interface StallFault {
-  /** Which fault it is. */
+  /** Kind of fault. */
   type: "stall";
   /** Where it happens. @default {"headers", or "body" with `afterTokens`} */
   at?: FaultPlace | undefined;
-  /** Tokens sent before, in a stream. @default {0} */
+  /** Stream: how many tokens to send first. @default {0} */
   afterTokens?: number | undefined;
 }
 
 /** The connection breaks. */
 export interface CutFault {
-  /** Which fault it is. */
+  /** Kind of fault. */
   type: "cut";
   /** Where it happens. @default {"body"} */
   at?: FaultPlace | undefined;
-  /** Tokens sent before, in a stream; of other bodies the first half is sent. @default {0} */
+  /** Stream: how many tokens to send first. Of other bodies the first half is sent. @default {0} */
   afterTokens?: number | undefined;
-  /** The body ends in order, only too early; with `at: "headers"` it makes no difference. @default {false} */
+  /** Whether the body ends cleanly, only too early; no effect with `at: "headers"`. @default {false} */
   clean?: boolean | undefined;
 }
 
-/** The headers come late; all else is as it should be. */
+/** The headers come late; the answer itself is normal. */
 export interface DelayFault {
-  /** Which fault it is. */
+  /** Kind of fault. */
   type: "delay";
-  /** How late, in milliseconds. */
+  /** Delay in milliseconds. */
   ms: number;
 }
 
-/** `event: error` in a stream; as JSON with 400 where none was asked for. */
+/** `event: error` in a stream, or JSON with 400 if no stream was requested. */
 export interface ErrorFrameFault {
-  /** Which fault it is. */
+  /** Kind of fault. */
   type: "error-frame";
-  /** The words of the error. */
+  /** The error's message. */
   message: string;
-  /** Tokens sent before. @default {0} */
+  /** How many tokens to send first. @default {0} */
   afterTokens?: number | undefined;
-  /** Native chat: the `type` of the error. @default {"internal_error"} */
+  /** Native chat: the error's `type`. @default {"internal_error"} */
   errorType?: string | undefined;
-  /** Native chat: whether `chat.end` follows, with what was generated. @default {true} */
+  /** Native chat: whether `chat.end` follows, with the text generated so far. @default {true} */
   withEnd?: boolean | undefined;
 }
 
-/** Any answer, in place of the right one. */
+/** An arbitrary answer instead of the normal one. */
 export interface RespondFault {
-  /** Which fault it is. */
+  /** Kind of fault. */
   type: "respond";
   /** Status of the answer. @default {500} */
   status?: number | undefined;
-  /** A string is sent as it is, all else as JSON. @default {""} */
+  /** The body: a string is sent unchanged, any other value as JSON. @default {""} */
   body?: unknown;
-  /** More headers, or other values of the usual ones. @default {none} */
+  /** Headers to add or override. @default {none} */
   headers?: Readonly<Record<string, string>> | undefined;
 }
 
-/** JSON that stops in the middle: the body, or a frame of a stream, which then ends. */
+/** JSON that stops in the middle: the body, or the last frame of a stream. */
 export interface BadJsonFault {
-  /** Which fault it is. */
+  /** Kind of fault. */
   type: "bad-json";
-  /** Tokens sent before, in a stream. @default {0} */
+  /** Stream: how many tokens to send first. @default {0} */
   afterTokens?: number | undefined;
 }
 
-/** The page of a proxy. */
+/** A proxy's error page. */
 export interface HtmlFault {
-  /** Which fault it is. */
+  /** Kind of fault. */
   type: "html";
   /** Status of the page. @default {502} */
   status?: number | undefined;
 }
 
-/** The client is sent elsewhere. */
+/** A redirect. */
 export interface RedirectFault {
-  /** Which fault it is. */
+  /** Kind of fault. */
   type: "redirect";
-  /** Where to. */
+  /** Target of the redirect. */
   location: string;
   /** Status of the redirect. @default {307} */
   status?: number | undefined;
 }
 
-/** 200, and then nothing at all. */
+/** Status 200 with an empty body. */
 export interface EmptyStreamFault {
-  /** Which fault it is. */
+  /** Kind of fault. */
   type: "empty-stream";
 }
 
-/** 429, which LM Studio itself never sends; proxies do. */
+/** Status 429, which LM Studio itself never sends, but proxies do. */
 export interface RateLimitFault {
-  /** Which fault it is. */
+  /** Kind of fault. */
   type: "rate-limit";
   /** Value of `Retry-After`: seconds or a date. @default {1} */
   retryAfter?: number | string | undefined;
 }
 
-/** 503 with the words of a server that has no model ready yet: LM Studio loads in silence, others say so. */
+/** Status 503 from a server whose model is not ready yet. LM Studio loads silently; other servers send this. */
 export interface LoadingFault {
-  /** Which fault it is. */
+  /** Kind of fault. */
   type: "loading";
-  /** Whose words: llama.cpp's "Loading model", or Ollama's "server busy". @default {"llama.cpp"} */
+  /** Whose wording: llama.cpp's "Loading model" or Ollama's "server busy". @default {"llama.cpp"} */
   words?: "llama.cpp" | "ollama" | undefined;
   /** Value of `Retry-After`: seconds or a date. @default {no such header} */
   retryAfter?: number | string | undefined;
 }
 
-/** A request the fake has got. The last three fields change while the answer is written. */
+/** A request the fake has received. Some fields change while the answer is written. */
 export interface RecordedRequest {
   /** Such as `POST`. */
   readonly method: string;
@@ -405,68 +407,68 @@ export interface RecordedRequest {
   readonly path: string;
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
-  /** The decoded JSON body; `undefined` without a body, or when it is no JSON. */
+  /** The decoded JSON body; `undefined` if there is no body or it is not JSON. */
   readonly body: unknown;
-  /** Whether the client left before the answer was complete. */
+  /** Whether the client disconnected before the answer was complete. */
   readonly aborted: boolean;
-  /** Whether the answer was written to its end. */
+  /** Whether the whole answer was written. */
   readonly completed: boolean;
-  /** Pieces of the body written so far: frames of a stream. */
+  /** Chunks of the body written so far; for a stream, its frames. */
   readonly chunksWritten: number;
   /** Status of the answer; `undefined` until there is one. */
   readonly status: number | undefined;
-  /** 1, or more where it is the same request again after one that failed: a retry. */
+  /** 1 for a first attempt; counts up when a failed request is sent again. */
   readonly attempt: number;
 }
 
-/** A call of a route that generates, as far as all of these routes have it. */
+/** A request to generate, in one form for all routes that do. */
 export interface FakeChat {
-  /** Which route. */
+  /** The route. */
   readonly route: "completions" | "text" | "responses" | "chat" | "messages";
-  /** The model that was asked for. */
+  /** The requested model. */
   readonly model: string | undefined;
-  /** What the model is told before; texts of several system messages are joined by a blank line. */
+  /** The system prompt; several system messages are joined by a blank line. */
   readonly system: string | undefined;
-  /** The conversation without the system's messages; parts that are no text are left out of `content`. */
+  /** The conversation without system messages; `content` leaves out parts that are not text. */
   readonly messages: readonly FakeChatMessage[];
   /** The text of the last user message. */
   readonly prompt: string;
-  /** Images in it. */
+  /** Number of images in the request. */
   readonly images: number;
-  /** Names of the tools it may call. */
+  /** Names of the tools the model may call. */
   readonly tools: readonly string[];
-  /** Whether a stream was asked for. */
+  /** Whether a stream was requested. */
   readonly stream: boolean;
-  /** As in `RecordedRequest`. */
+  /** The `attempt` of the request. */
   readonly attempt: number;
-  /** The whole body. */
+  /** The whole request body. */
   readonly body: Readonly<Record<string, unknown>>;
-  /** The request it came in. */
+  /** The recorded request. */
   readonly request: RecordedRequest;
 }
 
-/** A message of a call. */
+/** A message of a `FakeChat`. */
 export interface FakeChatMessage {
-  /** Who says it. */
+  /** Role of the sender. */
   readonly role: string;
-  /** Its text. */
+  /** Text of the message. */
   readonly content: string;
 }
 
-/** One request and its answer. Secrets and prompts are masked, with as many bytes as they had. */
+/** One recorded request and its answer. Secrets and prompts are masked without changing their length in bytes. */
 export interface RecordedExchange {
   /** Version of this format. */
   format: 1;
-  /** When the request came: ISO 8601. */
+  /** When the request arrived, in ISO 8601. */
   recordedAt: string;
-  /** What is known of the server. */
+  /** What is known about the server. */
   server: {
-    /** The release, where whoever recorded it gave one. */
+    /** The release, if one was given when recording. */
     version?: string | undefined;
-    /** The newest listing it has, such as `/api/v1/models`: tells 0.4 from 0.3. */
+    /** The newest listing it has, such as `/api/v1/models`; this tells 0.4 from 0.3. */
     listing?: string | undefined;
   };
-  /** What was asked. */
+  /** The request. */
   request: {
     /** Such as `POST`. */
     method: string;
@@ -474,29 +476,29 @@ export interface RecordedExchange {
     path: string;
     /** Names in lower case. */
     headers: Readonly<Record<string, string>>;
-    /** The decoded JSON body, or its text where it is none. */
+    /** The decoded JSON body, or its text if it is not JSON. */
     body?: unknown;
   };
-  /** What was answered; absent where nothing came. */
+  /** The answer; absent if none arrived. */
   response?: {
     /** Status of the answer. */
     status: number;
-    /** Names as they came. */
+    /** Header names and values as received. */
     headers: readonly (readonly [name: string, value: string])[];
-    /** The pieces of the body as they came. */
+    /** The chunks of the body as they arrived. */
     chunks: readonly RecordedChunk[];
-    /** Whether it came to its end: the connection was not cut, and nobody left. */
+    /** Whether the body was complete: the connection was not cut and the client stayed. */
     ended: boolean;
   } | undefined;
 }
 
-/** A piece of a body. */
+/** A chunk of a body. */
 export interface RecordedChunk {
-  /** Milliseconds after the request. */
+  /** Arrival time in milliseconds after the request. */
   atMs: number;
-  /** The piece, where it is whole UTF-8. */
+  /** The chunk as text, if it is valid UTF-8. */
   text?: string | undefined;
-  /** Else its bytes. */
+  /** Otherwise its bytes. */
   base64?: string | undefined;
 }
 
@@ -506,31 +508,31 @@ export interface FakeListenOptions {
   port?: number | undefined;
 }
 
-/** A fake that is listening. Disposing it closes the port and all its connections. */
+/** A listening fake. Disposing of it closes the port and all its connections. */
 export interface FakeListener extends AsyncDisposable {
   /** Such as `http://127.0.0.1:41234`. */
   readonly url: string;
-  /** The port it got. */
+  /** The port it listens on. */
   readonly port: number;
 }
 
-/** A fake LM Studio, with its two doors: `fetch` within the process, `listen` over HTTP. */
+/** A fake LM Studio, reached within the process by `fetch` or over HTTP by `listen`. */
 export interface FakeLMStudio {
-  /** Stands in for the global `fetch`: whatever the host, this server answers. */
+  /** A replacement for the global `fetch`: this server answers, whatever the host. */
   readonly fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
-  /** The server as a function, for `Deno.serve` and its like. Rejects where a connection would break. */
+  /** The server as a function, for `Deno.serve` and the like. Rejects if the connection would break. */
   readonly handler: (request: Request) => Promise<Response>;
-  /** What it was asked so far, in order. */
+  /** The requests received so far, in order. */
   readonly requests: readonly RecordedRequest[];
-  /** What it was asked to generate so far, in order. Embeddings are not among them. */
+  /** The requests to generate received so far, in order. Embeddings are not included. */
   readonly chats: readonly FakeChat[];
-  /** Replies of the list that were not used yet. */
+  /** How many replies of the list are not used yet. */
   readonly repliesLeft: number;
   /**
-   * Throws an `Error` where replies of the list are left, or, with `strict`, something was asked that nobody expected:
-   * the last line of a test.
+   * Throws an `Error` if replies of the list are left over or, with `strict`, an unexpected request was made. Call it
+   * at the end of a test.
    */
   readonly assertDone: () => void;
-  /** Starts an HTTP server (Deno, Node, Bun). */
+  /** Starts an HTTP server, on Deno, Node or Bun. */
   readonly listen: (options?: FakeListenOptions) => Promise<FakeListener>;
 }

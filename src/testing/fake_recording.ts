@@ -1,6 +1,6 @@
 /**
- * Recordings: what a program and a server said, as `record` of the command line writes it, one file for each exchange,
- * and the fake's way to say it again.
+ * Recordings of what a program and a server sent each other, one file per exchange, as the `record` command writes
+ * them; and how the fake replays them.
  */
 
 import { readTextFile } from "../platform/environment.ts";
@@ -9,7 +9,7 @@ import type { RecordedChunk, RecordedExchange } from "./fake_options.ts";
 import { describe } from "../core/checks.ts";
 import { isObject, jsonAnswer, parseJson, sleep } from "./fake_wire.ts";
 
-/** The exchanges of a folder that `record` wrote, in their order. @throws {TypeError} naming the file that is none. */
+/** The exchanges of a folder that `record` wrote, in order. @throws {TypeError} naming a file that is not one. */
 export function readRecording(folder: string): RecordedExchange[] {
   const files = listFolder(folder).filter((name) => name.endsWith(".json"));
   if (files.length === 0) {
@@ -24,7 +24,7 @@ export function readRecording(folder: string): RecordedExchange[] {
   });
 }
 
-/** Refuses what is no exchange. @throws {TypeError} */
+/** Refuses anything that is not an exchange. @throws {TypeError} */
 export function checkExchange(value: unknown, name: string): RecordedExchange {
   const problem = !isObject(value)
     ? `is ${describe(value)}, not an object`
@@ -41,13 +41,13 @@ export function checkExchange(value: unknown, name: string): RecordedExchange {
   return value as unknown as RecordedExchange;
 }
 
-/** The bytes of a piece. */
+/** The bytes of a chunk. */
 export function bytesOfChunk({ text, base64 }: RecordedChunk): Uint8Array {
   if (base64 === undefined) return new TextEncoder().encode(text ?? "");
   return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 
-/** Connections are made anew, and so is what says how they are kept. */
+/** Headers about the connection; the replay's own connection sets them. */
 const CONNECTION_HEADERS: ReadonlySet<string> = new Set([
   "connection",
   "keep-alive",
@@ -55,12 +55,12 @@ const CONNECTION_HEADERS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Says again what was recorded: of each route its answers in order, told apart by whether a stream was asked for, the
- * last one again and again.
+ * Replays a recording: the answers of each route in order, the last one repeatedly. Streams and whole answers count as
+ * different routes.
  */
 export class Player {
   readonly #answers = new Map<string, RecordedExchange[]>();
-  /** Whether pieces come as late as they did. */
+  /** Whether chunks keep their recorded timing. */
   readonly #isTimed: boolean;
 
   constructor(exchanges: readonly RecordedExchange[], isTimed = false) {
@@ -73,7 +73,7 @@ export class Player {
     }
   }
 
-  /** The answer to a request; rejects where the recorded one was cut before its head. */
+  /** The answer to a request; throws if the recording has no response to it. */
   answer(method: string, path: string, body: unknown, signal: AbortSignal): Response {
     const list = this.#answers.get(keyOf(method, path, body));
     if (list === undefined) {

@@ -1,7 +1,7 @@
 /**
- * `POST /v1/responses` of the fake (0.3.29 on): one response, whole or streamed, and the memory of those before
- * it. Order, ids and fields of a stream are those of the recordings of 2026-01; what they do not show is as OpenAI
- * documents it.
+ * `POST /v1/responses` of the fake (since 0.3.29): one response, whole or streamed, and the stored earlier ones.
+ * The order, ids and fields of a stream come from recordings made in 2026-01; the rest follows OpenAI's
+ * documentation.
  */
 
 import { piecesOf, type Script } from "./fake_chat.ts";
@@ -31,19 +31,19 @@ export interface ResponsesOptions {
   readonly callArguments: "everywhere" | "done-only" | "deltas-only";
 }
 
-/** An item of the output, with the pieces its text comes in. */
+/** An item of the output, with the pieces its text is streamed in. */
 interface Item {
   readonly type: "reasoning" | "message" | "function_call";
   readonly id: string;
   readonly pieces: readonly string[];
-  /** Of a call. */
+  /** Id and name of a tool call. */
   readonly call?: { readonly id: string; readonly name: string };
 }
 
-/** A response that is worked out and only has to be written. */
+/** A finished response that only has to be sent. */
 interface Generation {
   readonly items: readonly Item[];
-  /** The response, but for output, status and usage. */
+  /** The response without output, status and usage. */
   readonly head: JsonObject;
   readonly isLimited: boolean;
   readonly usage: JsonObject;
@@ -92,7 +92,7 @@ export function responsesRoutes(
   return [{ method: "POST", path: "/v1/responses", since: "0.3.29", handle }];
 }
 
-/** Here every error is an object, without the code that chat gives it. */
+/** On this route every error is an object, without the code it has for completions. */
 async function acquire(
   models: ModelStore,
   name: unknown,
@@ -165,7 +165,7 @@ function generate(
     some.reduce((sum, { pieces }) => sum + pieces.length, 0);
   const input = answer.usage?.promptTokens ?? promptTokens;
   const output = answer.usage?.completionTokens ?? count(items);
-  const thought = count(items.filter(({ type }) => type === "reasoning"));
+  const reasoningCount = count(items.filter(({ type }) => type === "reasoning"));
   return {
     items,
     isLimited,
@@ -183,7 +183,7 @@ function generate(
       input_tokens: input,
       input_tokens_details: { cached_tokens: 0 },
       output_tokens: output,
-      output_tokens_details: { reasoning_tokens: answer.usage?.reasoningTokens ?? thought },
+      output_tokens_details: { reasoning_tokens: answer.usage?.reasoningTokens ?? reasoningCount },
       total_tokens: answer.usage?.totalTokens ?? input + output,
     },
   };
@@ -193,7 +193,7 @@ function countPieces({ items }: Generation): number {
   return items.reduce((sum, { pieces }) => sum + pieces.length, 0);
 }
 
-/** @param repeated what an item says of the arguments of its call. */
+/** @param repeated the arguments that an item repeats from its call. */
 function encodeResponse(
   { head, items, isLimited, usage }: Generation,
   repeated: (text: string) => string,
@@ -271,7 +271,7 @@ async function* framesOf(
         const text = errorFrame("Model unloaded by user or API request.", sequence++);
         return yield { kind: "end", text };
       }
-      // A call is silent while it is written.
+      // A call is written silently.
       if (type !== "function_call" || callArguments === "deltas-only") {
         yield frame("token", `response.${DELTAS[type]}.delta`, { ...of, delta });
       }
@@ -299,7 +299,7 @@ const DELTAS: Readonly<Record<Item["type"], string>> = {
   function_call: "function_call_arguments",
 };
 
-/** No such frame of LM Studio's was seen; this is OpenAI's. */
+/** This frame is OpenAI's: none from LM Studio was observed. */
 function errorFrame(message: string, sequence_number = 0): string {
   return encodeFrame(
     { type: "error", code: null, message, param: null, sequence_number },

@@ -1,13 +1,13 @@
-/** What LM Studio refuses in a request for a response, and how it words that. */
+/** What LM Studio refuses in a request to `/v1/responses`, in its own wording. */
 
 import { isObject, type JsonObject, Refusal } from "./fake_wire.ts";
 
 /** About this many characters make a token. */
 const CHARACTERS_PER_TOKEN = 4;
-/** What an image costs, roughly. */
+/** Rough cost of an image. */
 const TOKENS_PER_IMAGE = 256;
 
-/** Throws a refusal for what is wrong with the body. */
+/** Throws a refusal if the body is invalid. */
 export function checkResponsesInput(body: JsonObject): void {
   const { input } = body;
   const isInput = typeof input === "string" || (Array.isArray(input) && input.every(isObject));
@@ -22,12 +22,12 @@ export function checkResponsesInput(body: JsonObject): void {
   }
 }
 
-/** Whether the input shows an image. */
+/** Whether the input has an image. */
 export function hasImages(body: JsonObject): boolean {
   return partsOf(body).some(({ type }) => type === "input_image");
 }
 
-/** A rough count of the tokens of a request. */
+/** Rough number of tokens in a request. */
 export function countTokens({ input, instructions, tools }: JsonObject): number {
   const images = partsOf({ input }).filter(({ type }) => type === "input_image");
   const text = JSON.stringify([input, instructions ?? "", tools ?? ""]);
@@ -35,7 +35,7 @@ export function countTokens({ input, instructions, tools }: JsonObject): number 
   return Math.ceil((text.length - urls) / CHARACTERS_PER_TOKEN) + images.length * TOKENS_PER_IMAGE;
 }
 
-/** Flat, unlike in chat: name and parameters stand beside the type. */
+/** Tools are flat here, unlike in completions: name and parameters are next to the type. */
 function isTool(tool: unknown): boolean {
   if (!isObject(tool)) return false;
   if (tool.type === "mcp") {

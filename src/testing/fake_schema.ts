@@ -1,4 +1,4 @@
-/** The smallest value that satisfies a JSON Schema: what the fake answers with when JSON is asked for. */
+/** The smallest value that satisfies a JSON Schema: the fake's answer when JSON is requested. */
 
 import { isObject, type JsonObject } from "./fake_wire.ts";
 
@@ -18,9 +18,9 @@ const FORMATS: Readonly<Record<string, string>> = {
   "uuid": "00000000-0000-4000-8000-000000000000",
 };
 
-/** A value of this shape, as flat as the schema allows. Patterns are not looked at. */
+/** A value of this shape, as shallow as the schema allows. Patterns are ignored. */
 export function sampleOf(schema: unknown): unknown {
-  // Recursive schemas have their shortest value at the first depth that is enough.
+  // A recursive schema has its smallest value at the first depth that suffices.
   for (let depth = 1; depth <= MAX_DEPTH; depth++) {
     const found = sample(schema, schema, depth);
     if (found !== undefined) return found.value;
@@ -32,7 +32,7 @@ interface Found {
   readonly value: unknown;
 }
 
-/** `undefined`: not within this depth. */
+/** `undefined` if there is no value within this depth. */
 function sample(schema: unknown, root: unknown, depth: number): Found | undefined {
   if (depth <= 0 || schema === false) return undefined;
   if (!isObject(schema)) return { value: null };

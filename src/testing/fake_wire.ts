@@ -1,4 +1,4 @@
-/** How LM Studio's answers look on the wire, whatever their content: JSON, errors, frames, headers. */
+/** The form of LM Studio's answers on the wire, whatever their content: JSON, errors, frames, headers. */
 
 import type { ErrorFrameFault } from "./fake_options.ts";
 
@@ -11,11 +11,11 @@ export interface Call {
   /** Without the query. */
   readonly path: string;
   readonly headers: Headers;
-  /** What the groups of the route's pattern matched. */
+  /** Matches of the groups in the route's pattern. */
   readonly params: readonly string[];
   /** The raw body. */
   readonly text: string;
-  /** Aborts when the client has left. */
+  /** Aborts when the client disconnects. */
   readonly signal: AbortSignal;
 }
 
@@ -29,7 +29,7 @@ export interface Route {
   readonly handle: (call: Call) => Answer | Promise<Answer>;
 }
 
-/** What a route gives. */
+/** What a route returns. */
 export type Answer = BodyAnswer | StreamAnswer;
 
 /** A whole body. */
@@ -44,13 +44,13 @@ export interface BodyAnswer {
 export interface StreamAnswer {
   readonly kind: "stream";
   readonly frames: AsyncGenerator<Frame, void, undefined>;
-  /** How this family of routes writes an error into a stream. */
+  /** How these routes write an error into a stream. */
   readonly errorFrame: (message: string, fault?: ErrorFrameFault) => string;
 }
 
 /** One event, as text. */
 export interface Frame {
-  /** `end` is the last one; `start` the first, and `mark` what stands around tokens, where a route has these. */
+  /** `end` is the last frame. Some routes have `start` for the first and `mark` for the frames around tokens. */
   readonly kind: "start" | "mark" | "token" | "finish" | "other" | "end";
   readonly text: string;
 }
@@ -66,19 +66,19 @@ export class Refusal extends Error {
   }
 }
 
-/** `{"error":"text"}`, the commonest shape. */
+/** `{"error":"text"}`, the most common shape. */
 export function refuse(status: number, message: string): Refusal {
   return new Refusal(status, { error: message });
 }
 
-/** The OpenAI-like shape of `/v1` when a model cannot be used. */
+/** The OpenAI-like shape of `/v1` for a model that cannot be used. */
 export function refuseModel(status: number, message: string): Refusal {
   return new Refusal(status, {
     error: { message, type: "invalid_request_error", param: "model", code: "model_not_found" },
   });
 }
 
-/** A JSON body with the headers Express gives it. */
+/** A JSON body with the headers Express sets. */
 export function jsonAnswer(
   body: unknown,
   { status = 200, pretty = false }: { status?: number; pretty?: boolean } = {},
@@ -98,15 +98,15 @@ export function encodeFrame(data: unknown, event?: string): string {
   return `${name}data: ${typeof data === "string" ? data : JSON.stringify(data)}\n\n`;
 }
 
-/** The body as a JSON object; a refusal where it is none. */
+/** The body as a JSON object; throws a refusal if it is anything else. */
 export function decodeBody(call: Call): JsonObject {
   const value = parseJson(call.text);
-  // The real wording is not known; only that the status is a 4xx.
+  // The real wording is not known, only that the status is a 4xx.
   if (!isObject(value)) throw refuse(400, "Request body is not valid JSON");
   return value;
 }
 
-/** `undefined` where the text is no JSON. */
+/** The parsed text; `undefined` if it is not JSON. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -115,12 +115,12 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** Whether this is an object, arrays not included. */
+/** Whether this is an object and not an array. */
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Whether a release is this one or a later one. */
+/** Whether a release is at least this one. */
 export function isSince(version: string, first: string): boolean {
   const [have, need] = [version, first].map((text) => text.split(".").map(Number));
   for (let index = 0; index < 3; index++) {
@@ -130,7 +130,7 @@ export function isSince(version: string, first: string): boolean {
   return true;
 }
 
-/** Waits; rejects with the signal's reason, and leaves no timer, when it aborts. */
+/** Waits. On abort it clears its timer and rejects with the signal's reason. */
 export function sleep(ms: number, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.reject(signal.reason);
   if (ms <= 0) return Promise.resolve();
@@ -147,7 +147,7 @@ export function sleep(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Never resolves; rejects with the signal's reason when it aborts. */
+/** Never resolves; rejects with the signal's reason on abort. */
 export function stall(signal: AbortSignal): Promise<never> {
   if (signal.aborted) return Promise.reject(signal.reason);
   return new Promise((_, reject) => {
@@ -155,7 +155,7 @@ export function stall(signal: AbortSignal): Promise<never> {
   });
 }
 
-/** Ids that look like LM Studio's and are the same in every run. */
+/** Ids that look like LM Studio's but are the same in every run. */
 export class IdSource {
   #state = 0x2f6e2b1;
 
@@ -193,7 +193,7 @@ export function hash32(text: string): number {
   return hash >>> 0;
 }
 
-/** Looks like Express's: length and digest; the digest is not SHA-1. */
+/** An ETag in Express's form, length and digest, though the digest is not SHA-1. */
 function weakETag(text: string): string {
   const length = new TextEncoder().encode(text).length.toString(16);
   let digest = "";

@@ -1,5 +1,5 @@
 /**
- * Test doubles: a fake LM Studio that behaves on the wire as the real one does, and the conformance suite of
+ * Test doubles: a fake LM Studio that behaves like the real server on the wire, and a conformance suite for
  * `ModelProvider`.
  *
  * @module
