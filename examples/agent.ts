@@ -1,10 +1,10 @@
 /**
- * A small agent: it looks at the files of a folder, and writes files and runs commands there if you allow it:
+ * A small agent. It reads the files in a folder and, if you allow it, writes files and runs commands there:
  *
  *     deno run -A examples/agent.ts "Which of these files is the longest?" .
  *
- * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
- * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
+ * Add `--fake` to get the answers from a fake LM Studio. In your own project, leave out "./fake.ts" and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (or, on Deno, from "jsr:@patinox/lmstudio" without installing it).
  */
 import "./fake.ts";
 import { exec } from "node:child_process";
@@ -18,17 +18,17 @@ import { isProviderError, LMStudioProvider, tool, type ToolCall } from "../mod.t
 const [task = "What is in this folder?", folder = "."] = process.argv.slice(2);
 const ROOT = await realpath(folder);
 const COMMAND_LIMIT_MS = 60_000;
-/** A long result would leave no room for anything else in the context. */
+/** In characters: a longer result would fill the context. */
 const LONGEST_RESULT = 8_000;
 const NEED_APPROVAL: readonly string[] = ["write_file", "run"];
 const INSTRUCTIONS = "You work in one folder with the tools you have. Look before you answer. " +
-  "If the user denies a call, do not try it again: say what you wanted to do.";
+  "If the user denies a call, do not try it again; say what you wanted to do.";
 
 const tools = [
   tool({
     name: "list_files",
-    description: "The entries of a folder; those that end with / are folders",
-    parameters: z.object({ path: z.string().describe("Relative, such as src") }),
+    description: "Lists the entries of a folder; names that end with / are folders",
+    parameters: z.object({ path: z.string().describe("Relative path, such as src") }),
     execute: async ({ path }) => {
       const entries = await readdir(await inside(path), { withFileTypes: true });
       return entries.map((entry) => entry.name + (entry.isDirectory() ? "/" : "")).sort();
@@ -36,13 +36,13 @@ const tools = [
   }),
   tool({
     name: "read_file",
-    description: "The text of a file",
+    description: "Reads a text file",
     parameters: z.object({ path: z.string() }),
     execute: async ({ path }) => shortened(await readFile(await inside(path), "utf8")),
   }),
   tool({
     name: "write_file",
-    description: "Writes a file, in place of the one that is there",
+    description: "Writes a text file, replacing an existing one",
     parameters: z.object({ path: z.string(), text: z.string() }),
     execute: async ({ path, text }) => {
       await writeFile(await inside(path), text);
@@ -51,7 +51,7 @@ const tools = [
   }),
   tool({
     name: "run",
-    description: "Runs a command in the folder and gives what it prints",
+    description: "Runs a shell command in the folder and returns its output",
     parameters: z.object({ command: z.string() }),
     execute: async ({ command }, { signal }) => await run(command, signal),
   }),
@@ -78,22 +78,22 @@ try {
   console.error(`\n${error.message}`);
   process.exitCode = 1;
 } finally {
-  // Else the program would wait for more answers.
+  // Otherwise the program would keep waiting for input.
   answers.close();
 }
 
-/** Asks whoever sits at the terminal. No answer is no. */
+/** Asks the user at the terminal. No answer means no. */
 async function approve({ name }: ToolCall): Promise<{ deny: string } | undefined> {
   if (!NEED_APPROVAL.includes(name)) return undefined;
-  process.stdout.write("Allow it? [y/N] ");
+  process.stdout.write("Allow this? [y/N] ");
   const { value } = await lines.next();
-  return /^y(es)?$/i.test(value ?? "") ? undefined : { deny: "The user does not allow this." };
+  return /^y(es)?$/i.test(value ?? "") ? undefined : { deny: "The user did not allow this." };
 }
 
-/** The path, if it is in the folder: a link that leads out of it is not. */
+/** Resolves a path, and rejects if it leads out of the folder, links included. */
 async function inside(path: string): Promise<string> {
   const wanted = resolve(ROOT, path);
-  // A file that is still to be written has no real path, but its folder has.
+  // A file that does not exist yet has no real path, but its folder does.
   const real = await realpath(wanted)
     .catch(async () => join(await realpath(dirname(wanted)), basename(wanted)));
   const fromRoot = relative(ROOT, real);
@@ -103,7 +103,7 @@ async function inside(path: string): Promise<string> {
   return real;
 }
 
-/** A command has all rights of this program: the approval is its only limit. */
+/** Runs a command with all permissions of this program: your approval is the only limit. */
 function run(command: string, signal: AbortSignal | undefined): Promise<string> {
   return new Promise((done) => {
     const options = { cwd: ROOT, timeout: COMMAND_LIMIT_MS, ...(signal && { signal }) };
@@ -116,5 +116,5 @@ function run(command: string, signal: AbortSignal | undefined): Promise<string> 
 
 function shortened(text: string, length = LONGEST_RESULT): string {
   const left = text.length - length;
-  return left <= 0 ? text : `${text.slice(0, length)}\n(and ${left} characters more)`;
+  return left <= 0 ? text : `${text.slice(0, length)}\n(and ${left} more characters)`;
 }

@@ -1,13 +1,13 @@
 /**
- * A batch job: sorts the lines of a file, several at a time, with progress. Stopped by Ctrl+C or by a failure, it goes on
- * where it was when it is run again:
+ * A batch job: classifies the lines of a file, several at a time, and shows its progress. If Ctrl+C or a failure stops
+ * it, run it again and it continues where it left off:
  *
  *     deno run -A examples/batch.ts reviews.txt sorted.jsonl
  *
- * Without a file it makes up 500 reviews.
+ * Without a file, it makes up 500 reviews.
  *
- * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
- * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
+ * Add `--fake` to get the answers from a fake LM Studio. In your own project, leave out "./fake.ts" and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (or, on Deno, from "jsr:@patinox/lmstudio" without installing it).
  */
 import "./fake.ts";
 import { appendFile, readFile } from "node:fs/promises";
@@ -16,7 +16,7 @@ import * as z from "zod";
 import { isProviderError, LMStudioProvider } from "../mod.ts";
 
 const [source, results = "sorted.jsonl"] = process.argv.slice(2);
-/** As many as LM Studio serves at a time: "Max Concurrent Predictions" of the model. */
+/** As many requests as LM Studio serves at once: "Max Concurrent Predictions" of the model. */
 const AT_A_TIME = 4;
 const PROGRESS_EVERY = 50;
 const Review = z.object({
@@ -33,9 +33,9 @@ process.once("SIGINT", () => stopping.abort());
 const startedAt = performance.now();
 let finished = 0;
 let failed = 0;
-if (done.size > 0) console.error(`${done.size} of ${texts.length} are done already`);
+if (done.size > 0) console.error(`${done.size} of ${texts.length} are already done`);
 
-// All take from the same list, so that none waits while there is something to do.
+// All workers take from the same list, so that none is idle while there is work left.
 const entries = left.values();
 const workers = Array.from({ length: AT_A_TIME }, () => work(entries));
 try {
@@ -43,10 +43,10 @@ try {
   console.log(`${done.size + finished} of ${texts.length} are done, ${failed} failed`);
 } catch (error) {
   stopping.abort();
-  // What the others have an answer for is written first, and counts.
+  // Let the other workers write the answers they already have: these count, too.
   await Promise.allSettled(workers);
   console.error(isProviderError(error) ? error.message : "Stopped.");
-  console.error(`${done.size + finished} of ${texts.length} are done: run it again to go on.`);
+  console.error(`${done.size + finished} of ${texts.length} are done. Run it again to continue.`);
   if (!isProviderError(error) && error !== stopping.signal.reason) throw error;
   process.exitCode = 1;
 }
@@ -56,13 +56,13 @@ async function work(entries: Iterable<[number, string]>): Promise<void> {
   for (const [index, text] of entries) {
     try {
       const { object } = await lmstudio.completeObject({
-        messages: [{ role: "system", content: "Sort this review." }, text],
+        messages: [{ role: "system", content: "Classify this review." }, text],
         schema: Review,
       }, { signal });
       await appendFile(results, `${JSON.stringify({ index, ...object })}\n`);
       finished++;
     } catch (error) {
-      // An answer that does not fit is one text's trouble; a server that is gone is everybody's.
+      // An answer that does not match the schema affects one text; a server that is gone affects them all.
       if (!isProviderError(error, "parse")) throw error;
       failed++;
       console.error(`${index}: ${error.message}`);
@@ -77,14 +77,14 @@ function showProgress(): void {
   console.error(`${done.size + finished} of ${texts.length}, ${secondsLeft} s left`);
 }
 
-/** The numbers of the texts that are done. A line that was cut when the program ended is not. */
+/** Numbers of the finished texts. A line that was cut off when the program ended does not count. */
 async function readResults(): Promise<Set<number>> {
   const numbers = new Set<number>();
   for (const line of await linesOf(results).catch(() => [])) {
     try {
       numbers.add(JSON.parse(line).index);
     } catch {
-      // Its text is sorted again; what is appended must not go on in its line.
+      // This text is classified again. End the broken line, so that new results start on their own.
       await appendFile(results, "\n");
     }
   }

@@ -1,10 +1,10 @@
 /**
- * LM Studio's own chat (0.4.0 and later): two turns of a conversation that the server keeps, with its progress:
+ * LM Studio's own chat (0.4.0 and later): two turns of a conversation that the server stores, with progress:
  *
  *     deno run --allow-net --allow-env examples/chat.ts "Name a planet." "And its moons?"
  *
- * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
- * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
+ * Add `--fake` to get the answers from a fake LM Studio. In your own project, leave out "./fake.ts" and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (or, on Deno, from "jsr:@patinox/lmstudio" without installing it).
  */
 import "./fake.ts";
 import process from "node:process";

@@ -1,10 +1,10 @@
 /**
- * Questions one after the other; the oldest turns are left out once the context of the model is full:
+ * Asks questions one after another, leaving out the oldest turns once the model's context is full:
  *
  *     deno run --allow-net --allow-env examples/context.ts "Why is the sky blue?" "And at night?"
  *
- * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
- * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
+ * Add `--fake` to get the answers from a fake LM Studio. In your own project, leave out "./fake.ts" and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (or, on Deno, from "jsr:@patinox/lmstudio" without installing it).
  */
 import "./fake.ts";
 import process from "node:process";
@@ -21,7 +21,7 @@ try {
       contextOverflowPolicy: "rollingWindow",
     });
     if (trimmed !== undefined) {
-      console.log(`(${trimmed.dropped.length} messages left out of ${messages.length})`);
+      console.log(`(${trimmed.dropped.length} of ${messages.length} messages left out)`);
     }
     console.log(content);
     messages.push(message);

@@ -1,10 +1,10 @@
 /**
- * Sorts mails by a decision model: whose they are and how urgent.
+ * Sorts mail with a decision model, by team and urgency:
  *
  *     deno run --allow-net --allow-env examples/decisions.ts "I was charged twice." "The app crashes."
  *
- * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
- * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
+ * Add `--fake` to get the answers from a fake LM Studio. In your own project, leave out "./fake.ts" and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (or, on Deno, from "jsr:@patinox/lmstudio" without installing it).
  */
 import "./fake.ts";
 import process from "node:process";
@@ -18,13 +18,13 @@ try {
       questions: {
         team: {
           type: "choice",
-          instructions: "Whose mail is this?",
+          instructions: "Which team should handle this mail?",
           choices: ["billing", "technical", "other"],
         },
-        urgency: { type: "score", instructions: "How urgent?", levels: ["low", "middle", "high"] },
+        urgency: { type: "score", instructions: "How urgent?", levels: ["low", "medium", "high"] },
       },
     });
-    // What the model is not sure of goes to a person.
+    // If the model is not sure, a person decides.
     const isSure = team.type === "choice" && team.confidence >= 0.8;
     const level = urgency.type === "score" ? urgency.score.toFixed(1) : "?";
     console.log(`${isSure ? team.choice : "a person"} (urgency ${level} of 2): ${input}`);

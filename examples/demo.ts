@@ -1,7 +1,7 @@
 /**
- * A tour of the module in half a minute: `deno task demo`.
+ * A half-minute tour of the module: `deno task demo`.
  *
- * Uses the LM Studio that is configured, else the one on this machine; where none answers, a fake one.
+ * Uses the configured LM Studio or, if none is configured, the one on this machine; if none answers, a fake one.
  */
 import process from "node:process";
 import * as z from "zod";
@@ -20,11 +20,11 @@ const FAKE_ANSWER =
   "yours to choose, so the model that answers today is still there tomorrow.";
 const TOOL_PROMPT = "What day is it today? Ask the clock, and answer in one sentence.";
 const OBJECT_PROMPT = "Ada Lovelace, born in London in 1815, wrote the first program.";
-/** What the fake answers, in the order in which it is asked. */
+/** The fake's answers, in the order of the requests. */
 const FAKE_REPLIES: readonly FakeReply[] = [
   FAKE_ANSWER,
   { toolCalls: [{ name: "clock" }] },
-  "It is the day that the clock says.",
+  "It is the day the clock says.",
   '{"name":"Ada Lovelace","born":1815}',
 ];
 const SENTENCES = [
@@ -34,14 +34,14 @@ const SENTENCES = [
 ] as const;
 const MISSING_MODEL = "nobody/has-this-model";
 
-/** For a tour the patience of the defaults, meant for large models, is too much. */
+/** The default timeouts are meant for large models and would be too long for a tour. */
 const PATIENCE = { firstTokenTimeoutMs: 120_000, timeoutMs: 120_000 };
 const FINDING = { timeoutMs: 10_000, connectTimeoutMs: 2_000, maxRetries: 0 };
 
 interface Server {
   readonly provider: LMStudioProvider;
   readonly models: readonly ModelInfo[];
-  /** Where LM Studio did not answer. */
+  /** Set if LM Studio did not answer. */
   readonly fake?: FakeListener;
 }
 
@@ -60,7 +60,7 @@ async function demo(): Promise<void> {
   }
 }
 
-/** A failed part says what to do, and the tour goes on. */
+/** Runs a part of the tour; if it fails, prints what to do, and the tour continues. */
 async function part(title: string, run: () => void | Promise<void>): Promise<void> {
   print(`\n${title}\n${"-".repeat(title.length)}\n`);
   try {
@@ -85,9 +85,9 @@ async function findServer(): Promise<Server> {
   } catch (error) {
     if (!isProviderError(error)) throw error;
     if (isAbsence(error)) {
-      print("No LM Studio answers there, so this demo starts a fake one and talks to that.\n");
+      print("No LM Studio answers there, so this demo starts a fake one and uses that.\n");
     } else {
-      print(`${error.message}\nUntil then, this demo starts a fake one and talks to that.\n`);
+      print(`${error.message}\nUntil then, this demo starts a fake one and uses that.\n`);
     }
     return await startFake();
   }
@@ -103,25 +103,25 @@ async function startFake(): Promise<Server> {
     firstTokenMs: 400,
     tokenMs: 40,
   }).listen();
-  // What the environment says is meant for the real server.
+  // The environment's settings are meant for the real server.
   const provider = new LMStudioProvider({ baseUrl: fake.url, env: {} });
   return { provider, models: await provider.listModels(FINDING), fake };
 }
 
-/** Deno and Bun send requests to this machine through HTTP_PROXY, too. */
+/** Deno and Bun use HTTP_PROXY even for requests to this machine. */
 function exemptThisMachineFromProxies(): void {
   const { env } = process;
   const proxy = env.HTTP_PROXY || env.http_proxy;
   if (!proxy || env.NO_PROXY || env.no_proxy) return;
   env.NO_PROXY = "127.0.0.1,localhost";
-  print("HTTP_PROXY is set: your own programs need NO_PROXY=127.0.0.1,localhost beside it.\n");
+  print("HTTP_PROXY is set: your own programs need NO_PROXY=127.0.0.1,localhost as well.\n");
 }
 
 // --- The parts --------------------------------------------------------------------------------
 
 function showModels(models: readonly ModelInfo[]): void {
   if (models.length === 0) {
-    return print("There are none yet. Download one with `lms get qwen/qwen3-4b`.\n");
+    return print("There are no models yet. Download one with `lms get qwen/qwen3-4b`.\n");
   }
   const head = ["model", "type", "loaded", "context", "size", "quantization"];
   const rows = models.map((model) => [
@@ -150,15 +150,15 @@ async function streamAnswer(
     messages: PROMPT,
     maxTokens: 2_000,
   }, PATIENCE);
-  let isThinking = false;
+  let isReasoning = false;
   for await (const { content, reasoning } of stream) {
-    if (reasoning && !isThinking) print("(thinking …) ");
-    isThinking ||= Boolean(reasoning);
+    if (reasoning && !isReasoning) print("(reasoning …) ");
+    isReasoning ||= Boolean(reasoning);
     print(content);
   }
   const { model, finishReason, usage, stats } = await stream.response();
   print("\n\n");
-  if (finishReason === "length") print("It stopped at the limit of 2000 tokens.\n");
+  if (finishReason === "length") print("The answer was cut off at 2000 tokens.\n");
   print(`model  ${model}\n`);
   if (usage !== undefined) {
     print(`usage  ${usage.promptTokens} tokens in, ${usage.completionTokens} tokens out\n`);
@@ -166,7 +166,7 @@ async function streamAnswer(
   const { tokensPerSecond, timeToFirstTokenMs = 0, source } = stats ?? {};
   if (tokensPerSecond !== undefined) {
     print(
-      `speed  ${tokensPerSecond.toFixed(1)} tokens/s, the first after ` +
+      `speed  ${tokensPerSecond.toFixed(1)} tokens/s, the first one after ` +
         `${(timeToFirstTokenMs / 1000).toFixed(2)} s (${source})\n`,
     );
   }
@@ -203,7 +203,7 @@ async function readObject(provider: LMStudioProvider, models: readonly ModelInfo
   print(`name   ${object.name}\nborn   ${object.born}\n`);
 }
 
-/** With several loaded the provider would ask which one: a tour takes the first. */
+/** With several models loaded, the provider would require a name: the tour uses the first. */
 function firstLoaded(
   provider: LMStudioProvider,
   models: readonly ModelInfo[],
@@ -231,7 +231,7 @@ async function compareSentences(
   }
 }
 
-/** 1 for the same direction, 0 for nothing in common. */
+/** Cosine similarity: 1 for the same direction, 0 for nothing in common. */
 function cosine(a: readonly number[], b: readonly number[]): number {
   const dot = a.reduce((sum, value, index) => sum + value * (b[index] ?? 0), 0);
   return dot / (Math.hypot(...a) * Math.hypot(...b));
@@ -258,7 +258,7 @@ function print(text: string): void {
 try {
   await demo();
 } catch (error) {
-  // A setting that cannot be used: nothing was asked yet.
+  // An invalid setting: nothing was sent yet.
   if (!isProviderError(error, "configuration")) throw error;
   print(`${error.message}\n`);
   process.exitCode = 1;

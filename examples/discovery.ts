@@ -1,10 +1,10 @@
 /**
- * The servers on this machine, and an answer from whichever is there:
+ * Finds the model servers on this machine, and gets an answer from one of them:
  *
  *     deno run --allow-net --allow-env --allow-read examples/discovery.ts
  *
- * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
- * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
+ * Add `--fake` to get the answers from a fake LM Studio. In your own project, leave out "./fake.ts" and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (or, on Deno, from "jsr:@patinox/lmstudio" without installing it).
  */
 import "./fake.ts";
 import process from "node:process";
@@ -14,10 +14,10 @@ const discovery = new ServiceDiscovery({ timeoutMs: 2000 });
 for (const { type, endpoint, version, status, models, metrics } of await discovery.discover()) {
   const name = version === undefined ? type : `${type} ${version}`;
   console.log(`${name} at ${endpoint}: ${status}, ${Math.round(metrics.averageResponseMs)} ms`);
-  console.log(`  ${models.join(", ") || "tells no models"}`);
+  console.log(`  ${models.join(", ") || "no models listed"}`);
 }
 
-// Over whatever was found: LM Studio, or Ollama by its OpenAI-compatible routes.
+// Uses what was found: LM Studio, or Ollama through its OpenAI-compatible routes.
 const local = new LocalProvider({ discovery });
 try {
   const [model] = (await local.listModels()).filter(({ type }) => type !== "embedding");

@@ -1,17 +1,17 @@
 /**
- * Chat with documents: the Markdown files of a folder in an embedded Postgres with pgvector, and an answer from the parts
- * that fit the question, with their sources:
+ * Chat with documents: stores the Markdown files of a folder in an embedded Postgres with pgvector, and answers from the
+ * parts that match the question, naming its sources:
  *
  *     deno run -A examples/documents.ts "How do I stop a stream?" docs documents.db
  *
- * With the third argument the database is kept in that folder, and only files that changed are read again.
+ * The third argument is a folder to keep the database in; then only changed files are read again.
  *
- * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
- * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
+ * Add `--fake` to get the answers from a fake LM Studio. In your own project, leave out "./fake.ts" and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (or, on Deno, from "jsr:@patinox/lmstudio" without installing it).
  */
 import "./fake.ts";
 import { PGlite } from "npm:@electric-sql/pglite@0.5.14";
-// It wants exactly this version of the database.
+// This extension requires exactly this version of the database.
 import { vector } from "npm:@electric-sql/pglite-pgvector@0.0.15";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -20,10 +20,10 @@ import { isProviderError, LMStudioProvider } from "../mod.ts";
 
 const [question = "How do I stop a stream?", folder = "docs", database = "memory://"] = process.argv
   .slice(2);
-/** In characters: short enough that several fit into the context, long enough to say something. */
+/** In characters: short enough for several parts to fit into the context, long enough to be useful. */
 const LONGEST_PART = 1_500;
 const PARTS_PER_QUESTION = 5;
-/** The model that comes with LM Studio was trained with these words; others take no harm from them. */
+/** The model bundled with LM Studio was trained with these prefixes; they do not hurt other models. */
 const [FOR_DOCUMENTS, FOR_QUESTIONS] = ["search_document: ", "search_query: "];
 
 const lmstudio = new LMStudioProvider();
@@ -70,7 +70,7 @@ async function readFolder(folder: string): Promise<void> {
   }
 }
 
-/** At empty lines, as many paragraphs together as are short enough; a longer one stays whole. */
+/** Splits at blank lines and joins paragraphs up to the length limit; a longer paragraph stays whole. */
 function split(text: string): string[] {
   const parts: string[] = [];
   for (const paragraph of text.split(/\n\s*\n/)) {
@@ -95,7 +95,7 @@ async function answer(question: string): Promise<void> {
       {
         role: "system",
         content:
-          "Answer from these excerpts alone, and name those you used, such as [1]. If they do not " +
+          "Answer only from these excerpts, and cite those you used, such as [1]. If they do not " +
           `answer the question, say so.\n\n${excerpts}`,
       },
       question,

@@ -1,12 +1,12 @@
 /**
- * Downloads a model, with a bar on a terminal and plain lines elsewhere:
+ * Downloads a model, with a progress bar on a terminal and plain lines elsewhere:
  *
  *     deno run --allow-net --allow-env examples/download.ts ibm/granite-4-micro
  *
- * Ctrl+C ends the waiting, not the download.
+ * Ctrl+C stops waiting, but not the download.
  *
- * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
- * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
+ * Add `--fake` to get the answers from a fake LM Studio. In your own project, leave out "./fake.ts" and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (or, on Deno, from "jsr:@patinox/lmstudio" without installing it).
  */
 import "./fake.ts";
 import process from "node:process";
@@ -17,7 +17,7 @@ const [model = "ibm/granite-4-micro"] = process.argv.slice(2);
 
 const lmstudio = new LMStudioProvider();
 try {
-  // A terminal is redrawn, so it may be looked at more often than what keeps every line.
+  // A terminal line is redrawn; a log keeps every line, so poll less often there.
   const pollIntervalMs = process.stdout.isTTY ? 500 : 2000;
   for await (const progress of lmstudio.models.download(model, { pollIntervalMs })) {
     if (process.stdout.isTTY) process.stdout.write(`\r\x1b[K${drawn(progress)}`);
@@ -30,9 +30,9 @@ try {
   process.exitCode = 1;
 }
 
-/** One line of the terminal: what went on to a second one could not be drawn over. */
+/** Fits into one line of the terminal: a second line could not be redrawn. */
 function drawn(progress: DownloadProgress): string {
-  // Some terminals say that they have none.
+  // Some terminals report 0 columns.
   const columns = process.stdout.columns || 80;
   const text = line(progress);
   const width = Math.max(0, Math.min(BAR_WIDTH, columns - text.length - 4));
@@ -41,8 +41,8 @@ function drawn(progress: DownloadProgress): string {
 
 function bar(progress: DownloadProgress, width: number): string {
   const { status, downloadedBytes = 0, totalBytes = Infinity } = progress;
-  const isThere = status === "already_downloaded" || status === "completed";
-  const full = Math.round(width * (isThere ? 1 : Math.min(1, downloadedBytes / totalBytes)));
+  const isComplete = status === "already_downloaded" || status === "completed";
+  const full = Math.round(width * (isComplete ? 1 : Math.min(1, downloadedBytes / totalBytes)));
   return `[${"#".repeat(full)}${" ".repeat(width - full)}]`;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The flag `--fake` of the programs beside this file: a fake LM Studio answers at the default address, in this process.
- * Whatever else a program fetches is fetched.
+ * The `--fake` flag of the examples: a fake LM Studio in this process answers at the default address. Requests to other
+ * addresses are sent as usual.
  *
  *     deno run --allow-net --allow-env examples/tools.ts --fake
  */
@@ -10,18 +10,21 @@ import { createFakeLMStudio, type FakeLMStudioOptions } from "../src/testing/mod
 
 const FLAG = "--fake";
 const ADDRESS = "http://127.0.0.1:1234";
-/** What the environment says is meant for the real server. */
+/** Environment variables that are meant for the real server. */
 const VARIABLES = /^(PATINOX_|LM_?STUDIO_|LM_)/;
 const SEES = [{ id: "qwen/qwen3-vl-8b", vision: true }];
 
-/** How the model behaves with a program, by its name; with the others it says a sentence. */
+/** The fake's behavior by program name; for other programs it answers with a default sentence. */
 const SCRIPTS: Readonly<Record<string, FakeLMStudioOptions>> = {
   agent: {
     replies: [
-      { content: "I look around. ", toolCalls: [{ name: "list_files", arguments: { path: "." } }] },
+      {
+        content: "Let me look around. ",
+        toolCalls: [{ name: "list_files", arguments: { path: "." } }],
+      },
       { toolCalls: [{ name: "run", arguments: { command: "echo hello from the shell" } }] },
       { toolCalls: [{ name: "write_file", arguments: { path: "hello.txt", text: "hello\n" } }] },
-      "That is all I did.",
+      "That is all.",
     ],
   },
   batch: {
@@ -30,7 +33,7 @@ const SCRIPTS: Readonly<Record<string, FakeLMStudioOptions>> = {
       const sentiment = /broke|late|never/.test(content) ? "negative" : "positive";
       return JSON.stringify({ sentiment, topic: /late/.test(content) ? "delivery" : "quality" });
     },
-    // Else nobody would see its progress.
+    // Slow enough to see the progress.
     tokenMs: 1,
   },
   decisions: { models: [{ id: "typesafe/kev-4b", type: "decision" }] },
@@ -50,7 +53,7 @@ const SCRIPTS: Readonly<Record<string, FakeLMStudioOptions>> = {
   responses: {
     replies: [
       { toolCalls: [{ name: "read_thermometer", arguments: { room: "kitchen" } }] },
-      "It has 21.5 °C.",
+      "It is 21.5 °C.",
     ],
   },
   tool_images: { models: SEES, replies: [{ toolCalls: [{ name: "camera" }] }, "A door."] },
@@ -74,6 +77,6 @@ if (at >= 0) {
     const url = input instanceof Request ? input.url : String(input);
     return url.startsWith(`${ADDRESS}/`) ? fake.fetch(input, init) : realFetch(input, init);
   };
-  // Bun's fetch has members of its own.
+  // Keep the extra members that Bun's fetch has.
   globalThis.fetch = Object.assign(route, realFetch);
 }

@@ -1,10 +1,10 @@
 /**
- * A machine in the network first, this one where that is off:
+ * Tries a machine on the network first, and falls back to this one:
  *
  *     deno run --allow-net --allow-env examples/fallback.ts http://192.168.1.20:1234
  *
- * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
- * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
+ * Add `--fake` to get the answers from a fake LM Studio. In your own project, leave out "./fake.ts" and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (or, on Deno, from "jsr:@patinox/lmstudio" without installing it).
  */
 import "./fake.ts";
 import process from "node:process";
@@ -13,7 +13,7 @@ import { FallbackProvider, isProviderError, LMStudioProvider } from "../mod.ts";
 const [first = "http://192.168.1.20:1234"] = process.argv.slice(2);
 
 const provider = new FallbackProvider([
-  // Not tried for long: the other one is waiting.
+  // Give up quickly: there is another server to try.
   new LMStudioProvider({ baseUrl: first, connectTimeoutMs: 1000, maxRetries: 0 }),
   new LMStudioProvider(),
 ]);
@@ -25,8 +25,8 @@ try {
   if (isProviderError(error, "all-providers-failed")) {
     for (const failure of error.errors) console.error(String(failure));
   } else if (isProviderError(error)) {
-    // It had begun: what had arrived is not lost.
-    console.error(`\n${error.message}\nUntil then: ${error.partial?.content ?? "nothing"}`);
+    // The answer had started: the text received so far is not lost.
+    console.error(`\n${error.message}\nReceived so far: ${error.partial?.content ?? "nothing"}`);
   } else throw error;
   process.exitCode = 1;
 }

@@ -16,7 +16,7 @@ interface Props {
   default_generation_settings?: { n_ctx?: number };
 }
 
-/** llama.cpp's server: OpenAI's routes, and a context length of its own at `/props`. */
+/** llama.cpp's server: OpenAI-compatible routes, and the context length at `/props`. */
 export class LlamaCppProvider implements ModelProvider {
   readonly name = "llamacpp";
   readonly #routes: OpenAICompatibleProvider;
@@ -70,7 +70,7 @@ export class LlamaCppProvider implements ModelProvider {
     try {
       return (await this.listModels(options)).find(({ id }) => id === model)?.capabilities;
     } catch (error) {
-      if (isProviderError(error)) return undefined; // the server cannot say
+      if (isProviderError(error)) return undefined; // the server does not answer
       throw error;
     }
   }

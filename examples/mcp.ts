@@ -1,13 +1,13 @@
 /**
- * The tools of an MCP server, called by the model:
+ * Lets the model call the tools of an MCP server:
  *
  *     deno run -A examples/mcp.ts "What did I want to buy?"
  *     deno run -A examples/mcp.ts "Which files are in /tmp?" npx -y @modelcontextprotocol/server-filesystem /tmp
  *
- * Without a command of yours it starts mcp_server.ts, on the same runtime.
+ * Without a command it starts mcp_server.ts on the same runtime.
  *
- * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
- * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
+ * Add `--fake` to get the answers from a fake LM Studio. In your own project, leave out "./fake.ts" and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (or, on Deno, from "jsr:@patinox/lmstudio" without installing it).
  */
 import "./fake.ts";
 import { Client } from "npm:@modelcontextprotocol/sdk@^1.32.2/client";
@@ -47,6 +47,6 @@ try {
   console.error(`\n${error.message}`);
   process.exitCode = 1;
 } finally {
-  // The server ends with it, and only then this program.
+  // This also ends the server, which would otherwise keep this program running.
   await client.close();
 }

@@ -1,5 +1,5 @@
-/** A small MCP server of notes, which mcp.ts starts: it speaks over its input and output. */
-// Its manifest names declarations that are not there; under the names without an end they are.
+/** A small MCP server for notes, started by mcp.ts. It communicates over stdin and stdout. */
+// The package's manifest points to missing declarations; the names without an extension have them.
 // @ts-types="npm:@modelcontextprotocol/sdk@^1.32.2/server/mcp"
 import { McpServer } from "npm:@modelcontextprotocol/sdk@^1.32.2/server/mcp.js";
 // @ts-types="npm:@modelcontextprotocol/sdk@^1.32.2/server/stdio"
@@ -14,10 +14,10 @@ const NOTES = [
 
 const server = new McpServer({ name: "notes", version: "1.0.0" });
 server.registerTool("find_notes", {
-  description: "The notes of the user that have a word in them",
+  description: "Finds the user's notes that contain a word",
   inputSchema: { word: z.string() },
 }, ({ word }) => {
   const found = NOTES.filter((note) => note.toLowerCase().includes(word.toLowerCase()));
-  return { content: [{ type: "text", text: found.join("\n") || "No note has it." }] };
+  return { content: [{ type: "text", text: found.join("\n") || "No note contains it." }] };
 });
 await server.connect(new StdioServerTransport());

@@ -1,12 +1,14 @@
 /**
- * What is there, and a model that is loaded for as long as it is needed:
+ * Lists the models, and loads one for as long as it is needed:
  *
  *     deno run --allow-net --allow-env examples/models.ts
  *     deno run --allow-net --allow-env examples/models.ts qwen3-8b 8192
  *
- * The second loads the model, if it is not in memory already, with room for 8192 tokens, and unloads it again.
- * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
- * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
+ * The second command loads the model with a context of 8192 tokens, unless it is already loaded, and unloads it
+ * afterwards.
+ *
+ * Add `--fake` to get the answers from a fake LM Studio. In your own project, leave out "./fake.ts" and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (or, on Deno, from "jsr:@patinox/lmstudio" without installing it).
  */
 import "./fake.ts";
 import process from "node:process";
@@ -38,7 +40,11 @@ async function ask(name: string, contextLength?: string): Promise<void> {
       if (phase === "loading") console.log(`loading ${name}, ${seconds} s`);
     },
   });
-  console.log(lease.instanceId, lease.alreadyLoaded ? "was there" : "loaded", lease.contextLength);
+  console.log(
+    lease.instanceId,
+    lease.alreadyLoaded ? "was already loaded" : "loaded",
+    lease.contextLength,
+  );
   const { content } = await lmstudio.complete({ model: lease.instanceId, messages: "Say hello." });
   console.log(content);
 }

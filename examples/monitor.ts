@@ -1,10 +1,10 @@
 /**
- * Tells when a server on this machine comes or goes, until Ctrl-C:
+ * Reports when a server on this machine starts or stops, until you press Ctrl+C:
  *
  *     deno run --allow-net --allow-env --allow-read examples/monitor.ts [seconds]
  *
- * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
- * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
+ * Add `--fake` to get the answers from a fake LM Studio. In your own project, leave out "./fake.ts" and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (or, on Deno, from "jsr:@patinox/lmstudio" without installing it).
  */
 import "./fake.ts";
 import process from "node:process";
@@ -22,7 +22,7 @@ monitor.addEventListener("statuschange", ({ detail }) => {
 
 const finish = new AbortController();
 process.once("SIGINT", () => finish.abort());
-// The monitor alone would let this program end: something else has to keep it alive, as a server would.
+// A monitor does not keep a program running, so this timer does.
 const wait = setTimeout(() => finish.abort(), Number(seconds ?? 3600) * 1000);
 finish.signal.addEventListener("abort", async () => {
   clearTimeout(wait);

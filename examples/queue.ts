@@ -1,10 +1,10 @@
 /**
- * Asks many questions at once, two at a time, and shows who is next.
+ * Asks several questions at once, of which the server gets two at a time, and shows who is waiting:
  *
  *     deno run --allow-net --allow-env examples/queue.ts "Why is the sky blue?" "What is tin?" "Who was Ada Lovelace?"
  *
- * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
- * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
+ * Add `--fake` to get the answers from a fake LM Studio. In your own project, leave out "./fake.ts" and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (or, on Deno, from "jsr:@patinox/lmstudio" without installing it).
  */
 import "./fake.ts";
 import process from "node:process";
@@ -17,7 +17,7 @@ try {
   await Promise.all(questions.map(async (question) => {
     const { content } = await lmstudio.complete(
       { messages: question, maxTokens: 100 },
-      { onQueue: ({ position }) => console.log(`waits as number ${position}: ${question}`) },
+      { onQueue: ({ position }) => console.log(`waiting at position ${position}: ${question}`) },
     );
     console.log(`${question} ${content}`);
   }));

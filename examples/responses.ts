@@ -1,10 +1,10 @@
 /**
- * A conversation that the server remembers, with a tool:
+ * A conversation that the server stores, with a tool:
  *
  *     deno run --allow-net --allow-env examples/responses.ts
  *
- * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
- * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
+ * Add `--fake` to get the answers from a fake LM Studio. In your own project, leave out "./fake.ts" and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (or, on Deno, from "jsr:@patinox/lmstudio" without installing it).
  */
 import "./fake.ts";
 import process from "node:process";
@@ -21,7 +21,7 @@ const tools = [{
   },
 }];
 
-/** What the model wrote need not be JSON, nor name a room. */
+/** The model's arguments may not be JSON, and the room may not exist. */
 function readThermometer(text: string): string {
   try {
     const { room } = JSON.parse(text);
@@ -41,7 +41,7 @@ try {
       console.log(`[${text} → ${output}]`);
       return { type: "function_call_output", callId: id, output };
     });
-    // The server has the question and the calls: only what is new is sent.
+    // The server already has the question and the calls, so send only the outputs.
     answer = await responses.create({ input: outputs, previousResponseId: answer.id, tools });
   }
   console.log(answer.text);
@@ -56,7 +56,7 @@ try {
         process.stdout.write(event.delta);
         break;
       case "response.incomplete":
-        process.stdout.write(" (cut at a limit)");
+        process.stdout.write(" (cut off at a limit)");
         break;
     }
   }

@@ -1,10 +1,10 @@
 /**
- * An answer as it is generated:
+ * Prints an answer as it is generated:
  *
  *     deno run --allow-net --allow-env examples/stream.ts "Why is the sky blue?"
  *
- * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
- * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
+ * Add `--fake` to get the answers from a fake LM Studio. In your own project, leave out "./fake.ts" and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (or, on Deno, from "jsr:@patinox/lmstudio" without installing it).
  */
 import "./fake.ts";
 import process from "node:process";
@@ -13,7 +13,7 @@ import { isProviderError, LMStudioProvider } from "../mod.ts";
 const [question = "Why is the sky blue? Answer in two sentences."] = process.argv.slice(2);
 
 const lmstudio = new LMStudioProvider();
-// Ctrl-C stops the model too, not only this program.
+// Ctrl+C stops the model as well, not just this program.
 const interrupt = new AbortController();
 process.once("SIGINT", () => interrupt.abort());
 

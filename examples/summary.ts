@@ -1,7 +1,7 @@
-/** Code of a program that wants tests: see summary_test.ts. */
+/** Code to be tested: see summary_test.ts. */
 import { isProviderError, type ModelProvider } from "../mod.ts";
 
-/** The text in one sentence; where no model is there, its beginning. */
+/** Summarizes a text in one sentence; returns its beginning if the server cannot be reached. */
 export async function summarize(provider: ModelProvider, text: string): Promise<string> {
   try {
     const { content } = await provider.complete({

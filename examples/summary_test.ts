@@ -1,13 +1,13 @@
 /**
- * Tests of one's own code, without a model: what it sends, what it makes of an answer, and of a failure. The same on
- * all runtimes:
+ * Testing your own code without a model: what it sends, and how it handles an answer and a failure. The same file runs
+ * on all runtimes:
  *
  *     deno test examples/summary_test.ts
  *     node --test summary_test.ts
  *     bun test summary_test.ts
  *
- * In your own project import from "@patinox/lmstudio" instead of "../mod.ts", and from "@patinox/lmstudio/testing" instead
- * of "../src/testing/mod.ts".
+ * In your own project, import from "@patinox/lmstudio" instead of "../mod.ts", and from "@patinox/lmstudio/testing"
+ * instead of "../src/testing/mod.ts".
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -17,7 +17,7 @@ import { summarize } from "./summary.ts";
 
 const TEXT = "The sky is blue because air scatters blue light most.";
 
-/** A provider that the environment does not reach, and what the fake saw. */
+/** A fake, and a provider connected to it that ignores the environment. */
 function connect(options: FakeLMStudioOptions) {
   const fake = createFakeLMStudio({ strict: true, ...options });
   return { fake, provider: new LMStudioProvider({ fetch: fake.fetch, env: {}, maxRetries: 0 }) };
@@ -31,12 +31,12 @@ test("the model is asked for one sentence, and gets the text", async () => {
   fake.assertDone();
 });
 
-test("without LM Studio the beginning of the text has to do", async () => {
+test("without LM Studio, the summary is the beginning of the text", async () => {
   const { provider } = connect({ faults: [{ fault: { type: "refuse" }, times: Infinity }] });
   assert.equal(await summarize(provider, TEXT), "The sky is blue beca…");
 });
 
-test("what else goes wrong is not hidden", async () => {
+test("other errors are not hidden", async () => {
   const { provider } = connect({ models: [] });
   await assert.rejects(summarize(provider, TEXT), { code: "no_model_loaded" });
 });

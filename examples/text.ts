@@ -1,10 +1,10 @@
 /**
- * A text goes on, without a chat. A base model fits best:
+ * Continues a text, without a conversation. A base model works best:
  *
  *     deno run --allow-net --allow-env examples/text.ts "Once upon a time"
  *
- * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
- * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
+ * Add `--fake` to get the answers from a fake LM Studio. In your own project, leave out "./fake.ts" and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (or, on Deno, from "jsr:@patinox/lmstudio" without installing it).
  */
 import "./fake.ts";
 import process from "node:process";

@@ -1,10 +1,10 @@
 /**
- * A tool that gives an image, which the model is shown:
+ * A tool that returns an image for the model to look at:
  *
  *     deno run --allow-net --allow-env examples/tool_images.ts "What does the camera see?"
  *
- * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
- * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
+ * Add `--fake` to get the answers from a fake LM Studio. In your own project, leave out "./fake.ts" and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (or, on Deno, from "jsr:@patinox/lmstudio" without installing it).
  */
 import "./fake.ts";
 import process from "node:process";
@@ -12,7 +12,7 @@ import { isProviderError, LMStudioProvider, tool } from "../mod.ts";
 
 const [question = "What does the camera see?"] = process.argv.slice(2);
 
-// A small picture in red and blue, where a program of yours would take one.
+// A small picture in red and blue; your own program would take one with a camera.
 const PICTURE =
   "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAIAAACQkWg2AAAAGklEQVR42mO4oKCAFSk4XMCKGEY1jGoYvhoAXNggEEwbtvwAAAAASUVORK5CYII=";
 

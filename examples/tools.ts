@@ -1,10 +1,10 @@
 /**
- * Tools of your own that the model calls, shown as it happens:
+ * Lets the model call your own tools, and shows the calls as they happen:
  *
  *     deno run --allow-net --allow-env examples/tools.ts "Do I need an umbrella in Oslo?"
  *
- * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
- * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
+ * Add `--fake` to get the answers from a fake LM Studio. In your own project, leave out "./fake.ts" and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (or, on Deno, from "jsr:@patinox/lmstudio" without installing it).
  */
 import "./fake.ts";
 import process from "node:process";
@@ -15,7 +15,7 @@ const [question = "Do I need an umbrella in Oslo, and what time is it?"] = proce
 
 const weather = tool({
   name: "weather",
-  description: "The weather in a city, for some days",
+  description: "The weather in a city for a number of days",
   parameters: z.object({ city: z.string(), days: z.number().int().default(1) }),
   execute: ({ city, days }) => ({ city, days, sky: "rain" }),
 });

@@ -1,12 +1,12 @@
 /**
- * What is in an image:
+ * Asks about an image:
  *
  *     deno run --allow-net --allow-env --allow-read examples/vision.ts cat.png "Which breed is it?"
  *
- * The image is a file or an http(s) address; without one it is a small picture in red and blue.
+ * The image is a file or an http(s) URL; the default is a small picture in red and blue.
  *
- * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
- * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
+ * Add `--fake` to get the answers from a fake LM Studio. In your own project, leave out "./fake.ts" and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (or, on Deno, from "jsr:@patinox/lmstudio" without installing it).
  */
 import "./fake.ts";
 import { readFile } from "node:fs/promises";
@@ -22,11 +22,11 @@ const lmstudio = new LMStudioProvider();
 try {
   const models = await lmstudio.listModels();
   const seeing = models.filter(({ capabilities }) => capabilities.supportsVision);
-  // One that is loaded answers at once.
+  // A loaded model answers at once.
   const model = seeing.find(({ loaded }) => loaded) ?? seeing[0];
-  if (model === undefined) throw new Error("No model takes images: get one with `lms get`.");
+  if (model === undefined) throw new Error("No model accepts images. Get one with `lms get`.");
 
-  // No path is read by the provider; addresses are fetched, but only http(s).
+  // The provider reads no files, but it downloads http(s) URLs.
   const image = /^(?:data|https?):/.test(source) ? source : await readFile(source);
   const { content } = await lmstudio.complete({
     model: model.id,

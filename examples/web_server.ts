@@ -4,8 +4,8 @@
  *     deno run --allow-net --allow-env examples/web_server.ts 8000
  *     curl --no-buffer --data "Why is the sky blue?" http://127.0.0.1:8000
  *
- * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
- * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
+ * Add `--fake` to get the answers from a fake LM Studio. In your own project, leave out "./fake.ts" and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (or, on Deno, from "jsr:@patinox/lmstudio" without installing it).
  */
 import "./fake.ts";
 import process from "node:process";
@@ -19,7 +19,7 @@ async function handler(request: Request): Promise<Response> {
   try {
     return await lmstudio.streamCompletion(await request.text(), { signal }).toResponse();
   } catch (error) {
-    // The client has left: nobody reads this.
+    // The client has disconnected: nobody reads this answer.
     if (!isProviderError(error)) return new Response(null, { status: 499 });
     console.error(error.message);
     const status = error.kind === "invalid-request" ? 400 : 502;

@@ -4,8 +4,8 @@
  *     deno run --allow-net --allow-env examples/web_server_node.ts 8000
  *     curl --no-buffer --data "Why is the sky blue?" http://127.0.0.1:8000
  *
- * `--fake` behind it lets a fake LM Studio answer. In your own project leave out "./fake.ts", and import from
- * "@patinox/lmstudio" instead of "../mod.ts" (on Deno without installing it, from "jsr:@patinox/lmstudio").
+ * Add `--fake` to get the answers from a fake LM Studio. In your own project, leave out "./fake.ts" and import from
+ * "@patinox/lmstudio" instead of "../mod.ts" (or, on Deno, from "jsr:@patinox/lmstudio" without installing it).
  */
 import "./fake.ts";
 import { createServer } from "node:http";
@@ -26,7 +26,7 @@ const server = createServer(async (request, response) => {
     response.writeHead(200, { "content-type": "text/plain; charset=utf-8" });
     await pipeline(stream.textStream, response);
   } catch (error) {
-    // The client has left: nobody reads an answer.
+    // The client has disconnected: nobody reads an answer.
     if (!isProviderError(error)) return;
     console.error(error.message);
     if (response.headersSent) return;

@@ -1,4 +1,4 @@
-/** `deno task demo` as a user runs it: with and without an LM Studio, always to its end. */
+/** `deno task demo` as a user runs it: with and without LM Studio, always to its end. */
 
 import {
   assert,
@@ -28,11 +28,11 @@ interface Run {
   readonly code: number;
   readonly text: string;
   readonly errors: string;
-  /** The output as it came, piece by piece. */
+  /** The chunks of the output as they arrived. */
   readonly pieces: readonly string[];
 }
 
-/** The command of `deno task demo`, with these variables and none of the machine's. */
+/** Runs the command of `deno task demo` with only these variables, none of the machine's. */
 async function runDemo(variables: Record<string, string>): Promise<Run> {
   const config = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
   const [, ...args] = String(config.tasks.demo).split(" ");
@@ -54,7 +54,7 @@ async function runDemo(variables: Record<string, string>): Promise<Run> {
   return { code, text: pieces.join(""), errors: await errors, pieces };
 }
 
-/** The demo against a server that is there. */
+/** Runs the demo against a running server. */
 async function runAgainst(options: FakeLMStudioOptions, variables: Record<string, string> = {}) {
   const fake = createFakeLMStudio(options);
   await using server = await fake.listen();
@@ -62,7 +62,7 @@ async function runAgainst(options: FakeLMStudioOptions, variables: Record<string
   return { ...run, requests: fake.requests, url: server.url };
 }
 
-/** What stands below a heading. */
+/** The text below a heading. */
 function partOf({ text }: Run, heading: string): string {
   const [, after = ""] = text.split(`\n${heading}\n${"-".repeat(heading.length)}\n`);
   return after.split(/\n\n[A-Z][^\n]*\n-+\n/)[0] ?? "";
@@ -72,7 +72,7 @@ function assertEnds(run: Run): void {
   assertEquals({ code: run.code, errors: run.errors }, { code: 0, errors: "" }, run.text);
 }
 
-Deno.test("demo: without LM Studio it says so, shows every part on a fake and ends", async () => {
+Deno.test("demo: without LM Studio it says so, shows every part with a fake, and ends", async () => {
   const port = closedPort();
   const run = await runDemo({ LMSTUDIO_BASE_URL: `http://127.0.0.1:${port}` });
   assertEnds(run);
@@ -88,10 +88,13 @@ Deno.test("demo: without LM Studio it says so, shows every part on a fake and en
     for (const row of table) assertMatch(row.slice(at - 1), /^ \S/);
   }
   assertMatch(partOf(run, "A streamed answer"), /usage {2}\d+ tokens in, \d+ tokens out\n/);
-  assertMatch(partOf(run, "A streamed answer"), /speed {2}\d+\.\d tokens\/s, the first after \d\./);
+  assertMatch(
+    partOf(run, "A streamed answer"),
+    /speed {2}\d+\.\d tokens\/s, the first one after \d\./,
+  );
   assertMatch(
     partOf(run, "A tool"),
-    /> What day .*\nclock {2}.*20\d\d.*\nIt is the day that the clock says\.$/,
+    /> What day .*\nclock {2}.*20\d\d.*\nIt is the day the clock says\.$/,
   );
   assertMatch(partOf(run, "A typed object"), /> Ada .*\nname {3}Ada Lovelace\nborn {3}1815$/);
   assertMatch(
@@ -104,11 +107,11 @@ Deno.test("demo: the answer comes token by token", async () => {
   const run = await runDemo({ LMSTUDIO_BASE_URL: `http://127.0.0.1:${closedPort()}` });
   const answer = /\n> .*\n([^\n]+)\n/.exec(run.text)?.[1] ?? "";
   const pieces = run.pieces.filter((piece) => piece !== "" && answer.includes(piece));
-  // The operating system may join some on their way.
+  // The operating system may join some chunks.
   assertGreater(pieces.length, answer.split(" ").length / 3, run.text);
 });
 
-Deno.test("demo: sentences that mean the same are nearer than others", async () => {
+Deno.test("demo: sentences with the same meaning are closer than others", async () => {
   const run = await runAgainst({ models: MODELS });
   const numbers = [...partOf(run, "Embeddings").matchAll(/^ +(-?\d\.\d\d) /gm)].map(([, n]) =>
     Number(n)
@@ -118,7 +121,7 @@ Deno.test("demo: sentences that mean the same are nearer than others", async () 
   for (const other of others) assertGreater(same, other);
 });
 
-Deno.test("demo: a server that answers is the one that is used", async () => {
+Deno.test("demo: a server that answers is used", async () => {
   const run = await runAgainst({ models: MODELS, replies: ["Privacy, and no bill."] });
   assertEnds(run);
   assertNotMatch(run.text, /fake/);
@@ -141,7 +144,7 @@ Deno.test("demo: a server that answers is the one that is used", async () => {
   assert(run.requests.every(({ completed }) => completed));
 });
 
-Deno.test("demo: a configured model is used, else the first of several that are loaded", async () => {
+Deno.test("demo: the configured model is used, or else the first loaded one", async () => {
   const models = ["a/first", "b/second", "text-embedding-nomic-embed-text-v1.5"];
   const modelOf = async (variables: Record<string, string>) => {
     const { requests } = await runAgainst({ models }, variables);
@@ -152,7 +155,7 @@ Deno.test("demo: a configured model is used, else the first of several that are 
   assertEquals(await modelOf({ LMSTUDIO_MODEL: "b/second" }), "b/second");
 });
 
-Deno.test("demo: no model loaded, none for embeddings: it says what to do and goes on", async () => {
+Deno.test("demo: no loaded model and no embedding model: it says what to do and continues", async () => {
   const run = await runAgainst({ models: [{ id: "qwen/qwen3-8b", loaded: false }] });
   assertEnds(run);
   assertMatch(partOf(run, "A streamed answer"), /none is loaded .*`lms load <model>`/);
@@ -160,20 +163,20 @@ Deno.test("demo: no model loaded, none for embeddings: it says what to do and go
   assertMatch(partOf(run, "An error"), /code {5}\w+, /);
 });
 
-Deno.test("demo: nothing downloaded: it says what to do and goes on", async () => {
+Deno.test("demo: nothing downloaded: it says what to do and continues", async () => {
   const run = await runAgainst({ models: [] });
   assertEnds(run);
-  assertMatch(partOf(run, "Models"), /none yet\. Download one with `lms get /);
+  assertMatch(partOf(run, "Models"), /no models yet\. Download one with `lms get /);
   assertMatch(partOf(run, "An error"), /code {5}model_not_found/);
 });
 
-Deno.test("demo: a reasoning model's thoughts are not taken for its answer", async () => {
+Deno.test("demo: reasoning is not mistaken for the answer", async () => {
   const replies = [{ reasoning: "Let me think of it.", content: "Privacy." }];
   const run = await runAgainst({ models: MODELS, replies });
-  assertStringIncludes(partOf(run, "A streamed answer"), "\n(thinking …) Privacy.\n");
+  assertStringIncludes(partOf(run, "A streamed answer"), "\n(reasoning …) Privacy.\n");
 });
 
-Deno.test("demo: a server that wants a token: it says what to do and goes on with a fake", async () => {
+Deno.test("demo: a server that requires an API token: it says what to do and continues with a fake", async () => {
   const run = await runAgainst({ models: MODELS, apiToken: "sk-lm-12345678:abcdefghij0123456789" });
   assertEnds(run);
   assertMatch(
@@ -183,7 +186,7 @@ Deno.test("demo: a server that wants a token: it says what to do and goes on wit
   for (const heading of HEADINGS) assert(partOf(run, heading) !== "", `${heading}\n${run.text}`);
 });
 
-Deno.test("demo: something else at the address: it says so and goes on with a fake", async () => {
+Deno.test("demo: another server at the address: it says so and continues with a fake", async () => {
   const page = () =>
     new Response("<html>Router</html>", { headers: { "Content-Type": "text/html" } });
   await using server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, page);
@@ -192,7 +195,7 @@ Deno.test("demo: something else at the address: it says so and goes on with a fa
   assertMatch(run.text, /Check the base URL.*\nUntil then, this demo starts a fake/);
 });
 
-Deno.test("demo: a setting that cannot be used ends it with one sentence", async () => {
+Deno.test("demo: an invalid setting ends it with one sentence", async () => {
   const run = await runDemo({ LMSTUDIO_BASE_URL: "ftp://127.0.0.1" });
   assertEquals(run.code, 1);
   assertEquals(run.errors, "");

@@ -1,4 +1,4 @@
-/** The examples about several servers, run as their heads say. */
+/** The examples about several servers, run as their header comments say. */
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { CONFIG_VARIABLES } from "../src/core/config.ts";
@@ -42,7 +42,7 @@ async function runExample(name: string, env: Record<string, string>, ...args: st
   return { code, text: decoder.decode(stdout), errors: decoder.decode(stderr) };
 }
 
-Deno.test("examples/discovery.ts: what is found, and an answer", async () => {
+Deno.test("examples/discovery.ts: the servers found, and an answer", async () => {
   await using server = await createFakeLMStudio({ models: ["m"], replies: ["Hello!"] }).listen();
   await using ollama = serveOllama({ models: ["a:latest"], version: "0.13.5" });
   const env = { LMSTUDIO_BASE_URL: server.url, OLLAMA_HOST: ollama.url };
@@ -64,7 +64,7 @@ Deno.test("examples/discovery.ts: without a server one sentence says what to do"
   assertMatch(errors, /^Cannot find a local server: .*refused the connection.*lms server start/);
 });
 
-Deno.test("examples/monitor.ts: tells what is there, and ends in order", async () => {
+Deno.test("examples/monitor.ts: reports the server, and ends cleanly", async () => {
   await using server = await createFakeLMStudio({ models: ["m"] }).listen();
   const env = { LMSTUDIO_BASE_URL: server.url };
   const { code, text, errors } = await runExample("monitor", env, "0.5");
@@ -75,7 +75,7 @@ Deno.test("examples/monitor.ts: tells what is there, and ends in order", async (
   );
 });
 
-Deno.test("examples/fallback.ts: the second where the first is off", async () => {
+Deno.test("examples/fallback.ts: uses the second server if the first is off", async () => {
   await using server = await createFakeLMStudio({ models: ["m"], replies: ["Because."] }).listen();
   const first = `http://127.0.0.1:${closedPort()}`;
   const env = { LMSTUDIO_BASE_URL: server.url };

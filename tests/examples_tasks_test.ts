@@ -1,4 +1,4 @@
-/** The examples of whole tasks, and the flag `--fake` of all of them. */
+/** The examples of whole tasks, and the `--fake` flag of all examples. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { createFakeLMStudio, type FakeLMStudioOptions } from "../src/testing/mod.ts";
@@ -6,7 +6,7 @@ import { CONFIG_VARIABLES } from "../src/core/config.ts";
 import { closedPort } from "./support/raw_server.ts";
 
 const EXAMPLES = new URL("../examples/", import.meta.url);
-/** Those that are imported, tests, or servers, which do not end. */
+/** Files that are imported, or are tests. */
 const NO_PROGRAMS = ["fake", "llamacpp_provider", "mcp_server", "summary", "summary_test"];
 const SERVERS = ["web_server", "web_server_node"];
 const AT_A_TIME = 6;
@@ -18,7 +18,7 @@ const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
   monitor: ["0.5"],
 };
 
-/** A folder of its own for each run. */
+/** A separate folder for each run. */
 async function makeFolder() {
   const path = await Deno.makeTempDir({ prefix: "lmstudio-examples-" });
   return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
@@ -56,7 +56,7 @@ async function run(
 ) {
   const child = command(name, cwd, args, env).spawn();
   const writer = child.stdin.getWriter();
-  // A program that reads nothing may have ended already.
+  // A program that reads no input may have ended already.
   await writer.write(new TextEncoder().encode(input)).catch(() => {});
   await writer.close().catch(() => {});
   const { code, stdout, stderr } = await child.output();
@@ -64,7 +64,7 @@ async function run(
   return { code, text: decoder.decode(stdout), errors: decoder.decode(stderr) };
 }
 
-/** With a fake of the test's own. */
+/** Runs an example against the test's own fake. */
 async function runOn(
   options: FakeLMStudioOptions,
   name: string,
@@ -85,7 +85,7 @@ async function programs(): Promise<string[]> {
   return names.filter((name) => ![...NO_PROGRAMS, ...SERVERS].includes(name)).sort();
 }
 
-Deno.test("examples: every program runs with --fake alone, whatever the environment says", async () => {
+Deno.test("examples: every program runs with just --fake, whatever the environment says", async () => {
   await using folder = await makeFolder();
   const page = await Deno.readTextFile(new URL("../docs/streaming.md", import.meta.url));
   await Deno.writeTextFile(`${folder.path}/streaming.md`, page);
@@ -94,7 +94,7 @@ Deno.test("examples: every program runs with --fake alone, whatever the environm
   const failed: unknown[] = [];
   const env = { LMSTUDIO_MODEL: "mine", LMSTUDIO_BASE_URL: `http://127.0.0.1:${closedPort()}` };
   const left = names.values();
-  // Most of them wait most of the time.
+  // Run several at once: most of them spend their time waiting.
   await Promise.all(Array.from({ length: AT_A_TIME }, async () => {
     for (const name of left) {
       const args = [...ARGUMENTS[name] ?? [], "--fake"];
@@ -105,7 +105,7 @@ Deno.test("examples: every program runs with --fake alone, whatever the environm
   assertEquals(failed, []);
 });
 
-Deno.test("examples/agent.ts: what was allowed is done, what was not is not, and the model is told", async () => {
+Deno.test("examples/agent.ts: runs allowed calls, refuses the others, and tells the model", async () => {
   await using folder = await makeFolder();
   await Deno.writeTextFile(`${folder.path}/notes.txt`, "one\ntwo\n");
   await Deno.symlink("/etc", `${folder.path}/link`);
@@ -138,20 +138,20 @@ Deno.test("examples/agent.ts: what was allowed is done, what was not is not, and
   assertMatch(told[2] ?? "", /^Error: .*\.\.\/outside/);
   assertMatch(told[3] ?? "", /^Error: link\/hostname is not in the folder/);
   assertMatch(told[4] ?? "", /^2\s+\(failed: code 3\)$/);
-  assertStringIncludes(told[6] ?? "", "The user does not allow this.");
+  assertStringIncludes(told[6] ?? "", "The user did not allow this.");
   const there = [];
   for await (const { name } of Deno.readDir(folder.path)) there.push(name);
   assertEquals(there.sort(), ["link", "new.txt", "notes.txt"]);
 });
 
-Deno.test("examples/agent.ts: where nobody answers, nothing is allowed", async () => {
+Deno.test("examples/agent.ts: without an answer from the user nothing is allowed", async () => {
   await using folder = await makeFolder();
   const { code, text } = await run("agent", folder.path, { args: ["Look.", "--fake"] });
   assertEquals(code, 0);
-  assertEquals(text.match(/does not allow/g)?.length, 2);
+  assertEquals(text.match(/did not allow/g)?.length, 2);
 });
 
-Deno.test("examples/documents.ts: the part that answers is found, and what is known is not read again", async () => {
+Deno.test("examples/documents.ts: finds the right part, and does not read unchanged files again", async () => {
   await using folder = await makeFolder();
   await Deno.mkdir(`${folder.path}/texts`);
   const write = (name: string, text: string) =>
@@ -173,7 +173,7 @@ Deno.test("examples/documents.ts: the part that answers is found, and what is kn
   assertEquals([second.code, second.errors], [0, "read office.md: 1 parts\n"]);
 });
 
-Deno.test("examples/batch.ts: 500 texts, stopped by a failure, and gone on with from there", async () => {
+Deno.test("examples/batch.ts: 500 texts, stopped by a failure and continued from there", async () => {
   await using folder = await makeFolder();
   const sorted = JSON.stringify({ sentiment: "positive", topic: "price" });
   const broken = {
@@ -184,18 +184,18 @@ Deno.test("examples/batch.ts: 500 texts, stopped by a failure, and gone on with 
   } as const;
   const first = await runOn({ replies: () => sorted, faults: [broken] }, "batch", folder.path);
   assertEquals([first.code, first.text], [1, ""]);
-  assertMatch(first.errors, /gone[^]*\n\d+ of 500 are done: run it again to go on\.\n$/);
+  assertMatch(first.errors, /gone[^]*\n\d+ of 500 are done\. Run it again to continue\.\n$/);
   const file = `${folder.path}/sorted.jsonl`;
   const results = async () => (await Deno.readTextFile(file)).trim().split("\n");
   const { length: sortedBefore } = await results();
-  assertStringIncludes(first.errors, `${sortedBefore} of 500 are done: run it again`);
-  // What the others were waiting for when one failed may be missing.
+  assertStringIncludes(first.errors, `${sortedBefore} of 500 are done. Run it again`);
+  // Answers the other workers were still waiting for may be missing.
   assert(sortedBefore > 190 && sortedBefore <= 200, String(sortedBefore));
-  // As a program that was killed leaves it.
+  // The state that a killed program leaves behind.
   await Deno.writeTextFile(file, (await Deno.readTextFile(file)).slice(0, -10));
   const second = await runOn({ replies: () => sorted }, "batch", folder.path);
   assertEquals([second.code, second.text], [0, "500 of 500 are done, 0 failed\n"]);
-  assertStringIncludes(second.errors, `${sortedBefore - 1} of 500 are done already\n`);
+  assertStringIncludes(second.errors, `${sortedBefore - 1} of 500 are already done\n`);
   assertStringIncludes(second.errors, "of 500, ");
   const asked = second.requests.filter(({ method }) => method === "POST");
   assertEquals(asked.length, 501 - sortedBefore);
@@ -203,7 +203,7 @@ Deno.test("examples/batch.ts: 500 texts, stopped by a failure, and gone on with 
   assertEquals(new Set(whole.map((line) => JSON.parse(line).index)).size, 500);
 });
 
-Deno.test("examples/mcp.ts: the model calls a tool of the server that was started", async () => {
+Deno.test("examples/mcp.ts: the model calls a tool of the MCP server", async () => {
   await using folder = await makeFolder();
   const { code, text } = await run("mcp", folder.path, { args: ["--fake"] });
   assertEquals(code, 0);
@@ -214,7 +214,7 @@ Deno.test("examples/mcp.ts: the model calls a tool of the server that was starte
 });
 
 for (const name of SERVERS) {
-  Deno.test(`examples/${name}.ts: streams an answer, and says when there is none`, async () => {
+  Deno.test(`examples/${name}.ts: streams an answer, and reports a failure`, async () => {
     const fake = createFakeLMStudio({ replies: ["Because of the air."] });
     await using folder = await makeFolder();
     await using server = await fake.listen();

@@ -1,4 +1,4 @@
-/** The programs of `examples/`, each with the permissions its head names, with and without a server. */
+/** The programs of `examples/`, with the permissions from their header comments, with and without a server. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { CONFIG_VARIABLES } from "../src/core/config.ts";
@@ -45,7 +45,7 @@ async function runOnFake(name: string, ...args: string[]) {
 }
 
 async function runOnReplies(replies: readonly string[], name: string, ...args: string[]) {
-  // Slow enough for a speed to be measured.
+  // Slow enough to measure a speed.
   const fake = createFakeLMStudio({ replies, tokenMs: 6 });
   await using server = await fake.listen();
   return { ...await runExample(name, server.url, ...args), requests: fake.requests };
@@ -62,7 +62,7 @@ Deno.test("examples/stream.ts: the answer, its end and its speed", async () => {
   ]);
 });
 
-Deno.test("examples/text.ts: the text and what follows it", async () => {
+Deno.test("examples/text.ts: the text and its continuation", async () => {
   const { code, text, errors, requests } = await runOnFake("text", "The sky is blue.");
   assertEquals({ code, errors }, { code: 0, errors: "" });
   assertMatch(text, /^The sky is blue\.Because of the air\.\n\n\S+: stop\n$/);
@@ -70,7 +70,7 @@ Deno.test("examples/text.ts: the text and what follows it", async () => {
   assertEquals((body as { prompt: unknown }).prompt, "The sky is blue.");
 });
 
-Deno.test("examples/context.ts: each question with all before it, as long as that fits", async () => {
+Deno.test("examples/context.ts: each question with all earlier turns, as long as they fit", async () => {
   const { code, text, errors, requests } = await runOnReplies(
     ["Because of the air.", "Yes."],
     "context",
@@ -88,7 +88,7 @@ Deno.test("examples/context.ts: each question with all before it, as long as tha
   assertEquals(sent, [["system", "user"], ["system", "user", "assistant", "user"]]);
 });
 
-Deno.test("examples/decisions.ts: sorts what the model is sure of", async () => {
+Deno.test("examples/decisions.ts: sorts the mail the model is sure about", async () => {
   const fake = createFakeLMStudio({
     models: [{ id: "typesafe/kev-4b", type: "decision" }],
     decisions: ({ input }) =>
@@ -108,15 +108,15 @@ Deno.test("examples/decisions.ts: sorts what the model is sure of", async () => 
   });
 });
 
-Deno.test("examples/queue.ts: two at a time, and the third is told that it waits", async () => {
+Deno.test("examples/queue.ts: two at a time, and the third waits", async () => {
   const { code, text, errors } = await runOnFake("queue", "One?", "Two?", "Three?");
   assertEquals({ code, errors }, { code: 0, errors: "" });
   const lines = text.trimEnd().split("\n");
-  assertEquals(lines[0], "waits as number 1: Three?");
+  assertEquals(lines[0], "waiting at position 1: Three?");
   assertEquals(lines.slice(1).map((line) => line.split("?")[0]), ["One", "Two", "Three"]);
 });
 
-Deno.test("examples/chat.ts: the second turn goes on from the first", async () => {
+Deno.test("examples/chat.ts: the second turn continues the first", async () => {
   const { code, text, errors, requests } = await runOnFake("chat", "Why?", "Really?");
   assertEquals(code, 0, errors);
   assertMatch(
@@ -131,27 +131,27 @@ Deno.test("examples/chat.ts: the second turn goes on from the first", async () =
   assertMatch(second?.previous_response_id ?? "", /^resp_/);
 });
 
-Deno.test("examples/anthropic_client.ts: an answer by another client", async () => {
+Deno.test("examples/anthropic_client.ts: an answer through another client", async () => {
   const { code, text, errors, requests } = await runOnFake("anthropic_client", "Why?");
   assertEquals({ code, text, errors }, { code: 0, text: "Because of the air.\n", errors: "" });
   const request = requests.find(({ path }) => path === "/v1/messages");
   assertMatch(request?.headers["user-agent"] ?? "", /^Anthropic\//);
 });
 
-Deno.test("examples/openai_client.ts: an answer by another client", async () => {
+Deno.test("examples/openai_client.ts: an answer through another client", async () => {
   const { code, text, errors, requests } = await runOnFake("openai_client", "Why?");
   assertEquals({ code, text, errors }, { code: 0, text: "Because of the air.\n", errors: "" });
   const request = requests.find(({ path }) => path === "/v1/chat/completions");
   assertMatch(request?.headers["user-agent"] ?? "", /^OpenAI\//);
 });
 
-Deno.test("examples/embeddings.ts: the note that is meant comes first", async () => {
+Deno.test("examples/embeddings.ts: the matching note comes first", async () => {
   const { code, text, errors } = await runOnFake("embeddings");
   assertEquals({ code, errors }, { code: 0, errors: "" });
   assertMatch(text, /^How do I get my money back\? \(.*\)\n0\.\d{3} Refunds: /);
 });
 
-Deno.test("examples/objects.ts: an order that is wrong at first, and then is not", async () => {
+Deno.test("examples/objects.ts: an order that is repaired once", async () => {
   const items = [{ name: "apple", quantity: 2, price: 0.4 }];
   const { code, text, errors, requests } = await runOnReplies([
     JSON.stringify({ customer: "Ada", items: [{ ...items[0], quantity: "two" }] }),
@@ -174,23 +174,26 @@ Deno.test("examples/object_stream.ts: an order, field by field", async () => {
   assertMatch(text, /\nAda: 2 × red apple\n1 items for Ada \(\S+\)\n$/);
 });
 
-Deno.test("examples/vision.ts: the picture is shown to a model that sees", async () => {
+Deno.test("examples/vision.ts: the image is sent to a model with vision", async () => {
   const { code, text, errors, requests } = await runOnFake("vision");
   assertEquals({ code, errors }, { code: 0, errors: "" });
   assertMatch(text, /^\S+: Because of the air\.\n$/);
   assertStringIncludes(JSON.stringify(requests.at(-1)?.body), '"url":"data:image/png;base64,iVBOR');
 });
 
-Deno.test("examples/errors.ts: every failure is told and explained", async () => {
+Deno.test("examples/errors.ts: every error is printed and explained", async () => {
   const { code, text, errors } = await runOnFake("errors");
   assertEquals({ code, errors }, { code: 0, errors: "" });
-  assertStringIncludes(text, "A server that is not there: NetworkError, code connection_refused\n");
-  assertStringIncludes(text, "A model that is not there: ModelNotAvailableError, code model_");
+  assertStringIncludes(
+    text,
+    "A server that is not running: NetworkError, code connection_refused\n",
+  );
+  assertStringIncludes(text, "A model that does not exist: ModelNotAvailableError, code model_");
   assertStringIncludes(text, `A field that does not exist: InvalidRequestError, code invalid_re`);
   assertStringIncludes(text, `"max_tokens" (did you mean "maxTokens"?)`);
 });
 
-Deno.test("examples/models.ts: what is there, and a model loaded, asked and unloaded", async () => {
+Deno.test("examples/models.ts: lists models, then loads, uses and unloads one", async () => {
   const { code, text, errors, requests } = await runOnFake("models", "GPT-OSS-20b", "8192");
   assertEquals({ code, errors }, { code: 0, errors: "" });
   assertMatch(text, /^google\/gemma-4-26b-a4b llm 18\.0 GB loaded\n/);
@@ -201,7 +204,7 @@ Deno.test("examples/models.ts: what is there, and a model loaded, asked and unlo
   assertEquals(requests.at(-1)?.path, "/api/v1/models/unload");
 });
 
-Deno.test("examples/download.ts: plain lines where there is no terminal", async () => {
+Deno.test("examples/download.ts: plain lines without a terminal", async () => {
   const fake = createFakeLMStudio({ downloads: [{ model: "a/b", progress: [0.5, 1] }] });
   await using server = await fake.listen();
   const { code, text, errors } = await runExample("download", server.url, "a/b");
@@ -215,8 +218,8 @@ Deno.test("examples/download.ts: plain lines where there is no terminal", async 
   assertStringIncludes(missing.errors, 'Cannot download model "nobody/has-this"');
 });
 
-Deno.test("examples/download.ts: a bar on a terminal, drawn over itself and no wider", async () => {
-  // Whatever kind the output is, the program takes it for a terminal.
+Deno.test("examples/download.ts: a progress bar on a terminal, redrawn in place and no wider", async () => {
+  // Makes the program believe that its output is a terminal.
   const terminal = (columns: number) =>
     "--preload=data:text/javascript," + encodeURIComponent(
       `import process from "node:process"; process.stdout.isTTY = true; process.stdout.columns = ${columns};`,
@@ -246,7 +249,7 @@ Deno.test("examples/download.ts: a bar on a terminal, drawn over itself and no w
   }
 });
 
-Deno.test("examples/tools.ts: the calls, their results and the answer", async () => {
+Deno.test("examples/tools.ts: the tool calls, their results and the answer", async () => {
   const toolCalls = [{ name: "weather", arguments: { city: "Oslo" } }, { name: "now" }];
   const fake = createFakeLMStudio({ replies: [{ toolCalls }, "Take one."] });
   await using server = await fake.listen();
@@ -257,7 +260,7 @@ Deno.test("examples/tools.ts: the calls, their results and the answer", async ()
   assertMatch(text, /\n< now \d{4}-\d\d-\d\dT/);
 });
 
-Deno.test("examples/tool_images.ts: the picture of a tool is shown behind its result", async () => {
+Deno.test("examples/tool_images.ts: an image from a tool follows its result", async () => {
   const fake = createFakeLMStudio({
     models: [{ id: "qwen/qwen3-vl-8b", vision: true }],
     replies: [{ toolCalls: [{ name: "camera" }] }, "A door."],
@@ -270,16 +273,16 @@ Deno.test("examples/tool_images.ts: the picture of a tool is shown behind its re
   assertStringIncludes(body, '"url":"data:image/png;base64,iVBOR');
 });
 
-Deno.test("examples/responses.ts: a tool is asked, and the conversation goes on from there", async () => {
+Deno.test("examples/responses.ts: a tool is called, and the conversation continues", async () => {
   const toolCalls = [{ name: "read_thermometer", arguments: { room: "kitchen" } }];
-  const replies = [{ toolCalls }, "It has 21.5 °C.", "Warm air at the stove"];
+  const replies = [{ toolCalls }, "It is 21.5 °C.", "Warm air at the stove"];
   const fake = createFakeLMStudio({ replies });
   await using server = await fake.listen();
   const { code, text, errors } = await runExample("responses", server.url);
   assertEquals({ code, errors }, { code: 0, errors: "" });
   assertMatch(
     text,
-    /^\[\{"room":"kitchen"\} → 21\.5\]\nIt has 21\.5 °C\.\nWarm air at the stove\n\n\S+: \d+ tokens\n$/,
+    /^\[\{"room":"kitchen"\} → 21\.5\]\nIt is 21\.5 °C\.\nWarm air at the stove\n\n\S+: \d+ tokens\n$/,
   );
   const bodies = fake.requests.flatMap(({ method, body }) =>
     method === "POST" ? [body as Record<string, unknown>] : []
