@@ -1,6 +1,6 @@
 /**
- * The caller's signal: it ends whatever is under way, the rejection is its reason as it is, the server is
- * left, and nothing of ours stays on it, since one signal often serves a whole program.
+ * The caller's signal: it ends whatever is running, the call rejects with its unchanged reason, the server
+ * stops, and none of our listeners stay on it, since one signal often serves a whole program.
  */
 import { assert, assertEquals, assertInstanceOf, assertStrictEquals } from "@std/assert";
 import { type CallOptions, LMStudioProvider, type LMStudioProviderOptions } from "../mod.ts";
@@ -36,7 +36,7 @@ const ROUTES = {
 
 /** A controller whose signal counts its listeners. */
 class Watched extends AbortController {
-  /** How many are there now. */
+  /** Number of listeners now. */
   listeners = 0;
 
   constructor() {
@@ -58,7 +58,7 @@ class Watched extends AbortController {
   }
 }
 
-/** Routes that never answer, and what tells that a request is there. */
+/** Routes that never answer, and a promise for the arrival of a request. */
 function silent(): { routes: Record<string, (request: StubRequest) => Promise<never>> } & {
   arrived: Promise<StubRequest>;
 } {
@@ -81,7 +81,7 @@ const REASONS: readonly (readonly [name: string, reason: unknown])[] = [
 ];
 
 for (const [name, call] of Object.entries(CALLS)) {
-  Deno.test(`${name}: a signal aborted before sends nothing`, async () => {
+  Deno.test(`${name}: a signal that is already aborted sends nothing`, async () => {
     await using server = serveStub({});
     for (const [, reason] of REASONS) {
       const controller = new Watched();
@@ -148,18 +148,18 @@ for (const [name, call] of Object.entries(CALLS)) {
     });
   });
 
-  Deno.test(`${name}: abort while the connection does not come about`, async () => {
+  Deno.test(`${name}: abort while connecting`, async () => {
     await using server = await deafServer();
     const controller = new Watched();
     const lmstudio = provider({ baseUrl: server.url, connectTimeoutMs: 20 });
     const options = { signal: controller.signal, connectTimeoutMs: 30_000 };
-    // The timer is the longer one: this ends by the abort, or not at all.
+    // The timeout is longer: the call ends with the abort, or not at all.
     setTimeout(() => controller.abort("enough"), 10);
     assertEquals(await rejection(call(lmstudio, options)), "enough");
     assertEquals(controller.listeners, 0);
   });
 
-  Deno.test(`${name}: abort afterwards changes nothing`, async () => {
+  Deno.test(`${name}: abort after the call changes nothing`, async () => {
     await using server = serveStub({
       "GET /api/v1/models": { body: LISTING },
       "POST /v1/chat/completions": ({ body }) =>
@@ -176,7 +176,7 @@ for (const [name, call] of Object.entries(CALLS)) {
     assertEquals(JSON.stringify(result), before);
   });
 
-  Deno.test(`${name}: a failure leaves nothing on the signal`, async () => {
+  Deno.test(`${name}: a failure leaves no listener on the signal`, async () => {
     await using server = serveStub({
       [ROUTES[name as keyof typeof ROUTES]]: { status: 401, body: '{"error":"no"}' },
     });
@@ -186,7 +186,7 @@ for (const [name, call] of Object.entries(CALLS)) {
   });
 }
 
-Deno.test("a signal that times out by itself rejects with its own reason", async () => {
+Deno.test("AbortSignal.timeout rejects with its own reason", async () => {
   const { routes } = silent();
   await using server = serveStub(routes);
   const options = { signal: AbortSignal.timeout(20) };
@@ -196,7 +196,7 @@ Deno.test("a signal that times out by itself rejects with its own reason", async
   assertStrictEquals(error, options.signal.reason);
 });
 
-Deno.test("abort during the listing behind a choice of model", async () => {
+Deno.test("abort while a listing is fetched to choose the model", async () => {
   const calls: Call[] = [
     (lmstudio, options) => lmstudio.complete("Hello", options),
     (lmstudio, options) => lmstudio.streamCompletion("Hello", options).response(),
@@ -248,7 +248,7 @@ Deno.test("abort between two batches of embeddings", async () => {
   assertEquals([server.requests.length, controller.listeners], [1, 0]);
 });
 
-Deno.test("a stream aborted between two pulls stops the server, the next pull rejects", async () => {
+Deno.test("a stream aborted between two pulls stops the server, and the next pull rejects", async () => {
   await using server = serveStub({
     "POST /v1/chat/completions": events([token("Once")], "hang"),
   });
@@ -259,7 +259,7 @@ Deno.test("a stream aborted between two pulls stops the server, the next pull re
     const iterator = stream[Symbol.asyncIterator]();
     assertEquals((await iterator.next()).value?.content, "Once");
     controller.abort(reason);
-    // Nobody pulls, and it is left all the same.
+    // Nobody pulls, but the server is stopped anyway.
     await server.requests.at(-1)?.left;
     assertStrictEquals(await rejection(iterator.next()), controller.signal.reason);
     assertStrictEquals(await rejection(stream.response()), controller.signal.reason);
@@ -268,7 +268,7 @@ Deno.test("a stream aborted between two pulls stops the server, the next pull re
   }
 });
 
-Deno.test("a stream leaves nothing on the signal, however it ends", async () => {
+Deno.test("a stream leaves no listener on the signal, however it ends", async () => {
   await using server = serveStub({
     "POST /v1/chat/completions": events([token("a"), token("b"), FINISH]),
   });
@@ -318,7 +318,7 @@ Deno.test("abort ends the wait for a body that is not tied to its signal", async
   }
 });
 
-Deno.test("a hundred calls at once put one listener on their signal, and end with it", async () => {
+Deno.test("a hundred concurrent calls put one listener on their shared signal, and end with it", async () => {
   const puppet = new Puppet();
   const lmstudio = provider({ fetch: puppet.fetch });
   const controller = new Watched();
@@ -333,7 +333,7 @@ Deno.test("a hundred calls at once put one listener on their signal, and end wit
   assertEquals(controller.listeners, 0);
 });
 
-Deno.test("aborted or left by its own `onStatus`, a call sends nothing", async () => {
+Deno.test("a call that its own `onStatus` aborts or cancels sends nothing", async () => {
   const puppet = new Puppet();
   const lmstudio = provider({ fetch: puppet.fetch });
   for (const call of [CALLS.complete, CALLS.streamCompletion]) {
@@ -347,7 +347,7 @@ Deno.test("aborted or left by its own `onStatus`, a call sends nothing", async (
   assertEquals(puppet.calls.length, 0);
 });
 
-Deno.test("a reader that is closed ends the wait for headers, quietly", async () => {
+Deno.test("closing a reader quietly ends the wait for headers", async () => {
   const puppet = new Puppet();
   const reader = new Transport({
     baseUrl: "http://127.0.0.1:1234",

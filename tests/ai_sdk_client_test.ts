@@ -1,6 +1,6 @@
 /**
- * The AI SDK on what `toOpenAI()` gives: its provider for OpenAI-style servers, with each setting that
- * docs/openai-clients.md gives it and without, and its provider for OpenAI, which does not do.
+ * The AI SDK with the options of `toOpenAI()`: its provider for OpenAI-style servers, with and without each
+ * setting from docs/openai-clients.md, and its provider for OpenAI, which does not work.
  */
 import { createOpenAI } from "npm:@ai-sdk/openai@^4.0.118";
 import { createOpenAICompatible } from "npm:@ai-sdk/openai-compatible@^3.0.92";
@@ -50,7 +50,7 @@ Deno.test("ai-sdk client: an answer, a stream, vectors, and an error under 200",
   assertEquals(embeddings, (await lmstudio.embed(request)).embeddings);
 });
 
-Deno.test("ai-sdk client: an error that LM Studio sends as text is shown, whole and where a stream was asked for", async () => {
+Deno.test("ai-sdk client: an error that LM Studio sends as text is shown, for whole answers and streams", async () => {
   const text = "No models loaded. Please load a model in the developer page.";
   const { fetch } = createFakeLMStudio({
     faults: [
@@ -78,7 +78,7 @@ Deno.test("ai-sdk client: an error that LM Studio sends as text is shown, whole 
 const City = z.object({ name: z.string(), population: z.number() });
 const PARIS = { name: "Paris", population: 2_100_000 };
 
-/** The settings of docs/openai-clients.md, by the name of each. */
+/** The settings of docs/openai-clients.md, by name. */
 const SETTINGS = {
   includeUsage: true,
   supportsStructuredOutputs: true,
@@ -102,7 +102,7 @@ function without(setting: keyof typeof SETTINGS): Partial<typeof SETTINGS> {
   return Object.fromEntries(Object.entries(SETTINGS).filter(([name]) => name !== setting));
 }
 
-Deno.test("ai-sdk client: includeUsage is what asks for the usage of streams", async () => {
+Deno.test("ai-sdk client: includeUsage requests the usage of streams", async () => {
   const usageWith = async (settings: Partial<typeof SETTINGS>) => {
     const { openai } = connect(["Hi there."]);
     const provider = createOpenAICompatible({ name: "lmstudio", ...openai, ...settings });
@@ -136,7 +136,7 @@ Deno.test("ai-sdk client: without supportsStructuredOutputs the schema is not se
   assertEquals(untold.body.response_format, { type: "json_object" });
 });
 
-/** A tool loop of two rounds, with a thought each, and a question after it. */
+/** A tool loop of two rounds with reasoning in each, and a question after it. */
 async function converse(
   makeModel: (openai: ReturnType<typeof connect>["openai"]) => LanguageModel,
 ) {
@@ -172,7 +172,7 @@ async function converse(
   return { texts: [result.text, text], reasoning: result.reasoningText, bodies };
 }
 
-Deno.test("ai-sdk client: a tool loop, its thoughts, and why it needs transformRequestBody", async () => {
+Deno.test("ai-sdk client: a tool loop, its reasoning, and why it needs transformRequestBody", async () => {
   const { texts, reasoning, bodies } = await converse((openai) =>
     createOpenAICompatible({ name: "lmstudio", ...openai, ...SETTINGS })("m")
   );
@@ -194,7 +194,7 @@ Deno.test("ai-sdk client: a tool loop, its thoughts, and why it needs transformR
   );
 });
 
-Deno.test("ai-sdk client: @ai-sdk/openai loses thoughts and answers, or fails in the second round", async () => {
+Deno.test("ai-sdk client: @ai-sdk/openai loses reasoning and answers, or fails in the second round", async () => {
   // Its default is the Responses API.
   const { reasoning, bodies } = await converse((openai) => createOpenAI(openai)("m"));
   assertEquals(new Set(bodies.map(({ path }) => path)), new Set(["/v1/responses"]));

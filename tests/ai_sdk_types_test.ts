@@ -1,6 +1,6 @@
 /**
- * The interfaces of `./ai-sdk`, written out by hand, against those of `@ai-sdk/provider`: what ours take is at least as
- * wide, what they give at most. The type checker runs these tests; Deno only starts them.
+ * The hand-written interfaces of `./ai-sdk` against those of `@ai-sdk/provider`: ours accept at least as much and return
+ * at most as much. The type checker runs these tests; Deno only starts them.
  */
 import type {
   EmbeddingModelV4 as SdkEmbeddingModel,
@@ -53,22 +53,22 @@ import type {
   SharedV4Warning,
 } from "../src/ai_sdk/mod.ts";
 
-/** Whether a value of the first type can be given where the second is wanted; `any` is no answer. */
+/** Whether the first type is assignable to the second; `any` does not count. */
 type Fits<Given, Wanted> = IsAny<Given> extends true ? false
   : IsAny<Wanted> extends true ? false
   : [Given] extends [Wanted] ? true
   : false;
-/** Compiles where it is `true`, and not where it is `boolean` either, as it is for a type that was not found. */
+/** Compiles only for `true`; not for `boolean` either, the result for a type that was not found. */
 function fits<_ extends true>(): void {}
 type IsAny<T> = 0 extends 1 & T ? true : false;
 
-Deno.test("ai-sdk types: what the SDK asks with can be given to ours", () => {
+Deno.test("ai-sdk types: the SDK's arguments are assignable to ours", () => {
   fits<Fits<SdkCall, LanguageModelV4CallOptions>>();
   fits<Fits<SdkMessage, LanguageModelV4Message>>();
   fits<Fits<SdkFileData, SharedV4FileData>>();
   fits<Fits<SdkToolOutput, LanguageModelV4ToolResultOutput>>();
   fits<Fits<SdkFunctionTool, LanguageModelV4FunctionTool>>();
-  // The package does not bring the types of JSON Schema that it imports: its schemas are any.
+  // The package does not include the JSON Schema types that it imports, so its schemas are any.
   fits<Fits<JSONSchema7, LanguageModelV4FunctionTool["inputSchema"]>>();
   fits<Fits<SdkProviderTool, LanguageModelV4ProviderTool>>();
   fits<Fits<SdkToolChoice, LanguageModelV4ToolChoice>>();
@@ -76,7 +76,7 @@ Deno.test("ai-sdk types: what the SDK asks with can be given to ours", () => {
   fits<Fits<SdkDecisionCall, DecisionModelV4CallOptions>>();
 });
 
-Deno.test("ai-sdk types: what ours give can be given to the SDK", () => {
+Deno.test("ai-sdk types: our results are assignable to the SDK's", () => {
   fits<Fits<LanguageModelV4Content, SdkContent>>();
   fits<Fits<LanguageModelV4StreamPart, SdkPart>>();
   fits<Fits<LanguageModelV4StreamResult, SdkStream>>();
@@ -96,7 +96,7 @@ Deno.test("ai-sdk types: the models and the provider are the SDK's", () => {
   fits<Fits<ReturnType<typeof createLMStudio>, ProviderV4>>();
 });
 
-Deno.test("ai-sdk types: the comparison sees a difference, and any", () => {
+Deno.test("ai-sdk types: the comparison notices a difference, and any", () => {
   // @ts-expect-error -- no part
   fits<Fits<{ type: "text" }, SdkPart>>();
   // @ts-expect-error -- no model

@@ -1,7 +1,7 @@
 /**
- * The provider against a server that this project did not write: `@copilotkit/aimock`, which plays
- * OpenAI-like APIs from a file. It shows that the tests here and the fake of `./testing` do not only
- * agree with each other.
+ * The provider against a server that is not part of this project: `@copilotkit/aimock`, which serves
+ * OpenAI-like APIs from a file. It shows that the tests here and the fake of `./testing` agree with more
+ * than each other.
  */
 
 import {
@@ -27,7 +27,7 @@ import {
 import { verify } from "../src/cli/verify.ts";
 
 const SERVER = "npm:@copilotkit/aimock@1.43.0/llmock";
-/** The first start downloads it. */
+/** The first start downloads the package. */
 const START_MS = 60_000;
 const CHUNK_MS = 20;
 const CHAT_MODEL = "gpt-4o";
@@ -40,7 +40,7 @@ const FIXTURES = [
     match: { userMessage: "weather" },
     response: { toolCalls: [{ id: "call_1", name: "get_weather", arguments: { city: "Oslo" } }] },
   },
-  // Two calls; it says more only when the failure of the second has come back as its answer.
+  // Two tool calls; it continues only once the second one's failure has come back.
   {
     match: { userMessage: "umbrella", toolResultContains: "Error: the clock is broken" },
     response: { content: "Take one.", usage: { prompt_tokens: 30, completion_tokens: 3 } },
@@ -73,7 +73,7 @@ const FIXTURES = [
     },
   },
   { match: { inputText: "sea" }, response: { embedding: [0.25, -0.5, 1] } },
-  // Last: it is found within other words.
+  // Last, because it also matches within other words.
   { match: { userMessage: "hi" }, response: { content: "Hi." } },
 ];
 
@@ -89,7 +89,7 @@ Deno.test.beforeAll(async () => {
   server = new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "--quiet", "--no-config", "--no-lock", "-A", SERVER],
-      // Port 0: any free one, which it prints.
+      // Port 0: any free port, which it prints.
       ...["--port", "0", "--fixtures", "fixtures.json"],
       ...["--latency", String(CHUNK_MS), "--chunk-size", "8"],
     ],
@@ -135,7 +135,7 @@ function ask(messages: string): CompletionRequest {
   return { model: CHAT_MODEL, messages };
 }
 
-/** What the server is to do to this one request. */
+/** What the server should do to this one request. */
 function chaos(kind: "drop" | "malformed" | "disconnect" | "ratelimit") {
   return { headers: { [`x-aimock-chaos-${kind}`]: "1" } };
 }
@@ -144,7 +144,7 @@ Deno.test("aimock: listing falls through another product's answer to /v1/models"
   const models = await lmstudio.listModels();
   assertEquals(models.find(({ id }) => id === CHAT_MODEL)?.type, "llm");
   assertEquals(models.find(({ id }) => id === EMBEDDING_MODEL)?.type, "embedding");
-  // These are ids of its /api/v1/models, which is OpenRouter's.
+  // These ids are from its /api/v1/models, which imitates OpenRouter.
   assert(!models.some(({ id }) => id.includes("/")), models.map(({ id }) => id).join());
   assertEquals(await lmstudio.supportsModel(CHAT_MODEL), true);
   assertEquals(await lmstudio.supportsModel("qwen/qwen3-8b"), false);
@@ -158,7 +158,7 @@ Deno.test("aimock: complete", async () => {
   assertGreater(usage?.totalTokens ?? 0, 0);
 });
 
-Deno.test("aimock: no model named and several there is an error that names them", async () => {
+Deno.test("aimock: without a model name, several models are an error that names them", async () => {
   const error = await assertRejects(() => lmstudio.complete("hello"), ModelNotAvailableError);
   assertEquals(error.code, "no_model_loaded");
   assert(error.available?.includes(CHAT_MODEL) && !error.available.includes(EMBEDDING_MODEL));
@@ -189,7 +189,7 @@ Deno.test("aimock: stream and answer have the same tool call", async () => {
   }
 });
 
-Deno.test("aimock: tools are run, two at a time, one of them fails, whole and streamed", async () => {
+Deno.test("aimock: tools run two at a time and one of them fails, whole and streamed", async () => {
   const request = {
     ...ask("umbrella"),
     tools: [
@@ -235,7 +235,7 @@ Deno.test("aimock: break ends a stream early, and the next call works", async ()
     text += content;
     if (text !== "") break;
   }
-  // The whole takes 2000 / 8 pieces.
+  // The whole answer takes 2000 / 8 chunks.
   assertLess(performance.now() - startedAt, 250 * CHUNK_MS / 4);
   assertStringIncludes(LONG, text);
   assertEquals((await lmstudio.complete(ask("hello"))).finishReason, "stop");
@@ -256,12 +256,12 @@ Deno.test("aimock: embed", async () => {
   assertEquals(named.model, EMBEDDING_MODEL);
   assertEquals(named.embeddings[0], [0.25, -0.5, 1]);
   assertEquals(named.embeddings.length, 2);
-  // The only one that is listed.
+  // The only listed model.
   const chosen = await lmstudio.embed({ input: "sea" });
   assertEquals(chosen.embeddings, [[0.25, -0.5, 1]]);
 });
 
-Deno.test("aimock: a prompt it does not know is a 404 in its own words", async () => {
+Deno.test("aimock: a prompt it does not know is a 404 in its own wording", async () => {
   const error = await assertRejects(() => lmstudio.complete(ask("?")), InvalidRequestError);
   assertEquals([error.code, error.status], ["invalid_request", 404]);
   assertStringIncludes(error.message, "No fixture matched");
@@ -272,7 +272,7 @@ Deno.test("aimock: a prompt it does not know is a 404 in its own words", async (
   assertEquals(streamed.status, 404);
 });
 
-Deno.test("aimock: OpenAI's words for a context that is too small are understood", async () => {
+Deno.test("aimock: OpenAI's wording for a context that is too small is understood", async () => {
   const error = await assertRejects(() => lmstudio.complete(ask("too much")), InvalidRequestError);
   assertEquals(
     [error.code, error.promptTokens, error.contextLength],
@@ -310,7 +310,7 @@ Deno.test("aimock: a connection that breaks before the answer", async () => {
   assertEquals([error.code, error.retriable], ["connection_reset", true]);
 });
 
-Deno.test("aimock: a stream that breaks off hands over what had arrived", async () => {
+Deno.test("aimock: a stream that breaks off keeps the text received so far", async () => {
   const stream = lmstudio.streamCompletion(ask("breaks off"));
   const error = await assertRejects(() => stream.response());
   assert(error instanceof StreamError || error instanceof NetworkError, String(error));
@@ -320,7 +320,7 @@ Deno.test("aimock: a stream that breaks off hands over what had arrived", async 
   assert("One two three four five six seven eight.".startsWith(content), content);
 });
 
-Deno.test("aimock: 429 says how long to wait, and is tried again after that", async () => {
+Deno.test("aimock: 429 is retried after the delay it gives", async () => {
   const error = await assertRejects(
     () => lmstudio.complete(ask("hello"), chaos("ratelimit")),
     RateLimitedError,
@@ -333,7 +333,7 @@ Deno.test("aimock: 429 says how long to wait, and is tried again after that", as
   assertEquals(again.attempts, 2);
 });
 
-Deno.test("aimock: verify finds that it is not LM Studio, and what it has of OpenAI's routes", async () => {
+Deno.test("aimock: verify reports that it is not LM Studio, and which of OpenAI's routes it has", async () => {
   const { listing, results } = await verify({ baseUrl: address, mayLoad: true, limitMs: 10_000 });
   assertEquals(listing, "/v1/models");
   const of = (state: string) =>

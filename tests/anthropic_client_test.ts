@@ -1,4 +1,4 @@
-/** The official `@anthropic-ai/sdk` client on what `toAnthropic()` gives, against servers that listen on real ports. */
+/** The official `@anthropic-ai/sdk` client with the options of `toAnthropic()`, against servers on real ports. */
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import Anthropic, {
   APIConnectionError,
@@ -9,7 +9,7 @@ import Anthropic, {
   InternalServerError,
 } from "npm:@anthropic-ai/sdk@^1.14.0";
 import { LMStudioProvider, type LMStudioProviderOptions } from "../mod.ts";
-// Deno 2.9 does not find the client where `zod`, which it can do without, is imported dynamically alone.
+// Deno 2.9 does not find the client if `zod`, an optional dependency, is only imported dynamically.
 import "zod";
 import { createFakeLMStudio, type FakeLMStudioOptions } from "../src/testing/mod.ts";
 import { closedPort } from "./support/raw_server.ts";
@@ -24,7 +24,7 @@ const REQUEST = {
 };
 
 function clientOf(options: LMStudioProviderOptions): Anthropic {
-  // The client waits half a second and more before it tries again.
+  // The client waits at least half a second before a retry.
   return new Anthropic({
     ...new LMStudioProvider({ env: {}, ...options }).toAnthropic(),
     maxRetries: 0,
@@ -64,7 +64,7 @@ const DELTA = event("content_block_delta", {
   delta: { type: "text_delta", text: "Hi" },
 });
 
-Deno.test("anthropic: what toAnthropic() gives is what the client takes", () => {
+Deno.test("anthropic: the client accepts what toAnthropic() returns", () => {
   const options = new LMStudioProvider({ env: {}, apiToken: "secret-token" }).toAnthropic();
   assertEquals(Object.keys(options).sort(), ["apiKey", "authToken", "baseURL", "fetch"]);
   const client = new Anthropic(options);
@@ -75,7 +75,7 @@ Deno.test("anthropic: what toAnthropic() gives is what the client takes", () => 
   ]);
 });
 
-Deno.test("anthropic: an answer, with its thought and its calls", async () => {
+Deno.test("anthropic: an answer with reasoning and tool calls", async () => {
   const reply = {
     reasoning: "Hm.",
     content: "I look.",
@@ -95,7 +95,7 @@ Deno.test("anthropic: an answer, with its thought and its calls", async () => {
   assert(answer.usage.input_tokens > 0 && answer.usage.output_tokens > 0);
 });
 
-Deno.test("anthropic: a stream, piece by piece and as a whole", async () => {
+Deno.test("anthropic: a stream, by chunk and as a whole", async () => {
   const reply = { content: ["One", " two", "."], toolCalls: [{ name: "f", arguments: { a: 1 } }] };
   await using server = await serveFake({ replies: [reply] });
   const stream = server.client.messages.stream(REQUEST);
@@ -109,7 +109,7 @@ Deno.test("anthropic: a stream, piece by piece and as a whole", async () => {
   assertEquals(call.input, { a: 1 });
 });
 
-Deno.test("anthropic: the token, the headers and the signal go along, and no key that is only ours", async () => {
+Deno.test("anthropic: API token, headers and signal are passed on, but no field of ours", async () => {
   await using server = await serveFake(
     { apiToken: "sk-lm-abcdefgh:0123456789" },
     { apiToken: "sk-lm-abcdefgh:0123456789", headers: { "x-team": "blue" } },
@@ -120,7 +120,7 @@ Deno.test("anthropic: the token, the headers and the signal go along, and no key
   assertEquals([sent?.["x-team"], sent?.["x-api-key"]], ["blue", undefined]);
 });
 
-Deno.test("anthropic: the placeholder is no key, under either header", async () => {
+Deno.test("anthropic: the placeholder does not count as a key, under either header", async () => {
   await using server = await serveFake({}, { apiToken: "sk-lm-abcdefgh:0123456789" });
   const { fetch, baseURL } = new LMStudioProvider({
     env: {},
@@ -169,7 +169,7 @@ for (const stream of [false, true]) {
   });
 }
 
-Deno.test("anthropic: an overflow comes as a single event under 200, and is raised", async () => {
+Deno.test("anthropic: a context overflow is a single event under 200, and is raised", async () => {
   await using server = await serveFake({ models: [{ id: MODEL, contextLength: 4 }] });
   const stream = await server.client.messages.create({ ...REQUEST, stream: true });
   const error = await rejection(Array.fromAsync(stream));
@@ -177,7 +177,7 @@ Deno.test("anthropic: an overflow comes as a single event under 200, and is rais
   assertStringIncludes(error.message, "greater than the context length");
 });
 
-Deno.test("anthropic: a stream that is cut is no answer", async (t) => {
+Deno.test("anthropic: a stream that is cut is not an answer", async (t) => {
   const cuts = {
     "after nothing": [],
     "before the text": [MESSAGE_START, BLOCK_START],
@@ -199,7 +199,7 @@ Deno.test("anthropic: a stream that is cut is no answer", async (t) => {
   }
 });
 
-Deno.test("anthropic: what follows message_stop is nobody's, and nobody waits for the socket", async () => {
+Deno.test("anthropic: anything after message_stop is ignored, and the socket is not waited for", async () => {
   const stop = [
     event("message_delta", { delta: { stop_reason: "end_turn" }, usage: { output_tokens: 1 } }),
     event("message_stop", {}),
@@ -217,7 +217,7 @@ Deno.test("anthropic: what follows message_stop is nobody's, and nobody waits fo
   );
 });
 
-Deno.test("anthropic: silence ends by the timers of the provider", async (t) => {
+Deno.test("anthropic: the provider's timeouts end a silent answer", async (t) => {
   await t.step("before the first token, though events have come", async () => {
     await using server = await serveFake({
       faults: [{ path: "/v1/messages", fault: { type: "stall", at: "body" } }],

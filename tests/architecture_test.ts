@@ -1,13 +1,13 @@
 /**
  * The rules of docs/architecture.md that a machine can check: which file may import which, what
- * stays off the static graph of mod.ts, what Node 20 does not have. Every rule is tried on a
- * violation as well, so that none passes because it no longer looks.
+ * stays off the static graph of mod.ts, what Node 20 lacks. Every rule is also tried on a
+ * violation, so that no rule passes just because it no longer checks anything.
  */
 import { assertEquals } from "@std/assert";
 import { type Edge, readGraph, staticGraph } from "./support/import_graph.ts";
 
 const ROOT = new URL("../", import.meta.url);
-/** A file imports only from its own folder and from those before it. */
+/** A file imports only from its own folder and from those earlier in this list. */
 const LAYERS = [
   "core",
   "platform",
@@ -22,7 +22,7 @@ const LAYERS = [
   "ai_sdk",
 ];
 const VAGUE_NAMES = /^(utils?|helpers?|common|index|misc|shared)(_|\.|$)/;
-/** Reached from mod.ts only by `await import()`, or not at all: of finding servers, only the class that users construct and its settings are loaded. */
+/** Reached from mod.ts only by `await import()`, or not at all. Of discovery, only the class that users construct and its settings are loaded. */
 const KEPT_OFF_MOD = new RegExp(
   "^(npm:|jsr:|node:|src/(members|testing|cli|ai_sdk)/|src/discovery/(?!(discovery|settings)\\.ts$)|" +
     "src/server/(context|models)\\.ts|" +
@@ -76,7 +76,7 @@ function heavyImports(edges: Edge[]): string[] {
 
 // --- The text of a file -----------------------------------------------------------------------
 
-/** Missing on Node 20, though Deno's type check accepts it. */
+/** Missing on Node 20, although Deno's type check accepts it. */
 const MISSING_STATICS: Record<string, string[]> = {
   Array: ["fromAsync"],
   Error: ["isError"],
@@ -175,7 +175,7 @@ function create(context: Deno.lint.RuleContext): Deno.lint.LintVisitor {
       if (node.callee.type !== "MemberExpression") return;
       const method = nameOf(node.callee.property);
       const { object } = node.callee;
-      // zod has methods of the same names.
+      // zod has methods with the same names.
       if (SET_METHODS.includes(method) && nameOf(object) !== "z") {
         refuse(node, `.${method}() of a set`);
       }
@@ -197,7 +197,7 @@ function isIterator(node: Node): boolean {
     nameOf(node.callee.object) !== "Object";
 }
 
-/** Not a property's name, a type or a question whether it is there. */
+/** Not the name of a property, a type, or a check whether it exists. */
 function isRead(node: Deno.lint.Identifier): boolean {
   const { parent } = node;
   if (parent.type === "NewExpression") return parent.callee === node;
@@ -241,11 +241,11 @@ Deno.test("src/: files do not import each other in a circle", () => {
   assertEquals(cycles(graph), []);
 });
 
-Deno.test("src/: nothing but zod and the runtime's own modules is imported", () => {
+Deno.test("src/: only zod and the runtime's own modules are imported", () => {
   assertEquals(foreignImports(graph), []);
 });
 
-Deno.test("mod.ts: importing it loads no package, no node: module, no sub-path, no member, no search for servers", () => {
+Deno.test("mod.ts: importing it loads no package, no node: module, no sub-path, no member and no discovery", () => {
   assertEquals(heavyImports(graph), []);
 });
 
@@ -253,7 +253,7 @@ Deno.test("src/: files are in a known folder and have a telling name", () => {
   assertEquals(offendingNames(files), []);
 });
 
-Deno.test("src/: no any, no console, nothing that Node 20 does not have", async () => {
+Deno.test("src/: no any, no console, nothing that Node 20 lacks", async () => {
   const found: string[] = [];
   for (const file of ["mod.ts", ...files]) {
     found.push(...offences(file, await Deno.readTextFile(new URL(file, ROOT))));
@@ -263,7 +263,7 @@ Deno.test("src/: no any, no console, nothing that Node 20 does not have", async 
 
 // --- The rules, on violations -----------------------------------------------------------------
 
-Deno.test("rules: directions, circles and heavy imports are seen", () => {
+Deno.test("rules: wrong directions, circles and heavy imports are noticed", () => {
   const edge = (from: string, to: string, kind: Edge["kind"] = "static"): Edge => ({
     from,
     to,
@@ -378,7 +378,7 @@ const VIOLATIONS: Record<string, string> = {
   "globalThis.fetch(a);": "globalThis in core",
 };
 
-Deno.test("rules: what is not to be in a file is seen there", async (t) => {
+Deno.test("rules: forbidden content in a file is noticed", async (t) => {
   for (const [text, message] of Object.entries(VIOLATIONS)) {
     await t.step(text, () => {
       assertEquals(offences("src/core/a.ts", text), [`src/core/a.ts:1: ${message}`]);

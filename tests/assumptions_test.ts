@@ -1,6 +1,6 @@
 /**
- * What `docs/assumptions.md` takes for granted about LM Studio and no other file pins: what is sent so that
- * the server takes it, and what its oddities become.
+ * The assumptions about LM Studio in `docs/assumptions.md` that no other file tests: how requests must look
+ * for the server to accept them, and how its oddities are handled.
  */
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
@@ -20,7 +20,7 @@ const MODEL = "qwen/qwen3-8b";
 const EMBEDDER = "text-embedding-nomic-embed-text-v1.5";
 const MODELS = [MODEL, EMBEDDER];
 
-/** A provider in front of the fake, and what it was asked. */
+/** A provider in front of the fake, and the requests that the fake got. */
 function open(fakeOptions: FakeLMStudioOptions = {}, options: LMStudioProviderOptions = {}) {
   const { fetch, requests } = createFakeLMStudio({ models: MODELS, ...fakeOptions });
   const lmstudio = new LMStudioProvider({ fetch, env: {}, maxRetries: 0, ...options });
@@ -42,7 +42,7 @@ function openStub(answer: () => Response, options: LMStudioProviderOptions = {})
   });
 }
 
-/** A stream of these frames, as the server writes it. */
+/** A stream of these frames, as the server would write it. */
 function streamOf(frames: readonly unknown[], isLeftOpen = false): Response {
   const text = frames.map((frame) =>
     typeof frame === "string" ? frame : `data: ${JSON.stringify(frame)}\n\n`
@@ -76,7 +76,7 @@ Deno.test("a base URL with a route at its end does not double the route", async 
   assertEquals(requests.map(({ path }) => path), ["/v1/chat/completions"]);
 });
 
-Deno.test("an unknown route answers 200 with an error, whole or where a stream was asked for", async () => {
+Deno.test("an unknown route answers 200 with an error, even if a stream was requested", async () => {
   const error = "Unexpected endpoint or method. (POST /v1/chat/completions)";
   const lmstudio = openStub(() => Response.json({ error }));
   for (
@@ -89,7 +89,7 @@ Deno.test("an unknown route answers 200 with an error, whole or where a stream w
   }
 });
 
-Deno.test("a token goes as a bearer token, to every route", async () => {
+Deno.test("the API token is sent as a bearer token, to every route", async () => {
   const apiToken = "sk-lm-abcdefgh:12345678901234567890";
   const { lmstudio, requests } = open({ apiToken }, { apiToken });
   await lmstudio.listModels();
@@ -100,7 +100,7 @@ Deno.test("a token goes as a bearer token, to every route", async () => {
 
 // --- Models -----------------------------------------------------------------------------------
 
-Deno.test("without a name the loaded language model answers, and nothing is loaded for it", async () => {
+Deno.test("without a model name the loaded language model answers, and nothing is loaded", async () => {
   const models = [EMBEDDER, { id: "a/not-loaded", loaded: false }, MODEL];
   const { lmstudio, bodies } = open({ models });
   assertEquals((await lmstudio.complete("Hello")).model, MODEL);
@@ -112,7 +112,7 @@ Deno.test("without a name the loaded language model answers, and nothing is load
   assertEquals(none.bodies(), []);
 });
 
-Deno.test("another model than the one asked for is an error; another spelling is not", async () => {
+Deno.test("an answer by another model is an error; another spelling is not", async () => {
   const { lmstudio } = open({ replies: ["I am another."] });
   const error = await assertRejects(
     () => lmstudio.complete(ask({ model: "nobody/has-this" })),
@@ -157,7 +157,7 @@ Deno.test("messages: content is always sent, and developer is left to the server
   ]);
 });
 
-Deno.test("tools: parameters are always an object with properties, choices are words", async () => {
+Deno.test("tools: parameters are always an object with properties, choices are strings", async () => {
   const { lmstudio, bodies } = open({ replies: [{ toolCalls: [{ name: "clock" }] }] });
   const tools = [{ name: "clock" }, { name: "weather" }];
   await lmstudio.complete(ask({ tools, toolChoice: { name: "clock" } }));
@@ -169,7 +169,7 @@ Deno.test("tools: parameters are always an object with properties, choices are w
   assertEquals(tool_choice, "required");
 });
 
-Deno.test("settings: under the names that every version takes, and none that was not given", async () => {
+Deno.test("settings: under names that every version accepts, and none that was not set", async () => {
   const { lmstudio, bodies } = open();
   await lmstudio.complete(ask({ maxTokens: -1, reasoning: "off" }));
   await lmstudio.complete(ask({ reasoning: "on", schema: { type: "object" } }));
@@ -185,7 +185,7 @@ Deno.test("settings: under the names that every version takes, and none that was
 
 // --- Answers and streams ----------------------------------------------------------------------
 
-Deno.test("content may be absent, empty or text beside reasoning", async () => {
+Deno.test("content may be absent, empty or text when there is reasoning", async () => {
   for (
     const [message, content, reasoning] of [
       [{ role: "assistant", tool_calls: [] }, "", undefined],
@@ -202,20 +202,20 @@ Deno.test("content may be absent, empty or text beside reasoning", async () => {
   }
 });
 
-Deno.test("usage is asked for in every stream, and comes after the finish without choices", async () => {
+Deno.test("usage is requested in every stream, and follows the finish reason without choices", async () => {
   const { lmstudio, bodies } = open();
   const { usage } = await lmstudio.streamCompletion(ask()).response();
   assertEquals(bodies()[0]?.stream_options, { include_usage: true });
   assert((usage?.completionTokens ?? 0) > 0);
 });
 
-Deno.test("no usage before 0.3.18 is no error: it is absent", async () => {
+Deno.test("before 0.3.18 missing usage is not an error: it is absent", async () => {
   const { lmstudio } = open({ version: "0.3.17" });
   const response = await lmstudio.streamCompletion(ask()).response();
   assertEquals([response.usage, response.stats?.tokensPerSecond], [undefined, undefined]);
 });
 
-Deno.test("a finish reason or [DONE] ends a stream well; neither is an error with what had come", async () => {
+Deno.test("a finish reason or [DONE] completes a stream; without both it is an error with the partial answer", async () => {
   const text = delta({ content: "Yes." });
   for (const end of [[delta({}, "stop")], ["data: [DONE]\n\n"], ["data: [DONE]"]]) {
     const stream = openStub(() => streamOf([text, ...end])).streamCompletion(ask());
@@ -227,7 +227,7 @@ Deno.test("a finish reason or [DONE] ends a stream well; neither is an error wit
   assertEquals((error as ApiError).partial?.content, "Yes.");
 });
 
-Deno.test("a connection left open after the finish reason is waited for 2 s", async () => {
+Deno.test("a connection left open after the finish reason is closed after 2 s", async () => {
   using time = new FakeTime();
   const frames = [delta({ content: "Yes." }), delta({}, "stop")];
   const response = openStub(() => streamOf(frames, true)).streamCompletion(ask()).response();
@@ -239,7 +239,7 @@ Deno.test("a connection left open after the finish reason is waited for 2 s", as
   assertEquals((await response).finishReason, "stop");
 });
 
-Deno.test("an error inside a stream under 200 is that error, wherever it comes", async () => {
+Deno.test("an error inside a stream under 200 is that error, wherever it appears", async () => {
   const message = "Input does not fit in context length. The input has 31430 tokens, but the " +
     "context length only supports 30000 tokens.";
   const frame = `event: error\ndata: ${JSON.stringify({ error: { message }, message })}\n\n`;
@@ -267,7 +267,7 @@ Deno.test("tool calls: repeated names, empty ids and a finish with stop are repa
   assertEquals(finishReason, "tool_calls");
 });
 
-Deno.test("headers that are withheld until the first token are waited for", async () => {
+Deno.test("headers that arrive with the first token are waited for", async () => {
   const fake = createFakeLMStudio({ streamHeaders: "at-first-token", firstTokenMs: 300 });
   await using server = await fake.listen();
   const lmstudio = new LMStudioProvider({ baseUrl: server.url, env: {}, connectTimeoutMs: 50 });
@@ -275,7 +275,7 @@ Deno.test("headers that are withheld until the first token are waited for", asyn
   assertEquals(finishReason, "stop");
 });
 
-Deno.test("a pooled connection that the server had closed costs one more request, not the answer", async () => {
+Deno.test("a pooled connection that the server has closed costs one more request, not the answer", async () => {
   const { lmstudio, requests } = open(
     { faults: [{ path: "/v1/chat/completions", fault: { type: "cut", at: "headers" } }] },
     { maxRetries: 1 },
@@ -287,11 +287,11 @@ Deno.test("a pooled connection that the server had closed costs one more request
 
 // --- Embeddings -------------------------------------------------------------------------------
 
-Deno.test("embeddings: floats are asked for, base64 is read all the same, order goes by index", async () => {
+Deno.test("embeddings: floats are requested, base64 is read as well, and index sets the order", async () => {
   const { lmstudio, bodies } = open();
   const { model, embeddings, usage } = await lmstudio.embed({ input: "sea" });
   assertEquals(bodies()[0]?.encoding_format, "float");
-  // The answer names the variant, which is no substitution.
+  // The answer names the variant, which is not a substitution.
   assertEquals([model, embeddings[0]?.length], [`${EMBEDDER}@q4_k_m`, 768]);
   assertEquals(usage, { promptTokens: 0, completionTokens: 0, totalTokens: 0 });
 
@@ -312,7 +312,7 @@ Deno.test("embeddings: an empty text is refused before it reaches the engine", a
   assertEquals(requests.length, 0);
 });
 
-Deno.test("embeddings: one request at a time, unless told otherwise", async () => {
+Deno.test("embeddings: one request at a time by default", async () => {
   const fake = createFakeLMStudio({ models: MODELS });
   let open = 0;
   let most = 0;

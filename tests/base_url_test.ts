@@ -1,4 +1,4 @@
-/** Every form of an address that §4 of the design names, and what is refused, by the words of the error. */
+/** Every form of address named in §4 of the design, and the addresses that are refused, with the error's wording. */
 import { assert, assertEquals, assertFalse, assertStringIncludes, assertThrows } from "@std/assert";
 import { ConfigurationError, resolveConfig } from "../mod.ts";
 import { isLoopback, normalizeBaseUrl } from "../src/core/base_url.ts";
@@ -293,7 +293,7 @@ for (const [title, cases] of Object.entries(REFUSED)) {
   });
 }
 
-Deno.test("base URL: refuses what is no text, naming it", () => {
+Deno.test("base URL: refuses a value that is not text, naming it", () => {
   const values: [unknown, string][] = [
     [null, "null"],
     [1234, "1234"],
@@ -358,7 +358,7 @@ Deno.test("base URL: an error shows enough of the address to find it", () => {
   assert(shown(`ftp://${"x".repeat(10_000)}`).length <= 200);
 });
 
-Deno.test("base URL: what comes out goes in again unchanged", () => {
+Deno.test("base URL: a parsed URL is parsed unchanged", () => {
   for (const [written] of Object.values(ACCEPTED).flat()) {
     const { url } = normalizeBaseUrl(written) as { url: string };
     assertEquals(normalizeBaseUrl(url), { url }, written);
@@ -370,7 +370,7 @@ Deno.test("base URL: what comes out goes in again unchanged", () => {
   }
 });
 
-Deno.test("base URL: no end of slash, route, scheme or port is left over, whatever the parts", () => {
+Deno.test("base URL: no stray slash, route, scheme or port is left over, whatever the parts", () => {
   const schemes = ["", "http://", "https://", "ws://", "wss://"];
   const hosts = ["localhost", "0.0.0.0", "[::1]", "Models.Example"];
   const ports = ["", ":80", ":443", ":1234"];
@@ -399,14 +399,14 @@ Deno.test("base URL: no end of slash, route, scheme or port is left over, whatev
   }
 });
 
-Deno.test("base URL: another default port, for another server", () => {
+Deno.test("base URL: other servers have another default port", () => {
   assertEquals(normalizeBaseUrl("localhost", 11434), { url: "http://localhost:11434" });
   assertEquals(normalizeBaseUrl("http://localhost", 11434), { url: "http://localhost" });
   assertEquals(normalizeBaseUrl("localhost:80", 11434), { url: "http://localhost" });
   assertEquals(normalizeBaseUrl("::1", 80), { url: "http://[::1]" });
 });
 
-Deno.test("isLoopback: this machine under any of its names", () => {
+Deno.test("isLoopback: true for this machine under any of its names", () => {
   for (
     const host of [
       "localhost",

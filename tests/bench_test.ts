@@ -1,4 +1,4 @@
-/** How `deno task bench` makes figures of its measurements. */
+/** How `deno task bench` turns its measurements into figures. */
 import { assert, assertAlmostEquals, assertEquals, assertStringIncludes } from "@std/assert";
 import { checkImports } from "../bench/import_weight.ts";
 import { drawPlot } from "../bench/plot.ts";
@@ -6,7 +6,7 @@ import { compareWithBars, formatTables, type Place, type Results } from "../benc
 import { type ClientName, ROWS } from "../bench/rows.ts";
 import { estimate, ratios } from "../bench/statistics.ts";
 
-Deno.test("estimate: the median, and the interval that has it with 95 %", () => {
+Deno.test("estimate: the median and its 95 % interval", () => {
   const nine = estimate([9, 1, 8, 2, 7, 3, 6, 4, 5]);
   assertEquals([nine.median, nine.low, nine.high], [5, 2, 8]);
   assertAlmostEquals(nine.coverage, 0.961, 0.001);
@@ -14,20 +14,20 @@ Deno.test("estimate: the median, and the interval that has it with 95 %", () => 
   assertEquals([fifteen.median, fifteen.low, fifteen.high], [7, 3, 11]);
 });
 
-Deno.test("estimate: of few values the range, with what that is worth", () => {
+Deno.test("estimate: the range of a few values, with its confidence", () => {
   const four = estimate([4, 1, 3, 2]);
   assertEquals([four.median, four.low, four.high, four.coverage], [2.5, 1, 4, 0.875]);
   assertEquals(estimate([3]), { median: 3, low: 3, high: 3, coverage: 0 });
 });
 
-Deno.test("ratios: by rounds, and none for a round that one of the two lacks", () => {
+Deno.test("ratios: by rounds, skipping a round that either of the two lacks", () => {
   const ours = new Map([[0, 2], [1, 9], [2, 4]]);
   const peer = new Map([[2, 8], [0, 4], [3, 1]]);
   assertEquals(ratios(ours, peer), [0.5, 0.5]);
   assertEquals(ratios(ours, new Map()), []);
 });
 
-/** Nine rounds; in each of them everything is slower by the round. */
+/** Nine rounds, each slower than the one before. */
 function resultsOf(values: Record<string, number>, runtime: Place = "deno"): Results {
   return {
     command: "deno task bench",
@@ -48,7 +48,7 @@ function resultsOf(values: Record<string, number>, runtime: Place = "deno"): Res
   };
 }
 
-Deno.test("bars: ratios round by round, so that a slow round is not in them", () => {
+Deno.test("bars: ratios round by round, so that a slow round cancels out", () => {
   const [standing, ...others] = compareWithBars(
     resultsOf({ "stream ours": 2, "stream openai": 4 }),
     ROWS,
@@ -59,7 +59,7 @@ Deno.test("bars: ratios round by round, so that a slow round is not in them", ()
   assertEquals([standing.ours.low, standing.ours.median, standing.ours.high], [0.5, 0.5, 0.5]);
 });
 
-Deno.test("tables: met, missed and what each client takes", () => {
+Deno.test("tables: met, missed, and each client's cost", () => {
   const rows = ROWS.filter(({ id }) => id === "completion");
   const text = formatTables(
     resultsOf({ "completion ours": 2, "completion openai": 8, "completion hand-written": 1 }),
@@ -76,7 +76,7 @@ Deno.test("tables: met, missed and what each client takes", () => {
   assertEquals(ours?.slice(2, -1), ["10.0", "0.25"]);
 });
 
-Deno.test("bars: of more than one of ours, each against its own peer", () => {
+Deno.test("bars: several of ours, each against its own peer", () => {
   const results = resultsOf({ "stream ours-ai-sdk": 1, "stream ai-sdk": 4 });
   const [standing, ...others] = compareWithBars(results, ROWS);
   assertEquals(others, []);
@@ -87,7 +87,7 @@ Deno.test("bars: of more than one of ours, each against its own peer", () => {
   assertStringIncludes(drawPlot([standing]), "stream, ai-sdk ÷ @ai-sdk/openai-compatible, deno");
 });
 
-Deno.test("plot: a line for each bar, and well-formed whatever is in a label", () => {
+Deno.test("plot: a line for each bar, well-formed whatever a label contains", () => {
   const standings = compareWithBars(
     resultsOf({ "stream ours": 2, "stream openai": 4, "listing ours": 90, "listing openai": 1 }),
     ROWS,
@@ -100,12 +100,12 @@ Deno.test("plot: a line for each bar, and well-formed whatever is in a label", (
   assertEquals(svg.split("<rect").length - 1, 1 + standings.length);
   assertStringIncludes(svg, "stream &lt;&amp;&gt; ÷ openai, deno");
   assertStringIncludes(svg, "0.50 / 0.33");
-  // What is far off is cut at the edge, not drawn outside.
+  // A value far outside is clipped at the edge, not drawn outside.
   const [, width] = /viewBox="0 0 (\d+)/.exec(svg) ?? [];
   for (const [, x] of svg.matchAll(/x\d?="(\d+(?:\.\d+)?)"/g)) assert(Number(x) <= Number(width));
 });
 
-Deno.test("import weight: fails where importing takes clearly more than was recorded", async () => {
+Deno.test("import weight: fails if importing takes clearly more than was recorded", async () => {
   const { importRatio } = JSON.parse(
     await Deno.readTextFile(new URL("weight.json", import.meta.url)),
   );

@@ -1,4 +1,4 @@
-/** What a server sends must not fill the memory, nor hold a call for ever: every body has an end for us. */
+/** A server must neither fill the memory nor hold a call forever: we bound every body. */
 import { assert, assertEquals, assertInstanceOf, assertLess } from "@std/assert";
 import {
   ApiError,
@@ -55,7 +55,7 @@ class Endless {
   }
 }
 
-Deno.test("the body of an error is read to 64 KiB, the rest is let go of", async () => {
+Deno.test("an error's body is read up to 64 KiB, and the rest is dropped", async () => {
   for (const status of [400, 401, 404, 500, 503]) {
     for (const start of ["", '{"error":{"message":"', "<html>"]) {
       const body = new Endless("x".repeat(16 * KIB), start);
@@ -70,7 +70,7 @@ Deno.test("the body of an error is read to 64 KiB, the rest is let go of", async
   }
 });
 
-Deno.test("the body of an error to a stream is bounded as well", async () => {
+Deno.test("an error's body is bounded for streams as well", async () => {
   const body = new Endless("x".repeat(16 * KIB));
   const lmstudio = provider({ fetch: body.fetch(500) });
   const error = await rejection(lmstudio.streamCompletion("Hello").response());
@@ -79,7 +79,7 @@ Deno.test("the body of an error to a stream is bounded as well", async () => {
   assert(body.isCancelled);
 });
 
-Deno.test("the body of a redirect is bounded", async () => {
+Deno.test("a redirect's body is bounded", async () => {
   const body = new Endless("x".repeat(16 * KIB));
   const headers = { location: "http://127.0.0.1:1/" };
   const error = await rejection(provider({ fetch: body.fetch(307, headers) }).complete("Hello"));
@@ -88,7 +88,7 @@ Deno.test("the body of a redirect is bounded", async () => {
   assert(body.isCancelled);
 });
 
-Deno.test("a server that writes an error without end is left", async () => {
+Deno.test("a server that writes an endless error is cut off", async () => {
   const left = gate();
   await using server = rawServer(async (connection) => {
     await connection.request();
@@ -101,7 +101,7 @@ Deno.test("a server that writes an error without end is left", async () => {
   await left.opened;
 });
 
-Deno.test("an error whose body does not end is told after 5 s, with what had come", async () => {
+Deno.test("an error whose body does not end is thrown after 5 s, with the part received so far", async () => {
   await inFakeTime(async (pass) => {
     const puppet = new Puppet();
     const lmstudio = provider({ fetch: puppet.fetch, connectTimeoutMs: Infinity });
@@ -120,7 +120,7 @@ Deno.test("an error whose body does not end is told after 5 s, with what had com
   });
 });
 
-Deno.test("timeoutMs and abort hold while the body of an error is read", async () => {
+Deno.test("timeoutMs and abort apply while an error's body is read", async () => {
   for (const end of ["timeout", "abort"]) {
     await inFakeTime(async (pass) => {
       const puppet = new Puppet();
@@ -141,7 +141,7 @@ Deno.test("timeoutMs and abort hold while the body of an error is read", async (
   }
 });
 
-Deno.test("an error whose body breaks is told with what had come", async () => {
+Deno.test("an error whose body breaks off is thrown with the part received so far", async () => {
   await using server = rawServer(async (connection) => {
     await connection.request();
     await connection.respond(500, "engine on fire", { "content-length": "1000" });
@@ -151,7 +151,7 @@ Deno.test("an error whose body breaks is told with what had come", async () => {
   assert(error.message.includes("engine on fire"));
 });
 
-Deno.test("an event without end is malformed_stream", async () => {
+Deno.test("an endless event is malformed_stream", async () => {
   for (const start of ["data: ", "event: ", "field: ", "data: {}\ndata: "]) {
     const body = new Endless("x".repeat(1024 * KIB), start);
     const lmstudio = provider({ fetch: body.fetch(200) });
@@ -163,7 +163,7 @@ Deno.test("an event without end is malformed_stream", async () => {
   }
 });
 
-Deno.test("an event without end still gives what came before it", async () => {
+Deno.test("an endless event keeps the chunks before it", async () => {
   const body = new Endless("x".repeat(1024 * KIB), token("Once upon") + "data: ");
   const stream = provider({ fetch: body.fetch(200) }).streamCompletion("Hello");
   const error = await rejection(stream.response());
@@ -171,7 +171,7 @@ Deno.test("an event without end still gives what came before it", async () => {
   assertEquals(error.partial, { content: "Once upon", toolCalls: [] });
 });
 
-Deno.test("JSON without end, where a stream was asked for, is malformed_response", async () => {
+Deno.test("endless JSON instead of a stream is malformed_response", async () => {
   for (const start of ["{", "[", "<html>", "\n \ufeff{"]) {
     const body = new Endless("x".repeat(1024 * KIB), start);
     const lmstudio = provider({ fetch: body.fetch(200) });
@@ -183,7 +183,7 @@ Deno.test("JSON without end, where a stream was asked for, is malformed_response
   }
 });
 
-Deno.test("JSON where a stream was asked for is read, however it is cut", async () => {
+Deno.test("JSON instead of a stream is read, however it is cut", async () => {
   const whole = `\ufeff\r\n \t${answer("Hi")}\n`;
   const bytes = encoder.encode(whole);
   for (const size of [1, 2, 3, 7, bytes.length]) {
@@ -199,7 +199,7 @@ Deno.test("JSON where a stream was asked for is read, however it is cut", async 
   }
 });
 
-Deno.test("a stream may begin with white space, and with a byte order mark", async () => {
+Deno.test("a stream may begin with white space and a byte order mark", async () => {
   for (const start of ["\n\n", "\ufeff", "\r\n", "\ufeff\n", " \n", "\t\n\n"]) {
     const text = start + token("Hi") + "data: [DONE]\n\n";
     for (const size of [1, text.length * 3]) {
@@ -217,10 +217,10 @@ Deno.test("a stream may begin with white space, and with a byte order mark", asy
   }
 });
 
-Deno.test("white space without end ends by the timer of the first token", async () => {
+Deno.test("endless white space ends with the first-token timeout", async () => {
   const body = new Endless(" \n".repeat(KIB));
   const lmstudio = provider({ fetch: body.fetch(200), firstTokenTimeoutMs: 50 });
-  // A body that is always there leaves no time for a timer: this one pauses.
+  // A body without pauses would leave no time for a timer, so this one pauses.
   const slow = body.stream.bind(body);
   body.stream = () =>
     slow().pipeThrough(
@@ -236,7 +236,7 @@ Deno.test("white space without end ends by the timer of the first token", async 
   assertEquals(error.code, "timeout_first_token");
 });
 
-Deno.test("an answer beyond the bound is malformed_response, and not sent again", async () => {
+Deno.test("an answer beyond the bound is malformed_response, and is not retried", async () => {
   const body = new Endless("x".repeat(KIB), '{"a":"');
   let requests = 0;
   const transport = new Transport({
@@ -266,7 +266,7 @@ Deno.test("an answer beyond the bound is malformed_response, and not sent again"
   assert(body.isCancelled);
 });
 
-Deno.test("a listing without end is left after 64 MiB a route", async () => {
+Deno.test("an endless listing is cut off after 64 MiB per route", async () => {
   const limit = 64 * KIB * KIB;
   const body = new Endless(" ".repeat(KIB * KIB));
   const read: number[] = [];
@@ -300,9 +300,9 @@ Deno.test("an answer as large as the bound is read", async () => {
   assertEquals((await transport.json(request, {}, Infinity)).value, "x".repeat(98));
 });
 
-// --- What is no stream -------------------------------------------------------------------------
+// --- Not a stream ------------------------------------------------------------------------------
 
-Deno.test("what came in place of a stream is told, not taken for an empty stream", async () => {
+Deno.test("an answer that is not a stream is reported as such, not as an empty stream", async () => {
   const streamed = (body: string, type: string) => {
     const headers = { "content-type": type };
     const lmstudio = provider({ fetch: () => Promise.resolve(new Response(body, { headers })) });
@@ -328,7 +328,7 @@ Deno.test("what came in place of a stream is told, not taken for an empty stream
   }
 });
 
-Deno.test("an answer of another shape has its status", async () => {
+Deno.test("an answer of another shape keeps its status", async () => {
   const fetch = () => Promise.resolve(new Response('{"x":1}', { status: 203 }));
   const lmstudio = provider({ fetch });
   const calls = [() => lmstudio.complete("Hi"), () => lmstudio.embed({ model: "m", input: "Hi" })];
@@ -341,7 +341,7 @@ Deno.test("an answer of another shape has its status", async () => {
 
 // --- Text that never ends ----------------------------------------------------------------------
 
-Deno.test("the text of a stream is bounded as whole answers are, and what had come is kept", async () => {
+Deno.test("a stream's text is bounded like a whole answer, and the text so far is kept", async () => {
   const piece = "x".repeat(KIB);
   const chat = (delta: object) => `data: ${JSON.stringify({ choices: [{ index: 0, delta }] })}\n\n`;
   const call = (name?: string) => ({

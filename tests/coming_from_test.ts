@@ -1,6 +1,6 @@
 /**
- * docs/coming-from.md: the two programs of each section print the same, each at a server of its own kind. A line
- * without text, which some clients print for the beginning or the end of a stream, does not count.
+ * docs/coming-from.md: both programs of each section print the same, each with its own kind of server. Empty lines,
+ * which some clients print at the beginning or end of a stream, do not count.
  */
 import { assertEquals } from "@std/assert";
 import { createFakeLMStudio, type FakeLMStudioOptions } from "../src/testing/mod.ts";
@@ -11,7 +11,7 @@ import { runDeno } from "./support/script.ts";
 const ROOT = new URL("../", import.meta.url);
 const REPLY = ["Light", " is", " scattered."];
 const QWEN = "qwen/qwen3-8b";
-/** Of the embedding model. */
+/** Vector length of the embedding model. */
 const DIMENSIONS = 768;
 const EMBEDDING_MODEL = "text-embedding-nomic-embed-text-v1.5";
 
@@ -22,7 +22,7 @@ async function programsOf(heading: string): Promise<[theirs: string, ours: strin
   const programs = [...section.split("\n## ")[0]!.matchAll(/^```ts\n(.*?)^```/gms)]
     .map(([, code = ""]) => code);
   assertEquals(programs.length, 2, heading);
-  // Those that `test:doc` only checks are functions.
+  // Programs that `test:doc` only type-checks are functions.
   const [theirs = "", ours = ""] = programs.map((code) =>
     code.includes("function ask()") ? `${code}await ask();` : code
   );
@@ -59,7 +59,7 @@ async function linesOf(program: string, baseUrl = ""): Promise<string[]> {
   }
 }
 
-/** The program with another address than it has in the document. */
+/** The program with another address than in the document. */
 function at(program: string, written: string, instead: string): string {
   assertEquals(program.split(written).length, 2, `${written} in:\n${program}`);
   return program.replace(written, instead);
@@ -104,14 +104,14 @@ Deno.test("coming from @lmstudio/sdk: both print the same, and load and unload",
 
   const vector = Array(DIMENSIONS).fill(0.5);
   await using sockets = serveWebSockets({ reply: REPLY, vector });
-  // It looks at five ports, where somebody's LM Studio may listen.
+  // It probes five ports, on which a real LM Studio may be listening.
   const baseUrl = sockets.url.replace("http:", "ws:");
   const lines = await linesOf(
     at(theirs, "new LMStudioClient()", `new LMStudioClient({ baseUrl: "${baseUrl}" })`),
   );
   const isLoading = (line: string) =>
     /^\[LMStudioClient\]\[\w+\] (Verbose|Model|Loading|Successfully) /.test(line);
-  // It says as well what it loads.
+  // The client also prints what it loads.
   assertEquals(lines.filter((line) => !isLoading(line)), printed);
   assertEquals(sockets.calls.map(({ name }) => name), [
     "llm.getOrLoad",

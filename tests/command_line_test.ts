@@ -1,4 +1,4 @@
-/** The commands: what they print where, what they refuse, and with which exit code they end. */
+/** The commands: what they print and where, what they refuse, and their exit codes. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { runCommandLine } from "../src/cli/command_line.ts";
 import { EXIT } from "../src/cli/exit_codes.ts";
@@ -36,7 +36,7 @@ const COMMANDS = [
 
 type Run = (args: readonly string[], options?: TestStreamsOptions) => Promise<CommandRun>;
 
-/** Commands at a fake server. */
+/** Runs commands against a fake server. */
 async function withFake(
   options: FakeLMStudioOptions,
   test: (run: Run, fake: FakeLMStudio, url: string) => Promise<void>,
@@ -67,7 +67,7 @@ async function withFile(
 
 // --- Help and refusals ------------------------------------------------------------------------
 
-Deno.test("help: an overview, and of each command its options and examples, in narrow windows too", async () => {
+Deno.test("help: an overview, and each command's options and examples, in narrow windows too", async () => {
   const { code, output } = await runCommand(["--help"]);
   assertEquals(code, 0);
   for (const name of COMMANDS) assertMatch(output, new RegExp(`^  ${name} `, "m"));
@@ -86,7 +86,7 @@ Deno.test("help: an overview, and of each command its options and examples, in n
   }
 });
 
-Deno.test("usage: each refusal is one line on the errors' stream, names the nearest, and ends with 2", async () => {
+Deno.test("usage: a refusal is one line on stderr with the nearest name, and exits with 2", async () => {
   const refusals: [args: string[], message: RegExp][] = [
     [["docter"], /^Cannot run "docter": there is no such command\. Did you mean doctor\?\n$/],
     [["xyzzyq"], /there is no such command\. See --help/],
@@ -129,7 +129,7 @@ Deno.test("usage: each refusal is one line on the errors' stream, names the near
   assertMatch(output, /Commands:/);
 });
 
-Deno.test("errors: one sentence and its remedy, an exit code by their class, a stack with --debug alone", async () => {
+Deno.test("errors: one sentence with its remedy, an exit code by class, a stack only with --debug", async () => {
   const failing = async (options: FakeLMStudioOptions, ...args: string[]) => {
     let result: CommandRun | undefined;
     await withFake(options, async (run) => {
@@ -175,7 +175,7 @@ Deno.test("docs/cli.md: every exit code, every command", async () => {
 
 // --- What is shown ----------------------------------------------------------------------------
 
-Deno.test("terminal: no control character of the server reaches it, whole or in pieces", async () => {
+Deno.test("terminal: the server's control characters never reach it, whole or split", async () => {
   const nasty = "a\x1b[2Jb\x1b]0;title\x07c\x9b31md\re\u202ef\x00g\x08h";
   assertEquals(shown(nasty), "abcd\nefgh");
   for (let cut = 1; cut < nasty.length; cut++) {
@@ -214,7 +214,7 @@ Deno.test("terminal: no control character of the server reaches it, whole or in 
   });
 });
 
-Deno.test("models: a table that gives up columns in a narrow window, and never in a pipe", async () => {
+Deno.test("models: a table that drops columns in a narrow window, but never in a pipe", async () => {
   await withFake({
     models: [
       {
@@ -247,7 +247,7 @@ Deno.test("models: a table that gives up columns in a narrow window, and never i
 
 // --- chat -------------------------------------------------------------------------------------
 
-Deno.test("chat: the answer alone in a pipe; thoughts beside it in a terminal, unless they are not wanted", async () => {
+Deno.test("chat: only the answer in a pipe; in a terminal the reasoning as well, unless switched off", async () => {
   const reply = { content: ["The ", "sky."], reasoning: "Let me see." };
   await withFake({ replies: () => reply }, async (run) => {
     assertEquals(await run(["chat", "Why?"], { input: "" }), {
@@ -266,7 +266,7 @@ Deno.test("chat: the answer alone in a pipe; thoughts beside it in a terminal, u
   });
 });
 
-Deno.test("chat: system, images, settings and the model go with the request", async () => {
+Deno.test("chat: system prompt, images, settings and model are sent", async () => {
   const png = new Uint8Array([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0]);
   await withFake({ models: [{ id: MODEL, vision: true }] }, async (run, fake) => {
     await withFile(png, async (image) => {
@@ -303,7 +303,7 @@ Deno.test("chat: system, images, settings and the model go with the request", as
   });
 });
 
-Deno.test("chat: a schema gives an object, --json the whole answer", async () => {
+Deno.test("chat: a schema prints an object, --json the whole answer", async () => {
   const schema = { type: "object", properties: { name: { type: "string" } }, required: ["name"] };
   await withFake({ replies: () => '{"name":"Ada"}' }, async (run) => {
     await withFile(JSON.stringify(schema), async (file) => {
@@ -320,7 +320,7 @@ Deno.test("chat: a schema gives an object, --json the whole answer", async () =>
   });
 });
 
-Deno.test("chat: tools with a program are run with the arguments on its input, without a shell; others are printed", async () => {
+Deno.test("chat: a tool's program gets the arguments on stdin, without a shell; other tool calls are printed", async () => {
   const tools = [
     {
       name: "shout",
@@ -350,7 +350,7 @@ Deno.test("chat: tools with a program are run with the arguments on its input, w
   });
 });
 
-Deno.test("chat: a conversation goes on after an error, remembers, and can forget", async () => {
+Deno.test("chat: a conversation continues after an error, has a memory, and can be cleared", async () => {
   await withFake({
     replies: ["One.", "Never said.", "Two.", "Three."],
     faults: [{
@@ -383,7 +383,7 @@ Deno.test("chat: a conversation goes on after an error, remembers, and can forge
 
 // --- The others -------------------------------------------------------------------------------
 
-Deno.test("embed: arguments, or lines of a pipe; vectors as lines of JSON", async () => {
+Deno.test("embed: arguments or lines from a pipe; vectors as lines of JSON", async () => {
   await withFake({}, async (run, fake) => {
     const given = await run(["embed", "one", "two"], { input: "" });
     assertEquals(given.output.trimEnd().split("\n").map((line) => JSON.parse(line).length), [
@@ -404,7 +404,7 @@ Deno.test("embed: arguments, or lines of a pipe; vectors as lines of JSON", asyn
   });
 });
 
-Deno.test("decide: questions of flags and of a file, an answer a line", async () => {
+Deno.test("decide: questions from flags and from a file, one answer per line", async () => {
   const decisions = { "Is the customer angry?": 0.8, team: "support", "How urgent is it?": 1 };
   const models = [MODEL, { id: "typesafe/kev-4b", type: "decision" as const }];
   await withFake({ models, decisions }, async (run, fake) => {
@@ -436,7 +436,7 @@ Deno.test("decide: questions of flags and of a file, an answer a line", async ()
   });
 });
 
-Deno.test("load, unload: the ids for programs, the rest for people", async () => {
+Deno.test("load, unload: ids on stdout for programs, the rest on stderr for people", async () => {
   await withFake({ models: [{ id: MODEL, loaded: false }, "google/gemma-3-4b"] }, async (run) => {
     const loaded = await run(["load", "qwen3-8b", "--context", "8192"]);
     assertEquals(loaded.output, `${MODEL}\n`);
@@ -455,7 +455,7 @@ Deno.test("load, unload: the ids for programs, the rest for people", async () =>
   });
 });
 
-Deno.test("download: a bar with rate and time left where somebody watches, one line where not", async () => {
+Deno.test("download: a progress bar with rate and time left in a terminal, otherwise one line", async () => {
   const downloads = [{
     model: "ibm/granite-4-micro",
     sizeBytes: 2_000_000_000,
@@ -487,7 +487,7 @@ Deno.test("download: a bar with rate and time left where somebody watches, one l
   });
 });
 
-Deno.test("env: each shell's way to set what OpenAI's and Anthropic's clients read", async () => {
+Deno.test("env: the variables of OpenAI's and Anthropic's clients, in each shell's syntax", async () => {
   const env = { LMSTUDIO_BASE_URL: "http://gpu-box:1234/v1", LM_API_TOKEN: "it's-a-token" };
   const lines = async (...args: string[]) =>
     (await runCommand(["env", ...args], { env })).output.trimEnd().split("\n");
@@ -510,7 +510,7 @@ Deno.test("env: each shell's way to set what OpenAI's and Anthropic's clients re
   assertEquals(JSON.parse(output).OPENAI_BASE_URL, "http://127.0.0.1:1234/v1");
 });
 
-Deno.test("serve-fake: a scenario from a file, faults by flag, the requests told, until Ctrl+C", async () => {
+Deno.test("serve-fake: a scenario from a file, faults by flag, requests printed, until Ctrl+C", async () => {
   const scenario = { models: ["tiny/model"], replies: ["From the file."] };
   await withFile(JSON.stringify(scenario), async (file) => {
     const streams = new TestStreams();

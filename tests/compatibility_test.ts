@@ -1,4 +1,4 @@
-/** docs/compatibility.md says what works with which LM Studio: the same script against a fake of each version. */
+/** docs/compatibility.md says what works with which LM Studio; here the same script runs against a fake of each version. */
 
 import { assertEquals } from "@std/assert";
 import { isProviderError, LMStudioProvider, tool } from "../mod.ts";
@@ -10,10 +10,10 @@ const IDLE = "google/gemma-3-4b";
 const SECOND = "openai/gpt-oss-20b";
 const EMBEDDER = "text-embedding-nomic-embed-text-v1.5";
 const DECIDER = "typesafe/kev-4b";
-/** Says `echo` to the tools, and an object to who wants one. */
+/** Calls the tool `echo` if there are tools, and answers with an object if one is requested. */
 const ANSWER = { reasoning: "Easy.", content: '{"n":1}' };
 
-/** What the script sees, in the words of the table. */
+/** What the script observes, in the table's wording. */
 type Seen = (lmstudio: LMStudioProvider) => Promise<boolean | string>;
 
 async function lastOf<Item>(items: AsyncIterable<Item>): Promise<Item | undefined> {
@@ -151,7 +151,7 @@ const SCRIPT: Record<string, Seen> = {
   },
 };
 
-/** What the model says to a row, where that is something else. */
+/** The model's answer for a row, if it differs. */
 const CALLS = { toolCalls: [{ name: "echo", arguments: { text: "one" } }] };
 const TEXT_CALL = '<tool_call>\n{"name": "echo", "arguments": {"text": "one"}}\n</tool_call>';
 const REPLIES: Record<string, readonly FakeReply[]> = {
@@ -160,7 +160,7 @@ const REPLIES: Record<string, readonly FakeReply[]> = {
   "`complete()`, `streamCompletion()`: tool calls in the text": [TEXT_CALL, TEXT_CALL],
 };
 
-/** The first table, by what and version. */
+/** The first table, by feature and version. */
 async function readTable(): Promise<Record<string, Record<string, string>>> {
   const text = await Deno.readTextFile(new URL("../docs/compatibility.md", import.meta.url));
   const [, versions = ""] = text.split("\n## ");
@@ -175,7 +175,7 @@ async function readTable(): Promise<Record<string, Record<string, string>>> {
   );
 }
 
-/** A fresh server each time: what one row loads is not there for the next. */
+/** A fresh server each time, so that no row affects the next. */
 async function see(version: string, seen: Seen, what: string): Promise<string> {
   const fake = createFakeLMStudio({
     version,
@@ -199,7 +199,7 @@ async function see(version: string, seen: Seen, what: string): Promise<string> {
   }
 }
 
-Deno.test("docs/compatibility.md: each cell is what a fake of that version shows", async (t) => {
+Deno.test("docs/compatibility.md: each cell matches a fake of that version", async (t) => {
   const table = await readTable();
   assertEquals(Object.keys(table), Object.keys(SCRIPT));
   for (const [what, seen] of Object.entries(SCRIPT)) {
@@ -212,7 +212,7 @@ Deno.test("docs/compatibility.md: each cell is what a fake of that version shows
   }
 });
 
-Deno.test("a feature that is missing names the version that has it, and is asked for once", async () => {
+Deno.test("a missing feature names the version that has it, and is requested once", async () => {
   for (
     const [since, version, call] of [
       ["0.3.29", "0.3.16", (lmstudio) => lmstudio.responses.create({ model: LLM, input: "One" })],

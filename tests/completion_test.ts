@@ -1,6 +1,6 @@
 /**
- * Whole answers: what is sent for which request, what is refused before anything is sent, what is read
- * from the answers seen on the wire (fixtures/answers), which model is asked and which may answer.
+ * Whole answers: what is sent for which request, what is refused before anything is sent, how the answers
+ * observed on the wire (fixtures/answers) are decoded, which model is chosen and which may answer.
  */
 import {
   assert,
@@ -61,7 +61,7 @@ function connect(server: StubServer, options: LMStudioProviderOptions = {}): LMS
 async function bodyOf(request: CompletionRequest | string): Promise<Record<string, unknown>> {
   await using server = serveStub({ [CHAT]: json(ANSWER) });
   const answered = connect(server, { model: MODEL }).complete(request);
-  // The answer is the same whatever is asked: only the request is looked at here.
+  // The answer is always the same: only the request is checked here.
   await answered.catch((error) => assertEquals(error.code, "tool_choice_ignored"));
   const [sent] = server.requests;
   assertEquals(server.requests.length, 1);
@@ -72,7 +72,7 @@ async function messagesOf(messages: CompletionRequest["messages"]): Promise<unkn
   return (await bodyOf({ messages })).messages;
 }
 
-/** What is made of an answer. */
+/** Decodes an answer. */
 async function decode(answer: StubAnswer, model: string = MODEL): Promise<CompletionResponse> {
   await using server = serveStub({ [CHAT]: answer });
   return await connect(server, { onModelSubstituted: "ignore" }).complete({
@@ -133,7 +133,7 @@ Deno.test("request: every field under its name on the wire", async () => {
   });
 });
 
-Deno.test("request: nothing is sent that was not given, and undefined is not given", async () => {
+Deno.test("request: nothing is sent that was not set, and undefined counts as not set", async () => {
   const expected = { model: MODEL, messages: [{ role: "user", content: "Hello." }] };
   assertEquals(await bodyOf("Hello."), expected);
   assertEquals(await bodyOf({ messages: "Hello." }), expected);
@@ -166,7 +166,7 @@ Deno.test("request: values at the edge", async () => {
   assertEquals(body.stop, "END");
 });
 
-Deno.test("request: reasoning in the server's words", async () => {
+Deno.test("request: reasoning in the server's terms", async () => {
   const wire = async (reasoning: CompletionRequest["reasoning"]) =>
     (await bodyOf({ messages: "Hello.", reasoning })).reasoning_effort;
   assertEquals(await wire("off"), "none");
@@ -195,7 +195,7 @@ Deno.test("request: neighbouring strings are one user message", async () => {
   );
 });
 
-Deno.test("request: every role", async () => {
+Deno.test("request: messages of every role", async () => {
   assertEquals(
     await messagesOf([
       { role: "system", content: "Be brief." },
@@ -216,7 +216,7 @@ Deno.test("request: every role", async () => {
       { role: "user", content: "Weather?", name: "ann" },
       {
         role: "assistant",
-        // Without it, or with null, the server answers 400.
+        // Without this field, or with null, the server answers 400.
         content: "",
         tool_calls: [{
           id: "814890118",
@@ -231,7 +231,7 @@ Deno.test("request: every role", async () => {
   );
 });
 
-Deno.test("request: an answer's message can be sent back as it is", async () => {
+Deno.test("request: an answer's message can be sent back unchanged", async () => {
   const { message } = await decode(fixtureAnswer("answers/tool_calls.json"));
   const [assistant] = await messagesOf([message]) as Record<string, unknown>[];
   assertEquals(assistant?.content, "");
@@ -240,7 +240,7 @@ Deno.test("request: an answer's message can be sent back as it is", async () => 
   assertEquals(await messagesOf([thinking]), [{ role: "assistant", content: "Four, as 1 < 2." }]);
 });
 
-Deno.test("request: arguments that are no object in JSON go back as {}, which engines need", async () => {
+Deno.test("request: arguments that are not a JSON object are sent back as {}, as engines require", async () => {
   const toolCalls = [
     { id: "1", name: "a", arguments: '{"cut' },
     { id: "2", name: "b", arguments: "" },
@@ -295,7 +295,7 @@ Deno.test("request: tools", async () => {
   assertEquals(body.tool_choice, undefined);
 });
 
-Deno.test("request: the choice of a tool, as a word", async () => {
+Deno.test("request: the tool choice, as a string", async () => {
   const tools = [{ name: "weather", parameters: WEATHER }, { name: "now" }];
   const sent = async (toolChoice: CompletionRequest["toolChoice"]) => {
     const body = await bodyOf({ messages: "Hello.", tools, toolChoice });
@@ -313,7 +313,7 @@ Deno.test("request: the choice of a tool, as a word", async () => {
   assertEquals([none.tools, none.tool_choice], [undefined, undefined]);
 });
 
-Deno.test("request: a schema, of zod or plain", async () => {
+Deno.test("request: a schema, from zod or plain", async () => {
   const schema = z.object({ name: z.string(), age: z.number() });
   const body = await bodyOf({ messages: "Hello.", schema, schemaName: "person" });
   const format = body.response_format as Record<string, Record<string, unknown>>;
@@ -330,14 +330,14 @@ Deno.test("request: a schema, of zod or plain", async () => {
   });
 });
 
-Deno.test("request: of a schema that changes values, what goes in is asked for", async () => {
+Deno.test("request: of a schema that transforms values, the input is requested", async () => {
   const schema = z.object({ at: z.string().transform((text) => text.length) });
   const body = await bodyOf({ messages: "Hello.", schema });
   const format = body.response_format as { json_schema: { schema: { properties: unknown } } };
   assertEquals(format.json_schema.schema.properties, { at: { type: "string" } });
 });
 
-Deno.test("request: a schema library that knows one draft only", async () => {
+Deno.test("request: a schema library that supports only one draft", async () => {
   const withDraft = (known: string) => ({
     "~standard": {
       version: 1 as const,
@@ -363,12 +363,12 @@ const JPEG = Uint8Array.from([0xff, 0xd8, 0xff, 0xe0, 9, 8]);
 const PNG_URL = "data:image/png;base64,iVBORw0KGgoBAgM=";
 const JPEG_URL = "data:image/jpeg;base64,/9j/4AkI";
 
-Deno.test("request: images in every form, told apart by their bytes", async () => {
+Deno.test("request: images in every form, recognized by their bytes", async () => {
   const forms = [
     PNG,
     JPEG,
     new Blob([PNG]),
-    // What is declared may be wrong; the bytes are not.
+    // The declared type may be wrong, the bytes are not.
     new Blob([JPEG], { type: "image/webp" }),
     PNG_URL,
     "data:application/octet-stream;base64,/9j/4AkI",
@@ -388,7 +388,7 @@ Deno.test("request: images in every form, told apart by their bytes", async () =
   );
 });
 
-Deno.test("request: a large image, and a declared type that is right", async () => {
+Deno.test("request: a large image, and a declared type that is correct", async () => {
   const large = new Uint8Array(3_000_000);
   large.set(PNG);
   const content = [
@@ -415,7 +415,7 @@ const user = (content: unknown) => [{ role: "user", content }];
 const image = (image: unknown, mediaType?: string) =>
   user([{ type: "image", image, ...(mediaType === undefined ? {} : { mediaType }) }]);
 
-/** Fields of a request, and what the error must say. */
+/** Fields of a request, and what the error must contain. */
 const REFUSED: [fields: Record<string, unknown>, state: string, code?: string][] = [
   [{ max_tokens: 5 }, 'unknown field "max_tokens" (did you mean "maxTokens"?)'],
   [{ top_p: 1 }, 'did you mean "topP"?'],
@@ -566,7 +566,7 @@ const REFUSED: [fields: Record<string, unknown>, state: string, code?: string][]
   [{ messages: image(5) }, "messages[0].content[0].image is 5", "unsupported_content"],
 ];
 
-Deno.test("refusals: what people bring from elsewhere is told how to be given", async () => {
+Deno.test("refusals: fields from other libraries are answered with their name here", async () => {
   const lmstudio = new LMStudioProvider({
     env: {},
     fetch: () => Promise.reject(new Error("sent")),
@@ -583,9 +583,9 @@ Deno.test("refusals: what people bring from elsewhere is told how to be given", 
   }
 });
 
-Deno.test("refusals: what cannot be sent is refused by name, and nothing is sent", async (t) => {
+Deno.test("refusals: invalid fields are refused by name, and nothing is sent", async (t) => {
   await using server = serveStub({ [CHAT]: json(ANSWER), [V1]: fixtureAnswer("listings/v1.json") });
-  // Without a model: not even a listing may be asked for.
+  // Without a model: not even a listing may be requested.
   const lmstudio = connect(server);
   for (const [fields, state, code = "invalid_request"] of REFUSED) {
     await t.step(`${JSON.stringify(fields).slice(0, 80)}: ${state}`, async () => {
@@ -603,7 +603,7 @@ Deno.test("refusals: what cannot be sent is refused by name, and nothing is sent
   assertEquals(server.requests.length, 0);
 });
 
-Deno.test("refusals: requests and options that are none", async () => {
+Deno.test("refusals: values that are not requests or options", async () => {
   await using server = serveStub({});
   const lmstudio = connect(server, { model: MODEL });
   const requests = [undefined, null, 5, ["Hi"], ""] as unknown as CompletionRequest[];
@@ -638,7 +638,7 @@ Deno.test("refusals: requests and options that are none", async () => {
   assertEquals(server.requests.length, 0);
 });
 
-Deno.test("refusals: never the words of a prompt", async () => {
+Deno.test("refusals: never quote the prompt", async () => {
   await using server = serveStub({});
   const lmstudio = connect(server, { model: MODEL });
   const secret = "My secret diary";
@@ -655,7 +655,7 @@ Deno.test("refusals: never the words of a prompt", async () => {
   }
 });
 
-Deno.test("refusals: a request that JSON cannot hold", async () => {
+Deno.test("refusals: a request that cannot be written as JSON", async () => {
   await using server = serveStub({});
   const lmstudio = connect(server, { model: MODEL });
   for (const extraBody of [cyclic, { big: 1n }]) {
@@ -664,7 +664,7 @@ Deno.test("refusals: a request that JSON cannot hold", async () => {
     assertEquals(error.attempts, 0);
     await assertRejects(() => lmstudio.streamCompletion(request).response(), SerializationError);
   }
-  // Without a model the server would be asked what is loaded.
+  // Without a model a listing would be requested.
   const unnamed = connect(server);
   const extraBody = cyclic;
   const request = { messages: MESSAGES, extraBody };
@@ -686,7 +686,7 @@ Deno.test("refusals: a request that JSON cannot hold", async () => {
 
 // --- Answers ----------------------------------------------------------------------------------
 
-Deno.test("answer: of a current build", async () => {
+Deno.test("answer: from a current build", async () => {
   const response = await decode(fixtureAnswer("answers/chat.json"), "qwen2.5.1-coder-7b-instruct");
   const content = "Waves crash on shore,\nSeagulls cry in the breeze,\nOcean's vast embrace.";
   const { stats, raw, ...rest } = response;
@@ -700,7 +700,7 @@ Deno.test("answer: of a current build", async () => {
     usage: { promptTokens: 212, completionTokens: 20, totalTokens: 232, reasoningTokens: 0 },
   });
   assertEquals(raw, JSON.parse(fixture("answers/chat.json")));
-  // `{}` counts as none.
+  // `{}` counts as no stats.
   assertEquals(stats?.source, "measured");
   const { tokensPerSecond = 0, generationMs = 0 } = stats ?? {};
   assertGreater(generationMs, 0);
@@ -733,7 +733,7 @@ Deno.test("answer: reasoning under each name, and in tags", async () => {
   assertEquals(await content("think_tags"), ["Four, as 1 < 2.", "Two and two make four."]);
 });
 
-Deno.test("answer: tags count where a thought may begin, and not where they are spoken of", async () => {
+Deno.test("answer: tags count where reasoning may begin, not where the text mentions them", async () => {
   const split = async (text: string) => {
     const { content, reasoning } = await decode(withMessage({ role: "assistant", content: text }));
     return [content, reasoning];
@@ -755,7 +755,7 @@ Deno.test("answer: reasoning both in its field and in tags is all reasoning", as
   assertEquals((await decode(withMessage(twice))).reasoning, "a", "the same under both names");
 });
 
-Deno.test("answer: tool calls, and what builds get wrong in them", async () => {
+Deno.test("answer: tool calls, including known defects of some builds", async () => {
   const calls = async (name: string) => {
     const { toolCalls, finishReason, message } = await decode(fixtureAnswer(`answers/${name}`));
     assertEquals(message.toolCalls, toolCalls);
@@ -777,14 +777,14 @@ Deno.test("answer: tool calls, and what builds get wrong in them", async () => {
   ]);
 });
 
-Deno.test("answer: a call that the server could not read is text", async () => {
+Deno.test("answer: a tool call that the server could not parse is text", async () => {
   const response = await decode(fixtureAnswer("answers/tool_call_as_text.json"));
   assertEquals([response.toolCalls, response.finishReason], [[], "stop"]);
   assertEquals(response.message, { role: "assistant", content: response.content });
   assertStringIncludes(response.content, '"name": "get_current_weather"');
 });
 
-Deno.test("answer: an empty list of calls is none", async () => {
+Deno.test("answer: an empty list of tool calls counts as none", async () => {
   const response = await decode(withMessage({ content: "Hi.", tool_calls: [] }));
   assertEquals(response.toolCalls, []);
   assertEquals(response.message.toolCalls, undefined);
@@ -811,7 +811,7 @@ Deno.test("answer: only the choice with index 0", async () => {
   assertEquals((await decode(answer)).content, "first");
 });
 
-Deno.test("answer: usage, where the server tells", async () => {
+Deno.test("answer: usage, if the server reports it", async () => {
   const usage = async (usage: unknown) => (await decode(json({ ...ANSWER, usage }))).usage;
   assertEquals(await usage(undefined), undefined);
   assertEquals(await usage(null), undefined);
@@ -821,7 +821,7 @@ Deno.test("answer: usage, where the server tells", async () => {
     completionTokens: 4,
     totalTokens: 7,
   });
-  // What some servers write where they do not know.
+  // Some servers write this for unknown values.
   assertEquals(await usage({ prompt_tokens: -1, completion_tokens: 4, total_tokens: -1 }), {
     promptTokens: 0,
     completionTokens: 4,
@@ -839,7 +839,7 @@ Deno.test("answer: usage, where the server tells", async () => {
   }
 });
 
-Deno.test("answer: stats of the server", async () => {
+Deno.test("answer: the server's stats", async () => {
   const v0 = await decode(fixtureAnswer("answers/v0_stats.json"));
   assertEquals(v0.stats, {
     tokensPerSecond: 51.43709529007664,
@@ -858,7 +858,7 @@ Deno.test("answer: stats of the server", async () => {
   });
 });
 
-/** As llama.cpp's server gives them. */
+/** As llama.cpp's server reports them. */
 const TIMINGS = {
   cache_n: 236,
   prompt_n: 1,
@@ -880,7 +880,7 @@ const TIMED = {
   source: "server",
 } as const;
 
-Deno.test("answer: timings of llama.cpp's server, whole, streamed and of text", async () => {
+Deno.test("answer: timings of llama.cpp's server, whole, streamed and for text completions", async () => {
   const usage = { prompt_tokens: 237, completion_tokens: 35, total_tokens: 272 };
   const known = {
     promptTokens: 237,
@@ -905,12 +905,12 @@ Deno.test("answer: timings of llama.cpp's server, whole, streamed and of text", 
   const completed = await new LMStudioProvider({ env: {}, model: "m", fetch: fetchOf(text) })
     .completeText("Hi");
   assertEquals([completed.stats, completed.usage], [TIMED, known]);
-  // Its own statistics say more than that.
+  // The server's own stats take precedence.
   const both = await decode(json({ ...ANSWER, ...more, stats: { tokens_per_second: 7 } }));
   assertEquals(both.stats, { tokensPerSecond: 7, source: "server" });
 });
 
-Deno.test("answer: numbers that are none of what they count reach nobody", async () => {
+Deno.test("answer: implausible numbers are dropped", async () => {
   const wild = (text: string): string =>
     text.replaceAll('"WILD"', "1e999").replaceAll('"BIG"', "1e308");
   const all = (value: string) => ({
@@ -936,7 +936,7 @@ Deno.test("answer: numbers that are none of what they count reach nobody", async
     const { usage, stats } = await decode({ headers, body: text });
     assertEquals([usage, stats?.source], [undefined, "measured"]);
   }
-  // Each can be, both together cannot.
+  // Each alone is possible, both together are not.
   const huge = wild(JSON.stringify({
     ...ANSWER,
     usage: { prompt_tokens: "BIG", completion_tokens: 4 },
@@ -947,13 +947,13 @@ Deno.test("answer: numbers that are none of what they count reach nobody", async
   assertEquals(stats, { stopReason: "eosFound", source: "server" });
 });
 
-Deno.test("answer: of a server that names no model and no id", async () => {
+Deno.test("answer: from a server that names neither model nor id", async () => {
   const { model: _, id: __, ...anonymous } = ANSWER;
   const response = await decode(json(anonymous));
   assertEquals([response.model, response.id], [MODEL, ""]);
 });
 
-Deno.test("answer: what is none is a ParseError", async (t) => {
+Deno.test("answer: anything that is not an answer is a ParseError", async (t) => {
   const bodies: Record<string, string> = {
     "nothing": "",
     "half an answer": '{"id":"chatcmpl-1","choices":[{"ind',
@@ -984,7 +984,7 @@ Deno.test("answer: what is none is a ParseError", async (t) => {
   });
 });
 
-Deno.test("answer: an error, under 200 too, has the class of its words", async () => {
+Deno.test("answer: an error gets the class its wording implies, under 200 too", async () => {
   const crashed = await failure(decode(fixtureAnswer("errors/crashed_null.json", 400)));
   const sameWith200 = await failure(decode(fixtureAnswer("errors/crashed_null.json", 200)));
   for (const error of [crashed, sameWith200]) {
@@ -1003,7 +1003,7 @@ Deno.test("answer: an error, under 200 too, has the class of its words", async (
   assertEquals([missing.code, missing.model], ["model_not_found", MODEL]);
 });
 
-Deno.test("complete: an abort rejects with its reason and lets the server stop", async () => {
+Deno.test("complete: an abort rejects with its reason and stops the server", async () => {
   const arrived = gate();
   await using server = serveStub({
     [CHAT]: () => {
@@ -1021,7 +1021,7 @@ Deno.test("complete: an abort rejects with its reason and lets the server stop",
   await server.requests[0]?.left;
 });
 
-Deno.test("complete: timeoutMs covers the choice of the model too", async () => {
+Deno.test("complete: timeoutMs covers choosing the model, too", async () => {
   await withClock(async (pass) => {
     await using server = serveStub({
       [V1]: () => {
@@ -1038,7 +1038,7 @@ Deno.test("complete: timeoutMs covers the choice of the model too", async () => 
   });
 });
 
-Deno.test("complete: onStatus is told; what it throws ends the call", async () => {
+Deno.test("complete: onStatus is called; an exception from it ends the call", async () => {
   await using server = serveStub({ [CHAT]: json(ANSWER) });
   const lmstudio = connect(server, { model: MODEL });
   const phases: string[] = [];
@@ -1070,12 +1070,12 @@ Deno.test("complete: 50 at a time, each with its own answer", async () => {
   assertEquals(server.requests.length, 50);
 });
 
-// --- Which model is asked ---------------------------------------------------------------------
+// --- Which model is chosen --------------------------------------------------------------------
 
 interface Listed {
   key: string;
   type?: string;
-  /** Ids of its copies in memory. */
+  /** Ids of its loaded instances. */
   loaded?: string[] | null;
 }
 
@@ -1096,7 +1096,7 @@ const EMBEDDER: Listed = {
   loaded: ["text-embedding-x"],
 };
 
-/** The model that is asked, or the message of the error, where the request names none. */
+/** The chosen model, or the error's message, if the request names no model. */
 async function chosen(
   routes: StubRoutes,
   options: LMStudioProviderOptions = {},
@@ -1119,12 +1119,12 @@ async function chosen(
   return whole;
 }
 
-Deno.test("model: the request's, else the configured one; no listing is needed", async () => {
+Deno.test("model: the request's or else the configured one, without a listing", async () => {
   assertEquals(await chosen({}, { model: "configured" }, { model: "asked" }), "asked");
   assertEquals(await chosen({}, { model: "configured" }), "configured");
 });
 
-Deno.test("model: else the one loaded LLM, never an embedding model", async () => {
+Deno.test("model: otherwise the one loaded LLM, never an embedding model", async () => {
   assertEquals(
     await chosen({
       [V1]: v1Listing([
@@ -1142,19 +1142,19 @@ Deno.test("model: else the one loaded LLM, never an embedding model", async () =
   );
 });
 
-Deno.test("model: two copies of one model are one; the name asked is one that is loaded", async () => {
+Deno.test("model: two instances of one model count as one, and the request names a loaded one", async () => {
   assertEquals(
     await chosen({ [V1]: v1Listing([{ key: "a/one", loaded: ["a/one:2", "a/one"] }]) }),
     "a/one",
   );
-  // Asked by its key, a model that is loaded under another name would be loaded once more.
+  // If requested by its key, a model loaded under another name would be loaded again.
   assertEquals(
     await chosen({ [V1]: v1Listing([{ key: "a/one", loaded: ["fast"] }]) }),
     "fast",
   );
 });
 
-Deno.test("model: several loaded are an error that names them", async () => {
+Deno.test("model: several loaded models are an error that names them", async () => {
   const error = await chosen({
     [V1]: v1Listing([
       EMBEDDER,
@@ -1169,7 +1169,7 @@ Deno.test("model: several loaded are an error that names them", async () => {
   assertStringIncludes(error.message, "Cannot complete: ");
 });
 
-Deno.test("model: none loaded is an error, no load", async () => {
+Deno.test("model: no loaded model is an error, and nothing is loaded", async () => {
   const error = await chosen({ [V1]: v1Listing([EMBEDDER, { key: "a/one" }, { key: "b/two" }]) });
   assert(error instanceof ModelNotAvailableError);
   assertStringIncludes(error.message, "none is loaded (downloaded: a/one, b/two)");
@@ -1181,7 +1181,7 @@ Deno.test("model: none loaded is an error, no load", async () => {
   assertStringIncludes(nothing.message, "no language model");
 });
 
-Deno.test("model: where the state is unknown, the only LLM listed", async () => {
+Deno.test("model: if the state is unknown, the only LLM listed", async () => {
   assertEquals(
     await chosen({ [OPENAI]: fixtureAnswer("listings/openai.json") }),
     "qwen/qwen2.5-vl-7b",
@@ -1194,7 +1194,7 @@ Deno.test("model: where the state is unknown, the only LLM listed", async () => 
   assertStringIncludes(error.message, "the server has several (a/one, b/two)");
 });
 
-Deno.test("model: the listing it rests on is at most 2 s old", async () => {
+Deno.test("model: the listing it is chosen from is at most 2 s old", async () => {
   const routes: StubRoutes = {
     [V1]: v1Listing([{ key: "a/one", loaded: ["a/one"] }]),
     [CHAT]: ({ body }) => json({ ...ANSWER, model: body.model }),
@@ -1212,7 +1212,7 @@ Deno.test("model: the listing it rests on is at most 2 s old", async () => {
   });
 });
 
-Deno.test("model: a listing that fails is the call's failure", async () => {
+Deno.test("model: a failed listing fails the call", async () => {
   await using server = serveStub({ [V1]: fixtureAnswer("errors/auth_missing.json", 401) });
   const error = await failure(connect(server).complete("Hi"));
   assert(isProviderError(error, "authentication"), String(error));
@@ -1227,7 +1227,7 @@ const LISTED: readonly Listed[] = [
   { key: "unsloth/qwen3-8b", loaded: [] },
 ];
 
-/** Asked, answered, whether that is the same model. */
+/** Requested name, answering name, and whether they mean the same model. */
 const SUBSTITUTIONS: [asked: string, answered: string, isSame: boolean][] = [
   ["qwen/qwen3-8b", "qwen/qwen3-8b", true],
   ["QWEN/Qwen3-8B", "qwen/qwen3-8b", true],
@@ -1257,7 +1257,7 @@ const SUBSTITUTIONS: [asked: string, answered: string, isSame: boolean][] = [
   ["any-model-name", "gemma-3-1b:2", false],
 ];
 
-Deno.test("substitution: which names are the same model", async (t) => {
+Deno.test("substitution: which names refer to the same model", async (t) => {
   for (const [asked, answered, isSame] of SUBSTITUTIONS) {
     await t.step(`${asked} ${isSame ? "=" : "≠"} ${answered}`, async () => {
       await using server = serveStub({
@@ -1322,7 +1322,7 @@ Deno.test("substitution: the error has the answer", async () => {
   assert(!error.message.includes("someone else"), "an answer is not for logs");
 });
 
-Deno.test("substitution: ignored, or told", async () => {
+Deno.test("substitution: ignored or reported", async () => {
   await using server = serveStub({
     [V1]: v1Listing(LISTED),
     [CHAT]: fixtureAnswer("answers/substituted.json"),
@@ -1352,7 +1352,7 @@ Deno.test("substitution: ignored, or told", async () => {
   assertStrictEquals(await failure(throwing.complete(request)), thrown);
 });
 
-Deno.test("substitution: the listing it looks into is asked with the caller's headers", async () => {
+Deno.test("substitution: the listing is requested with the caller's headers", async () => {
   await using server = serveStub({
     [V1]: ({ headers }) =>
       headers.get("authorization") === "Bearer mine"
@@ -1367,7 +1367,7 @@ Deno.test("substitution: the listing it looks into is asked with the caller's he
   assertEquals(response.model, "fast");
 });
 
-Deno.test("substitution: a listing that never comes does not outlast timeoutMs", async () => {
+Deno.test("substitution: waiting for a listing ends with timeoutMs", async () => {
   await using server = serveStub({
     [V1]: { end: "hang" },
     [CHAT]: json({ ...ANSWER, model: "someone/else" }),
@@ -1379,7 +1379,7 @@ Deno.test("substitution: a listing that never comes does not outlast timeoutMs",
   assertEquals(error.code, "model_substituted");
 });
 
-Deno.test("substitution: an abort while the listing is awaited is the caller's", async () => {
+Deno.test("substitution: an abort while waiting for the listing rejects with the caller's reason", async () => {
   const asked = gate();
   await using server = serveStub({
     [V1]: () => {

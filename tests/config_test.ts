@@ -19,7 +19,7 @@ import {
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** §4, copied: the variables of each value in their order, one text each, and what it gives. */
+/** Copied from §4: the variables of each value in order, with a sample text and its resolved value. */
 const VARIABLES: readonly (readonly [
   key: keyof ResolvedConfig,
   names: readonly string[],
@@ -68,7 +68,7 @@ const DEFAULTS: Partial<ResolvedConfig> = {
   onModelSubstituted: "throw",
 };
 
-/** Values that must not be in anything that is printed. */
+/** Values that must not appear in any output. */
 const TOKEN = "sk-lm-S3CRET99:abcdefghijklmnopqrst";
 const HEADER_VALUE = "h3ader-S3CRET";
 
@@ -105,7 +105,7 @@ async function withFiles(
   }
 }
 
-/** Runs a script in a process of its own, as it is the process's environment that matters. */
+/** Runs a script in its own process, because the process's environment matters. */
 async function runScript(
   script: string,
   flags: readonly string[],
@@ -147,7 +147,7 @@ for (const [key, names, texts] of VARIABLES) {
     }
   });
 
-  Deno.test(`config: of the variables of ${key} the first found wins, empty ones are absent`, () => {
+  Deno.test(`config: the first variable set for ${key} wins, and empty ones count as unset`, () => {
     const [[first, firstValue] = ["", ""], [second, secondValue] = ["", ""]] = texts;
     for (const [at, name] of names.entries()) {
       const later = Object.fromEntries(names.slice(at + 1).map((other) => [other, second]));
@@ -163,7 +163,7 @@ for (const [key, names, texts] of VARIABLES) {
   });
 }
 
-Deno.test("config: white space around a variable's text is no part of it", () => {
+Deno.test("config: white space around a variable's value is trimmed", () => {
   const config = resolveConfig({}, {
     LMSTUDIO_HOST: " localhost ",
     LM_API_TOKEN: " token\n",
@@ -181,7 +181,7 @@ Deno.test("config: white space around a variable's text is no part of it", () =>
   });
 });
 
-Deno.test("config: quotes around a variable's text are no part of it, in the environment and in files", async () => {
+Deno.test("config: quotes around a variable's value are removed, in the environment and in files", async () => {
   const values: [name: string, text: string][] = [
     ["LMSTUDIO_URL", "http://localhost:8080"],
     ["LM_API_KEY", "token"],
@@ -200,7 +200,7 @@ Deno.test("config: quotes around a variable's text are no part of it, in the env
   for (const [open, close] of ['""', "''", "“”", "‘’", "„“"]) {
     const env = Object.fromEntries(values.map(([name, text]) => [name, `${open}${text}${close}`]));
     assertEquals(plain(resolveConfig({}, env)), expected);
-    // The parser of `.env` takes quotes away; a value that was quoted twice keeps one pair.
+    // The `.env` parser removes quotes; a value that was quoted twice keeps one pair.
     const lines = values.map(([name, text]) => `${name}='${open}${text}${close}'\n`);
     if (open === "'") continue;
     await withFiles({ ".env": lines.join("") }, (path) => {
@@ -213,7 +213,7 @@ Deno.test("config: quotes around a variable's text are no part of it, in the env
   assertEquals(plain(resolveConfig({}, { LMSTUDIO_URL: '""', LM_API_TOKEN: "''" })), DEFAULTS);
 });
 
-Deno.test("config: `Bearer` before a token is named, and nothing of the token", () => {
+Deno.test("config: `Bearer` before an API token is reported without showing the token", () => {
   for (
     const written of [
       "Bearer S3CRET",
@@ -300,7 +300,7 @@ Deno.test("config: a bad variable is named with its value", () => {
   }
 });
 
-Deno.test("config: a source that is beaten is not looked at, bad as it may be", () => {
+Deno.test("config: an overridden value is not checked, however bad it is", () => {
   const config = resolveConfig({ maxRetries: 1, timeoutMs: 5 }, {
     LMSTUDIO_MAX_RETRIES: "many",
     LMSTUDIO_TIMEOUT: "abc",
@@ -308,7 +308,7 @@ Deno.test("config: a source that is beaten is not looked at, bad as it may be", 
   assertEquals([config.maxRetries, config.timeoutMs], [1, 5]);
 });
 
-Deno.test("config: every source beats the one below it", async () => {
+Deno.test("config: every source overrides the one below it", async () => {
   await withFiles({
     "config.json": JSON.stringify({
       baseUrl: "http://file",
@@ -329,7 +329,7 @@ Deno.test("config: every source beats the one below it", async () => {
     const configFile = path("config.json");
     const envFile = path(".env");
     const env = {
-      // A later name: the source counts before the order of names.
+      // A later name: the source takes precedence over the order of names.
       LMSTUDIO_HOST: "http://environment",
       LMSTUDIO_API_KEY: "environment",
       LMSTUDIO_MODEL: "environment",
@@ -374,7 +374,7 @@ Deno.test("config: every source beats the one below it", async () => {
       seen(resolveConfig({ configFile, envFile, ...options }, env)),
       ["http://option", "option", "option", "option", 4, 4, 4, { "x-from": "option" }],
     );
-    // `undefined` is absent, an empty variable too.
+    // `undefined` counts as absent, and so does an empty variable.
     const empty = Object.fromEntries(Object.keys(env).map((name) => [name, ""]));
     const absent = Object.fromEntries(Object.keys(options).map((name) => [name, undefined]));
     assertEquals(
@@ -384,13 +384,13 @@ Deno.test("config: every source beats the one below it", async () => {
   });
 });
 
-Deno.test("config: the options of a call beat those of the constructor", async () => {
+Deno.test("config: call options override constructor options", async () => {
   let sent: Request[] = [];
   const lmstudio = new LMStudioProvider({
     env: { LMSTUDIO_MAX_RETRIES: "2" },
     maxRetries: 1,
     headers: { "x-a": "option", "x-b": "option" },
-    // A retry is made at once: there is nothing to wait for in a test.
+    // Retries happen at once: a test has nothing to wait for.
     fetch: (url, init) => {
       sent.push(new Request(url, init));
       return Promise.resolve(
@@ -410,7 +410,7 @@ Deno.test("config: the options of a call beat those of the constructor", async (
   assertEquals(sent[0]?.headers.get("x-b"), "option");
 });
 
-Deno.test("config: `undefined` among the headers of a call is absent", async () => {
+Deno.test("config: an `undefined` header of a call is absent", async () => {
   const headers: (string | null)[] = [];
   const lmstudio = new LMStudioProvider({
     env: {},
@@ -426,7 +426,7 @@ Deno.test("config: `undefined` among the headers of a call is absent", async () 
   assertEquals(headers, ["option"]);
 });
 
-Deno.test("config: the record `env` beats the option, which beats the process", async () => {
+Deno.test("config: the `env` argument overrides the option, which overrides the process", async () => {
   const option: Env = { LMSTUDIO_MODEL: "option" };
   assertEquals(resolveConfig({ env: option }, { LMSTUDIO_MODEL: "record" }).model, "record");
   assertEquals(resolveConfig({ env: option }, {}).model, undefined);
@@ -446,7 +446,7 @@ Deno.test("config: the record `env` beats the option, which beats the process", 
   assertEquals(seen, ["process", "option", null, "option"]);
 });
 
-Deno.test("config: what is resolved is frozen, and nobody's own", () => {
+Deno.test("config: a resolved configuration is frozen and shares nothing with its input", () => {
   const headers: Record<string, string> = { "x-a": "1" };
   const options = { headers };
   const config = resolveConfig(options, {});
@@ -494,14 +494,14 @@ Deno.test("config: explainConfig lists every value with its source and origin, s
       fetch,
       { key: "onModelSubstituted", value: "throw", source: "default" },
     ]);
-    // What a caller does to the list changes nothing.
+    // Changes to the returned list have no effect.
     for (const entry of explained) entry.value = "changed";
     const headers = lmstudio.explainConfig().find(({ key }) => key === "headers");
     assertEquals(headers?.value, { "X-Key": "***" });
     try {
       Object.assign(headers?.value as object, { changed: true });
     } catch {
-      // Frozen is as good as a copy.
+      // A frozen object is as good as a copy.
     }
     const again = lmstudio.explainConfig().find(({ key }) => key === "headers");
     assertEquals(again?.value, { "X-Key": "***" });
@@ -525,7 +525,7 @@ Deno.test("config: explainConfig masks a token and headers from every source, wh
   }
 });
 
-Deno.test("config: unknown options are refused, naming the one that was meant", () => {
+Deno.test("config: unknown options are refused, suggesting the likely one", () => {
   const unknown: [string, string][] = [
     ["apiKey", 'unknown option "apiKey" (did you mean "apiToken"?)'],
     ["baseURL", 'unknown option "baseURL" (did you mean "baseUrl"?)'],
@@ -549,7 +549,7 @@ Deno.test("config: unknown options are refused, naming the one that was meant", 
   );
 });
 
-Deno.test("config: options that are no object are refused, unseen where they are text", () => {
+Deno.test("config: options that are not an object are refused, and text is not shown", () => {
   const bad: [unknown, string][] = [
     [null, "null"],
     ["http://localhost", "text"],
@@ -614,7 +614,7 @@ Deno.test("config: a bad option is named with its value", () => {
   }
 });
 
-Deno.test("config: Infinity switches a timer off", () => {
+Deno.test("config: Infinity disables a timeout", () => {
   const config = resolveConfig({
     timeoutMs: Infinity,
     connectTimeoutMs: Infinity,
@@ -624,7 +624,7 @@ Deno.test("config: Infinity switches a timer off", () => {
   assertEquals([config.timeoutMs, config.idleTimeoutMs], [Infinity, Infinity]);
 });
 
-Deno.test("config: variables that are no text are refused by name", () => {
+Deno.test("config: variables that are not text are refused by name", () => {
   for (const [name] of VARIABLES.map(([, [name = ""]]) => [name])) {
     for (const value of [5, true, null, { S3CRET: 1 }]) {
       const env = { [name as string]: value } as unknown as Env;
@@ -634,7 +634,7 @@ Deno.test("config: variables that are no text are refused by name", () => {
   }
 });
 
-Deno.test("config: a bad token is told without it", () => {
+Deno.test("config: a bad API token is reported without showing it", () => {
   const bad: [unknown, string][] = [
     ["", "is empty"],
     ["   ", "is empty"],
@@ -658,7 +658,7 @@ Deno.test("config: a bad token is told without it", () => {
   assertFalse(message.includes("S3CRET"));
 });
 
-Deno.test("config: bad headers are told by name, without their values", () => {
+Deno.test("config: bad headers are reported by name, without their values", () => {
   const bad: [unknown, string][] = [
     [{ "x-a": "S3CRET\r\nx-b: S3CRET" }, '"x-a"'],
     [{ "x-a": "S3CRET €" }, '"x-a"'],
@@ -696,7 +696,7 @@ const BAD_CONFIG_FILES: Readonly<Record<string, readonly [content: string, state
     'has an unknown field "apiKey" (did you mean "apiToken"?)',
   ],
   "proto.json": ['{"__proto__":{"model":"m"}}', 'has an unknown field "__proto__"'],
-  // Only code can give them.
+  // Only code can pass these.
   "fetch.json": ['{"fetch":"x"}', 'has an unknown field "fetch"'],
   "callback.json": ['{"onModelSubstituted":"ignore"}', 'unknown field "onModelSubstituted"'],
   "nested.json": ['{"configFile":"other.json"}', 'has an unknown field "configFile"'],
@@ -708,7 +708,7 @@ const BAD_CONFIG_FILES: Readonly<Record<string, readonly [content: string, state
   "header.json": [`{"headers":{"x-a":"${HEADER_VALUE}\\n"}}`, '"x-a"'],
 };
 
-Deno.test("config: a bad configuration file is named, its secrets are not", async () => {
+Deno.test("config: an error in a configuration file names the file, but shows no secret", async () => {
   const contents = Object.entries(BAD_CONFIG_FILES).map(([name, [content]]) => [name, content]);
   await withFiles(Object.fromEntries(contents), (path) => {
     for (const [name, [, state]] of Object.entries(BAD_CONFIG_FILES)) {
@@ -721,7 +721,7 @@ Deno.test("config: a bad configuration file is named, its secrets are not", asyn
   });
 });
 
-Deno.test("config: a configuration file may have a byte order mark, CRLF and all its fields", async () => {
+Deno.test("config: a configuration file may have a byte order mark, CRLF and every field", async () => {
   const values = { model: "m", maxRetries: 0, headers: { "x-a": "b" }, timeoutMs: 5 };
   await withFiles({
     "bom.json": `\uFEFF${JSON.stringify(values, null, "\r\n")}`,
@@ -749,7 +749,7 @@ Deno.test("config: an env file may have comments, quotes, `export`, CRLF and a b
   });
 });
 
-Deno.test("config: a bad value of an env file is named with its variable and the file", async () => {
+Deno.test("config: a bad value in an env file is reported with its variable and the file", async () => {
   await withFiles({
     "retries.env": "LMSTUDIO_MAX_RETRIES=many",
     "token.env": 'LM_API_TOKEN="S3CRET S3CRET"',
@@ -765,7 +765,7 @@ Deno.test("config: a bad value of an env file is named with its variable and the
   });
 });
 
-Deno.test("config: a file that cannot be read is named, with the reason", async () => {
+Deno.test("config: a file that cannot be read is reported with the reason", async () => {
   const utf16 = new Uint8Array([0xff, 0xfe, ...[..."{}"].flatMap((c) => [c.charCodeAt(0), 0])]);
   await withFiles({ utf16, "utf16_bare": utf16.subarray(2), file: "" }, (path) => {
     for (const option of ["configFile", "envFile"] as const) {
@@ -786,7 +786,7 @@ Deno.test("config: a file that cannot be read is named, with the reason", async 
   });
 });
 
-Deno.test("config: no file is read unless it is named", async () => {
+Deno.test("config: no file is read unless it is set", async () => {
   await withFiles({ ".env": "LMSTUDIO_MODEL=dotenv\n" }, async (path) => {
     const seen = await runScript(
       `import { resolveConfig } from "$MOD";
@@ -798,14 +798,14 @@ Deno.test("config: no file is read unless it is named", async () => {
   });
 });
 
-Deno.test("config: printing it shows the values, and no secret", () => {
+Deno.test("config: printing a configuration shows its values, but no secret", () => {
   const config = resolveConfig({
     apiToken: TOKEN,
     model: "qwen/qwen3-8b",
     headers: { "x-key": HEADER_VALUE },
     fetch: globalThis.fetch,
   }, {});
-  // Code can read them.
+  // Code can still read them.
   assertEquals(config.apiToken, TOKEN);
   assertEquals(config.headers["x-key"], HEADER_VALUE);
   assertStrictEquals(config.fetch, globalThis.fetch);
@@ -852,7 +852,7 @@ Deno.test("config: node:util's inspect and a provider show no secret either", as
   assertFalse(JSON.stringify(provider).includes("S3CRET"));
 });
 
-Deno.test("config: in Deno, a variable that may not be read is absent, without asking or throwing", async () => {
+Deno.test("config: in Deno, a variable without permission is absent, without a prompt or an error", async () => {
   const script = `import { LMStudioProvider, resolveConfig } from "$MOD";
     void process.env;
     const read = [];
@@ -874,7 +874,7 @@ Deno.test("config: in Deno, a variable that may not be read is absent, without a
   );
 });
 
-Deno.test("config: in Deno, a file that may not be read is refused, and the hint has the flag", async () => {
+Deno.test("config: in Deno, a file without permission is an error whose hint has the flag", async () => {
   const script = `import { resolveConfig } from "$MOD";
     const errors = [];
     for (const name of ["configFile", "envFile"]) {
@@ -894,7 +894,7 @@ Deno.test("config: in Deno, a file that may not be read is refused, and the hint
   }
 });
 
-/** Everything §4 says is read, by whatever part of the package. */
+/** Everything that any part of the package may read according to §4. */
 const ALL_VARIABLES = [
   ...VARIABLES.flatMap(([, names]) => names),
   "PATINOX_MODEL_PROVIDER",
@@ -911,9 +911,9 @@ const ALL_VARIABLES = [
   "NO_COLOR",
 ];
 
-/** Notes every variable that is looked at, by Deno's or by Node's way, then loads the module. */
+/** Records every variable that is read, through Deno's or Node's API, then loads the module. */
 const SPY = `
-  // Deno reads a variable of its own when its Node layer is first looked at.
+  // Deno reads one of its own variables when its Node layer is first used.
   void process.env;
   const seen = new Set();
   const note = (name) => { if (typeof name === "string") seen.add(name); };
@@ -938,7 +938,7 @@ const WORK = `
   console.log(JSON.stringify({ model: config.model ?? null, onlyConfig, all: [...seen] }));`;
 
 for (const runtime of ["Deno", "Node"]) {
-  Deno.test(`config: no variable is read but those of §4, by ${runtime}'s way`, async () => {
+  Deno.test(`config: only the variables of §4 are read, on ${runtime}`, async () => {
     const forget = runtime === "Node" ? "delete globalThis.Deno;" : "";
     const { onlyConfig, all } = await runScript(SPY + forget + WORK, [
       "--allow-env",
@@ -950,7 +950,7 @@ for (const runtime of ["Deno", "Node"]) {
   });
 }
 
-Deno.test("config: nothing is read where a record is given", async () => {
+Deno.test("config: the environment is not read if a record is passed", async () => {
   const { onlyConfig } = await runScript(
     SPY + WORK.replace("resolveConfig()", "resolveConfig({}, {})"),
     ["--allow-env", "--allow-read", "--allow-net"],
@@ -958,7 +958,7 @@ Deno.test("config: nothing is read where a record is given", async () => {
   assertEquals(onlyConfig, []);
 });
 
-Deno.test("config: where there is neither process nor Deno, as in a browser, options and defaults work", async () => {
+Deno.test("config: without process and Deno, as in a browser, options and defaults work", async () => {
   const seen = await runScript(
     `const { inspect } = Deno;
      delete globalThis.Deno;
@@ -986,7 +986,7 @@ Deno.test("config: where there is neither process nor Deno, as in a browser, opt
   }
 });
 
-Deno.test("config: an environment that throws on reading, as some hosts' do, is an empty one", async () => {
+Deno.test("config: an environment that throws when read, as on some hosts, counts as empty", async () => {
   const seen = await runScript(
     `delete globalThis.Deno;
      const env = new Proxy({}, { get: () => { throw new Error("no"); } });

@@ -1,4 +1,4 @@
-/** Why no answer came, told from the address, the runtime's words and where the program runs. */
+/** Why no answer came, derived from the address, the runtime's error and where the program runs. */
 
 import {
   assert,
@@ -30,7 +30,7 @@ import { closedPort, rawServer } from "./support/raw_server.ts";
 import { runScript } from "./support/script.ts";
 import { rejection } from "./support/wire.ts";
 
-// --- What is said, from what is known ----------------------------------------------------------
+// --- Hints, derived from the facts -------------------------------------------------------------
 
 const SAID: readonly (readonly [
   name: string,
@@ -232,7 +232,7 @@ for (const [name, facts, says, notSays] of SAID) {
   });
 }
 
-Deno.test("hint: every cause that applies is told, not only those that an error shows", () => {
+Deno.test("hint: every cause that applies is listed, not only those in an error", () => {
   const causes = connectionCauses({
     trouble: "refused",
     url: "http://localhost",
@@ -246,7 +246,7 @@ Deno.test("hint: every cause that applies is told, not only those that an error 
   }
 });
 
-Deno.test("docs/connecting.md: every sentence of a hint is there, as it is said", async () => {
+Deno.test("docs/connecting.md: quotes every sentence of a hint", async () => {
   const text = await Deno.readTextFile(new URL("../docs/connecting.md", import.meta.url));
   const rows = text.split("\n").filter((line) => /^\| (?!symptom|---)/.test(line));
   const told = rows.map((row) => row.split("|")[2]?.trim().replace(/^"|"$/g, "") ?? "");
@@ -257,13 +257,13 @@ Deno.test("docs/connecting.md: every sentence of a hint is there, as it is said"
     { trouble: "unresolved", url: "http://gpu-box.lan:1234" },
   ];
   const said = facts.flatMap((known) => connectionCauses({ service: "LM Studio", ...known }));
-  // The last three are said elsewhere: of permissions, of browsers, of proxies.
+  // The last three are in other places: permissions, browsers and proxies.
   const fromHere = told.slice(0, -3);
   assertEquals(fromHere.filter((words) => !said.some((cause) => cause.includes(words))), []);
   assertEquals(said.filter((cause) => !fromHere.some((words) => isSame(cause, words))), []);
 });
 
-/** Whether a row tells of a cause, whatever the host and port. */
+/** Whether a row describes a cause, whatever the host and port. */
 function isSame(cause: string, words: string): boolean {
   const neutral = (text: string) =>
     text.replaceAll(/https?:\/\/\S+/g, "URL")
@@ -275,7 +275,7 @@ function isSame(cause: string, words: string): boolean {
 
 // --- Where the program runs --------------------------------------------------------------------
 
-Deno.test("surroundings: containers and WSL by their files, and nothing where none may be read", () => {
+Deno.test("surroundings: containers and WSL are detected by their files, and nothing if none may be read", () => {
   const files = (known: Readonly<Record<string, string>>) => ({
     read: (path: string) => known[path],
     isFile: (path: string) => path in known,
@@ -289,7 +289,7 @@ Deno.test("surroundings: containers and WSL by their files, and nothing where no
     [{ "/proc/1/cgroup": "0::/init.scope", "/proc/version": "Linux version 6.1 (gcc)" }, undefined],
     [{ "/proc/version": WSL }, "wsl"],
     [{ "/proc/version": "Linux version 4.4.0-19041-Microsoft" }, "wsl"],
-    // Docker's machine on Windows is WSL's: the container is nearer.
+    // Docker's machine on Windows runs in WSL, but the container is the closer cause.
     [{ "/.dockerenv": "", "/proc/version": WSL }, "container"],
     [{}, undefined],
   ];
@@ -300,7 +300,7 @@ Deno.test("surroundings: containers and WSL by their files, and nothing where no
   assertEquals(readSurroundings(files({})).runtime, "deno");
 });
 
-Deno.test("surroundings: with the network alone nothing else is asked for", async () => {
+Deno.test("surroundings: with network permission only, no other is requested", async () => {
   const port = closedPort();
   const { output, errors, permissions } = await runScript(
     `import { LMStudioProvider } from "mod";
@@ -314,9 +314,9 @@ Deno.test("surroundings: with the network alone nothing else is asked for", asyn
   assertEquals(others, []);
 });
 
-// --- What runtimes say ------------------------------------------------------------------------
+// --- The runtimes' errors ---------------------------------------------------------------------
 
-Deno.test("failures of TLS are told apart, and sending again does not help", () => {
+Deno.test("TLS failures are told apart, and are not retriable", () => {
   const coded = (code: string) => Object.assign(new Error(code.toLowerCase()), { code });
   const deno = (words: string) =>
     new Error(
@@ -362,12 +362,12 @@ Deno.test("failures of TLS are told apart, and sending again does not help", () 
       true,
     ], String(cause));
   }
-  // Whoever hangs up in the middle of it may not do so again.
+  // A server that hangs up in the middle of it may not do so again.
   const cut = explainFailedSend(deno("tls handshake eof"), "https://nas:8443/v1");
   assertEquals(cut.isPermanent, undefined);
 });
 
-/** With this in the place of the runtime's `fetch`. */
+/** Runs with this instead of the runtime's `fetch`. */
 async function withFetch(own: typeof fetch, run: () => Promise<void>): Promise<void> {
   const { fetch } = globalThis;
   globalThis.fetch = own;
@@ -382,7 +382,7 @@ function provider(baseUrl: string, options: LMStudioProviderOptions = {}): LMStu
   return new LMStudioProvider({ baseUrl, env: {}, ...options });
 }
 
-Deno.test("a self-signed certificate is asked for once, and the hint says how to trust it", async () => {
+Deno.test("a self-signed certificate is requested once, and the hint says how to trust it", async () => {
   let requests = 0;
   const cause = Object.assign(new Error("self-signed certificate"), {
     code: "DEPTH_ZERO_SELF_SIGNED_CERT",
@@ -405,7 +405,7 @@ Deno.test("a self-signed certificate is asked for once, and the hint says how to
   });
 });
 
-Deno.test("what the runtime says of a LAN address reaches the hint, whatever the call", async () => {
+Deno.test("the runtime's error for a LAN address reaches the hint, whatever the call", async () => {
   const said: [code: string, words: RegExp, notWords: RegExp][] = [
     ["ECONNREFUSED", /Serve on Local Network/, /IPv6/],
     ["EHOSTUNREACH", /VPN/, /Serve on Local Network/],
@@ -434,7 +434,7 @@ Deno.test("what the runtime says of a LAN address reaches the hint, whatever the
   }
 });
 
-Deno.test("the error for no server at all tells of a configured address what is likely", async () => {
+Deno.test("the error for a missing server gives the likely cause for a configured address", async () => {
   const cause = Object.assign(new Error("refused"), { code: "ECONNREFUSED" });
   await withFetch(() => Promise.reject(new TypeError("fetch failed", { cause })), async () => {
     const error = await assertRejects(
@@ -463,7 +463,7 @@ async function withSettings(port: number, run: (home: string) => Promise<void>):
   }
 }
 
-Deno.test("refused on this machine: the port of LM Studio's settings that answers is named", async () => {
+Deno.test("refused on this machine: the hint names the port in LM Studio's settings, if it answers", async () => {
   const fake = createFakeLMStudio();
   await using server = await fake.listen();
   await withSettings(Number(new URL(server.url).port), async (home) => {
@@ -490,7 +490,7 @@ Deno.test("refused on this machine: the port of LM Studio's settings that answer
     assertFalse(
       JSON.stringify(fake.requests.map(({ headers }) => headers)).match(/sk-lm|gateway/) !== null,
     );
-    // A caller's own `fetch` is asked for nothing but the call.
+    // A custom `fetch` gets no request except the call.
     const asked = fake.requests.length;
     let requests = 0;
     const own: typeof fetch = (...input) => {
@@ -505,7 +505,7 @@ Deno.test("refused on this machine: the port of LM Studio's settings that answer
   });
 });
 
-Deno.test("refused on IPv6: the same port on 127.0.0.1 that answers is named", async () => {
+Deno.test("refused on IPv6: the hint names 127.0.0.1, if the same port answers there", async () => {
   await using server = await createFakeLMStudio().listen();
   const { port } = new URL(server.url);
   const error = await rejection(provider(`http://[::1]:${port}`, { maxRetries: 0 }).listModels());
@@ -513,7 +513,7 @@ Deno.test("refused on IPv6: the same port on 127.0.0.1 that answers is named", a
   assertEquals(error.hint, `LM Studio answers at ${server.url}: set the base URL to that.`);
 });
 
-Deno.test("refused: whoever else listens there is not named, and silence does not hold the error up", async () => {
+Deno.test("refused: another program on that port is not named, and a silent one does not delay the error", async () => {
   await using silence = rawServer((connection) => connection.gone());
   await withSettings(silence.port, async (home) => {
     const lmstudio = provider(`http://127.0.0.1:${closedPort()}`, {
@@ -526,7 +526,7 @@ Deno.test("refused: whoever else listens there is not named, and silence does no
     assertInstanceOf(error, NetworkError);
     assertFalse(error.hint.includes(silence.url));
     assertStringIncludes(error.hint, "lms server start");
-    // An abort does not wait for the look.
+    // An abort does not wait for the lookup.
     const reason = new Error("enough");
     const controller = new AbortController();
     const listed = lmstudio.listModels({ signal: controller.signal });
@@ -535,7 +535,7 @@ Deno.test("refused: whoever else listens there is not named, and silence does no
   });
 });
 
-Deno.test("refused: another kind of server is looked for nowhere", async () => {
+Deno.test("refused: other kinds of servers are not looked for", async () => {
   const fake = createFakeLMStudio();
   await using server = await fake.listen();
   const { port } = new URL(server.url);
@@ -551,9 +551,9 @@ Deno.test("refused: another kind of server is looked for nowhere", async () => {
   assertNotMatch(error.hint, /LM Studio|lms /);
 });
 
-// --- Connections that are taken, and silence ----------------------------------------------------
+// --- Accepted connections, and silence ----------------------------------------------------------
 
-Deno.test("who takes the connection and says nothing may not be LM Studio", async () => {
+Deno.test("a program that accepts the connection and stays silent may not be LM Studio", async () => {
   await using silence = rawServer((connection) => connection.gone());
   const lmstudio = provider(silence.url, { model: "m", maxRetries: 0 });
   for (
@@ -573,7 +573,7 @@ Deno.test("who takes the connection and says nothing may not be LM Studio", asyn
   }
 });
 
-Deno.test("a server that says who it is may take its time: then the limit is what to raise", async () => {
+Deno.test("if a slow server identifies itself as LM Studio, the hint is to raise the timeout", async () => {
   const fake = createFakeLMStudio({
     models: ["m"],
     faults: [{ path: /completions/, times: Infinity, fault: { type: "stall", at: "headers" } }],

@@ -1,11 +1,11 @@
 /**
- * The figures of docs/context.md: `deno task context [conversations] [seed]`. The larger tokenizer is loaded here
- * alone: it is 30 MB.
+ * The figures of docs/context.md: `deno task context [conversations] [seed]`. The larger tokenizer is loaded only
+ * here: it is 30 MB.
  */
 import { measure, type ModelUnderTest } from "./support/context_run.ts";
 import { LLAMA } from "./support/llama.ts";
 
-/** Not a literal, so that a type check of the tests does not download it. */
+/** Not a literal, so that type-checking the tests does not download it. */
 const GPT_TOKENIZER: string = "npm:gpt-tokenizer@^4.0.0/encoding/";
 
 async function gpt(name: string, imageTokens: number): Promise<ModelUnderTest> {

@@ -1,10 +1,10 @@
-/** A short run of what docs/context.md tells; `deno task context` is the whole. */
+/** A short run of the measurements in docs/context.md; `deno task context` runs them all. */
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { measure } from "./support/context_run.ts";
 import { LLAMA } from "./support/llama.ts";
 
 for (const policy of ["rollingWindow", "truncateMiddle"] as const) {
-  Deno.test(`${policy}: the budget is kept and used, against a real tokenizer`, async () => {
+  Deno.test(`${policy}: the budget is kept and used up, against a real tokenizer`, async () => {
     const runs = [
       await measure(LLAMA, policy, { conversations: 90, seed: 1, is: "learnt" }),
       await measure(LLAMA, policy, { conversations: 300, seed: 2, is: "known" }),
@@ -19,7 +19,7 @@ for (const policy of ["rollingWindow", "truncateMiddle"] as const) {
   });
 }
 
-Deno.test("a model nobody knows refuses once, and answers what its numbers leave", async () => {
+Deno.test("an unknown model refuses once, then answers what fits its numbers", async () => {
   const is = "unknown";
   const found = await measure(LLAMA, "rollingWindow", { conversations: 120, seed: 4, is });
   assertEquals([found.refused, found.failed, found.broken], [120, 0, []]);

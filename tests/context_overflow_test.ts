@@ -1,4 +1,4 @@
-/** `contextOverflowPolicy` through every method that takes it, against a server with a real tokenizer. */
+/** `contextOverflowPolicy` through every method that accepts it, against a server with a real tokenizer. */
 import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
 import {
   ApiError,
@@ -19,7 +19,7 @@ const CONTEXT = 4096;
 const IMAGE_TOKENS = 300;
 const QUESTION: Message = { role: "user", content: "And why is that?" };
 
-/** One request as the server saw it. */
+/** One request as the server received it. */
 interface Seen {
   readonly messages: readonly Record<string, unknown>[];
   readonly tokens: number;
@@ -27,15 +27,15 @@ interface Seen {
 }
 
 interface ServerOptions {
-  /** What a refusal says; numbers stand for `P` and `C`. */
+  /** Wording of the refusal; numbers replace `P` and `C`. */
   readonly wording?: string;
   /** Refuses in the first event of a stream, under 200. */
   readonly refusesInStream?: boolean;
-  /** The text of answers. */
+  /** The answers' text. */
   readonly answers?: (round: number) => Record<string, unknown>;
   /** Refuses images. */
   readonly isBlind?: boolean;
-  /** The context in its listing; `null` where it has none. */
+  /** The context in the listing; `null` if the listing has none. */
   readonly listed?: number | null;
 }
 
@@ -46,7 +46,7 @@ function events(parts: readonly string[]): Response {
   return new Response(parts.join(""), { headers: { "content-type": "text/event-stream" } });
 }
 
-/** A server that counts tokens, and refuses what does not fit. */
+/** A server that counts tokens, and refuses requests that do not fit. */
 function serverOf(options: ServerOptions = {}): { seen: Seen[]; lmstudio: LMStudioProvider } {
   const { listed = CONTEXT, wording = WORDING, answers = () => ({ content: "Because." }) } =
     options;
@@ -127,7 +127,7 @@ const LONG: readonly Message[] = (() => {
   }
 })();
 
-/** Lets the provider answer five beginnings of the conversation. */
+/** Sends five beginnings of the conversation, so that the provider learns from the answers. */
 async function teach(lmstudio: LMStudioProvider): Promise<void> {
   for (const length of [3, 5, 7, 9, 11]) {
     await lmstudio.complete({
@@ -164,7 +164,7 @@ const ANSWERS = () => ({ content: '{"why": "because"}' });
 
 for (const [name, run] of Object.entries(METHODS)) {
   for (const policy of ["rollingWindow", "truncateMiddle"] as const) {
-    Deno.test(`${name}, ${policy}: cut before it is sent, once the model is known`, async () => {
+    Deno.test(`${name}, ${policy}: shortened before sending, once the model is known`, async () => {
       const { lmstudio, seen } = serverOf({ answers: ANSWERS });
       await teach(lmstudio);
       seen.length = 0;
@@ -188,7 +188,7 @@ for (const [name, run] of Object.entries(METHODS)) {
       assertEquals(request?.messages.at(-1)?.content, QUESTION.content);
     });
 
-    Deno.test(`${name}, ${policy}: cut by the numbers of a refusal, and sent once more`, async () => {
+    Deno.test(`${name}, ${policy}: shortened by the numbers in a refusal, and sent once more`, async () => {
       const { lmstudio, seen } = serverOf({ answers: ANSWERS });
       const trimmed = await run(lmstudio, { messages: LONG, contextOverflowPolicy: policy });
       assertEquals(seen.map(({ isRefused }) => isRefused), [true, false]);
@@ -211,7 +211,7 @@ for (const [name, run] of Object.entries(METHODS)) {
     assertEquals(seen.length, 2);
   });
 
-  Deno.test(`${name}: a policy that is none is refused before anything is sent`, async () => {
+  Deno.test(`${name}: an invalid policy is refused before anything is sent`, async () => {
     const { lmstudio, seen } = serverOf();
     const request = { messages: "Hello", contextOverflowPolicy: "truncate" };
     const error = await assertRejects(
@@ -229,7 +229,7 @@ for (const [name, run] of Object.entries(METHODS)) {
   });
 }
 
-Deno.test("answers teach without a policy, too, whole and streamed", async () => {
+Deno.test("answers are learned from even without a policy, whole and streamed", async () => {
   for (const run of [METHODS.complete, METHODS.streamCompletion]) {
     const { lmstudio, seen } = serverOf();
     for (const length of [3, 5, 7, 9, 11]) {
@@ -241,7 +241,7 @@ Deno.test("answers teach without a policy, too, whole and streamed", async () =>
   }
 });
 
-Deno.test("a refusal without numbers is the error as without a policy", async () => {
+Deno.test("a refusal without numbers is the same error as without a policy", async () => {
   const wording =
     "The number of tokens to keep from the initial prompt is greater than the context length.";
   const { lmstudio, seen } = serverOf({ wording });
@@ -252,7 +252,7 @@ Deno.test("a refusal without numbers is the error as without a policy", async ()
   assertEquals([error.code, seen.length], ["context_overflow", 1]);
 });
 
-Deno.test("a refusal as the first event of a stream is cut by its numbers, too", async () => {
+Deno.test("after a refusal as the first event of a stream, the request is shortened, too", async () => {
   const wording =
     "Input does not fit in context length. The input has P tokens, but the context length only supports C tokens.";
   const { lmstudio, seen } = serverOf({ wording, refusesInStream: true });
@@ -264,7 +264,7 @@ Deno.test("a refusal as the first event of a stream is cut by its numbers, too",
   assertEquals([content, trimmed?.cause, seen.length], ["Because.", "refusal", 2]);
 });
 
-Deno.test("a question that alone is longer than the context is sent once, and the error is the server's", async () => {
+Deno.test("a question longer than the context is sent once, and the error is the server's", async () => {
   const { lmstudio, seen } = serverOf();
   const messages: Message[] = [{ role: "user", content: "word ".repeat(5000) }];
   for (const contextOverflowPolicy of ["rollingWindow", "truncateMiddle"] as const) {
@@ -277,7 +277,7 @@ Deno.test("a question that alone is longer than the context is sent once, and th
   assertEquals(seen.length, 2);
 });
 
-Deno.test("where no listing tells the context, or a wrong one, the refusal does, also for later calls", async () => {
+Deno.test("if no listing has the right context, the refusal does, for later calls as well", async () => {
   for (const [listed, refusals] of [[null, 1], [2 * CONTEXT, 2]] as const) {
     const { lmstudio, seen } = serverOf({ listed });
     for (let round = 0; round < 4; round++) {
@@ -304,7 +304,7 @@ Deno.test("a repair of an object is kept within the context, too", async () => {
   assertEquals(seen.filter(({ isRefused }) => isRefused).length, 0);
 });
 
-Deno.test("a function decides what is sent; what cannot be sent is refused in its name", async () => {
+Deno.test("a function decides what is sent; an invalid result is refused as the function's", async () => {
   const { lmstudio, seen } = serverOf();
   const { trimmed } = await lmstudio.complete({
     messages: LONG,
@@ -328,7 +328,7 @@ Deno.test("a function decides what is sent; what cannot be sent is refused in it
   );
 });
 
-Deno.test("what a policy or onTrim throws is what the call rejects with", async () => {
+Deno.test("the call rejects with whatever a policy or onTrim throws", async () => {
   const { lmstudio } = serverOf();
   const own = new Error("enough");
   const fail = (): never => {
@@ -341,7 +341,7 @@ Deno.test("what a policy or onTrim throws is what the call rejects with", async 
   }
 });
 
-Deno.test("strings are messages, and neighbours are one", async () => {
+Deno.test("strings are messages, and adjacent ones are joined", async () => {
   const { lmstudio, seen } = serverOf();
   const words = "one two three four five six seven ";
   const messages = [
@@ -374,20 +374,20 @@ Deno.test("a tool loop is kept within the context round by round", async () => {
     contextOverflowPolicy: "rollingWindow",
   });
   assertEquals(response.content, "Done.");
-  // The history is whole, whatever was sent.
+  // The history is complete, whatever was sent.
   assertEquals(messages.slice(0, LONG.length), [...LONG]);
   assertGreater(response.trimmed?.dropped.length ?? 0, 0);
   assertEquals(seen.filter(({ isRefused }) => isRefused).length, 1);
 });
 
-/** The conversation, with a model that thinks before it answers. */
+/** The conversation, with a model that reasons before it answers. */
 const THOUGHTFUL = LONG.map((message): Message =>
   message.role === "assistant"
     ? { ...message, reasoning: "The question is what they want to know. ".repeat(4) }
     : message
 );
 
-Deno.test("thoughts that are sent back count, also of answers without a policy", async () => {
+Deno.test("reasoning that is sent back counts, even from answers without a policy", async () => {
   for (const isStreamed of [false, true]) {
     const { lmstudio, seen } = serverOf();
     const ask = async (request: CompletionRequest) =>
@@ -419,7 +419,7 @@ Deno.test("thoughts that are sent back count, also of answers without a policy",
   }
 });
 
-Deno.test("thoughts of the messages that a function gives are sent back, too", async () => {
+Deno.test("reasoning in the messages a function returns is sent back, too", async () => {
   const { lmstudio, seen } = serverOf();
   const reasoning = "Because I think so.";
   for (const sendReasoning of [true, false]) {
@@ -458,7 +458,7 @@ const PIXEL = "data:image/png;base64," +
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
 
 for (const [name, run] of Object.entries(LOOPS)) {
-  Deno.test(`${name}: calls in the text and their results are kept within the context`, async () => {
+  Deno.test(`${name}: tool calls in the text and their results are kept within the context`, async () => {
     const { lmstudio, seen } = serverOf({
       answers: (round) => round > 4 ? { content: "Done." } : TEXT_CALL,
     });
@@ -509,7 +509,7 @@ for (const [name, run] of Object.entries(LOOPS)) {
   }
 }
 
-Deno.test("images of tools that do not fit with their question are the server's error", async () => {
+Deno.test("tool images that do not fit with their question are the server's error", async () => {
   const { lmstudio, seen } = serverOf({ answers: CALL });
   const read = tool({ name: "read", execute: () => ({ type: "image", image: PIXEL }) });
   for (const contextOverflowPolicy of ["rollingWindow", "truncateMiddle"] as const) {
@@ -525,7 +525,7 @@ Deno.test("images of tools that do not fit with their question are the server's 
   }
 });
 
-Deno.test("the answer of an error tells what was left out for it", async () => {
+Deno.test("the partial answer of an error says what was left out", async () => {
   const { lmstudio } = serverOf();
   const request: CompletionRequest = {
     messages: LONG,

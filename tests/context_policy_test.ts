@@ -1,4 +1,4 @@
-/** What is sent of a conversation that does not fit: the rules, with a model whose tokens are plain to see. */
+/** Which messages are sent if a conversation does not fit: the rules, with a model whose tokens are easy to count. */
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { maxPromptTokens, type TrimTask, trimToFit } from "../src/core/context_policy.ts";
 import type { Message } from "../src/core/messages.ts";
@@ -9,7 +9,7 @@ import { cpuTimeMs } from "./support/cpu_time.ts";
 const WORDS = "one two three four five six seven eight nine ten ";
 const SYSTEM: Message = { role: "system", content: "Be brief." };
 
-/** Four characters are a token, and four tokens go around each message. */
+/** A token is four characters, and each message costs four extra tokens. */
 function tokensOf(messages: readonly Message[]): number {
   return messages.reduce((sum, message) => sum + 4 + JSON.stringify(message).length / 4, 0);
 }
@@ -20,7 +20,7 @@ function countsOf(messages: readonly Message[]): Float64Array {
   return counts;
 }
 
-/** What five answers have taught. */
+/** An estimator that has learned from five answers. */
 function taught(): TokenEstimator {
   const estimator = new TokenEstimator();
   for (let length = 1; length <= 5; length++) {
@@ -46,7 +46,7 @@ function result(toolCallId: string, length = 2): Message {
   return { role: "tool", toolCallId, content: WORDS.repeat(length) };
 }
 
-/** Indexes of what is sent, where some is dropped. */
+/** Indexes of the messages that are sent, if some are dropped. */
 function sentOf(
   policy: TrimTask["policy"],
   messages: readonly Message[],
@@ -57,11 +57,11 @@ function sentOf(
   return trimToFit({ ...task, ...more })?.messages.map((message) => messages.indexOf(message));
 }
 
-Deno.test("a conversation that fits is sent as it is", () => {
+Deno.test("a conversation that fits is sent unchanged", () => {
   assertEquals(sentOf("rollingWindow", [SYSTEM, user(), answer(), user()], 4096), undefined);
 });
 
-Deno.test("nothing is cut before an answer of the model is known", () => {
+Deno.test("nothing is cut before the model has answered once", () => {
   const messages = [SYSTEM, user(400), answer(400), user()];
   assertEquals(
     sentOf("rollingWindow", messages, 1024, { estimator: new TokenEstimator() }),
@@ -69,8 +69,8 @@ Deno.test("nothing is cut before an answer of the model is known", () => {
   );
 });
 
-Deno.test("before the fifth answer only what is expected to overflow is cut", () => {
-  // Another language: nobody can be sure of it.
+Deno.test("before the fifth answer, a conversation is cut only if it is expected to overflow", () => {
+  // Another language: the estimate is not certain.
   const messages: Message[] = [
     SYSTEM,
     ...Array(8).fill([
@@ -95,7 +95,7 @@ Deno.test("before the fifth answer only what is expected to overflow is cut", ()
   assert(sent(5) !== undefined);
 });
 
-Deno.test("what a server refused is cut by its numbers, whatever is known", () => {
+Deno.test("a refused conversation is cut by the refusal's numbers, whatever else is known", () => {
   const messages = [SYSTEM, user(40), answer(40), user(40), answer(40), user()];
   const estimator = new TokenEstimator();
   const refusedTokens = tokensOf(messages);
@@ -126,15 +126,15 @@ Deno.test("truncateMiddle keeps the beginning and the end", () => {
   const turn = () => [user(10), answer(10)];
   const messages = [SYSTEM, ...turn(), ...turn(), ...turn(), ...turn(), user()];
   assertEquals(sentOf("truncateMiddle", messages, 900), [0, 1, 2, 7, 8, 9]);
-  // The first turn is longer than what fits beside the question: the newest turns are worth more.
+  // The first turn is too long to fit with the question: the newest turns are worth more.
   const long = [SYSTEM, user(90), answer(10), ...turn(), ...turn(), user()];
   assertEquals(sentOf("truncateMiddle", long, 900), [0, 3, 4, 5, 6, 7]);
-  // A turn in the middle is too long: what fits of the beginning is kept instead.
+  // A turn in the middle is too long: as much of the beginning as fits is kept instead.
   const wide = [SYSTEM, ...turn(), ...turn(), user(50), answer(50), user()];
   assertEquals(sentOf("truncateMiddle", wide, 1000), [0, 1, 2, 3, 4, 7]);
 });
 
-Deno.test("the last user message and all after it stay, even where they alone do not fit", () => {
+Deno.test("the last user message and everything after it stay, even if they alone do not fit", () => {
   const messages = [SYSTEM, user(10), answer(10), user(60), called("a"), result("a", 60)];
   for (const policy of ["rollingWindow", "truncateMiddle"] as const) {
     assertEquals(sentOf(policy, messages, 512), [0, 3, 4, 5]);
@@ -142,7 +142,7 @@ Deno.test("the last user message and all after it stay, even where they alone do
   }
 });
 
-Deno.test("of a turn with many calls the question stays, and the newest calls with their results", () => {
+Deno.test("of a turn with many tool calls, the question stays, and the newest calls with their results", () => {
   const messages = [
     SYSTEM,
     user(),
@@ -153,25 +153,25 @@ Deno.test("of a turn with many calls the question stays, and the newest calls wi
   assertEquals(sentOf("rollingWindow", messages, 560), [0, 1, 6, 7, 8, 9, 10, 11]);
 });
 
-/** Images that a tool gave, which follow its result. */
+/** Images from a tool, which follow its result. */
 const SHOWN: Message = {
   role: "user",
   content: [{ type: "text", text: "The tool find returned:" }, { type: "image", image: "data:," }],
 };
 
-Deno.test("images that a tool gave are of its turn, and no question", () => {
+Deno.test("images from a tool belong to its turn, and are not a question", () => {
   const [first, second] = [{ ...SHOWN }, { ...SHOWN }];
   const turn = [user(), called("a"), result("a"), first, called("b"), result("b"), second];
   const messages = [SYSTEM, user(30), answer(30), ...turn];
   for (const policy of ["rollingWindow", "truncateMiddle"] as const) {
     assertEquals(sentOf(policy, messages, 1500), [0, 3, 4, 5, 6, 7, 8, 9]);
-    // What is asked next, of a loop that was left, is a question.
+    // The next message after an abandoned loop is a question.
     const next = [...messages, user(), answer(), user()];
     assertEquals(sentOf(policy, next, 512), [0, 10, 11, 12]);
   }
 });
 
-Deno.test("images that a tool gave go with its result, wherever the cut is", () => {
+Deno.test("images from a tool stay with its result, wherever the cut is", () => {
   const turnOf = (id: string) => [user(), called(id), result(id, 10), { ...SHOWN }, answer(5)];
   const messages = [SYSTEM, ...["a", "b", "c", "d"].flatMap(turnOf), user()];
   const isSame = (sent: readonly number[], at: number) =>
@@ -192,7 +192,7 @@ Deno.test("images that a tool gave go with its result, wherever the cut is", () 
   assert(cuts > 20);
 });
 
-Deno.test("a result that came after the next question keeps the call, and the turn of the call", () => {
+Deno.test("a result that follows the next question keeps its tool call, and the turn of that call", () => {
   const messages = [
     SYSTEM,
     ...[user(20), answer(20)],
@@ -204,7 +204,7 @@ Deno.test("a result that came after the next question keeps the call, and the tu
   }
 });
 
-Deno.test("no call is parted from its result, wherever the cut is", () => {
+Deno.test("no tool call is separated from its result, wherever the cut is", () => {
   const maker = new ConversationMaker(3);
   let cuts = 0;
   for (let round = 0; round < 40; round++) {
@@ -231,7 +231,7 @@ Deno.test("no call is parted from its result, wherever the cut is", () => {
   assertEquals(cuts, 320);
 });
 
-Deno.test("a function is told what does not fit, and decides", () => {
+Deno.test("a function learns what does not fit, and decides", () => {
   const messages = [SYSTEM, user(50), answer(50), user()];
   let told: unknown[] = [];
   const trimmed = trimToFit({
@@ -253,7 +253,7 @@ Deno.test("a function is told what does not fit, and decides", () => {
   assertEquals(trimmed?.info.policy, "custom");
 });
 
-Deno.test("what was dropped is told, with the tokens", () => {
+Deno.test("the dropped messages are reported, with their tokens", () => {
   const messages = [SYSTEM, user(50), answer(50), user()];
   const task = { messages, frame: countFrame(), estimator: taught(), contextLength: 1024 };
   const info = trimToFit({ ...task, policy: "rollingWindow" })?.info;
@@ -268,14 +268,14 @@ Deno.test("what was dropped is told, with the tokens", () => {
   }
 });
 
-Deno.test("the answer has its room: as asked for, at most half the context, else a sixteenth", () => {
+Deno.test("room for the answer: as requested, at most half the context; a sixteenth by default", () => {
   assertEquals(maxPromptTokens(8192, 1000), 7192);
   assertEquals(maxPromptTokens(8192, 100_000), 4096);
   assertEquals(maxPromptTokens(8192, undefined), 7680);
   assertEquals(maxPromptTokens(8192, -1), 7680);
 });
 
-Deno.test("a count that cannot be of this prompt teaches nothing", () => {
+Deno.test("a count that cannot belong to this prompt is ignored", () => {
   const estimator = taught();
   const counts = countsOf([user(50)]);
   const before = estimator.estimate(counts);
@@ -286,7 +286,7 @@ Deno.test("a count that cannot be of this prompt teaches nothing", () => {
   assertEquals(estimator.answers, 5);
 });
 
-Deno.test("images, tools and thoughts that are sent count", () => {
+Deno.test("images, tools and reasoning count if they are sent", () => {
   const { tokens } = taught().estimate(countsOf([user()]));
   const shown: Message = {
     role: "user",
@@ -304,9 +304,9 @@ Deno.test("images, tools and thoughts that are sent count", () => {
   assertLess(estimator.estimate(without).tokens + 500, estimator.estimate(withThought).tokens);
 });
 
-Deno.test("a decision about eight times as much takes no more than in proportion", () => {
+Deno.test("a decision about eight times as much takes at most eight times as long", () => {
   const estimator = taught();
-  /** The best of several: others share the machine. */
+  /** The best of several runs: the machine may be busy. */
   const timeFor = (turns: number): number => {
     const messages = [SYSTEM, ...Array(turns).fill([user(10), answer(10)]).flat(), user()];
     return Math.min(...Array.from({ length: 20 }, () => {

@@ -4,7 +4,7 @@ import { assertType, type IsExact } from "@std/testing/types";
 import OpenAI from "npm:openai@^7.57.0";
 import type { Decision, DecisionCreateParams } from "npm:openai@^7.57.0/resources/decisions";
 import { choice, noul, score, TypeSafeClient } from "npm:@typesafe-ai/sdk@^0.6.0";
-// Deno 2.9 does not find `openai` where `zod`, which it can do without, is imported dynamically alone.
+// Deno 2.9 does not find `openai` if `zod`, an optional dependency, is only imported dynamically.
 import "zod";
 import {
   type DecisionAnswer,
@@ -58,7 +58,7 @@ function provide(options: FakeLMStudioOptions = {}, more: LMStudioProviderOption
   return { fake, lmstudio: new LMStudioProvider({ env: {}, fetch: fake.fetch, ...more }) };
 }
 
-/** A fake without `/v1/decisions`, as Ollama and llama.cpp are. */
+/** A fake without `/v1/decisions`, like Ollama and llama.cpp. */
 function systemOneOnly(fake: { fetch: typeof globalThis.fetch }): typeof globalThis.fetch {
   return (input, init) => {
     const { pathname } = new URL(input instanceof Request ? input.url : input);
@@ -133,7 +133,7 @@ for (const [route, fetchOf] of Object.entries(ROUTES)) {
     assertEquals(answers.size.probabilities.map(({ value }) => value), ["b", "10", "9"]);
   });
 
-  Deno.test(`decide by ${route}: 400 questions, also with names of Object's own`, async () => {
+  Deno.test(`decide by ${route}: 400 questions, some named like members of Object`, async () => {
     const fake = createFakeLMStudio({ ...DECIDERS, decisions: {} });
     const lmstudio = new LMStudioProvider({ env: {}, fetch: fetchOf(fake) });
     const names = ["constructor", "toString", ...Array.from({ length: 398 }, (_, at) => `q${at}`)];
@@ -161,11 +161,11 @@ Deno.test("decide: types follow from the questions", async () => {
   assertType<IsExact<typeof answers.c, ScoreAnswer | Refusal>>(true);
 });
 
-Deno.test("decide: what is sent and read is what openai's types declare", () => {
+Deno.test("decide: requests and answers match openai's types", () => {
   type Theirs = Decision["answers"][number];
   type Ours = DecisionAnswer;
   type Own<Type extends Theirs["type"]> = Omit<Extract<Theirs, { type: Type }>, "name">;
-  // Shapes, not names of types: each is given where the other is wanted.
+  // Compares shapes, not names: each type is assignable to the other.
   const predicateAnswer: Own<"predicate"> = {} as Extract<Ours, { type: "predicate" }>;
   const choiceAnswer: Own<"choice"> = {} as Extract<Ours, { type: "choice" }>;
   const scoreAnswer: Own<"score"> = {} as Extract<Ours, { type: "score" }>;
@@ -248,7 +248,7 @@ Deno.test("decide: the spelling of /v1/systemone", async () => {
   });
 });
 
-Deno.test("decide: the route that is missing is asked once, not at every call", async () => {
+Deno.test("decide: a missing route is tried once, not on every call", async () => {
   const fake = createFakeLMStudio(DECIDERS);
   const asked: string[] = [];
   const fetch = systemOneOnly(fake);
@@ -265,7 +265,7 @@ Deno.test("decide: the route that is missing is asked once, not at every call", 
   assertEquals(asked.filter((path) => path === "/v1/decisions").length, 1);
 });
 
-Deno.test("decide: refused before anything is sent, naming the field", async (t) => {
+Deno.test("decide: invalid requests are refused before anything is sent, naming the field", async (t) => {
   const predicate = QUESTIONS.angry;
   const ask = (question: unknown) => ({ input: "x", questions: { q: question } });
   const cases: [name: string, request: unknown, words: string][] = [
@@ -332,7 +332,7 @@ Deno.test("decide: refused before anything is sent, naming the field", async (t)
 
 // --- The model --------------------------------------------------------------------------------
 
-Deno.test("decide: the model of the request, of the options, of the environment, else the loaded one", async (t) => {
+Deno.test("decide: the model from the request, the options, the environment, or the loaded one", async (t) => {
   const models = [
     { id: "a/one", type: "decision" as const },
     { id: "b/two", type: "decision" as const, loaded: false },
@@ -363,7 +363,7 @@ Deno.test("decide: the model of the request, of the options, of the environment,
   });
 });
 
-Deno.test("decide: one named code each for what stands in the way", async (t) => {
+Deno.test("decide: a specific code for each obstacle", async (t) => {
   const request = { input: "x", questions: { angry: QUESTIONS.angry } };
   const codeOf = async (promise: Promise<unknown>): Promise<string> => {
     const error = await rejection(promise);
@@ -381,7 +381,7 @@ Deno.test("decide: one named code each for what stands in the way", async (t) =>
     assertEquals([error.kind, error.code], ["model-not-available", "wrong_model_type"]);
     assertStringIncludes(error.hint ?? "", MODEL);
   });
-  await t.step("a chat model, where the listing fails meanwhile", async () => {
+  await t.step("a chat model, if the listing fails meanwhile", async () => {
     const fake = createFakeLMStudio(DECIDERS);
     let listings = 0;
     const fetch: typeof globalThis.fetch = (input, init) => {
@@ -410,7 +410,7 @@ Deno.test("decide: one named code each for what stands in the way", async (t) =>
   });
 });
 
-Deno.test("decide: a decision model is nobody's model for completions", async () => {
+Deno.test("decide: a decision model is never chosen for completions", async () => {
   const { fake, lmstudio } = provide({
     models: [{ id: MODEL, type: "decision" }, { id: "qwen/qwen3-8b" }],
   });
@@ -418,7 +418,7 @@ Deno.test("decide: a decision model is nobody's model for completions", async ()
   assertEquals((fake.requests.at(-1)?.body as { model: string }).model, "qwen/qwen3-8b");
 });
 
-Deno.test("decide: another model that answers is an error, with the answer", async () => {
+Deno.test("decide: an answer by another model is an error that has the answer", async () => {
   await using server = serveStub({
     "POST /v1/decisions": json({
       model: "other/decider",
@@ -436,7 +436,7 @@ Deno.test("decide: another model that answers is an error, with the answer", asy
 
 // --- Bad answers ------------------------------------------------------------------------------
 
-Deno.test("decide: an answer that is not one to the questions is refused", async (t) => {
+Deno.test("decide: an answer that does not match the questions is refused", async (t) => {
   const good = { type: "predicate", name: "angry", probability: 0.5 };
   const choiceAnswer = {
     type: "choice",

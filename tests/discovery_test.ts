@@ -39,7 +39,7 @@ import { runScript } from "./support/script.ts";
 
 const TOKEN = "sk-lm-abcdefgh:12345678901234567890";
 
-/** A discovery that looks nowhere else. */
+/** A discovery that probes only these addresses. */
 function over(
   candidates: readonly ServiceCandidate[],
   options: ServiceDiscoveryOptions = {},
@@ -59,7 +59,7 @@ function names(services: readonly ServiceInfo[]): string[] {
   return services.map(({ type, endpoint }) => `${type} ${endpoint}`);
 }
 
-/** A `fetch` under which nothing but these hosts answers. */
+/** A `fetch` with which only these hosts answer. */
 function fetchOf(
   hosts: Record<string, (request: Request) => Response | Promise<Response>>,
   seen: Request[] = [],
@@ -78,7 +78,7 @@ function hostsAsked(seen: readonly Request[]): string[] {
   return [...new Set(seen.map(({ url }) => new URL(url).host))];
 }
 
-/** The hosts that are asked where nothing answers: the candidates. */
+/** The hosts that are probed if none answers: the candidates. */
 async function candidatesOf(options: ServiceDiscoveryOptions): Promise<string[]> {
   const seen: Request[] = [];
   const discovery = new ServiceDiscovery({ env: {}, fetch: fetchOf({}, seen), ...options });
@@ -88,7 +88,7 @@ async function candidatesOf(options: ServiceDiscoveryOptions): Promise<string[]>
 
 // --- What is found ----------------------------------------------------------------------------
 
-Deno.test("discover: finds exactly the servers that are there, among all kinds of others", async () => {
+Deno.test("discover: finds exactly the running model servers among all kinds of others", async () => {
   const old = createFakeLMStudio({ version: "0.3.16", models: ["qwen/qwen3-8b"] });
   const current = createFakeLMStudio({ version: "0.4.25", models: ["openai/gpt-oss-20b"] });
   const secured = createFakeLMStudio({ apiToken: TOKEN });
@@ -158,7 +158,7 @@ Deno.test("discover: finds exactly the servers that are there, among all kinds o
     assertInstanceOf(metrics.lastRequest, Date);
   }
   assertEquals(found.map(({ metrics }) => metrics.modelCount), [1, 1, 1, 0]);
-  // Whoever was silent was let go of, as either type.
+  // Silent servers were given up, as either type.
   while (silence.left < 2) await new Promise((resolve) => setTimeout(resolve, 5));
 });
 
@@ -180,7 +180,7 @@ for (const [name, body] of Object.entries(STRANGERS)) {
   });
 }
 
-Deno.test("discover: only LM Studio's own 401 is LM Studio", async () => {
+Deno.test("discover: only LM Studio's own 401 identifies LM Studio", async () => {
   const own = {
     type: "invalid_request",
     code: "invalid_api_key",
@@ -202,7 +202,7 @@ Deno.test("discover: only LM Studio's own 401 is LM Studio", async () => {
   }
 });
 
-Deno.test("discover: a listing in LM Studio's own shape does without a greeting", async () => {
+Deno.test("discover: a listing in LM Studio's own shape is enough without a greeting", async () => {
   const listings: Record<string, unknown> = {
     "/api/v1/models": { models: [{ key: "m", type: "llm", loaded_instances: [] }] },
     "/api/v0/models": { data: [{ id: "m", type: "llm", state: "loaded", object: "model" }] },
@@ -218,7 +218,7 @@ Deno.test("discover: a listing in LM Studio's own shape does without a greeting"
   }
 });
 
-Deno.test("discover: an LM Studio whose listing fails is degraded, one whose listing hangs is not there", async () => {
+Deno.test("discover: an LM Studio whose listing fails is degraded, one whose listing hangs is not found", async () => {
   const failing = createFakeLMStudio({
     faults: [{
       path: /models/,
@@ -255,7 +255,7 @@ Deno.test("discover: Ollama needs both its version and its tags", async () => {
   }
 });
 
-Deno.test("discover: all candidates are asked before any of them answers", async () => {
+Deno.test("discover: all candidates are probed at once", async () => {
   const everyone = Promise.withResolvers<void>();
   let waiting = 0;
   const count = 4;
@@ -296,7 +296,7 @@ Deno.test("discover: equal addresses are one candidate, and results are in the c
 
 // --- What is sent -----------------------------------------------------------------------------
 
-Deno.test("discover: the token goes to the configured address and nowhere else", async () => {
+Deno.test("discover: the API token goes to the configured address and nowhere else", async () => {
   const fakes = [createFakeLMStudio({ apiToken: TOKEN }), createFakeLMStudio({ apiToken: TOKEN })];
   await using configured = await fakes[0]!.listen();
   await using other = await fakes[1]!.listen();
@@ -312,7 +312,7 @@ Deno.test("discover: the token goes to the configured address and nowhere else",
   }
 });
 
-Deno.test("discover: probes are one attempt, and follow no redirect", async () => {
+Deno.test("discover: a probe is one attempt and follows no redirect", async () => {
   await using broken = serveJson({ error: "busy" }, 503);
   await using target = await createFakeLMStudio().listen();
   await using redirecting = serveForeign((_, path) =>
@@ -324,7 +324,7 @@ Deno.test("discover: probes are one attempt, and follow no redirect", async () =
   }
 });
 
-Deno.test("discover: a server that loads its model says nothing of who it is", async () => {
+Deno.test("discover: a server that is loading its model does not identify itself", async () => {
   const loading = { error: { code: 503, message: "Loading model", type: "unavailable_error" } };
   await using server = serveJson(loading, 503);
   const discovery = over([lmstudio(server.url), ollama(server.url)]);
@@ -345,7 +345,7 @@ Deno.test("candidates: without any configuration, the usual ports", async () => 
   ]);
 });
 
-Deno.test("candidates: what is configured comes first", async () => {
+Deno.test("candidates: configured addresses come first", async () => {
   assertEquals(
     await candidatesOf({
       env: {
@@ -374,7 +374,7 @@ Deno.test("candidates: LOCAL_AUTO_DISCOVER=false leaves the configured ones", as
   );
 });
 
-Deno.test("candidates: an address tried as either type is what it is, and the other probe ends", async () => {
+Deno.test("candidates: an address tried as both types is listed as the right one, and the other probe ends", async () => {
   await using atOllama = serveOllama();
   const env = { LOCAL_ENDPOINT: atOllama.url, LOCAL_AUTO_DISCOVER: "false" };
   assertEquals(names(await new ServiceDiscovery({ env }).discover()), [`ollama ${atOllama.url}`]);
@@ -428,7 +428,7 @@ for (const [text, endpoint] of Object.entries(OLLAMA_HOSTS)) {
   });
 }
 
-Deno.test("candidates: LOCAL_ENDPOINT is read as a base URL is, and refused as one is", async () => {
+Deno.test("candidates: LOCAL_ENDPOINT is read and refused like a base URL", async () => {
   for (
     const written of ['"10.0.0.9"', "http://10.0.0.9:1234/api", "10.0.0.9/v1/chat/completions"]
   ) {
@@ -444,7 +444,7 @@ Deno.test("candidates: LOCAL_ENDPOINT is read as a base URL is, and refused as o
   }
 });
 
-Deno.test("candidates: an unreadable OLLAMA_HOST gives way", async () => {
+Deno.test("candidates: an invalid OLLAMA_HOST is ignored", async () => {
   const asked = await candidatesOf({ env: { OLLAMA_HOST: "a b", OLLAMA_ENDPOINT: "nas" } });
   assertEquals(asked.at(-1), "http://nas:11434 api/version");
   const usual = await candidatesOf({ env: { OLLAMA_HOST: "a b" } });
@@ -554,7 +554,7 @@ for (
     ["7", "127.0.0.1"],
   ] as const
 ) {
-  Deno.test(`candidates: networkInterface ${written} of the settings is ${address}`, async () => {
+  Deno.test(`candidates: networkInterface ${written} in the settings is ${address}`, async () => {
     const files = { [`.lmstudio/${CONFIG}`]: `{"port":2003,"networkInterface":${written}}` };
     await withHome(files, async (home) => {
       const asked = await candidatesOf({ env: { HOME: home } });
@@ -590,7 +590,7 @@ Deno.test("discover: the port of LM Studio's programs is not its HTTP server's",
   });
 });
 
-Deno.test("candidates: LM Studio's settings are read anew in each round", async () => {
+Deno.test("candidates: LM Studio's settings are read again in each round", async () => {
   await withHome({ [`.lmstudio/${CONFIG}`]: '{"port":2003}' }, async (home) => {
     const seen: Request[] = [];
     const discovery = new ServiceDiscovery({ env: { HOME: home }, fetch: fetchOf({}, seen) });
@@ -604,7 +604,7 @@ Deno.test("candidates: LM Studio's settings are read anew in each round", async 
 
 // --- Caches -----------------------------------------------------------------------------------
 
-/** One LM Studio that counts the rounds. */
+/** An LM Studio that counts the rounds. */
 function counted(): { fetch: typeof globalThis.fetch; greetings: () => number } {
   const fake = createFakeLMStudio({ models: ["m"] });
   return {
@@ -613,7 +613,7 @@ function counted(): { fetch: typeof globalThis.fetch; greetings: () => number } 
   };
 }
 
-Deno.test("discover: believed for 30 s, unless forced", async () => {
+Deno.test("discover: results are cached for 30 s, unless forced", async () => {
   using time = new FakeTime();
   const { fetch, greetings } = counted();
   const discovery = over([lmstudio("127.0.0.1:1234")], { fetch });
@@ -627,12 +627,12 @@ Deno.test("discover: believed for 30 s, unless forced", async () => {
   assertEquals(greetings(), 2);
   await discovery.discover({ force: true });
   assertEquals(greetings(), 3);
-  // What callers get is theirs.
+  // Callers own the results they get.
   first!.models.length = 0;
   assertEquals((await discovery.discover())[0]?.models, ["m"]);
 });
 
-Deno.test("discover: a round that found nothing is not believed", async () => {
+Deno.test("discover: a round that found nothing is not cached", async () => {
   let isUp = false;
   const { fetch } = counted();
   const discovery = over([lmstudio("127.0.0.1:1234")], {
@@ -643,7 +643,7 @@ Deno.test("discover: a round that found nothing is not believed", async () => {
   assertEquals((await discovery.discover()).length, 1);
 });
 
-Deno.test("discover: concurrent calls share one round, forced ones too", async () => {
+Deno.test("discover: concurrent calls share one round, forced ones as well", async () => {
   const { fetch, greetings } = counted();
   const discovery = over([lmstudio("127.0.0.1:1234")], { fetch });
   const results = await Promise.all([
@@ -657,7 +657,7 @@ Deno.test("discover: concurrent calls share one round, forced ones too", async (
   assertEquals(results[0], results[4]);
 });
 
-Deno.test("models: believed for 5 minutes; asked for where they are not known", async () => {
+Deno.test("models: cached for 5 minutes, and requested if they are not known", async () => {
   using time = new FakeTime();
   const { fetch, greetings } = counted();
   const discovery = over([lmstudio("127.0.0.1:1234")], { fetch });
@@ -671,7 +671,7 @@ Deno.test("models: believed for 5 minutes; asked for where they are not known", 
   assertEquals(greetings(), 2);
 });
 
-Deno.test("models: an address nobody has looked at is looked at", async () => {
+Deno.test("models: an address not probed before is probed", async () => {
   await using atOllama = serveOllama({ models: ["a:latest"] });
   const discovery = over([]);
   assertEquals(await discovery.models(atOllama.url), ["a:latest"]);
@@ -683,7 +683,7 @@ Deno.test("models: an address nobody has looked at is looked at", async () => {
   await assertRejects(() => discovery.models("lmstudio"), NetworkError, "no address to try");
 });
 
-Deno.test("models: of a server that wants a token", async () => {
+Deno.test("models: on a server that requires an API token", async () => {
   await using server = await createFakeLMStudio({ apiToken: TOKEN }).listen();
   const discovery = over([lmstudio(server.url)]);
   await assertRejects(() => discovery.models("lmstudio"), AuthenticationError);
@@ -691,7 +691,7 @@ Deno.test("models: of a server that wants a token", async () => {
 
 // --- One server -------------------------------------------------------------------------------
 
-Deno.test("probe: resolves to what is there, or to undefined", async () => {
+Deno.test("probe: resolves to the service found, or to undefined", async () => {
   await using server = await createFakeLMStudio({ models: ["m"] }).listen();
   const discovery = over([]);
   assertEquals(await discovery.probe("ollama", server.url), undefined);
@@ -703,7 +703,7 @@ Deno.test("probe: resolves to what is there, or to undefined", async () => {
   assertEquals(discovery.availableServices(), [info!]);
 });
 
-Deno.test("healthCheck: resolves, or throws why not", async () => {
+Deno.test("healthCheck: resolves, or throws the reason", async () => {
   await using server = await createFakeLMStudio().listen();
   await using secured = await createFakeLMStudio({ apiToken: TOKEN }).listen();
   await using site = serveSite();
@@ -728,7 +728,7 @@ Deno.test("healthCheck: resolves, or throws why not", async () => {
   }
 });
 
-Deno.test("a known server that fails is degraded, then unavailable, and one success mends it", async () => {
+Deno.test("a known server that fails is degraded, then unavailable, and one success restores it", async () => {
   let isUp = true;
   const { fetch } = counted();
   const discovery = over([lmstudio("127.0.0.1:1234")], {
@@ -774,7 +774,7 @@ Deno.test("metrics: averages of the last twenty checks", async () => {
   assertEquals(rate(), 1);
 });
 
-Deno.test("serviceInfo: of a type the preferred one, available before degraded", async () => {
+Deno.test("serviceInfo: the preferred one of a type, available before degraded", async () => {
   await using secured = await createFakeLMStudio({ apiToken: TOKEN }).listen();
   await using first = await createFakeLMStudio().listen();
   await using second = await createFakeLMStudio().listen();
@@ -792,7 +792,7 @@ Deno.test("serviceInfo: of a type the preferred one, available before degraded",
 
 // --- find and discover of the provider --------------------------------------------------------
 
-Deno.test("find: does not wait for those it no longer needs, and calls them off", async () => {
+Deno.test("find: cancels probes it no longer needs instead of waiting for them", async () => {
   const fake = createFakeLMStudio();
   await using server = await fake.listen();
   await using silence = serveSilence();
@@ -805,7 +805,7 @@ Deno.test("find: does not wait for those it no longer needs, and calls them off"
   assertEquals(fake.requests.filter(({ path }) => path === "/lmstudio-greeting").length, 1);
 });
 
-Deno.test("find: prefers what LOCAL_PROVIDER_PREFERENCE says, if it is available", async () => {
+Deno.test("find: prefers LOCAL_PROVIDER_PREFERENCE, if it is available", async () => {
   await using server = await createFakeLMStudio().listen();
   await using atOllama = serveOllama();
   const candidates = [lmstudio(server.url), ollama(atOllama.url)];
@@ -820,7 +820,7 @@ Deno.test("find: prefers what LOCAL_PROVIDER_PREFERENCE says, if it is available
   );
 });
 
-Deno.test("find: an abort ends the wait, and the probes nobody else waits for", async () => {
+Deno.test("find: an abort ends the wait, and all probes that no other call waits for", async () => {
   await using silence = serveSilence();
   const discovery = over([lmstudio(silence.url)], { timeoutMs: 60_000 });
   const controller = new AbortController();
@@ -854,7 +854,7 @@ Deno.test("discover, find: no listener stays on the caller's signal", async () =
   assertEquals(listeners, 0);
 });
 
-Deno.test("LMStudioProvider.discover: the server that is there", async () => {
+Deno.test("LMStudioProvider.discover: uses the server found", async () => {
   const fake = createFakeLMStudio({ apiToken: TOKEN, models: ["m"] });
   await using server = await fake.listen();
   await using atOllama = serveOllama();
@@ -897,7 +897,7 @@ Deno.test("LMStudioProvider.discover: inherits fetch, env and the configured add
   }
 });
 
-Deno.test("LMStudioProvider.discover: not found, it says what was tried, why each failed, and what to do", async () => {
+Deno.test("LMStudioProvider.discover: if none is found, the error says what was tried, why it failed, and what to do", async () => {
   await using site = serveSite();
   await using silence = serveSilence();
   const closed = `http://127.0.0.1:${closedPort()}`;
@@ -936,7 +936,7 @@ Deno.test("LMStudioProvider.discover: not found, it says what was tried, why eac
   ]);
 });
 
-Deno.test("LMStudioProvider.discover: a proxy variable is named where it may be the cause", async () => {
+Deno.test("LMStudioProvider.discover: the error names a proxy variable if it may be the cause", async () => {
   const env = { HTTP_PROXY: "http://proxy:3128", LOCAL_AUTO_DISCOVER: "true" };
   const error = await assertRejects(
     () => LMStudioProvider.discover({ env, fetch: fetchOf({}) }),
@@ -951,7 +951,7 @@ Deno.test("LMStudioProvider.discover: a proxy variable is named where it may be 
   assertStringIncludes(nowhere.message, "LOCAL_AUTO_DISCOVER=false");
 });
 
-Deno.test("LMStudioProvider.discover: no permission at all is said as such", async () => {
+Deno.test("LMStudioProvider.discover: missing permissions are reported as such", async () => {
   const fetch = () => {
     const error = new Error('Requires net access to "127.0.0.1:1234"');
     error.name = "NotCapable";
@@ -1016,7 +1016,7 @@ for (const [options, said] of BAD_OPTIONS) {
   });
 }
 
-Deno.test("options: each default stands alone, and undefined is absent", () => {
+Deno.test("options: each default applies on its own, and undefined is absent", () => {
   new ServiceDiscovery();
   new ServiceDiscovery({ env: {}, healthCheck: { intervalMs: 1000 } });
   new ServiceDiscovery({ env: {}, healthCheck: { intervalMs: 3_600_000, maxFailures: 10 } });
@@ -1025,7 +1025,7 @@ Deno.test("options: each default stands alone, and undefined is absent", () => {
   new ServiceDiscovery({ env: {}, timeoutMs: 60_000 });
 });
 
-Deno.test("bad input of methods is a rejection", async () => {
+Deno.test("bad arguments of methods cause rejections", async () => {
   const discovery = over([]);
   const calls: (() => Promise<unknown>)[] = [
     () => discovery.discover({ forced: true } as object),
@@ -1046,7 +1046,7 @@ Deno.test("bad input of methods is a rejection", async () => {
 
 // --- Permissions ------------------------------------------------------------------------------
 
-Deno.test("discovery does with the network alone, and uses more where it is allowed", async () => {
+Deno.test("discovery works with network permission only, and uses others if granted", async () => {
   await using server = await createFakeLMStudio({ models: ["m"] }).listen();
   const script = `import { ServiceDiscovery } from "mod";
     const discovery = new ServiceDiscovery({ timeoutMs: 2000 });
@@ -1069,7 +1069,7 @@ Deno.test("discovery does with the network alone, and uses more where it is allo
   });
 });
 
-Deno.test("discovery without the network says which permission it wants", async () => {
+Deno.test("discovery without network permission says which one it needs", async () => {
   const script = `import { LMStudioProvider } from "mod";
     await LMStudioProvider.discover().catch(({ code, hint }) => console.log(code, hint));`;
   const { output, errors } = await runScript(script, []);

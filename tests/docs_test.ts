@@ -1,4 +1,4 @@
-/** What can be checked of README.md and docs/: that they say what the code does, and that links lead somewhere. */
+/** What can be checked about README.md and docs/: that they match the code, and that links have a target. */
 
 import { assert, assertEquals } from "@std/assert";
 import { CONFIG_VARIABLES } from "../src/core/config.ts";
@@ -6,10 +6,10 @@ import { ERROR_CODES } from "../src/core/error_codes.ts";
 import * as mod from "../mod.ts";
 import { createFakeLMStudio } from "../src/testing/mod.ts";
 
-/** What examples import or start, the tour, and the page, which has a document. */
+/** Files that examples import or start, the tour, and the page, which has its own document. */
 const NO_EXAMPLES = ["browser", "demo.ts", "fake.ts", "mcp_server.ts", "summary.ts"];
 const ROOT = new URL("../", import.meta.url);
-/** Every option: one that is missing or unknown here does not compile. */
+/** Every option: a missing or unknown one does not compile. */
 const OPTIONS = Object.keys(
   {
     apiToken: true,
@@ -47,7 +47,7 @@ async function markdownFiles(): Promise<string[]> {
   return files.sort();
 }
 
-/** The rows of every table below a heading, without their heads: cells as they are written. */
+/** The rows of every table below a heading, without table heads, with cells as written. */
 function rowsBelow(text: string, heading: string): string[][] {
   const [, after] = text.split(`\n${heading}\n`);
   assert(after !== undefined, `no heading ${heading}`);
@@ -112,7 +112,7 @@ async function sources(folder = "src/"): Promise<string[]> {
   return found;
 }
 
-/** The list of the codes throws none, and the fake only says what servers say. */
+/** The list of codes throws none, and the fake only imitates servers. */
 function isThrower(path: string): boolean {
   return path !== "src/core/error_codes.ts" && !path.startsWith("src/testing/");
 }
@@ -123,7 +123,7 @@ Deno.test("README.md: the codes it names are codes", async () => {
   assertEquals(codes.filter((code) => !Object.hasOwn(ERROR_CODES, code)), []);
 });
 
-Deno.test("docs/configuration.md: every option and variable in its order, and every default", async () => {
+Deno.test("docs/configuration.md: has every option and variable in order, and every default", async () => {
   const rows = rowsBelow(await read("docs/configuration.md"), "## Values");
   assertEquals(rows.flatMap(([option]) => named(option)).sort(), [...OPTIONS]);
   const variables = rows.flatMap(([, cell]) => named(cell)).filter((name) =>
@@ -145,7 +145,7 @@ function asWritten(value: unknown): string {
   return typeof value === "string" && !value.includes(":") ? JSON.stringify(value) : String(value);
 }
 
-Deno.test("docs/configuration.md: every method has its timers", async () => {
+Deno.test("docs/configuration.md: every method has its timeouts", async () => {
   const rows = rowsBelow(
     await read("docs/configuration.md"),
     "## Which timeout applies to which method",
@@ -158,7 +158,7 @@ Deno.test("docs/configuration.md: every method has its timers", async () => {
   );
 });
 
-/** The methods of what a provider holds, such as `responses.create`. */
+/** The methods of a provider's members, such as `responses.create`. */
 function membersOf(): string[] {
   return Object.entries(new mod.LMStudioProvider({ env: {} }))
     .filter(([, member]) => typeof member === "object")
@@ -168,7 +168,7 @@ function membersOf(): string[] {
     );
 }
 
-Deno.test("README.md: its programs are for all runtimes, and import no jsr: or npm:", async () => {
+Deno.test("README.md: its programs run on all runtimes, and import no jsr: or npm:", async () => {
   const text = await read("README.md");
   const programs = [...text.matchAll(/^```(ts|js)\n(.*?)^```/gms)].map(([, , code = ""]) => code);
   assert(programs.length >= 3);
@@ -176,7 +176,7 @@ Deno.test("README.md: its programs are for all runtimes, and import no jsr: or n
   assert(programs.some((code) => code.includes('import * as z from "zod";')));
 });
 
-Deno.test("README.md: every method is there", async () => {
+Deno.test("README.md: has every method", async () => {
   const methods = rowsBelow(await read("README.md"), "## What it does")
     .flatMap(([method]) => named(method)).map((call) => call.replace(/\(.*/, ""));
   const actual = Object.getOwnPropertyNames(mod.LMStudioProvider.prototype)
@@ -187,7 +187,7 @@ Deno.test("README.md: every method is there", async () => {
   assertEquals(methods.sort(), [...actual, ...statics, ...membersOf()].sort());
 });
 
-Deno.test("docs/compatibility.md: what it says in short of versions of LM Studio", async () => {
+Deno.test("docs/compatibility.md: its summary of LM Studio versions", async () => {
   const look = async (version: string) => {
     const { fetch } = createFakeLMStudio({ version });
     const lmstudio = new mod.LMStudioProvider({ fetch, env: {} });
@@ -202,7 +202,7 @@ Deno.test("docs/compatibility.md: what it says in short of versions of LM Studio
   assertEquals(await look("0.3.5"), [false, false, false]);
 });
 
-Deno.test("docs/assumptions.md: the tests it names are there", async () => {
+Deno.test("docs/assumptions.md: the tests it names exist", async () => {
   const text = await read("docs/assumptions.md");
   const rows = text.split("\n").filter((line) => line.includes("`tests/"));
   assert(rows.length > 30);
@@ -218,7 +218,7 @@ Deno.test("docs/assumptions.md: the tests it names are there", async () => {
   assertEquals(missing, []);
 });
 
-Deno.test("docs/architecture.md: the folders and files it tells of are there", async () => {
+Deno.test("docs/architecture.md: the folders and files it names exist", async () => {
   const text = await read("docs/architecture.md");
   const [, tree = ""] = text.split("```");
   const layers = [...tree.matchAll(/^ {2}(\w+)\//gm)].map(([, name]) => name);
@@ -231,12 +231,12 @@ Deno.test("docs/architecture.md: the folders and files it tells of are there", a
   for (const [, file = ""] of text.matchAll(/`(\w+\.ts)`/g)) {
     assert(file === "mod.ts" || paths.some((path) => path.endsWith(`/${file}`)), `no ${file}`);
   }
-  // By its name alone: a few names stand in two folders, and are told of twice.
+  // By file name only: a few names exist in two folders, and are mentioned twice.
   const names = paths.map((path) => path.slice(path.lastIndexOf("/") + 1));
   assertEquals(names.filter((name) => !text.includes(`\`${name}\``)), []);
 });
 
-Deno.test("docs/configuration.md: every variable that is read is there", async () => {
+Deno.test("docs/configuration.md: has every variable that is read", async () => {
   const told = await read("docs/configuration.md");
   const code = (await Promise.all((await sources()).map(read))).join("\n");
   const variable =
@@ -246,7 +246,7 @@ Deno.test("docs/configuration.md: every variable that is read is there", async (
   assertEquals([...names].filter((name) => !told.includes(`\`${name}\``)), []);
 });
 
-Deno.test("docs/troubleshooting.md: what it quotes is said", async () => {
+Deno.test("docs/troubleshooting.md: the messages it quotes exist", async () => {
   const rows = rowsBelow(await read("docs/troubleshooting.md"), "## Nothing answers");
   const said = (await read("docs/connecting.md")) +
     (await Promise.all((await sources()).map(read))).join("\n");
@@ -257,7 +257,7 @@ Deno.test("docs/troubleshooting.md: what it quotes is said", async () => {
   assertEquals(quoted.filter((text) => !said.includes(text)), []);
 });
 
-Deno.test("CONTRIBUTING.md: the files it names are there", async () => {
+Deno.test("CONTRIBUTING.md: the files it names exist", async () => {
   const text = await read("CONTRIBUTING.md");
   const paths = named(text).filter((name) => /^(src|tests|examples)\/\S*\.ts$/.test(name));
   assert(paths.length > 8);
@@ -274,7 +274,7 @@ Deno.test("docs/examples.md: every example is linked", async () => {
   assertEquals(missing, []);
 });
 
-Deno.test("README.md: at most 150 lines, so that it is read", async () => {
+Deno.test("README.md: at most 150 lines", async () => {
   const { length } = (await read("README.md")).trimEnd().split("\n");
   assert(length <= 150, `${length} lines`);
 });
@@ -285,7 +285,7 @@ Deno.test("README.md: every document is linked", async () => {
   assertEquals(files.filter((file) => !text.includes(`](${file})`)), []);
 });
 
-Deno.test("links lead to files and headings that are there", async () => {
+Deno.test("links lead to existing files and headings", async () => {
   const broken: string[] = [];
   for (const file of await markdownFiles()) {
     for (const [, target = ""] of (await read(file)).matchAll(/\]\(([^)\s]+)\)/g)) {
@@ -302,7 +302,7 @@ Deno.test("links lead to files and headings that are there", async () => {
   assertEquals(broken, []);
 });
 
-/** The ids that code hosts give to headings. */
+/** The ids that code hosts generate for headings. */
 function anchorsOf(text: string): string[] {
   return [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
     heading.toLowerCase().replace(/[^\w\s-]/g, "").replaceAll(" ", "-")

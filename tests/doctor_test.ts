@@ -1,6 +1,6 @@
 /**
- * `doctor` on the causes that people had, by how often they had them: what each of 92 public threads about a connection
- * that did not work turned out to be.
+ * `doctor` and the real causes of failed connections, by frequency: what each of 92 public threads about one turned out
+ * to be.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { command, runDoctor, THIS_MACHINE } from "../src/cli/doctor.ts";
@@ -27,7 +27,7 @@ interface Scene {
 }
 
 interface Scenario {
-  /** Row of the counted table. */
+  /** Row in the table of causes. */
   readonly row: string;
   readonly name: string;
   readonly code: string;
@@ -41,7 +41,7 @@ interface Report {
   readonly findings: readonly { step: string; state: string; evidence: string }[];
 }
 
-/** Where no container changes what is said. */
+/** Surroundings without a container, which would change the output. */
 const ON_HOST: Partial<Place> = {
   surroundings: () => ({ runtime: "deno", platform: "linux", surroundings: undefined }),
 };
@@ -56,7 +56,7 @@ async function diagnose({ args, env = {}, place = {} }: Scene): Promise<Report> 
   return report;
 }
 
-/** A server of the fake's. */
+/** A server with the fake's answers. */
 function withFake(
   options: FakeLMStudioOptions,
   sceneOf: (url: string, port: number) => Scene | Promise<Scene>,
@@ -81,7 +81,7 @@ function withPlace(scene: Scene): Scenario["play"] {
   return (play) => play(scene);
 }
 
-/** A program within a container or WSL that asks its own loopback address. */
+/** A program inside a container or WSL that connects to its own loopback address. */
 function callsItself(surroundings: "container" | "wsl"): Scenario["play"] {
   return async (play) =>
     await play({
@@ -92,7 +92,7 @@ function callsItself(surroundings: "container" | "wsl"): Scenario["play"] {
 
 const at = (url: string, ...more: string[]): Scene => ({ args: ["--base-url", url, ...more] });
 
-/** A socket that fails as it would. */
+/** A socket that fails the same way. */
 function failing(code: string, name = "Error"): Place["connect"] {
   return () => Promise.reject(Object.assign(new Error(code), { code, name }));
 }
@@ -110,7 +110,7 @@ const LOADED = { id: "qwen/qwen3-8b", contextLength: 4096, maxContextLength: 131
 const COMPLETIONS = "/v1/chat/completions";
 
 const SCENARIOS: readonly Scenario[] = [
-  // Only on loopback, container or WSL address: 13
+  // Server listens only on loopback; container or WSL: 13
   {
     row: "loopback",
     name: "the server is off",
@@ -254,7 +254,7 @@ const SCENARIOS: readonly Scenario[] = [
     next: /accepts connections but does not answer/,
     play: withServer(() => serveSilence(), (url) => at(url)),
   },
-  // The context as loaded: 10
+  // The loaded context: 10
   {
     row: "context",
     name: "loaded with less than is needed",
@@ -367,7 +367,7 @@ const SCENARIOS: readonly Scenario[] = [
       }],
     }, (url) => at(url)),
   },
-  // The listing misread: 7
+  // Listing misread: 7
   {
     row: "listing",
     name: "listed is not loaded",
@@ -430,7 +430,7 @@ const SCENARIOS: readonly Scenario[] = [
     next: /lms server start --cors/,
     play: withFake({ models: [LOADED] }, (url) => at(url, "--origin", "http://localhost:5173")),
   },
-  // Permission of the system, VPN: 3
+  // System permission, VPN: 3
   {
     row: "permission or VPN",
     name: "the runtime does not allow it",
@@ -488,7 +488,7 @@ for (const { row, name, code, next, play } of SCENARIOS) {
   });
 }
 
-Deno.test("doctor: each row of the counted table that can be played is", () => {
+Deno.test("doctor: every cause that can be simulated is covered", () => {
   const rows = new Set(SCENARIOS.map(({ row }) => row));
   assertEquals([...rows], [
     "loopback",
@@ -504,7 +504,7 @@ Deno.test("doctor: each row of the counted table that can be played is", () => {
   ]);
 });
 
-Deno.test("doctor: a server in order has no fault, and no page is asked for", async () => {
+Deno.test("doctor: a healthy server has no fault, and no page is requested", async () => {
   await using server = await createFakeLMStudio({ models: [LOADED], cors: true }).listen();
   const { cause, exitCode, findings } = await diagnose(
     at(server.url, "--context", "4096", "--origin", "http://localhost:5173/app"),
@@ -531,7 +531,7 @@ Deno.test("doctor: a server in order has no fault, and no page is asked for", as
   assertEquals(findings.filter(({ state }) => state === "failure"), []);
 });
 
-Deno.test("doctor: headers that a proxy in front of the server wants are sent", async () => {
+Deno.test("doctor: headers required by a proxy in front of the server are sent", async () => {
   const fake = createFakeLMStudio({ models: [LOADED] });
   await using proxy = serveForeign(async (request) => {
     const { url, method, headers } = request;
@@ -550,7 +550,7 @@ Deno.test("doctor: headers that a proxy in front of the server wants are sent", 
   }
 });
 
-Deno.test("doctor: what may load a model is not asked: an older server does not tell what is loaded", async () => {
+Deno.test("doctor: sends no request that may load a model: an older server does not say what is loaded", async () => {
   const fake = createFakeLMStudio({ models: [LOADED], version: "0.3.5" });
   await using server = await fake.listen();
   for (const more of [[], ["--model", LOADED.id]]) {
@@ -564,7 +564,7 @@ Deno.test("doctor: what may load a model is not asked: an older server does not 
   assertEquals(fake.chats, []);
 });
 
-Deno.test("doctor: a first token that takes most of a minute is what clients give up on", () => {
+Deno.test("doctor: a first token that takes most of a minute is reported: clients give up on it", () => {
   const facts = {
     question: { config: {}, patienceMs: 60_000 },
     baseUrl: "http://127.0.0.1:1234",
@@ -579,7 +579,7 @@ Deno.test("doctor: a first token that takes most of a minute is what clients giv
   assertMatch(cause?.cause ?? "", /takes 45 s/);
 });
 
-Deno.test("doctor: nothing that answers, and it is over within 3 s", async () => {
+Deno.test("doctor: with no server at all it ends within 3 s", async () => {
   for (const scene of [at("10.0.0.7"), at("http://gpu.lan:1234")]) {
     const started = performance.now();
     const pending = () => new Promise<never>(() => {});
@@ -589,7 +589,7 @@ Deno.test("doctor: nothing that answers, and it is over within 3 s", async () =>
   }
 });
 
-Deno.test("doctor: secrets are in no line, whatever the server echoes", async () => {
+Deno.test("doctor: no line shows a secret, whatever the server echoes", async () => {
   const token = "sk-lm-12345678:abcdefghij0123456789";
   await using server = await createFakeLMStudio({
     models: [LOADED],
@@ -600,7 +600,7 @@ Deno.test("doctor: secrets are in no line, whatever the server echoes", async ()
   assertEquals(report.exitCode, 4);
 });
 
-Deno.test("doctor: what people see: a line for each step, one cause, one next step; no colours in a pipe", async () => {
+Deno.test("doctor: prints a line per step, one cause, one next step; no colors in a pipe", async () => {
   for (
     const { columns, isTerminal } of [{ columns: 100, isTerminal: true }, {
       columns: 36,

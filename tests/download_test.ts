@@ -46,7 +46,7 @@ function open(
   return { fake, models: lmstudio.models, lmstudio };
 }
 
-/** A server that gives these answers to the looks, the last one again and again. */
+/** A server that gives these answers to the polls, repeating the last one. */
 function serveJob(start: StubAnswer, ...looks: StubAnswer[]): ReturnType<typeof serveStub> {
   return serveStub({
     [DOWNLOAD]: start,
@@ -80,7 +80,7 @@ function shares(items: readonly DownloadProgress[]): (string | number)[] {
   );
 }
 
-Deno.test("download: every look as the server tells it, up to the end", async () => {
+Deno.test("download: every status as the server reports it, up to the end", async () => {
   await using server = serveJob(
     fixtureAnswer("answers/download_started.json"),
     fixtureAnswer("answers/download_running.json"),
@@ -112,14 +112,14 @@ Deno.test("download: every look as the server tells it, up to the end", async ()
   assertEquals(server.on(DOWNLOAD).map(({ body }) => body), [{ model: MODEL }]);
 });
 
-Deno.test("download: a link with a quantization, and no key that was not given", async () => {
+Deno.test("download: a link with a quantization, and no field that was not set", async () => {
   const link = "https://huggingface.co/lmstudio-community/gpt-oss-20b-GGUF";
   await using server = serveJob(fixtureAnswer("answers/download_already.json"));
   await collect(connect(server.url).download(link, { quantization: "Q4_K_M", pollIntervalMs: 5 }));
   assertEquals(server.on(DOWNLOAD)[0]?.body, { model: link, quantization: "Q4_K_M" });
 });
 
-Deno.test("download: what is there already is one item without a job", async () => {
+Deno.test("download: a model that is already downloaded yields one event without a job", async () => {
   await using server = serveJob(fixtureAnswer("answers/download_already.json"));
   const { items, error } = await collect(connect(server.url).download(MODEL));
   assertEquals([items, error], [[{ status: "already_downloaded" }], undefined]);
@@ -140,7 +140,7 @@ Deno.test("download: cut, paused and resumed, it ends with the right total", asy
   const before = await lmstudio.supportsModel(MODEL);
   const { items, error } = await collect(models.download(MODEL, SOON));
   assertEquals(error, undefined);
-  // The looks whose answers were lost had happened all the same.
+  // The polls whose answers were lost did reach the server.
   assertEquals(shares(items).at(0), 0);
   assert(shares(items).includes("paused"));
   const last = items.at(-1);
@@ -149,7 +149,7 @@ Deno.test("download: cut, paused and resumed, it ends with the right total", asy
   assertEquals([before, await lmstudio.supportsModel(MODEL)], [false, true]);
 });
 
-Deno.test("download: a size that only some answers have is kept", async () => {
+Deno.test("download: a size that only some answers contain is kept", async () => {
   await using server = serveJob(
     fixtureAnswer("answers/download_started.json"),
     json({ job_id: JOB, status: "finalizing" }),
@@ -162,7 +162,7 @@ Deno.test("download: a size that only some answers have is kept", async () => {
   ]);
 });
 
-Deno.test("download: a failure is given, then thrown with its reason", async () => {
+Deno.test("download: a failure is yielded, then thrown with its reason", async () => {
   for (
     const [file, words] of [
       ["download_failed.json", "the download failed"],
@@ -181,7 +181,7 @@ Deno.test("download: a failure is given, then thrown with its reason", async () 
   }
 });
 
-Deno.test("download: one that fails at once, and for a reason of any length", async () => {
+Deno.test("download: fails at once, with a reason of any length", async () => {
   const token = "sk-lm-abcdefgh:0123456789abcdefghij";
   const reason = `no\nspace\u001b[2J for ${token} ${"x".repeat(5000)}`;
   await using server = serveJob(json({ job_id: JOB, status: "failed", error: reason }));
@@ -194,7 +194,7 @@ Deno.test("download: one that fails at once, and for a reason of any length", as
   assert(error.message.length < 700, String(error.message.length));
 });
 
-Deno.test("download: what is not there is model_not_found", async () => {
+Deno.test("download: an unknown model is model_not_found", async () => {
   const { models } = open();
   const error = await failure(models.download("nobody/has-this").response());
   assertInstanceOf(error, ModelNotAvailableError);
@@ -203,7 +203,7 @@ Deno.test("download: what is not there is model_not_found", async () => {
   assert(!error.hint.includes("lms get"), "it was about to be got");
 });
 
-Deno.test("download: lost looks are repeated only so often", async () => {
+Deno.test("download: lost polls are retried a limited number of times", async () => {
   const { fake, models } = open({}, [
     { path: STATUS_PATH, times: Infinity, fault: { type: "refuse" } },
   ]);
@@ -213,7 +213,7 @@ Deno.test("download: lost looks are repeated only so often", async () => {
   assertEquals(fake.requests.length, 12);
 });
 
-Deno.test("download: what a look says for good is not asked again", async () => {
+Deno.test("download: a permanent error of a poll is not retried", async () => {
   for (
     const [answer, code] of [
       [fixtureAnswer("errors/native_job_not_found.json", 404), "job_not_found"],
@@ -230,7 +230,7 @@ Deno.test("download: what a look says for good is not asked again", async () => 
   }
 });
 
-Deno.test("download: answers that are none are told as such", async () => {
+Deno.test("download: invalid answers are reported as such", async () => {
   for (const start of [json({ status: "downloading" }), json([]), json({ job_id: JOB })]) {
     await using server = serveJob(start);
     const { items, error } = await collect(connect(server.url).download(MODEL, SOON));
@@ -239,7 +239,7 @@ Deno.test("download: answers that are none are told as such", async () => {
   }
 });
 
-Deno.test("download: an abort ends the waiting with its reason, not the download", async () => {
+Deno.test("download: an abort ends the wait with its reason, not the download", async () => {
   const { fake, models } = open();
   const controller = new AbortController();
   const reason = new Error("enough seen");
@@ -261,7 +261,7 @@ Deno.test("download: an abort ends the waiting with its reason, not the download
   assertEquals(fake.requests.filter(({ method }) => method === "POST").length, 1);
 });
 
-Deno.test("download: nothing is sent before the first pull, and leaving the loop asks no more", async () => {
+Deno.test("download: nothing is sent before the first pull, and leaving the loop stops polling", async () => {
   const { fake, models } = open();
   const progress = models.download(MODEL, SOON);
   assertEquals(fake.requests.length, 0);
@@ -279,14 +279,14 @@ Deno.test("download: response() waits for the end", async () => {
   assertEquals([status, downloadedBytes], ["completed", SIZE]);
 });
 
-Deno.test("download: looks once a second unless told otherwise", async () => {
+Deno.test("download: polls once a second by default", async () => {
   await inFakeTime(async (pass) => {
     const { fake, models } = open();
     const items: DownloadProgress[] = [];
     const done = (async () => {
       for await (const item of models.download(MODEL)) items.push(item);
     })();
-    // The schemas are loaded in real time.
+    // Loading the schemas takes real time.
     while (items.length === 0) await pass(0);
     await pass(990);
     await pass(1);
@@ -301,7 +301,7 @@ Deno.test("download: looks once a second unless told otherwise", async () => {
   });
 });
 
-Deno.test("download: what cannot be used is refused at the first pull, and nothing is sent", async () => {
+Deno.test("download: invalid arguments are refused at the first pull, and nothing is sent", async () => {
   const { fake, models } = open();
   // deno-lint-ignore no-explicit-any -- what callers without types hand in
   const wrong = (value: unknown): any => value;
@@ -333,7 +333,7 @@ Deno.test("download: what cannot be used is refused at the first pull, and nothi
   assertEquals(fake.requests.length, 0);
 });
 
-Deno.test("downloadStatus: awaited it is one look, iterated it is followed, each as often as one likes", async () => {
+Deno.test("downloadStatus: await returns one status, iteration follows the download, both repeatable", async () => {
   const { fake, models } = open();
   for await (const _ of models.download(MODEL)) break;
   const jobId = await startedJob(fake);
@@ -344,7 +344,7 @@ Deno.test("downloadStatus: awaited it is one look, iterated it is followed, each
   assertEquals(shares((await collect(status)).items), ["completed"]);
 });
 
-/** The id of the job that is under way: asking for the same model again gives the same job. */
+/** The id of the running job: requesting the same model again returns the same job. */
 async function startedJob(fake: FakeLMStudio): Promise<string> {
   const response = await fake.fetch("http://127.0.0.1:1234/api/v1/models/download", {
     method: "POST",
@@ -353,7 +353,7 @@ async function startedJob(fake: FakeLMStudio): Promise<string> {
   return (await response.json()).job_id;
 }
 
-Deno.test("downloadStatus: a failure is a state when awaited, thrown when followed", async () => {
+Deno.test("downloadStatus: a failure is a status when awaited, and thrown when iterated", async () => {
   await using server = serveJob(json({}), fixtureAnswer("answers/download_failed_reason.json"));
   const status = connect(server.url).downloadStatus(JOB, SOON);
   assertEquals((await status).status, "failed");
@@ -373,7 +373,7 @@ Deno.test("downloadStatus: an unknown job, whatever characters its id has", asyn
   assert(fake.requests.every(({ path }) => path.startsWith("/api/v1/models/download/status/")));
 });
 
-Deno.test("downloadStatus: an aborted signal asks nothing", async () => {
+Deno.test("downloadStatus: an aborted signal sends nothing", async () => {
   const { fake, models } = open();
   const signal = AbortSignal.abort("no");
   assertEquals(await failure(models.downloadStatus(JOB, { signal })), "no");

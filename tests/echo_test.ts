@@ -1,6 +1,6 @@
 /**
- * A server that sends back what it was sent, header values and body, in every shape of an error and in every
- * spelling, on every route beside those of `secrets_test.ts`.
+ * A server that echoes header values and bodies, in every shape of an error and in every spelling, on every
+ * route that `secrets_test.ts` does not cover.
  */
 import { assert, assertEquals } from "@std/assert";
 import {
@@ -143,7 +143,7 @@ const CALLS: Readonly<Record<string, Call>> = {
     drain(lmstudio.models.downloadStatus("job_1", { ...options, pollIntervalMs: 1 })),
 };
 
-/** What was sent, in pieces and spelled in all ways. */
+/** What was sent, in parts and in all spellings. */
 function echoesOf(headers: Headers, body: string): string[] {
   const values = [...headers].map(([name, value]) => `${name}: ${value}`);
   const pieces = [...values, values.join("\n"), body, ...textsOf(body)];
@@ -154,7 +154,7 @@ function echoesOf(headers: Headers, body: string): string[] {
     piece.toUpperCase(),
     piece.toLowerCase(),
     piece.slice(0, -3),
-    // A key has no break of its own; a prompt is text.
+    // A key contains no line breaks; a prompt is text.
     ...(values.includes(piece) ? [piece.replaceAll(/.{24}/g, "$&\n"), piece.slice(-9)] : []),
   ]);
 }
@@ -213,7 +213,7 @@ const SHAPES: Readonly<Record<string, (echo: string) => Response>> = {
     }),
 };
 
-/** Everything that prints an error, causes included. */
+/** Everything that can be printed of an error, causes included. */
 function printed(error: unknown): string {
   const { message, hint, stack, endpoint, bodySnippet, available, model, issues, cause } =
     error as Record<string, unknown>;
@@ -231,11 +231,11 @@ function printed(error: unknown): string {
 }
 
 for (const [route, call] of Object.entries(CALLS)) {
-  Deno.test(`nothing of what was sent is in an error of ${route}`, async () => {
+  Deno.test(`errors of ${route} contain nothing that was sent`, async () => {
     let failures = 0;
     for (const [name, shape] of Object.entries(SHAPES)) {
       let count = 1;
-      // A look at a download is made eleven times before it is given up.
+      // A poll of a download is tried eleven times before it is given up.
       const step = route === "models.downloadStatus" ? 11 : 1;
       for (let at = 0; at < count; at += step) {
         const lmstudio = new LMStudioProvider({
@@ -268,14 +268,14 @@ for (const [route, call] of Object.entries(CALLS)) {
         failures++;
       }
     }
-    // Few answers are none, such as an error about a model that is gone anyway.
+    // A few answers are not errors, such as one about a model that is already gone.
     assert(failures > 20, String(failures));
   });
 }
 
 // --- Causes -----------------------------------------------------------------------------------
 
-/** What runtimes and libraries reject with, with all that they put into it. */
+/** What runtimes and libraries reject with, with everything they put into it. */
 function rejections(url: string, init: RequestInit): unknown[] {
   const { headers, body } = init;
   const told = `${[...new Headers(headers)].join("\n")}\n${body}`;
@@ -292,7 +292,7 @@ function rejections(url: string, init: RequestInit): unknown[] {
 
 for (const [route, call] of Object.entries(CALLS)) {
   if (route.startsWith("models.download")) continue;
-  Deno.test(`nothing of what was sent is in a cause of ${route}`, async () => {
+  Deno.test(`causes of errors of ${route} contain nothing that was sent`, async () => {
     let count = 1;
     for (let at = 0; at < count; at++) {
       const lmstudio = new LMStudioProvider({
@@ -314,7 +314,7 @@ for (const [route, call] of Object.entries(CALLS)) {
   });
 }
 
-Deno.test("a cause without secrets is the runtime's own", async () => {
+Deno.test("a cause without secrets is the runtime's own error", async () => {
   const cause = Object.assign(new TypeError("fetch failed"), {
     cause: Object.assign(new Error("connect ECONNREFUSED 127.0.0.1:1"), { code: "ECONNREFUSED" }),
   });
@@ -328,7 +328,7 @@ Deno.test("a cause without secrets is the runtime's own", async () => {
   assert(error instanceof NetworkError && error.cause === cause);
 });
 
-Deno.test("a key in an image's address is in no cause", async () => {
+Deno.test("a key in an image's URL is in no cause", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
   listener.close();
@@ -347,7 +347,7 @@ Deno.test("a key in an image's address is in no cause", async () => {
 
 // --- Other clients ----------------------------------------------------------------------------
 
-Deno.test("what another client gives in vain is refused without being said", async () => {
+Deno.test("invalid arguments of another client are refused without being shown", async () => {
   const base = "http://127.0.0.1:1234/v1";
   const key = WORDS.query;
   const tries: [string, RequestInit?][] = [
@@ -374,7 +374,7 @@ Deno.test("what another client gives in vain is refused without being said", asy
   assertEquals(requests, 0);
 });
 
-Deno.test("keys in headers of another client and in its query are in no error", async () => {
+Deno.test("keys in another client's headers and query are in no error", async () => {
   const told: string[] = [];
   const { baseURL, fetch } = new LMStudioProvider({
     env: {},
@@ -401,7 +401,7 @@ Deno.test("keys in headers of another client and in its query are in no error", 
   }
 });
 
-Deno.test("a request of another client that is nested without end fails as any other", async () => {
+Deno.test("another client's endlessly nested request fails like any other", async () => {
   const { baseURL, fetch } = new LMStudioProvider({
     env: {},
     fetch: () => Promise.reject(new TypeError("fetch failed")),

@@ -1,4 +1,4 @@
-/** What callers do that is easily forgotten: late rejections, aborts just before leaving, odd names. */
+/** Cases that are easily forgotten: late rejections, aborts just before leaving a loop, odd names. */
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import {
   isProviderError,
@@ -39,7 +39,7 @@ function sse(...contents: string[]): Response {
   return new Response(frames.join(""), { headers: { "content-type": "text/event-stream" } });
 }
 
-Deno.test("an abort right before the loop is left is why there is no answer", async () => {
+Deno.test("an abort right before leaving the loop is the reason there is no answer", async () => {
   const provider = answerWith(() => undefined);
   const controller = new AbortController();
   const reason = new Error("user pressed stop");
@@ -58,7 +58,7 @@ Deno.test("an async onStatus that rejects ends the call with its reason", async 
   assertEquals(await rejection(() => provider.complete("Hello", { onStatus })), reason);
 });
 
-Deno.test("text that was held for the rest of a tag is part of what had arrived", async () => {
+Deno.test("text held back for a possible tag is part of the partial answer", async () => {
   for (const [content, expected] of [["<thi", "<thi"], ["\n\n", "\n\n"]] as const) {
     const provider = answerWith((path) => path.endsWith("completions") ? sse(content) : undefined);
     const error = await rejection(() => provider.streamCompletion("Hello").response());
@@ -67,7 +67,7 @@ Deno.test("text that was held for the rest of a tag is part of what had arrived"
   }
 });
 
-Deno.test("a model's name of any length and kind is shown short and plain", async () => {
+Deno.test("a model name of any length and kind is shown short and plain", async () => {
   const name = `evil\u001b[2J${"x".repeat(5000)}`;
   const body = { id: "c", model: name, choices: [{ index: 0, message: { content: "Hi" } }] };
   const provider = answerWith((path) =>
@@ -79,7 +79,7 @@ Deno.test("a model's name of any length and kind is shown short and plain", asyn
   assert(error.message.length < 500 && !error.message.includes("\u001b"), error.message);
 });
 
-Deno.test("an alias that was given after the last listing is no substitution", async () => {
+Deno.test("an alias set after the last listing is not a substitution", async () => {
   let listings = 0;
   const entry = (instances: string[]) => ({
     models: [{ type: "llm", key: MODEL, loaded_instances: instances.map((id) => ({ id })) }],
@@ -95,7 +95,7 @@ Deno.test("an alias that was given after the last listing is no substitution", a
   assertEquals(listings, 2);
 });
 
-Deno.test("an answer that cannot be decoded is on the error, but not in what is logged", async () => {
+Deno.test("an answer that cannot be decoded is on the error, but not in logs", async () => {
   const provider = answerWith((path) =>
     path.endsWith("completions") ? Response.json({ text: "the private answer" }) : undefined
   );
@@ -105,7 +105,7 @@ Deno.test("an answer that cannot be decoded is on the error, but not in what is 
   assert(!(JSON.stringify(error) + Deno.inspect(error)).includes("private answer"));
 });
 
-Deno.test("batches that two models answered are refused, whatever is allowed", async () => {
+Deno.test("batches answered by two different models are refused, whatever is allowed", async () => {
   let batches = 0;
   const fetch = () =>
     Promise.resolve(Response.json({
@@ -123,7 +123,7 @@ Deno.test("batches that two models answered are refused, whatever is allowed", a
   assertStringIncludes(error.message, '"e" answered, then "zzz"');
 });
 
-Deno.test("headers and token reach LM Studio, and no other server that is found", async () => {
+Deno.test("headers and API token reach LM Studio, but no other server found", async () => {
   const seen: [string, string | null, string | null][] = [];
   await using ollama = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
     const { pathname } = new URL(request.url);
@@ -151,7 +151,7 @@ Deno.test("headers and token reach LM Studio, and no other server that is found"
   assertEquals(seen.filter(([, token, key]) => token !== null || key !== null), []);
 });
 
-Deno.test("the framework's model is of the environment: above a file, below LM Studio's own variable", async () => {
+Deno.test("the framework's model variable ranks above a file and below LM Studio's own variable", async () => {
   const file = await Deno.makeTempFile({ suffix: ".json" });
   try {
     await Deno.writeTextFile(file, JSON.stringify({ model: "file-model" }));
@@ -177,7 +177,7 @@ Deno.test("the framework's model is of the environment: above a file, below LM S
   }
 });
 
-Deno.test("an answer that is nested without end is an answer or an error, also where JSON cannot be written", async () => {
+Deno.test("an endlessly nested answer is an answer or an error, even if it cannot be written as JSON", async () => {
   const { stringify } = JSON;
   const deep = `${'{"a":'.repeat(5000)}1${"}".repeat(5000)}`;
   const call = `{"name":"look","arguments":${deep}}`;
@@ -192,7 +192,7 @@ Deno.test("an answer that is nested without end is an answer or an error, also w
     `data: {"type":"response.output_item.done","item":${item}}\n\n`,
     deep,
   ];
-  // As Node 20 does.
+  // Node 20 does this.
   const limited = (...args: Parameters<typeof stringify>): string => {
     const text = stringify(...args);
     if (text?.includes('{"a":'.repeat(3000))) {

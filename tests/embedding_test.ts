@@ -1,6 +1,6 @@
 /**
- * Embeddings: one vector per input, in order, whatever form the server gives them; batches, and what
- * ends them; which model is asked and which may answer.
+ * Embeddings: one vector per input, in order, whatever form the server uses; batches, and what ends
+ * them; which model is chosen and which may answer.
  */
 import {
   assert,
@@ -53,7 +53,7 @@ function inputsOf(request: StubRequest): string[] {
   return request.body.input as string[];
 }
 
-/** A vector that tells which text it is of: the number in it, and its length. */
+/** A vector that identifies its text by the number in it and by its length. */
 function vectorOf(text: string): number[] {
   return [Number(/\d+/.exec(text)?.[0] ?? -1), text.length, 0.5];
 }
@@ -73,7 +73,7 @@ function vectors(request: StubRequest, more: object = {}): StubAnswer {
   return json({ object: "list", data, model: `${MODEL}@q4_k_m`, usage, ...more });
 }
 
-/** What comes of an answer with these entries as `data`. */
+/** The outcome for an answer with these entries as `data`. */
 async function embedding(data: unknown, count = 2): Promise<EmbeddingResponse> {
   await using server = serveStub({ [EMBED]: json({ object: "list", data, model: MODEL }) });
   return await connect(server).embed({ model: MODEL, input: texts(count) });
@@ -85,7 +85,7 @@ function base64(numbers: readonly number[]): string {
   return btoa(String.fromCharCode(...new Uint8Array(view.buffer)));
 }
 
-/** Vectors of four numbers, or of as many as a server that obeys is asked for. */
+/** Vectors of four numbers, or of as many as requested from a server that obeys. */
 function wide(
   request: StubRequest,
   obeys = false,
@@ -115,7 +115,7 @@ Deno.test("embed: a text, as documented", async () => {
   ]);
 });
 
-Deno.test("embed: several texts, their vectors in the order of the texts", async () => {
+Deno.test("embed: several texts, with their vectors in the same order", async () => {
   await using server = serveStub({ [EMBED]: vectors });
   const { embeddings } = await connect(server).embed({ model: MODEL, input: texts(3) });
   assertEquals(embeddings, texts(3).map(vectorOf));
@@ -129,14 +129,14 @@ Deno.test("embed: several texts, their vectors in the order of the texts", async
   assertEquals(unnumbered.embeddings, [[7], [8]]);
 });
 
-Deno.test("embed: the caller's texts are sent as they are", async () => {
+Deno.test("embed: the caller's texts are sent unchanged", async () => {
   await using server = serveStub({ [EMBED]: vectors });
   const input: readonly string[] = Object.freeze([" spaced ", "\n", "Grüße 世界 👩‍🚀"]);
   await connect(server).embed({ model: MODEL, input });
   assertEquals(inputsOf(server.requests[0]!), [...input]);
 });
 
-Deno.test("embed: a list that is emptied after the call", async () => {
+Deno.test("embed: a list that is cleared after the call", async () => {
   await using server = serveStub({ [EMBED]: vectors, [V1]: fixtureAnswer("listings/v1.json") });
   const queue = texts(3);
   const lmstudio = connect(server, { onModelSubstituted: "ignore" });
@@ -145,7 +145,7 @@ Deno.test("embed: a list that is emptied after the call", async () => {
   assertEquals((await answer).embeddings, texts(3).map(vectorOf));
 });
 
-Deno.test("embed: vectors in base64", async () => {
+Deno.test("embed: base64 vectors", async () => {
   const numbers = [0.5, -1.25, 3, 0];
   const { embeddings } = await embedding([
     { index: 0, embedding: base64(numbers) },
@@ -154,7 +154,7 @@ Deno.test("embed: vectors in base64", async () => {
   assertEquals(embeddings, [numbers, [...numbers].reverse()]);
 });
 
-Deno.test("embed: vectors that are none, or not those of the texts, are a ParseError", async (t) => {
+Deno.test("embed: invalid vectors, or not one per text, are a ParseError", async (t) => {
   const good = { index: 0, embedding: [1, 2] };
   const cases: [name: string, data: unknown, state: string][] = [
     ["no data", undefined, "the answer has no data"],
@@ -189,7 +189,7 @@ Deno.test("embed: vectors that are none, or not those of the texts, are a ParseE
       assertStringIncludes(error.message, state);
       assertStringIncludes(error.message, `Cannot embed with model "${MODEL}": `);
       assertEquals([error.code, error.retriable], ["malformed_response", false]);
-      // Where there are vectors, the address is right.
+      // If there are vectors, the address is right.
       const isAddress = state === "the answer has no data";
       assertEquals(error.hint.includes("Check the base URL"), isAddress, error.hint);
     });
@@ -217,7 +217,7 @@ Deno.test("embed: an answer without usage or model", async () => {
   assertEquals(anonymous.model, MODEL);
 });
 
-Deno.test("embed: errors of the server have the class of their words", async () => {
+Deno.test("embed: server errors get the class their wording implies", async () => {
   const cases: [answer: StubAnswer, code: string][] = [
     [fixtureAnswer("errors/wrong_type_not_embedding.json", 404), "wrong_model_type"],
     [fixtureAnswer("errors/crashed_null.json", 400), "model_crashed"],
@@ -232,7 +232,7 @@ Deno.test("embed: errors of the server have the class of their words", async () 
   }
 });
 
-Deno.test("embed: what cannot be sent is refused by name and position, and nothing is sent", async (t) => {
+Deno.test("embed: invalid input is refused by name and position, and nothing is sent", async (t) => {
   const cases: [request: unknown, state: string][] = [
     [undefined, "the request is undefined"],
     ["text", "the request is "],
@@ -295,7 +295,7 @@ Deno.test("dimensions: a server that obeys is left alone", async () => {
   assertEquals(all, { model: MODEL, embeddings: [[3, 4, 0, 12]] });
 });
 
-Deno.test("dimensions: where they are ignored, vectors are cut and have the length 1", async () => {
+Deno.test("dimensions: if the server ignores them, vectors are cut and normalized to length 1", async () => {
   for (const encode of [(vector: number[]) => vector, base64]) {
     await using server = serveStub({ [EMBED]: (request) => wide(request, false, encode) });
     const lmstudio = connect(server);
@@ -318,7 +318,7 @@ Deno.test("dimensions: where they are ignored, vectors are cut and have the leng
   assertEquals(embeddings, [[0, 0]]);
 });
 
-Deno.test("dimensions: one batch that was cut is told, and all have the same width", async () => {
+Deno.test("dimensions: one truncated batch is reported, and all vectors have the same length", async () => {
   let batch = 0;
   await using server = serveStub({ [EMBED]: (request) => wide(request, batch++ > 0) });
   const request = { model: MODEL, input: texts(2), dimensions: 2, batchSize: 1 };
@@ -326,7 +326,7 @@ Deno.test("dimensions: one batch that was cut is told, and all have the same wid
   assertEquals([embeddings, truncated], [[[0.6, 0.8], [3, 4]], "client"]);
 });
 
-Deno.test("dimensions: more than the model has is an error that says how many it has", async () => {
+Deno.test("dimensions: more than the model has is an error that gives its number", async () => {
   await using server = serveStub({ [EMBED]: (request) => wide(request) });
   const error = await failure(
     connect(server).embed({ model: MODEL, input: texts(4), dimensions: 5, batchSize: 1 }),
@@ -341,7 +341,7 @@ Deno.test("dimensions: more than the model has is an error that says how many it
   assertEquals(server.requests.length, 1);
 });
 
-Deno.test("dimensions: what cannot be is refused, and nothing is sent", async () => {
+Deno.test("dimensions: invalid values are refused, and nothing is sent", async () => {
   await using server = serveStub({});
   for (const dimensions of [0, -1, 1.5, NaN, Infinity, "256", null, true]) {
     const request = { model: MODEL, input: "a", dimensions } as EmbeddingRequest;
@@ -353,7 +353,7 @@ Deno.test("dimensions: what cannot be is refused, and nothing is sent", async ()
   assertEquals(server.requests.length, 0);
 });
 
-Deno.test("dimensions: through the fake, which ignores them unless told otherwise", async () => {
+Deno.test("dimensions: through the fake, which ignores them by default", async () => {
   for (const obeysDimensions of [undefined, true]) {
     const models = [{ id: MODEL, obeysDimensions }];
     const { fetch } = createFakeLMStudio({ models });
@@ -369,7 +369,7 @@ Deno.test("dimensions: through the fake, which ignores them unless told otherwis
   }
 });
 
-Deno.test("long texts: a warning for each that is likely cut, by the context as loaded", async () => {
+Deno.test("long texts: a warning for each that is probably cut, by the loaded context", async () => {
   const models = [{ id: MODEL, maxContextLength: 2048, contextLength: 512 }];
   const fake = createFakeLMStudio({ models });
   const lmstudio = new LMStudioProvider({ env: {}, fetch: fake.fetch });
@@ -384,12 +384,12 @@ Deno.test("long texts: a warning for each that is likely cut, by the context as 
   // 800 words and full stops.
   assert(warnings.every(({ estimatedTokens: tokens }) => tokens > 600 && tokens < 1000));
   assertEquals("warnings" in await lmstudio.embed({ input: "short" }), false);
-  // What the server leaves out changes nothing.
+  // Text that the server drops makes no difference.
   const [one, other] = (await lmstudio.embed({ input: [long, long + " And dark."] })).embeddings;
   assertEquals(one, other);
 });
 
-Deno.test("long texts: no request is sent to learn a context, and one that was listed is remembered", async () => {
+Deno.test("long texts: no request is sent to learn a context, and a listed one is remembered", async () => {
   const fake = createFakeLMStudio({ models: [{ id: MODEL, contextLength: 512 }] });
   const lmstudio = new LMStudioProvider({ env: {}, fetch: fake.fetch, modelCacheTtlMs: 1 });
   const request = { model: MODEL, input: "The sea is deep. ".repeat(400) };
@@ -404,7 +404,7 @@ Deno.test("long texts: no request is sent to learn a context, and one that was l
 
 // --- Batches ----------------------------------------------------------------------------------
 
-Deno.test("batches: 64 texts to a request, one request at a time", async () => {
+Deno.test("batches: 64 texts per request, one request at a time", async () => {
   let active = 0;
   let most = 0;
   await using server = serveStub({
@@ -428,7 +428,7 @@ Deno.test("batches: 64 texts to a request, one request at a time", async () => {
   assertEquals(most, 1, "engines have crashed under parallel embedding");
 });
 
-Deno.test("batches: several at a time, the order kept whichever is first", async () => {
+Deno.test("batches: several at a time, in order whichever finishes first", async () => {
   const waiting: (() => void)[] = [];
   const arrived = [gate(), gate(), gate()];
   await using server = serveStub({
@@ -459,7 +459,7 @@ Deno.test("batches: several at a time, the order kept whichever is first", async
   assertEquals(progress, [2, 4, 6]);
 });
 
-Deno.test("batches: long texts close one early, and a very long one is alone", async () => {
+Deno.test("batches: long texts close a batch early, and a very long one is alone", async () => {
   await using server = serveStub({ [EMBED]: vectors });
   const half = 512 * 1024;
   const lengths = [half, half - 10, 10, 1, 3 * half, half + 1, half, 5, 5];
@@ -472,7 +472,7 @@ Deno.test("batches: long texts close one early, and a very long one is alone", a
   );
 });
 
-Deno.test("batches: progress only grows, whichever batch is first", async () => {
+Deno.test("batches: progress only grows, whichever batch finishes first", async () => {
   const gates = [gate(), gate(), gate()];
   await using server = serveStub({
     [EMBED]: async (request) => {
@@ -510,7 +510,7 @@ Deno.test("batches: no more workers than batches, and any size", async () => {
   }
 });
 
-Deno.test("batches: vectors of different widths are refused", async () => {
+Deno.test("batches: vectors of different lengths are refused", async () => {
   await using server = serveStub({
     [EMBED]: (request) => {
       const isFirst = inputsOf(request).includes("text 0");
@@ -524,7 +524,7 @@ Deno.test("batches: vectors of different widths are refused", async () => {
   assertStringIncludes(error.message, "vectors of 2 numbers, then of 3");
 });
 
-Deno.test("batches: usage is summed over those that tell", async () => {
+Deno.test("batches: usage is summed over the batches that report it", async () => {
   await using server = serveStub({
     [EMBED]: (request) =>
       vectors(request, inputsOf(request).includes("text 1") ? { usage: null } : {}),
@@ -533,7 +533,7 @@ Deno.test("batches: usage is summed over those that tell", async () => {
   assertEquals(usage, { promptTokens: 4, completionTokens: 0, totalTokens: 4 });
 });
 
-Deno.test("batches: the first failure ends the call and those under way", async () => {
+Deno.test("batches: the first failure ends the call and all running requests", async () => {
   const bad = gate();
   await using server = serveStub({
     [EMBED]: async (request) => {
@@ -554,7 +554,7 @@ Deno.test("batches: the first failure ends the call and those under way", async 
   assertLessOrEqual(server.requests.length, 3);
 });
 
-Deno.test("batches: after a failure nothing more is told", async () => {
+Deno.test("batches: after a failure no more progress is reported", async () => {
   const asked = gate();
   await using server = serveStub({
     [V1]: () => {
@@ -562,7 +562,7 @@ Deno.test("batches: after a failure nothing more is told", async () => {
       return { end: "hang" };
     },
     [EMBED]: async (request) => {
-      // The first waits for the listing, to see whether another model answered.
+      // The first batch waits for the listing, to see whether another model answered.
       if (inputsOf(request).includes("text 0")) return vectors(request, { model: "someone/else" });
       await asked.opened;
       return fixtureAnswer("errors/crashed_null.json", 400);
@@ -584,7 +584,7 @@ Deno.test("batches: after a failure nothing more is told", async () => {
   assertEquals(progress, []);
 });
 
-Deno.test("batches: what onProgress throws ends the call", async () => {
+Deno.test("batches: an exception from onProgress ends the call", async () => {
   await using server = serveStub({ [EMBED]: vectors });
   const thrown = new Error("enough");
   const error = await failure(
@@ -601,7 +601,7 @@ Deno.test("batches: what onProgress throws ends the call", async () => {
   assertEquals(server.requests.length, 1);
 });
 
-Deno.test("batches: an abort rejects with its reason and lets the server stop", async () => {
+Deno.test("batches: an abort rejects with its reason and stops the server", async () => {
   const arrived = gate();
   await using server = serveStub({
     [EMBED]: (request) => {
@@ -626,7 +626,7 @@ Deno.test("batches: an abort rejects with its reason and lets the server stop", 
   assertEquals(server.requests.length, 2);
 });
 
-Deno.test("batches: an abort by onProgress sends no further batch", async () => {
+Deno.test("batches: after an abort in onProgress no further batch is sent", async () => {
   await using server = serveStub({ [EMBED]: vectors });
   const controller = new AbortController();
   const error = await failure(
@@ -641,7 +641,7 @@ Deno.test("batches: an abort by onProgress sends no further batch", async () => 
   assertEquals(server.requests.length, 1);
 });
 
-Deno.test("batches: timeoutMs is for all of them, and for the choice of the model", async () => {
+Deno.test("batches: timeoutMs covers all of them, and choosing the model", async () => {
   for (const slow of [EMBED, V1]) {
     await withClock(async (pass) => {
       let count = 0;
@@ -668,7 +668,7 @@ Deno.test("batches: timeoutMs is for all of them, and for the choice of the mode
   }
 });
 
-// --- Which model is asked, and which may answer -----------------------------------------------
+// --- Which model is chosen, and which may answer ----------------------------------------------
 
 interface Listed {
   key: string;
@@ -686,7 +686,7 @@ function v1Listing(models: readonly Listed[]): StubAnswer {
   });
 }
 
-/** The model that is asked, or the error, where the request names none. */
+/** The chosen model, or the error, if the request names no model. */
 async function chosen(
   listing: StubAnswer | undefined,
   options: LMStudioProviderOptions = {},
@@ -707,14 +707,14 @@ async function chosen(
   );
 }
 
-Deno.test("model: the request's, else embeddingModel, never the chat model", async () => {
+Deno.test("model: the request's or else embeddingModel, never the chat model", async () => {
   const options = { embeddingModel: "configured", model: "chat" };
   assertEquals(await chosen(undefined, options, "asked"), "asked");
   assertEquals(await chosen(undefined, options), "configured");
   assertEquals(await chosen(v1Listing([{ key: "only" }]), { model: "chat" }), "only");
 });
 
-Deno.test("model: else the loaded embedding model, else the only one listed", async () => {
+Deno.test("model: otherwise the loaded embedding model, or else the only one listed", async () => {
   const llm = { key: "qwen/qwen3-8b", type: "llm", loaded: ["qwen/qwen3-8b"] };
   assertEquals(await chosen(v1Listing([llm, { key: "a" }, { key: "b", loaded: ["b"] }])), "b");
   assertEquals(await chosen(v1Listing([llm, { key: "a" }])), "a");
@@ -727,7 +727,7 @@ Deno.test("model: else the loaded embedding model, else the only one listed", as
   assertEquals(server.on(EMBED)[0]?.body.model, MODEL);
 });
 
-Deno.test("model: several, or none, are an error that names the candidates", async () => {
+Deno.test("model: several or none are an error that names the candidates", async () => {
   const several = await chosen(v1Listing([{ key: "a" }, { key: "b" }]));
   assertInstanceOf(several, ModelNotAvailableError);
   assertEquals(several.available, ["a", "b"]);
@@ -744,7 +744,7 @@ Deno.test("model: several, or none, are an error that names the candidates", asy
   assertStringIncludes(none.hint, "lms get");
 });
 
-Deno.test("model: none, where the only one for embeddings is listed as a language model, says where to change that", async () => {
+Deno.test("model: if the only embedding model is listed as a language model, the error says where to change that", async () => {
   const llm = (key: string) => ({ key, type: "llm" });
   const named = await chosen(v1Listing([llm("qwen/qwen3-8b"), llm("qwen/qwen3-embedding-4b")]));
   assertInstanceOf(named, ModelNotAvailableError);
@@ -754,7 +754,7 @@ Deno.test("model: none, where the only one for embeddings is listed as a languag
     "no embedding model (listed as language models: qwen/qwen3-embedding-4b)",
   );
   assertStringIncludes(named.hint, '"Override Domain Type" to "Text Embedding"');
-  // Nothing in its name tells what it is.
+  // Its name does not show what it is.
   const unnamed = await chosen(v1Listing([llm("baai/bge-m3")]));
   assertInstanceOf(unnamed, ModelNotAvailableError);
   assertStringIncludes(unnamed.hint, '"Override Domain Type" to "Text Embedding"');
@@ -763,7 +763,7 @@ Deno.test("model: none, where the only one for embeddings is listed as a languag
   assert(!empty.hint.includes("Override"), empty.hint);
 });
 
-Deno.test("substitution: a variant or an alias is the same model, another is not", async () => {
+Deno.test("substitution: a variant or an alias is the same model", async () => {
   const answered = async (asked: string, model: string) => {
     await using server = serveStub({
       [V1]: fixtureAnswer("listings/v1_alias.json"),
@@ -783,7 +783,7 @@ Deno.test("substitution: a variant or an alias is the same model, another is not
   }
 });
 
-Deno.test("substitution: thrown at the first batch; ignored; told once", async () => {
+Deno.test("substitution: thrown at the first batch, ignored, or reported once", async () => {
   await using server = serveStub({
     [V1]: fixtureAnswer("listings/v1.json"),
     [EMBED]: (request) => vectors(request, { model: "someone/else" }),
@@ -821,7 +821,7 @@ Deno.test("embed: 50 calls at a time, each with its own vectors", async () => {
   assertEquals(answers.map(({ embeddings }) => embeddings[0]), texts(50).map(vectorOf));
 });
 
-Deno.test("embed: near texts have near vectors, through the fake", async () => {
+Deno.test("embed: similar texts have similar vectors, through the fake", async () => {
   const fake = createFakeLMStudio();
   const lmstudio = new LMStudioProvider({ env: {}, fetch: fake.fetch });
   const { embeddings } = await lmstudio.embed({
@@ -832,7 +832,7 @@ Deno.test("embed: near texts have near vectors, through the fake", async () => {
   assert(dot(cat!, mat!) > dot(cat!, tax!));
 });
 
-Deno.test("substitution: a name that is not listed is told the nearest", async () => {
+Deno.test("substitution: for an unlisted name the error gives the nearest one", async () => {
   const embedders = [MODEL, "text-embedding-bge-m3", "text-embedding-qwen3-0.6b"];
   const fake = createFakeLMStudio({
     models: [...embedders.map((id, index) => ({ id, loaded: index === 0 })), "qwen/qwen3-8b"],
@@ -855,14 +855,14 @@ Deno.test("substitution: a name that is not listed is told the nearest", async (
   }
 });
 
-// --- Models of another type than they are -----------------------------------------------------
+// --- Models listed with the wrong type --------------------------------------------------------
 
 const QWEN = "qwen/qwen3-embedding-4b";
 const LLM_LISTING = json({
   models: [{ key: QWEN, type: "llm", loaded_instances: [] }, { key: MODEL, type: "embedding" }],
 });
 
-Deno.test("embed: a model that LM Studio takes for a language model is told, with where to change that", async (t) => {
+Deno.test("embed: a model that LM Studio mistakes for a language model is reported, with where to change that", async (t) => {
   const refusals: Record<string, StubAnswer> = {
     "no models loaded": fixtureAnswer("errors/no_models_string.json", 400),
     "no models loaded, in its older words": fixtureAnswer("errors/no_models_object.json", 404),
@@ -886,7 +886,7 @@ Deno.test("embed: a model that LM Studio takes for a language model is told, wit
       assert(isProviderError(error.cause), "what the server said is the cause");
     });
   }
-  await t.step("another answers in its place", async () => {
+  await t.step("another model answers instead", async () => {
     const answer = { model: MODEL, data: [{ index: 0, embedding: [1, 2] }] };
     await using server = serveStub({ [EMBED]: json(answer), [V1]: LLM_LISTING });
     const error = await failure(connect(server).embed({ model: QWEN, input: "sea" }));
@@ -897,12 +897,12 @@ Deno.test("embed: a model that LM Studio takes for a language model is told, wit
   });
 });
 
-Deno.test("embed: no model loaded stays that where the type is right, unknown or not told", async () => {
+Deno.test('embed: "no model loaded" stays that error if the type is correct or unknown', async () => {
   const refusal = fixtureAnswer("errors/no_models_string.json", 400);
   const cases: [model: string, listings: Record<string, StubAnswer>][] = [
     [MODEL, { [V1]: LLM_LISTING }],
     ["nobody/has-this", { [V1]: LLM_LISTING }],
-    // This listing tells no types: what looks like a language model may be none.
+    // This listing has no types: an apparent language model may be something else.
     [QWEN.replace("embedding", "vectors"), {
       [OPENAI]: json({ data: [{ id: "qwen/qwen3-vectors-4b" }] }),
     }],
@@ -916,7 +916,7 @@ Deno.test("embed: no model loaded stays that where the type is right, unknown or
   }
 });
 
-Deno.test("embed: the look at the listing ends with the caller's abort", async () => {
+Deno.test("embed: an abort ends the look at the listing", async () => {
   const arrived = gate();
   await using server = serveStub({
     [EMBED]: fixtureAnswer("errors/no_models_string.json", 400),

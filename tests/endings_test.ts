@@ -1,4 +1,4 @@
-/** Finish reasons that are not the end: beside every piece, beside a thought, as the word for none. */
+/** Finish reasons that are not the end: in every chunk, with reasoning, or as a word for "none". */
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { LMStudioProvider, StreamError } from "../mod.ts";
 import { inFakeTime, Puppet } from "./support/puppet.ts";
@@ -25,7 +25,7 @@ const call = (text: string, reason?: string): string =>
     reason,
   );
 
-/** What a user has in the end, for frames that come at these times. */
+/** The user's result for frames that arrive at these times. */
 async function seen(
   steps: readonly (readonly [afterMs: number, frame: string])[],
   ending: "end" | "open",
@@ -52,7 +52,7 @@ async function seen(
     await pass(0);
     if (ending === "end") puppet.last.end();
     await pass(0);
-    // What has not ended by itself will not.
+    // If it has not ended by now, it never will.
     await pass(130_000);
     result = await response;
   });
@@ -62,7 +62,7 @@ async function seen(
 const WORDS = ["One ", "two ", "three ", "four ", "five ", "six"];
 const SIX = WORDS.join("");
 
-Deno.test("endings: a finish reason beside every piece cuts nothing", async () => {
+Deno.test("endings: a finish reason in every chunk cuts nothing", async () => {
   for (const apartMs of [700, 3000, 60_000]) {
     const steps = WORDS.map((text) => [apartMs, word(text, "stop")] as const);
     const whole = { content: SIX, finishReason: "stop" };
@@ -71,13 +71,13 @@ Deno.test("endings: a finish reason beside every piece cuts nothing", async () =
       content: SIX,
       finishReason: "length",
     });
-    // It has been wrong before: without `[DONE]` nobody knows whether this is all.
+    // The reason was wrong before: without `[DONE]` it is not certain that this is the end.
     const cut = { code: "stream_truncated", partial: SIX };
     assertEquals(await seen(steps, "end"), cut);
   }
 });
 
-Deno.test("endings: a reason beside the thought, the answer seconds later", async () => {
+Deno.test("endings: a finish reason with the reasoning, and the answer seconds later", async () => {
   const answers: [steps: [number, string][], expected: object][] = [
     [
       [[0, thought("Hm.", "stop")], [3000, word("Hello.")], [100, word("", "stop")], [0, DONE]],
@@ -109,7 +109,7 @@ Deno.test("endings: a reason beside the thought, the answer seconds later", asyn
   for (const [steps, expected] of answers) assertEquals(await seen(steps, "open"), expected);
 });
 
-Deno.test("endings: the word for none is no reason", async () => {
+Deno.test('endings: the string "None" is not a finish reason', async () => {
   for (const none of ["None", "null", "none", "NULL", ""]) {
     const steps = WORDS.map((text) => [3000, word(text, none)] as const);
     assertEquals(await seen([...steps, [0, DONE]], "open"), { content: SIX, finishReason: "stop" });
@@ -124,7 +124,7 @@ Deno.test("endings: the word for none is no reason", async () => {
   }
 });
 
-Deno.test("endings: an end that is one still takes 2 s at most", async () => {
+Deno.test("endings: a real end still takes 2 s at most", async () => {
   const ends: string[][] = [
     [word("One"), word("", "stop")],
     [word("One "), word("two", "stop")],
@@ -162,8 +162,8 @@ Deno.test("endings: text completions, too", async () => {
   assertEquals([error.code, error.partial?.content], ["stream_truncated", SIX]);
 });
 
-Deno.test("endings: another client gets all of it, [DONE] included", async () => {
-  // Loaded on first use, which takes real time.
+Deno.test("endings: another client gets the whole stream, [DONE] included", async () => {
+  // Loading it on first use takes real time.
   await import("../src/transport/forward.ts");
   for (const apartMs of [700, 3000]) {
     for (

@@ -1,6 +1,6 @@
 /**
- * Every wording of the catalogue, as raw bodies in fixtures/errors (their sources are in SOURCES.md
- * there), and what must hold for any body: no secret in the message, bounded, linear, never a throw.
+ * Every known error wording, as raw bodies in fixtures/errors (with their sources in SOURCES.md there),
+ * and what must be true for any body: no secret in the message, bounded, linear, never a throw.
  */
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import {
@@ -102,7 +102,7 @@ function fromText(message: string, status?: number): AnyProviderError {
   return errorFromWire({ message }, status, context());
 }
 
-/** The state: what stands between the action and the hint. */
+/** The state: the part of the message between the action and the hint. */
 function stateOf(error: AnyProviderError): string {
   const prefix = `Cannot complete with model "${MODEL}": `;
   assert(error.message.startsWith(prefix), error.message);
@@ -110,10 +110,10 @@ function stateOf(error: AnyProviderError): string {
   return error.message.slice(prefix.length, error.message.length - error.hint.length - 1);
 }
 
-// --- The catalogue ----------------------------------------------------------------------------
+// --- Known wordings ---------------------------------------------------------------------------
 
 interface Expected {
-  /** Statuses this body comes with; "frame" is an error event inside a 200 stream. */
+  /** Statuses this body is sent with; "frame" is an error event inside a 200 stream. */
   by: readonly (number | "frame")[];
   code: KnownCode;
   promptTokens?: number;
@@ -526,7 +526,7 @@ for (const [file, expected] of Object.entries(CATALOGUE)) {
   }
 }
 
-Deno.test("every fixture is in the table, and has its source told", async () => {
+Deno.test("every fixture is in the table, and has its source listed", async () => {
   const sources = await Deno.readTextFile(new URL("SOURCES.md", FIXTURES));
   const files = [];
   for await (const { name } of Deno.readDir(FIXTURES)) if (name !== "SOURCES.md") files.push(name);
@@ -534,7 +534,7 @@ Deno.test("every fixture is in the table, and has its source told", async () => 
   assertEquals(files.filter((file) => !sources.includes(`\`${file}\``)), []);
 });
 
-Deno.test("a route that only newer versions have is told as such, with the version", async () => {
+Deno.test("a route that only newer versions have is reported as such, with the version", async () => {
   const bodyText = await Deno.readTextFile(new URL("unexpected_endpoint.json", FIXTURES));
   const wire = readWireError(JSON.parse(bodyText));
   assert(wire !== undefined);
@@ -547,7 +547,7 @@ Deno.test("a route that only newer versions have is told as such, with the versi
     assertStringIncludes(error.hint, "Update LM Studio to 0.3.29 or later");
     assertStringIncludes(stateOf(error), "Unexpected endpoint or method.");
   }
-  // Whatever else goes wrong on such a route is what it is.
+  // Any other error on such a route keeps its meaning.
   const page = respond(404, "<!doctype html><title>nginx</title>", { since });
   assertEquals(page.code, "invalid_request");
   assertEquals(fromText("No models loaded.", 400).code, "no_model_loaded");
@@ -603,7 +603,7 @@ Deno.test("case, quotes, numbers, line breaks and cuts do not change the meaning
   }
 });
 
-Deno.test("wordings of one kind have one meaning, whatever engine, version or case they come from", async (t) => {
+Deno.test("one kind of error has one code, whatever engine, version or case the wording comes from", async (t) => {
   const kinds: [KnownCode, hint: string, string[]][] = [
     ["unsupported_content", "sees images", [
       "This model does not support image inputs",
@@ -694,7 +694,7 @@ Deno.test("wordings of one kind have one meaning, whatever engine, version or ca
   }
 });
 
-Deno.test("words that only resemble those mean what they say", () => {
+Deno.test("similar wording keeps its own meaning", () => {
   const cases: [string, KnownCode][] = [
     ["Failed to load model. Error: exit code 1", "model_load_failed"],
     ["Error loading model: not a GGUF file", "model_load_failed"],
@@ -708,10 +708,10 @@ Deno.test("words that only resemble those mean what they say", () => {
     ],
   ];
   for (const [text, code] of cases) assertEquals(fromText(text, 400).code, code, text);
-  // What a tool server said to a plugin is not what LM Studio says.
+  // An error from a plugin's tool server is not LM Studio's own.
   const quoted = { type: "mcp_connection_error", message: "MCP server 'a' said: model not found" };
   assertEquals(errorFromWire(quoted, 400, context()).code, "server_error");
-  // The field is that of the tools, but no schema of theirs is wrong.
+  // The field belongs to the tools, but their schemas are not wrong.
   const remote = {
     type: "external_connector_error",
     code: "http_error",
@@ -722,7 +722,7 @@ Deno.test("words that only resemble those mean what they say", () => {
   assertEquals([failed.code, failed.retriable], ["server_error", true]);
 });
 
-Deno.test("a schema that is refused is that of the tools where the request has no other", () => {
+Deno.test("a refused schema is the tools' if the request has no other", () => {
   const text = "JSON schema conversion failed: Unrecognized schema: true";
   for (const message of [text, "Failed to initialize samplers: failed to parse grammar"]) {
     const error = errorFromWire({ message }, 400, context({ hasToolSchemasAlone: true }));
@@ -755,7 +755,7 @@ Deno.test("the field that a server names is in the message, once", () => {
   assert(!errorFromWire(secret!, 400, context()).message.includes("efgh"));
 });
 
-Deno.test("a nested type decides although the words are unknown", () => {
+Deno.test("a nested type decides even if the wording is unknown", () => {
   const error = fromText(
     'Engine protocol predict request returned 400: {"error":{"code":400,"message":"too much",' +
       '"type":"exceed_context_size_error","n_prompt_tokens":12,"n_ctx":8}}',
@@ -777,7 +777,7 @@ Deno.test("errors nested twice are read to the innermost", () => {
   assertEquals(stateOf(error), "deep words.");
 });
 
-Deno.test("an overflow is known with its numbers however deep and however wrapped", async (t) => {
+Deno.test("an overflow is recognized with its numbers, however deep and however wrapped", async (t) => {
   const said =
     "request (20016 tokens) exceeds the available context size (16384 tokens), try increasing it";
   const inner: Record<string, string> = {
@@ -824,18 +824,18 @@ Deno.test("an overflow is known with its numbers however deep and however wrappe
   }
 });
 
-Deno.test("a cut error inside a whole one is read as far as it goes", () => {
+Deno.test("a truncated error inside a whole one is read as far as it goes", () => {
   const text =
     'Engine protocol predict request returned 400: {"error":{"code":400,"message":"too \\"lon';
   assertEquals(stateOf(fromText(text, 400)), 'too "lon.');
 });
 
-Deno.test("data that an error quotes is not taken for the error", () => {
+Deno.test("data quoted in an error is not mistaken for the error", () => {
   const text = 'Cannot take {"message":"hi","role":"user"}';
   assertEquals(stateOf(fromText(text, 400)), `${text}.`);
 });
 
-Deno.test("numbers are of a context overflow only", () => {
+Deno.test("only a context overflow has numbers", () => {
   const error = fromText("odd (n_keep: 9 >= n_ctx: 4)", 400);
   assert(error.kind === "invalid-request");
   assertEquals(error.code, "invalid_request");
@@ -843,7 +843,7 @@ Deno.test("numbers are of a context overflow only", () => {
   assert(!error.hint.includes("9"), error.hint);
 });
 
-Deno.test("a list of models that is cut loses its last name", () => {
+Deno.test("a truncated list of models loses its last name", () => {
   const list = (message: string) => {
     const error = fromText(message, 400);
     assert(error.kind === "model-not-available");
@@ -856,7 +856,7 @@ Deno.test("a list of models that is cut loses its last name", () => {
   assertEquals(list("Model 'x' not found.\n\nYour models:\n\n"), undefined);
 });
 
-Deno.test("errors in the shapes of other servers are told with the status", () => {
+Deno.test("errors in other servers' shapes are reported with the status", () => {
   const body = {
     object: "error",
     message: "max_tokens is odd",
@@ -868,7 +868,7 @@ Deno.test("errors in the shapes of other servers are told with the status", () =
   assertEquals(stateOf(error), "the server answered 400 Bad Request: max_tokens is odd.");
 });
 
-Deno.test("unknown engine failures go by the engine's own status", () => {
+Deno.test("unknown engine failures are mapped by the engine's own status", () => {
   const engine = (code: number) => `Engine protocol predict request returned ${code}: `;
   assertEquals(
     fromText(`${engine(400)}{"error":{"code":400,"message":"odd"}}`, 400).code,
@@ -882,14 +882,14 @@ Deno.test("unknown engine failures go by the engine's own status", () => {
   assertEquals(fromText(`${engine(503)}odd`, 400).code, "server_error");
 });
 
-Deno.test("a failed load that mentions the context is no context overflow", () => {
+Deno.test("a failed load that mentions the context is not a context overflow", () => {
   const message = 'Failed to load model "x". Error: context length 99 exceeds the context size';
   assertEquals(fromText(message, 400).code, "model_load_failed");
   const native = { type: "model_load_failed", message: "Context size has been exceeded." };
   assertEquals(errorFromWire(native, 400, context()).code, "model_load_failed");
 });
 
-Deno.test("without an asked model there is no `model`", () => {
+Deno.test("without a requested model there is no `model`", () => {
   const error = errorFromWire({ message: "No models loaded." }, 400, context({ model: undefined }));
   assert(error.kind === "model-not-available");
   assert(!("model" in error));
@@ -897,7 +897,7 @@ Deno.test("without an asked model there is no `model`", () => {
 
 // --- Statuses ---------------------------------------------------------------------------------
 
-Deno.test("the status decides where no words do", () => {
+Deno.test("the status decides if no wording does", () => {
   const byStatus: [number, KnownCode][] = [
     [400, "invalid_request"],
     [401, "unauthorized"],
@@ -924,24 +924,24 @@ Deno.test("the status decides where no words do", () => {
     for (const body of ["", "<html></html>", "words", '{"error":"words"}', '{"ok":true}', "[]"]) {
       const error = respond(status, body);
       assertEquals(error.code, code, `${status} ${body}`);
-      // What a browser hides is no status.
+      // A browser hides the status.
       assertEquals(error.status, status === 0 ? undefined : status);
     }
   }
 });
 
-Deno.test("413 says what to make smaller", () => {
+Deno.test("for 413 the hint says what to make smaller", () => {
   assertStringIncludes(respond(413, "").hint, "smaller");
 });
 
-Deno.test("words go before the status", () => {
+Deno.test("wording takes precedence over the status", () => {
   for (const status of [400, 404, 429, 500, 503]) {
     assertEquals(respond(status, '{"error":"No models loaded."}').code, "no_model_loaded");
   }
   assertEquals(respond(401, '{"error":"No models loaded."}').code, "unauthorized");
 });
 
-Deno.test("the type of an error goes before the status", () => {
+Deno.test("an error's type takes precedence over the status", () => {
   const wire = (type: string) => ({ message: "odd", type });
   for (const status of [200, 400, 500, undefined]) {
     for (const type of ["internal_error", "server_error", "unknown", "mcp_connection_error"]) {
@@ -971,7 +971,7 @@ Deno.test("Retry-After is read as seconds and as a date", () => {
   );
 });
 
-Deno.test("a redirect is refused, and its target named without credentials or query", () => {
+Deno.test("a redirect is refused, naming its target without credentials or query", () => {
   const target = (location: string, overrides?: Partial<ErrorContext>) =>
     respond(307, "", overrides, { location });
   const error = target("https://user:hunter2@models.example/lm/v1/chat/completions?key=hunter2#x");
@@ -986,7 +986,7 @@ Deno.test("a redirect is refused, and its target named without credentials or qu
   assert(!target("http://h/s3cret", { redact }).message.includes("s3cret"));
 });
 
-Deno.test("the proxy hint is for gateway failures and foreign bodies, not for the server's own words", () => {
+Deno.test("the proxy hint is for gateway errors and foreign bodies, not for the server's own errors", () => {
   const proxyHint = PROXY_HINT;
   for (const status of [407, 502, 503, 504]) {
     assertStringIncludes(respond(status, "", { proxyHint }).hint, PROXY_HINT, String(status));
@@ -1011,7 +1011,7 @@ Deno.test("the proxy hint is for gateway failures and foreign bodies, not for th
   assert(!respond(503, vllm).hint.includes("between"));
 });
 
-Deno.test("what comes from something between is told as that", () => {
+Deno.test("an answer from a proxy in between is reported as such", () => {
   const challenge = (scheme: string) => ({ "www-authenticate": `${scheme} realm="lab"` });
   for (const scheme of ["Basic", "basic", "Digest", "Negotiate", "NTLM"]) {
     for (const body of ["", "Unauthorized", "<html>401</html>", '{"detail":"no"}']) {
@@ -1024,7 +1024,7 @@ Deno.test("what comes from something between is told as that", () => {
       assertStringIncludes(respond(401, body, own, challenge(scheme)).hint, PROXY_HINT);
     }
   }
-  // Its own refusal, and one that asks for a token.
+  // A proxy's own refusal, and one that requires authentication.
   for (
     const [body, headers] of [
       ['{"error":{"message":"no","code":"invalid_api_key"}}', challenge("Basic")],
@@ -1080,7 +1080,7 @@ function undecodable(bodyText: string, overrides?: Partial<ErrorContext>): AnyPr
   );
 }
 
-Deno.test("a page where an answer was expected is another server's", () => {
+Deno.test("a page instead of an answer comes from another server", () => {
   for (
     const page of ["<!DOCTYPE html><p>x", "\uFEFF\n <html>", "<?xml version='1.0'?>", "<!-- -->"]
   ) {
@@ -1110,7 +1110,7 @@ Deno.test("any other body is malformed, with its start shown", () => {
   assertEquals(undecodable("").code, "malformed_response");
 });
 
-Deno.test("what is no JSON is shown by its first 60 characters, redacted before it is cut", () => {
+Deno.test("of a body that is not JSON the first 60 characters are shown, redacted before cutting", () => {
   const said = (body: string, overrides?: Partial<ErrorContext>): string =>
     undecodable(body, overrides).message.split("the answer is not JSON")[1] ?? "";
   assert(said("Ollama is running").startsWith(': "Ollama is running". '));
@@ -1122,23 +1122,23 @@ Deno.test("what is no JSON is shown by its first 60 characters, redacted before 
   // A character outside the basic plane is not cut in two.
   assert(said(`${long.slice(0, 59)}😀${long}`).startsWith(`: "${long.slice(0, 59)}…". `));
   assert(said("a\u001b[31m\r\nb\u202ec").startsWith(': "a [31m b c". '));
-  // A secret at the edge would be cut to something that nobody knows.
+  // A secret at the edge would be cut into something that is no longer recognized.
   const secret = "sk-lm-abcdefgh:0123456789";
   const redact = (text: string): string => text.replaceAll(secret, "***");
   const echo = `${long.slice(0, 50)} ${secret} behind`;
   assert(said(echo, { redact }).startsWith(`: "${long.slice(0, 50)} *** beh`));
-  // JSON that is none of the expected is not "not JSON".
+  // JSON of an unexpected shape is still JSON.
   assert(said('{"fine":true}').startsWith(". "));
 });
 
-Deno.test("an error where an answer was expected is that error", () => {
+Deno.test("an error instead of an answer is that error", () => {
   assertEquals(undecodable('{"error":"No models loaded."}').code, "no_model_loaded");
   assertEquals(undecodable('{"error":null}').code, "malformed_response");
 });
 
 // --- The five shapes --------------------------------------------------------------------------
 
-Deno.test("readWireError takes every shape and nothing else", () => {
+Deno.test("readWireError accepts every error shape and nothing else", () => {
   const some: [unknown, ReturnType<typeof readWireError>][] = [
     [{ error: "text" }, { message: "text" }],
     [{ error: { message: "m", type: "t", param: "p", code: "c" } }, {
@@ -1185,7 +1185,7 @@ Deno.test("readWireError takes every shape and nothing else", () => {
   for (const body of none) assertEquals(readWireError(body), undefined, JSON.stringify(body));
 });
 
-Deno.test("an error without words says so", () => {
+Deno.test("an error without a message says so", () => {
   const error = respond(500, '{"error":{}}');
   assertStringIncludes(error.message, "the server answered 500 Internal Server Error");
   const frame = errorFromWire({ message: "", type: "odd_type" }, undefined, context());
@@ -1196,7 +1196,7 @@ Deno.test("an error without words says so", () => {
 
 // --- What must never be in a message ----------------------------------------------------------
 
-Deno.test("characters of a token never come through, even without redact", async () => {
+Deno.test("a token's characters are never shown, even without redact", async () => {
   const secrets = ["22aac52a71", "sk-bogus-E", "AbCdEf", "Zm9vOmJhcg", "K3yK3yK3y"];
   const bodies = [
     await Deno.readTextFile(new URL("auth_malformed.json", FIXTURES)),
@@ -1230,7 +1230,7 @@ Deno.test("characters of a token never come through, even without redact", async
   );
 });
 
-Deno.test("everything a server says goes through redact before it is cut or collapsed", () => {
+Deno.test("everything from the server is redacted before it is cut or collapsed", () => {
   const prompt = 'my "private"\n  prompt';
   const redact = createRedactor([], { input: prompt });
   const engine = JSON.stringify({ error: { code: 500, message: `bad input ${prompt}!` } });
@@ -1267,7 +1267,7 @@ Deno.test("everything a server says goes through redact before it is cut or coll
   assertEquals(error.available, ["***-model"]);
 });
 
-Deno.test("pieces of a body that a JSON parser quotes are left out", () => {
+Deno.test("parts of a body quoted by a JSON parser are left out", () => {
   const bodies = [
     `Unexpected token 'm', ..."content": my private"... is not valid JSON`,
     `Unexpected token 'm', "my private" is not valid JSON`,
@@ -1288,7 +1288,7 @@ Deno.test("the state is one line of at most 200 characters", () => {
   const error = respond(400, JSON.stringify({ error: `a\u001b[31m\r\n\t b${"x".repeat(500)}` }));
   const state = stateOf(error);
   assert(state.startsWith("a [31m b"), state);
-  // The full stop that parts it from the hint is not the server's.
+  // The period before the hint is not the server's.
   assertEquals(state.replace(/\.$/, "").length, 200);
   assertStringIncludes(state, "…");
   // deno-lint-ignore no-control-regex
@@ -1348,7 +1348,7 @@ function randomValue(random: () => number, depth = 0): unknown {
   }
 }
 
-Deno.test("no input makes it throw, and every state is bounded", () => {
+Deno.test("no input makes the mapping throw, and every state is bounded", () => {
   const random = randomizer(42);
   const statuses = [
     0,
@@ -1388,7 +1388,7 @@ Deno.test("no input makes it throw, and every state is bounded", () => {
   }
 });
 
-Deno.test("an error of 64 KiB to a prompt of 1 MiB is masked in little time", () => {
+Deno.test("masking an error of 64 KiB against a prompt of 1 MiB is fast", () => {
   const mib = 1024 * 1024;
   const words = Array.from({ length: mib / 8 }, (_, index) => `word${index} `).join("");
   const prompts = [
@@ -1435,7 +1435,7 @@ Deno.test("64 KiB of anything takes linear time", () => {
   for (const unit of units) {
     const text = unit.repeat(Math.ceil(65536 / unit.length)).slice(0, 65536);
     const bodies = [text, JSON.stringify({ error: text }), `{"error":"x ${text}`];
-    // A busy machine slows one run, quadratic matching (seconds instead of milliseconds) all three.
+    // A busy machine slows one run; quadratic matching (seconds instead of milliseconds) slows all three.
     let ms = Infinity;
     for (let run = 0; run < 3 && ms > 500; run++) {
       const usedBefore = cpuTimeMs();
@@ -1449,7 +1449,7 @@ Deno.test("64 KiB of anything takes linear time", () => {
   }
 });
 
-Deno.test("an address that is not that of another server has that server's remedy, not LM Studio's", () => {
+Deno.test("for a server that is not LM Studio, a wrong address has that server's remedy", () => {
   const service = "vLLM";
   const errors = [
     undecodable("hello", { service }),

@@ -1,6 +1,6 @@
 /**
- * One wording means one thing on every way it can come: as an answer with an error status, under 200, as an event of
- * a stream of chat, of the native chat and of responses.
+ * One wording means one thing in every form it can take: as an answer with an error status, under 200, and as an event
+ * in streams of completions, the native chat and responses.
  */
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import {
@@ -20,7 +20,7 @@ function provider(answer: StubAnswer): LMStudioProvider {
   return new LMStudioProvider({ env: {}, fetch: fetchOf(answer), model: MODEL, maxRetries: 0 });
 }
 
-/** Every way an error comes, and who asks. */
+/** Every form an error can take, with the call that gets it. */
 const WAYS: Readonly<Record<string, (error: unknown) => Promise<unknown>>> = {
   "an answer": (error) =>
     rejection(provider(json({ error }, 400)).complete({ messages: "Hi", model: MODEL })),
@@ -107,7 +107,7 @@ const WORDINGS: readonly [error: unknown, code: KnownCode, retriable: boolean, h
 
 for (const [error, code, retriable, hint] of WORDINGS) {
   const name = typeof error === "string" ? error : String((error as { message: string }).message);
-  Deno.test(`wordings: ${name.slice(0, 70).trim()} is ${code} on every way`, async (t) => {
+  Deno.test(`wordings: ${name.slice(0, 70).trim()} is ${code} in every form`, async (t) => {
     for (const [way, fail] of Object.entries(WAYS)) {
       await t.step(way, async () => {
         const failure = await fail(error);
@@ -119,7 +119,7 @@ for (const [error, code, retriable, hint] of WORDINGS) {
   });
 }
 
-/** Others of the same kinds, as engines, apps and libraries word them. */
+/** Similar errors, in the wording of engines, apps and libraries. */
 const OTHER_WORDINGS: Readonly<Record<string, readonly string[]>> = {
   model_not_found: [
     "Model not found in downloaded models: a/b@q8",
@@ -151,7 +151,7 @@ const OTHER_WORDINGS: Readonly<Record<string, readonly string[]>> = {
 };
 
 for (const [code, wordings] of Object.entries(OTHER_WORDINGS)) {
-  Deno.test(`wordings: others of the kind are ${code}`, async () => {
+  Deno.test(`wordings: similar ones are ${code}`, async () => {
     for (const words of wordings) {
       for (const fail of Object.values(WAYS)) {
         const failure = await fail(words);
@@ -162,7 +162,7 @@ for (const [code, wordings] of Object.entries(OTHER_WORDINGS)) {
   });
 }
 
-Deno.test("wordings: the field that a server names is in the message on every way", async (t) => {
+Deno.test("wordings: the field that a server names is in the message in every form", async (t) => {
   const error = { type: "invalid_request_error", message: "Invalid input", param: "frequency" };
   for (const [way, fail] of Object.entries(WAYS)) {
     await t.step(way, async () => {
@@ -173,7 +173,7 @@ Deno.test("wordings: the field that a server names is in the message on every wa
   }
 });
 
-Deno.test("wordings: a schema that the engine refuses is the one that was sent", async () => {
+Deno.test("wordings: a schema refused by the engine is the one that was sent", async () => {
   const complete = (request: CompletionRequest) =>
     rejection(
       provider(json({ error: "JSON schema conversion failed:\nx" }, 400)).complete(request),

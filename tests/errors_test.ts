@@ -1,4 +1,4 @@
-/** The classes, kinds, codes and defaults of §3 of the design, and how errors print, travel and compare. */
+/** The classes, kinds, codes and defaults of §3 of the design, and how errors are printed, cloned and compared. */
 import {
   assert,
   assertEquals,
@@ -30,7 +30,7 @@ import {
 } from "../mod.ts";
 import { ERROR_CODES, isKnownCode } from "../src/core/error_codes.ts";
 
-/** §3, copied: class, kind, codes, and which of them a retry can help, in the order of the codes. */
+/** Copied from §3: class, kind, codes, and which of the codes are retriable, in the same order. */
 const TABLE = `
 ApiError | api | server_error model_crashed model_unloaded unexpected_endpoint not_lm_studio unsupported_by_server tool_loop_limit tool_choice_ignored job_not_found model_loading | yes no yes no no no no no no yes
 NetworkError | network | connection_refused connection_reset service_not_found permission_denied blocked_by_browser | yes yes yes no no
@@ -67,7 +67,7 @@ const ROWS: readonly Row[] = TABLE.trim().split("\n").flatMap((line) => {
 
 const MESSAGE = "Cannot complete: the sky fell";
 
-/** Makes one of each class, as users and the package do. */
+/** Creates one error of each class, as users and the package do. */
 const MAKERS: Readonly<Record<string, (options: ProviderErrorOptions) => AnyProviderError>> = {
   ApiError: (options) => new ApiError(MESSAGE, options),
   NetworkError: (options) => new NetworkError(MESSAGE, options),
@@ -125,7 +125,7 @@ const ANSWER: CompletionResponse = {
   raw: {},
 };
 
-Deno.test("errors: the codes are those of the table, each with its kind and its default", () => {
+Deno.test("errors: the codes match the table, each with its kind and its default", () => {
   assertEquals(Object.keys(ERROR_CODES).sort(), ROWS.map(({ code }) => code).sort());
   for (const { code, kind, retriable } of ROWS) {
     assert(isKnownCode(code), code);
@@ -155,17 +155,17 @@ for (const row of ROWS) {
     assertEquals(occurrences(error.message, error.hint), 1);
     assertEquals(String(error), `${row.name}: ${error.message}`);
     assert(error.stack?.includes(error.message));
-    // One sentence or two, ended like one.
+    // One or two sentences, ending with a period.
     assert(/^[A-Z`].*[.)]$/.test(error.hint), error.hint);
     assertFalse(/[\n\r]| {2}/.test(error.hint), error.hint);
-    // What is not known is not there.
+    // Unknown fields are absent.
     for (const name of ["service", "endpoint", "status", "retryAfterMs", "partial", "cause"]) {
       assertFalse(name in error, name);
     }
   });
 }
 
-Deno.test("errors: options win over what the code says", () => {
+Deno.test("errors: options override the code's defaults", () => {
   for (const row of ROWS) {
     const cause = new TypeError("fetch failed");
     const error = make(row, {
@@ -272,7 +272,7 @@ Deno.test("errors: each class has its own fields", () => {
   assertEquals(all.errors, [timeout, "boom"]);
 });
 
-Deno.test("errors: toJSON has what is known, and nothing of the answer, the cause or the stack", () => {
+Deno.test("errors: toJSON has the known fields, but neither answer, cause nor stack", () => {
   const error = new ModelNotAvailableError(MESSAGE, {
     code: "model_substituted",
     service: "LM Studio",
@@ -302,13 +302,13 @@ Deno.test("errors: toJSON has what is known, and nothing of the answer, the caus
   });
   assertEquals(JSON.parse(JSON.stringify({ error })), { error: json });
   assertFalse(JSON.stringify(error).includes("SECRET"));
-  // Code can read them all the same.
+  // Code can still read them.
   assertEquals(error.partial?.content, "SECRET PARTIAL");
   assertEquals(error.response?.model, "other");
   assertInstanceOf(error.cause, Error);
 });
 
-Deno.test("errors: what prints an error shows neither the answer nor what had arrived of it", async () => {
+Deno.test("errors: a printed error shows neither the answer nor its partial text", async () => {
   const { inspect } = await import("node:util");
   const error = new ModelNotAvailableError(MESSAGE, {
     code: "model_substituted",
@@ -318,13 +318,13 @@ Deno.test("errors: what prints an error shows neither the answer nor what had ar
   for (const text of [Deno.inspect(error), inspect(error, { depth: 9 }), String(error.stack)]) {
     assertFalse(text.includes("SECRET"), text);
     assertStringIncludes(text, MESSAGE);
-    // The class is named once, at the start.
+    // The class name appears once, at the start.
     assert(text.startsWith("ModelNotAvailableError: "), text);
   }
   assertFalse(Object.keys(error).some((key) => ["partial", "response", "cause"].includes(key)));
 });
 
-Deno.test("errors: toJSON of a list of failures has those of its own, and of others the name alone", () => {
+Deno.test("errors: toJSON of several errors has ours in full, and only the names of others", () => {
   const inner = new NetworkError("Cannot list: no", { code: "connection_refused" });
   const error = new AllProvidersFailedError(MESSAGE, {
     code: "all_providers_failed",
@@ -347,7 +347,7 @@ Deno.test("errors: toJSON of a list of failures has those of its own, and of oth
   assertEquals(nested.toJSON().errors, [json]);
 });
 
-Deno.test("isProviderError: nothing else is one", () => {
+Deno.test("isProviderError: false for anything else", () => {
   const others = [
     undefined,
     null,
@@ -373,7 +373,7 @@ Deno.test("isProviderError: works across copies of the package, where instanceof
   const copy: typeof import("../mod.ts") = await import(
     new URL("../mod.ts?copy", import.meta.url).href
   );
-  // The second copy of the entry shares its modules with the first: this one has errors of its own.
+  // A second copy of the entry would share its modules with the first; this one has its own errors.
   const errors: typeof import("../src/core/errors.ts") = await import(
     new URL("../src/core/errors.ts?copy", import.meta.url).href
   );
@@ -396,13 +396,13 @@ Deno.test("isProviderError: works across copies of the package, where instanceof
   assertEquals(all.toJSON().errors, [theirs.toJSON()]);
 });
 
-Deno.test("isProviderError: the kind narrows", () => {
+Deno.test("isProviderError: narrows by kind", () => {
   const error: unknown = make({ name: "TimeoutError", code: "timeout_idle" });
   assert(isProviderError(error, "timeout"));
   assertEquals(error.phase, "idle");
 });
 
-/** Compiles only while every kind is here. */
+/** Compiles only if every kind is handled. */
 function describeKind(error: AnyProviderError): string {
   switch (error.kind) {
     case "api":
@@ -436,7 +436,7 @@ Deno.test("errors: a switch over kind is exhaustive", () => {
   for (const row of ROWS) assertEquals(typeof describeKind(make(row)), "string");
 });
 
-Deno.test("errors: codes of one's own are no retriable ones, and need a hint of their own", () => {
+Deno.test("errors: custom codes are not retriable, and need their own hint", () => {
   const error = new ApiError("Cannot translate: too long", { code: "too_long" });
   assertEquals(
     [error.code, error.kind, error.retriable, error.hint, error.message],
@@ -464,7 +464,7 @@ class OtherServerError extends ProviderError {
   override readonly kind = "api";
 }
 
-Deno.test("errors: classes of one's own are errors of the package", () => {
+Deno.test("errors: subclasses are errors of the package", () => {
   const quota = new QuotaError(MESSAGE, { code: "rate_limited" });
   assertInstanceOf(quota, RateLimitedError);
   assert(isProviderError(quota, "rate-limited"));
@@ -481,11 +481,11 @@ Deno.test("errors: a structured clone keeps the message, not the class", () => {
   assertInstanceOf(clone, Error);
   assertEquals(clone.message, error.message);
   assertFalse(isProviderError(clone));
-  // As plain data it survives whole.
+  // As plain data it survives completely.
   assertEquals(structuredClone(error.toJSON()), error.toJSON());
 });
 
-Deno.test("errors: hints are short and name the remedy", () => {
+Deno.test("errors: hints are short and name a remedy", () => {
   const hints = ROWS.map(({ code }) => [code, isKnownCode(code) ? ERROR_CODES[code].hint : ""]);
   for (const [code = "", hint = ""] of hints) {
     assert(hint.length >= 10 && hint.length <= 160, `${code}: ${hint}`);

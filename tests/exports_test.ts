@@ -1,4 +1,4 @@
-/** Every public name, by hand: an addition or a loss is seen here before users see it. */
+/** Every public name, listed by hand: an addition or a loss shows here before users notice. */
 import { assertEquals } from "@std/assert";
 
 const ROOT = new URL("../", import.meta.url);
@@ -261,7 +261,7 @@ async function documented(file: string): Promise<Names> {
   };
 }
 
-Deno.test("every entry of deno.json has its list of names", async () => {
+Deno.test("every entry point in deno.json has a list of names", async () => {
   assertEquals(Object.keys(EXPORTS).sort(), Object.keys(await readEntries()).sort());
 });
 

@@ -1,4 +1,4 @@
-/** A failed call names what was called, whatever request of ours failed, and the caller's own line is in its stack. */
+/** An error names the method called, whichever of our requests failed, and its stack has the caller's line. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import {
   type AnyProviderError,
@@ -14,7 +14,7 @@ import {
 const baseUrl = "http://127.0.0.1:1";
 const options = { env: {}, baseUrl, maxRetries: 0 };
 
-/** Servers that fail in three ways, each on the way to the listing. */
+/** Servers that fail in three ways, each during the listing. */
 const SERVERS: Readonly<Record<string, typeof fetch>> = {
   refuses: () => Promise.reject(new TypeError("connection refused")),
   fails: () => Promise.resolve(new Response('{"error":"out of order"}', { status: 500 })),
@@ -23,7 +23,7 @@ const SERVERS: Readonly<Record<string, typeof fetch>> = {
 
 type Call = (given: { fetch: typeof fetch }) => PromiseLike<unknown>;
 
-/** What each member's error begins with. */
+/** The start of each method's error message. */
 const CALLS: Readonly<Record<string, readonly [action: string, call: Call]>> = {
   listModels: ["list models", (own) => lmstudio(own).listModels()],
   complete: ["complete", (own) => lmstudio(own).complete("?")],
@@ -101,7 +101,7 @@ async function failureOf(call: () => PromiseLike<unknown>): Promise<AnyProviderE
 }
 
 for (const [state, fetch] of Object.entries(SERVERS)) {
-  Deno.test(`errors: a server that ${state}: each member names its own call and the caller's line`, async () => {
+  Deno.test(`errors: a server that ${state}: each method's error names its call and the caller's line`, async () => {
     for (const [member, [action, call]] of Object.entries(CALLS)) {
       const error = await failureOf(function callerOfMember() {
         return call({ fetch });
@@ -115,7 +115,7 @@ for (const [state, fetch] of Object.entries(SERVERS)) {
   });
 }
 
-Deno.test("errors: where servers are searched for or several, the caller's line is in the stack", async () => {
+Deno.test("errors: the caller's line is in the stack with discovery and several servers, too", async () => {
   const own = { ...options, fetch: SERVERS["refuses"]! };
   const local = new LocalProvider(own);
   const fallback = new FallbackProvider([lmstudio(own)]);
@@ -146,7 +146,7 @@ Deno.test("errors: where servers are searched for or several, the caller's line 
   }
 });
 
-Deno.test("errors: a local server whose listings fail: the call names itself", async () => {
+Deno.test("errors: a local server whose listings fail: the error names the call", async () => {
   const greeting = () => Promise.resolve(Response.json({ lmstudio: true }));
   const fetch: typeof globalThis.fetch = (input) =>
     String(input instanceof Request ? input.url : input).endsWith("/lmstudio-greeting")
@@ -162,7 +162,7 @@ Deno.test("errors: a local server whose listings fail: the call names itself", a
   assert(error.message.startsWith("Cannot find LM Studio at"), error.message);
 });
 
-Deno.test("errors: where no local server is found, each call names itself, what was looked for and the caller's line", async () => {
+Deno.test("errors: if no local server is found, the error names the call, what was tried and the caller's line", async () => {
   const refused = { ...options, fetch: SERVERS["refuses"]!, baseUrl: undefined };
   const local = new LocalProvider(refused);
   const ollama = await createDefaultProvider({
@@ -202,7 +202,7 @@ Deno.test("errors: where no local server is found, each call names itself, what 
   }
 });
 
-Deno.test("errors: calls that share one listing each name themselves, with their own lines", async () => {
+Deno.test("errors: calls that share one listing have their own errors, with their own lines", async () => {
   let listings = 0;
   const provider = lmstudio({
     fetch: () => {
@@ -229,7 +229,7 @@ Deno.test("errors: calls that share one listing each name themselves, with their
   assert(!first.stack?.includes("callerOfThird") && !third.stack?.includes("callerOfFirst"));
 });
 
-Deno.test("errors: one that is told as another call's is whole: class, fields, cause and hint", async () => {
+Deno.test("errors: an error passed on to another call keeps class, fields, cause and hint", async () => {
   const body = '{"error":"slow down"}';
   const headers = { "retry-after": "7" };
   const busy = lmstudio({
@@ -260,7 +260,7 @@ Deno.test("errors: one that is told as another call's is whole: class, fields, c
   assertStringIncludes(late.message, "Cannot complete: ");
 });
 
-Deno.test("errors: the caller's own abort is given as it is", async () => {
+Deno.test("errors: the caller's own abort reason is passed on unchanged", async () => {
   const reason = new Error("mine");
   const before = reason.stack;
   const signal = AbortSignal.abort(reason);

@@ -1,13 +1,13 @@
 /**
  * Preload of the documentation tests: puts a fake LM Studio behind `globalThis.fetch`, so that examples
- * run as users write them. Only servers that an example itself started are asked for real.
+ * run as users write them. Only requests to servers that an example started itself are really sent.
  */
 
 import { createFakeLMStudio } from "../src/testing/mod.ts";
 
 const FIRST_EPHEMERAL_PORT = 32_768;
 
-/** Those that it has by itself, and a decision model. */
+/** The fake's default models, and a decision model. */
 const fake = createFakeLMStudio({
   models: [
     { id: "google/gemma-4-26b-a4b", vision: true, reasoning: ["off", "on"] },

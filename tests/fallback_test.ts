@@ -1,4 +1,4 @@
-/** Several providers as one: which failure moves on to the next, and which does not. */
+/** Several providers as one: which failures move on to the next, and which do not. */
 
 import {
   assert,
@@ -42,7 +42,7 @@ function unreachable(): LMStudioProvider {
   return new LMStudioProvider({ baseUrl: `127.0.0.1:${closedPort()}`, env: {}, maxRetries: 0 });
 }
 
-/** A provider that fails so in everything, and counts how often it was asked. */
+/** A provider whose every call fails this way, and which counts its calls. */
 function failing(error: unknown): { provider: ModelProvider; calls: () => number } {
   let calls = 0;
   const { provider } = overFake();
@@ -95,7 +95,7 @@ await testModelProvider(
 
 const REFUSED = new NetworkError("Cannot complete: refused", { code: "connection_refused" });
 
-/** What moves on, and what does not. */
+/** Errors that move on, and errors that do not. */
 const FAILURES: [Error, boolean][] = [
   [REFUSED, true],
   [new NetworkError("Cannot: reset", { code: "connection_reset" }), true],
@@ -120,7 +120,7 @@ const FAILURES: [Error, boolean][] = [
 
 for (const [error, movesOn] of FAILURES) {
   const name = "code" in error ? error.code : error.message;
-  Deno.test(`a failure with ${name} is ${movesOn ? "the next one's to mend" : "thrown"}`, async () => {
+  Deno.test(`a failure with ${name} ${movesOn ? "moves on to the next provider" : "is thrown"}`, async () => {
     const calls: ((provider: ModelProvider) => Promise<unknown>)[] = [
       (provider) => provider.complete("Hello"),
       (provider) => provider.streamCompletion("Hello").response(),
@@ -136,7 +136,7 @@ for (const [error, movesOn] of FAILURES) {
   });
 }
 
-Deno.test("all failed: each one's error, in their order", async () => {
+Deno.test("all failed: the error of each provider, in order", async () => {
   const notFound = new ModelNotAvailableError("Cannot: unknown", { code: "model_not_found" });
   const provider = new FallbackProvider([failing(REFUSED).provider, failing(notFound).provider]);
   const calls = [
@@ -147,14 +147,14 @@ Deno.test("all failed: each one's error, in their order", async () => {
   ];
   for (const call of calls) {
     const error = await assertRejects(call, AllProvidersFailedError);
-    // The first is asked last while it is down, but its error stays the first.
+    // The first provider is tried last while it is down, but its error still comes first.
     assertEquals(error.errors, [REFUSED, notFound]);
     assertEquals([error.code, error.attempts], ["all_providers_failed", 2]);
     assertStringIncludes(error.message, "failing: connection_refused, failing: model_not_found");
   }
 });
 
-Deno.test("models: the union of the listings, the first wins", async () => {
+Deno.test("models: the union of the listings; the first provider wins", async () => {
   const provider = new FallbackProvider([
     overFake({ models: ["a", { id: "b", displayName: "first" }] }).provider,
     unreachable(),
@@ -182,7 +182,7 @@ Deno.test("a model goes to the provider that has it", async () => {
 
 // --- Streams ----------------------------------------------------------------------------------
 
-Deno.test("streams: before the first chunk of any kind the next one takes over", async () => {
+Deno.test("streams: before the first chunk of any kind the next provider takes over", async () => {
   const faults = [{
     path: /chat/,
     times: Infinity,
@@ -213,7 +213,7 @@ const STARTS: Record<string, FakeLMStudioOptions> = {
 };
 
 for (const [name, options] of Object.entries(STARTS)) {
-  Deno.test(`streams: one that began with ${name} fails with what had arrived`, async () => {
+  Deno.test(`streams: a stream that started with ${name} fails with its partial answer`, async () => {
     const broken = overFake({
       ...options,
       faults: [{ path: /chat/, fault: { type: "cut", afterTokens: 1 } }],
@@ -245,7 +245,7 @@ Deno.test("streams: nothing is sent before the first pull, and leaving stops the
   assertEquals(error.partial, { content: "One ", toolCalls: [] });
 });
 
-Deno.test("streams: what had arrived when it is cancelled has the reasoning and the calls", async () => {
+Deno.test("streams: the partial answer of a cancelled stream has the reasoning and the tool calls", async () => {
   const first = overFake({
     replies: [{ reasoning: "Hm.", toolCalls: [{ id: "1", name: "f", arguments: { a: 1 } }] }],
   });
@@ -260,7 +260,7 @@ Deno.test("streams: what had arrived when it is cancelled has the reasoning and 
   assertEquals(partial?.toolCalls, [{ id: "1", name: "f", arguments: written }]);
 });
 
-Deno.test("streams: cancelled while they wait, their reason is the caller's", async () => {
+Deno.test("streams: cancelled while waiting, they reject with the caller's reason", async () => {
   const first = overFake({
     replies: [{ content: ["One ", "two ", "three"] }],
     faults: [{ path: /chat/, fault: { type: "stall", afterTokens: 1 } }],
@@ -277,7 +277,7 @@ Deno.test("streams: cancelled while they wait, their reason is the caller's", as
   assertStrictEquals(await response, reason);
 });
 
-Deno.test("streams: an abort before the first chunk is the caller's, not a failure", async () => {
+Deno.test("streams: an abort before the first chunk rejects with the caller's reason, not a provider failure", async () => {
   const stalled = overFake({
     faults: [{ path: /chat/, times: Infinity, fault: { type: "stall" } }],
   });
@@ -289,7 +289,7 @@ Deno.test("streams: an abort before the first chunk is the caller's, not a failu
     rejection(provider.complete("Hi", { signal: controller.signal })),
   ];
   while (stalled.requests.length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
-  // Even a reason that looks like a failure a retry could mend.
+  // Even if the reason looks like a retriable failure.
   controller.abort(REFUSED);
   for (const call of calls) assertStrictEquals(await call, REFUSED);
   assertEquals(second.requests.length, 0);
@@ -297,7 +297,7 @@ Deno.test("streams: an abort before the first chunk is the caller's, not a failu
 
 // --- Hosts that go away -------------------------------------------------------------------------
 
-Deno.test("a host killed mid-run: no call is lost, the next ones go to the second host", async () => {
+Deno.test("a host is killed mid-run: no call is lost, and the next ones go to the second host", async () => {
   const first = createFakeLMStudio({ models: ["m"], replies: () => "first" });
   const second = createFakeLMStudio({ models: ["m"], replies: () => "second" });
   const atFirst = await first.listen();
@@ -313,7 +313,7 @@ Deno.test("a host killed mid-run: no call is lost, the next ones go to the secon
   assertEquals(await drain(stream), { text: "second" });
 });
 
-Deno.test("a host killed while it streams: the answer fails with its part, the next one is whole", async () => {
+Deno.test("a host is killed during a stream: the answer fails with its partial text, the next one is complete", async () => {
   const first = createFakeLMStudio({
     models: ["m"],
     replies: () => ({ content: ["One ", "two ", "three ", "four"] }),
@@ -341,7 +341,7 @@ Deno.test("a host killed while it streams: the answer fails with its part, the n
   assertEquals(content, "second");
 });
 
-Deno.test("a provider whose host was not there is asked last for 1, 2, 4 … s, and again when it is back", async () => {
+Deno.test("a provider whose host is down is tried last for 1, 2, 4 … s, and normally once it is back", async () => {
   using time = new FakeTime();
   let isUp = false;
   let asked = 0;
@@ -383,7 +383,7 @@ function connectionRefused(): TypeError {
   return new TypeError("fetch failed", { cause });
 }
 
-Deno.test("a provider that is down is still tried where nobody else can answer", async () => {
+Deno.test("a provider that is down is still tried if no other can answer", async () => {
   let isUp = false;
   const fake = createFakeLMStudio({ models: ["m"], replies: () => "first" });
   const first = new LMStudioProvider({
@@ -398,7 +398,7 @@ Deno.test("a provider that is down is still tried where nobody else can answer",
   assertEquals((await provider.complete("Who?")).content, "first");
 });
 
-Deno.test("a failure that says nothing about the host pauses nobody", async () => {
+Deno.test("a failure that says nothing about the host pauses no provider", async () => {
   const busy = failing(new ApiError("Cannot: 500", { code: "server_error" }));
   const provider = new FallbackProvider([busy.provider, overFake().provider]);
   await provider.complete("Hello");
@@ -427,7 +427,7 @@ for (const [providers, said] of BAD_LISTS) {
   });
 }
 
-Deno.test("the list is taken as it was", async () => {
+Deno.test("the list of providers is copied", async () => {
   const providers: ModelProvider[] = [overFake().provider];
   const provider = new FallbackProvider(providers);
   providers.length = 0;

@@ -1,4 +1,4 @@
-/** Fields in the wrong place: what the error says to do instead, in every kind of request and of options. */
+/** Fields in the wrong place: what the error advises instead, in every kind of request and options. */
 import {
   assert,
   assertEquals,
@@ -21,7 +21,7 @@ const { chat, responses, models } = lmstudio;
 type Fields = Record<string, unknown>;
 type Places = Record<string, (fields: Fields) => unknown>;
 
-/** Where fields are read; each takes what else it needs. */
+/** The calls that read fields; each adds the other fields it needs. */
 const REQUESTS: Places = {
   complete: (fields) => lmstudio.complete({ messages: "Hi", ...fields } as never),
   streamCompletion: (fields) =>
@@ -70,7 +70,7 @@ async function messageOf(place: string, fields: Fields): Promise<string> {
 }
 
 const SAID: [place: string, fields: Fields, said: string][] = [
-  // Those of the reports.
+  // From reports.
   ["complete", { system: "Be brief" }, '"system" (pass it as a message: { role: "system", content'],
   ["runTools", { system_prompt: "x" }, 'role: "system"'],
   ["completeObject", { instructions: "x" }, 'role: "system"'],
@@ -111,7 +111,7 @@ const SAID: [place: string, fields: Fields, said: string][] = [
   ["embed", { onStatus: () => {} }, "it is an option of the call"],
   ["load", { onStatus: () => {} }, "it is an option of the call"],
   ["tool", { onStatus: () => {} }, "it is an option of the call"],
-  // Others of their kind.
+  // Similar ones.
   ["complete", { signal: AbortSignal.abort() }, "it is an option of the call"],
   ["responses", { timeoutMs: 5 }, "it is an option of the call"],
   ["completeText", { headers: {} }, "it is an option of the call"],
@@ -163,7 +163,7 @@ for (const [place, fields, said] of SAID) {
   });
 }
 
-Deno.test("remarks: an unknown field has extraBody in its hint, where there is one", async () => {
+Deno.test("remarks: the hint for an unknown field names extraBody, if the method has it", async () => {
   for (const place of Object.keys(REQUESTS)) {
     for (const name of ["top_a", "max_tokns", "chat_template_kwargs", "stream"]) {
       const error = await assertRejects(
@@ -184,7 +184,7 @@ Deno.test("remarks: an unknown field has extraBody in its hint, where there is o
   }
 });
 
-Deno.test("remarks: options of constructors in the wrong place are told as well", () => {
+Deno.test("remarks: constructor options in the wrong place are explained as well", () => {
   const base = { name: "x", baseUrl: "nas" };
   const cases: [make: (options: Fields) => unknown, options: Fields, said: string][] = [
     [(o) => new LMStudioProvider(o), { onStatus: () => {} }, "it is an option of the call"],
@@ -197,6 +197,6 @@ Deno.test("remarks: options of constructors in the wrong place are told as well"
   for (const [make, options, said] of cases) assertThrows(() => make(options), Error, said);
 });
 
-Deno.test("remarks: nothing was sent for any of it", () => {
+Deno.test("remarks: nothing was sent for any of them", () => {
   assertEquals(fake.requests, []);
 });

@@ -1,10 +1,10 @@
-/** Unknown fields and options: refused by name, with the one that was likely meant. */
+/** Unknown fields and options: refused by name, suggesting the likely one. */
 import { assert, assertEquals, assertFalse, assertLess, assertStringIncludes } from "@std/assert";
 import { FIELD_REMARKS } from "../src/core/field_remarks.ts";
 import * as fields from "../src/core/fields.ts";
 import { cpuTimeMs } from "./support/cpu_time.ts";
 
-/** As it is told once the remarks are there. */
+/** The message once the remarks are loaded. */
 function describeUnknownField(
   value: object,
   known: ReadonlySet<string>,
@@ -62,7 +62,7 @@ const OPTIONS = new Set([
 ]);
 
 const MEANT: readonly (readonly [known: Set<string>, written: string, meant: string])[] = [
-  // As the wire writes them.
+  // Names on the wire.
   [REQUEST, "max_tokens", "maxTokens"],
   [REQUEST, "top_p", "topP"],
   [REQUEST, "top_k", "topK"],
@@ -71,7 +71,7 @@ const MEANT: readonly (readonly [known: Set<string>, written: string, meant: str
   [REQUEST, "logit_bias", "logitBias"],
   [REQUEST, "draft_model", "draftModel"],
   [REQUEST, "TEMPERATURE", "temperature"],
-  // As other libraries name them.
+  // Names in other libraries.
   [REQUEST, "max_completion_tokens", "maxTokens"],
   [REQUEST, "maxOutputTokens", "maxTokens"],
   [REQUEST, "num_predict", "maxTokens"],
@@ -100,7 +100,7 @@ const MEANT: readonly (readonly [known: Set<string>, written: string, meant: str
   [OPTIONS, "envfiles", "envFile"],
 ];
 
-Deno.test("fields: the field that was meant is named", () => {
+Deno.test("fields: the intended field is suggested", () => {
   for (const [known, written, meant] of MEANT) {
     assertEquals(nearestName(written, known), meant, written);
     assertEquals(
@@ -110,7 +110,7 @@ Deno.test("fields: the field that was meant is named", () => {
   }
 });
 
-Deno.test("fields: nothing is suggested where nothing is near", () => {
+Deno.test("fields: nothing is suggested if no name is close", () => {
   for (const written of ["banana", "x", "zzzzzzzz", "", "日本語", "streaming_mode_flag", "-_-"]) {
     assertEquals(nearestName(written, REQUEST), undefined, written);
     assertEquals(
@@ -119,11 +119,11 @@ Deno.test("fields: nothing is suggested where nothing is near", () => {
     );
   }
   assertEquals(nearestName("model", []), undefined);
-  // An alias of something this object does not have.
+  // An alias of a field this object does not have.
   assertEquals(nearestName("api_key", REQUEST), undefined);
 });
 
-Deno.test("fields: some have a better answer than another name", () => {
+Deno.test("fields: some have a better answer than a suggestion", () => {
   assertEquals(
     describeUnknownField({ stream: true }, REQUEST, "field"),
     'unknown field "stream" (use streamCompletion() to stream)',
@@ -134,7 +134,7 @@ Deno.test("fields: some have a better answer than another name", () => {
   );
 });
 
-Deno.test("fields: undefined means absent, null does not; known and inherited ones pass", () => {
+Deno.test("fields: undefined means absent, null does not; known and inherited fields pass", () => {
   assertEquals(describeUnknownField({}, REQUEST, "field"), undefined);
   assertEquals(describeUnknownField({ banana: undefined }, REQUEST, "field"), undefined);
   assertEquals(describeUnknownField({ model: 1, stop: null }, REQUEST, "field"), undefined);
@@ -145,14 +145,14 @@ Deno.test("fields: undefined means absent, null does not; known and inherited on
   );
 });
 
-Deno.test("fields: the first unknown one is named", () => {
+Deno.test("fields: the first unknown field is named", () => {
   assertStringIncludes(
     describeUnknownField({ model: "m", apple: 1, banana: 2 }, REQUEST, "field") ?? "",
     '"apple"',
   );
 });
 
-Deno.test("fields: names every object has are names like any other", () => {
+Deno.test("fields: names of Object's own members are treated like any other", () => {
   for (
     const name of [
       "constructor",
@@ -172,7 +172,7 @@ Deno.test("fields: names every object has are names like any other", () => {
   }
 });
 
-Deno.test("fields: a name as long as a book costs neither time nor space, and is not like any", () => {
+Deno.test("fields: an extremely long name costs neither time nor space, and has no suggestion", () => {
   const usedBefore = cpuTimeMs();
   for (const length of [61, 99, 101, 300, 301, 1_000, 1_000_000]) {
     const name = "x".repeat(length);
@@ -189,11 +189,11 @@ Deno.test("fields: a name as long as a book costs neither time nor space, and is
   assertLess(cpuTimeMs() - usedBefore, 2_000);
 });
 
-Deno.test("fields: what is shown of a name cannot break a line", () => {
+Deno.test("fields: a name that is shown cannot break the line", () => {
   const text = describeUnknownField({ 'a"b\n\u001b[31m\u0000': 1 }, REQUEST, "field") ?? "";
   assertFalse([...text].some((character) => character < " "), JSON.stringify(text));
   assertStringIncludes(text, '"a\\"b\\n');
-  // Cut in the middle of a pair of surrogates.
+  // Cut in the middle of a surrogate pair.
   const cut = describeUnknownField({ ["x".repeat(59) + "😀"]: 1 }, REQUEST, "field") ?? "";
   assertEquals(new TextDecoder().decode(new TextEncoder().encode(cut)), cut);
 });

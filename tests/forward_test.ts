@@ -1,4 +1,4 @@
-/** The `fetch` of `toOpenAI()`: what it sends, what it gives back, and what it refuses. */
+/** The `fetch` of `toOpenAI()`: what it sends, returns and refuses. */
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import {
   ApiError,
@@ -35,7 +35,7 @@ function post(body: unknown, headers: Record<string, string> = {}): RequestInit 
   };
 }
 
-/** Answers everything with this. */
+/** Gives every request this answer. */
 function answering(reply: StubAnswer): OpenAIClientOptions["fetch"] {
   return openAI({ fetch: fetchOf(reply) }).fetch;
 }
@@ -59,7 +59,7 @@ async function sent(
 
 // --- What is sent ------------------------------------------------------------------------------
 
-Deno.test("forward: base URL and key of the provider, or a placeholder", () => {
+Deno.test("forward: the provider's base URL and API token, or a placeholder", () => {
   const pick = (options: LMStudioProviderOptions) => {
     const { baseURL, apiKey } = openAI(options);
     return [baseURL, apiKey];
@@ -72,7 +72,7 @@ Deno.test("forward: base URL and key of the provider, or a placeholder", () => {
   assertEquals(pick({ baseUrl: "https://host/lm/api/v1" })[0], "https://host/lm/v1");
 });
 
-Deno.test("forward: strings, URLs and requests of any kind of body arrive as they were", async () => {
+Deno.test("forward: strings, URLs and Requests with any kind of body arrive unchanged", async () => {
   const form = new FormData();
   form.set("file", new Blob(["text"]), "a.txt");
   const bodies: [BodyInit, string][] = [
@@ -121,7 +121,7 @@ Deno.test("forward: a body that is a stream, and a form, reach a server", async 
   assert(/content-type: multipart\/form-data; *boundary=/i.test(seen[1] ?? ""));
 });
 
-Deno.test("forward: more of what the client gives its fetch goes with it", async () => {
+Deno.test("forward: the client's other fetch options are passed on", async () => {
   const dispatcher = {};
   const init = { ...post({}), dispatcher, keepalive: true, redirect: "follow" } as RequestInit;
   const { init: seen } = await sent({}, CHAT, init);
@@ -129,13 +129,13 @@ Deno.test("forward: more of what the client gives its fetch goes with it", async
   assertEquals([kept === dispatcher, keepalive, redirect], [true, true, "manual"]);
 });
 
-Deno.test("forward: headers are the provider's, where the client has none of its own", async () => {
+Deno.test("forward: the provider's headers are used unless the client has its own", async () => {
   const headers = { "x-tenant": "blue", "x-trace": "provider" };
   const { headers: seen } = await sent({ headers }, CHAT, post({}, { "X-Trace": "client" }));
   assertEquals([seen.get("x-tenant"), seen.get("x-trace")], ["blue", "client"]);
 });
 
-Deno.test("forward: who the client is, the provider says, unless the client has a key of its own", async () => {
+Deno.test("forward: the provider authenticates unless the client has its own key", async () => {
   const authorization = async (options: LMStudioProviderOptions, client?: string) => {
     const own: Record<string, string> = client === undefined ? {} : { authorization: client };
     return (await sent(options, CHAT, post({}, own))).headers.get("authorization");
@@ -153,7 +153,7 @@ Deno.test("forward: who the client is, the provider says, unless the client has 
   assertEquals(await authorization(proxied, `Bearer ${TOKEN}`), "Basic eA==");
 });
 
-Deno.test("forward: no other address is asked, so that no token gets there", async () => {
+Deno.test("forward: no other address is requested, so that no API token gets there", async () => {
   const puppet = new Puppet();
   const { fetch } = openAI({
     baseUrl: "http://my-host:1234/lm",
@@ -196,7 +196,7 @@ Deno.test("forward: a key in the query is sent, and shown nowhere", async () => 
 
 // --- What comes back ---------------------------------------------------------------------------
 
-Deno.test("forward: an answer comes back with its status, headers and body", async () => {
+Deno.test("forward: an answer is returned with its status, headers and body", async () => {
   for (const status of [200, 400, 401, 404, 429, 500, 503]) {
     const body = status === 200 ? answer("Hi") : '{"error" : {"message": "No."}}';
     let requests = 0;
@@ -210,12 +210,12 @@ Deno.test("forward: an answer comes back with its status, headers and body", asy
     assertEquals([response.status, response.ok], [status, status === 200]);
     assertEquals(response.headers.get("x-request-id"), "7");
     assertEquals(await response.text(), body);
-    // The client has retries of its own.
+    // The client has its own retries.
     assertEquals(requests, 1);
   }
 });
 
-Deno.test("forward: bodies that are no text, and no body at all, come back as they are", async () => {
+Deno.test("forward: bodies that are not text, and missing ones, are returned unchanged", async () => {
   const bytes = new Uint8Array([0, 255, 128, 10]);
   const binary = { headers: { "content-type": "audio/mpeg" }, body: [bytes] };
   const response = await answering(binary)(CHAT, post({}));
@@ -227,7 +227,7 @@ Deno.test("forward: bodies that are no text, and no body at all, come back as th
   assertEquals(await notJson.text(), "{ not JSON");
 });
 
-Deno.test("forward: an error under 200 is a 400, and the same but for a text, whatever was asked for", async () => {
+Deno.test("forward: an error under 200 becomes a 400 with the same body, except for texts", async () => {
   const errors = [
     '{"error":"Unexpected endpoint or method. (POST /v1/x)"}',
     '{"error":{"message":"No.","type":"t","param":null,"code":"c"}}',
@@ -249,7 +249,7 @@ Deno.test("forward: an error under 200 is a 400, and the same but for a text, wh
   }
 });
 
-Deno.test("forward: an error that is a text is an object, under every status and in streams", async () => {
+Deno.test("forward: a text error becomes an object, under every status and in streams", async () => {
   const cases: [body: string, expected: string][] = [
     ['{"error":"No models loaded."}', '{"error":{"message":"No models loaded."}}'],
     [' {\n"error" : "Größe \\"x\\"" }\n', '{"error":{"message":"Größe \\"x\\""}}'],
@@ -288,7 +288,7 @@ Deno.test("forward: an error that is a text is an object, under every status and
   );
 });
 
-Deno.test("forward: an `error` that says nothing is none", async () => {
+Deno.test("forward: an empty `error` does not count as one", async () => {
   for (const error of [null, "", false, 0]) {
     const body = JSON.stringify({ id: "resp_1", status: "completed", error, output: [] });
     const response = await answering({ body })("http://127.0.0.1:1234/v1/responses", post({}));
@@ -296,7 +296,7 @@ Deno.test("forward: an `error` that says nothing is none", async () => {
   }
 });
 
-Deno.test("forward: who asks for vectors in base64 gets them, and nobody else", async () => {
+Deno.test("forward: only a client that requests base64 vectors gets them", async () => {
   const vectors = [[0.5, -2, 1.5e-5], [1, 2, 3]];
   const body = JSON.stringify({
     object: "list",
@@ -320,7 +320,7 @@ Deno.test("forward: who asks for vectors in base64 gets them, and nobody else", 
     const plain = await fetch(EMBEDDINGS, post({ input: "a", encoding_format: format }));
     assertEquals(await plain.text(), body);
   }
-  // A server that heeds what it is asked for, and one that says nothing of use.
+  // Vectors that are already encoded, and entries that are not vectors, are passed on unchanged.
   for (const embedding of ["AAAAPw==", null, ["a"], [[1]]]) {
     const odd = JSON.stringify({ data: [{ index: 0, embedding }, null] });
     const kept = await answering({ body: odd })(EMBEDDINGS, post({ encoding_format: "base64" }));
@@ -328,7 +328,7 @@ Deno.test("forward: who asks for vectors in base64 gets them, and nobody else", 
   }
 });
 
-Deno.test("forward: a vector of many numbers is encoded whole", async () => {
+Deno.test("forward: a long vector is encoded completely", async () => {
   const embedding = Array.from({ length: 100_000 }, (_, index) => index);
   const body = JSON.stringify({ data: [{ index: 0, embedding }] });
   const response = await answering({ body })(EMBEDDINGS, post({ encoding_format: "base64" }));
@@ -339,7 +339,7 @@ Deno.test("forward: a vector of many numbers is encoded whole", async () => {
 
 // --- Streams -----------------------------------------------------------------------------------
 
-Deno.test("forward: a stream comes back event by event, wherever the network cuts", async () => {
+Deno.test("forward: a stream is returned event by event, wherever the network cuts it", async () => {
   const body = token("Ä\n") + event({ content: "b" }) + FINISH;
   for (const size of [1, 7, 1000]) {
     const response = await answering(events(cut(body, size)))(CHAT, STREAM);
@@ -348,7 +348,7 @@ Deno.test("forward: a stream comes back event by event, wherever the network cut
   }
 });
 
-Deno.test("forward: names and lines of events stay, comments and what follows [DONE] go", async () => {
+Deno.test("forward: event names and lines stay, comments and anything after [DONE] are dropped", async () => {
   const named = 'event: response.created\ndata: {"type":"response.created"}\n\n';
   const body =
     `: hello\n\n${named}id: 7\nretry: 5\ndata: a\ndata:b\n\n\ndata: [DONE]\n\ndata: x\n\n`;
@@ -357,14 +357,14 @@ Deno.test("forward: names and lines of events stay, comments and what follows [D
   assertEquals(await response.text(), `${named}data: a\ndata: b\n\ndata: [DONE]\n\n`);
 });
 
-Deno.test("forward: a stream without its type, and one that nobody asked for, is one", async () => {
+Deno.test("forward: a stream without its content type, or not requested, is still a stream", async () => {
   const body = token("Hi") + FINISH;
   const untyped = { body, headers: { "content-type": "application/octet-stream" } };
   assertEquals(await (await answering(untyped)(CHAT, STREAM)).text(), body);
   assertEquals(await (await answering(events(body))(CHAT, post({}))).text(), body);
 });
 
-Deno.test("forward: a stream that breaks off breaks, unless its finish reason had come", async () => {
+Deno.test("forward: a stream that breaks off is an error, unless its finish reason has arrived", async () => {
   const cases: [string, StubAnswer["end"], string | undefined][] = [
     [token("Hi"), "close", "stream_truncated"],
     ["", "close", "stream_truncated"],
@@ -395,13 +395,13 @@ Deno.test("forward: a stream that breaks off breaks, unless its finish reason ha
   }
 });
 
-Deno.test("forward: of other routes nobody knows where a stream ends", async () => {
+Deno.test("forward: on other routes the end of a stream is unknown", async () => {
   const body = 'data: {"type":"response.created"}\n\n';
   const response = await answering(events(body))("http://127.0.0.1:1234/v1/responses", STREAM);
   assertEquals(await response.text(), body);
 });
 
-Deno.test("forward: what is no stream where one was asked for is no success", async () => {
+Deno.test("forward: an answer that is not a stream although one was requested is not a success", async () => {
   const page = "<!DOCTYPE html><title>Sign in</title>";
   const cases = [
     [answer("Hi"), "application/json", "malformed_response"],
@@ -420,7 +420,7 @@ Deno.test("forward: what is no stream where one was asked for is no success", as
   }
 });
 
-Deno.test("forward: a page where an answer was asked for is no success, under any route", async () => {
+Deno.test("forward: a page instead of an answer is not a success, on any route", async () => {
   const page = "<!DOCTYPE html><title>Sign in</title>";
   const routes: [url: string, init: RequestInit][] = [
     [CHAT, post({ model: "m" })],
@@ -437,7 +437,7 @@ Deno.test("forward: a page where an answer was asked for is no success, under an
   }
 });
 
-Deno.test("forward: several answers are not over with the first", async () => {
+Deno.test("forward: with several choices, the stream does not end with the first", async () => {
   await inFakeTime(async (pass) => {
     const puppet = new Puppet();
     const { fetch } = openAI({ fetch: puppet.fetch });
@@ -480,13 +480,13 @@ async function phaseOf(promise: Promise<unknown>): Promise<string> {
   return error.phase;
 }
 
-Deno.test("forward: a server that takes no connection is given up", async () => {
+Deno.test("forward: a server that accepts no connection is given up", async () => {
   await using server = await deafServer();
   const { baseURL, fetch } = openAI({ baseUrl: server.url, connectTimeoutMs: 40 });
   assertEquals(await phaseOf(fetch(`${baseURL}/chat/completions`, STREAM)), "connect");
 });
 
-Deno.test("forward: until the first token, and then between pieces, a stream may take its time", async () => {
+Deno.test("forward: the first-token and idle timeouts of a stream", async () => {
   const options = { firstTokenTimeoutMs: 600, idleTimeoutMs: 200 };
   await streaming(options, async (puppet, response, pass) => {
     await pass(601);
@@ -502,7 +502,7 @@ Deno.test("forward: until the first token, and then between pieces, a stream may
     puppet.last.send(event({ role: "assistant", content: "" }));
     await pass(0);
     await read;
-    // The empty one was no token.
+    // The empty chunk was not a token.
     const silent = reader.read();
     silent.catch(() => {});
     await pass(301);
@@ -514,7 +514,7 @@ Deno.test("forward: until the first token, and then between pieces, a stream may
     const reader = (await response).body!.getReader();
     puppet.last.send(token("a"));
     await reader.read();
-    // A client that takes its time is not the server's silence.
+    // A slow client does not count as the server's silence.
     await pass(10_000);
     puppet.last.send(token("b"));
     await reader.read();
@@ -525,7 +525,7 @@ Deno.test("forward: until the first token, and then between pieces, a stream may
   });
 });
 
-Deno.test("forward: events of /v1/responses that come before the model begins are no token", async () => {
+Deno.test("forward: early events of /v1/responses do not count as a first token", async () => {
   const options = { firstTokenTimeoutMs: 600, idleTimeoutMs: 200, connectTimeoutMs: Infinity };
   await inFakeTime(async (pass) => {
     const puppet = new Puppet();
@@ -549,7 +549,7 @@ Deno.test("forward: events of /v1/responses that come before the model begins ar
   });
 });
 
-Deno.test("forward: timeoutMs is for all of an answer that is no stream; a listing has 30 s", async () => {
+Deno.test("forward: timeoutMs covers a whole answer; a listing has 30 s", async () => {
   await inFakeTime(async (pass) => {
     const puppet = new Puppet();
     const options = { fetch: puppet.fetch, connectTimeoutMs: Infinity };
@@ -580,7 +580,7 @@ Deno.test("forward: timeoutMs is for all of an answer that is no stream; a listi
   });
 });
 
-Deno.test("forward: an error whose body does not end keeps nobody waiting", async () => {
+Deno.test("forward: an error with an endless body does not keep the client waiting", async () => {
   await inFakeTime(async (pass) => {
     const puppet = new Puppet();
     const { fetch } = openAI({ fetch: puppet.fetch });
@@ -598,7 +598,7 @@ Deno.test("forward: an error whose body does not end keeps nobody waiting", asyn
   });
 });
 
-Deno.test("forward: an abort rejects with the caller's reason, before and within a body", async () => {
+Deno.test("forward: an abort rejects with the caller's reason, before and during a body", async () => {
   const reason = new Error("enough");
   const aborted = AbortSignal.abort(reason);
   const puppet = new Puppet();
@@ -626,7 +626,7 @@ Deno.test("forward: an abort rejects with the caller's reason, before and within
   }
 });
 
-Deno.test("forward: a body that is let go of stops the server", async () => {
+Deno.test("forward: cancelling a body stops the server", async () => {
   for (const type of ["text/event-stream", "audio/mpeg"]) {
     const puppet = new Puppet();
     const { fetch } = openAI({ fetch: puppet.fetch });
@@ -653,7 +653,7 @@ Deno.test("forward: a broken connection rejects, or breaks the body", async () =
   }
 });
 
-Deno.test("forward: a redirect is refused, and says where it leads", async () => {
+Deno.test("forward: a redirect is refused, naming its target", async () => {
   const headers = { location: "http://elsewhere:1234/v1/chat/completions" };
   const error = await rejection(
     answering({ status: 307, headers })(CHAT, post({}, { authorization: `Bearer ${TOKEN}` })),
@@ -663,13 +663,13 @@ Deno.test("forward: a redirect is refused, and says where it leads", async () =>
   assertStringIncludes(error.hint, "elsewhere");
 });
 
-Deno.test("forward: a `fetch` of the user's that gives no response is told so", async () => {
+Deno.test("forward: a custom `fetch` that returns no response is reported", async () => {
   const { fetch } = openAI({ fetch: () => Promise.resolve({} as Response) });
   const error = await rejection(fetch(CHAT, post({})));
   assert(isProviderError(error, "unknown"));
 });
 
-Deno.test("forward: two at a time do not know of each other", async () => {
+Deno.test("forward: two at a time are independent", async () => {
   const puppet = new Puppet();
   const { fetch } = openAI({ fetch: puppet.fetch });
   const controller = new AbortController();

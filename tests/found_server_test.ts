@@ -1,4 +1,4 @@
-/** Which server gets token and headers, when it is not the one they were given for that is found. */
+/** Which server gets API token and headers if discovery finds another one than they were set for. */
 
 import {
   assert,
@@ -23,13 +23,13 @@ import { rejection } from "./support/wire.ts";
 const TOKEN = "sk-lm-abcdefgh:12345678901234567890";
 const HEADER = "gateway-key-0123456789";
 
-/** Everything a server was sent, to look for secrets in. */
+/** Everything a server was sent, to search for secrets. */
 function seenBy({ requests }: FakeLMStudio): string {
   assert(requests.length > 1, "the server was not asked at all");
   return JSON.stringify(requests.map(({ headers, path, body }) => [headers, path, body]));
 }
 
-/** What people give beside an address, by where they write it. */
+/** Credentials set along with an address, by where they are set. */
 async function withSources(
   baseUrl: string,
   run: (name: string, options: LMStudioProviderOptions) => Promise<void>,
@@ -80,7 +80,7 @@ const WAYS: Readonly<Record<string, (options: LMStudioProviderOptions) => Promis
   };
 
 for (const [way, make] of Object.entries(WAYS)) {
-  Deno.test(`${way}: what was given for a server that is down goes to no other one`, async () => {
+  Deno.test(`${way}: credentials for a server that is down go to no other server`, async () => {
     const down = `http://127.0.0.1:${closedPort()}`;
     await withSources(down, async (name, options) => {
       const stranger = createFakeLMStudio({ models: ["m"] });
@@ -109,7 +109,7 @@ for (const [way, make] of Object.entries(WAYS)) {
     });
   });
 
-  Deno.test(`${way}: the server they were given for gets them`, async () => {
+  Deno.test(`${way}: credentials go to the server they were set for`, async () => {
     const fake = createFakeLMStudio({ models: ["m"], apiToken: TOKEN });
     await using server = await fake.listen();
     await withSources(server.url, async (name, options) => {
@@ -132,7 +132,7 @@ function network(hosts: readonly string[], fake: FakeLMStudio): typeof fetch {
   };
 }
 
-Deno.test("without a configured address, servers of this machine get the token, others do not", async () => {
+Deno.test("without a configured address, servers on this machine get the API token, others do not", async () => {
   for (
     const [host, gets] of [
       ["127.0.0.1:1234", true],
@@ -164,7 +164,7 @@ Deno.test("an address of this machine's own network cards is this machine's", as
   const own = Deno.networkInterfaces().find(({ family, address }) =>
     family === "IPv4" && !address.startsWith("127.")
   );
-  // A machine without a network has nothing to tell apart.
+  // A machine without a network has no addresses to tell apart.
   if (own === undefined) return;
   const home = await Deno.makeTempDir();
   try {
@@ -184,7 +184,7 @@ Deno.test("an address of this machine's own network cards is this machine's", as
   }
 });
 
-Deno.test("an address that LM Studio's settings name may be another machine's by now", async () => {
+Deno.test("an address in LM Studio's settings may belong to another machine by now", async () => {
   const home = await Deno.makeTempDir();
   try {
     await Deno.mkdir(`${home}/.lmstudio/.internal`, { recursive: true });
@@ -225,7 +225,7 @@ Deno.test("same host and another port, same host and another scheme: another ser
   }
 });
 
-Deno.test("a server that wants the token that was kept back: the error says so", async () => {
+Deno.test("if a server requires the withheld API token, the error says so", async () => {
   const down = `http://127.0.0.1:${closedPort()}`;
   const fake = createFakeLMStudio({ models: ["m"], apiToken: TOKEN });
   await using server = await fake.listen();

@@ -1,6 +1,6 @@
 /**
- * Frames that differ in their text alone: what stands around it is learnt and not parsed again, and nobody must be able
- * to tell. Each frame is read twice, alone and behind others: alone it is parsed.
+ * Frames that differ only in their text: the JSON around it is remembered and not parsed again, which must make no
+ * difference. Each frame is read twice, alone and after others: alone it is parsed.
  */
 import { assertEquals, assertInstanceOf } from "@std/assert";
 import { LMStudioProvider, StreamError, type StreamingChunk } from "../mod.ts";
@@ -8,7 +8,7 @@ import { rejection } from "./support/wire.ts";
 
 type Route = "completions" | "thoughts" | "text";
 
-/** A frame whose text stands in it as written here. */
+/** A frame with this text, written into it literally. */
 function frame(body: string, route: Route = "completions"): string {
   const start = '{"id":"c-1","object":"x","model":"m","choices":[{"index":0,';
   const end = ',"logprobs":null,"finish_reason":null}]}';
@@ -37,7 +37,7 @@ async function read(frames: readonly string[], route?: Route): Promise<Streaming
 
 const LEARNT = ["one", " two", " three"];
 
-Deno.test("frames: a text in any spelling is what JSON says", async () => {
+Deno.test("frames: text is read as JSON defines it, in any spelling", async () => {
   const bodies = [
     "a",
     " word",
@@ -65,7 +65,7 @@ Deno.test("frames: a text in any spelling is what JSON says", async () => {
       assertEquals(content + reasoning, text, `${route}: ${body}`);
       assertEquals(chunks.length, 4);
     }
-    // All in one stream, and each again.
+    // All in one stream, each repeated.
     const all = [...bodies, ...bodies.toReversed()];
     const chunks = await read([...before, ...all.map((body) => frame(body, route))], route);
     assertEquals(
@@ -75,16 +75,16 @@ Deno.test("frames: a text in any spelling is what JSON says", async () => {
   }
 });
 
-Deno.test("frames: what only looks like another text is read as what it is", async () => {
+Deno.test("frames: a lookalike of a text is read correctly", async () => {
   const frames = [
-    // More fields, or the same twice, between the same beginning and end.
+    // More fields, or a repeated one, between the same beginning and end.
     frame('a","reasoning_content":"b'),
     frame('a","content":"b'),
     frame('a"},"finish_reason":"length","delta":{"content":"b'),
     frame('a","tool_calls":[{"index":0,"function":{"name":"f","arguments":"{}"}}],"content":"'),
     frame('a"},"usage":{"prompt_tokens":1},"delta":{"content":"'),
     frame(""),
-    // The same text elsewhere.
+    // The same text in another place.
     '{"id":"c-1","model":"m","choices":[{"index":1,"delta":{"content":"other"}}]}',
     '{"id":"c-1","model":"m","choices":[]}',
     '{"id":"c-1","model":"m","choices":[{"index":0,"delta":{"content":["parts"]}}]}',
@@ -99,7 +99,7 @@ Deno.test("frames: what only looks like another text is read as what it is", asy
   }
 });
 
-Deno.test("frames: a text that is no JSON is malformed_stream, with what had arrived", async () => {
+Deno.test("frames: text that is not JSON is malformed_stream, with the partial answer", async () => {
   for (const body of ["a\\", "\\x", 'a"b', "\\u12", '"', "tab\there"]) {
     const frames = [...LEARNT.map((text) => frame(text)), frame(body), frame("more")];
     const error = await rejection(open(frames).response());
@@ -108,7 +108,7 @@ Deno.test("frames: a text that is no JSON is malformed_stream, with what had arr
   }
 });
 
-Deno.test("frames: raw is the last frame, and the answer is that of all frames", async () => {
+Deno.test("frames: raw is the last frame, while the answer is that of all frames", async () => {
   for (const route of ["completions", "text"] as const) {
     const frames = [...LEARNT, " four"].map((body) => frame(body, route));
     const response = await open(frames, route).response();
@@ -119,7 +119,7 @@ Deno.test("frames: raw is the last frame, and the answer is that of all frames",
   }
 });
 
-Deno.test("frames: frames that are all different, or change now and then, are read as well", async () => {
+Deno.test("frames: frames that are all different, or change sometimes, are read as well", async () => {
   const ids = (every: number) =>
     Array.from(
       { length: 300 },

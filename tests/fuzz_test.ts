@@ -1,9 +1,9 @@
-/** A short fuzz of every property; `deno task fuzz` runs more. A failure says how to run its case again. */
+/** A short fuzz of every property; `deno task fuzz` runs more. A failure says how to repeat its case. */
 import { assertEquals } from "@std/assert";
 import { runProperty } from "./fuzz/harness.ts";
 import { PROPERTIES } from "./fuzz/properties.ts";
 
-/** Of each 100 000, as many as take some seconds in all. */
+/** How many of 100 000 cases to run: a few seconds in total. */
 const SHARE = 1 / 100;
 
 for (const property of PROPERTIES) {

@@ -1,6 +1,6 @@
 /**
- * Values that no server should send, at each place of each answer: what comes of it is an answer of the promised types
- * or an error of ours, never one of the runtime's, and never a call without end.
+ * Values that no server should send, at every place in every answer: the result is an answer of the declared types or
+ * one of our errors, never one of the runtime's, and never an endless call.
  */
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import {
@@ -47,7 +47,7 @@ const VALUES: readonly unknown[] = [
   { error: { message: {} } },
   [{ type: [], text: {} }],
 ];
-/** Listings are copied, which is tried with what they may hold in `listing_test.ts`. */
+/** Listings are copied, which `listing_test.ts` tests with the values they may hold. */
 const DEEP_VALUES: readonly unknown[] = [
   new Written("[".repeat(DEEP) + "]".repeat(DEEP)),
   new Written(`${'{"a":'.repeat(DEEP)}1${"}".repeat(DEEP)}`),
@@ -63,7 +63,7 @@ function write(value: unknown): string {
   return `{${fields.join(",")}}`;
 }
 
-/** The JSON of an answer with one place of it changed, for each place and value, and with each field left out. */
+/** An answer's JSON with one place changed, for every place and value, and with each field left out. */
 function* spoiled(
   answer: unknown,
   values: readonly unknown[] = [...VALUES, ...DEEP_VALUES],
@@ -105,7 +105,7 @@ const sse = (...frames: string[]) =>
     headers: { "content-type": "text/event-stream" },
   });
 
-/** Runs each; an answer must be of its types, an error one of ours that can be printed and logged. */
+/** Runs each: an answer must have its types, an error must be ours and printable. */
 async function tryAll<T>(
   texts: Iterable<string>,
   calls: readonly ((text: string) => PromiseLike<T>)[],
@@ -151,7 +151,7 @@ const isCompletion = (answer: CompletionResponse): boolean =>
   isText(answer.id) && isText(answer.model) && isText(answer.content) &&
   isText(answer.reasoning ?? "") && isText(answer.finishReason) && areCalls(answer.toolCalls);
 
-Deno.test("hostile values: completions, whole and in place of a stream", async () => {
+Deno.test("hostile values: completions, whole and instead of a stream", async () => {
   const message = { role: "assistant", content: "Hi", reasoning_content: "r", tool_calls: [CALL] };
   const answer = { id: "x", model: "m", choices: [{ ...CHOICE, message }], usage: USAGE };
   await tryAll(spoiled(answer), [
@@ -178,7 +178,7 @@ Deno.test("hostile values: frames of a streamed completion", async () => {
   ], isCompletion);
 });
 
-Deno.test("hostile values: text that goes on", async () => {
+Deno.test("hostile values: text completions", async () => {
   const answer = { id: "x", model: "m", choices: [{ ...CHOICE, text: "Hi" }], usage: USAGE };
   const request = { model: "m", prompt: "Hello there" };
   await tryAll<TextCompletionResponse>(spoiled(answer), [
@@ -353,7 +353,7 @@ Deno.test("hostile values: errors, under every status and in a stream", async ()
   ], isCompletion);
 });
 
-Deno.test("hostile values: what a probe is answered", async () => {
+Deno.test("hostile values: answers to a probe", async () => {
   const fields = { lmstudio: true, version: "1", models: [{ name: "a", key: "b" }] };
   for (const type of ["lmstudio", "ollama"] as const) {
     const endpoint = "http://127.0.0.1:9";
@@ -368,9 +368,9 @@ Deno.test("hostile values: what a probe is answered", async () => {
   }
 });
 
-// --- Single ones --------------------------------------------------------------------------------
+// --- Single cases -------------------------------------------------------------------------------
 
-Deno.test("a type that is a name of every object is a type as any other", async () => {
+Deno.test("a type named like a member of Object is a type like any other", async () => {
   for (const type of ["constructor", "__proto__", "toString"]) {
     const models = [{ id: "m", type, state: "loaded" }];
     const lmstudio = provider((path) =>
@@ -380,7 +380,7 @@ Deno.test("a type that is a name of every object is a type as any other", async 
   }
 });
 
-Deno.test("a code that is a name of every object is no reason why there was no connection", async () => {
+Deno.test("a code named like a member of Object does not explain a failed connection", async () => {
   const cause = Object.assign(new TypeError("no"), { code: "constructor" });
   const error = await rejection(
     provider(() => json("{}"), { fetch: () => Promise.reject(cause) }).complete(REQUEST),
@@ -390,7 +390,7 @@ Deno.test("a code that is a name of every object is no reason why there was no c
   assert(!error.message.includes("undefined"), error.message);
 });
 
-Deno.test("an answer with a list that no call has arguments for is read, or told in vain", async () => {
+Deno.test("a list longer than the arguments a function call allows is handled", async () => {
   const long = `[${"0,".repeat(300_000)}0]`;
   const answer = JSON.stringify({ choices: [{ message: { content: `{"a":${long}}` } }] });
   const schema = {
@@ -408,7 +408,7 @@ Deno.test("an answer with a list that no call has arguments for is read, or told
   assert(error.message.includes("a: no"), error.message);
 });
 
-Deno.test("a number of tokens that no model writes is no speed without end", async () => {
+Deno.test("an impossible number of tokens does not become an infinite speed", async () => {
   const usage = new Written('{"prompt_tokens":1,"completion_tokens":1e308}');
   const choices = [{ message: { content: "Hi" }, text: "Hi" }];
   const lmstudio = provider(() => json(write({ choices, usage })));
@@ -419,7 +419,7 @@ Deno.test("a number of tokens that no model writes is no speed without end", asy
   for (const { stats } of answers) assertEquals(stats?.tokensPerSecond, undefined);
 });
 
-Deno.test("a wait that no number can tell is none, and a long header takes no time", async () => {
+Deno.test("an unusable Retry-After is ignored, and a long header is read fast", async () => {
   for (const value of ["9".repeat(400), "99999999999999999999", "9".repeat(100_000)]) {
     assertEquals(parseRetryAfter(value, 0), undefined);
     const error = await rejection(
@@ -435,7 +435,7 @@ Deno.test("a wait that no number can tell is none, and a long header takes no ti
   assert(cpuTimeMs() - usedBefore < 1000);
 });
 
-Deno.test("whose tool it is has the types that are promised, or is absent", async () => {
+Deno.test("a tool's provider info has the declared types, or is absent", async () => {
   const call = (provider: unknown) => ({ type: "tool_call", tool: "t", provider_info: provider });
   const failure = (metadata: object) => ({ type: "invalid_tool_call", reason: "r", metadata });
   const output = [
@@ -462,7 +462,7 @@ Deno.test("whose tool it is has the types that are promised, or is absent", asyn
   ]);
 });
 
-Deno.test("a probability that is rounded out of its range is within it", async () => {
+Deno.test("a probability rounded out of its range is clamped", async () => {
   const decisions = [
     { type: "predicate", name: "calm", probability: -1e-9 },
     {

@@ -1,4 +1,4 @@
-/** How long a stream may be silent: a call is sent when it is whole, so longer where there may be one. */
+/** How long a stream may be silent: longer if tools are given, since a tool call may be sent only when complete. */
 import { assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import {
   type CallOptions,
@@ -60,7 +60,7 @@ async function forwarded(lmstudio: LMStudioProvider, fields: object): Promise<st
   return await (await fetch(`${baseURL}/chat/completions`, { method: "POST", body })).text();
 }
 
-/** After how much silence it is given up, in milliseconds. */
+/** The silence after which the stream is given up, in milliseconds. */
 async function limitOf(
   ask: Ask,
   word: string,
@@ -79,7 +79,7 @@ async function limitOf(
     });
     let error: unknown;
     ask(lmstudio, options).catch((reason) => error = reason);
-    // The native chat loads what reads its answers before it sends anything.
+    // The native chat loads its decoder before it sends anything.
     for (let turn = 0; puppet.calls.length === 0 && turn < 1000; turn++) await pass(0);
     puppet.last.respond(200, { "content-type": "text/event-stream" });
     puppet.last.send(word);
@@ -98,13 +98,13 @@ async function limitOf(
 }
 
 for (const [name, { word, plain, tools }] of Object.entries(STREAMS)) {
-  Deno.test(`idle limit: ${name} with tools has that of the first token`, async () => {
+  Deno.test(`idle limit: ${name} with tools has the first-token timeout`, async () => {
     assertEquals(await limitOf(plain, word), 120_000);
     assertEquals(await limitOf(tools, word), 600_000);
     assertEquals(await limitOf(tools, word, { firstTokenTimeoutMs: 900_000 }), 900_000);
   });
 
-  Deno.test(`idle limit: ${name}: one that was set wins`, async () => {
+  Deno.test(`idle limit: ${name}: a limit that was set wins`, async () => {
     for (const idleTimeoutMs of [120_000, 300_000]) {
       assertEquals(await limitOf(tools, word, { idleTimeoutMs }), idleTimeoutMs);
       assertEquals(await limitOf(plain, word, { idleTimeoutMs }), idleTimeoutMs);
@@ -118,7 +118,7 @@ for (const [name, { word, plain, tools }] of Object.entries(STREAMS)) {
   });
 }
 
-Deno.test("idle limit: a limit of a configuration file is one that was set", async () => {
+Deno.test("idle limit: a limit from a configuration file counts as set", async () => {
   const folder = await Deno.makeTempDir({ prefix: "idle-" });
   try {
     const configFile = `${folder}/config.json`;

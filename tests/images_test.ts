@@ -1,5 +1,5 @@
 /**
- * Images: which formats pass and what the others are told, what is fetched and what never is, and how fetching fails.
+ * Images: which formats are accepted and how others are refused, what is fetched and what never is, and how downloads fail.
  */
 import {
   assert,
@@ -46,7 +46,7 @@ function ask(...images: (ImagePart["image"] | ImagePart)[]): CompletionRequest {
   return { messages: [{ role: "user", content: [{ type: "text", text: "What?" }, ...parts] }] };
 }
 
-/** A provider over a fake model server; what is not for it goes where images are. */
+/** A provider with a fake model server; other requests go to the image server. */
 function connect(options: LMStudioProviderOptions = {}, images = globalThis.fetch) {
   const fake = createFakeLMStudio({ models: [VISION] });
   const asked: { url: string; init: RequestInit }[] = [];
@@ -112,7 +112,7 @@ const FORMATS: [content: string, result: string][] = [
   ["", "is empty, not PNG or JPEG"],
 ];
 
-Deno.test("images: every format, as bytes, Blob, data: URL and address, has its result or its sentence", async (t) => {
+Deno.test("images: every format, as bytes, Blob, data: URL and URL, is sent or refused with a reason", async (t) => {
   await using server = serveStub(
     serve(Object.fromEntries(FORMATS.map(([content], at) => [`/${at}`, file(bytesOf(content))]))),
   );
@@ -152,7 +152,7 @@ Deno.test("images: every format, as bytes, Blob, data: URL and address, has its 
   }
 });
 
-Deno.test("images: what is no image data is told how to become it", async () => {
+Deno.test("images: values that are not image data are refused with how to convert them", async () => {
   const cases: [image: string | URL, state: string, hint: string][] = [
     ["cat.png", "is text, perhaps a file path", "Deno.readFile("],
     ["./photos/cat 1.png", "is text, perhaps a file path", "node:fs/promises"],
@@ -197,7 +197,7 @@ Deno.test("images: base64 in other spellings", async () => {
   assertEquals(sent(), [JPEG_URL, JPEG_URL]);
 });
 
-Deno.test("images: a Blob that cannot be read any more", async () => {
+Deno.test("images: a Blob that can no longer be read", async () => {
   class Gone extends Blob {
     override arrayBuffer(): Promise<ArrayBuffer> {
       return Promise.reject(new DOMException("gone", "NotReadableError"));
@@ -213,14 +213,14 @@ Deno.test("images: a Blob that cannot be read any more", async () => {
 
 // --- Fetching ---------------------------------------------------------------------------------
 
-Deno.test("images: nothing is fetched for what is there already", async () => {
+Deno.test("images: nothing is fetched for data passed directly", async () => {
   const { lmstudio, asked, sent } = connect({}, never);
   await lmstudio.complete(ask(PNG_URL, new URL(JPEG_URL), PNG, new Blob([JPEG])));
   assertEquals(asked, []);
   assertEquals(sent(), [PNG_URL, JPEG_URL, PNG_URL, JPEG_URL]);
 });
 
-Deno.test("images: addresses are fetched, each once, and inlined in their places", async () => {
+Deno.test("images: URLs are fetched once each, and inlined in place", async () => {
   await using server = serveStub(serve({ "/a.png?x=1": file(PNG), "/b": file(JPEG) }));
   const { lmstudio, sent } = connect();
   await lmstudio.complete(ask(
@@ -234,7 +234,7 @@ Deno.test("images: addresses are fetched, each once, and inlined in their places
   assertEquals(server.requests.map(({ path }) => path).sort(), ["/a.png?x=1", "/b"]);
 });
 
-Deno.test("images: what the caller adds while they are fetched is not sent", async () => {
+Deno.test("images: anything the caller adds during the download is not sent", async () => {
   await using server = serveStub(serve({ "/a": file(PNG) }));
   const { lmstudio, fake } = connect();
   const image = `${server.url}/a`;
@@ -246,7 +246,7 @@ Deno.test("images: what the caller adds while they are fetched is not sent", asy
     lmstudio.responses.create({ input: items } as ResponsesRequest),
     lmstudio.chat.send({ input: parts } as ChatRequest),
   ];
-  // Not checked: what is handed in is long on its way.
+  // Not refused either: the call has already copied its request.
   for (const list of [messages, items, parts]) list.push(null);
   await Promise.all(calls);
   const bodies = fake.requests.filter(({ method }) => method === "POST").map(({ body }) => body);
@@ -272,7 +272,7 @@ Deno.test("images: a repair does not fetch them again", async () => {
   assertEquals(server.requests.length, 1);
 });
 
-Deno.test("images: who is asked for one learns nothing of ours", async () => {
+Deno.test("images: image servers get none of our headers", async () => {
   await using server = serveStub(serve({ "/a": file(PNG) }));
   const { lmstudio, asked } = connect({
     apiToken: "sk-lm-secret",
@@ -287,7 +287,7 @@ Deno.test("images: who is asked for one learns nothing of ours", async () => {
   assertEquals([credentials, referrerPolicy, redirect], ["omit", "no-referrer", "manual"]);
 });
 
-Deno.test("images: nothing is fetched for a request that is refused for something else", async () => {
+Deno.test("images: nothing is fetched for a request that is refused for another reason", async () => {
   await using server = serveStub(serve({ "/a": file(PNG) }));
   const image = ask(`${server.url}/a`);
   const refused: unknown[] = [
@@ -307,7 +307,7 @@ Deno.test("images: nothing is fetched for a request that is refused for somethin
   assertEquals(server.requests.length, 0);
 });
 
-Deno.test("images: credentials in an address are refused, and told to nobody", async () => {
+Deno.test("images: credentials in a URL are refused, and not shown", async () => {
   for (const address of ["http://me:s3cr3t@127.0.0.1:9/a.png", "https://token@example.com/a?k=1"]) {
     const { lmstudio } = connect({}, never);
     const error = await assertRejects(
@@ -319,7 +319,7 @@ Deno.test("images: credentials in an address are refused, and told to nobody", a
   }
 });
 
-Deno.test("images: redirects are followed to http(s) only, and not for ever", async () => {
+Deno.test("images: redirects are followed to http(s) only, and not endlessly", async () => {
   await using server = serveStub(serve({
     "/a": { status: 302, headers: { location: "/b?x" } },
     "/b?x": { status: 308, headers: { location: "c" } },
@@ -357,11 +357,11 @@ Deno.test("images: redirects are followed to http(s) only, and not for ever", as
   assertEquals(server.on("GET /loop").length, 6);
 });
 
-Deno.test("images: link-local addresses and metadata services are asked for nothing", async () => {
+Deno.test("images: nothing is fetched from link-local addresses and metadata services", async () => {
   const addresses = [
     "http://169.254.169.254/latest/meta-data/iam/security-credentials/",
     "http://169.254.1.1/a.png",
-    // The same, as other programs write it.
+    // The same in other notations.
     "http://2852039166/",
     "http://0xa9.0xfe.0xa9.0xfe/",
     "http://[::ffff:169.254.169.254]/",
@@ -383,7 +383,7 @@ Deno.test("images: link-local addresses and metadata services are asked for noth
   }
 });
 
-Deno.test("images: no redirect leads from outside into this machine or its network", async () => {
+Deno.test("images: a redirect from outside into this machine or its network is refused", async () => {
   const inside = [
     "http://127.0.0.1:11434/a.png",
     "http://localhost/a.png",
@@ -430,7 +430,7 @@ Deno.test("images: no redirect leads from outside into this machine or its netwo
     await lmstudio.complete(ask("https://example.com/a.png"));
     assertEquals(sent(), [PNG_URL], location);
   }
-  // What was inside already goes where the caller sent us, but to nothing link-local.
+  // From inside the network a redirect may stay inside, but never go to a link-local address.
   const { lmstudio, sent } = redirecting("http://192.168.1.20/a.png");
   await lmstudio.complete(ask("http://127.0.0.1:8000/a.png"));
   assertEquals(sent(), [PNG_URL]);
@@ -442,7 +442,7 @@ Deno.test("images: no redirect leads from outside into this machine or its netwo
   );
 });
 
-Deno.test("images: what answers is named by host and path, without its query", async () => {
+Deno.test("images: errors name host and path, without the query", async () => {
   const long = "x".repeat(300);
   await using server = serveStub(serve({
     "/gone?key=4711": { status: 404, body: "no such 4711" },
@@ -465,7 +465,7 @@ Deno.test("images: what answers is named by host and path, without its query", a
   assertEquals(fake.requests.length, 0);
 });
 
-Deno.test("images: a host that is not there is a failure of that host, not of LM Studio", async () => {
+Deno.test("images: an unreachable host is reported as that host, not as LM Studio", async () => {
   const address = `http://127.0.0.1:${closedPort()}/cat.png?key=4711`;
   const { lmstudio, fake } = connect();
   const error = await assertRejects(() => lmstudio.complete(ask(address)), NetworkError);
@@ -478,7 +478,7 @@ Deno.test("images: a host that is not there is a failure of that host, not of LM
   assertStringIncludes(error.hint, "pass its bytes");
   assert(!error.message.includes("4711"));
 
-  // The provider that was asked is not taken for gone.
+  // The provider's own server does not count as down.
   const other = connect();
   const fallback = new FallbackProvider([lmstudio, other.lmstudio]);
   await assertRejects(() => fallback.complete(ask(address)), NetworkError);
@@ -486,8 +486,8 @@ Deno.test("images: a host that is not there is a failure of that host, not of LM
   assertEquals([fake.requests.length > 0, other.fake.requests.length], [true, 0]);
 });
 
-Deno.test("images: a permission that is missing is named", async () => {
-  // Tests may reach this machine only.
+Deno.test("images: a missing permission is named", async () => {
+  // Tests may only reach this machine.
   const { lmstudio } = connect();
   const error = await assertRejects(
     () => lmstudio.complete(ask("http://192.0.2.1/cat.png")),
@@ -497,7 +497,7 @@ Deno.test("images: a permission that is missing is named", async () => {
   assertStringIncludes(error.hint, "--allow-net=192.0.2.1");
 });
 
-Deno.test("images: more than 20 MiB is not read, whether it is announced or not", async () => {
+Deno.test("images: more than 20 MiB is not read, whether announced or not", async () => {
   for (const announced of [true, false]) {
     let read = 0;
     let isCancelled = false;
@@ -523,7 +523,7 @@ Deno.test("images: more than 20 MiB is not read, whether it is announced or not"
   }
 });
 
-Deno.test("images: 20 MiB are read", async () => {
+Deno.test("images: 20 MiB is read", async () => {
   const large = new Uint8Array(20 * MIB);
   large.set(PNG);
   const { lmstudio, sent } = connect({}, () => Promise.resolve(new Response(large)));
@@ -531,7 +531,7 @@ Deno.test("images: 20 MiB are read", async () => {
   assertEquals(sent()[0]?.length, "data:image/png;base64,".length + Math.ceil(20 * MIB / 3) * 4);
 });
 
-Deno.test("images: a body that breaks off is no image", async () => {
+Deno.test("images: a body that breaks off is not an image", async () => {
   await inFakeTime(async (pass) => {
     const puppet = new Puppet();
     const { lmstudio, fake } = connect({}, puppet.fetch as typeof fetch);
@@ -548,7 +548,7 @@ Deno.test("images: a body that breaks off is no image", async () => {
   });
 });
 
-Deno.test("images: a `fetch` of one's own that gives nothing to read, or throws", async () => {
+Deno.test("images: a custom `fetch` that returns nothing to read, or throws", async () => {
   const odd = [() => undefined, () => Promise.resolve(5), () => Promise.resolve({ status: 200 })];
   for (const own of odd as unknown as (typeof fetch)[]) {
     const { lmstudio } = connect({}, own);
@@ -603,7 +603,7 @@ for (const place of ["before the headers", "in the body"]) {
     }
   });
 
-  Deno.test(`images: a caller's abort ${place} is the call's end`, async () => {
+  Deno.test(`images: a caller's abort ${place} ends the call`, async () => {
     await inFakeTime(async (pass) => {
       const reason = new Error("enough");
       for (const method of ["complete", "stream", "cancel"]) {
@@ -629,7 +629,7 @@ for (const place of ["before the headers", "in the body"]) {
   });
 }
 
-Deno.test("images: `timeoutMs` is not for those of a stream", async () => {
+Deno.test("images: `timeoutMs` does not apply to those of a stream", async () => {
   for (const method of ["streamCompletion", "streamTools"] as const) {
     await inFakeTime(async (pass) => {
       const puppet = new Puppet();
@@ -649,7 +649,7 @@ Deno.test("images: `timeoutMs` is not for those of a stream", async () => {
   }
 });
 
-Deno.test("images: an answer that comes after the abort is let go of", async () => {
+Deno.test("images: an answer that arrives after the abort is dropped", async () => {
   await inFakeTime(async (pass) => {
     const puppet = new Puppet();
     const controller = new AbortController();
@@ -666,7 +666,7 @@ Deno.test("images: an answer that comes after the abort is let go of", async () 
   });
 });
 
-Deno.test("images: four at a time; when one fails the others are let go of", async () => {
+Deno.test("images: four at a time; when one fails, the others are cancelled", async () => {
   await inFakeTime(async (pass) => {
     const puppet = new Puppet();
     const { lmstudio } = connect({}, puppet.fetch as typeof fetch);
@@ -684,7 +684,7 @@ Deno.test("images: four at a time; when one fails the others are let go of", asy
   });
 });
 
-Deno.test("images: nothing is left on the caller's signal", async () => {
+Deno.test("images: no listener is left on the caller's signal", async () => {
   const controller = new AbortController();
   const { signal } = controller;
   let listeners = 0;

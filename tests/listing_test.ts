@@ -1,6 +1,6 @@
 /**
- * Listing models: the three listings a server may have, in the shapes seen on the wire (fixtures/listings),
- * which of them is asked when, and the two questions that are answered from a remembered listing.
+ * Listing models: the three listings a server may have, in the shapes observed on the wire (fixtures/listings),
+ * which of them is requested when, and the two questions answered from a cached listing.
  */
 import {
   assert,
@@ -77,7 +77,7 @@ const CAPABILITIES = {
 
 // --- The shapes -------------------------------------------------------------------------------
 
-Deno.test("listing /api/v1/models: everything it tells", async () => {
+Deno.test("listing /api/v1/models: everything it contains", async () => {
   const models = await listOf({ [V1]: fixtureAnswer("listings/v1.json") });
   assertEquals(withoutRaw(models), [
     {
@@ -176,14 +176,14 @@ Deno.test("listing /api/v1/models: null is absent", async () => {
   ]);
 });
 
-Deno.test("listing /api/v1/models: formats and fields of later builds are no obstacle", async () => {
+Deno.test("listing /api/v1/models: formats and fields of later builds are accepted", async () => {
   const [model] = await listOf({ [V1]: fixtureAnswer("listings/v1_bionic.json") });
   assertEquals(model?.format, "splash");
   assertEquals(model?.instances, [{ id: "qwen/qwen3-8b", contextLength: 32_768, parallel: 4 }]);
   assertEquals(model?.capabilities.maxTokens, 32_768);
 });
 
-Deno.test("listing /api/v1/models: a model listed several times is there once, with all its copies", async () => {
+Deno.test("listing /api/v1/models: a model listed several times appears once, with all its instances", async () => {
   const models = await listOf({ [V1]: fixtureAnswer("listings/v1_duplicates.json") });
   assertEquals(models.map(({ id }) => id), [GEMMA, NOMIC]);
   const [gemma] = models;
@@ -193,7 +193,7 @@ Deno.test("listing /api/v1/models: a model listed several times is there once, w
   assertEquals(gemma?.variants, [`${GEMMA}@q4_k_m`, `${GEMMA}@q8_0`]);
 });
 
-Deno.test("listing /api/v1/models: copies under an alias and a number", async () => {
+Deno.test("listing /api/v1/models: instances under an alias and a number", async () => {
   const [model] = await listOf({ [V1]: fixtureAnswer("listings/v1_alias.json") });
   assertEquals(model?.id, GEMMA);
   assertEquals(model?.instances?.map(({ id }) => id), ["the-big-one", `${GEMMA}:2`]);
@@ -288,14 +288,14 @@ Deno.test("listing /v1/models: ids are all there is; no `created` is needed", as
   ]);
 });
 
-Deno.test("listing /v1/models: of 0.2, and with nothing in it", async () => {
+Deno.test("listing /v1/models: from 0.2, and an empty one", async () => {
   const [model] = await listOf({ [OPENAI]: fixtureAnswer("listings/openai_0_2.json") });
   assert(model?.id.endsWith("mistral-7b-instruct-v0.2.Q4_K_S.gguf"));
   assertEquals(await listOf({ [OPENAI]: fixtureAnswer("listings/openai_empty.json") }), []);
   assertEquals(await listOf({ [V1]: json({ models: [] }) }), []);
 });
 
-Deno.test("listing: maxTokens is the loaded context, else the maximum, else 4096", async () => {
+Deno.test("listing: maxTokens is the loaded context, or the maximum, or 4096", async () => {
   const entry = (key: string, fields: object) => ({ type: "llm", key, ...fields });
   const loaded = (config?: object) => ({ loaded_instances: [{ id: "x", config }] });
   const models = await listOf({
@@ -320,7 +320,7 @@ Deno.test("listing: maxTokens is the loaded context, else the maximum, else 4096
   ]);
 });
 
-// --- The copy that answers --------------------------------------------------------------------
+// --- The instance that answers ----------------------------------------------------------------
 
 interface Copy {
   readonly id: string;
@@ -338,7 +338,7 @@ async function contextOf(...loaded: Copy[][]): Promise<(number | undefined)[]> {
   return [model?.loadedContextLength, model?.capabilities.maxTokens];
 }
 
-Deno.test("listing: of several copies the context is that of the one under the model's own id", async () => {
+Deno.test("listing: of several instances, the one under the model's own id sets the context", async () => {
   const [model] = await listOf({ [V1]: fixtureAnswer("listings/v1_two_contexts.json") });
   assertEquals([model?.loadedContextLength, model?.capabilities.maxTokens], [8192, 8192]);
   for (
@@ -350,21 +350,21 @@ Deno.test("listing: of several copies the context is that of the one under the m
   ) {
     assertEquals(await contextOf(copies), [4096, 4096], JSON.stringify(copies));
   }
-  // Which one answers is known, what it has is not: another's context would be a guess.
+  // It is known which instance answers, but not its context: another's would be a guess.
   assertEquals(await contextOf([copy("large", 32_000), copy("a/m")]), [undefined, 40_000]);
 });
 
-Deno.test("listing: of equal copies the smallest context counts", async () => {
+Deno.test("listing: of equal instances the smallest context counts", async () => {
   assertEquals(await contextOf([copy("x", 8192), copy("y", 2048), copy("z", 4096)]), [2048, 2048]);
   assertEquals(await contextOf([copy("x"), copy("a/m:2", 2048)]), [2048, 2048]);
   assertEquals(await contextOf([copy("a/m", 8192), copy("a/m", 4096)]), [4096, 4096]);
-  // Told in several entries: the same.
+  // Spread over several entries: the same result.
   assertEquals(await contextOf([copy("x", 8192)], [copy("y", 2048)]), [2048, 2048]);
   assertEquals(await contextOf([copy("large", 32_000)], [], [copy("a/m", 4096)]), [4096, 4096]);
   assertEquals(await contextOf([copy("a/m", 4096)], [copy("a/m", 2048)]), [2048, 2048]);
 });
 
-Deno.test("modelCapabilities: the context is that of the copy that is asked for", async () => {
+Deno.test("modelCapabilities: the context is that of the requested instance", async () => {
   await using server = serveStub({ [V1]: fixtureAnswer("listings/v1_two_contexts.json") });
   const lmstudio = connect(server);
   const maxTokens = async (name: string) => (await lmstudio.modelCapabilities(name))?.maxTokens;
@@ -379,7 +379,7 @@ Deno.test("modelCapabilities: the context is that of the copy that is asked for"
   assertEquals((await lmstudio.models.get(GEMMA)).loadedContextLength, 8192);
 });
 
-// --- What is odd ------------------------------------------------------------------------------
+// --- Odd entries ------------------------------------------------------------------------------
 
 Deno.test("listing: an odd entry is left out, the others are read", async () => {
   const models = await listOf({ [V1]: fixtureAnswer("listings/v1_odd.json") });
@@ -420,7 +420,7 @@ Deno.test("listing: an odd entry is left out, the others are read", async () => 
   );
 });
 
-Deno.test("listing: where every entry is odd it is not this listing", async () => {
+Deno.test("listing: a listing in which every entry is odd is not this kind of listing", async () => {
   const odd = [null, { key: "m" }, { type: "llm" }, { key: "", type: "llm" }];
   for (const entries of [odd, ...odd.map((entry) => [entry])]) {
     const models = await listOf({
@@ -431,7 +431,7 @@ Deno.test("listing: where every entry is odd it is not this listing", async () =
   }
 });
 
-Deno.test("listing: one model 20 000 times takes no time, and has a bounded number of copies", async () => {
+Deno.test("listing: one model 20 000 times is fast, with a bounded number of instances", async () => {
   const entry = (index: number) => ({
     type: "llm",
     key: "m",
@@ -468,7 +468,7 @@ Deno.test("listing: reasoning settings and their default, variants and the selec
   for (const none of [null, undefined, false]) assertEquals(await told(none), [false, undefined]);
 });
 
-Deno.test("listing: LM Studio gives tools to every language model; whether it was trained for them is told apart", async () => {
+Deno.test("listing: every language model of LM Studio supports tools; training for them is a separate field", async () => {
   const told = async (type: string, capabilities: unknown) => {
     const [model] = await listOf({ [V1]: json({ models: [{ key: "m", type, capabilities }] }) });
     return [model?.capabilities.supportsTools, model?.capabilities.trainedForTools];
@@ -492,7 +492,7 @@ Deno.test("listing: LM Studio gives tools to every language model; whether it wa
 
 // --- Other servers' /v1/models ----------------------------------------------------------------
 
-Deno.test("listing /v1/models of other servers: what is loaded, and the context where they tell it", async () => {
+Deno.test("listing /v1/models of other servers: what is loaded, and the context if they report it", async () => {
   const contexts = (models: readonly ModelInfo[]) =>
     models.map(({ loaded, loadedContextLength, maxContextLength, capabilities }) => [
       loaded,
@@ -515,12 +515,12 @@ Deno.test("listing /v1/models of other servers: what is loaded, and the context 
   const one = async (fields: object) => (await list(json({ data: [{ id: "m", ...fields }] })))[0];
   assertEquals(await one({ context_length: 8192 }), [undefined, undefined, 8192, 8192]);
   assertEquals(await one({ context_window: 8192 }), [undefined, undefined, 8192, 8192]);
-  // llama.cpp with one model: no status, since it is loaded whenever it answers.
+  // llama.cpp with one model: no status, since a server that answers has it loaded.
   const meta = { n_ctx: 2048, n_ctx_train: 8192 };
   assertEquals(await one({ meta }), [undefined, 2048, 8192, 2048]);
   assertEquals(await one({ meta: { n_ctx_train: 8192 } }), [undefined, undefined, 8192, 8192]);
   assertEquals(await one({ meta, status: { value: "loading" } }), [false, undefined, 8192, 8192]);
-  // What is of another type is not what it looks like.
+  // Values of another type are ignored.
   for (
     const odd of [
       { max_model_len: "40960" },
@@ -533,15 +533,15 @@ Deno.test("listing /v1/models of other servers: what is loaded, and the context 
   }
 });
 
-Deno.test("get: a context that nobody told is told by neither field", async () => {
+Deno.test("get: an unknown context is absent from both fields", async () => {
   await using server = serveStub({ [OPENAI]: fixtureAnswer("listings/openai.json") });
   const model = await connect(server).models.get("qwen2.5-vl-7b");
   assertEquals("loadedContextLength" in model || "maxContextLength" in model, false);
-  // The framework's capabilities must have a number.
+  // The framework's capabilities require a number.
   assertEquals(model.capabilities.maxTokens, 4096);
 });
 
-// --- Which listing is asked -------------------------------------------------------------------
+// --- Which listing is requested ---------------------------------------------------------------
 
 const NOT_THIS_LISTING: Record<string, StubAnswer> = {
   "an unexpected endpoint under 200": json({
@@ -562,7 +562,7 @@ const NOT_THIS_LISTING: Record<string, StubAnswer> = {
   "nothing at all": { body: "" },
 };
 
-Deno.test("listing: on to the next one at what is not this one", async (t) => {
+Deno.test("listing: an answer that is not this listing moves on to the next", async (t) => {
   for (const [name, answer] of Object.entries(NOT_THIS_LISTING)) {
     await t.step(name, async () => {
       await using server = serveStub({ [V1]: answer, [V0]: fixtureAnswer("listings/v0.json") });
@@ -571,7 +571,7 @@ Deno.test("listing: on to the next one at what is not this one", async (t) => {
       assertEquals(routesAsked(server), [V1, V0]);
     });
   }
-  await t.step("and on again", async () => {
+  await t.step("and so on", async () => {
     await using server = serveStub({
       [V0]: fixtureAnswer("listings/openai.json"),
       [OPENAI]: fixtureAnswer("listings/openai.json"),
@@ -581,7 +581,7 @@ Deno.test("listing: on to the next one at what is not this one", async (t) => {
   });
 });
 
-Deno.test("listing: a failure is no reason to ask elsewhere", async (t) => {
+Deno.test("listing: a failure does not move on to the next", async (t) => {
   const failures: [name: string, answer: StubAnswer, code: string, kind: string][] = [
     ["401", fixtureAnswer("errors/auth_missing.json", 401), "unauthorized", "authentication"],
     ["403", json({ error: "no" }, 403), "forbidden", "authentication"],
@@ -611,7 +611,7 @@ Deno.test("listing: a failure is no reason to ask elsewhere", async (t) => {
   });
 });
 
-Deno.test("listing: where none answers in its shape, the error says so", async () => {
+Deno.test("listing: if none answers in the right shape, the error says so", async () => {
   await using server = serveStub({});
   const error = await assertRejects(() => connect(server).listModels(), ApiError);
   assertEquals(error.code, "unexpected_endpoint");
@@ -624,7 +624,7 @@ Deno.test("listing: where none answers in its shape, the error says so", async (
   assertEquals(other.code, "not_lm_studio");
 });
 
-Deno.test("listing: always asks, and remembers which listing the server has", async () => {
+Deno.test("listing: always sends a request, and remembers which listing the server has", async () => {
   await using server = serveStub({ [V0]: fixtureAnswer("listings/v0.json") });
   const lmstudio = connect(server);
   await lmstudio.listModels();
@@ -633,19 +633,19 @@ Deno.test("listing: always asks, and remembers which listing the server has", as
   assertEquals(routesAsked(server), [V1, V0, V0, V0]);
 });
 
-Deno.test("listing: a remembered listing that is gone sends it looking again", async () => {
+Deno.test("listing: if the remembered listing is gone, all are tried again", async () => {
   const routes: StubRoutes = { [V0]: fixtureAnswer("listings/v0.json") };
   await using server = serveStub(routes);
   const lmstudio = connect(server);
   await lmstudio.listModels();
-  // As if the server had been replaced by another version.
+  // As if another version had replaced the server.
   delete routes[V0];
   routes[V1] = fixtureAnswer("listings/v1.json");
   assertEquals((await lmstudio.listModels())[0]?.id, GEMMA);
   assertEquals(routesAsked(server), [V1, V0, V0, V1]);
 });
 
-Deno.test("listing: one time limit for all the listings that are asked", async () => {
+Deno.test("listing: one timeout for all listings that are tried", async () => {
   await withClock(async (pass) => {
     await using server = serveStub({
       [V1]: (request) => {
@@ -662,7 +662,7 @@ Deno.test("listing: one time limit for all the listings that are asked", async (
   });
 });
 
-Deno.test("listing: an aborted signal sends nothing, and its reason comes out as it is", async () => {
+Deno.test("listing: an aborted signal sends nothing, and its reason is passed on unchanged", async () => {
   await using server = serveStub({ [V1]: fixtureAnswer("listings/v1.json") });
   const reason = { why: "no longer wanted" };
   const lmstudio = connect(server);
@@ -701,7 +701,7 @@ Deno.test("supportsModel: a model under any of its names", async () => {
   }
 });
 
-Deno.test("modelCapabilities: of a model, and of one that is not there", async () => {
+Deno.test("modelCapabilities: of a known and of an unknown model", async () => {
   await using server = serveStub({ [V1]: fixtureAnswer("listings/v1.json") });
   const lmstudio = connect(server);
   const capabilities = await lmstudio.modelCapabilities("gemma-4-26b-a4b");
@@ -709,7 +709,7 @@ Deno.test("modelCapabilities: of a model, and of one that is not there", async (
   assertEquals(await lmstudio.modelCapabilities("nobody/has-it"), undefined);
 });
 
-Deno.test("supportsModel: a listing holds for 30 s", async () => {
+Deno.test("supportsModel: a listing is cached for 30 s", async () => {
   await using server = serveStub({ [V1]: fixtureAnswer("listings/v1.json") });
   const lmstudio = connect(server);
   await withClock(async (pass) => {
@@ -723,7 +723,7 @@ Deno.test("supportsModel: a listing holds for 30 s", async () => {
   });
 });
 
-Deno.test("supportsModel: modelCacheTtlMs says how long", async () => {
+Deno.test("supportsModel: modelCacheTtlMs sets how long", async () => {
   await using server = serveStub({ [V1]: fixtureAnswer("listings/v1.json") });
   const lmstudio = connect(server, { modelCacheTtlMs: 1000 });
   await withClock(async (pass) => {
@@ -734,7 +734,7 @@ Deno.test("supportsModel: modelCacheTtlMs says how long", async () => {
   });
 });
 
-Deno.test("supportsModel: a model that is not in the remembered listing may be new", async () => {
+Deno.test("supportsModel: a model that is not in the cached listing may be new", async () => {
   const routes: StubRoutes = { [V1]: json({ models: [] }) };
   await using server = serveStub(routes);
   const lmstudio = connect(server);
@@ -745,7 +745,7 @@ Deno.test("supportsModel: a model that is not in the remembered listing may be n
   assertEquals(server.requests.length, 2);
 });
 
-Deno.test("supportsModel: what listModels() has got is remembered, whatever its caller does to it", async () => {
+Deno.test("supportsModel: the result of listModels() is cached, whatever the caller does to it", async () => {
   await using server = serveStub({ [V1]: fixtureAnswer("listings/v1.json") });
   const lmstudio = connect(server);
   const models = await lmstudio.listModels();
@@ -789,7 +789,7 @@ Deno.test("supportsModel: false, and modelCapabilities: undefined, when the serv
   });
 });
 
-Deno.test("supportsModel: an empty name is refused, and nothing sent", async () => {
+Deno.test("supportsModel: an empty name is refused, and nothing is sent", async () => {
   await using server = serveStub({ [V1]: fixtureAnswer("listings/v1.json") });
   const lmstudio = connect(server);
   const nothing = undefined as unknown as string;
@@ -808,7 +808,7 @@ Deno.test("supportsModel: a caller's abort rejects with its reason", async (t) =
     assertStrictEquals(await failure(connect(server).supportsModel(GEMMA, { signal })), reason);
     assertEquals(server.requests.length, 0);
   });
-  await t.step("aborted although the listing is remembered", async () => {
+  await t.step("aborted although the listing is cached", async () => {
     await using server = serveStub({ [V1]: fixtureAnswer("listings/v1.json") });
     const lmstudio = connect(server);
     await lmstudio.listModels();
@@ -829,7 +829,7 @@ Deno.test("supportsModel: a caller's abort rejects with its reason", async (t) =
     controller.abort(own);
     assertEquals(await Promise.all(pending), [own, own]);
   });
-  await t.step("aborted while it waits: the request ends with its last caller", async () => {
+  await t.step("aborted while waiting: the request ends with its last caller", async () => {
     const arrived = gate();
     await using server = serveStub({
       [V1]: () => {
@@ -867,7 +867,7 @@ Deno.test("supportsModel: 50 callers at a time share one request", async () => {
   assertEquals(server.requests.length, 1);
 });
 
-Deno.test("supportsModel: one caller's time limit is not the others'", async () => {
+Deno.test("supportsModel: one caller's timeout does not affect the others", async () => {
   const release = gate();
   await using server = serveStub({
     [V1]: () => ({ body: [release.opened, fixture("listings/v1.json")] }),
@@ -886,7 +886,7 @@ Deno.test("supportsModel: a caller's headers reach the server", async () => {
   assertEquals(server.requests[0]?.headers.get("x-tenant"), "a");
 });
 
-Deno.test("listing: the error of a server with a token says how to give one", async () => {
+Deno.test("listing: the error of a server that requires an API token says how to set it", async () => {
   await using server = serveStub({ [V1]: fixtureAnswer("errors/auth_missing.json", 401) });
   const error = await failure(connect(server).listModels());
   assertInstanceOf(error, AuthenticationError);

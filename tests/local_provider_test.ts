@@ -90,7 +90,7 @@ Deno.test("conformance: OpenAICompatibleProvider", async () => {
 
 // --- LocalProvider: which server ----------------------------------------------------------------
 
-Deno.test("local: a model goes to the server that has it, under any spelling", async () => {
+Deno.test("local: a request goes to the server that has the model, in any spelling", async () => {
   await using first = await createFakeLMStudio({ models: ["qwen/qwen3-8b", EMBEDDER] }).listen();
   const second = createFakeLMStudio({
     models: [{ id: "openai/gpt-oss-20b", instances: ["my-alias"] }],
@@ -116,7 +116,7 @@ Deno.test("local: a model goes to the server that has it, under any spelling", a
   assertEquals((await local.modelCapabilities("nomic-embed-text"))?.supportsEmbeddings, true);
 });
 
-Deno.test("local: capabilities are those of the copy that is named", async () => {
+Deno.test("local: capabilities are those of the named instance", async () => {
   await using server = await createFakeLMStudio({
     models: [{
       id: "qwen/qwen3-8b",
@@ -146,7 +146,7 @@ Deno.test("local: the listing is that of all servers, each model with its provid
   ]);
 });
 
-Deno.test("local: without a model the preferred server chooses", async () => {
+Deno.test("local: without a model name the preferred server chooses one", async () => {
   const fake = createFakeLMStudio({ models: ["a", { id: "b", loaded: false }] });
   await using server = await fake.listen();
   await using atOllama = serveOllama();
@@ -162,11 +162,11 @@ Deno.test("local: without a model the preferred server chooses", async () => {
     ]
   ) {
     assertEquals(await ask(over(candidates, { env })), "llama3.2:latest");
-    // A discovery that was handed in does not know of it.
+    // A discovery that was passed in does not know about it.
     const discovery = new ServiceDiscovery({ env: {}, candidates });
     assertEquals(await ask(over(candidates, { env, discovery })), "llama3.2:latest");
   }
-  // The choice of several is an error there, not another server's.
+  // Several loaded models are an error there, and do not move on to another server.
   await using several = await createFakeLMStudio({ models: ["a", "b"] }).listen();
   const error = await assertRejects(
     () => over([lmstudio(several.url), ollama(atOllama.url)]).complete("Hi"),
@@ -175,7 +175,7 @@ Deno.test("local: without a model the preferred server chooses", async () => {
   assertEquals([error.code, error.service], ["no_model_loaded", "LM Studio"]);
 });
 
-Deno.test("local: the configured models, option before variable", async () => {
+Deno.test("local: the configured models; the option overrides the variable", async () => {
   await using atOllama = serveOllama({ models: ["a:latest", "b:latest", "c:latest"] });
   const ask = async (options: LMStudioProviderOptions) =>
     (await over([ollama(atOllama.url)], options).complete("Hi")).model;
@@ -187,7 +187,7 @@ Deno.test("local: the configured models, option before variable", async () => {
   assertEquals((await local.embed({ input: "sea" })).model, "b:latest");
 });
 
-Deno.test("local: variables of an envFile count, after the environment's", async () => {
+Deno.test("local: variables in an envFile count, but rank below the environment", async () => {
   await using atOllama = serveOllama();
   const envFile = await Deno.makeTempFile();
   try {
@@ -205,7 +205,7 @@ Deno.test("local: variables of an envFile count, after the environment's", async
   }
 });
 
-Deno.test("local: nothing is there", async () => {
+Deno.test("local: no server at all", async () => {
   await using vllm = serveVllm();
   const local = over([lmstudio(vllm.url), ollama(unreachable())]);
   const calls = [
@@ -225,7 +225,7 @@ Deno.test("local: nothing is there", async () => {
   assertEquals(await local.modelCapabilities("m"), undefined);
 });
 
-Deno.test("local: a model that a server may have, but does not tell, is told as that", async () => {
+Deno.test("local: a model that a server may have but does not list is reported as such", async () => {
   await using secured = await createFakeLMStudio({ models: ["a/m"], apiToken: TOKEN }).listen();
   await using atOllama = serveOllama({ models: ["b:latest"] });
   const local = over([lmstudio(secured.url), ollama(atOllama.url)]);
@@ -245,7 +245,7 @@ Deno.test("local: a model that a server may have, but does not tell, is told as 
   assertStringIncludes(error.hint, error.cause.hint);
 });
 
-Deno.test("local: a model nobody has", async () => {
+Deno.test("local: a model that no server has", async () => {
   await using server = await createFakeLMStudio({ models: ["a"] }).listen();
   await using atOllama = serveOllama({ models: ["b:latest"] });
   const local = over([lmstudio(server.url), ollama(atOllama.url)]);
@@ -263,7 +263,7 @@ Deno.test("local: a model nobody has", async () => {
   assert(atOllama.requests.every((request) => !request.startsWith("POST")));
 });
 
-Deno.test("local: a model that is new, and a server that is new, are found", async () => {
+Deno.test("local: new models and new servers are found", async () => {
   const models = ["a:latest"];
   await using atOllama = serveOllama({ models });
   const port = closedPort();
@@ -277,7 +277,7 @@ Deno.test("local: a model that is new, and a server that is new, are found", asy
   assertEquals((await local.complete({ model: "c", messages: "Hi" })).model, "c");
 });
 
-Deno.test("local: the token goes to LM Studio only", async () => {
+Deno.test("local: the API token goes to LM Studio only", async () => {
   const secured = createFakeLMStudio({ apiToken: TOKEN, models: ["a"] });
   await using server = await secured.listen();
   await using atOllama = serveOllama();
@@ -289,14 +289,14 @@ Deno.test("local: the token goes to LM Studio only", async () => {
   for (const headers of atOllama.headers) assertEquals(headers.get("authorization"), null);
   const greeting = secured.requests.find(({ path }) => path === "/lmstudio-greeting");
   assertEquals(greeting?.headers.authorization, undefined);
-  // Without it, what LM Studio says is what the caller gets.
+  // Without it, the caller gets LM Studio's error.
   await assertRejects(
     () => over([lmstudio(server.url)]).complete({ model: "a", messages: "Hi" }),
     AuthenticationError,
   );
 });
 
-Deno.test("local: Ollama is asked by its OpenAI-compatible routes, in its own name", async () => {
+Deno.test("local: Ollama is used through its OpenAI-compatible routes, under its own name", async () => {
   await using atOllama = serveOllama();
   const local = over([ollama(atOllama.url)]);
   const error = await assertRejects(() => local.complete("Hi", { headers: { "x y": "" } }));
@@ -329,13 +329,13 @@ Deno.test("local: a fast server does not wait for a silent one", async () => {
   await using server = await createFakeLMStudio({ models: ["a"] }).listen();
   await using silence = serveSilence();
   const candidates = [lmstudio(server.url), ollama(silence.url)];
-  // It would take a minute.
+  // This would take a minute.
   const local = over(candidates, { discovery: { candidates, timeoutMs: 60_000 } });
   assertEquals((await local.complete("Hi")).model, "a");
   assertEquals((await local.complete({ model: "a", messages: "Hi" })).model, "a");
 });
 
-Deno.test("local: an abort while servers are looked for", async () => {
+Deno.test("local: an abort during discovery", async () => {
   await using silence = serveSilence();
   const candidates = [lmstudio(silence.url)];
   const local = over(candidates, { discovery: { candidates, timeoutMs: 60_000 } });
@@ -357,7 +357,7 @@ Deno.test("local: an abort while servers are looked for", async () => {
 
 // --- LocalProvider: servers that go away --------------------------------------------------------
 
-Deno.test("local: a host killed mid-run: no call is lost, the next ones go to the second", async () => {
+Deno.test("local: a host is killed mid-run: no call is lost, and the next ones go to the second host", async () => {
   const serve = (reply: string) =>
     createFakeLMStudio({ models: ["m"], replies: () => reply }).listen();
   await using second = await serve("second");
@@ -377,7 +377,7 @@ Deno.test("local: a host killed mid-run: no call is lost, the next ones go to th
   }
 });
 
-Deno.test("local: what had begun fails with its part, and with nobody else the failure is told", async () => {
+Deno.test("local: a started answer fails with its partial text; without another server the error is thrown", async () => {
   const fake = createFakeLMStudio({
     models: ["m"],
     replies: () => ({ content: ["One ", "two ", "three ", "four"] }),
@@ -395,7 +395,7 @@ Deno.test("local: what had begun fails with its part, and with nobody else the f
   assert(["connection_refused", "service_not_found"].includes(refused.code));
 });
 
-Deno.test("local: a server the monitor found down is passed over until its next check", async () => {
+Deno.test("local: a server that the monitor found down is skipped until its next check", async () => {
   const state = (endpoint: string, status: ServiceInfo["status"]): ServiceInfo => ({
     type: "lmstudio",
     endpoint,
@@ -421,7 +421,7 @@ Deno.test("local: a server the monitor found down is passed over until its next 
 
 // --- createDefaultProvider ----------------------------------------------------------------------
 
-Deno.test("default: by configuration, without asking anybody", async () => {
+Deno.test("default: by configuration, without any request", async () => {
   const fetch = () => Promise.reject(new Error("asked"));
   const env = { LMSTUDIO_HOST: "10.0.0.5", PATINOX_MODEL_DEFAULT: "m" };
   for (const options of [{ env }, { env: {}, baseUrl: "10.0.0.5", model: "m" }]) {
@@ -438,7 +438,7 @@ Deno.test("default: by configuration, without asking anybody", async () => {
   }
 });
 
-Deno.test("default: else what discovery prefers", async () => {
+Deno.test("default: otherwise the service discovery prefers", async () => {
   const fake = createFakeLMStudio({ models: ["a"] });
   await using server = await fake.listen();
   await using atOllama = serveOllama();
@@ -479,7 +479,7 @@ Deno.test("default: a provider that is not local is refused by name", async () =
 
 // --- OpenAICompatibleProvider -------------------------------------------------------------------
 
-Deno.test("compatible: in its own name, with its own options, and no variables", async () => {
+Deno.test("compatible: has its own name and options, and reads no variables", async () => {
   await using server = serveVllm();
   Deno.env.set("LMSTUDIO_MODEL", "from-the-environment");
   try {
@@ -502,7 +502,7 @@ Deno.test("compatible: in its own name, with its own options, and no variables",
   }
 });
 
-Deno.test("compatible: the model that answers is not compared with the one that was asked", async () => {
+Deno.test("compatible: the answer's model is not compared with the requested one", async () => {
   await using server = serveForeign(() =>
     Response.json({
       id: "1",
@@ -515,7 +515,7 @@ Deno.test("compatible: the model that answers is not compared with the one that 
   assertEquals(server.requests, ["POST /v1/chat/completions"]);
 });
 
-Deno.test("compatible: a port that nobody wrote is 80", async () => {
+Deno.test("compatible: the default port is 80", async () => {
   const seen: string[] = [];
   const fetch = (input: string | URL | Request) => {
     seen.push(String(input));

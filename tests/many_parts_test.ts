@@ -1,4 +1,4 @@
-/** Answers with tens of thousands of parts: read in a time that grows with them and no faster, up to a bound. */
+/** Answers with tens of thousands of parts: read in linear time, up to a bound. */
 import { assert, assertEquals, assertInstanceOf, assertLess } from "@std/assert";
 import { LMStudioProvider, ParseError, ServiceDiscovery, StreamError, type Tool } from "../mod.ts";
 import { cpuTimeMs } from "./support/cpu_time.ts";
@@ -6,7 +6,7 @@ import { rejection } from "./support/wire.ts";
 
 const MANY = 60_000;
 const TOO_MANY = 100_001;
-/** Searched one by one, this many take four times as long and more; else less than a second. */
+/** A linear search per part takes at least four times as long with this many; otherwise it is less than a second. */
 const LONGEST_MS = 8_000;
 
 function provider(body: string | ReadableStream<Uint8Array>, type: string): LMStudioProvider {
@@ -48,7 +48,7 @@ async function inTime<T>(run: () => Promise<T>): Promise<T> {
   return result;
 }
 
-Deno.test("many tool calls of a whole answer take no longer for each", async () => {
+Deno.test("many tool calls in a whole answer take no longer per call", async () => {
   const shapes = [
     (index: number) => call(index),
     () => call(0),
@@ -62,7 +62,7 @@ Deno.test("many tool calls of a whole answer take no longer for each", async () 
   }
 });
 
-Deno.test("many tool calls of a stream take no longer for each, in one frame and in many", async () => {
+Deno.test("many tool calls in a stream take no longer per call, in one frame or in many", async () => {
   const shapes = [
     (index: number) => call(index, { index }),
     (index: number) => call(index, { index: 0 }),
@@ -83,7 +83,7 @@ Deno.test("many tool calls of a stream take no longer for each, in one frame and
   }
 });
 
-Deno.test("many calls in a text take no longer for each, whole and streamed", async () => {
+Deno.test("many tool calls in a text take no longer per call, whole and streamed", async () => {
   const one = '<tool_call>{"name":"look","arguments":{}}</tool_call>\n';
   const request = { messages: "Hello", tools: [{ name: "look" }] };
   const frame = (content: string) => ({ choices: [{ delta: { content } }] });
@@ -105,7 +105,7 @@ Deno.test("many calls in a text take no longer for each, whole and streamed", as
   assertInstanceOf(await rejection(stream.response()), StreamError);
 });
 
-Deno.test("events that each name another model do not put the answer together each time", async () => {
+Deno.test("events that each name another model do not rebuild the answer every time", async () => {
   const added = times(
     MANY / 3,
     (index) => ({ type: "response.output_item.added", output_index: index, item: item(index) }),
@@ -119,7 +119,7 @@ Deno.test("events that each name another model do not put the answer together ea
   assertEquals(toolCalls.length, MANY / 3);
 });
 
-Deno.test("events that each tell of an error do not put the answer together each time", async () => {
+Deno.test("events that each report an error do not rebuild the answer every time", async () => {
   const lmstudio = streamed(
     ...times(MANY / 3, () => ({ type: "tool_call.start", tool: "look" })),
     ...times(MANY / 3, () => ({ type: "error", error: { message: "no" } })),
@@ -132,7 +132,7 @@ Deno.test("events that each tell of an error do not put the answer together each
   assertEquals(error.partial?.toolCalls.length, MANY / 3);
 });
 
-Deno.test("many tools that run at a time take no longer for each", async () => {
+Deno.test("many tools running at once take no longer per tool", async () => {
   let ran = 0;
   let rounds = 0;
   const look: Tool = {
@@ -159,7 +159,7 @@ Deno.test("many tools that run at a time take no longer for each", async () => {
   assertEquals([response.content, ran, messages.length], ["done", MANY / 2, MANY / 2 + 4]);
 });
 
-Deno.test("white space before a stream takes no longer for each piece", async () => {
+Deno.test("white space before a stream takes no longer per chunk", async () => {
   const text = `${"\n".repeat(30_000)}data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n` +
     "data: [DONE]\n\n";
   const bytes = new TextEncoder().encode(text);
@@ -179,7 +179,7 @@ Deno.test("white space before a stream takes no longer for each piece", async ()
 
 // --- Bounds -----------------------------------------------------------------------------------
 
-Deno.test("a whole answer with more parts than any has is malformed_response", async () => {
+Deno.test("a whole answer with impossibly many parts is malformed_response", async () => {
   const calls = times(TOO_MANY, () => ({ function: { name: "x" } }));
   const items = times(TOO_MANY, () => ({ type: "message" }));
   const tries: [string, () => Promise<unknown>][] = [
@@ -199,7 +199,7 @@ Deno.test("a whole answer with more parts than any has is malformed_response", a
   }
 });
 
-Deno.test("a stream with more parts than any has is malformed_stream, with what had arrived", async () => {
+Deno.test("a stream with impossibly many parts is malformed_stream, with the partial answer", async () => {
   const calls = times(TOO_MANY, () => ({ function: { name: "x" } }))
     .map((wire, index) => ({ ...wire, index }));
   const tries: [string, () => Promise<unknown>][] = [
@@ -239,7 +239,7 @@ Deno.test("a stream with more parts than any has is malformed_stream, with what 
   }
 });
 
-Deno.test("a probe reads a few MiB at most of whatever answers", async () => {
+Deno.test("a probe reads a few MiB of an answer at most", async () => {
   for (const type of ["lmstudio", "ollama"] as const) {
     let bytes = 0;
     const piece = new TextEncoder().encode(`${"x".repeat(64 * 1024 - 1)},`);
@@ -267,7 +267,7 @@ Deno.test("a probe reads a few MiB at most of whatever answers", async () => {
 
 // --- Long parts ---------------------------------------------------------------------------------
 
-Deno.test("long arguments are not read again at each event that says less", async () => {
+Deno.test("long arguments are not read again at every event that has fewer", async () => {
   const long = JSON.stringify({ a: "x".repeat(2_000_000) });
   const begun = [
     { type: "response.output_item.added", output_index: 0, item: { ...item(0), arguments: "" } },
@@ -289,7 +289,7 @@ Deno.test("long arguments are not read again at each event that says less", asyn
   }
 });
 
-Deno.test("what was streamed of one item is given to one, however many the last event has of it", async () => {
+Deno.test("text streamed for one item goes to only one item, even if the last event repeats its id", async () => {
   const text = "x".repeat(2_000_000);
   const message = { type: "message", id: "m", content: [] };
   const lmstudio = streamed(

@@ -1,6 +1,6 @@
 /**
- * The fault matrix, Deno's column of it: the faults that end by themselves at once. `deno task matrix` runs all of them
- * on every runtime.
+ * Deno's column of the fault matrix, with the faults that end at once. `deno task matrix` runs all of them on every
+ * runtime.
  */
 import { assert, assertEquals } from "@std/assert";
 import { runCells } from "./matrix/cells.mjs";
@@ -36,14 +36,14 @@ const FAULTS_HERE = [
   "control characters",
 ];
 
-Deno.test("matrix: each fault comes to what is expected of every method, once, and nothing is left", async () => {
+Deno.test("matrix: each fault has the expected outcome on every method, once, and leaves nothing behind", async () => {
   const cells: Cell[] = await runCells({ faults: FAULTS_HERE });
   assert(cells.length > 250, String(cells.length));
   const failed = cells.filter(({ problems }) => problems.length > 0);
   assertEquals(failed.map(({ fault, method, problems }) => [fault, method, problems]), []);
 });
 
-Deno.test("matrix: no fault lets a stateful call be expected more than once", () => {
+Deno.test("matrix: no fault may make a stateful call run more than once", () => {
   const faults: Readonly<Record<string, Fault>> = FAULTS;
   const tables = Object.values(faults).flatMap(({ expected, on = {} }) => [
     expected,
@@ -58,7 +58,7 @@ Deno.test("matrix: no fault lets a stateful call be expected more than once", ()
   }
 });
 
-Deno.test("matrix: docs/reliability.md has the table as it is", async () => {
+Deno.test("matrix: docs/reliability.md has the current table", async () => {
   const text = await Deno.readTextFile(new URL("../docs/reliability.md", import.meta.url));
   assert(text.includes(fixedPart()), "run `deno task matrix`");
 });

@@ -1,7 +1,7 @@
 /** `fromMcpTool` with the MCP SDK: a server and a client in memory, wired as docs/tools.md shows it. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { Client } from "npm:@modelcontextprotocol/sdk@^1.32.2/client";
-// Its manifest names declarations for these two that are not there; under the names without an end they are.
+// The package's manifest points to missing declarations for these two; the names without an extension have them.
 // @ts-types="npm:@modelcontextprotocol/sdk@^1.32.2/inMemory"
 import { InMemoryTransport } from "npm:@modelcontextprotocol/sdk@^1.32.2/inMemory.js";
 // @ts-types="npm:@modelcontextprotocol/sdk@^1.32.2/server/mcp"
@@ -12,7 +12,7 @@ import { createFakeLMStudio, type FakeToolCall } from "../src/testing/mod.ts";
 
 const ASK = "How warm is it in Oslo?";
 
-/** A client of a server that has these tools; disposing it ends both. */
+/** A client of a server with these tools; disposal ends both. */
 async function connect(register: (server: McpServer) => void) {
   const server = new McpServer({ name: "weather", version: "1.0.0" });
   register(server);
@@ -22,7 +22,7 @@ async function connect(register: (server: McpServer) => void) {
   return { client, [Symbol.asyncDispose]: () => client.close() };
 }
 
-/** As the documents have it. */
+/** As documented. */
 async function toolsOf(client: Client): Promise<Tool[]> {
   const { tools } = await client.listTools();
   return tools.map((entry) =>
@@ -34,13 +34,13 @@ async function toolsOf(client: Client): Promise<Tool[]> {
   );
 }
 
-/** A model that asks for these calls first. */
+/** A model that makes these tool calls first. */
 function modelThatCalls(...toolCalls: FakeToolCall[]) {
   const fake = createFakeLMStudio({ replies: [{ toolCalls }, "Done."] });
   return { fake, lmstudio: new LMStudioProvider({ env: {}, fetch: fake.fetch }) };
 }
 
-/** What the model was told of its calls. */
+/** The results that the model got for its tool calls. */
 function told(messages: readonly Message[]): unknown[] {
   return messages.flatMap((message) => message.role === "tool" ? [message.content] : []);
 }
@@ -95,7 +95,7 @@ function registerEveryKind(server: McpServer): void {
   });
 }
 
-Deno.test("mcp sdk: what the model is told of every kind of result, whole and streamed", async () => {
+Deno.test("mcp sdk: what the model gets for every kind of result, whole and streamed", async () => {
   await using mcp = await connect(registerEveryKind);
   const tools = await toolsOf(mcp.client);
   const calls = [
@@ -125,7 +125,7 @@ Deno.test("mcp sdk: what the model is told of every kind of result, whole and st
   assertEquals(told((await stream.result()).messages), expected);
 });
 
-Deno.test("mcp sdk: arguments that the server refuses are told to the model by place", async () => {
+Deno.test("mcp sdk: arguments that the server refuses are reported to the model by path", async () => {
   await using mcp = await connect(registerEveryKind);
   const { lmstudio } = modelThatCalls({ name: "text", arguments: { city: 7 } });
   const tools = await toolsOf(mcp.client);
@@ -136,7 +136,7 @@ Deno.test("mcp sdk: arguments that the server refuses are told to the model by p
   assertEquals(response.content, "Done.");
 });
 
-Deno.test("mcp sdk: a server that is gone does not end the conversation", async () => {
+Deno.test("mcp sdk: a server that has exited does not end the conversation", async () => {
   const mcp = await connect(registerEveryKind);
   const tools = await toolsOf(mcp.client);
   await mcp.client.close();
@@ -166,7 +166,7 @@ Deno.test("mcp sdk: an abort reaches the tool in the server", async () => {
   await stopped.promise;
 });
 
-Deno.test("mcp sdk: an abort cancels no call that was answered before", async () => {
+Deno.test("mcp sdk: an abort does not cancel a tool call that was already answered", async () => {
   await using mcp = await connect(registerEveryKind);
   const { lmstudio } = modelThatCalls({ name: "structured" }, { name: "image" });
   const tools = await toolsOf(mcp.client);
@@ -183,7 +183,7 @@ Deno.test("mcp sdk: an abort cancels no call that was answered before", async ()
   assertEquals(sent, ["tools/call", "tools/call"]);
 });
 
-Deno.test("mcp: run by hand, a tool has a signal as well", async () => {
+Deno.test("mcp: a tool run by hand has a signal as well", async () => {
   let seen: AbortSignal | undefined;
   const now = fromMcpTool({
     name: "now",

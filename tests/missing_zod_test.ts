@@ -1,11 +1,11 @@
-/** What a user sees where zod, or a part of this package, does not load on first use. */
+/** What a user sees if zod, or a part of this package, fails to load on first use. */
 import { assertEquals, assertRejects, assertStrictEquals, assertStringIncludes } from "@std/assert";
 import { FallbackProvider, LMStudioProvider, LocalProvider, UnknownProviderError } from "../mod.ts";
 import { ERROR_CODES } from "../src/core/error_codes.ts";
 import { importSchemas } from "../src/core/import_schemas.ts";
 import { runScript } from "./support/script.ts";
 
-Deno.test("zod: a module that does not load is an error with a remedy, and is tried again", async () => {
+Deno.test("zod: a module that fails to load is an error with a remedy, and is tried again", async () => {
   const cause = new TypeError("Cannot find package 'zod'");
   let tries = 0;
   const load = () => ++tries === 1 ? Promise.reject(cause) : Promise.resolve({ here: true });
@@ -17,7 +17,7 @@ Deno.test("zod: a module that does not load is an error with a remedy, and is tr
   assertEquals(await importSchemas(load, "list models"), { here: true });
 });
 
-Deno.test("zod: without it completions and listings work, and what needs it says so", async () => {
+Deno.test("zod: without it completions and listings work, and calls that need it say so", async () => {
   const map = encodeURIComponent('{"imports":{"zod":"file:///nowhere/zod.js"}}');
   const script = `
     import { LMStudioProvider } from "mod";
@@ -38,7 +38,7 @@ Deno.test("zod: without it completions and listings work, and what needs it says
       const { name, kind, message } = await call().then((value) => ({ message: value }), (error) => error);
       console.log(name, kind, message.split(".")[0]);
     }
-    // What is done once must not be done in vain.
+    // A step that runs only once must not be lost.
     console.log(paths.includes("/api/v1/chat"));
   `;
   const { output, errors } = await runScript(script, [`--import-map=data:application/json,${map}`]);
@@ -51,7 +51,7 @@ Deno.test("zod: without it completions and listings work, and what needs it says
   ]);
 });
 
-Deno.test("parts: one that does not load is an error of ours, which names the call", async () => {
+Deno.test("members: a module that fails to load is one of our errors, naming the call", async () => {
   const missing = ["transport/forward", "members/embeddings", "api/chat"];
   const imports = Object.fromEntries(
     missing.map((part) => [
@@ -81,7 +81,7 @@ Deno.test("parts: one that does not load is an error of ours, which names the ca
   assertEquals([output, errors], [failed.join("\n"), ""]);
 });
 
-Deno.test("parts: what finds and places calls does not load: constructors work, each call names itself", async () => {
+Deno.test("members: if discovery modules fail to load, constructors still work, and errors name the call", async () => {
   const missing = ["members/local", "members/fallback", "members/found_config", "discovery/search"];
   const imports = Object.fromEntries(
     missing.map((part) => [
@@ -140,7 +140,7 @@ Deno.test("parts: what finds and places calls does not load: constructors work, 
   assertEquals([output, errors], [[...failed, "0 undefined"].join("\n"), ""]);
 });
 
-Deno.test("parts: a request that changes while one loads is sent as it was at the call", async () => {
+Deno.test("members: a request that changes while a module loads is sent as it was at the call", async () => {
   const sent: string[] = [];
   const fetch: typeof globalThis.fetch = (_, init) => {
     sent.push(JSON.parse(String(init?.body)).model);
@@ -182,7 +182,7 @@ for (
     ["never come", "data:text/javascript,await new Promise(() => {})"],
   ] as const
 ) {
-  Deno.test(`parts: where likely causes ${how}, a failed connection says what its code says`, async () => {
+  Deno.test(`members: if the likely causes ${how}, a failed connection is explained by its code`, async () => {
     const missing = ["core/connection_hints", "platform/surroundings"];
     const imports = Object.fromEntries(
       missing.map((file) => [new URL(`../src/${file}.ts`, import.meta.url).href, part]),
@@ -199,7 +199,7 @@ for (
       const error = await lmstudio.listModels(options).catch((error) => error);
       console.log(error.name, error.code, error.retriable, error.message, error.cause === cause);
     }
-    // What never comes would be an error of the runtime at the end.
+    // A module that never loads would be a runtime error at exit.
     Deno.exit();
   `;
     const { output, errors } = await runScript(script, [
@@ -217,7 +217,7 @@ for (
   });
 }
 
-/** Runs a script where parts of `src/` are other modules. */
+/** Runs a script with parts of `src/` replaced by other modules. */
 async function runWithParts(
   parts: Readonly<Record<string, string>>,
   script: string,
@@ -234,7 +234,7 @@ async function runWithParts(
   return output;
 }
 
-Deno.test("parts: an abort does not wait for one that never comes", async () => {
+Deno.test("members: an abort does not wait for a module that never loads", async () => {
   const never = "data:text/javascript,await new Promise(() => {})";
   const parts = [
     "api/tool_use",
@@ -298,7 +298,7 @@ Deno.test("parts: an abort does not wait for one that never comes", async () => 
   assertEquals(output, [...Array(16).fill("enough"), "true"].join(" "));
 });
 
-Deno.test("parts: where one takes all the time of a call, nothing is sent any more", async () => {
+Deno.test("members: if loading a module takes all the time of a call, nothing is sent", async () => {
   const part = new URL("../src/api/tool_use.ts", import.meta.url).href;
   const slow =
     `await new Promise((resolve) => setTimeout(resolve, 200)); export * from "${part}?";`;

@@ -1,4 +1,4 @@
-/** When two names mean the same model (§2 of the design), and which of a listing a name means. */
+/** When two names mean the same model (§2 of the design), and which listed model a name means. */
 import { assert, assertEquals, assertFalse } from "@std/assert";
 import type { ModelInfo } from "../mod.ts";
 import { nameToLoad } from "../src/core/load_names.ts";
@@ -86,7 +86,7 @@ for (const [title, pairs] of Object.entries(DIFFERENT)) {
   });
 }
 
-/** The rules of §2 in other words, for every pair of a grid. */
+/** The rules of §2, written differently, for every pair in a grid. */
 Deno.test("model names: all pairs of a grid follow the rules, both ways", () => {
   const names: { text: string; publisher: string; base: string; variant: string }[] = [];
   for (const publisher of ["", "a/", "b/"]) {
@@ -115,7 +115,7 @@ Deno.test("model names: all pairs of a grid follow the rules, both ways", () => 
   }
 });
 
-Deno.test("model names: a name as long as a book costs no time", () => {
+Deno.test("model names: an extremely long name costs no time", () => {
   const usedBefore = cpuTimeMs();
   for (const part of [":1", "@", "/", "a:1@b/"]) {
     const long = part.repeat(200_000);
@@ -149,7 +149,7 @@ function instances(...ids: string[]): Partial<ModelInfo> {
   return { loaded: ids.length > 0, instances: ids.map((id) => ({ id })) };
 }
 
-Deno.test("findModel: the exact id, then an instance, then the same but for case, then other spellings", () => {
+Deno.test("findModel: the exact id, then an instance, then another case, then other spellings", () => {
   const find = (name: string, ...models: ModelInfo[]) => findModel(models, name)?.id;
   const qwen = model("qwen/qwen3-8b", {
     variants: ["qwen/qwen3-8b@q4_k_m", "qwen/qwen3-8b@q8_0"],
@@ -175,7 +175,7 @@ Deno.test("findModel: the exact id, then an instance, then the same but for case
   }
   assertEquals(findModel([], "m"), undefined);
 
-  // What is written wins over what could be meant.
+  // An exact match wins over a possible meaning.
   assertEquals(find("m", model("a/m"), model("m")), "m");
   assertEquals(find("M", model("a/m"), model("m")), "m");
   assertEquals(find("b/m", model("m"), model("a/m"), model("b/m")), "b/m");
@@ -184,12 +184,12 @@ Deno.test("findModel: the exact id, then an instance, then the same but for case
   assertEquals(find("M@Q8", model("m"), model("m@q4"), model("m@q8")), "m@q8");
   assertEquals(find("fast", model("a/fast"), model("m", instances("fast"))), "m");
   assertEquals(find("m", model("x", instances("m")), model("m")), "m");
-  // Of several that fit as well, one that is loaded.
+  // Of several equal matches, a loaded one.
   assertEquals(find("m", model("a/m"), model("b/m", instances("b/m"))), "b/m");
   assertEquals(find("m", model("a/m"), model("b/m")), "a/m");
 });
 
-Deno.test("isSameListedModel: an instance's id or an alias is the model it is of", () => {
+Deno.test("isSameListedModel: an instance's id or an alias means its model", () => {
   const models = [
     model("qwen/qwen3-8b", instances("qwen/qwen3-8b", "fast")),
     model("openai/gpt-oss-20b", instances("slow")),
@@ -225,7 +225,7 @@ Deno.test("isSameListedModel: an instance's id or an alias is the model it is of
   }
 });
 
-Deno.test("isSameListedModel: a listing does not make two variants or publishers one", () => {
+Deno.test("isSameListedModel: a listing does not merge two variants or publishers", () => {
   const listed = [
     [model("qwen3-8b", { variants: ["qwen3-8b@q4_k_m", "qwen3-8b@q8_0"] })],
     [model("qwen3-8b", { variants: ["qwen3-8b@q4_k_m"], ...instances("qwen3-8b@q8_0") })],
@@ -254,7 +254,7 @@ Deno.test("isSameListedModel: an alias may look like another publisher's model",
   assertFalse(isSameListedModel(models, "qwen/qwen3-8b", "other/qwen3-8b"));
 });
 
-Deno.test("isSameListedModel: holds for what isSameModel holds for, whatever is listed", () => {
+Deno.test("isSameListedModel: true whenever isSameModel is true, whatever is listed", () => {
   for (const models of [[], [model("other")], [model("m")]]) {
     for (const [a, b] of Object.values(SAME).flat()) {
       assert(isSameListedModel(models, a, b), `${a} and ${b}`);
@@ -262,7 +262,7 @@ Deno.test("isSameListedModel: holds for what isSameModel holds for, whatever is 
   }
 });
 
-Deno.test("answeringCopy: the one that is named, else the one under the model's id, else the smallest", () => {
+Deno.test("answeringCopy: the named one, or the one under the model's id, or the smallest", () => {
   const qwen = model("qwen/qwen3-8b", {
     instances: [
       { id: "large", contextLength: 32_000 },
@@ -294,7 +294,7 @@ Deno.test("answeringCopy: the one that is named, else the one under the model's 
   assertEquals(answeringCopy(model("m")), undefined);
 });
 
-Deno.test("nameToLoad: as it is listed; a variant where it is not the selected one", () => {
+Deno.test("nameToLoad: the listed name; the variant if it is not the selected one", () => {
   const variants = ["a/m@q4_k_m", "a/m@q8_0"];
   const several = model("a/m", { variants, selectedVariant: "a/m@q8_0" });
   const unselected = model("a/m", { variants });
@@ -317,7 +317,7 @@ Deno.test("nameToLoad: as it is listed; a variant where it is not the selected o
   for (const [listed, name, expected] of cases) assertEquals(nameToLoad(listed, name), expected);
 });
 
-Deno.test("nearestNames: fewest edits first, a part of a name before all others", () => {
+Deno.test("nearestNames: fewest edits first, but a part of a name before all others", () => {
   const known = ["qwen/qwen3-14b", "qwen/qwen3-8b", "google/gemma-3-4b", "openai/gpt-oss-20b"];
   assertEquals(nearestNames(known, "qwen3-8x", 2), ["qwen/qwen3-8b", "qwen/qwen3-14b"]);
   assertEquals(nearestNames(known, "gemma", 1), ["google/gemma-3-4b"]);
@@ -326,7 +326,7 @@ Deno.test("nearestNames: fewest edits first, a part of a name before all others"
   assertEquals(nearestNames([], "x", 3), []);
 });
 
-Deno.test("nearestNames: of 20 000 in a moment, the very nearest among them, however long they are", () => {
+Deno.test("nearestNames: of 20 000 names the closest is found at once, however long they are", () => {
   for (const filling of ["", "-instruct-2507-gguf", "x".repeat(90)]) {
     const known = Array.from({ length: 20_000 }, (_, index) => `a/model-${index}${filling}`);
     for (const index of [0, 777, 12_345, 19_999]) {

@@ -65,7 +65,7 @@ async function unavailable(promise: PromiseLike<unknown>): Promise<ModelNotAvail
 
 // --- get --------------------------------------------------------------------------------------
 
-Deno.test("get: the model, in whichever way its name is written", async () => {
+Deno.test("get: the model, in any spelling of its name", async () => {
   const { lmstudio } = open({
     models: [{ id: QWEN, instances: [QWEN, `${QWEN}:2`, "my-alias"] }, GPT],
   });
@@ -84,14 +84,14 @@ Deno.test("get: the model, in whichever way its name is written", async () => {
   }
 });
 
-Deno.test("get: always asks the server", async () => {
+Deno.test("get: always sends a request", async () => {
   const { fake, lmstudio } = open({ models: [QWEN] });
   await lmstudio.models.get(QWEN);
   await lmstudio.models.get(QWEN);
   assertEquals(sent(fake, V1).length, 2);
 });
 
-Deno.test("get: an unknown name is an error that names the nearest", async () => {
+Deno.test("get: an unknown name is an error that suggests the closest", async () => {
   const { lmstudio } = open({ models: [GPT, "google/gemma-3-4b", QWEN, "qwen/qwen3-14b"] });
   const error = await unavailable(lmstudio.models.get("qwen3-8x"));
   assertEquals([error.code, error.model], ["model_not_found", "qwen3-8x"]);
@@ -104,14 +104,14 @@ Deno.test("get: an unknown name is an error that names the nearest", async () =>
   assertEquals(part.available?.[0], "google/gemma-3-4b");
 });
 
-Deno.test("get: without any model there is nothing near", async () => {
+Deno.test("get: without any model there is no suggestion", async () => {
   const { lmstudio } = open({ models: [] });
   const error = await unavailable(lmstudio.models.get(QWEN));
   assertStringIncludes(error.message, "the server has no models");
   assertEquals(error.available ?? [], []);
 });
 
-Deno.test("get: a short name of two publishers is the loaded one, else an error naming both", async () => {
+Deno.test("get: a short name with two publishers means the loaded one, otherwise an error names both", async () => {
   const both = (a: boolean, b: boolean) =>
     open({ models: [{ id: "a/m-7b", loaded: a }, { id: "b/m-7b", loaded: b }] }).lmstudio.models;
   assertEquals((await both(false, true).get("m-7b")).id, "b/m-7b");
@@ -124,7 +124,7 @@ Deno.test("get: a short name of two publishers is the loaded one, else an error 
   }
 });
 
-Deno.test("get: an ambiguous name is told what is missing, the publisher, the variant or both", async () => {
+Deno.test("get: for an ambiguous name the error says what is missing: publisher, variant or both", async () => {
   const missing = async (name: string, ...ids: string[]) => {
     const { lmstudio } = open({ models: ids.map((id) => ({ id, loaded: false })) });
     const { code, hint, available } = await unavailable(lmstudio.models.get(name));
@@ -140,7 +140,7 @@ Deno.test("get: an ambiguous name is told what is missing, the publisher, the va
   assertEquals(await missing("M-7B", "m-7b", "m-7B"), [false, false]);
 });
 
-Deno.test("get: the copy that is named tells its context, and what copies are called is near, too", async () => {
+Deno.test("get: a named instance has its own context, and instance names are suggested, too", async () => {
   const { lmstudio: { models } } = open({
     models: [
       { id: QWEN, instances: [{ id: "long-chats", contextLength: 32_768 }, QWEN] },
@@ -154,7 +154,7 @@ Deno.test("get: the copy that is named tells its context, and what copies are ca
   assertStringIncludes(error.message, "the nearest are long-chats,");
 });
 
-Deno.test("get: the nearest of 20 000 names comes at once", async () => {
+Deno.test("get: the closest of 20 000 names is found at once", async () => {
   const key = (index: number) => `publisher-${index % 100}/some-model-${index}-instruct-gguf`;
   const ids = Array.from({ length: 20_000 }, (_, index) => key(index));
   await using server = serveStub({
@@ -186,7 +186,7 @@ Deno.test("get: works with every version", async () => {
 
 // --- refusals ---------------------------------------------------------------------------------
 
-Deno.test("refusals: what cannot be used is refused by name, and nothing is sent", async () => {
+Deno.test("refusals: invalid arguments are refused by name, and nothing is sent", async () => {
   const { fake, lmstudio: { models } } = open();
   // deno-lint-ignore no-explicit-any -- what callers without types hand in
   const wrong = (value: unknown): any => value;
@@ -211,7 +211,7 @@ Deno.test("refusals: what cannot be used is refused by name, and nothing is sent
     [models.ensureLoaded("m", {}, wrong({ signal: 1 })), "signal is 1, not an AbortSignal"],
     [models.unload(wrong(undefined)), "nameOrInstance is null"],
   ];
-  // All are under way at once: one that fails before it is looked at is not unhandled.
+  // All run at once; one that fails before it is awaited must not be unhandled.
   for (const [call] of cases) call.then(undefined, () => {});
   for (const [call, words] of cases) {
     const error = await failure(call);
@@ -224,7 +224,7 @@ Deno.test("refusals: what cannot be used is refused by name, and nothing is sent
 
 // --- load -------------------------------------------------------------------------------------
 
-Deno.test("load: the copy, how long it took and how it was loaded", async () => {
+Deno.test("load: returns the instance, the load time and the configuration", async () => {
   await using server = serveStub({
     [V1]: fixtureAnswer("listings/v1.json"),
     [LOAD]: fixtureAnswer("answers/load_config.json"),
@@ -244,7 +244,7 @@ Deno.test("load: the copy, how long it took and how it was loaded", async () => 
   });
 });
 
-Deno.test("load: without a configuration in the answer there is none", async () => {
+Deno.test("load: if the answer has no configuration, there is none", async () => {
   const listing = JSON.stringify({ models: [{ key: GPT, type: "llm", loaded_instances: [] }] });
   await using server = serveStub({
     [V1]: { body: listing },
@@ -258,7 +258,7 @@ Deno.test("load: without a configuration in the answer there is none", async () 
   });
 });
 
-Deno.test("load: the settings under their names on the wire, and no key the server does not know", async () => {
+Deno.test("load: options are sent under their names on the wire, and no field the server does not know", async () => {
   const { fake, lmstudio } = open({ models: [{ id: GPT, loaded: false, numExperts: 4 }] });
   const { config } = await lmstudio.models.load("gpt-oss-20b", {
     contextLength: 8192,
@@ -285,7 +285,7 @@ Deno.test("load: the settings under their names on the wire, and no key the serv
   });
 });
 
-Deno.test("load: one more copy each time, and the selected variant by the model's own id", async () => {
+Deno.test("load: adds an instance each time, and the selected variant under the model's own id", async () => {
   const { fake, lmstudio } = open({ models: [QWEN] });
   assertEquals((await lmstudio.models.load(QWEN)).instanceId, `${QWEN}:2`);
   assertEquals((await lmstudio.models.load("qwen3-8b@Q4_K_M")).instanceId, `${QWEN}:3`);
@@ -293,7 +293,7 @@ Deno.test("load: one more copy each time, and the selected variant by the model'
   assertEquals(second?.model, QWEN);
 });
 
-Deno.test("load: a listed id is sent as it is listed, with its @ too", async () => {
+Deno.test("load: a listed id is sent as listed, including its @", async () => {
   const ids = ["unsloth/qwen3-8b_gguf@q4_k_m", "mlx-community/gemma-3@4bit", "GPT-oss-20b@MXFP4"];
   const { fake, lmstudio } = open({ models: ids.map((id) => ({ id, loaded: false })) });
   const names = [...ids, "Qwen3-8B_GGUF@Q4_K_M", "qwen3-8b_gguf", "gemma-3", "gpt-oss-20b@mxfp4"];
@@ -313,7 +313,7 @@ Deno.test("load: a listed id is sent as it is listed, with its @ too", async () 
   assertEquals(body.model, ids[1]);
 });
 
-Deno.test("load: of several variants the selected one; another is chosen in LM Studio", async () => {
+Deno.test("load: of several variants the selected one; you select another in LM Studio", async () => {
   const variants = [`${QWEN}@q8_0`, `${QWEN}@q4_k_m`, `${QWEN}@6bit`];
   const { fake, lmstudio: { models } } = open({ models: [{ id: QWEN, loaded: false, variants }] });
   assertEquals((await models.load("qwen3-8b@Q8_0")).instanceId, QWEN);
@@ -334,7 +334,7 @@ Deno.test("load: of several variants the selected one; another is chosen in LM S
   assertStringIncludes(error.hint, "choose yours");
 });
 
-Deno.test("load: another variant is not loaded in the place of one that is not there", async () => {
+Deno.test("load: another variant is not loaded instead of a missing one", async () => {
   const { fake, lmstudio } = open({ models: [QWEN] });
   const error = await unavailable(lmstudio.models.load(`${QWEN}@q8_0`));
   assertEquals(error.code, "model_not_found");
@@ -374,7 +374,7 @@ Deno.test("load: an answer that names no instance is a ParseError, one without i
   assert(loadTimeSeconds >= 0 && loadTimeSeconds < 10);
 });
 
-Deno.test("load: is not sent again when it may have run", async () => {
+Deno.test("load: is not retried if it may have run", async () => {
   const { fake, lmstudio } = open({
     models: [QWEN],
     faults: [{ path: "/api/v1/models/load", fault: { type: "respond", status: 503 }, times: 5 }],
@@ -383,12 +383,12 @@ Deno.test("load: is not sent again when it may have run", async () => {
   assertEquals(sent(fake, LOAD).length, 1);
 });
 
-Deno.test("load: has no limit of its own, and the caller's covers all of it", async () => {
+Deno.test("load: has no default timeout, and the caller's covers all of it", async () => {
   await inFakeTime(async (pass) => {
     const { lmstudio } = open({ models: [QWEN], loadMs: 600_000 });
     const loading = lmstudio.models.load(QWEN);
     await pass(0);
-    // Time for the look at whether the server is there at all.
+    // Time for the check whether the server is running at all.
     for (const ms of [5000, 1, 1, 600_000, 1]) await pass(ms);
     assertEquals((await loading).loadTimeSeconds, 600);
 
@@ -401,7 +401,7 @@ Deno.test("load: has no limit of its own, and the caller's covers all of it", as
   });
 });
 
-Deno.test("load: a listing from before a load is not believed after it", async () => {
+Deno.test("load: a listing from before a load is not used after it", async () => {
   const { lmstudio } = open({ models: [{ id: QWEN, loaded: false, maxContextLength: 40_000 }] });
   assertEquals((await lmstudio.modelCapabilities(QWEN))?.maxTokens, 40_000);
   await lmstudio.models.load(QWEN, { contextLength: 1024 });
@@ -410,7 +410,7 @@ Deno.test("load: a listing from before a load is not believed after it", async (
   assertEquals((await lmstudio.modelCapabilities(QWEN))?.maxTokens, 40_000);
 });
 
-Deno.test("load and ensureLoaded: the caller is told that it waits, then once a second that a model loads", async () => {
+Deno.test("load and ensureLoaded: onStatus reports waiting, then loading once a second", async () => {
   for (const method of ["load", "ensureLoaded"] as const) {
     await inFakeTime(async (pass) => {
       const { lmstudio } = open({ models: [{ id: QWEN, loaded: false }], loadMs: 2500 });
@@ -431,7 +431,7 @@ Deno.test("load and ensureLoaded: the caller is told that it waits, then once a 
   }
 });
 
-Deno.test("load and ensureLoaded: what onStatus throws ends the call and its request", async () => {
+Deno.test("load and ensureLoaded: an exception from onStatus ends the call and its request", async () => {
   for (const method of ["load", "ensureLoaded"] as const) {
     for (const isAsync of [false, true]) {
       const { fake, lmstudio } = open({ models: [{ id: QWEN, loaded: false }], loadMs: 10_000 });
@@ -451,7 +451,7 @@ Deno.test("load and ensureLoaded: what onStatus throws ends the call and its req
 
 // --- ensureLoaded -----------------------------------------------------------------------------
 
-Deno.test("ensureLoaded: twenty at a time, under any spelling, are one load", async () => {
+Deno.test("ensureLoaded: twenty concurrent calls, in any spelling, are one load", async () => {
   const { fake, lmstudio } = open({ models: [{ id: QWEN, loaded: false }], loadMs: 5 });
   const names = [QWEN, "qwen3-8b", "QWEN3-8B", `${QWEN}@q4_k_m`];
   const leases = await Promise.all(
@@ -466,14 +466,14 @@ Deno.test("ensureLoaded: twenty at a time, under any spelling, are one load", as
   assertEquals(sent(fake, LOAD).length, 1);
 });
 
-Deno.test("ensureLoaded: also when each has its own listing, whenever that comes", async () => {
+Deno.test("ensureLoaded: one load, even if each call fetches its own listing at another time", async () => {
   const fake = createFakeLMStudio({ models: [{ id: QWEN, loaded: false }] });
   let delay = 0;
   const lmstudio = new LMStudioProvider({
     env: {},
     fetch: async (input, init) => {
       const response = await fake.fetch(input, init);
-      // A listing that is old when it arrives.
+      // The listing is outdated when it arrives.
       if (String(input).endsWith("/api/v1/models")) {
         await new Promise((resolve) => setTimeout(resolve, delay += 3));
       }
@@ -503,7 +503,7 @@ Deno.test("ensureLoaded: one caller's abort ends only its own wait", async () =>
   assertEquals(sent(fake, LOAD).length, 1);
 });
 
-Deno.test("ensureLoaded: when all have left, the request ends, and the next one begins anew", async () => {
+Deno.test("ensureLoaded: when all callers have aborted, the request ends, and the next call starts anew", async () => {
   const { fake, lmstudio } = open({ models: [{ id: QWEN, loaded: false }], loadMs: 20 });
   const { signal } = new AbortController();
   const controllers = [new AbortController(), new AbortController()];
@@ -527,9 +527,9 @@ Deno.test("ensureLoaded: an aborted signal sends nothing", async () => {
   assertEquals(fake.requests.length, 0);
 });
 
-Deno.test("ensureLoaded: each caller has a limit of its own", async () => {
+Deno.test("ensureLoaded: each caller has its own timeout", async () => {
   const { fake, lmstudio } = open({ models: [{ id: QWEN, loaded: false }], loadMs: 500 });
-  // So much later than the limit that a busy machine does not let the load win.
+  // Late enough that the load cannot win, even on a busy machine.
   const patient = lmstudio.models.ensureLoaded(QWEN);
   const error = await failure(lmstudio.models.ensureLoaded(QWEN, {}, { timeoutMs: 10 }));
   assertInstanceOf(error, TimeoutError);
@@ -537,7 +537,7 @@ Deno.test("ensureLoaded: each caller has a limit of its own", async () => {
   assertEquals(sent(fake, LOAD).length, 1);
 });
 
-Deno.test("ensureLoaded: a failure is everybody's who waited, and is not kept", async () => {
+Deno.test("ensureLoaded: a failure reaches everyone waiting, and is not cached", async () => {
   const { fake, lmstudio } = open({
     models: [{ id: QWEN, loaded: false }],
     faults: [{
@@ -557,7 +557,7 @@ Deno.test("ensureLoaded: a failure is everybody's who waited, and is not kept", 
   assertEquals((await lmstudio.models.ensureLoaded(QWEN)).alreadyLoaded, false);
 });
 
-Deno.test("ensureLoaded: another's load with too much context is no failure of who asks for less", async () => {
+Deno.test("ensureLoaded: a load that fails for too much context does not fail a caller asking for less", async () => {
   const { fake, lmstudio } = open({
     models: [{ id: QWEN, loaded: false }],
     faults: [{
@@ -577,7 +577,7 @@ Deno.test("ensureLoaded: another's load with too much context is no failure of w
   assertEquals(sent(fake, LOAD).length, 2);
 });
 
-Deno.test("ensureLoaded: a copy with less context does not count, one with more does", async () => {
+Deno.test("ensureLoaded: an instance with less context does not count, one with more does", async () => {
   const { lmstudio } = open({ models: [{ id: QWEN, contextLength: 4096 }] });
   const enough = await lmstudio.models.ensureLoaded(QWEN, { contextLength: 4096 });
   assertEquals([enough.instanceId, enough.alreadyLoaded], [QWEN, true]);
@@ -589,7 +589,7 @@ Deno.test("ensureLoaded: a copy with less context does not count, one with more 
   assertEquals([again.instanceId, again.alreadyLoaded], [`${QWEN}:2`, true]);
 });
 
-Deno.test("ensureLoaded: at the same time with different contexts, each gets what it asked for", async () => {
+Deno.test("ensureLoaded: concurrent calls with different contexts each get what they asked for", async () => {
   const { fake, lmstudio } = open({ models: [{ id: QWEN, loaded: false }], loadMs: 3 });
   const [small, large] = await Promise.all([
     lmstudio.models.ensureLoaded(QWEN, { contextLength: 2048 }),
@@ -599,7 +599,7 @@ Deno.test("ensureLoaded: at the same time with different contexts, each gets wha
   assertEquals(sent(fake, LOAD).length, 2);
 });
 
-Deno.test("ensureLoaded: less context than asked is told, and not loaded for again and again", async () => {
+Deno.test("ensureLoaded: less context than requested is reported, and does not cause repeated loads", async () => {
   const { fake, lmstudio } = open({
     models: [{ id: QWEN, loaded: false, maxContextLength: 4096 }],
   });
@@ -608,7 +608,7 @@ Deno.test("ensureLoaded: less context than asked is told, and not loaded for aga
   await lmstudio.models.ensureLoaded(QWEN, { contextLength: 100_000 });
   assertEquals(sent(fake, LOAD).length, 1);
 
-  // A server that gives less without having said so before.
+  // A server that gives less without announcing it.
   const instances: unknown[] = [];
   await using server = serveStub({
     [V1]: () => json({ models: [{ key: QWEN, type: "llm", loaded_instances: instances }] }),
@@ -626,10 +626,10 @@ Deno.test("ensureLoaded: less context than asked is told, and not loaded for aga
   assertEquals(server.on(LOAD).length, 1);
 });
 
-/** Loads that give less than was asked, and say that they gave it. */
+/** Loads that give less than requested, but report what was requested. */
 const AUTO_FIT = { id: QWEN, loaded: false, maxContextLength: 131_072, fittingContextLength: 8192 };
 
-Deno.test("auto-fit: the lease tells the context of the listing, and another copy is not loaded for more", async () => {
+Deno.test("auto-fit: the lease has the listed context, and no other instance is loaded to get more", async () => {
   const { fake, lmstudio: { models } } = open({ models: [AUTO_FIT] });
   const first = await models.ensureLoaded(QWEN, { contextLength: 65_536 });
   assertEquals(
@@ -643,7 +643,7 @@ Deno.test("auto-fit: the lease tells the context of the listing, and another cop
   assertEquals(sent(fake, LOAD).length, 1);
 });
 
-Deno.test("auto-fit: four runs of a program leave one copy", async () => {
+Deno.test("auto-fit: four runs of a program leave one instance", async () => {
   const { fake } = open({ models: [AUTO_FIT] });
   const loaded: unknown[] = [];
   for (let run = 0; run < 4; run++) {
@@ -656,11 +656,11 @@ Deno.test("auto-fit: four runs of a program leave one copy", async () => {
   }
   const there = [QWEN, true, 8192];
   assertEquals(loaded, [[QWEN, false, 8192], there, there, there]);
-  // Each run finds out once that it gets no more.
+  // Each run finds out once that it cannot get more.
   assertEquals([sent(fake, LOAD).length, sent(fake, UNLOAD).length], [4, 3]);
 });
 
-Deno.test("auto-fit: a copy that got more than what is there stays, and one under another id will do as well", async () => {
+Deno.test("auto-fit: an instance that got more than the existing ones stays, and one under another id will do", async () => {
   const more = open({ models: [{ ...AUTO_FIT, instances: [{ id: QWEN, contextLength: 2048 }] }] });
   const lease = await more.lmstudio.models.ensureLoaded(QWEN, { contextLength: 65_536 });
   assertEquals([lease.instanceId, lease.contextLength], [`${QWEN}:2`, 8192]);
@@ -677,7 +677,7 @@ Deno.test("auto-fit: a copy that got more than what is there stays, and one unde
   assertEquals(await instancesOf(alias.lmstudio, QWEN), ["mine"]);
 });
 
-Deno.test("auto-fit: all who wait share the one load, and none of them unloads what was there", async () => {
+Deno.test("auto-fit: all waiting callers share one load, and none of them unloads existing instances", async () => {
   const { fake, lmstudio } = open({
     models: [{ ...AUTO_FIT, instances: [{ id: QWEN, contextLength: 8192 }] }],
     loadMs: 3,
@@ -694,7 +694,7 @@ Deno.test("auto-fit: all who wait share the one load, and none of them unloads w
   assertEquals(await instancesOf(lmstudio, QWEN), [QWEN]);
 });
 
-Deno.test("auto-fit: a copy that cannot be unloaded again is the one to use", async () => {
+Deno.test("auto-fit: an instance that cannot be unloaded again is used", async () => {
   const { lmstudio } = open({
     models: [{ ...AUTO_FIT, instances: [{ id: QWEN, contextLength: 8192 }] }],
     faults: [{ path: "/api/v1/models/unload", fault: { type: "respond", status: 500 } }],
@@ -703,7 +703,7 @@ Deno.test("auto-fit: a copy that cannot be unloaded again is the one to use", as
   assertEquals([lease.instanceId, lease.contextLength], [`${QWEN}:2`, 8192]);
 });
 
-Deno.test("auto-fit: two programs that load at the same time do not unload each other's copy", async () => {
+Deno.test("auto-fit: two programs loading at the same time do not unload each other's instance", async () => {
   const fake = createFakeLMStudio({ models: [AUTO_FIT], loadMs: 5 });
   const leases = await Promise.all(
     [1, 2].map(() =>
@@ -715,7 +715,7 @@ Deno.test("auto-fit: two programs that load at the same time do not unload each 
   for (const { instanceId } of leases) assert(there.includes(instanceId), instanceId);
 });
 
-Deno.test("ensureLoaded: where the listing fails after the load, the load's own answer counts", async () => {
+Deno.test("ensureLoaded: if the listing fails after the load, the load's own answer counts", async () => {
   const { lmstudio } = open({
     models: [{ id: QWEN, loaded: false }],
     faults: [{ path: "/api/v1/models", skip: 1, fault: { type: "respond", status: 500 } }],
@@ -724,7 +724,7 @@ Deno.test("ensureLoaded: where the listing fails after the load, the load's own 
   assertEquals([lease.instanceId, lease.contextLength], [QWEN, 6000]);
 });
 
-Deno.test("ensureLoaded: a copy whose context is not known counts, and says nothing of it", async () => {
+Deno.test("ensureLoaded: an instance with unknown context counts, and the lease has no context", async () => {
   await using server = serveStub({
     [V1]: json({ models: [{ key: QWEN, type: "llm", loaded_instances: [{ id: QWEN }] }] }),
   });
@@ -734,7 +734,7 @@ Deno.test("ensureLoaded: a copy whose context is not known counts, and says noth
   assertEquals("contextLength" in lease, false);
 });
 
-Deno.test("ensureLoaded: the copy that is named, an alias too", async () => {
+Deno.test("ensureLoaded: a named instance, or an alias", async () => {
   const { fake, lmstudio } = open({ models: [{ id: QWEN, instances: [QWEN, "mine"] }] });
   assertEquals((await lmstudio.models.ensureLoaded("mine")).instanceId, "mine");
   assertEquals((await lmstudio.models.ensureLoaded("qwen3-8b")).instanceId, QWEN);
@@ -743,7 +743,7 @@ Deno.test("ensureLoaded: the copy that is named, an alias too", async () => {
 
 // --- leases -----------------------------------------------------------------------------------
 
-Deno.test("lease: unloads what was loaded for it, once, and only if asked to", async () => {
+Deno.test("lease: unloads what was loaded for it, once, and only if requested", async () => {
   const { fake, lmstudio } = open({ models: [{ id: QWEN, loaded: false }, GPT] });
   {
     await using lease = await lmstudio.models.ensureLoaded(QWEN, { unloadOnDispose: true });
@@ -764,7 +764,7 @@ Deno.test("lease: unloads what was loaded for it, once, and only if asked to", a
   assertEquals(await instancesOf(lmstudio, GPT), [GPT]);
 });
 
-Deno.test("lease: the last of several who share a load unloads it, whoever came later included", async () => {
+Deno.test("lease: the last of several callers sharing a load unloads it, including later callers", async () => {
   const { fake, lmstudio } = open({ models: [{ id: QWEN, loaded: false }] });
   const take = () => lmstudio.models.ensureLoaded(QWEN, { unloadOnDispose: true });
   const leases = await Promise.all([take(), take(), take()]);
@@ -777,7 +777,7 @@ Deno.test("lease: the last of several who share a load unloads it, whoever came 
   assertEquals(await instancesOf(lmstudio, QWEN), []);
 });
 
-Deno.test("lease: one without unloadOnDispose keeps the model in memory", async () => {
+Deno.test("lease: one without unloadOnDispose keeps the model loaded", async () => {
   const { fake, lmstudio } = open({ models: [{ id: QWEN, loaded: false }] });
   const [first, second] = await Promise.all([
     lmstudio.models.ensureLoaded(QWEN, { unloadOnDispose: true }),
@@ -788,7 +788,7 @@ Deno.test("lease: one without unloadOnDispose keeps the model in memory", async 
   assertEquals(sent(fake, UNLOAD).length, 0);
 });
 
-Deno.test("lease: who asks while the last one lets go gets a copy that stays", async () => {
+Deno.test("lease: a caller that asks while the last lease is disposed gets an instance that stays", async () => {
   const { lmstudio } = open({
     models: [{ id: QWEN, loaded: false }],
     faults: [{ path: "/api/v1/models/unload", fault: { type: "delay", ms: 10 } }],
@@ -801,7 +801,7 @@ Deno.test("lease: who asks while the last one lets go gets a copy that stays", a
   assertEquals(await instancesOf(lmstudio, QWEN), [second.instanceId]);
 });
 
-Deno.test("lease: one that was disposed while others still waited leaves the model to them", async () => {
+Deno.test("lease: one disposed while others still wait leaves the model to them", async () => {
   const { fake, lmstudio } = open({ models: [{ id: QWEN, loaded: false }], loadMs: 5 });
   const use = async () => {
     await using lease = await lmstudio.models.ensureLoaded(QWEN, { unloadOnDispose: true });
@@ -811,12 +811,12 @@ Deno.test("lease: one that was disposed while others still waited leaves the mod
   assertEquals([sent(fake, LOAD).length, sent(fake, UNLOAD).length], [1, 1]);
 });
 
-Deno.test("lease: a model that is gone already is no error, another failure is", async () => {
+Deno.test("lease: an already unloaded model is not an error, any other failure is", async () => {
   const { lmstudio } = open({ models: [{ id: QWEN, loaded: false }] });
   const other = { unloadOnDispose: true };
   const gone = await lmstudio.models.ensureLoaded(QWEN, other);
   assertEquals(await lmstudio.models.unload(QWEN), [QWEN]);
-  // Loaded again by somebody else: not this lease's to unload.
+  // Somebody else loaded it again: this lease must not unload it.
   const { instanceId } = await lmstudio.models.load(QWEN);
   await gone[Symbol.asyncDispose]();
   assertEquals(await instancesOf(lmstudio, QWEN), [instanceId]);
@@ -833,7 +833,7 @@ Deno.test("lease: a model that is gone already is no error, another failure is",
 
 // --- unload -----------------------------------------------------------------------------------
 
-Deno.test("unload: all copies of a name, or the one copy that is named", async () => {
+Deno.test("unload: all instances of a model, or the one named instance", async () => {
   const models = [{ id: QWEN, instances: [QWEN, `${QWEN}:2`, "mine"] }, GPT];
   const run = async (name: string) => {
     const { lmstudio } = open({ models });
@@ -843,11 +843,11 @@ Deno.test("unload: all copies of a name, or the one copy that is named", async (
   assertEquals(await run(QWEN), [[QWEN, `${QWEN}:2`, "mine"], []]);
   assertEquals(await run(`${QWEN}:2`), [[`${QWEN}:2`], [QWEN, "mine"]]);
   assertEquals(await run("mine"), [["mine"], [QWEN, `${QWEN}:2`]]);
-  // The second copy's number says which one is meant: that it is gone does not mean the others.
+  // The number names the second instance: if it is gone, the others are not meant.
   assertEquals(await run(`${QWEN}:3`), [[], [QWEN, `${QWEN}:2`, "mine"]]);
 });
 
-Deno.test("unload: nothing loaded is nothing to unload, a name of two publishers is an error", async () => {
+Deno.test("unload: returns [] if nothing is loaded; a name with two publishers is an error", async () => {
   const others = ["a/twin", "b/twin"].map((id) => ({ id, loaded: false }));
   const { fake, lmstudio } = open({ models: [{ id: QWEN, loaded: false }, ...others] });
   assertEquals(await lmstudio.models.unload("qwen3-8b"), []);
@@ -856,7 +856,7 @@ Deno.test("unload: nothing loaded is nothing to unload, a name of two publishers
   assertEquals(sent(fake, UNLOAD).length, 0);
 });
 
-Deno.test("unload: a name that nothing has is an error with the nearest", async () => {
+Deno.test("unload: an unknown name is an error that suggests the closest", async () => {
   const { fake, lmstudio } = open({
     models: [{ id: QWEN, instances: ["my-alias"] }, { id: GPT, loaded: false }],
   });
@@ -882,12 +882,12 @@ Deno.test("unload: a name that nothing has is an error with the nearest", async 
   assertEquals(sent(fake, UNLOAD).length, 4, "the server may know what it does not list");
 });
 
-Deno.test("unload: what is not listed is asked of the server", async () => {
+Deno.test("unload: an unlisted name is sent to the server", async () => {
   const { fake, lmstudio } = open({ models: [QWEN] });
   const unknown = await unavailable(lmstudio.models.unload("my-alias"));
   assertEquals([unknown.code, unknown.available], ["model_not_found", [QWEN]]);
   assertEquals(sent(fake, UNLOAD), [{ instance_id: "my-alias" }]);
-  // Some builds list no copies of what is loaded.
+  // Some builds list no instances of loaded models.
   await using server = serveStub({
     [V1]: json({ models: [{ key: QWEN, type: "llm", loaded_instances: [] }] }),
     [UNLOAD]: json({ instance_id: "my-alias" }),
@@ -896,7 +896,7 @@ Deno.test("unload: what is not listed is asked of the server", async () => {
   assertEquals(await models.unload("my-alias"), ["my-alias"]);
 });
 
-Deno.test("unload: a copy that has gone in between counts as unloaded", async () => {
+Deno.test("unload: an instance that has gone in the meantime counts as unloaded", async () => {
   await using server = serveStub({
     [V1]: json({ models: [{ key: QWEN, type: "llm", loaded_instances: [{ id: QWEN }] }] }),
     [UNLOAD]: json({ error: "No such thing." }, 404),
@@ -905,7 +905,7 @@ Deno.test("unload: a copy that has gone in between counts as unloaded", async ()
   assertEquals(await models.unload(QWEN), [QWEN]);
 });
 
-Deno.test("unload: whoever waits for an answer of the model is told", async () => {
+Deno.test("unload: a call waiting for the model's answer gets an error", async () => {
   const { lmstudio } = open({ models: [QWEN], replies: ["a b c d e f"], tokenMs: 2 });
   const received: string[] = [];
   const error = await failure((async () => {
@@ -919,7 +919,7 @@ Deno.test("unload: whoever waits for an answer of the model is told", async () =
   assertEquals(error.partial?.content, received.join(""));
 });
 
-Deno.test("auto-evict: an answer that another client's model throws out is an error with what had come", async () => {
+Deno.test("auto-evict: an answer interrupted by another client's load is an error with the partial answer", async () => {
   const fake = createFakeLMStudio({
     models: [{ id: QWEN, loaded: false }, { id: GPT, loaded: false }],
     replies: ["one two three four five", "Other."],
@@ -941,7 +941,7 @@ Deno.test("auto-evict: an answer that another client's model throws out is an er
   assertEquals(error.partial?.content, "one");
 });
 
-Deno.test("auto-evict: no kind of answer is lost without a word", async () => {
+Deno.test("auto-evict: no kind of answer is lost silently", async () => {
   const model = QWEN;
   const kinds: ((lmstudio: LMStudioProvider) => Promise<unknown>)[] = [
     (lmstudio) => lmstudio.complete({ model, messages: "Count." }),
@@ -975,7 +975,7 @@ Deno.test("auto-evict: no kind of answer is lost without a word", async () => {
   }
 });
 
-Deno.test("auto-evict: what was loaded explicitly stays", async () => {
+Deno.test("auto-evict: explicitly loaded models stay", async () => {
   const { lmstudio } = open({
     models: [{ id: QWEN, loaded: false }, { id: GPT, loaded: false }],
   });
@@ -986,7 +986,7 @@ Deno.test("auto-evict: what was loaded explicitly stays", async () => {
 
 // --- versions ---------------------------------------------------------------------------------
 
-Deno.test("versions: before 0.4.0 one error names the version that can, and is not asked for twice", async () => {
+Deno.test("versions: before 0.4.0 the error names the version needed, and nothing is requested twice", async () => {
   for (const version of ["0.3.5", "0.3.16", "0.3.29"]) {
     const { fake, lmstudio } = open({ version, models: [{ id: QWEN, loaded: false }] });
     const calls = [
@@ -1007,7 +1007,7 @@ Deno.test("versions: before 0.4.0 one error names the version that can, and is n
   }
 });
 
-Deno.test("versions: what an older server says is loaded need not be loaded", async () => {
+Deno.test("versions: a model that an older server lists as loaded is not loaded again", async () => {
   const { lmstudio } = open({ version: "0.3.29", models: [QWEN, { id: GPT, loaded: false }] });
   await using lease = await lmstudio.models.ensureLoaded("qwen3-8b", { contextLength: 2048 });
   assertEquals([lease.instanceId, lease.alreadyLoaded], [QWEN, true]);
@@ -1017,7 +1017,7 @@ Deno.test("versions: what an older server says is loaded need not be loaded", as
   }
 });
 
-Deno.test("versions: an unexpected endpoint, under 200 or 404, is an old server", async () => {
+Deno.test("versions: an unexpected endpoint, under 200 or 404, means an old server", async () => {
   for (const status of [200, 404]) {
     const unexpected = { error: "Unexpected endpoint or method. (POST /api/v1/models/load)" };
     await using server = serveStub({
@@ -1036,7 +1036,7 @@ Deno.test("versions: an unexpected endpoint, under 200 or 404, is an old server"
   }
 });
 
-Deno.test("versions: an older server that lists only what is loaded is too old, not without the model", async () => {
+Deno.test("versions: an older server that lists only loaded models is reported as too old, not as lacking the model", async () => {
   const { lmstudio } = open({
     version: "0.3.29",
     jit: false,
@@ -1046,7 +1046,7 @@ Deno.test("versions: an older server that lists only what is loaded is too old, 
   assertEquals((error as ApiError).code, "unsupported_by_server");
 });
 
-Deno.test("versions: a newest listing that cannot be read is no old server", async () => {
+Deno.test("versions: an unreadable listing does not mean an old server", async () => {
   await using server = serveStub({
     [V1]: json({ models: [{ key: 5 }] }),
     "GET /api/v0/models": { body: v0([GPT]) },
@@ -1056,7 +1056,7 @@ Deno.test("versions: a newest listing that cannot be read is no old server", asy
   assertEquals((await models.load(GPT)).instanceId, GPT);
 });
 
-Deno.test("versions: a server that is updated while we run is found out", async () => {
+Deno.test("versions: a server updated during the run is noticed", async () => {
   await inFakeTime(async (pass) => {
     let fake = createFakeLMStudio({ version: "0.3.29", models: [{ id: QWEN, loaded: false }] });
     const lmstudio = new LMStudioProvider({
@@ -1071,7 +1071,7 @@ Deno.test("versions: a server that is updated while we run is found out", async 
   });
 });
 
-Deno.test("versions: where nothing lists models, the server says what a name means", async () => {
+Deno.test("versions: if no listing exists, the server decides what a name means", async () => {
   await using server = serveStub({ [LOAD]: fixtureAnswer("answers/load.json") });
   const { models } = new LMStudioProvider({ baseUrl: server.url, env: {} });
   assertEquals((await models.load(GPT)).instanceId, GPT);
@@ -1085,7 +1085,7 @@ function v0(ids: string[]): string {
   return JSON.stringify({ data: ids.map(entry) });
 }
 
-Deno.test("choice: copies of one model in an older listing are one model", async () => {
+Deno.test("choice: instances of one model in an older listing are one model", async () => {
   const asked = async (...ids: string[]) => {
     const answer = {
       id: "1",
@@ -1107,7 +1107,7 @@ Deno.test("choice: copies of one model in an older listing are one model", async
   assertEquals([error.code, error.available], ["no_model_loaded", ["x", "y"]]);
 });
 
-Deno.test("choice: another server is not told to use LM Studio's commands", async () => {
+Deno.test("choice: hints for other servers do not name LM Studio's commands", async () => {
   for (const ids of [[], ["a", "b"]]) {
     const other = new OpenAICompatibleProvider({
       name: "other",

@@ -1,4 +1,4 @@
-/** The monitor: what it tells, when it looks, and that nothing of it stays. */
+/** The monitor: what it reports, when it checks, and that it leaves nothing behind. */
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
@@ -12,7 +12,7 @@ import {
   type ServiceInfo,
   type ServiceMonitor,
 } from "../mod.ts";
-// Loaded now, so that no check waits for it while time stands still.
+// Load it now, so that no check waits for it while time stands still.
 import "../src/api/models.ts";
 import { createFakeLMStudio } from "../src/testing/mod.ts";
 import { serveOllama } from "./support/fake_ollama.ts";
@@ -29,9 +29,9 @@ class Scene {
   readonly statuses: string[] = [];
   readonly infos: ServiceInfo[] = [];
   isUp = true;
-  /** Rounds in which it was asked. */
+  /** Rounds in which it was probed. */
   rounds = 0;
-  /** Milliseconds that each answer seems to take. */
+  /** How many milliseconds each answer appears to take. */
   slowness = 0;
   readonly #fake = createFakeLMStudio({ models: ["m"] });
   readonly #time: FakeTime;
@@ -58,7 +58,7 @@ class Scene {
     return monitor;
   }
 
-  /** Time passes, and what it set off is done. */
+  /** Advances time and waits for everything that it triggers. */
   async pass(ms = 0): Promise<void> {
     this.#time.tick(ms);
     await this.settle();
@@ -105,7 +105,7 @@ Deno.test("monitor: available, degraded, unavailable and available again", async
   });
 });
 
-Deno.test("monitor: a server that never was there is degraded, then unavailable", async () => {
+Deno.test("monitor: a server that never answered is degraded, then unavailable", async () => {
   await inScene(async (scene) => {
     scene.isUp = false;
     await using _monitor = scene.watch({ intervalMs: 1000, maxFailures: 2 });
@@ -116,7 +116,7 @@ Deno.test("monitor: a server that never was there is degraded, then unavailable"
   });
 });
 
-Deno.test("monitor: with maxFailures 1 there is nothing between up and down", async () => {
+Deno.test("monitor: with maxFailures 1 there is no state between up and down", async () => {
   await inScene(async (scene) => {
     await using _monitor = scene.watch({ maxFailures: 1 });
     await scene.settle();
@@ -126,7 +126,7 @@ Deno.test("monitor: with maxFailures 1 there is nothing between up and down", as
   });
 });
 
-Deno.test("monitor: a server that is down is asked after 1, 2, 4 and then every 8 intervals", async () => {
+Deno.test("monitor: a server that is down is probed after 1, 2, 4 and then every 8 intervals", async () => {
   await inScene(async (scene) => {
     scene.isUp = false;
     await using _monitor = scene.watch({ intervalMs: 1000, maxFailures: 1 });
@@ -148,7 +148,7 @@ Deno.test("monitor: a server that is down is asked after 1, 2, 4 and then every 
   });
 });
 
-Deno.test("monitor: what others find out is told as well, and only what changed", async () => {
+Deno.test("monitor: changes that other calls find are reported as well, and only changes", async () => {
   await inScene(async (scene) => {
     await scene.discovery.discover();
     await using _monitor = scene.watch({ intervalMs: 1000, maxFailures: 2 });
@@ -164,7 +164,7 @@ Deno.test("monitor: what others find out is told as well, and only what changed"
   }, { healthCheck: { maxFailures: 3 } });
 });
 
-Deno.test("monitor: a change makes discover() look again", async () => {
+Deno.test("monitor: a change makes discover() probe again", async () => {
   await inScene(async (scene) => {
     await using _monitor = scene.watch({ intervalMs: 1000, maxFailures: 1 });
     await scene.settle();
@@ -175,7 +175,7 @@ Deno.test("monitor: a change makes discover() look again", async () => {
   });
 });
 
-Deno.test("monitor: a server that wants a token is degraded, and stays so", async () => {
+Deno.test("monitor: a server that requires an API token is degraded, and stays so", async () => {
   const secured = createFakeLMStudio({ apiToken: "sk-lm-abcdefgh:12345678901234567890" });
   await inScene(async (scene) => {
     await using _monitor = scene.watch({ intervalMs: 1000, maxFailures: 1 });
@@ -214,7 +214,7 @@ Deno.test("monitor: a server that is always slow is degraded", async () => {
   }
 });
 
-Deno.test("monitor: where a check may take no time, none is slow: a busy machine degrades no server", async () => {
+Deno.test("monitor: if a check may take no time, none counts as slow: a busy machine degrades no server", async () => {
   const fake = createFakeLMStudio();
   const now = performance.now.bind(performance);
   let passed = 0;
@@ -237,7 +237,7 @@ Deno.test("monitor: where a check may take no time, none is slow: a busy machine
   }
 });
 
-Deno.test("monitor: an address that may be either type is one server", async () => {
+Deno.test("monitor: an address that could be either type is one server", async () => {
   await using atOllama = serveOllama();
   const discovery = new ServiceDiscovery({
     env: { LOCAL_ENDPOINT: atOllama.url, LOCAL_AUTO_DISCOVER: "false" },
@@ -252,7 +252,7 @@ Deno.test("monitor: an address that may be either type is one server", async () 
   assertEquals(discovery.serviceInfo("lmstudio"), undefined);
 });
 
-Deno.test("monitor: disposing it calls off the check under way, ends the timer, and tells nothing more", async () => {
+Deno.test("monitor: disposal cancels the running check, ends the timer, and emits nothing more", async () => {
   await using silence = serveSilence();
   const discovery = new ServiceDiscovery({
     env: {},
@@ -270,7 +270,7 @@ Deno.test("monitor: disposing it calls off the check under way, ends the timer, 
   assertEquals(discovery.serviceInfo(silence.url), undefined);
 });
 
-Deno.test("monitor: two of them each tell their own listeners", async () => {
+Deno.test("monitor: two monitors each notify their own listeners", async () => {
   await inScene(async (scene) => {
     const first = scene.watch({ intervalMs: 1000 });
     await using _second = scene.watch({ intervalMs: 1000 });
@@ -317,15 +317,15 @@ for (const [options, said] of BAD_OPTIONS) {
   });
 }
 
-Deno.test("monitor: its interval must leave room for the time-out of a check", async () => {
+Deno.test("monitor: the interval must be longer than a check's timeout", async () => {
   const options = { env: {}, candidates: [] };
   const own = new ServiceDiscovery({ ...options, healthCheck: { timeoutMs: 2000 } });
   assertThrows(() => own.monitor({ intervalMs: 1000 }), ConfigurationError, "2000");
-  // The default gives way.
+  // The default timeout is shortened instead.
   await new ServiceDiscovery(options).monitor({ intervalMs: 1000 })[Symbol.asyncDispose]();
 });
 
-Deno.test("monitor: a script that starts one ends at once", async () => {
+Deno.test("monitor: a script that starts a monitor ends at once", async () => {
   const script = `import { ServiceDiscovery } from "mod";
     const candidates = Deno.args.map((endpoint) => ({ type: "lmstudio", endpoint }));
     const discovery = new ServiceDiscovery({ candidates });
@@ -335,7 +335,7 @@ Deno.test("monitor: a script that starts one ends at once", async () => {
     });`;
   await using server = await createFakeLMStudio().listen();
   const args = [server.url, `http://127.0.0.1:${closedPort()}`];
-  // It is given 30 s; the next check would come after an hour.
+  // The test has 30 s; the next check would come after an hour.
   const { code, output, errors } = await runScript(script, ["--allow-net=127.0.0.1"], { args });
   assertEquals({ code, errors }, { code: 0, errors: "" });
   assertEquals(output.split("\n").sort(), ["false degraded", "true available"]);

@@ -1,6 +1,6 @@
 /**
- * LM Studio's own chat: what is refused, what is sent, every event of a stream whole and byte by byte, what
- * ends a stream and how, errors with what had come, progress, statistics, and conversations that go on.
+ * LM Studio's own chat: what is refused, what is sent, every event of a stream whole and byte by byte, how
+ * streams end, errors with their partial answer, progress, statistics, and continued conversations.
  */
 import {
   assert,
@@ -57,7 +57,7 @@ function connect(server: StubServer, options: LMStudioProviderOptions = {}): LMS
   return new LMStudioProvider({ baseUrl: server.url, env: {}, model: MODEL, ...options });
 }
 
-/** A provider whose server gives exactly this. */
+/** A provider whose server sends exactly this. */
 function answering(answer: StubAnswer, options: LMStudioProviderOptions = {}): LMStudioProvider {
   return new LMStudioProvider({ env: {}, fetch: fetchOf(answer), model: MODEL, ...options });
 }
@@ -86,7 +86,7 @@ function end(content: string, more: object = {}): string {
   return event("chat.end", { result: { model_instance_id: MODEL, output, ...more } });
 }
 
-/** The answer that came with a failure. */
+/** The answer that an error carries. */
 function answerOf(error: AnyProviderError): ChatResponse | undefined {
   if (error.kind !== "api" && error.kind !== "invalid-request") return undefined;
   return error.response as ChatResponse | undefined;
@@ -196,7 +196,7 @@ for (const [request, says] of REFUSED) {
   });
 }
 
-Deno.test("refused: options that do not exist, and a signal that is none", async () => {
+Deno.test("refused: unknown options, and a signal that is not one", async () => {
   const { chat, requests } = onFake();
   const options = { timeout: 5 } as CallOptions;
   assertStringIncludes((await failure(chat.send({ input: "Hi" }, options))).message, "timeoutMs");
@@ -263,14 +263,14 @@ Deno.test("sent: every field under its documented name, and no other", async () 
   });
 });
 
-Deno.test("sent: no limit, and what is undefined, is left out; a stream is asked for", async () => {
+Deno.test("sent: maxTokens -1 and undefined fields are left out; a stream is requested", async () => {
   await using server = serveStub({ [CHAT]: events(START + end("Hi.")) });
   const request = { input: "Hi", maxTokens: -1, store: undefined, integrations: undefined };
   await connect(server).chat.stream(request).response();
   assertEquals(server.requests[0]?.body, { model: MODEL, input: "Hi", stream: true });
 });
 
-Deno.test("sent: texts alone as one text, with images as parts", async () => {
+Deno.test("sent: mere texts as one text, with images as parts", async () => {
   await using server = serveStub({ [CHAT]: fixtureAnswer("answers/native_chat.json") });
   const { chat } = connect(server);
   const texts = [{ type: "text", content: "One." }, { type: "text", content: "Two." }] as const;
@@ -285,7 +285,7 @@ Deno.test("sent: texts alone as one text, with images as parts", async () => {
   ]);
 });
 
-Deno.test("sent: without a model to the one that is loaded, never by a surprise load", async () => {
+Deno.test("sent: without a model name the loaded one is used, and nothing is loaded", async () => {
   const { chat, requests } = onFake();
   const { modelInstanceId } = await chat.send({ input: "Hi" });
   assertEquals(modelInstanceId, "google/gemma-4-26b-a4b");
@@ -339,7 +339,7 @@ Deno.test("send: the documented answer, in camelCase", async () => {
   assertEquals((raw as { response_id: string }).response_id, rest.responseId);
 });
 
-Deno.test("send: without statistics of the server they are measured", async () => {
+Deno.test("send: stats are measured if the server has none", async () => {
   const answer = await answering(fixtureAnswer("answers/native_chat_no_stats.json")).chat.send({
     input: "Hi",
   });
@@ -357,7 +357,7 @@ Deno.test("send: without statistics of the server they are measured", async () =
   assertEquals(usage, { promptTokens: 3, completionTokens: 4, totalTokens: 7 });
 });
 
-Deno.test("send: odd items keep what their type promises, and unknown ones come through", async () => {
+Deno.test("send: odd items keep the fields their type declares, and unknown ones are passed on", async () => {
   const deep = JSON.parse(`${"[".repeat(5000)}${"]".repeat(5000)}`);
   const output = [
     { type: "message", content: null },
@@ -385,7 +385,7 @@ Deno.test("send: odd items keep what their type promises, and unknown ones come 
 });
 
 for (const body of ["{}", "[]", "null", '"Hi"', '{"output":{}}', '{"output":[7]}']) {
-  Deno.test(`send: ${body} is no answer`, async () => {
+  Deno.test(`send: ${body} is not an answer`, async () => {
     const error = await failure(answering({ body }).chat.send({ input: "Hi" }));
     assertInstanceOf(error, ParseError);
     assertStringIncludes(
@@ -444,7 +444,7 @@ const STREAMS: Record<string, Expected> = {
   },
 };
 
-Deno.test("fixtures: every stream is expected, and every kind of event is in one", () => {
+Deno.test("fixtures: every stream has an expectation, and every kind of event is in one", () => {
   const names = fixtureNames("streams", ".sse").filter((name) => name.startsWith("native_"));
   assertEquals(Object.keys(STREAMS).sort(), names);
   const text = names.map((name) => fixture(`streams/${name}`)).join("");
@@ -591,7 +591,7 @@ Deno.test("events: all fields, in camelCase but below arguments", async () => {
   });
 });
 
-Deno.test("events: unknown kinds come through in camelCase, and break nothing", async () => {
+Deno.test("events: unknown kinds are passed on in camelCase, and break nothing", async () => {
   const stream = streamOf(events(fixture("streams/native_unknown_kind.sse")));
   const { events: all, error } = await readAll(stream);
   assertEquals(error, undefined);
@@ -606,12 +606,12 @@ Deno.test("events: unknown kinds come through in camelCase, and break nothing", 
     sourceUrl: "https://hf.co",
     pageInfo: { pageNumber: 2 },
   });
-  // Counts of tokens are no statistics.
+  // Token counts are not statistics.
   assertEquals(stats.source, "measured");
   assert((stats.timeToFirstTokenMs ?? -1) >= 0);
 });
 
-Deno.test("events: odd ones keep what their type promises", async () => {
+Deno.test("events: odd ones keep the fields their type declares", async () => {
   const { events: all, error } = await readAll(streamOf(events([
     event("chat.start"),
     event("model_load.progress", { progress: "most" }),
@@ -619,7 +619,7 @@ Deno.test("events: odd ones keep what their type promises", async () => {
     event("message.delta", { content: null }),
     event("tool_call.success", { tool: 7, output: ["x"], provider_info: null }),
     event("tool_call.failure"),
-    // Without `type` in the data the name of the event says it.
+    // Without `type` in the data, the event's name is the type.
     'event: message.delta\ndata: {"content":"Hi."}\n\n',
     "data:\n\n: comment\n\n",
     end("Hi."),
@@ -636,7 +636,7 @@ Deno.test("events: odd ones keep what their type promises", async () => {
   ]);
 });
 
-Deno.test("events: numbers that are none, and a type that is none", async () => {
+Deno.test("events: values that are not numbers, and a type that is not text", async () => {
   const told: unknown[] = [];
   const onStatus = ({ progress }: CallStatus) => {
     if (progress !== undefined) told.push(progress);
@@ -682,7 +682,7 @@ Deno.test("events: numbers that are none, and a type that is none", async () => 
   assertEquals(nameless.code, "malformed_stream");
 });
 
-Deno.test("events: a call is begun by its name, and then silent while it is written", async () => {
+Deno.test("events: a tool call starts with its name, and is silent while it is written", async () => {
   const told: string[] = [];
   const { chat } = onFake({
     streamCalls: "whole",
@@ -703,13 +703,13 @@ Deno.test("events: a call is begun by its name, and then silent while it is writ
     "tool_call.success",
   ]);
   assertEquals(told.at(-1), "generating");
-  // Where only the name tells that it has begun, that is its first token.
+  // If only the name shows that a tool call has started, the name counts as its first token.
   const body = events([event("tool_call.name", { tool: "look" })], "hang");
   const silent = await failure(streamOf(body, { idleTimeoutMs: 20 }).response());
   assertEquals(silent.code, "timeout_idle");
 });
 
-Deno.test("types: a switch tells the known kinds apart, the rest is ChatUnknownKind", () => {
+Deno.test("types: a switch narrows the known kinds; the rest is ChatUnknownKind", () => {
   const read = (event: ChatEvent): string => {
     switch (event.type) {
       case "message.delta":
@@ -748,7 +748,7 @@ Deno.test("types: a switch tells the known kinds apart, the rest is ChatUnknownK
 
 // --- The end of a stream ----------------------------------------------------------------------
 
-Deno.test("end: a socket left open after chat.end holds nobody up, and is let go of", async () => {
+Deno.test("end: a socket left open after chat.end delays nothing, and is closed", async () => {
   await using server = serveStub({ [CHAT]: events([START, say("Hi."), end("Hi.")], "hang") });
   const stream = connect(server).chat.stream({ input: "Hi" });
   const { types } = await readAll(stream);
@@ -760,7 +760,7 @@ Deno.test("end: a socket left open after chat.end holds nobody up, and is let go
   assertEquals(requests.at(-1)?.aborted, true);
 });
 
-Deno.test("end: nothing behind chat.end is read", async () => {
+Deno.test("end: nothing after chat.end is read", async () => {
   const { types, error } = await readAll(
     streamOf(
       events(START + end("Hi.") + event("error", { error: { message: "Late" } }) + "data: {"),
@@ -769,13 +769,13 @@ Deno.test("end: nothing behind chat.end is read", async () => {
   assertEquals([types, error], [["chat.start", "chat.end"], undefined]);
 });
 
-Deno.test("end: leaving at chat.end is no cancelling", async () => {
+Deno.test("end: leaving at chat.end does not cancel", async () => {
   const stream = streamOf(events([START, end("Hi.")], "hang"));
   for await (const { type } of stream) if (type === "chat.end") break;
   assertEquals((await stream.response()).content, "Hi.");
 });
 
-Deno.test("end: chat.end without the blank line behind it counts, half of it does not", async () => {
+Deno.test("end: chat.end counts without the blank line after it, but not if incomplete", async () => {
   const whole = START + end("Hi.").trimEnd();
   assertEquals((await streamOf(events(whole)).response()).content, "Hi.");
   const { error } = await readAll(streamOf(events(whole.slice(0, -1))));
@@ -825,7 +825,7 @@ Deno.test("broken: a connection that breaks, and one that goes silent", async ()
   });
 });
 
-Deno.test("first token: progress does not end that timer, a tool call does", async () => {
+Deno.test("first token: progress does not end the wait, a tool call does", async () => {
   const TOOL = event("tool_call.start", { tool: "t" });
   for (
     const [second, phase] of [[event("message.start"), "first-token"], [TOOL, "idle"]] as const
@@ -852,7 +852,7 @@ Deno.test("first token: progress does not end that timer, a tool call does", asy
   }
 });
 
-Deno.test("broken: cut after any event and within any, it is an error with what had come", async () => {
+Deno.test("broken: cut after or within any event, it is an error with the partial answer", async () => {
   const text = fixture("streams/native_conversation.sse");
   const ends = [...text.matchAll(/\n\n/g)].map(({ index }) => index + 2).slice(0, -1);
   const whole = await streamOf(events(text)).response();
@@ -868,7 +868,7 @@ Deno.test("broken: cut after any event and within any, it is an error with what 
   }
 });
 
-Deno.test("leaving: an abort at any event is thrown, and lets go of the connection", async () => {
+Deno.test("leaving: an abort at any event is thrown, and closes the connection", async () => {
   const pieces = fixture("streams/native_conversation.sse").split(/(?<=\n\n)/);
   for (let count = 1; count < pieces.length; count++) {
     const controller = new AbortController();
@@ -924,7 +924,7 @@ Deno.test("error event: the answer is waited for, but not longer than 2 s", asyn
     puppet.last.respond(200, { "content-type": "text/event-stream" });
     puppet.last.send(START + say("Half") + event("error", { error: { message: "Broken." } }));
     await pass(0);
-    // Signs of life do not put it off.
+    // Signs of life do not extend the wait.
     await pass(1500);
     puppet.last.send(": ping\n\n");
     await pass(600);
@@ -938,7 +938,7 @@ Deno.test("error event: the answer is waited for, but not longer than 2 s", asyn
   });
 });
 
-Deno.test("error event: what breaks behind it does not hide it", async () => {
+Deno.test("error event: a failure after it does not hide it", async () => {
   const said = event("error", { error: { type: "internal_error", message: "Out of luck." } });
   const behind = ["data: {\n\n", event("chat.end"), "data: [DONE]\n\n", said + end("")];
   for (const body of behind) {
@@ -986,7 +986,7 @@ for (const [file, status, code] of BODIES) {
   });
 }
 
-Deno.test("an older server says from which version on it works", async () => {
+Deno.test("on an older server the error names the version needed", async () => {
   const { chat } = onFake({ version: "0.3.31" });
   const error = await failure(chat.send({ input: "Hi" }));
   assertEquals([error.code, error.kind], ["unsupported_by_server", "api"]);
@@ -995,7 +995,7 @@ Deno.test("an older server says from which version on it works", async () => {
   assertEquals(streamed.code, "unsupported_by_server");
 });
 
-Deno.test("a stateful call is sent again only where no connection came about", async () => {
+Deno.test("a stateful call is retried only if no connection was made", async () => {
   const faults = [
     { path: "/api/v1/chat", fault: { type: "refuse" } },
     { path: "/api/v1/chat", fault: { type: "respond", status: 503, body: "" } },
@@ -1006,7 +1006,7 @@ Deno.test("a stateful call is sent again only where no connection came about", a
   assertEquals(requests.filter(({ path }) => path === "/api/v1/chat").length, 2);
 });
 
-Deno.test("secrets: header values of integrations are in no error and no error event", async () => {
+Deno.test("secrets: header values of integrations appear in no error and no error event", async () => {
   const headers = { Authorization: "Bearer mcp-sesame-4711", "X-Key": "key-sesame-0815" };
   const request: ChatRequest = {
     input: "What is in my private repository?",
@@ -1055,7 +1055,7 @@ Deno.test("secrets: header values of integrations are in no error and no error e
 
 // --- Status and statistics --------------------------------------------------------------------
 
-Deno.test("onStatus: what the events tell, and generating at each first token", async () => {
+Deno.test("onStatus: follows the events, with generating at each first token", async () => {
   const told: CallStatus[] = [];
   const onStatus = (status: CallStatus) => void told.push(status);
   await streamOf(events(fixture("streams/native_conversation.sse")), { onStatus }).response();
@@ -1075,7 +1075,7 @@ Deno.test("onStatus: what the events tell, and generating at each first token", 
   ]);
 });
 
-Deno.test("onStatus: what it throws ends the call, in any phase", async () => {
+Deno.test("onStatus: an exception from it ends the call, in any phase", async () => {
   for (const bad of ["waiting", "loading", "processing", "generating"]) {
     const reason = new Error(`no ${bad}`);
     const onStatus = ({ phase }: CallStatus) => {
@@ -1087,7 +1087,7 @@ Deno.test("onStatus: what it throws ends the call, in any phase", async () => {
   }
 });
 
-Deno.test("stats: measured by our own clock where the server gives none", async () => {
+Deno.test("stats: measured by our own clock if the server has none", async () => {
   await inFakeTime(async (pass) => {
     const puppet = new Puppet();
     const { chat } = new LMStudioProvider({ env: {}, fetch: puppet.fetch, model: MODEL });
@@ -1112,14 +1112,14 @@ Deno.test("stats: measured by our own clock where the server gives none", async 
   });
 });
 
-Deno.test("a server that does not stream: its answer is the one event", async () => {
+Deno.test("a server that does not stream: its answer is the only event", async () => {
   const stream = streamOf(fixtureAnswer("answers/native_chat.json"));
   const { types, error } = await readAll(stream);
   assertEquals([types, error], [["chat.end"], undefined]);
   assertEquals((await stream.response()).modelInstanceId, "ibm/granite-4-micro");
 });
 
-Deno.test("a server that does not stream: what is no answer is told as `send` tells it", async () => {
+Deno.test("a server that does not stream: an invalid answer is the same error as from `send`", async () => {
   for (const body of ["{}", "[1]", "null", '"Hi"', '{"output":5}']) {
     const { chat } = answering({ body });
     const error = await failure(chat.stream({ input: "Hi" }).response());
@@ -1131,7 +1131,7 @@ Deno.test("a server that does not stream: what is no answer is told as `send` te
 
 // --- Leaving ----------------------------------------------------------------------------------
 
-Deno.test("leaving: a stream that nobody reads sends nothing", async () => {
+Deno.test("leaving: a stream that is never read sends nothing", async () => {
   const { chat, requests } = onFake();
   const stream = chat.stream({ input: "Hi" });
   await stream.cancel();
@@ -1177,7 +1177,7 @@ Deno.test("leaving: break, cancel, disposal and abort stop the server", async ()
   }
 });
 
-Deno.test("leaving: an abort before, while the model is looked for, and while sending", async () => {
+Deno.test("leaving: an abort before the call, while choosing the model, and while sending", async () => {
   const reason = new Error("changed my mind");
   const aborted = AbortSignal.abort(reason);
   const { chat, requests } = onFake();
@@ -1216,7 +1216,7 @@ Deno.test("leaving: a second consumer is refused", async () => {
 
 // --- Against the fake -------------------------------------------------------------------------
 
-Deno.test("conversation: goes on from an answer, branches, and needs to be stored", async () => {
+Deno.test("conversation: continues from an answer, branches, and must be stored", async () => {
   const { chat, requests } = onFake({ replies: ["Blue, noted.", "Blue.", "Still blue.", "Gone."] });
   const first = await chat.send({ input: "My favourite colour is blue." });
   assert(/^resp_[0-9a-f]{48}$/.test(first.responseId ?? ""));
@@ -1235,7 +1235,7 @@ Deno.test("conversation: goes on from an answer, branches, and needs to be store
   assertEquals((await failure(chat.send(unknown))).code, "previous_response_not_found");
 });
 
-Deno.test("loading: events, time and a listing that is asked for anew", async () => {
+Deno.test("loading: events, load time, and a new listing afterwards", async () => {
   const { provider, chat, requests } = onFake({ jitLoadMs: 4, firstTokenMs: 2 });
   const model = "openai/gpt-oss-20b";
   assert(await provider.supportsModel(model));
@@ -1258,7 +1258,7 @@ Deno.test("loading: events, time and a listing that is asked for anew", async ()
   assertEquals(listings(), before + 1);
 });
 
-Deno.test("loading: what fails is told with its code, whole or streamed", async () => {
+Deno.test("loading: a failure is reported with its code, whole or streamed", async () => {
   const { chat } = onFake({
     models: ["a/b", {
       id: "big/one",
@@ -1273,14 +1273,14 @@ Deno.test("loading: what fails is told with its code, whole or streamed", async 
     (await failure(chat.send({ model: "big/one", input: "Hi" }))).code,
     "model_load_failed",
   );
-  // No other model steps in here.
+  // No other model answers instead on this route.
   assertEquals(
     (await failure(chat.send({ model: "no/such", input: "Hi" }))).code,
     "model_not_found",
   );
 });
 
-Deno.test("integrations: tools that ran, that could not, and that may not", async () => {
+Deno.test("integrations: tool calls that ran, that failed, and that are not permitted", async () => {
   const replies = [{
     reasoning: "Look it up.",
     content: "Found it.",

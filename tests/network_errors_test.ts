@@ -1,6 +1,6 @@
 /**
- * What goes wrong below HTTP, as a user sees it. The codes decide what is sent again (`retry_test.ts`), so
- * a connection that did not come about must never be mistaken for one that broke, nor the other way round.
+ * What goes wrong below HTTP, as a user sees it. The codes decide what is retried (`retry_test.ts`), so a
+ * connection that was never made must not be mistaken for one that broke, or the other way round.
  */
 import {
   assert,
@@ -47,14 +47,14 @@ Deno.test("a closed port is connection_refused, whatever the call", async () => 
   }
 });
 
-Deno.test("an error without a server says where it looked", async () => {
+Deno.test("the error for a missing server says where it looked", async () => {
   const port = closedPort();
   const error = await networkError(provider(`http://127.0.0.1:${port}/prefix/`).listModels());
   assertEquals(error.endpoint, `http://127.0.0.1:${port}/prefix/api/v1/models`);
 });
 
 Deno.test("a name that cannot be resolved is connection_refused", async () => {
-  // Too long to be asked for: fails the same way with and without a network.
+  // Too long for DNS: fails the same way with and without a network.
   const host = `${"a".repeat(64)}.invalid`;
   const { code, output } = await runScript(
     `import { LMStudioProvider } from "mod";
@@ -114,7 +114,7 @@ Deno.test("an answer that is cut is connection_reset", async () => {
   }
 });
 
-Deno.test("a stream that is cut is connection_reset, with what had arrived", async () => {
+Deno.test("a stream that is cut is connection_reset, with the partial answer", async () => {
   for (const end of ["reset", "close"]) {
     const seen = gate();
     await using server = rawServer(async (connection) => {
@@ -139,7 +139,7 @@ Deno.test("a stream that is cut is connection_reset, with what had arrived", asy
   }
 });
 
-Deno.test("a stream that is cut after its finish reason is whole", async () => {
+Deno.test("a stream that is cut after its finish reason is complete", async () => {
   await using server = rawServer(async (connection) => {
     await connection.request();
     await connection.startChunked();
@@ -163,7 +163,7 @@ Deno.test("a stream that ends cleanly without a finish reason is stream_truncate
   assertEquals(error.partial, { content: "Once upon", toolCalls: [] });
 });
 
-Deno.test("a body that only the end of the connection ends is no cut one", async () => {
+Deno.test("a body that ends with the connection is not cut", async () => {
   await using server = rawServer(async (connection) => {
     await connection.request();
     await connection.write("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + LISTING);
@@ -171,7 +171,7 @@ Deno.test("a body that only the end of the connection ends is no cut one", async
   assertEquals((await provider(server.url).listModels()).map((model) => model.id), ["m"]);
 });
 
-Deno.test("a permission that is missing is permission_denied, with the flag to add", async () => {
+Deno.test("a missing permission is permission_denied, with the flag to add", async () => {
   const { code, output } = await runScript(
     `import { LMStudioProvider } from "mod";
     const lmstudio = new LMStudioProvider({ baseUrl: "127.0.0.1:4321" });
@@ -221,7 +221,7 @@ Deno.test("a redirect is refused: its target is in the hint, and nothing reaches
 });
 
 Deno.test("a redirect that a browser hides is refused as well", async () => {
-  // What browsers give for `redirect: "manual"`: no status, no header, no body.
+  // What browsers return for `redirect: "manual"`: no status, no headers, no body.
   const hidden = new Response(null, { status: 200 });
   Object.defineProperties(hidden, {
     type: { value: "opaqueredirect" },
@@ -246,7 +246,7 @@ Deno.test("https to a server that speaks plain http says so", async () => {
   assertStringIncludes(error.hint, "plain http");
 });
 
-Deno.test("a server that does not speak HTTP is told from one that hangs up", async () => {
+Deno.test("a server that does not speak HTTP is told apart from one that hangs up", async () => {
   await using server = rawServer(async (connection) => {
     await connection.request();
     await connection.write("SSH-2.0-OpenSSH_9.6\r\n");
@@ -269,7 +269,7 @@ Deno.test("a port that fetch refuses is connection_refused, before any connectio
   assertStringIncludes(output, "does not connect to port 6000");
 });
 
-Deno.test("what a user's own fetch throws is a network error too", async () => {
+Deno.test("an exception from a custom fetch is a network error, too", async () => {
   for (const thrown of [new Error("no luck"), "no luck", undefined]) {
     for (
       const own of [() => Promise.reject(thrown), () => {
@@ -285,7 +285,7 @@ Deno.test("what a user's own fetch throws is a network error too", async () => {
 
 // --- In a browser, where every failure looks the same -------------------------------------------
 
-/** Runs with the globals of a page, as far as the module looks at them. */
+/** Runs with the globals of a page, as far as the module reads them. */
 async function asPage(run: () => Promise<void>): Promise<void> {
   const names = ["Deno", "process", "document"] as const;
   const own = names.map((name) => Object.getOwnPropertyDescriptor(globalThis, name));
@@ -304,7 +304,7 @@ async function asPage(run: () => Promise<void>): Promise<void> {
   }
 }
 
-Deno.test("a page that the server does not let in is blocked_by_browser", async () => {
+Deno.test("a page that the server's CORS settings exclude is blocked_by_browser", async () => {
   const asked: [string, RequestInit | undefined][] = [];
   await asPage(async () => {
     const own: typeof fetch = (url, init) => {
@@ -323,7 +323,7 @@ Deno.test("a page that the server does not let in is blocked_by_browser", async 
   assertEquals(asked[1]?.[1]?.headers, undefined);
 });
 
-Deno.test("a page finds nobody: connection_refused", async () => {
+Deno.test("a page that finds no server: connection_refused", async () => {
   await asPage(async () => {
     const own = () => Promise.reject(new TypeError("Failed to fetch"));
     const lmstudio = provider("http://127.0.0.1:1234", { fetch: own });
@@ -334,7 +334,7 @@ Deno.test("a page finds nobody: connection_refused", async () => {
   });
 });
 
-Deno.test("a page that asks a server that never answers has a time limit and an abort", async () => {
+Deno.test("a page can time out and abort a request to a server that never answers", async () => {
   await asPage(async () => {
     const own: typeof fetch = (_url, init) =>
       init?.mode === "no-cors"
@@ -349,7 +349,7 @@ Deno.test("a page that asks a server that never answers has a time limit and an 
   });
 });
 
-// --- What runtimes say, seen on Deno 2.9, Node 20 to 24 and Bun 1.4 ----------------------------
+// --- The runtimes' errors, observed on Deno 2.9, Node 20 to 24 and Bun 1.4 ---------------------
 
 const failed = (cause: unknown): Error => new TypeError("fetch failed", { cause });
 const coded = (code: string, more: object = {}): Error =>
@@ -370,7 +370,7 @@ const SEEN: readonly (readonly [name: string, error: unknown, code: string, word
   ["Node", failed(coded("UND_ERR_CONNECT_TIMEOUT")), "connection_refused", "in time"],
   ["Node", failed(coded("EHOSTUNREACH", { syscall: "connect" })), "connection_refused", "reached"],
   ["Node", failed(coded("ETIMEDOUT", { syscall: "connect" })), "connection_refused", "in time"],
-  // The connection was there: the request may have run.
+  // The connection had been made: the request may have run.
   [
     "Node",
     failed(coded("ETIMEDOUT", { syscall: "read" })),
@@ -470,7 +470,7 @@ for (const [runtime, error, code, words] of SEEN) {
   });
 }
 
-Deno.test("words of an address are not taken for what went wrong", () => {
+Deno.test("words in an address are not mistaken for the cause", () => {
   const url = "http://dns error.lan/tls/ssl/certificate/unreachable";
   for (
     const message of [
@@ -485,7 +485,7 @@ Deno.test("words of an address are not taken for what went wrong", () => {
   }
 });
 
-Deno.test("a TLS failure is one only where TLS was asked for", () => {
+Deno.test("only requests over TLS have TLS failures", () => {
   for (
     const cause of [
       coded("DEPTH_ZERO_SELF_SIGNED_CERT"),

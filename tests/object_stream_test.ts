@@ -1,4 +1,4 @@
-/** Objects while they are written: partial ones, then the one that is validated; else as `completeObject`. */
+/** Objects while they are written: partial ones, then the validated one; otherwise like `completeObject`. */
 import {
   assert,
   assertEquals,
@@ -55,7 +55,7 @@ function streamOf(
   return lmstudio.streamObject({ messages: "Who?", schema: person, ...request }, options);
 }
 
-/** All items, and what ended them. */
+/** All items, and the error that ended them, if any. */
 async function drain<Item>(
   stream: AsyncIterable<Item>,
 ): Promise<{ items: Item[]; error: unknown }> {
@@ -72,7 +72,7 @@ const PIECES = ['{"na', 'me": "A', "da", '", "born"', ": 18", "15", "}"].map(tok
 
 // --- Types ------------------------------------------------------------------------------------
 
-Deno.test("streamObject: items are partial at every depth, the answer is not", () => {
+Deno.test("streamObject: items are partial at every depth, the final object is not", () => {
   const { lmstudio } = connect([]);
   const types = async () => {
     const schema = z.object({
@@ -146,7 +146,7 @@ Deno.test("streamObject: the object as it grows, then the validated one", async 
   assertEquals(response.finishReason, "stop");
 });
 
-Deno.test("streamObject: items stay as they were, and are the caller's", async () => {
+Deno.test("streamObject: items do not change later, and belong to the caller", async () => {
   const schema = z.object({ list: z.array(z.object({ n: z.number() })) });
   const stream = streamOf([...'{"list":[{"n":1},{"n":2}]}'].map(token).concat(FINISH), { schema });
   const seen: string[] = [];
@@ -162,7 +162,7 @@ Deno.test("streamObject: items stay as they were, and are the caller's", async (
   assertEquals(new Set(seen).size, seen.length - 1, "only the validated one is as the one before");
 });
 
-Deno.test("streamObject: nothing for thoughts, for spaces and for what is behind the object", async () => {
+Deno.test("streamObject: no item for reasoning, for white space or for text after the object", async () => {
   const thoughts = event({ reasoning_content: '{"name":"Bob"}' });
   const { items } = await drain(
     streamOf([
@@ -180,7 +180,7 @@ Deno.test("streamObject: nothing for thoughts, for spaces and for what is behind
   assertEquals(items, [{ name: "Ada" }, ADA, ADA]);
 });
 
-Deno.test("streamObject: an object among the thoughts, lists and texts, and a server that does not stream", async () => {
+Deno.test("streamObject: an object within the reasoning, lists and texts, and a server that does not stream", async () => {
   const thought = await drain(
     streamOf([event({ reasoning_content: JSON.stringify(ADA) }), FINISH]),
   );
@@ -208,7 +208,7 @@ Deno.test("streamObject: an object among the thoughts, lists and texts, and a se
 
 // --- As completeObject ------------------------------------------------------------------------
 
-Deno.test("streamObject: asks and fails as completeObject does", async () => {
+Deno.test("streamObject: sends the same request and fails the same way as completeObject", async () => {
   const thrown = new RangeError("mine");
   const throwing = {
     "~standard": {
@@ -267,7 +267,7 @@ Deno.test("streamObject: asks and fails as completeObject does", async () => {
   }
 });
 
-Deno.test("streamObject: an error comes after the items before it, with what had arrived", async () => {
+Deno.test("streamObject: an error follows the items before it, with the partial answer", async () => {
   const { items, error } = await drain(streamOf([...PIECES.slice(0, 4), FINISH]));
   assertEquals(items, [{}, { name: "A" }, { name: "Ada" }]);
   assert(error instanceof ParseError);
@@ -283,7 +283,7 @@ Deno.test("streamObject: an error comes after the items before it, with what had
   ]);
 });
 
-Deno.test("streamObject: a repair begins anew, and each item stands for itself", async () => {
+Deno.test("streamObject: a repair starts over, and each item is independent", async () => {
   const { lmstudio, fake } = connect(['{ "name": "Bob" }', '{ "name": "Ada", "born": 1815 }']);
   const stream = lmstudio.streamObject({ messages: "Who?", schema: person, maxRepairs: 1 });
   const { items, error } = await drain(stream);
@@ -315,7 +315,7 @@ Deno.test("streamObject: a repair that breaks off does not lose the answer befor
   assertEquals(error.partial?.content, '{"name":"Bob"}');
 });
 
-Deno.test("streamObject: what cannot be asked for is refused at the first pull, and nothing is sent", async () => {
+Deno.test("streamObject: an invalid request is refused at the first pull, and nothing is sent", async () => {
   const { lmstudio, fake } = connect([]);
   const refused: [request: unknown, state: string][] = [
     [{ messages: "Hi" }, "schema is missing"],
@@ -337,7 +337,7 @@ Deno.test("streamObject: what cannot be asked for is refused at the first pull, 
 
 // --- A stream as any other --------------------------------------------------------------------
 
-Deno.test("streamObject: starts at the first pull, has one consumer, and stops when it is left", async () => {
+Deno.test("streamObject: starts at the first pull, has one consumer, and stops when the loop ends", async () => {
   const more = gate();
   await using server = serveStub({
     [CHAT]: events([PIECES[0]!, PIECES[1]!, more.opened, ...PIECES.slice(2), FINISH]),
@@ -361,7 +361,7 @@ Deno.test("streamObject: starts at the first pull, has one consumer, and stops w
   more.open();
 });
 
-Deno.test("streamObject: an abort ends it, while validating and before a repair, too", async () => {
+Deno.test("streamObject: an abort ends it, also while validating and before a repair", async () => {
   const reason = new Error("enough");
   const abort = new AbortController();
   const never = {
@@ -393,7 +393,7 @@ Deno.test("streamObject: as a web stream", async () => {
   assertNotStrictEquals(items.at(-1), items.at(-2));
 });
 
-Deno.test("streamObject: another model's object is none, and nothing of it is given out", async () => {
+Deno.test("streamObject: another model's object is refused, and no part of it is yielded", async () => {
   const { lmstudio } = connect([{ content: JSON.stringify(ADA), model: "other/model" }]);
   const { items, error } = await drain(
     lmstudio.streamObject({ messages: "Hi", schema: person }),

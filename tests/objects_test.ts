@@ -1,6 +1,6 @@
 /**
- * Typed objects: what is asked for, what is taken for the object, what is an error and what that carries; with zod 4,
- * Valibot, ArkType and plain JSON Schema.
+ * Typed objects: what is sent, which part of an answer is the object, what is an error and what the error contains; with
+ * zod 4, Valibot, ArkType and plain JSON Schema.
  */
 import {
   assert,
@@ -38,7 +38,7 @@ type Body = Record<string, unknown> & {
 const person = z.object({ name: z.string(), born: z.number().int() });
 const ADA = { name: "Ada", born: 1815 };
 
-/** A provider over a fake that says this, and the bodies of the chat requests it gets. */
+/** A provider with a fake that gives these answers, and the bodies of its completion requests. */
 function connect(replies: readonly FakeReply[] = [], options: FakeLMStudioOptions = {}) {
   const fake = createFakeLMStudio({ replies, ...options });
   const bodies = (): Body[] =>
@@ -46,7 +46,7 @@ function connect(replies: readonly FakeReply[] = [], options: FakeLMStudioOption
   return { lmstudio: new LMStudioProvider({ fetch: fake.fetch, env: {} }), bodies, fake };
 }
 
-/** How asking fails. */
+/** The error of a call. */
 async function failure(
   replies: readonly FakeReply[],
   request: Partial<ObjectRequest<StandardSchema | JsonSchema>> = {},
@@ -94,7 +94,7 @@ Deno.test("objects: the type is the schema's output", () => {
 
 // --- What is sent, and what comes back --------------------------------------------------------
 
-Deno.test("objects: the schema is asked for, the answer is validated", async () => {
+Deno.test("objects: the schema is sent, and the answer is validated", async () => {
   const { lmstudio, bodies } = connect([JSON.stringify({ ...ADA, more: true })]);
   const { object, response } = await lmstudio.completeObject({
     messages: [{ role: "system", content: "Be brief." }, "Who was Ada?"],
@@ -124,7 +124,7 @@ for (
     ["ArkType", type({ n: "string.numeric.parse", d: "number = 3" })],
   ] as const
 ) {
-  Deno.test(`objects: ${library} says what goes in, and gives what comes out`, async () => {
+  Deno.test(`objects: with ${library}, the input schema is sent and the output returned`, async () => {
     const { lmstudio, bodies } = connect(['{"n": "5"}', '{"n": 5}']);
     const ask = () => lmstudio.completeObject({ messages: "Hi", schema: schema as StandardSchema });
     assertEquals((await ask()).object, { n: 5, d: 3 });
@@ -138,7 +138,7 @@ for (
     assertEquals(error.partial?.content, '{"n": 5}');
   });
 
-  Deno.test(`objects: the fake answers what ${library} asks for`, async () => {
+  Deno.test(`objects: the fake answers with what ${library}'s schema requires`, async () => {
     const schemas = {
       zod: z.object({
         list: z.array(z.enum(["a", "b"])).min(1),
@@ -172,7 +172,7 @@ const tree: z.ZodType<Tree> = z.object({
   },
 });
 
-Deno.test("objects: a recursive schema refers to itself by name, and is an object outermost", async () => {
+Deno.test("objects: a recursive schema refers to itself by name, with an object at the top level", async () => {
   const recursive: [string, StandardSchema, unknown][] = [
     ["zod", tree, { v: "a", kids: [{ v: "b", kids: [] }] }],
     ["ArkType", type.module({ link: { v: "string", "next?": "link" } }).link, {
@@ -196,7 +196,7 @@ Deno.test("objects: a recursive schema refers to itself by name, and is an objec
   }
 });
 
-Deno.test("objects: fields called like keywords are no keywords", async () => {
+Deno.test("objects: fields named like keywords are not keywords", async () => {
   const written = {
     type: "object",
     properties: {
@@ -230,7 +230,7 @@ Deno.test("objects: fields called like keywords are no keywords", async () => {
   assertEquals(sent.$defs.self_.properties, sent.properties);
 });
 
-Deno.test("objects: plain JSON Schema goes as it is, and the answer is only parsed", async () => {
+Deno.test("objects: plain JSON Schema is sent unchanged, and the answer is only parsed", async () => {
   const schema = { type: "object", properties: { self: { $ref: "#" } }, required: ["self"] };
   const { lmstudio, bodies } = connect(['{"other": 1}']);
   const { object } = await lmstudio.completeObject({ messages: "Hi", schema });
@@ -274,7 +274,7 @@ Deno.test("objects: what counts as JSON", async () => {
   }
 });
 
-Deno.test("objects: lists, words and numbers, where the schema asks for them", async () => {
+Deno.test("objects: lists, strings and numbers, if the schema asks for them", async () => {
   const cases: [StandardSchema | JsonSchema, string, unknown][] = [
     [z.array(z.number()), "[1, 2]", [1, 2]],
     [z.enum(["yes", "no"]), '"yes"', "yes"],
@@ -289,14 +289,14 @@ Deno.test("objects: lists, words and numbers, where the schema asks for them", a
   }
 });
 
-Deno.test("objects: where a model that thinks writes the object into its thoughts", async () => {
+Deno.test("objects: a model that writes the object into its reasoning", async () => {
   const { lmstudio } = connect([{ content: "", reasoning: JSON.stringify(ADA) }]);
   const { object, response } = await lmstudio.completeObject({ messages: "Hi", schema: person });
   assertEquals(object, ADA);
   assertEquals(response.content, "");
   const invalid = await failure([{ content: "", reasoning: '{"name": 5}' }], { maxRepairs: 0 });
   assertEquals(invalid.error.issues?.length, 2);
-  // A number among thoughts is no answer.
+  // A number within the reasoning is not an answer.
   for (const reasoning of ["Ada, I think.", "1815"]) {
     const { error } = await failure([{ content: " \n", reasoning }], {
       schema: { type: "number" },
@@ -309,7 +309,7 @@ Deno.test("objects: where a model that thinks writes the object into its thought
 
 // --- What is an error -------------------------------------------------------------------------
 
-Deno.test("objects: an answer that does not fit carries text, issues and finish reason", async () => {
+Deno.test("objects: the error for an answer that does not match has text, issues and finish reason", async () => {
   const content = '{"name": 5, "born": "1815"}';
   const { error, bodies } = await failure([content]);
   assertEquals(bodies.length, 1);
@@ -330,7 +330,7 @@ Deno.test("objects: an answer that does not fit carries text, issues and finish 
   );
 });
 
-Deno.test("objects: an error that is logged tells nothing of the answer, and no more than its start", async () => {
+Deno.test("objects: a logged error does not show the answer, or only its start", async () => {
   const long = "x".repeat(5000);
   const schema = z.object({
     keys: z.record(z.string(), z.number()),
@@ -347,7 +347,7 @@ Deno.test("objects: an error that is logged tells nothing of the answer, and no 
   assert(!Deno.inspect({ ...error }).includes("xxx"));
 });
 
-Deno.test("objects: what an issue quotes of the answer is not in the message", async () => {
+Deno.test("objects: text of the answer quoted in an issue is not in the message", async () => {
   // ArkType quotes the value.
   const schema = type({
     email: "string.email",
@@ -360,13 +360,13 @@ Deno.test("objects: what an issue quotes of the answer is not in the message", a
   for (const words of ["ada", "lovelace", "4915512345"]) {
     assert(!`${Deno.inspect(error)}${JSON.stringify(error)}`.includes(words), error.message);
   }
-  // What it has to be is still said, and the whole is there for the program.
+  // The message still says what is expected, and the program has the full text.
   assertStringIncludes(error.message, "born must be a string (was a number)");
   assertEquals(error.issues?.length, 4);
   assertStringIncludes(JSON.stringify(error.issues), "ada at lovelace");
 });
 
-Deno.test("objects: no prompt and no token is in the message", async () => {
+Deno.test("objects: neither prompt nor API token is in the message", async () => {
   const secret = "The launch code is 4711-0815";
   const token = "sk-lm-abcdefgh12345678";
   const fake = createFakeLMStudio({
@@ -386,7 +386,7 @@ Deno.test("objects: no prompt and no token is in the message", async () => {
   }
 });
 
-Deno.test("objects: an answer that was cut says so, and is not sent back", async () => {
+Deno.test("objects: an answer cut at the limit is reported as such, and is not repaired", async () => {
   const content = '{"name": "Ada, Coun';
   const limited = await failure([{ content, finishReason: "length" }], {
     maxTokens: 8,
@@ -408,7 +408,7 @@ Deno.test("objects: an answer that was cut says so, and is not sent back", async
   assertEquals(number.error.finishReason, "length");
 });
 
-Deno.test("objects: whole JSON is taken, though the model was stopped after it", async () => {
+Deno.test("objects: complete JSON is accepted even if the answer was cut after it", async () => {
   const { lmstudio } = connect([{
     content: `${JSON.stringify(ADA)}\n\n\n`,
     finishReason: "length",
@@ -428,7 +428,7 @@ Deno.test("objects: a model that calls tools instead", async () => {
   assertEquals(bodies.length, 1);
 });
 
-Deno.test("objects: a validator that takes its time, throws, rejects or gives nothing", async () => {
+Deno.test("objects: a validator that is slow, throws, rejects or returns nothing", async () => {
   const late = z.object({
     name: z.string().refine(async (name) => await Promise.resolve(name) === "Ada"),
   });
@@ -469,7 +469,7 @@ Deno.test("objects: a validator that refuses without a reason", async () => {
   }
 });
 
-Deno.test("objects: one that only describes itself is parsed, not validated", async () => {
+Deno.test("objects: with a schema that has no validator the answer is only parsed", async () => {
   const { validate: _, ...standard } = person["~standard"];
   const schema = { "~standard": standard } as unknown as StandardSchema;
   const { lmstudio } = connect(["[1]"]);
@@ -478,7 +478,7 @@ Deno.test("objects: one that only describes itself is parsed, not validated", as
 
 // --- Repairs ----------------------------------------------------------------------------------
 
-Deno.test("objects: a repair shows the model its answer and the issues", async () => {
+Deno.test("objects: a repair sends the model its answer and the issues", async () => {
   const wrong = '{"name": "Ada", "born": "1815"}';
   const { lmstudio, bodies } = connect([wrong, "Sorry!", JSON.stringify(ADA)]);
   const schema = person.extend({ tags: z.array(z.object({ t: z.string() })).optional() });
@@ -495,7 +495,7 @@ Deno.test("objects: a repair shows the model its answer and the issues", async (
     String(second?.messages[3]?.content),
     "- born: Invalid input: expected number, received string\n",
   );
-  // Only the last answer: contexts are small.
+  // Only the last answer is sent: contexts are small.
   assertEquals(third?.messages.map(({ content }) => content).slice(0, 3), [
     "Who was Ada?",
     "Be brief.",
@@ -506,7 +506,7 @@ Deno.test("objects: a repair shows the model its answer and the issues", async (
   assertEquals([third?.model, messages.length], [first?.model, 2]);
 });
 
-Deno.test("objects: repairs end, and the last answer is what is told", async () => {
+Deno.test("objects: repairs are limited, and the error is about the last answer", async () => {
   const replies = ["one", "", '{"name": 3}'];
   const { error, bodies } = await failure(replies, { maxRepairs: 2 });
   assertEquals([bodies.length, error.attempts, error.partial?.content], [3, 3, '{"name": 3}']);
@@ -514,13 +514,13 @@ Deno.test("objects: repairs end, and the last answer is what is told", async () 
     error.message,
     "the answer does not fit the schema, after 2 repairs: name: ",
   );
-  // It was repaired already.
+  // It was already repaired.
   assertEquals(error.hint.includes("maxRepairs"), false);
   // An empty answer is not repeated to the model.
   assertEquals(bodies[2]?.messages.map(({ role }) => role), ["user", "user"]);
 });
 
-Deno.test("objects: of many issues the model is told the first, with their paths", async () => {
+Deno.test("objects: of many issues the model gets the first ones, with their paths", async () => {
   const schema = z.array(z.object({ "a b": z.object({ c: z.number() }) }));
   const wrong = JSON.stringify(Array.from({ length: 30 }, () => ({ "a b": { c: "x" } })));
   const { lmstudio, bodies } = connect([wrong, "[]"]);
@@ -531,14 +531,14 @@ Deno.test("objects: of many issues the model is told the first, with their paths
   assert(told.includes("- and 10 more"));
 });
 
-Deno.test("objects: the time limit is for the call with its repairs", async () => {
+Deno.test("objects: the timeout covers the call and its repairs", async () => {
   const { lmstudio } = connect(Array.from({ length: 11 }, () => "no"), { firstTokenMs: 30 });
   const request = { messages: "Hi", schema: person, maxRepairs: 10 };
   const error = await assertRejects(() => lmstudio.completeObject(request, { timeoutMs: 75 }));
   assertEquals((error as { code?: string }).code, "timeout_total");
 });
 
-Deno.test("objects: a caller's abort ends it, between answers and while validating, too", async () => {
+Deno.test("objects: a caller's abort ends the call, also between answers and while validating", async () => {
   const reason = new Error("enough");
   const abort = new AbortController();
   const never = {
@@ -566,7 +566,7 @@ Deno.test("objects: a caller's abort ends it, between answers and while validati
   assert(fake.requests.length < 5);
 });
 
-Deno.test("objects: an object of another model is no object", async () => {
+Deno.test("objects: an object from another model is refused", async () => {
   const { lmstudio } = connect([{ content: JSON.stringify(ADA), model: "other/model" }]);
   await assertRejects(
     () => lmstudio.completeObject({ messages: "Hi", schema: person }),
@@ -577,7 +577,7 @@ Deno.test("objects: an object of another model is no object", async () => {
 
 // --- What is refused --------------------------------------------------------------------------
 
-Deno.test("objects: what cannot be asked for is refused, and nothing is sent", async () => {
+Deno.test("objects: an invalid request is refused, and nothing is sent", async () => {
   const mini = {
     "~standard": { version: 1, vendor: "zod", validate: (value: unknown) => ({ value }) },
   };

@@ -1,6 +1,6 @@
 /**
- * What the tests rely on in `@std/*`. It passes with the real packages and with the adapters of
- * `tests/offline/` alike, so that a test cannot pass with the one and fail with the other.
+ * What the tests rely on in `@std/*`. This file passes with both the real packages and the adapters of
+ * `tests/offline/`, so that no test can pass with one and fail with the other.
  */
 import {
   assert,
@@ -48,14 +48,14 @@ Deno.test("assertEquals: structure, prototypes and keys count", () => {
   assertThrows(() => assertStrictEquals(0, -0));
 });
 
-Deno.test("assertObjectMatch: named properties alone, at every depth", () => {
+Deno.test("assertObjectMatch: only the named properties, at every depth", () => {
   assertObjectMatch({ a: { b: 1, c: 2 }, d: [{ e: 1, f: 2 }, 3] }, { a: { b: 1 }, d: [{ e: 1 }] });
   assertThrows(() => assertObjectMatch({ a: { b: 1 } }, { a: { b: 2 } }));
   assertThrows(() => assertObjectMatch({ a: [1] }, { a: [1, 2] }));
   assertThrows(() => assertObjectMatch({}, { a: undefined }));
 });
 
-Deno.test("assertRejects: takes a rejection, not a throw, and gives the error", async () => {
+Deno.test("assertRejects: accepts a rejection, not a throw, and returns the error", async () => {
   const error = await assertRejects(
     () => Promise.reject(new TypeError("no way")),
     TypeError,
@@ -77,7 +77,7 @@ async function assertThrowsLater(run: () => Promise<unknown>): Promise<void> {
   assert(failed);
 }
 
-Deno.test("FakeTime: timers run in order, and only as time moves", async () => {
+Deno.test("FakeTime: timers run in order, and only when time advances", async () => {
   using time = new FakeTime(1_000);
   const seen: string[] = [];
   const note = (name: string) => seen.push(`${name} ${Date.now()}`);

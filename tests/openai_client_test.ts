@@ -1,4 +1,4 @@
-/** The official `openai` client on what `toOpenAI()` gives, against servers that listen on real ports. */
+/** The official `openai` client with the options of `toOpenAI()`, against servers on real ports. */
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import { assertType, type IsExact } from "@std/testing/types";
 import OpenAI, {
@@ -16,7 +16,7 @@ import {
   StreamError,
   TimeoutError,
 } from "../mod.ts";
-// Deno 2.9 does not find `openai` where `zod`, which it can do without, is imported dynamically alone.
+// Deno 2.9 does not find `openai` if `zod`, an optional dependency, is only imported dynamically.
 import "zod";
 import { createFakeLMStudio, type FakeLMStudioOptions } from "../src/testing/mod.ts";
 import { closedPort } from "./support/raw_server.ts";
@@ -28,7 +28,7 @@ const EMBEDDING_MODEL = "text-embedding-nomic-embed-text-v1.5";
 const MESSAGES = [{ role: "user" as const, content: "Hello" }];
 
 function clientOf(options: LMStudioProviderOptions): OpenAI {
-  // The client waits half a second and more before it tries again.
+  // The client waits at least half a second before a retry.
   return new OpenAI({ ...new LMStudioProvider({ env: {}, ...options }).toOpenAI(), maxRetries: 0 });
 }
 
@@ -43,7 +43,7 @@ async function serveFake(options: FakeLMStudioOptions = {}) {
   };
 }
 
-Deno.test("openai: what toOpenAI() gives is what the client takes, and no more", () => {
+Deno.test("openai: the client accepts every option that toOpenAI() returns", () => {
   const options = new LMStudioProvider({ env: {} }).toOpenAI();
   assertType<
     IsExact<
@@ -65,7 +65,7 @@ Deno.test("openai: an answer", async () => {
   assertEquals(model, MODEL);
   assert((usage?.completion_tokens ?? 0) > 0);
   assertEquals(server.fake.requests.map(({ path }) => path), ["/v1/chat/completions"]);
-  // A placeholder would be a malformed token to a server that wants one.
+  // To a server that requires an API token, a placeholder would be a malformed one.
   assertEquals(server.fake.requests[0]?.headers.authorization, undefined);
 });
 
@@ -89,7 +89,7 @@ Deno.test("openai: a stream, token by token, with its usage", async () => {
   assertEquals(server.fake.requests[0]?.completed, true);
 });
 
-Deno.test("openai: tool calls in pieces become whole ones", async () => {
+Deno.test("openai: tool calls in chunks become whole ones", async () => {
   const toolCalls = [
     { name: "weather", arguments: { city: "Århus" } },
     { name: "time", arguments: {} },
@@ -109,7 +109,7 @@ Deno.test("openai: tool calls in pieces become whole ones", async () => {
   assertEquals(choices[0]?.finish_reason, "tool_calls");
 });
 
-Deno.test("openai: vectors are the server's numbers, whichever encoding the client asks for", async () => {
+Deno.test("openai: vectors are the server's numbers, whichever encoding the client requests", async () => {
   const vectors = [[0.25, -0.5, 1.5, 0], [3, 0.125, -2, 1e-8].map(Math.fround)];
   const data = vectors.map((embedding, index) => ({ object: "embedding", index, embedding }));
   await using server = serveStub({
@@ -174,7 +174,7 @@ Deno.test("openai: an error object under 200 keeps its code, type and param", as
   assertEquals([raised.code, raised.type, raised.param], ["x", "invalid_request_error", "model"]);
 });
 
-Deno.test("openai: the server's own errors come as they are", async () => {
+Deno.test("openai: the server's own errors are passed on unchanged", async () => {
   await using server = await serveFake({ substitution: false });
   const raised = await rejection(
     server.client.chat.completions.create({ model: "nobody/has-this", messages: MESSAGES }),
@@ -183,7 +183,7 @@ Deno.test("openai: the server's own errors come as they are", async () => {
   assertEquals([raised.status, raised.code, raised.param], [400, "model_not_found", "model"]);
 });
 
-Deno.test("openai: a token is sent, and without one the 401 says that it is missing", async () => {
+Deno.test("openai: the API token is sent, and without one the 401 says that it is missing", async () => {
   const apiToken = "sk-lm-abcd1234:abcdefghij0123456789";
   await using server = await serveFake({ apiToken });
   const request = { model: MODEL, messages: MESSAGES };
@@ -215,7 +215,7 @@ Deno.test("openai: an error in the middle of a stream is raised", async () => {
   assertStringIncludes(raised.message, "The model has crashed");
 });
 
-Deno.test("openai: a stream that is cut, in order or not, is no answer", async () => {
+Deno.test("openai: a stream that is cut, cleanly or not, is not an answer", async () => {
   for (const clean of [true, false]) {
     await using server = await serveFake({
       replies: [{ content: ["one", "two", "three"] }],
@@ -247,7 +247,7 @@ Deno.test("openai: leaving the loop stops the server", async () => {
   await until(() => server.fake.requests[0]?.aborted === true);
 });
 
-Deno.test("openai: the client's abort stops the server, before and within an answer", async () => {
+Deno.test("openai: the client's abort stops the server, before and during an answer", async () => {
   await using server = await serveFake({ replies: ["word ".repeat(500)], tokenMs: 5 });
   const request = { model: MODEL, messages: MESSAGES };
   const before = new AbortController();
@@ -270,7 +270,7 @@ Deno.test("openai: the client's abort stops the server, before and within an ans
   await until(() => server.fake.requests[1]?.aborted === true);
 });
 
-Deno.test("openai: nobody there is a connection error, whose cause says what to do", async () => {
+Deno.test("openai: an unreachable server is a connection error, whose cause says what to do", async () => {
   const client = clientOf({ baseUrl: `http://127.0.0.1:${closedPort()}` });
   const raised = await rejection(
     client.chat.completions.create({ model: MODEL, messages: MESSAGES }),
@@ -282,7 +282,7 @@ Deno.test("openai: nobody there is a connection error, whose cause says what to 
   assertStringIncludes(raised.cause.hint, "lms server start");
 });
 
-Deno.test("openai: the provider's timers hold", async () => {
+Deno.test("openai: the provider's timeouts apply", async () => {
   await using server = await serveFake({
     replies: ["one two"],
     faults: [{ times: Infinity, fault: { type: "stall", afterTokens: 1 } }],
@@ -319,7 +319,7 @@ Deno.test("openai: behind a path of a reverse proxy", async () => {
   assertEquals(server.requests.map(({ headers }) => headers.get("x-tenant")), ["blue", "blue"]);
 });
 
-/** Waits until the server has seen it: a client that leaves is noticed a moment later. */
+/** Waits until the server has noticed: a client's departure shows a moment later. */
 async function until(isTrue: () => boolean): Promise<void> {
   const deadline = performance.now() + 2000;
   while (!isTrue()) {

@@ -1,4 +1,4 @@
-/** What is published, that JSR takes it, that npm gets it with its types, and that no link of it is dead there. */
+/** What is published: that JSR accepts it, that npm gets its types, and that none of its links are dead. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { missingDeclarations } from "./runtimes/pack.ts";
 
@@ -7,7 +7,7 @@ const ALLOWED =
   /^(mod\.ts|src\/[a-z0-9_/]+\.ts|(docs\/|fixtures\/([a-z]+\/)?)?[\w-]+\.md|docs\/(performance\.svg|browser\.png)|examples\/\w+\.ts|examples\/browser\/\w+\.(ts|html|css)|LICENSE|deno\.json)$/;
 const REQUIRED = ["CHANGELOG.md", "LICENSE", "README.md", "deno.json", "mod.ts"];
 
-/** The paths that `deno publish` would take, and what it says. */
+/** The paths that `deno publish` would include, and its output. */
 async function publishDry(): Promise<{ success: boolean; output: string; files: string[] }> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["publish", "--dry-run", "--allow-dirty"],
@@ -21,7 +21,7 @@ async function publishDry(): Promise<{ success: boolean; output: string; files: 
   return { success, output, files };
 }
 
-/** Relative links of Markdown files to what is not among the files. */
+/** Relative links in Markdown files whose target is not among the files. */
 async function deadLinks(files: readonly string[], read: (file: string) => Promise<string>) {
   const dead: string[] = [];
   for (const file of files.filter((file) => file.endsWith(".md"))) {
@@ -34,14 +34,14 @@ async function deadLinks(files: readonly string[], read: (file: string) => Promi
   return dead;
 }
 
-Deno.test("deno publish takes the module alone, and finds no slow types", async () => {
+Deno.test("deno publish includes only the module, and finds no slow types", async () => {
   const { success, output, files } = await publishDry();
   assert(success, output);
   assertEquals(files.filter((file) => !ALLOWED.test(file)), []);
   assertEquals(REQUIRED.filter((file) => !files.includes(file)), []);
 });
 
-Deno.test("links of what is published lead to what is published", async () => {
+Deno.test("links in published files lead to published files", async () => {
   const { files } = await publishDry();
   assert(files.includes("docs/errors.md"));
   assertEquals(await deadLinks(files, (file) => Deno.readTextFile(new URL(file, ROOT))), []);
@@ -94,7 +94,7 @@ async function filesBelow(folder: string, path = ""): Promise<string[]> {
   return files;
 }
 
-Deno.test("every entry of deno.json is a file that is published", async () => {
+Deno.test("every entry point in deno.json is a published file", async () => {
   const { exports } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
   for (const file of Object.values<string>(exports)) {
     const path = file.replace("./", "");
@@ -111,15 +111,15 @@ Deno.test("deno.json imports no package from npm but zod: Deno would download it
   assertEquals(packages.map(([name]) => name), ["zod"]);
 });
 
-Deno.test("workflows: each may do the least it needs, on nobody's word but ours", async () => {
+Deno.test("workflows: minimal permissions, and no untrusted input or action", async () => {
   const granted: Record<string, string[]> = {};
   for await (const { name } of Deno.readDir(new URL(".github/workflows/", ROOT))) {
     const text = await Deno.readTextFile(new URL(`.github/workflows/${name}`, ROOT));
-    // At the top, for all jobs; one more where a job needs it.
+    // At the top, for all jobs; a job may add one it needs.
     assertMatch(text, /^permissions:\n {2}contents: read\n\n/m, name);
     granted[name] = [...text.matchAll(/^ +([a-z-]+): write\b/gm)].map(([, what = ""]) => what);
     assert(!/pull_request_target|workflow_run|write-all|secrets\./.test(text), name);
-    // What a stranger writes in a title or a branch would be run by the shell.
+    // The shell would run whatever a stranger writes into a title or branch name.
     assert(!/run:.*\$\{\{/.test(text), name);
     const checkouts = text.match(/uses: actions\/checkout@/g) ?? [];
     assertEquals(text.match(/persist-credentials: false/g)?.length, checkouts.length, name);

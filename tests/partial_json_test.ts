@@ -1,10 +1,10 @@
-/** JSON that is still being written: every value that is given is a beginning of the whole, whatever the pieces. */
+/** JSON that is still being written: every value yielded is a prefix of the whole, whatever the chunks. */
 import { assert, assertEquals, assertLess, assertNotStrictEquals } from "@std/assert";
 import { PartialJson } from "../src/core/partial_json.ts";
 import { cpuTimeMs } from "./support/cpu_time.ts";
 import { randomizer } from "./support/random.ts";
 
-/** The values that are given for these pieces. */
+/** The values yielded for these chunks. */
 function read(pieces: Iterable<string>): unknown[] {
   const json = new PartialJson();
   const values: unknown[] = [];
@@ -16,7 +16,7 @@ function read(pieces: Iterable<string>): unknown[] {
   return values;
 }
 
-/** Whole numbers below a bound, in an order that can be repeated. */
+/** Integers below a bound, in a reproducible order. */
 function random(seed: number): (below: number) => number {
   const next = randomizer(seed);
   return (below) => Math.floor(next() * below);
@@ -37,7 +37,7 @@ const TEXTS = [
   "true",
 ];
 
-/** Without keys that are one escape: for `\u0000` V8's `JSON.parse` has been seen to give a backslash. */
+/** Without keys that are a single escape: V8's `JSON.parse` was observed to return a backslash for `\u0000`. */
 const KEYS = TEXTS.filter((text) => text !== "\ud800" && text !== "\u0000");
 
 function anyValue(next: (below: number) => number, depth = 0): unknown {
@@ -74,7 +74,7 @@ function cut(text: string, next: (below: number) => number): string[] {
   return pieces;
 }
 
-/** Whether one value may become the other as more is written. */
+/** Whether one value can grow into the other. */
 function isBeginning(part: unknown, whole: unknown): boolean {
   if (typeof part === "string") return typeof whole === "string" && whole.startsWith(part);
   if (typeof part !== "object" || part === null) return Object.is(part, whole);
@@ -89,7 +89,7 @@ function isBeginning(part: unknown, whole: unknown): boolean {
   );
 }
 
-Deno.test("partial JSON: each value is a beginning of the next, and the last one is what JSON.parse gives", () => {
+Deno.test("partial JSON: each value is a prefix of the next, and the last one equals JSON.parse's", () => {
   const next = random(7);
   for (let round = 0; round < 2000; round++) {
     const value = [anyValue(next)];
@@ -104,7 +104,7 @@ Deno.test("partial JSON: each value is a beginning of the next, and the last one
   }
 });
 
-Deno.test("partial JSON: one value for each piece that changes something, and none for the others", () => {
+Deno.test("partial JSON: one value per chunk that changes something, none for others", () => {
   assertEquals(
     read([
       '{"',
@@ -134,7 +134,7 @@ Deno.test("partial JSON: one value for each piece that changes something, and no
   );
 });
 
-Deno.test("partial JSON: half an escape or half a character is not given", () => {
+Deno.test("partial JSON: half an escape or half a character is not yielded", () => {
   assertEquals(
     read(['["', "a\\", "n", "\\u00", "e9", "\\ud83d", "\\ude00", "\ud83d", '\ude00"', "]"]),
     [
@@ -148,16 +148,16 @@ Deno.test("partial JSON: half an escape or half a character is not given", () =>
   );
 });
 
-Deno.test("partial JSON: a fence, spaces before it, words and texts outermost", () => {
+Deno.test("partial JSON: a code fence, leading white space, and literals and strings at the top level", () => {
   assertEquals(read([" \n``", "`js", "on\n", "[1", "]\n", "```"]), [[], [1]]);
   assertEquals(read(["```{", '"a":1}', "```"]), [{}, { a: 1 }]);
   assertEquals(read(['"a', 'b"', "more"]), ["a", "ab"]);
-  // Whole or not at all: they are no partial values.
+  // These are yielded complete or not at all: they have no partial values.
   assertEquals(read(["nu", "ll"]), []);
   assertEquals(read(["12", "3"]), []);
 });
 
-Deno.test("partial JSON: what is no JSON is given as far as it was", () => {
+Deno.test("partial JSON: invalid JSON is yielded up to the error", () => {
   const broken: [string, unknown[]][] = [
     ["The answer: {}", []],
     ["``[1]", []],
@@ -177,7 +177,7 @@ Deno.test("partial JSON: what is no JSON is given as far as it was", () => {
     ["[]{}", [[]]],
   ];
   for (const [text, values] of broken) assertEquals(read([text]), values, text);
-  // Whatever it is, it is read.
+  // Any input can be read.
   const next = random(3);
   for (let round = 0; round < 500; round++) {
     const text = [...JSON.stringify(anyValue(next))];
@@ -186,7 +186,7 @@ Deno.test("partial JSON: what is no JSON is given as far as it was", () => {
   }
 });
 
-Deno.test("partial JSON: values are copies, which later ones do not share", () => {
+Deno.test("partial JSON: values are copies that share nothing with later ones", () => {
   const json = new PartialJson();
   json.feed('{"list":[1,{"a":"b');
   const first = json.next()?.value as { list: unknown[] };
@@ -197,18 +197,18 @@ Deno.test("partial JSON: values are copies, which later ones do not share", () =
   assertNotStrictEquals(first.list[1], second.list[1]);
 });
 
-Deno.test("partial JSON: a field called __proto__ is a field", () => {
+Deno.test("partial JSON: a field named __proto__ is an ordinary field", () => {
   const [value] = read(['{"__proto__":{"a":1}}']);
   assertEquals(Object.entries(value as object), [["__proto__", { a: 1 }]]);
   assertEquals((value as { a?: unknown }).a, undefined);
 });
 
-Deno.test("partial JSON: lists within lists without end are not followed", () => {
+Deno.test("partial JSON: endlessly nested lists are not followed", () => {
   const values = read(Array.from({ length: 100_000 }, () => "["));
   assertLess(values.length, 1000);
 });
 
-Deno.test("partial JSON: the time is in proportion to the text", () => {
+Deno.test("partial JSON: time is linear in the length of the text", () => {
   const time = (items: number): number => {
     const list = Array.from({ length: items }, (_, id) => ({ id, name: `name ${id}` }));
     const text = JSON.stringify({ list, long: "x".repeat(items) });
@@ -218,7 +218,7 @@ Deno.test("partial JSON: the time is in proportion to the text", () => {
     return cpuTimeMs() - usedBefore;
   };
   time(1000);
-  // Ten times the text: a hundred times the time, were all of it read or copied for each token.
+  // Ten times the text would take a hundred times as long if each token read or copied all of it.
   const least = (items: number): number => Math.min(time(items), time(items), time(items));
   const [one, ten] = [least(1000), least(10_000)];
   assertLess(ten, 40 * one);

@@ -1,11 +1,11 @@
-/** What the module may do in Deno: talk to its server, and read the variables that the documentation names. */
+/** What the module may do in Deno: connect to its server, and read the documented variables. */
 import { assert, assertEquals } from "@std/assert";
 import { rawServer } from "./support/raw_server.ts";
 import { runScript } from "./support/script.ts";
 import { events, serveStub } from "./support/stub_server.ts";
 import { answer, EMBEDDING, FINISH, gate, LISTING, token } from "./support/wire.ts";
 
-/** Everything that touches the world, and prints what came of it. */
+/** Calls everything that needs a permission, and prints the outcome. */
 const SCRIPT = `import { LMStudioProvider, resolveConfig } from "mod";
 const lmstudio = new LMStudioProvider({ baseUrl: Deno.args[0], maxRetries: 0 });
 resolveConfig();
@@ -14,9 +14,9 @@ console.log((await lmstudio.complete("Hello")).content);
 for await (const text of lmstudio.streamCompletion("Hello").textStream) console.log(text);
 console.log((await lmstudio.embed({ model: "m", input: "text" })).embeddings.length);
 console.log(await lmstudio.supportsModel("m"), (await lmstudio.modelCapabilities("m")).maxTokens);
-// Held back for 3 × this: the probe for a connection runs.
+// Held back for 3 × this timeout, so that the connection probe runs.
 console.log((await lmstudio.complete("slow", { connectTimeoutMs: 100 })).content);
-// Every way to an error, with its hints.
+// Every path to an error, with its hints.
 for (const model of ["bad gateway", "silent"]) {
   const options = { timeoutMs: 50 };
   await lmstudio.complete({ model, messages: "Hello" }, options).catch((error) =>
@@ -42,7 +42,7 @@ function serve() {
   });
 }
 
-Deno.test("everything works with --allow-net=127.0.0.1 alone, and asks for nothing else", async () => {
+Deno.test("everything works with just --allow-net=127.0.0.1, and requests no other permission", async () => {
   await using server = serve();
   const flags = ["--allow-net=127.0.0.1"];
   const { code, output, errors, permissions } = await runScript(SCRIPT, flags, {
@@ -57,7 +57,7 @@ Deno.test("everything works with --allow-net=127.0.0.1 alone, and asks for nothi
   assert(permissions.length > 0, "the audit of permissions tells nothing any more");
 });
 
-Deno.test("the port alone is enough, as the hint of an error says", async () => {
+Deno.test("permission for just the port is enough, as an error's hint says", async () => {
   await using server = serve();
   const flags = [`--allow-net=${new URL(server.url).host}`];
   const { output, errors } = await runScript(SCRIPT, flags, { args: [server.url] });
@@ -67,7 +67,7 @@ Deno.test("the port alone is enough, as the hint of an error says", async () => 
 Deno.test("a name is probed under the permission for that name", async () => {
   const probed = gate();
   await using server = rawServer(async (connection) => {
-    // The probe closes without a word; the request is not answered before.
+    // The probe closes silently; the request is answered only afterwards.
     if (await connection.request() === "") return probed.open();
     await Promise.race([probed.opened, connection.gone()]);
     await connection.respond(200, answer("Hi"));
@@ -82,7 +82,7 @@ Deno.test("a name is probed under the permission for that name", async () => {
   assertEquals([output, errors], ["Hi", ""]);
 });
 
-Deno.test("a probe that is not allowed tells nothing", async () => {
+Deno.test("a probe without permission says nothing", async () => {
   await using server = rawServer((connection) => connection.gone());
   const probe = new URL("../src/platform/network.ts", import.meta.url).href;
   const { output, errors } = await runScript(
@@ -96,7 +96,7 @@ Deno.test("a probe that is not allowed tells nothing", async () => {
   assertEquals([output, errors], ["true\nundefined\nundefined", ""]);
 });
 
-Deno.test("with access to the environment, only what is documented is read", async () => {
+Deno.test("with access to the environment, only documented variables are read", async () => {
   await using server = serve();
   const flags = ["--allow-net=127.0.0.1", "--allow-env"];
   const { output, permissions } = await runScript(SCRIPT, flags, { args: [server.url] });
@@ -131,7 +131,7 @@ Deno.test("with access to the environment, only what is documented is read", asy
   );
 });
 
-Deno.test("importing alone touches nothing", async () => {
+Deno.test("importing alone needs no permission", async () => {
   const { code, output, permissions } = await runScript(
     `import * as mod from "mod";
     console.log(typeof mod.LMStudioProvider);`,

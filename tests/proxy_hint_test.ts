@@ -1,6 +1,6 @@
 /**
- * Deno and Bun send requests to this machine through `HTTP_PROXY`, and what comes back is the proxy's. The
- * hint must come where a proxy can be the cause, and nowhere else.
+ * Deno and Bun use `HTTP_PROXY` even for requests to this machine, and then the answer is the proxy's. The
+ * hint must appear if a proxy can be the cause, and only then.
  */
 import { assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import { LMStudioProvider, type LMStudioProviderOptions, ProviderError } from "../mod.ts";
@@ -74,7 +74,7 @@ for (const [status, body] of FOREIGN) {
     assertEquals(hint.includes("password"), false);
   });
 
-  Deno.test(`${name} from another machine is its own`, async () => {
+  Deno.test(`${name} from another machine is not blamed on a proxy`, async () => {
     const env = { HTTP_PROXY: "http://proxy.lan:3128" };
     for (const baseUrl of ["http://192.168.1.20:1234", "http://lmstudio.lan", "10.0.0.127"]) {
       const { hint } = await failure([status, body], { baseUrl, env });
@@ -82,7 +82,7 @@ for (const [status, body] of FOREIGN) {
     }
   });
 
-  Deno.test(`${name} where NO_PROXY covers the address is its own`, async () => {
+  Deno.test(`${name} from an address that NO_PROXY covers is not blamed on a proxy`, async () => {
     const covering: Readonly<Record<string, readonly string[]>> = {
       "http://127.0.0.1:1234": [
         "127.0.0.1",
@@ -113,13 +113,13 @@ for (const [status, body] of FOREIGN) {
 }
 
 for (const [status, body] of OWN) {
-  Deno.test(`${status} ${body.slice(0, 40)} is no proxy's`, async () => {
+  Deno.test(`${status} ${body.slice(0, 40)} is not blamed on a proxy`, async () => {
     const { hint } = await failure([status, body], { env: { HTTP_PROXY: "http://p:1" } });
     assertEquals(hint.includes("PROXY"), false);
   });
 }
 
-/** Prints the hint of a listing that failed. */
+/** Prints the hint of a failed listing. */
 const SCRIPT = `import { LMStudioProvider } from "mod";
 const [baseUrl, env] = Deno.args;
 const lmstudio = new LMStudioProvider({ baseUrl, maxRetries: 0, env: env && JSON.parse(env) });
@@ -128,7 +128,7 @@ await lmstudio.listModels().then(
   (error) => console.log(error.status, error.hint),
 );`;
 
-Deno.test("the trap itself: a proxy answers for a server on this machine, and the hint mends it", async () => {
+Deno.test("a proxy answers for a server on this machine, and the hint fixes that", async () => {
   await using server = serveStub({ "GET /api/v1/models": { body: LISTING } });
   const asked: string[] = [];
   await using proxy = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
@@ -155,7 +155,7 @@ Deno.test("the trap itself: a proxy answers for a server on this machine, and th
   assertEquals([mended.output, server.requests.length], ["1", 1]);
 });
 
-Deno.test("the environment is not read for answers that are no errors", async () => {
+Deno.test("the environment is not read for answers that are not errors", async () => {
   await using server = serveStub({
     "GET /api/v1/models": { body: LISTING },
     "POST /v1/chat/completions": json({}, 200),

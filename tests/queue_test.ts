@@ -1,4 +1,4 @@
-/** Many calls at a time: how many are sent, in which order, and which wait for a model that would throw others out. */
+/** Many calls at once: how many are sent, in which order, and which wait because their model would unload others. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import {
   type CallOptions,
@@ -20,7 +20,7 @@ import { rejection } from "./support/wire.ts";
 const A = "maker/a";
 const B = "maker/b";
 
-/** A fake, a provider of it, and how many requests are on their way. */
+/** A fake, its provider, and the number of running requests. */
 function provide(options: FakeLMStudioOptions = {}, more: LMStudioProviderOptions = {}) {
   const fake = createFakeLMStudio({ models: [A], firstTokenMs: 10, ...options });
   const seen = { now: 0, most: 0 };
@@ -72,7 +72,7 @@ const listings = ({ requests }: ReturnType<typeof createFakeLMStudio>) =>
 const times = <T>(count: number, make: (index: number) => T): T[] =>
   Array.from({ length: count }, (_, index) => make(index));
 
-Deno.test("queue: 200 requests for three models that fit one at a time: none is cut, and each is loaded once", async () => {
+Deno.test("queue: 200 requests for three models of which one fits at a time: none is interrupted, and each model loads once", async () => {
   for (const seed of [1, 2, 3]) {
     const load = { requests: 200, models: 3, seed, callers: 200 };
     const { answered, cut, loads, told } = await runLoad({ ...load, isQueued: true });
@@ -82,7 +82,7 @@ Deno.test("queue: 200 requests for three models that fit one at a time: none is 
   }
 });
 
-Deno.test("queue: without it such requests throw each other out", async () => {
+Deno.test("queue: without it such requests unload each other's models", async () => {
   const { cut } = await runLoad({
     requests: 200,
     models: 3,
@@ -93,7 +93,7 @@ Deno.test("queue: without it such requests throw each other out", async () => {
   assert(cut > 0);
 });
 
-Deno.test("queue: callers in loops lose nothing, and share loads", async () => {
+Deno.test("queue: looping callers lose nothing, and share loads", async () => {
   const { answered, loads } = await runLoad({
     requests: 200,
     models: 3,
@@ -102,18 +102,18 @@ Deno.test("queue: callers in loops lose nothing, and share loads", async () => {
     isQueued: true,
   });
   assertEquals(answered, 200);
-  // In the order of their coming it would be about 130.
+  // In order of arrival it would be about 130.
   assert(loads <= 60, `${loads} loads`);
 });
 
-Deno.test("queue: four generations of a model at a time, where nothing tells how many", async () => {
+Deno.test("queue: four generations of a model at once, if no listing gives a number", async () => {
   const { fake, lmstudio, seen } = provide();
   await Promise.all(times(12, () => lmstudio.complete("Hi")));
   assertEquals(seen.most, 4);
   assertEquals(listings(fake), 0);
 });
 
-Deno.test("queue: as many as the listing tells of the instance", async () => {
+Deno.test("queue: as many at once as the listing allows for the instance", async () => {
   const { fake, fetch, seen } = provide();
   const listing = {
     models: [{
@@ -140,7 +140,7 @@ Deno.test("queue: as many as the listing tells of the instance", async () => {
   assertEquals([seen.most, fake.requests.length], [3, 16]);
 });
 
-Deno.test("queue: maxConcurrency is for all models together, and Infinity is no limit", async () => {
+Deno.test("queue: maxConcurrency covers all models together, and Infinity means no limit", async () => {
   const models = { models: [A, B] };
   const two = provide(models, { maxConcurrency: 2 });
   await Promise.all(
@@ -184,7 +184,7 @@ Deno.test("queue: every way to generate counts", async () => {
   assertEquals(seen.most, 1);
 });
 
-Deno.test("queue: requests go in their order, and onQueue tells where each stands", async () => {
+Deno.test("queue: requests are sent in order, and onQueue reports their positions", async () => {
   const { fake, lmstudio } = provide({}, { maxConcurrency: 1 });
   const told = times(4, (): number[] => []);
   await Promise.all(
@@ -197,7 +197,7 @@ Deno.test("queue: requests go in their order, and onQueue tells where each stand
   assertEquals(asked(fake).map(({ messages }) => messages[0]?.content), ["0", "1", "2", "3"]);
 });
 
-Deno.test("queue: onStatus says that a call waits", async () => {
+Deno.test("queue: onStatus reports that a call is waiting", async () => {
   const { lmstudio } = provide({}, { maxConcurrency: 1 });
   const phases: string[] = [];
   await Promise.all([
@@ -207,7 +207,7 @@ Deno.test("queue: onStatus says that a call waits", async () => {
   assertEquals(phases, ["waiting", "waiting", "generating"]);
 });
 
-Deno.test("queue: an aborted call leaves at once, and its place is the next one's", async () => {
+Deno.test("queue: an aborted call leaves at once, and the next one takes its place", async () => {
   const { fake, lmstudio } = provide({ firstTokenMs: 50 }, { maxConcurrency: 1 });
   const controller = new AbortController();
   const first = lmstudio.complete("0");
@@ -224,7 +224,7 @@ Deno.test("queue: an aborted call leaves at once, and its place is the next one'
   assertEquals(asked(fake).map(({ messages }) => messages[0]?.content), ["0", "2"]);
 });
 
-Deno.test("queue: a stream that is left while it waits is never sent", async () => {
+Deno.test("queue: a stream that is left while waiting is never sent", async () => {
   const { fake, lmstudio } = provide({ firstTokenMs: 30 }, { maxConcurrency: 1 });
   const first = lmstudio.complete("0");
   const stream = lmstudio.streamCompletion("1");
@@ -266,7 +266,7 @@ Deno.test("queue: a stream holds its place until it ends, is left or fails", asy
   }
 });
 
-Deno.test("queue: timeoutMs covers the wait, the timers of a stream do not", async () => {
+Deno.test("queue: timeoutMs covers the wait, the timeouts of a stream do not", async () => {
   const { fake, lmstudio } = provide({ firstTokenMs: 80 }, { maxConcurrency: 1 });
   const first = lmstudio.complete("0");
   const late = lmstudio.complete("1", { timeoutMs: 20 });
@@ -295,7 +295,7 @@ Deno.test("queue: timeoutMs covers the wait, the timers of a stream do not", asy
   assertEquals(asked(fake).length, 3);
 });
 
-Deno.test("queue: what onQueue throws ends that call alone", async () => {
+Deno.test("queue: an exception from onQueue ends only that call", async () => {
   const { fake, lmstudio } = provide({}, { maxConcurrency: 1 });
   const thrown = new Error("no");
   const first = lmstudio.complete("0");
@@ -312,7 +312,7 @@ Deno.test("queue: what onQueue throws ends that call alone", async () => {
   assertEquals(asked(fake).length, 2);
 });
 
-Deno.test("queue: models that are in memory answer side by side", async () => {
+Deno.test("queue: loaded models answer side by side", async () => {
   const { fake, lmstudio, seen } = provide({ models: [A, B], firstTokenMs: 40 });
   await Promise.all(
     times(8, (index) => lmstudio.complete({ model: index % 2 === 0 ? A : B, messages: "Hi" })),
@@ -320,7 +320,7 @@ Deno.test("queue: models that are in memory answer side by side", async () => {
   assertEquals([seen.most, listings(fake)], [8, 1]);
 });
 
-Deno.test("queue: models that are in memory keep the order of their requests, whichever they are for", async () => {
+Deno.test("queue: requests for loaded models keep their order, whichever model they are for", async () => {
   const { fake, lmstudio } = provide({ models: [A, B] }, { maxConcurrency: 1 });
   await Promise.all(
     times(
@@ -331,7 +331,7 @@ Deno.test("queue: models that are in memory keep the order of their requests, wh
   assertEquals(asked(fake).map(({ messages }) => Number(messages[0]?.content)), times(10, Number));
 });
 
-Deno.test("queue: a model that is not in memory waits until the others are done, also by another spelling and for embeddings", async () => {
+Deno.test("queue: a model that is not loaded waits until the others are done, in any spelling and for embeddings", async () => {
   const loads: ((lmstudio: LMStudioProvider) => Promise<unknown>)[] = [
     (lmstudio) => lmstudio.complete({ model: B, messages: "Hi" }),
     (lmstudio) => lmstudio.complete({ model: "b", messages: "Hi" }),
@@ -346,7 +346,7 @@ Deno.test("queue: a model that is not in memory waits until the others are done,
       }],
       firstTokenMs: 20,
     }, { onModelSubstituted: "ignore" });
-    // The fake knows no short names: what counts is when it was asked.
+    // The fake knows no short names: only the time of the request matters.
     const stream = lmstudio.streamCompletion({ model: A, messages: "Hi" });
     const iterator = stream[Symbol.asyncIterator]();
     await iterator.next();
@@ -371,7 +371,7 @@ Deno.test("queue: embeddings keep their own concurrency", async () => {
   assert(seen.most >= 8, `${seen.most}`);
 });
 
-Deno.test("queue: calls one after the other ask for no listing, whatever model they name", async () => {
+Deno.test("queue: sequential calls fetch no listing, whatever model they name", async () => {
   const { fake, lmstudio } = provide({
     models: [{ id: A, loaded: false }, { id: B, loaded: false }],
   });
@@ -409,7 +409,7 @@ Deno.test("queue: maxConcurrency is a whole number above 0 or Infinity", async (
   );
 });
 
-Deno.test("queue: other servers have no limit but the one that is set; FallbackProvider passes onQueue on", async () => {
+Deno.test("queue: other servers have only the limit you set; FallbackProvider passes onQueue on", async () => {
   const { seen, fetch } = provide();
   const given = { name: "x", baseUrl: "http://nas", fetch, model: A };
   await Promise.all(times(12, () => new OpenAICompatibleProvider(given).complete("Hi")));
@@ -427,7 +427,7 @@ Deno.test("queue: other servers have no limit but the one that is set; FallbackP
   assertEquals([limited.seen.most, positions], [2, [1]]);
 });
 
-Deno.test("queue: a tool may ask, and a repair is one more request", async () => {
+Deno.test("queue: a tool may send requests, and a repair is one more request", async () => {
   const { lmstudio } = provide({
     replies: [{ toolCalls: [{ name: "ask", arguments: {} }] }, "inner", "done", "no JSON", "{}"],
   }, { maxConcurrency: 1 });
@@ -445,9 +445,9 @@ Deno.test("queue: a tool may ask, and a repair is one more request", async () =>
   assertEquals(object, {});
 });
 
-// --- The queue itself, by a clock of its own ------------------------------------------------------
+// --- The queue itself, with simulated time --------------------------------------------------------
 
-/** A queue whose time is a number, for a server that has some models in memory. */
+/** A queue with simulated time, for a server with some loaded models. */
 function bench(loaded: readonly string[] | undefined, maxConcurrency = Infinity) {
   const timers = new Set<{ at: number; onTime: () => void }>();
   const clock: Clock & { time: number } = {
@@ -502,7 +502,7 @@ function bench(loaded: readonly string[] | undefined, maxConcurrency = Infinity)
   };
 }
 
-Deno.test("queue: later requests for the model in memory go first, but for a minute at most", async () => {
+Deno.test("queue: later requests for the loaded model go first, but for a minute at most", async () => {
   const { ask, end, pass, sent } = bench(undefined);
   ask(A, "a1");
   ask(B, "b1");
@@ -516,14 +516,14 @@ Deno.test("queue: later requests for the model in memory go first, but for a min
   await end("a2");
   await pass(1);
   assertEquals(sent, ["a1", "a2", "b1", "b2"]);
-  // Those that came while it waited have their turn when it is done, in their order.
+  // Requests that arrived while it waited follow it, in order.
   await end("b1");
   await end("b2");
   await pass(30);
   assertEquals(sent, ["a1", "a2", "b1", "b2", "a3"]);
 });
 
-Deno.test("queue: nor do more than 32 that came later", async () => {
+Deno.test("queue: at most 32 later requests go first", async () => {
   const { ask, end, pass, sent } = bench(undefined, 1);
   ask(A, "a0");
   ask(B, "b");
@@ -536,7 +536,7 @@ Deno.test("queue: nor do more than 32 that came later", async () => {
   assertEquals(sent.length, 34);
 });
 
-Deno.test("queue: those that were there before patience was lost are one group, however many", async () => {
+Deno.test("queue: requests that arrived before the limits were reached count as one group, however many", async () => {
   const { ask, end, pass, sent } = bench(undefined, 1);
   const names = times(100, (index) => `a${index}`);
   ask(A, "a0");
@@ -549,7 +549,7 @@ Deno.test("queue: those that were there before patience was lost are one group, 
   assertEquals(sent, [...names, "b"]);
 });
 
-Deno.test("queue: with several models in memory one that is not has its turn, too", async () => {
+Deno.test("queue: with several loaded models, one that is not loaded gets its turn, too", async () => {
   const { ask, end, pass, sent } = bench([A, B], Infinity);
   ask(A, "a0");
   ask(B, "b0");
@@ -564,7 +564,7 @@ Deno.test("queue: with several models in memory one that is not has its turn, to
   assertEquals(sent, ["a0", "b0", "c"]);
 });
 
-Deno.test("queue: before another model is loaded, who asks in a loop is waited for", async () => {
+Deno.test("queue: before another model loads, the queue waits for callers in a loop", async () => {
   const { ask, end, pass, sent } = bench(undefined);
   ask(A, "a0");
   ask(B, "b");
@@ -579,7 +579,7 @@ Deno.test("queue: before another model is loaded, who asks in a loop is waited f
   assertEquals(sent, ["a0", "a1", "b"]);
 });
 
-Deno.test("queue: a stream that nobody reads holds no place for ever", async () => {
+Deno.test("queue: a stream that is never read does not hold its place forever", async () => {
   const { ask, leaveUnread, pass, sent, end } = bench(undefined, 1);
   ask(A, "a0");
   leaveUnread("a0");

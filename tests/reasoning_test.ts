@@ -1,4 +1,4 @@
-/** Reasoning apart from the text, whole and streamed, whichever field it comes in and whatever else is there. */
+/** Reasoning is separated from the text, whole and streamed, whatever field it is in and whatever surrounds it. */
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import {
   ConfigurationError,
@@ -68,7 +68,7 @@ for (const [hazard, fields, reasoning, content] of CASES) {
   });
 }
 
-Deno.test("reasoning: all of the limit was thought away", async () => {
+Deno.test("reasoning: the reasoning used up the token limit", async () => {
   const expected = { content: "", reasoning: "Let me thi", finishReason: "length" };
   const fields = { content: "", reasoning_content: "Let me thi" };
   assertEquals(await whole(fields, "length"), expected);
@@ -80,7 +80,7 @@ Deno.test("reasoning: all of the limit was thought away", async () => {
   );
 });
 
-Deno.test("reasoning: an opening tag that was in the prompt is missed, whole and at a stream's end", async () => {
+Deno.test("reasoning: an opening tag that was in the prompt is inferred, whole and at a stream's end", async () => {
   const text = "Hm.\n</think>\n\nHi.";
   const expected = { content: "Hi.", reasoning: "Hm.", finishReason: "stop" };
   assertEquals(await whole({ content: text }), expected);
@@ -89,7 +89,7 @@ Deno.test("reasoning: an opening tag that was in the prompt is missed, whole and
   // Current builds send the field with every answer.
   assertEquals(await whole({ content: text, reasoning_content: "" }), expected);
   assertEquals(await whole({ content: text, reasoning_content: null }), expected);
-  // With thoughts of its own there is nothing to miss.
+  // If there is a reasoning field, no tag is missing.
   assertEquals(await whole({ content: text, reasoning_content: "A" }), {
     content: text,
     reasoning: "A",
@@ -110,7 +110,7 @@ function withContent({ text, ...rest }: ResponsesAnswer) {
   return { ...rest, content: text };
 }
 
-Deno.test("reasoning: tags that nobody knows, by option and by request, whole and streamed", async () => {
+Deno.test("reasoning: custom tags, by option and by request, whole and streamed", async () => {
   const fake = () => createFakeLMStudio({ replies: () => TAGGED });
   const bare = () => new LMStudioProvider({ fetch: fake().fetch, env: {} });
   const request = { messages: "Hi", reasoningTags: THOUGHT_TAGS };
@@ -158,11 +158,11 @@ Deno.test("reasoning: tags that nobody knows, by option and by request, whole an
   }
   const { content } = await bare().complete("Hi");
   assertEquals(content, TAGGED);
-  // A request's own are in place of the provider's.
+  // A request's tags replace the provider's.
   assertEquals((await own().complete({ messages: "Hi", reasoningTags: [] })).content, TAGGED);
 });
 
-Deno.test("reasoning: tags that are none are refused, and none are sent", async () => {
+Deno.test("reasoning: invalid tags are refused, and tags are never sent", async () => {
   const refused: [tags: unknown, state: string][] = [
     ["<a>", 'is "<a>", not an array of pairs such as ["<think>", "</think>"]'],
     [["<a>", "</a>"], "has an entry [0] that is not a pair such as"],
@@ -200,7 +200,7 @@ Deno.test("reasoning: tags that are none are refused, and none are sent", async 
   assertEquals(JSON.stringify(fake.requests.at(-1)?.body).includes("tags"), false);
 });
 
-Deno.test("reasoning: where only the closing tag came, histories have the thought apart", async () => {
+Deno.test("reasoning: with only a closing tag, messages still have the reasoning separate", async () => {
   const first = { content: "I look.\n</think>\n\n", toolCalls: [{ name: "look" }] };
   for (const stream of [false, true]) {
     const fake = createFakeLMStudio({ replies: [first, "It is\n</think>\n\n4."] });
@@ -217,7 +217,7 @@ Deno.test("reasoning: where only the closing tag came, histories have the though
   }
 });
 
-Deno.test("reasoning: what is left of a stream that broke is split as well", async () => {
+Deno.test("reasoning: the partial answer of a broken stream is split as well", async () => {
   const body = event({ content: "Hm.\n</think>" }) + event({ content: "\n\nHel" });
   const headers = { "content-type": "text/event-stream" };
   const stream = lmstudio(fetchOf({ headers, body })).streamCompletion("Hi");
@@ -240,7 +240,7 @@ Deno.test("reasoning: response() of a stream splits any text as complete() does,
     "a[/THINK]x\n[THINK]b[/THINK]y",
     "a</think><think>b",
   ];
-  // What models may write, in no order.
+  // What models may write, in random order.
   const random = randomizer(7);
   const words = ["<think>", "</think>", "a", " ", "\n", "b.", "`", "[THINK]", "[/THINK]", '"'];
   for (let count = 0; count < 150; count++) {
@@ -279,7 +279,7 @@ Deno.test("reasoning: the native chat splits its messages as complete() does", a
     const end = await lmstudio(fetchOf({ headers, body })).chat.stream({ input: "Hi" }).response();
     for (const answer of [sent, end]) {
       assertEquals([answer.content, answer.reasoning], [content, reasoning]);
-      // The items are what the server said.
+      // The output items stay as the server sent them.
       assertEquals(answer.output, output as typeof answer.output);
     }
   }

@@ -1,4 +1,4 @@
-/** `record`, `replay` and `drift` over every route of the fake: what was recorded is what is said again. */
+/** `record`, `replay` and `drift` over every route of the fake: a replay equals its recording. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { runCommandLine } from "../src/cli/command_line.ts";
 import {
@@ -9,7 +9,7 @@ import {
 import { runCommand, TestStreams } from "./support/command_line.ts";
 import { rawServer } from "./support/raw_server.ts";
 
-/** A command that serves, until the handle is disposed of as by Ctrl+C. */
+/** A serving command that runs until its handle is disposed, which acts like Ctrl+C. */
 async function serve(
   args: readonly string[],
 ): Promise<AsyncDisposable & { url: string; code: Promise<number> }> {
@@ -49,7 +49,7 @@ const WEATHER = {
   function: { name: "get_weather", parameters: { type: "object", properties: {} } },
 };
 
-/** Every route of the fake, streamed as well where it can be. */
+/** Every route of the fake, streamed as well if it can be. */
 const EVERY_ROUTE: readonly Ask[] = [
   { method: "GET", path: "/lmstudio-greeting" },
   { method: "GET", path: "/api/v1/models" },
@@ -139,7 +139,7 @@ const EVERY_ROUTE: readonly Ask[] = [
   { method: "GET", path: "/api/v1/nothing" },
 ];
 
-/** The raw pieces of an answer: chunks as they are framed on the wire. */
+/** The raw chunks of an answer as framed on the wire. */
 async function askRaw(
   url: string,
   { method, path, body }: Ask,
@@ -198,7 +198,7 @@ const OPTIONS: FakeLMStudioOptions = {
   }),
 };
 
-Deno.test("record: every route that the fake has is recorded here", async () => {
+Deno.test("record: every route of the fake is recorded here", async () => {
   const paths = new Set<string>();
   const folder = new URL("../src/testing/", import.meta.url);
   for await (const { name } of Deno.readDir(folder)) {
@@ -233,7 +233,7 @@ Deno.test("record, replay: every route of the fake is the same on the wire, chun
         assertEquals(await askRaw(player.url, ask), passed[at], `${ask.method} ${ask.path}`);
       }
     }
-    // A second door to the same recording.
+    // Another way to the same recording.
     await using fake = await createFakeLMStudio({ recording: folder }).listen();
     for (const [at, ask] of EVERY_ROUTE.entries()) {
       const { body } = await askRaw(fake.url, ask);
@@ -242,7 +242,7 @@ Deno.test("record, replay: every route of the fake is the same on the wire, chun
   });
 });
 
-Deno.test("record: what comes through is what the server says, piece by piece", async () => {
+Deno.test("record: the client gets what the server sends, chunk by chunk", async () => {
   const pieces = ['data: {"a":', "1}\n\n", "data: ⚓", "\n\n", "data: [DONE]\n\n"];
   await using server = rawServer(async (connection) => {
     await connection.request();
@@ -265,7 +265,7 @@ Deno.test("record: what comes through is what the server says, piece by piece", 
   });
 });
 
-Deno.test("record: into a folder with a recording, what is new comes after what is there", async () => {
+Deno.test("record: in a folder with a recording, new exchanges are added after the existing ones", async () => {
   await using server = await createFakeLMStudio(OPTIONS).listen();
   await withFolder(async (folder) => {
     for (const path of ["/lmstudio-greeting", "/v1/models"]) {
@@ -277,7 +277,7 @@ Deno.test("record: into a folder with a recording, what is new comes after what 
   });
 });
 
-Deno.test("record: a client that leaves and a server that dies are written as far as they came", async () => {
+Deno.test("record: exchanges cut by the client or by the server are recorded as far as they got", async () => {
   await using server = await createFakeLMStudio({
     ...OPTIONS,
     faults: [
@@ -297,7 +297,7 @@ Deno.test("record: a client that leaves and a server that dies are written as fa
       const stalled = await ask(controller.signal);
       await stalled.body?.getReader().read();
       controller.abort();
-      // Ctrl+C comes while this one waits.
+      // Ctrl+C arrives while this request waits.
       fetch(`${proxy.url}/v1/completions`, {
         method: "POST",
         body: JSON.stringify({ model: MODEL, prompt: "x" }),
@@ -324,7 +324,7 @@ Deno.test("record: a client that leaves and a server that dies are written as fa
   });
 });
 
-Deno.test("drift: none over every route of the fake; one that is made is named", async () => {
+Deno.test("drift: none over all routes of the fake; an introduced one is named", async () => {
   await withFolder(async (folder) => {
     {
       await using server = await createFakeLMStudio({ models: MODELS }).listen();
@@ -340,7 +340,7 @@ Deno.test("drift: none over every route of the fake; one that is made is named",
     const same = await runCommand(["drift", folder]);
     assertEquals(same, { code: 0, output: "No differences.\n", errors: "" });
 
-    // The server of another day: a field more, a field less, an event more, another status.
+    // A later server: one more field, one field less, one more event, another status.
     const names: string[] = [];
     for await (const { name } of Deno.readDir(folder)) names.push(name);
     for (const name of names) {
@@ -386,7 +386,7 @@ const PROMPTS = [
   "Überraschung für Zoë: 你好世界，这是一个秘密的消息。 🎁🎂",
   "short pw",
 ];
-/** What must not be found, in any spelling: pieces that no ordinary text has. */
+/** Strings that must not be found in any spelling, and that no ordinary text contains. */
 const TRACES = [
   TOKEN,
   TOKEN.slice(0, 12),
@@ -409,7 +409,7 @@ const TRACES = [
 
 Deno.test("record: no trace of a seeded corpus of secrets and prompts, wherever the server repeats them", async () => {
   const echo = PROMPTS.join(" | ");
-  // In pieces of three characters, each in a frame of its own.
+  // In chunks of three characters, each in its own frame.
   const pieces = [...echo].reduce<string[]>((list, character, at) => {
     if (at % 3 === 0) list.push("");
     list[list.length - 1] += character;
@@ -503,7 +503,7 @@ Deno.test("record: no trace of a seeded corpus of secrets and prompts, wherever 
       )
     );
     assertEquals(found, []);
-    // Not by writing nothing.
+    // It must have written something.
     assertMatch(texts.join(""), /cannot take x{20,}/);
   });
 });

@@ -1,4 +1,4 @@
-/** Masks of recordings: random prompts and secrets, spelled and cut in random ways, leave no trace. */
+/** Masking of recordings: random prompts and secrets, spelled and cut in random ways, leave no trace. */
 import { assert, assertEquals } from "@std/assert";
 import { redactPieces, redactRequest } from "../src/cli/redaction.ts";
 import { randomizer } from "./support/random.ts";
@@ -16,14 +16,14 @@ const SPELLINGS: ((text: string) => string)[] = [
   (text) => JSON.stringify({ error: `cannot take ${text}` }),
   (text) => JSON.stringify({ error: JSON.stringify({ error: { message: text } }) }),
   (text) => JSON.stringify({ error: text.toUpperCase() }),
-  // As Python writes it.
+  // In Python's notation.
   (text) =>
     JSON.stringify({ error: text }).replace(
       /[^\x20-\x7e]/g,
       (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
     ),
   (text) => `Error: ${text} is too long`,
-  // In a stream, two units in each frame, surrogates apart.
+  // In a stream, with two code units per frame and surrogates separated.
   (text) =>
     Array.from(
       { length: Math.ceil(text.length / 2) },
@@ -34,7 +34,7 @@ const SPELLINGS: ((text: string) => string)[] = [
     ).join(""),
 ];
 
-Deno.test("redaction: no stretch of a prompt or a token survives, however it is spelled and cut", () => {
+Deno.test("redaction: no part of a prompt or an API token survives, however it is spelled and cut", () => {
   const random = randomizer(13);
   for (let round = 0; round < 300; round++) {
     const prompt = textOf(random, 30 + Math.floor(random() * 60));
@@ -71,13 +71,13 @@ Deno.test("redaction: no stretch of a prompt or a token survives, however it is 
           );
         }
       }
-      // What is JSON stays JSON: a masked recording can be read.
+      // JSON stays JSON: a masked recording can be read.
       if (at < 4) JSON.parse(text);
     }
   }
 });
 
-Deno.test("redaction: what the model wrote of its own stays, byte by byte", () => {
+Deno.test("redaction: the model's own text stays, byte for byte", () => {
   const { secrets } = redactRequest({
     path: "/v1/chat/completions",
     headers: { authorization: "Bearer sk-lm-12345678:abcdefghij0123456789" },
@@ -90,7 +90,7 @@ Deno.test("redaction: what the model wrote of its own stays, byte by byte", () =
   assertEquals(new TextDecoder().decode(clean), answer);
 });
 
-Deno.test("redaction: bytes that are no text are let through", () => {
+Deno.test("redaction: bytes that are not text are passed on", () => {
   const { secrets } = redactRequest({
     path: "/",
     headers: {},
@@ -100,7 +100,7 @@ Deno.test("redaction: bytes that are no text are let through", () => {
   assertEquals(redactPieces([bytes], secrets), [bytes]);
 });
 
-/** What the strings of a text say: of a stream one after the other. */
+/** The contents of all strings in a text; for a stream, joined in order. */
 function plainOf(text: string, isStream: boolean): string {
   if (isStream) {
     return [...text.matchAll(/"content":("(?:[^"\\]|\\.)*")/g)].map(([, content = '""']) =>

@@ -1,4 +1,4 @@
-/** What is refused of a call's options, and how it is told. */
+/** Which call options and requests are refused, and how the error says so. */
 import {
   assert,
   assertEquals,
@@ -32,7 +32,7 @@ function refused(options: unknown): string {
   return error.message;
 }
 
-Deno.test("call options: every one may be there, absent or undefined", () => {
+Deno.test("call options: each may be set, absent or undefined", () => {
   const all: Required<CallOptions> = {
     signal: new AbortController().signal,
     headers: { "x-a": "b" },
@@ -55,7 +55,7 @@ Deno.test("call options: every one may be there, absent or undefined", () => {
   );
 });
 
-Deno.test("call options: what the caller changes later changes nothing", () => {
+Deno.test("call options: later changes by the caller have no effect", () => {
   const headers: Record<string, string | undefined> = { "x-a": "1", "x-b": undefined };
   const options: Record<string, unknown> = { headers, maxRetries: 1 };
   const checked = checkCallOptions(options, refuse);
@@ -96,9 +96,9 @@ Deno.test("call options: a bad one is named with its value, never a header's or 
   }
 });
 
-// --- Lists with nothing in them ---------------------------------------------------------------
+// --- Sparse lists -----------------------------------------------------------------------------
 
-/** Requests with fields that TypeScript would not take. */
+/** Requests with fields that TypeScript would reject. */
 function chat(fields: Record<string, unknown>): never {
   return { messages: "Hi", ...fields } as never;
 }
@@ -111,7 +111,7 @@ function input(fields: Record<string, unknown>): never {
   return { input: "Hi", ...fields } as never;
 }
 
-/** A list whose places have no items. */
+/** A sparse array. */
 const hole = (...behind: unknown[]): unknown[] => new Array<unknown>(1).concat(behind);
 
 const PLUGIN = { type: "plugin", id: "mcp/files" };
@@ -183,7 +183,7 @@ const LISTS: [what: string, ask: Ask, state: string][] = [
 ];
 
 for (const [what, ask, state] of LISTS) {
-  Deno.test(`refusals: what would be null or nothing on the wire is told: ${what}`, async () => {
+  Deno.test(`refusals: values that would become null or vanish on the wire are refused: ${what}`, async () => {
     const fake = createFakeLMStudio();
     const lmstudio = new LMStudioProvider({ fetch: fake.fetch, env: {} });
     const error = await assertRejects(() => ask(lmstudio), InvalidRequestError);
@@ -192,7 +192,7 @@ for (const [what, ask, state] of LISTS) {
   });
 }
 
-Deno.test("refusals: what JSON can hold goes through extraBody as it is", async () => {
+Deno.test("refusals: JSON values pass through extraBody unchanged", async () => {
   const fake = createFakeLMStudio();
   const lmstudio = new LMStudioProvider({ fetch: fake.fetch, env: {} });
   const extraBody = {
@@ -207,7 +207,7 @@ Deno.test("refusals: what JSON can hold goes through extraBody as it is", async 
   assertEquals(inner, { at: "1970-01-01T00:00:00.000Z", bare: {} });
 });
 
-Deno.test("refusals: a candidate that is not there is told, too", () => {
+Deno.test("refusals: a missing candidate is refused, too", () => {
   for (const candidates of [[undefined], hole({ type: "ollama", endpoint: "nas" })]) {
     assertThrows(
       () => new ServiceDiscovery({ candidates: candidates as never }),
@@ -219,7 +219,7 @@ Deno.test("refusals: a candidate that is not there is told, too", () => {
 
 // --- What is checked is what is sent ----------------------------------------------------------
 
-Deno.test("requests: each field is read once, so that what was checked is what is sent", async () => {
+Deno.test("requests: each field is read once, so the checked value is the one sent", async () => {
   const fake = createFakeLMStudio();
   const lmstudio = new LMStudioProvider({ fetch: fake.fetch, env: {} });
   const reads: Record<string, number> = {};
@@ -242,7 +242,7 @@ Deno.test("requests: each field is read once, so that what was checked is what i
   assertEquals([messages, temperature], [[{ role: "user", content: "Hi" }], 0.5]);
 });
 
-Deno.test("requests: what the caller changes after the call is for the next one, also while a part loads", async () => {
+Deno.test("requests: changes after the call affect only the next one, even while a module loads", async () => {
   const fake = createFakeLMStudio();
   const lmstudio = new LMStudioProvider({ fetch: fake.fetch, env: {} });
   const message = { role: "user" as const, content: "Hi" };
@@ -285,7 +285,7 @@ Deno.test("requests: rare fields are refused before LocalProvider looks for a se
   assertEquals(fake.requests, []);
 });
 
-Deno.test("requests: fields from a prototype count in every method, whether it loads on first use or not", async () => {
+Deno.test("requests: inherited fields count in every method, whether it loads on first use or not", async () => {
   const fake = createFakeLMStudio();
   const lmstudio = new LMStudioProvider({ fetch: fake.fetch, env: {} });
   const local = new LocalProvider({ fetch: fake.fetch, env: {} });
@@ -298,7 +298,7 @@ Deno.test("requests: fields from a prototype count in every method, whether it l
     get seed(): number {
       return this.#seed;
     }
-    /** Nobody's business. */
+    /** Must not appear in errors. */
     get draft(): string {
       return "";
     }
@@ -320,16 +320,16 @@ Deno.test("requests: fields from a prototype count in every method, whether it l
   assertEquals((body as { context_length: number }).context_length, 2048);
 });
 
-Deno.test("requests: extraBody that JSON cannot hold is named without a path", async () => {
+Deno.test("requests: an extraBody that cannot be written as JSON is named without a path", async () => {
   const lmstudio = new LMStudioProvider({ env: {} });
   const request = { model: "m", messages: "Hi", extraBody: new Map([["a", 1]]) as never };
   const { message } = await assertRejects(() => lmstudio.complete(request), InvalidRequestError);
   assertStringIncludes(message, "Cannot complete: extraBody is a Map, which JSON cannot represent");
 });
 
-// --- What is no value of its type at all ------------------------------------------------------
+// --- Values that are not of their type --------------------------------------------------------
 
-Deno.test("a signal that is none is refused by every call that takes one", async () => {
+Deno.test("an invalid signal is refused by every call that accepts one", async () => {
   const fake = createFakeLMStudio({ models: ["m"] });
   const { fetch } = fake;
   const lmstudio = new LMStudioProvider({ env: {}, fetch, model: "m" });
@@ -358,7 +358,7 @@ Deno.test("a signal that is none is refused by every call that takes one", async
   assertEquals(fake.requests, []);
 });
 
-Deno.test("what has no text is refused as an address and as a method", async () => {
+Deno.test("values that cannot be converted to text are refused as an address and as a method", async () => {
   const { baseURL, fetch } = new LMStudioProvider({ env: {} }).toOpenAI();
   const textless = Object.create(null);
   assertStringIncludes(
@@ -371,7 +371,7 @@ Deno.test("what has no text is refused as an address and as a method", async () 
   );
 });
 
-Deno.test("a request for decisions that is none, and a tool of an MCP server, are refused", async () => {
+Deno.test("an invalid decision request, and an invalid MCP tool, are refused", async () => {
   const lmstudio = new LMStudioProvider({ env: {} });
   for (const request of [null, undefined, 5]) {
     const error = await rejection(lmstudio.decide(request as never));
@@ -382,7 +382,7 @@ Deno.test("a request for decisions that is none, and a tool of an MCP server, ar
   }
 });
 
-Deno.test("a field that JSON cannot hold is named, and none writes the request instead", async () => {
+Deno.test("a field that cannot be written as JSON is named, and toJSON cannot replace the request", async () => {
   const fake = createFakeLMStudio({ models: ["m"] });
   const lmstudio = new LMStudioProvider({ env: {}, fetch: fake.fetch, model: "m" });
   const send = (extraBody: Record<string, unknown>) =>

@@ -1,6 +1,6 @@
 /**
  * `responses.create` and `responses.stream`: what is sent, every stream in fixtures/responses cut in every way,
- * what ends one and how, failures and what had come, and the memory of the server (here the fake's).
+ * how streams end, failures and their partial answers, and what the server (here the fake) stores.
  */
 import {
   assert,
@@ -121,7 +121,7 @@ function say(delta: string): string {
 
 // --- What is refused --------------------------------------------------------------------------
 
-Deno.test("responses: what nobody would read is refused before anything is sent, of both methods", async () => {
+Deno.test("responses: fields that would be ignored are refused before anything is sent, by both methods", async () => {
   const cases: [request: unknown, says: string][] = [
     [undefined, "the request is undefined, not an object"],
     ["Hi", "the request is text, not an object"],
@@ -179,7 +179,7 @@ Deno.test("responses: what nobody would read is refused before anything is sent,
   assertEquals(requests, []);
 });
 
-Deno.test("responses: neither prompts nor header values are in a refusal", async () => {
+Deno.test("responses: a refusal shows neither prompts nor header values", async () => {
   const secret = "sk-very-secret";
   const prompt = "my private question";
   const mcp = { type: "mcp", serverLabel: "l", serverUrl: `ftp://x?key=${secret}` };
@@ -201,7 +201,7 @@ Deno.test("responses: neither prompts nor header values are in a refusal", async
 
 // --- What is sent -----------------------------------------------------------------------------
 
-Deno.test("responses: settings under the names of the route, and none that was not given", async () => {
+Deno.test("responses: settings under the names of the route, and none that was not set", async () => {
   assertEquals(await sent({ input: "Hi" }), { model: MODEL, input: "Hi" });
   const undef = { model: undefined, store: undefined, tools: undefined, reasoning: undefined };
   assertEquals(await sent({ input: "Hi", ...undef }), { model: MODEL, input: "Hi" });
@@ -236,7 +236,7 @@ Deno.test("responses: settings under the names of the route, and none that was n
   assertEquals((await sent({ input: "Hi", maxOutputTokens: -1 })).max_output_tokens, undefined);
 });
 
-Deno.test("responses: messages, images, calls and their results as items", async () => {
+Deno.test("responses: messages, images, tool calls and their results as items", async () => {
   const { input } = await sent({
     input: [
       "Hello",
@@ -267,7 +267,7 @@ Deno.test("responses: messages, images, calls and their results as items", async
   ]);
 });
 
-Deno.test("responses: the items of an answer can be given back as they came", async () => {
+Deno.test("responses: the items of an answer can be sent back unchanged", async () => {
   for (const name of ["reasoning", "tool_calls", "mcp"]) {
     const answer = await provider(fixtureAnswer(`responses/${name}.json`))
       .responses.create({ input: "Hi" });
@@ -279,7 +279,7 @@ Deno.test("responses: the items of an answer can be given back as they came", as
   }
 });
 
-Deno.test("responses: tools are flat, MCP servers beside them, a named choice is that tool alone", async () => {
+Deno.test("responses: tools are flat, MCP servers next to them, a named choice sends only that tool", async () => {
   const look = { name: "look", description: "Looks.", parameters: { properties: { at: {} } } };
   const exa = {
     type: "mcp",
@@ -359,7 +359,7 @@ Deno.test("responses.create: what an answer says", async () => {
   assertEquals([incomplete.status, incomplete.text], ["incomplete", "The first primes are 2, 3,"]);
 });
 
-Deno.test("responses.create: an answer that failed rejects, with what had come", async () => {
+Deno.test("responses.create: a failed answer rejects, with the partial answer", async () => {
   const error = await rejection(
     provider(fixtureAnswer("responses/failed.json")).responses.create({ input: "Hi" }),
   );
@@ -373,7 +373,7 @@ Deno.test("responses.create: an answer that failed rejects, with what had come",
   assertEquals([wordless.code, wordless.partial], ["server_error", undefined]);
 });
 
-Deno.test("responses: errors in the words of the server, of both methods", async (t) => {
+Deno.test("responses: errors have the server's wording, in both methods", async (t) => {
   const cases: [name: string, answer: StubAnswer, code: string][] = [
     [
       "previous",
@@ -406,7 +406,7 @@ Deno.test("responses: errors in the words of the server, of both methods", async
   }
 });
 
-Deno.test("responses: header values of MCP servers are masked where the server echoes them", async () => {
+Deno.test("responses: header values of MCP servers are masked if the server echoes them", async () => {
   const secret = "Bearer hush-hush-token";
   const message = `Invalid input: {"headers":{"Authorization":"${secret}"}} or hush-hush-token`;
   const mcp = {
@@ -442,7 +442,7 @@ interface Expected {
 const THOUGHT = "We need a prime below 50. 41 will do.";
 const CALL = { id: "365174485", name: "get_weather", arguments: '{"city":"Zürich"}' };
 const BROKEN: PartialAnswer = { content: "The first primes", toolCalls: [] };
-/** Two calls, whatever the later events leave of their arguments. */
+/** Two tool calls, whatever the later events keep of their arguments. */
 function weatherCalls(zurich: string, bern: string): ToolCall[] {
   return [
     { id: zurich, name: "get_weather", arguments: '{"city":"Zürich"}' },
@@ -496,7 +496,7 @@ Deno.test("responses.stream: every stream is in the table", () => {
   assertEquals(Object.keys(STREAMS).sort(), fixtureNames("responses", ".sse"));
 });
 
-/** The events of a stream, as anybody would read them: frame by frame. */
+/** The events of a stream, read frame by frame. */
 function wireEvents(text: string): { type?: string }[] {
   return [...text.matchAll(/^data: (\{.*)$/gm)].map(([, data = ""]) => JSON.parse(data));
 }
@@ -507,7 +507,7 @@ for (const [name, expected] of Object.entries(STREAMS)) {
     const bodies: (string | readonly Piece[])[] = [text, cut(text, 1), cut(text, 7)];
     for (const body of bodies) {
       const { events: seen, answer, error } = await see(provider(events(body)));
-      // As on the wire, all of them; only a frame that is no event is left to the error.
+      // All of them, as on the wire; only a frame that is not an event is left to the error.
       assertEquals<unknown>(seen, wireEvents(text).filter(({ type }) => type !== undefined));
       if (expected.code !== undefined) {
         assert(isProviderError(error), String(error));
@@ -520,7 +520,7 @@ for (const [name, expected] of Object.entries(STREAMS)) {
       assertEquals([answer.text, answer.reasoning], [expected.text, expected.reasoning]);
       assertEquals([answer.toolCalls, answer.status, answer.model], [toolCalls, status, MODEL]);
       if (name !== "unknown.sse") assertEquals(answer.output.map(({ type }) => type), output);
-      // What is sent back says what the model said.
+      // The items to send back have the model's text.
       assertEquals(
         answer.output.filter(({ type }) => type === "function_call").map((item) => item.arguments),
         output.includes("function_call") ? toolCalls.map((call) => call.arguments) : [],
@@ -575,7 +575,7 @@ Deno.test("responses.stream: every known type of event is in a fixture", () => {
   assertEquals(known.filter((type) => !seen.has(type)), []);
 });
 
-/** Every known event has fields of its own. The compiler is the test. */
+/** Every known event has its own fields. The compiler is the test. */
 function tell(event: ResponsesEvent): string {
   switch (event.type) {
     case "response.created":
@@ -621,7 +621,7 @@ function tell(event: ResponsesEvent): string {
     case "error":
       return event.message ?? "";
     default: {
-      // Nothing of the union is left, but events of types that it does not know.
+      // Only events of unknown types are left in the union.
       const none: never = event;
       const { type }: ResponsesUnknownEvent = none;
       return `unknown ${type}`;
@@ -638,7 +638,7 @@ Deno.test("responses.stream: an exhaustive switch narrows, and unknown types go 
   ]);
 });
 
-Deno.test("responses.stream: JSON where a stream was asked for is one last event", async () => {
+Deno.test("responses.stream: JSON instead of a stream is a single last event", async () => {
   for (const name of ["reasoning", "incomplete"]) {
     const body = fixture(`responses/${name}.json`);
     const { events: seen, answer } = await see(provider({ body }));
@@ -652,7 +652,7 @@ Deno.test("responses.stream: JSON where a stream was asked for is one last event
   assertEquals([none, error.code, error.partial], [[], "context_overflow", BROKEN]);
 });
 
-Deno.test("responses.stream: ends that are none, and frames that are no events", async (t) => {
+Deno.test("responses.stream: incomplete ends, and frames that are not events", async (t) => {
   const cases: [name: string, body: string, code: string, partial?: PartialAnswer][] = [
     ["nothing", "", "stream_truncated"],
     ["only [DONE]", "data: [DONE]\n\n", "stream_truncated"],
@@ -702,7 +702,7 @@ Deno.test("responses.stream: ends that are none, and frames that are no events",
   }
 });
 
-Deno.test("responses.stream: what the end does not repeat, is wrongly numbered or odd, is not lost", async () => {
+Deno.test("responses.stream: items that are missing at the end, misnumbered or odd are not lost", async () => {
   const call = (more: Record<string, unknown>) =>
     frame({ type: "response.function_call_arguments.done", item_id: "fc_1", ...more });
   const cases: [frames: string, expected: Partial<ResponsesAnswer>][] = [
@@ -738,7 +738,7 @@ Deno.test("responses.stream: what the end does not repeat, is wrongly numbered o
 
 // --- Arguments of calls -----------------------------------------------------------------------
 
-/** An item of a call; a field that is `undefined` is not sent. */
+/** An item of a tool call; a field that is `undefined` is not sent. */
 function callItem(n: number, args: unknown, more: Record<string, unknown> = {}) {
   return {
     type: "function_call",
@@ -763,7 +763,7 @@ function completed(output: unknown): string {
   return frame({ type: "response.completed", response });
 }
 
-Deno.test("responses.stream: arguments that came are not replaced by less, in calls, output and partial", async (t) => {
+Deno.test("responses.stream: arguments are not replaced by shorter ones, in toolCalls, output and partial", async (t) => {
   const whole = argumentsEvent("done", { item_id: "fc_1", output_index: 0, arguments: '{"a":1}' });
   const pieces = argumentsEvent("delta", { item_id: "fc_1", output_index: 0, delta: '{"a"' }) +
     argumentsEvent("delta", { item_id: "fc_1", output_index: 0, delta: ":1}" });
@@ -895,7 +895,7 @@ Deno.test("responses.stream: each call keeps its own arguments, however items ar
   }
 });
 
-Deno.test("responses.stream: what is no less replaces what had come", async () => {
+Deno.test("responses.stream: later arguments replace earlier ones unless they are empty", async () => {
   const frames = (later: string) =>
     [
       added(0, callItem(1, "")),
@@ -904,7 +904,7 @@ Deno.test("responses.stream: what is no less replaces what had come", async () =
     ].join("");
   const { answer } = await see(provider(events(CREATED + frames('{"a":2}') + COMPLETED)));
   assertEquals(answer?.toolCalls[0]?.arguments, '{"a":2}');
-  // A call that has none has none, and another call's are not its own.
+  // A call without arguments stays without, and never gets another call's.
   const none = added(0, callItem(1, "{}"), "done") + completed([callItem(1, "{}")]);
   assertEquals((await see(provider(events(CREATED + none)))).answer?.toolCalls, [
     { id: "call_1", name: "add", arguments: "{}" },
@@ -915,7 +915,7 @@ Deno.test("responses.stream: what is no less replaces what had come", async () =
   ]);
 });
 
-Deno.test("responses.stream: a call that the last event leaves out is not lost, nor one of which no item came", async () => {
+Deno.test("responses.stream: a tool call without an item, or missing in the last event, is not lost", async () => {
   const done = (n: number, more: Record<string, unknown> = {}) =>
     argumentsEvent("done", { item_id: `fc_${n}`, arguments: `{"a":${n}}`, ...more });
   const both = added(0, callItem(1, "")) + done(1) + added(1, callItem(2, "")) + done(2);
@@ -938,7 +938,7 @@ Deno.test("responses.stream: a call that the last event leaves out is not lost, 
     const { answer } = await see(provider(events(CREATED + frames)));
     assertEquals(answer?.toolCalls.map(({ id }) => id), calls);
     assertEquals(answer?.output.map(({ type }) => type), types);
-    // What is sent back has each call by the id that its result names.
+    // The items to send back have each call under the id that its result names.
     const sentBack = answer?.output.filter(({ type }) => type === "function_call");
     assertEquals(sentBack?.map((item) => [item.call_id, item.arguments]), [
       [calls[0], '{"a":1}'],
@@ -947,7 +947,7 @@ Deno.test("responses.stream: a call that the last event leaves out is not lost, 
   }
 });
 
-Deno.test("responses.stream: text and thoughts that came are in the output, where the items are empty", async () => {
+Deno.test("responses.stream: streamed text and reasoning are in the output, even if the items are empty", async () => {
   const thought = { type: "reasoning", id: "rs_1", summary: [], content: [] };
   const message = { type: "message", id: "msg_1", role: "assistant", content: [] };
   const frames = frame({
@@ -993,7 +993,7 @@ Deno.test("responses.stream: a call of an MCP server keeps its arguments in outp
   }
 });
 
-Deno.test("responses: the fake leaves arguments out as servers do, and a tool round goes on all the same", async () => {
+Deno.test("responses: a tool round works even if the fake omits arguments as some servers do", async () => {
   for (const callArguments of ["everywhere", "done-only", "deltas-only"] as const) {
     const { lmstudio, bodies } = open({
       callArguments,
@@ -1013,7 +1013,7 @@ Deno.test("responses: the fake leaves arguments out as servers do, and a tool ro
 
 // --- Who answered -----------------------------------------------------------------------------
 
-Deno.test("responses.stream: another model's answer is an error before anything of it is given out", async () => {
+Deno.test("responses.stream: another model's answer is an error before any event is yielded", async () => {
   const other = (type: string) =>
     frame({ type, response: { id: "r", model: "other/model", status: "completed" } });
   for (
@@ -1099,7 +1099,7 @@ Deno.test("responses.stream: nothing is sent before the first pull, and there is
   assertEquals(requests.filter(({ method }) => method === "POST").length, 1);
 });
 
-Deno.test("responses.stream: the connection is let go of after the last event", async () => {
+Deno.test("responses.stream: the connection is released after the last event", async () => {
   const body = [CREATED, say("41"), COMPLETED];
   await using server = serveStub({ [ROUTE]: events(body, "hang") });
   const lmstudio = new LMStudioProvider({ baseUrl: server.url, env: {}, model: MODEL });
@@ -1107,7 +1107,7 @@ Deno.test("responses.stream: the connection is let go of after the last event", 
   await server.requests[0]!.left;
 });
 
-Deno.test("responses.stream: only a token ends the wait for the first one; status says so", async () => {
+Deno.test("responses.stream: only a token ends the wait for the first one, and onStatus follows", async () => {
   await inFakeTime(async (pass) => {
     const puppet = new Puppet();
     const statuses: CallStatus["phase"][] = [];
@@ -1142,7 +1142,7 @@ Deno.test("responses.stream: only a token ends the wait for the first one; statu
   });
 });
 
-Deno.test("responses.stream: without a token the wait ends, whatever else comes", async () => {
+Deno.test("responses.stream: without a token the wait times out, whatever other events arrive", async () => {
   await inFakeTime(async (pass) => {
     const puppet = new Puppet();
     const lmstudio = new LMStudioProvider({ env: {}, model: MODEL, fetch: puppet.fetch });
@@ -1159,9 +1159,9 @@ Deno.test("responses.stream: without a token the wait ends, whatever else comes"
   });
 });
 
-// --- What is sent again -----------------------------------------------------------------------
+// --- What is retried --------------------------------------------------------------------------
 
-Deno.test("responses: sent again after 503 only where the server keeps nothing", async () => {
+Deno.test("responses: retried after 503 only if the server stores nothing", async () => {
   const { random } = Math;
   Math.random = () => 0;
   try {
@@ -1195,7 +1195,7 @@ Deno.test("responses: sent again after 503 only where the server keeps nothing",
 
 // --- Conversations, on the fake ---------------------------------------------------------------
 
-Deno.test("responses: a conversation goes on from the answer before, in both ways", async () => {
+Deno.test("responses: a conversation continues from the previous answer, in both ways", async () => {
   const { lmstudio, bodies } = open({ replies: ["41", "82", "164"] });
   const first = await lmstudio.responses.create({ input: "A prime below 50?" });
   const second = await lmstudio.responses.create({
@@ -1206,7 +1206,7 @@ Deno.test("responses: a conversation goes on from the answer before, in both way
   const third = await stream.response();
   assertEquals([first.text, second.text, third.text], ["41", "82", "164"]);
   assertEquals(bodies().map((body) => body.previous_response_id), [undefined, first.id, second.id]);
-  // The memory counts as part of the prompt.
+  // The stored conversation counts as part of the prompt.
   assert((second.usage?.promptTokens ?? 0) > (first.usage?.promptTokens ?? 0));
   const unstored = await lmstudio.responses.create({ input: "Hi", store: false });
   const error = await assertRejects(
@@ -1216,7 +1216,7 @@ Deno.test("responses: a conversation goes on from the answer before, in both way
   assertEquals(error.code, "previous_response_not_found");
 });
 
-Deno.test("responses: a tool round, streamed and not, gives the same", async () => {
+Deno.test("responses: a tool round has the same result, whole and streamed", async () => {
   const call = { id: "7", name: "add", arguments: { a: 1, b: 2 } };
   const tools = [{ name: "add", parameters: { type: "object", properties: {} } }];
   for (const isStreamed of [false, true]) {
@@ -1263,7 +1263,7 @@ Deno.test("responses: without a name the loaded model answers; none or a wrong o
   }
 });
 
-Deno.test("responses: calls at a time do not mix", async () => {
+Deno.test("responses: concurrent calls do not mix", async () => {
   const { lmstudio } = open({ replies: ({ input }) => `You said ${input}.`, tokenMs: 1 });
   const inputs = ["one", "two", "three", "four"];
   const answers = await Promise.all(

@@ -1,4 +1,4 @@
-/** What is sent again, and after how long (§5 of the design). */
+/** What is retried, and after what delay (§5 of the design). */
 import { assert, assertEquals, assertFalse } from "@std/assert";
 import {
   type AnyProviderError,
@@ -44,7 +44,7 @@ const FAILURES: Readonly<Record<string, AnyProviderError>> = {
   malformed: new ParseError(MESSAGE, { code: "malformed_response", status: 200 }),
 };
 
-/** The failures after which each kind of call is sent again, on a fresh origin, before any answer. */
+/** The failures after which each kind of call is retried, on a fresh origin, before any answer. */
 const RETRIED: Readonly<Record<RetryPolicy, readonly string[]>> = {
   read: ["refused", "reset", "connectTimeout", "408", "429", "502", "503", "504", "loading"],
   stateless: ["refused", "429", "503", "loading"],
@@ -64,7 +64,7 @@ function attempt(more: Partial<FailedAttempt> = {}): FailedAttempt {
 }
 
 for (const policy of ["read", "stateless", "stateful"] as const) {
-  Deno.test(`retry: what a ${policy} call is sent again after`, () => {
+  Deno.test(`retry: what a ${policy} call is retried after`, () => {
     for (const [name, error] of Object.entries(FAILURES)) {
       assertEquals(
         shouldRetry(error, attempt({ policy })),
@@ -75,7 +75,7 @@ for (const policy of ["read", "stateless", "stateful"] as const) {
   });
 }
 
-Deno.test("retry: nothing once a byte of the body had come", () => {
+Deno.test("retry: nothing once a byte of the body has arrived", () => {
   for (const policy of ["read", "stateless", "stateful"] as const) {
     for (const [name, error] of Object.entries(FAILURES)) {
       const late = attempt({ policy, answer: "body", originUsedBefore: true });
@@ -84,7 +84,7 @@ Deno.test("retry: nothing once a byte of the body had come", () => {
   }
 });
 
-Deno.test("retry: a reset generation is sent again only when the connection was a dead pooled one", () => {
+Deno.test("retry: a reset generation is retried only if the connection was a dead pooled one", () => {
   const { reset } = FAILURES;
   assert(reset !== undefined);
   const dead = attempt({ policy: "stateless", originUsedBefore: true, elapsedMs: 999 });
@@ -103,7 +103,7 @@ Deno.test("backoffMs: full jitter below a doubling limit", () => {
   assertEquals(backoffMs(3, undefined, () => 0.5), 500);
 });
 
-Deno.test("loadingDelayMs: 1 s doubling to 10 s, until it would be too late", () => {
+Deno.test("loadingDelayMs: 1 s, doubling to 10 s, until it would be too late", () => {
   const open = { elapsedMs: 0, limitMs: 600_000 };
   assertEquals([1, 2, 3, 4, 5, 6, 100].map((times) => loadingDelayMs(times, undefined, open)), [
     1_000,
@@ -122,12 +122,12 @@ Deno.test("loadingDelayMs: 1 s doubling to 10 s, until it would be too late", ()
   ]);
   assertEquals(loadingDelayMs(1, undefined, { elapsedMs: 8_999, limitMs: 10_000 }), 1_000);
   assertEquals(loadingDelayMs(1, undefined, { elapsedMs: 9_000, limitMs: 10_000 }), undefined);
-  // A minute, where the call has no limit.
+  // A minute, if the call has no timeout.
   assertEquals(loadingDelayMs(1, undefined, { elapsedMs: 58_999, limitMs: Infinity }), 1_000);
   assertEquals(loadingDelayMs(1, undefined, { elapsedMs: 59_000, limitMs: Infinity }), undefined);
 });
 
-Deno.test("backoffMs: what the server asks for wins, without jitter, at most 60 s", () => {
+Deno.test("backoffMs: the server's delay wins, without jitter, at most 60 s", () => {
   const never = () => {
     throw new Error("no jitter");
   };
@@ -151,7 +151,7 @@ Deno.test("parseRetryAfter: seconds", () => {
   for (const [text, ms] of seconds) assertEquals(parseRetryAfter(text, 0), ms, text);
 });
 
-Deno.test("parseRetryAfter: the three forms of an HTTP date, a past one is now", () => {
+Deno.test("parseRetryAfter: the three forms of an HTTP date; a past one is 0", () => {
   const now = Date.UTC(1994, 10, 6, 8, 49, 30);
   for (
     const text of [
@@ -165,7 +165,7 @@ Deno.test("parseRetryAfter: the three forms of an HTTP date, a past one is now",
   }
 });
 
-Deno.test("parseRetryAfter: what is neither is not heeded", () => {
+Deno.test("parseRetryAfter: anything else is ignored", () => {
   const unreadable = [
     null,
     "",

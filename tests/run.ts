@@ -1,10 +1,10 @@
 /**
- * Runs `deno` over the whole repository: `test`, `test:frameworks` (what needs packages of a hundred megabytes),
+ * Runs `deno` over the whole repository: `test`, `test:frameworks` (tests that need packages of a hundred megabytes),
  * `test:doc` (the examples in comments and Markdown), `check`, `doc:lint` or `coverage`; further arguments are
  * passed on.
  *
- * `deno.json` takes `@std/*` from JSR. Where JSR cannot be reached, the same run is made with an
- * import map that has the adapters of `tests/offline/` in their place, so npm is enough.
+ * `deno.json` imports `@std/*` from JSR. If JSR cannot be reached, the same run is made with an
+ * import map that has the adapters of `tests/offline/` instead, so npm is enough.
  */
 import process from "node:process";
 import { WITHOUT_LM_STUDIO } from "./support/script.ts";
@@ -12,7 +12,7 @@ import { runTestFiles, testFilesOf } from "./support/test_files.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const JSR_PROBE_MS = 5_000;
-/** Many times what they take: a test that hangs fails, it does not keep everyone waiting. */
+/** Many times as long as they take: a hanging test fails instead of keeping everyone waiting. */
 const RUN_LIMIT_MS = 10 * 60_000;
 const FILE_LIMIT_MS = 3 * 60_000;
 const ADAPTERS: Record<string, string> = {
@@ -36,7 +36,7 @@ const TEST_FLAGS = [
 ];
 const DOC_PRELOAD = "./tests/fake_fetch.ts";
 const DOC_FILES = ["mod.ts", "src/", "README.md", "docs/"];
-/** Three hundred megabytes to download: not in `test`. */
+/** Not in `test`: these download three hundred megabytes. */
 const FRAMEWORKS = "tests/frameworks/";
 
 interface Config {
@@ -70,12 +70,12 @@ async function run(
     case "test":
       return await test([...imports, ...TEST_FLAGS], rest, await allTestFiles(config), imports);
     case "test:frameworks": {
-      // The configuration of the repository excludes them, even if they are named.
+      // The repository's configuration excludes them, even if they are named.
       const { imports: map, lock } = config;
       const path = `${temporary}/deno.json`;
       await Deno.writeTextFile(path, JSON.stringify({ imports: map, lock }));
       const flags = [`--config=${path}`, ...imports, ...TEST_FLAGS];
-      // Their types are checked by `check`.
+      // `check` checks their types.
       return await test(flags, rest, await testFilesOf(ROOT, [], FRAMEWORKS));
     }
     case "check":
@@ -105,9 +105,9 @@ function allTestFiles(config: Config): Promise<string[]> {
 }
 
 /**
- * Runs the tests that are named, as `deno test` reports them; without names all `files`, reported in few lines.
+ * Runs the named tests with the report of `deno test`; without names, all `files` with a short report.
  *
- * @param check flags for a check of their types, once for all files: each by itself would check src/ again.
+ * @param check flags for one type check of all files: separate checks would each check src/ again.
  */
 async function test(
   flags: string[],
@@ -122,13 +122,13 @@ async function test(
     flags: ["--no-check", ...flags],
     also: check === undefined ? undefined : ["check", "--quiet", ...check, ...files],
     limitMs: FILE_LIMIT_MS,
-    // Some files wait for most of their time.
+    // Some files spend most of their time waiting.
     workers: navigator.hardwareConcurrency + 1,
     print: (text) => process.stdout.write(text),
   });
 }
 
-/** Nothing where JSR answers, else the flag that does without it. */
+/** Nothing if JSR answers, otherwise the flag for a run without it. */
 async function importFlags(
   imports: Record<string, string>,
   temporary: string,
@@ -139,7 +139,7 @@ async function importFlags(
   for (const [name, target] of Object.entries(imports)) {
     if (target.startsWith("jsr:")) continue;
     map[name] = target;
-    // deno.json adds this by itself, a plain import map does not.
+    // deno.json implies this entry, a plain import map does not.
     if (target.startsWith("npm:")) map[`${name}/`] = `${target.replace("npm:", "npm:/")}/`;
   }
   for (const [name, file] of Object.entries(ADAPTERS)) map[name] = new URL(file, ROOT).href;

@@ -1,4 +1,4 @@
-/** The run of all test files: each in a process of its own, as many at a time as there are cores. */
+/** Running all test files, each in its own process, several at a time. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { runTestFiles, testFilesOf } from "./support/test_files.ts";
 
@@ -29,7 +29,7 @@ async function runOf(files: Record<string, string>, limitMs = 30_000) {
   }
 }
 
-Deno.test("all files pass: their names, and one sum", async () => {
+Deno.test("all files pass: their names, and one line of totals", async () => {
   const { code, text } = await runOf({ "a_test.ts": GREEN, "b_test.ts": GREEN });
   assertEquals(code, 0);
   assert(
@@ -38,7 +38,7 @@ Deno.test("all files pass: their names, and one sum", async () => {
   );
 });
 
-Deno.test("a file that fails: its output in full, the sum, and what failed", async () => {
+Deno.test("a file that fails: its full output, the totals, and what failed", async () => {
   const { code, text } = await runOf({ "a_test.ts": GREEN, "b_test.ts": RED });
   assertEquals(code, 1);
   assertStringIncludes(text, "one is not two");
@@ -46,7 +46,7 @@ Deno.test("a file that fails: its output in full, the sum, and what failed", asy
   assertStringIncludes(text, "Failed: b_test.ts");
 });
 
-Deno.test("a file that cannot run: its output, and a failure though no test failed", async () => {
+Deno.test("a file that cannot run: its output, and a failure even though no test failed", async () => {
   const { code, text } = await runOf({ "a_test.ts": GREEN, "b_test.ts": `import "./none.ts";` });
   assertEquals(code, 1);
   assertStringIncludes(text, "none.ts");

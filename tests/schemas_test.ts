@@ -1,6 +1,6 @@
 /**
- * Schemas of every zod in use, and what is no schema: raw shapes, fields without `properties`, JSON Schema with what
- * JSON cannot hold. Old versions are imported here alone: nothing that is published reaches them.
+ * Schemas from every zod version in use, and values that are not schemas: raw shapes, fields without `properties`, JSON
+ * Schema with values that JSON cannot hold. Only this file imports old versions: nothing published depends on them.
  */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type } from "npm:arktype@^2.2.9";
@@ -39,7 +39,7 @@ function askedOf(body: Record<string, unknown> | undefined): Asked {
   return format.json_schema.schema;
 }
 
-/** Zod 4 as far as it is the same in each of its versions. */
+/** The part of zod 4 that is the same in all of its versions. */
 type Zod4 = Pick<
   typeof z,
   "object" | "string" | "number" | "array" | "enum" | "discriminatedUnion" | "literal"
@@ -62,10 +62,10 @@ function trip(zod: Zod4) {
 const ANSWER = { city: "Oslo", stay: { kind: "tent" } };
 
 for (const [name, zod] of Object.entries(CLASSIC)) {
-  Deno.test(`schemas: ${name} is asked for, described and validated`, async () => {
+  Deno.test(`schemas: ${name} is sent with its descriptions, and validated`, async () => {
     const { lmstudio, bodies } = connect([{ content: JSON.stringify(ANSWER) }]);
     const { object } = await lmstudio.completeObject({ messages: "Hi", schema: trip(zod) });
-    // Its own defaults: the answer was validated by it.
+    // The schema's defaults show that it validated the answer.
     assertEquals(object, { city: "Oslo", days: 3, stay: { kind: "tent" } });
     const asked = askedOf(bodies()[0]);
     assertEquals(asked.required, ["city", "stay"]);
@@ -80,7 +80,7 @@ for (const [name, zod] of Object.entries(CLASSIC)) {
 const MINI = { mini, mini405, z325mini } as unknown as Record<string, typeof mini>;
 
 for (const [name, zod] of Object.entries(MINI)) {
-  Deno.test(`schemas: ${name} is asked for and validated, and gives a tool its arguments`, async () => {
+  Deno.test(`schemas: ${name} is sent and validated, and a tool gets its arguments`, async () => {
     const schema = zod.object({
       city: zod.string().check(zod.minLength(2)),
       days: zod._default(zod.number(), 3),
@@ -124,7 +124,7 @@ Deno.test("schemas: a recursive schema of an old zod has references that engines
   assertEquals(items, { $ref: "#/definitions/self" });
 });
 
-Deno.test("schemas: every method that takes tools or a schema takes those of an old zod", async () => {
+Deno.test("schemas: every method that accepts tools or a schema accepts those of an old zod", async () => {
   const parameters = z405.object({ city: z405.string() });
   const tools = [{ name: "rain", parameters }];
   const { lmstudio, bodies } = connect(Array.from({ length: 5 }, () => ({ content: "Hi." })));
@@ -138,7 +138,7 @@ Deno.test("schemas: every method that takes tools or a schema takes those of an 
   for (const text of found) assertStringIncludes(text, '"properties":{"city":{"type":"string"}}');
 });
 
-Deno.test("schemas: what the caller adds while a schema is written is for the next request", async () => {
+Deno.test("schemas: additions by the caller during conversion apply to the next request", async () => {
   const { lmstudio, bodies } = connect([{ content: "Hi." }]);
   const messages = ["one"];
   const tools = [{ name: "a", parameters: z405.object({}) }];
@@ -259,7 +259,7 @@ Deno.test("schemas: a type that JSON Schema does not have is refused", async () 
   assertEquals(bodies(), []);
 });
 
-Deno.test("schemas: plain JSON Schema is sent as it is, keywords of one's own included", async () => {
+Deno.test("schemas: plain JSON Schema is sent unchanged, custom keywords included", async () => {
   const shared = { type: "string" };
   const schemas: JsonSchema[] = [
     {},
@@ -267,7 +267,7 @@ Deno.test("schemas: plain JSON Schema is sent as it is, keywords of one's own in
     { properties: { title: { type: "string" }, type: { enum: ["a", null] } } },
     { anyOf: [{ type: "object" }, { type: "null" }] },
     { type: "object", properties: { a: shared, b: shared }, additionalProperties: false },
-    // Absent, as everywhere.
+    // `undefined` means absent, as everywhere.
     { type: "object", description: undefined },
     { type: "object", "x-order": ["a"] } as JsonSchema,
     Object.assign(Object.create(null), { type: "object", default: { at: new Date(0) } }),
@@ -311,7 +311,7 @@ Deno.test("schemas: a raw shape does not compile", () => {
   compiles(wrong);
 });
 
-Deno.test("schemas: JSON Schema compiles, whatever its type was", () => {
+Deno.test("schemas: JSON Schema compiles, however it is typed", () => {
   interface Draft7 {
     $id?: string;
     type?: "object" | "string";

@@ -1,6 +1,6 @@
 /**
- * Servers echo what they were sent. Tokens, header values and prompts must not reach an error, where they
- * would end in logs: every shape of an error is tried with an echo of all of them.
+ * Servers echo what they were sent. API tokens, header values and prompts must not get into errors, which
+ * end up in logs: every shape of an error is tried with an echo of all of them.
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
@@ -33,7 +33,7 @@ const PROMPTS = {
   toolResult: '{"patient":"Guinevere Featherstonehaugh","diagnosis":"Hiccups"}',
   input: "The secret ingredient of Aunt Griselda's pie is Marzipan.",
 };
-/** No output may hold any of these. */
+/** No output may contain any of these. */
 const FORBIDDEN: readonly string[] = [
   TOKEN,
   TOKEN.slice(0, 10),
@@ -53,7 +53,7 @@ const ECHO = [
   ...Object.values(HEADERS),
   ...Object.values(CALL_HEADERS),
 ].join(" | ");
-/** A different piece first each time: only 200 characters are shown. */
+/** Starts with a different part each time: only 200 characters are shown. */
 const ECHOES: readonly string[] = [
   ECHO,
   `Bearer ${TOKEN}`,
@@ -66,7 +66,7 @@ const ECHOES: readonly string[] = [
   ...Object.values(HEADERS).map((value) => `header was ${value}, which is wrong`),
   ...Object.values(PROMPTS).map((prompt) => `cannot tokenize ${prompt}`),
   ...Object.values(PROMPTS).map((prompt) => `bad: ${JSON.stringify(JSON.stringify(prompt))}`),
-  // Of a short prompt a part is nothing but a word.
+  // Part of a short prompt is just a word.
   ...Object.values(PROMPTS).filter((prompt) => prompt.length > 20)
     .map((prompt) => `cut: ${prompt.slice(0, -3)}…`),
 ];
@@ -166,7 +166,7 @@ const CALLS: Readonly<Record<string, Call>> = {
     lmstudio.embed({ model: "m", input: Object.values(PROMPTS) }, options),
 };
 
-/** Everything that prints an error, a program's own log included. */
+/** Everything that can be printed of an error, including by a program's own log. */
 function printed(value: unknown): string {
   const error = value as Error & Record<string, unknown>;
   const parts = [
@@ -192,7 +192,7 @@ function assertSilent(value: unknown, forbidden: readonly string[] = FORBIDDEN):
 }
 
 for (const [name, shape] of Object.entries(SHAPES)) {
-  Deno.test(`nothing that was sent is in the error for ${name}`, async () => {
+  Deno.test(`the error for ${name} contains nothing that was sent`, async () => {
     for (const echo of ECHOES) {
       const { status, body, headers } = shape(echo);
       const lmstudio = new LMStudioProvider({
@@ -213,7 +213,7 @@ for (const [name, shape] of Object.entries(SHAPES)) {
   });
 }
 
-Deno.test("no secret is in the error of a listing", async () => {
+Deno.test("a listing's error contains no secret", async () => {
   const echoes = [`Bearer ${TOKEN}`, ...Object.values(HEADERS), ...Object.values(CALL_HEADERS)];
   for (const shape of Object.values(SHAPES)) {
     for (const echo of echoes) {
@@ -266,7 +266,7 @@ Deno.test("headers of the MCP servers in a native chat are masked too", async ()
   assert(String(error).includes("MCP server refused"));
 });
 
-Deno.test("neither the provider nor its configuration shows a secret", async () => {
+Deno.test("neither a provider nor its configuration shows a secret", async () => {
   const options: LMStudioProviderOptions = { apiToken: TOKEN, headers: HEADERS, env: {} };
   const lmstudio = new LMStudioProvider(options);
   assertSilent(lmstudio);
@@ -282,11 +282,11 @@ Deno.test("neither the provider nor its configuration shows a secret", async () 
   assertSilent(stream);
   assertSilent(iterator);
   await stream.cancel();
-  // They are there for code all the same.
+  // Code can still read them.
   assertEquals(resolveConfig(options).apiToken, TOKEN);
 });
 
-Deno.test("a token or a header that cannot be sent is refused without being said", async () => {
+Deno.test("an API token or a header that cannot be sent is refused without being shown", async () => {
   for (
     const options of [
       { apiToken: `${TOKEN}\n` + "x" },
@@ -309,7 +309,7 @@ Deno.test("a token or a header that cannot be sent is refused without being said
   assertSilent(await rejection(lmstudio.complete("Hello", { headers })));
 });
 
-Deno.test("a request that cannot be written as JSON is not shown", async () => {
+Deno.test("a request that cannot be written as JSON is not quoted", async () => {
   const cycle: Record<string, unknown> = { diary: PROMPTS.user };
   cycle.self = cycle;
   const lmstudio = new LMStudioProvider({ env: {}, apiToken: TOKEN });
@@ -323,7 +323,7 @@ Deno.test("a request that cannot be written as JSON is not shown", async () => {
   }
 });
 
-Deno.test("what had arrived of an answer is for the caller, not for a log", async () => {
+Deno.test("a partial answer is for the caller, not for a log", async () => {
   const fetch = () => Promise.resolve(new Response(token("Wombat says hello")));
   const lmstudio = new LMStudioProvider({ env: {}, fetch });
   const request = { model: "m", messages: "Say Wombat" };
@@ -335,7 +335,7 @@ Deno.test("what had arrived of an answer is for the caller, not for a log", asyn
 
 // --- The redactor ------------------------------------------------------------------------------
 
-Deno.test("masking leaves the words that say what happened", () => {
+Deno.test("masking keeps the words that say what happened", () => {
   const redact = createRedactor([TOKEN, "Zaphod", "my tool v1"], {
     model: "qwen3",
     messages: [
@@ -362,20 +362,20 @@ Deno.test("masking leaves the words that say what happened", () => {
   assertEquals(redact("agent my tool v1 is old"), "agent *** is old");
 });
 
-Deno.test("masking takes milliseconds, also of the longest echo of megabytes", () => {
+Deno.test("masking takes milliseconds, even for the longest echo of megabytes", () => {
   const prompt = Array.from({ length: 400_000 }, (_, at) => `w${at * 7919 % 99_991}`).join(" ");
   for (const content of [prompt, "-".repeat(2_000_000), "ab".repeat(1_000_000)]) {
     const redact = createRedactor([TOKEN], { messages: [{ role: "user", content }] });
     const echoes = [content.slice(0, 4096), "no echo ".repeat(512), "-".repeat(4096)];
     const usedBefore = cpuTimeMs();
     for (const echo of echoes) redact(echo);
-    // Searching for each stretch by itself took 6 s.
+    // Searching for each part separately took 6 s.
     assert(cpuTimeMs() - usedBefore < 1500);
     assertEquals(redact(content.slice(100, 4000)), "***");
   }
 });
 
-Deno.test("masking takes milliseconds, also with a hundred thousand short prompts", () => {
+Deno.test("masking takes milliseconds, even with a hundred thousand short prompts", () => {
   const input = Array.from({ length: 100_000 }, (_, at) => `word ${at}`);
   const redact = createRedactor(["abc"], { input });
   assertEquals(redact("no word 77777, abc"), "no ***, ***");
@@ -384,7 +384,7 @@ Deno.test("masking takes milliseconds, also with a hundred thousand short prompt
   assert(cpuTimeMs() - usedBefore < 1000);
 });
 
-Deno.test("an echo of several prompts is masked piece by piece", () => {
+Deno.test("an echo of several prompts is masked part by part", () => {
   const redact = createRedactor([], {
     input: ["first text that is long enough", "second text, long enough as well"],
     extra: "what no field of a prompt holds is shown",
@@ -492,7 +492,7 @@ Deno.test("a secret is masked wherever it is broken into lines, and however deep
   }
 });
 
-Deno.test("an echo that is cut at the end of what is searched is masked", () => {
+Deno.test("an echo cut at the end of the searched text is masked", () => {
   const prompt = "abcdefgh ijklmnop qrstuvwx ".repeat(300);
   const redact = createRedactor([], { messages: [{ content: prompt }] });
   for (let length = 4080; length < 4112; length++) {
@@ -500,7 +500,7 @@ Deno.test("an echo that is cut at the end of what is searched is masked", () => 
   }
 });
 
-Deno.test("escapes without end are read in linear time", () => {
+Deno.test("endless escapes are read in linear time", () => {
   const redact = createRedactor([TOKEN], {
     messages: [{
       content: "a\nbcde\n".repeat(100_000) + "\\".repeat(200_000) + " \\".repeat(100_000),
@@ -513,12 +513,12 @@ Deno.test("escapes without end are read in linear time", () => {
   assert(cpuTimeMs() - usedBefore < 3000);
 });
 
-Deno.test("a line of a prompt that is but a word of the server's is shown", () => {
+Deno.test("a prompt line that is just one of the server's own words is not masked", () => {
   const redact = createRedactor([], { input: "Model\nfailed to\nrespond" });
   assertEquals(redact("Model failed: it did not respond."), "Model failed: it did not respond.");
 });
 
-Deno.test("secrets: the start of what is no JSON is shown without them, whole and streamed", async () => {
+Deno.test("secrets: the shown start of invalid JSON has none, whole and streamed", async () => {
   const prompt = "the heron waits at the edge of the water";
   const bodies = [
     `Nothing here. ${prompt}, and Bearer ${TOKEN}`,

@@ -1,6 +1,6 @@
 /**
- * Names and words that a server chooses, as messages show them: on one line, plain, and without what was sent. A name
- * may be a model's, a tool's, an instance's, a job's or a key's; all of them are the server's to write.
+ * Names and words that a server chooses, as messages show them: on one line, without control characters, and without
+ * anything that was sent. It may be the name of a model, a tool, an instance, a job or a key.
  */
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import * as z from "zod";
@@ -22,7 +22,7 @@ const PROMPT = "Please tell of Quetzalcoatl Marzipan Featherstonehaugh, will you
 const FORBIDDEN = ["abcd1234", "9876543210", "kd83hffs", "xq4471", "quetzalcoatl", "marzipan"];
 const OPTIONS: CallOptions = { headers: { "x-call-key": CALL_KEY } };
 
-/** What rewrites a terminal's line, each in a name of its own, and what was sent. */
+/** Terminal control sequences, each in its own name, and what was sent. */
 const NAMES: Readonly<Record<string, string>> = {
   "an escape sequence": "evil\u001b[2J\u001b]0;title\u0007",
   "C1 controls": "evil\u009b31m\u0085\u0090payload\u009c",
@@ -40,7 +40,7 @@ const NAMES: Readonly<Record<string, string>> = {
   "far too much": `evil ${"x".repeat(100_000)}`,
 };
 
-/** All that may be printed of an error, or logged. */
+/** Everything that may be printed of an error, or logged. */
 function printed(error: ProviderError): string {
   const json = JSON.stringify(error);
   const fields = Object.entries(error).map(([key, value]) => `${key}: ${JSON.stringify(value)}`);
@@ -233,7 +233,7 @@ Deno.test("models of other servers are shown plain", async () => {
   }
 });
 
-// --- What stands in an answer -------------------------------------------------------------------
+// --- The content of an answer -------------------------------------------------------------------
 
 const answer = (content: string, more = {}, finish = "stop") => ({
   model: "m",
@@ -241,7 +241,7 @@ const answer = (content: string, more = {}, finish = "stop") => ({
 });
 
 Deno.test(
-  "a tool that was called in place of an answer is shown plain",
+  "a tool that was called instead of an answer is shown plain",
   forEachName(
     (name) => answer("", { tool_calls: [{ id: "1", function: { name, arguments: "{}" } }] }),
     (lmstudio) => lmstudio.completeObject({ ...MESSAGES, schema: { type: "object" } }, OPTIONS),
@@ -287,7 +287,7 @@ Deno.test("a schema's own words are shown plain, in the issues as well", async (
   }
 });
 
-Deno.test("the start of an answer that is none is shown plain", async () => {
+Deno.test("the start of an invalid answer is shown plain", async () => {
   for (const [kind, name] of Object.entries(NAMES)) {
     const lmstudio = provider(name, () => ({ output: name, [name]: name, choices: name }));
     for (const method of ["complete", "completeText", "responses.create"]) {
@@ -303,7 +303,7 @@ Deno.test("the start of an answer that is none is shown plain", async () => {
   }
 });
 
-Deno.test("why a download failed, and its id, are shown plain", async () => {
+Deno.test("the reason and the id of a failed download are shown plain", async () => {
   for (const [kind, name] of Object.entries(NAMES)) {
     if (kind.includes("prompt")) continue;
     const failed: Respond = (_name, path) =>
@@ -326,7 +326,7 @@ Deno.test("why a download failed, and its id, are shown plain", async () => {
 
 // --- The runtime's words ------------------------------------------------------------------------
 
-Deno.test("a cause is printed without what rewrites a terminal's line", async () => {
+Deno.test("a cause is printed without terminal control sequences", async () => {
   for (const name of Object.values(NAMES).slice(0, 4)) {
     const inner = Object.assign(new Error(`certificate of ${name}`), { code: "ERR_TLS" });
     const cause = new TypeError("fetch failed", { cause: inner });
@@ -344,7 +344,7 @@ Deno.test("a cause is printed without what rewrites a terminal's line", async ()
   }
 });
 
-Deno.test("what cannot be seen is quoted as escapes, and no character is cut in half", () => {
+Deno.test("invisible characters are shown as escapes, and no character is cut in half", () => {
   assertEquals(
     quote('a"\n\u001b\u009b\u202e\u2028\ufeff'),
     '"a\\"\\n\\u001b\\u009b\\u202e\\u2028\\ufeff"',

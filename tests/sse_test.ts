@@ -203,7 +203,7 @@ Deno.test("SseDecoder swallows the LF that follows a dispatched CR, and only one
   assertEquals(decoder.feed(encoder.encode("\n")), [named("b")]);
 });
 
-Deno.test("SseDecoder takes a view of a larger buffer, and does not keep it", () => {
+Deno.test("SseDecoder accepts a view of a larger buffer, and does not keep it", () => {
   const buffer = encoder.encode("xxdata: a\n\ndata: byyyyy");
   const decoder = new SseDecoder();
   assertEquals(decoder.feed(buffer.subarray(2, 18)), [named("a")]);
@@ -231,7 +231,7 @@ Deno.test("SseDecoder agrees with the reference on random streams, cut at random
     assertEquals(decode([bytes]), expected, message);
     const pieces = cut(bytes, () => Math.floor(random() * longest));
     assertEquals(decode(pieces), expected, message);
-    // Close to the bound the decoder counts, on another path: with room enough, to the same end.
+    // Close to the bound the decoder takes another path and counts; with enough room the result is the same.
     const enough =
       encoder.encode(new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes)).length;
     assertEquals(decode([bytes], enough), expected, message);
@@ -239,7 +239,7 @@ Deno.test("SseDecoder agrees with the reference on random streams, cut at random
   }
 });
 
-Deno.test("SseDecoder takes linear time for one event in thousands of pieces", () => {
+Deno.test("SseDecoder takes linear time for one event in thousands of chunks", () => {
   const hazards: Record<string, (pieces: number) => Uint8Array[]> = {
     "one data line": (pieces) => framed("data: ", Array(pieces).fill("x".repeat(64)), "\n\n"),
     "one data line of three-byte characters": (pieces) =>
@@ -264,13 +264,13 @@ Deno.test("SseDecoder takes linear time for one event in thousands of pieces", (
         for (const piece of body) events += decoder.feed(piece).length;
       });
       assertEquals(events, 1, hazard);
-      // A decoder that went over what it holds with each piece would come to 8 000 times the size.
+      // A decoder that rescans its buffer for each chunk would read 8 000 times the size.
       assert(work < 32 * size, `${hazard}: ${work / size} characters of work per byte`);
     }
   }
 });
 
-Deno.test("SseDecoder takes linear time for many short lines in one piece", () => {
+Deno.test("SseDecoder takes linear time for many short lines in one chunk", () => {
   for (const line of ["data\n", "x\n", ":\n", "\n", "event\n", "data: x\n\n", "data\r"]) {
     const bytes = encoder.encode(line.repeat(20_000));
     const decoder = new SseDecoder();
@@ -280,7 +280,7 @@ Deno.test("SseDecoder takes linear time for many short lines in one piece", () =
 });
 
 Deno.test("SseDecoder refuses an event beyond the bound, wherever it is cut", () => {
-  // The data and the line under way count; line ends only where they are a part of the data.
+  // The data and the unfinished line count; line breaks count only as part of the data.
   const refused: Record<string, [size: number, stream: string]> = {
     "a data line": [26, "data: abcdefghijklmnopqrst\n\n"],
     "a line without end": [26, "data: abcdefghijklmnopqrst"],
@@ -326,7 +326,7 @@ Deno.test("SseDecoder refuses at once when the bytes completed nothing", () => {
   }
 });
 
-Deno.test("SseDecoder goes on refusing after the bound", () => {
+Deno.test("SseDecoder keeps refusing after the bound", () => {
   const decoder = new SseDecoder({ maxEventBytes: 10 });
   assertEquals(decoder.feed(encoder.encode("data: a\n\ndata: too long")), [named("a")]);
   assertThrows(() => decoder.feed(encoder.encode("\n\ndata: b\n\n")), SseLimitError);
@@ -352,27 +352,27 @@ Deno.test("SseDecoder's bound is 16 MiB by default", () => {
   assertEquals(error.name, "SseLimitError");
 });
 
-Deno.test("SseDecoder keeps nothing of an endless comment", () => {
+Deno.test("SseDecoder buffers nothing of an endless comment", () => {
   for (const comment of [":", ": ", "data: x\n:"]) {
     const decoder = new SseDecoder({ maxEventBytes: 64 });
     decoder.feed(encoder.encode(comment));
     const noise = encoder.encode(": noise ".repeat(8 * 1024));
     for (let piece = 0; piece < 100; piece++) assertEquals(decoder.feed(noise), []);
-    // What was kept would have to be gone through now.
+    // Buffered data would have to be scanned now.
     assert(charactersProcessed(() => decoder.feed(encoder.encode("\n"))) < 100);
     const [event] = decoder.feed(encoder.encode("data: y\n\n"));
     assertEquals(event?.data.at(-1), "y");
   }
 });
 
-Deno.test("SseDecoder keeps nothing of endless comments and blank lines", () => {
+Deno.test("SseDecoder buffers nothing of endless comments and blank lines", () => {
   const decoder = new SseDecoder({ maxEventBytes: 64 });
   const noise = encoder.encode(": noise\n\n:\r\n\r\nid: 1\nretry: 2\n\n".repeat(256));
   for (let piece = 0; piece < 100; piece++) assertEquals(decoder.feed(noise), []);
   assertEquals(decoder.feed(encoder.encode("data: y\n\n")), [named("y")]);
 });
 
-/** The standard, as directly as it can be written: the whole text, split into lines. */
+/** The standard, implemented as directly as possible: the whole text, split into lines. */
 function referenceDecode(bytes: Uint8Array): { events: SseEvent[]; end: SseEvent | undefined } {
   const lines = new TextDecoder().decode(bytes).split(/\r\n|\r|\n/);
   const events: SseEvent[] = [];
@@ -412,7 +412,7 @@ function framed(head: string, pieces: readonly string[], tail: string): Uint8Arr
   return [head, ...pieces, tail].map((piece) => encoder.encode(piece));
 }
 
-/** Pieces as long as `nextLength` says; zero is allowed. */
+/** Chunks of the lengths that `nextLength` returns; zero is allowed. */
 function cut(bytes: Uint8Array, nextLength: () => number): Uint8Array[] {
   const pieces: Uint8Array[] = [];
   for (let at = 0; at < bytes.length;) {
@@ -433,8 +433,8 @@ function mulberry32(seed: number): () => number {
 }
 
 /**
- * Counts the characters that the built-in functions go through while `run` runs: the same on every
- * machine, as time is not. Whatever is not known to do less counts the whole text it is called on.
+ * Counts the characters that built-in functions read while `run` runs: unlike time, this is the same on
+ * every machine. A function not known to read less counts the whole text it is called on.
  */
 function charactersProcessed(run: () => void): number {
   let work = 0;
@@ -470,7 +470,7 @@ function charactersProcessed(run: () => void): number {
     const from = Number(args[1] ?? 0);
     return (result === -1 ? size(self) : Number(result) + 1) - from;
   });
-  // Stops at what it finds, as `indexOf` does, but does not say where.
+  // Like `indexOf` it stops at the match, but does not say where.
   count(String.prototype, "includes", (self, args, result) => {
     return result === true ? String(self).search(String(args[0])) + 1 : size(self);
   });

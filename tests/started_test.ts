@@ -1,6 +1,6 @@
 /**
- * `started()` and `toResponse()`: a web server learns whether there is an answer before it says 200. What was
- * waited for is lost to nobody: the consumer gets every item, and the error.
+ * `started()` and `toResponse()`: a web server learns whether there is an answer before it sends status 200.
+ * Waiting loses nothing: the consumer gets every item, and the error.
  */
 import {
   assert,
@@ -78,7 +78,7 @@ async function textsOf(stream: CompletionStream): Promise<string[]> {
 
 const BODY = token("Waves") + token(" crash") + FINISH;
 
-Deno.test("started: the first piece stays, whichever way the stream is read", async () => {
+Deno.test("started: the first chunk is kept, whichever way the stream is read", async () => {
   const ways: Record<string, (stream: CompletionStream) => Promise<string>> = {
     chunks: async (stream) => (await textsOf(stream)).join(""),
     textStream: async (stream) => {
@@ -100,14 +100,14 @@ Deno.test("started: the first piece stays, whichever way the stream is read", as
     assertEquals(await stream.started(), undefined);
     await stream.started();
     assertEquals(await read(stream), "Waves crash", name);
-    // Over or not: it had started.
+    // Whether it has ended or not: it had started.
     await stream.started();
     const response = await stream.response();
     assertEquals([response.content, response.finishReason], ["Waves crash", "stop"], name);
   }
 });
 
-Deno.test("started: it waits for the first piece, a thought counts, and nothing more is read", async () => {
+Deno.test("started: waits for the first chunk, reasoning counts, and nothing more is read", async () => {
   for (const first of [token("Waves"), event({ reasoning_content: "Hm." })]) {
     const headers = gate();
     const more = gate();
@@ -129,7 +129,7 @@ Deno.test("started: it waits for the first piece, a thought counts, and nothing 
   }
 });
 
-Deno.test("started: an answer without text has its final chunk left", async () => {
+Deno.test("started: an answer without text still has its final chunk", async () => {
   const stream = streamOf(events(FINISH));
   await stream.started();
   const chunks = await Array.fromAsync(stream);
@@ -137,7 +137,7 @@ Deno.test("started: an answer without text has its final chunk left", async () =
   assertEquals((await stream.response()).finishReason, "stop");
 });
 
-Deno.test("started: rejects with what came instead, and so does whoever reads", async () => {
+Deno.test("started: rejects with the failure, and so does a reader", async () => {
   const failures: [() => CompletionStream, new (...args: never[]) => Error, string][] = [
     [() => unreachable().streamCompletion("Hi"), NetworkError, "connection_refused"],
     [
@@ -181,7 +181,7 @@ Deno.test("started: rejects with what came instead, and so does whoever reads", 
   }
 });
 
-Deno.test("started: what breaks after the first piece is the reader's", async () => {
+Deno.test("started: a failure after the first chunk goes to the reader", async () => {
   const stream = streamOf(events(token("Waves")));
   await stream.started();
   const iterator = stream[Symbol.asyncIterator]();
@@ -191,7 +191,7 @@ Deno.test("started: what breaks after the first piece is the reader's", async ()
   await stream.started();
 });
 
-Deno.test("started: beside a consumer it takes nothing, and tells what the consumer met", async () => {
+Deno.test("started: next to a consumer it consumes nothing, and has the same outcome", async () => {
   const read = streamOf(events(BODY));
   const texts = textsOf(read);
   await read.started();
@@ -207,7 +207,7 @@ Deno.test("started: beside a consumer it takes nothing, and tells what the consu
   assertStrictEquals(await rejection(broken.started()), error);
 });
 
-Deno.test("started: left before there was a piece, it rejects with the reason", async () => {
+Deno.test("started: if the stream is cancelled before the first chunk, it rejects with the reason", async () => {
   const reason = new Error("enough");
   const waiting = (signal?: AbortSignal): CompletionStream =>
     streamOf(events([], "hang"), signal === undefined ? {} : { signal });
@@ -233,7 +233,7 @@ Deno.test("started: left before there was a piece, it rejects with the reason", 
   );
 });
 
-Deno.test("started: left after it, the piece that was waited for is dropped, and the server stops", async () => {
+Deno.test("started: if the stream is cancelled afterwards, the kept chunk is dropped, and the server stops", async () => {
   const reason = new Error("enough");
   for (const how of ["cancel", "abort", "dispose", "break"] as const) {
     await using server = serveStub({ [CHAT]: events([token("Waves")], "hang") });
@@ -309,7 +309,7 @@ Deno.test("started: text completions, FallbackProvider and LocalProvider", async
   }
 });
 
-Deno.test("started: streams of other items as well", async () => {
+Deno.test("started: streams of events as well", async () => {
   const lmstudio = overFake({ models: ["m"], replies: () => "Hello." });
   const clock = tool({ name: "clock", execute: () => "noon" });
   const open = (provider: LMStudioProvider): Pick<
@@ -332,7 +332,7 @@ Deno.test("started: streams of other items as well", async () => {
   }
 });
 
-Deno.test("toResponse: text/plain unless told otherwise, with status and headers", async () => {
+Deno.test("toResponse: text/plain by default, with status and headers", async () => {
   const plain = await streamOf(events(BODY)).toResponse();
   assertEquals(plain.status, 200);
   assertEquals(plain.headers.get("content-type"), "text/plain; charset=utf-8");
@@ -346,7 +346,7 @@ Deno.test("toResponse: text/plain unless told otherwise, with status and headers
   assertEquals(await told.text(), "Waves crash");
 });
 
-Deno.test("toResponse: cancelling the body stops the server, a break is a broken body", async () => {
+Deno.test("toResponse: cancelling the body stops the server, and a failure breaks the body", async () => {
   const reason = new Error("client gone");
   await using server = serveStub({ [CHAT]: events([token("Waves")], "hang") });
   const stream = connect(server).streamCompletion("Hi");
@@ -359,7 +359,7 @@ Deno.test("toResponse: cancelling the body stops the server, a break is a broken
   assertInstanceOf(await rejection(cut.text()), StreamError);
 });
 
-Deno.test("toResponse: is a consumer at once, and refuses what no response can be", async () => {
+Deno.test("toResponse: counts as the consumer at once, and refuses invalid response options", async () => {
   const stream = streamOf(events(BODY));
   const first = stream.toResponse();
   const error = await assertRejects(() => stream.toResponse(), InvalidRequestError);

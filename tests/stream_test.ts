@@ -1,6 +1,6 @@
 /**
- * Streamed answers: every stream in fixtures/streams, cut in every way a network may cut it; what ends a
- * stream and how; that whoever leaves stops the server; one consumer; nothing kept but the text.
+ * Streamed answers: every stream in fixtures/streams, cut in every way a network may cut it; how a stream
+ * ends; that leaving it stops the server; that it has one consumer; that only the text is kept.
  */
 import {
   assert,
@@ -75,7 +75,7 @@ function connect(server: StubServer, options: LMStudioProviderOptions = {}): LMS
   return new LMStudioProvider({ baseUrl: server.url, env: {}, model: MODEL, ...options });
 }
 
-/** A stream whose answer comes in exactly these pieces. */
+/** A stream whose answer arrives in exactly these chunks. */
 function streamOf(
   answer: StubAnswer,
   callOptions?: CallOptions,
@@ -109,7 +109,7 @@ async function readAll(stream: CompletionStream): Promise<Seen> {
       seen.content += chunk.content;
       seen.reasoning += chunk.reasoning ?? "";
       for (const { index, id, name, arguments: text } of chunk.toolCalls ?? []) {
-        // As a user would put them together: the id and the name come once, with the first piece.
+        // As a user would assemble them: id and name arrive once, with the first delta.
         const call = seen.toolCalls[index] ??= { id: "", name: "", arguments: "" };
         call.id += id ?? "";
         call.name += name ?? "";
@@ -137,9 +137,9 @@ function isSettled(promise: Promise<unknown>): () => boolean {
 interface Expected {
   content?: string;
   reasoning?: string;
-  /** As their pieces tell. */
+  /** The tool calls assembled from the deltas. */
   toolCalls?: ToolCall[];
-  /** Ids of the whole calls, where the pieces have none. */
+  /** Ids of the complete calls, if the deltas have none. */
   ids?: string[];
   finishReason?: string;
   model?: string;
@@ -361,7 +361,7 @@ async function checkFailure(
   assertStrictEquals(await failure(stream.response()), error);
 }
 
-Deno.test("streams: an overflow says how much it was", async () => {
+Deno.test("streams: an overflow has its numbers", async () => {
   const { error } = await readAll(
     streamOf(events(fixture("streams/error_frame_llama_server.sse"))),
   );
@@ -369,7 +369,7 @@ Deno.test("streams: an overflow says how much it was", async () => {
   assertEquals([error.promptTokens, error.contextLength], [20_016, 16_384]);
 });
 
-Deno.test("streams: stats of the server, else our own", async () => {
+Deno.test("streams: the server's stats, or our own", async () => {
   const server = await streamOf(events(fixture("streams/stats.sse"))).response();
   assertEquals(server.stats, {
     tokensPerSecond: 51.43,
@@ -384,7 +384,7 @@ Deno.test("streams: stats of the server, else our own", async () => {
   assert((own.stats?.generationMs ?? -1) >= 0);
 });
 
-Deno.test("streams: of a server that names no model, and tells usage early", async () => {
+Deno.test("streams: from a server that names no model, and reports usage early", async () => {
   const usage = { prompt_tokens: 3, completion_tokens: 1, total_tokens: 4 };
   const stream = streamOf(events([
     frame({ content: "Hi." }, { model: undefined, usage }),
@@ -396,7 +396,7 @@ Deno.test("streams: of a server that names no model, and tells usage early", asy
   assertEquals((await stream.response()).model, MODEL);
 });
 
-Deno.test("streams: a speed is measured over the tokens, not over the reading of a buffer", async () => {
+Deno.test("streams: speed is measured over the tokens, not over reading a buffer", async () => {
   const usage = { usage: { prompt_tokens: 3, completion_tokens: 40, total_tokens: 43 } };
   const all = say("Waves ").repeat(40) + frame({}, usage, "stop") + DONE;
   const atOnce = (await streamOf(events([all])).response()).stats;
@@ -422,7 +422,7 @@ Deno.test("streams: a speed is measured over the tokens, not over the reading of
 
 // --- The request ------------------------------------------------------------------------------
 
-Deno.test("request: a stream with usage is asked for, all else as in complete()", async () => {
+Deno.test("request: a stream with usage is requested, everything else as in complete()", async () => {
   await using server = serveStub({ [CHAT]: events(fixture("streams/usage.sse")) });
   const request = { messages: "Hi", temperature: 0, extraBody: { cache_prompt: true } };
   await connect(server).streamCompletion(request).response();
@@ -436,7 +436,7 @@ Deno.test("request: a stream with usage is asked for, all else as in complete()"
   });
 });
 
-Deno.test("request: the user's own stream_options are kept, and usage is asked for beside them", async () => {
+Deno.test("request: the user's own stream_options are kept, with usage added", async () => {
   const sent = async (stream_options: unknown) => {
     await using server = serveStub({ [CHAT]: events(fixture("streams/usage.sse")) });
     const extraBody = { stream_options };
@@ -448,12 +448,12 @@ Deno.test("request: the user's own stream_options are kept, and usage is asked f
     include_usage: true,
   });
   assertEquals(await sent({ include_usage: undefined }), { include_usage: true });
-  // What was said is sent as it was said.
+  // The model's text is sent back unchanged.
   assertEquals(await sent({ include_usage: false, a: 1 }), { include_usage: false, a: 1 });
   assertEquals(await sent(null), null);
 });
 
-Deno.test("request: a stream that nobody reads sends nothing", async () => {
+Deno.test("request: a stream that is never read sends nothing", async () => {
   await using server = serveStub({});
   const lmstudio = connect(server, { model: undefined });
   const unread = lmstudio.streamCompletion("Hi");
@@ -472,7 +472,7 @@ Deno.test("request: a stream that nobody reads sends nothing", async () => {
   assertEquals(server.requests.length, 0);
 });
 
-Deno.test("request: without a model the one loaded is looked up, at the first pull", async () => {
+Deno.test("request: without a model name the loaded one is looked up, at the first pull", async () => {
   await using server = serveStub({
     [V1]: fixtureAnswer("listings/v1.json"),
     [CHAT]: ({ body }) => events([frame({ content: "Hi." }, { model: body.model }), FINISH, DONE]),
@@ -485,7 +485,7 @@ Deno.test("request: without a model the one loaded is looked up, at the first pu
   ]);
 });
 
-Deno.test("streamed and whole answers are the same to the user", async () => {
+Deno.test("streamed and whole answers are equal", async () => {
   const reply = {
     content: "Waves crash on shore.",
     reasoning: "A haiku, then.",
@@ -526,7 +526,7 @@ Deno.test("end: after the finish reason it waits 2 s for the rest, no longer", a
   });
 });
 
-Deno.test("end: usage that comes late, heartbeats and repetitions are within the same 2 s", async () => {
+Deno.test("end: late usage, heartbeats and repetitions share the same 2 s", async () => {
   await inFakeTime(async (pass) => {
     const tokens = { usage: { prompt_tokens: 3, completion_tokens: 1, total_tokens: 4 } };
     const steps = [": still here\n\n", FINISH, frame(undefined, tokens)].map((text) => ({
@@ -549,14 +549,14 @@ Deno.test("end: usage that comes late, heartbeats and repetitions are within the
   });
 });
 
-Deno.test("end: at [DONE] it is over, whatever the server does then", async () => {
+Deno.test("end: [DONE] ends the stream, whatever the server does afterwards", async () => {
   await using server = serveStub({ [CHAT]: events([say("Waves"), FINISH, DONE], "hang") });
   const { content } = await connect(server).streamCompletion("Hi").response();
   assertEquals(content, "Waves");
   await server.requests[0]?.left;
 });
 
-Deno.test("end: what has all arrived holds no connection, read or not", async () => {
+Deno.test("end: a stream that has fully arrived holds no connection, read or not", async () => {
   await using server = serveStub({ [CHAT]: events([say("Waves") + FINISH + DONE], "hang") });
   const iterator = connect(server).streamCompletion("Hi")[Symbol.asyncIterator]();
   assertEquals((await iterator.next()).value?.content, "Waves");
@@ -564,13 +564,13 @@ Deno.test("end: what has all arrived holds no connection, read or not", async ()
   assertEquals((await iterator.next()).value?.isFinal, true);
 });
 
-Deno.test("end: a connection that breaks after the finish reason is the end", async () => {
+Deno.test("end: a connection that breaks after the finish reason ends the stream", async () => {
   await using server = serveStub({ [CHAT]: events([say("Waves"), FINISH], "break") });
   const response = await connect(server).streamCompletion("Hi").response();
   assertEquals([response.content, response.finishReason], ["Waves", "stop"]);
 });
 
-Deno.test("end: [DONE] without a finish reason is stop, or tool_calls where there are some", async () => {
+Deno.test("end: [DONE] without a finish reason means stop, or tool_calls after tool calls", async () => {
   const text = await streamOf(events([say("Waves"), DONE])).response();
   assertEquals(text.finishReason, "stop");
   const unterminated = await streamOf(events([say("Waves"), "data: [DONE]"])).response();
@@ -580,9 +580,9 @@ Deno.test("end: [DONE] without a finish reason is stop, or tool_calls where ther
   assertEquals(calls.finishReason, "tool_calls");
 });
 
-// --- What is no good stream -------------------------------------------------------------------
+// --- Bad streams ------------------------------------------------------------------------------
 
-Deno.test("failures: a cut connection tells what had arrived", async () => {
+Deno.test("failures: a cut connection keeps the partial answer", async () => {
   await using server = serveStub({
     [CHAT]: events([frame({ reasoning_content: "Let me" }), say("Waves"), say(" crash")], "break"),
   });
@@ -595,7 +595,7 @@ Deno.test("failures: a cut connection tells what had arrived", async () => {
   assertEquals(server.requests.length, 1, "what had begun is not sent again");
 });
 
-Deno.test("failures: an answer that stops halfway, in order", async () => {
+Deno.test("failures: an answer that ends cleanly halfway", async () => {
   const { error } = await readAll(streamOf(events([say("Waves")])));
   assertInstanceOf(error, StreamError);
   assertEquals([error.code, error.retriable], ["stream_truncated", true]);
@@ -628,7 +628,7 @@ Deno.test("failures: an empty stream", async (t) => {
   });
 });
 
-Deno.test("failures: events that are no frames", async (t) => {
+Deno.test("failures: events that are not frames", async (t) => {
   for (const data of ["{", "not json", '"text"', "[1]", "5", "null", "[DONE", "[done]"]) {
     await t.step(data, async () => {
       const { error, content } = await readAll(
@@ -642,7 +642,7 @@ Deno.test("failures: events that are no frames", async (t) => {
   }
 });
 
-Deno.test("failures: frames with fields that are not theirs are passed over", async () => {
+Deno.test("failures: frames with foreign fields are skipped", async () => {
   const odd = [
     {},
     { choices: null },
@@ -664,7 +664,7 @@ Deno.test("failures: frames with fields that are not theirs are passed over", as
   assertEquals([content, error], ["Waves crash", undefined]);
 });
 
-Deno.test("failures: an error frame has the class of its words", async (t) => {
+Deno.test("failures: an error frame gets the class its wording implies", async (t) => {
   const cases: [name: string, text: string, code: string][] = [
     ["in the usual shape", fixture("errors/jinja_frame.json"), "invalid_request"],
     ["a string", '{"error":"Model unloaded by user or API request."}', "model_unloaded"],
@@ -693,7 +693,7 @@ Deno.test("failures: an error frame has the class of its words", async (t) => {
   });
 });
 
-Deno.test("no stream: JSON is taken as the answer", async () => {
+Deno.test("no stream: JSON is read as the answer", async () => {
   for (const body of [fixture("answers/chat.json"), `\n  ${fixture("answers/chat.json")}`]) {
     const seen = await readAll(streamOf({ body }));
     assertStringIncludes(seen.content, "Waves crash on shore,\nSeagulls");
@@ -712,7 +712,7 @@ Deno.test("no stream: JSON is taken as the answer", async () => {
   ]);
 });
 
-Deno.test("no stream: JSON that is an error, or none of ours", async (t) => {
+Deno.test("no stream: JSON that is an error, or not an answer", async (t) => {
   const cases: [name: string, answer: StubAnswer, code: string][] = [
     ["under 200", fixtureAnswer("errors/crashed_null.json"), "model_crashed"],
     ["an unknown route", fixtureAnswer("errors/unexpected_endpoint.json"), "unexpected_endpoint"],
@@ -737,7 +737,7 @@ Deno.test("no stream: JSON that is an error, or none of ours", async (t) => {
 
 // --- Leaving ----------------------------------------------------------------------------------
 
-/** A server that has written one token and would write more, and a stream of it. */
+/** A server that has written one token and would write more, and its stream. */
 async function leaving(
   leave: (stream: CompletionStream, abort: (reason: unknown) => void) => Promise<void>,
 ): Promise<StubRequest> {
@@ -779,7 +779,7 @@ Deno.test("leaving: an exception in the loop stops the server", async () => {
   });
 });
 
-Deno.test("leaving: return() stops the server, also while a token is waited for", async () => {
+Deno.test("leaving: return() stops the server, even while waiting for a token", async () => {
   await leaving(async (stream) => {
     const iterator = stream[Symbol.asyncIterator]();
     await iterator.next();
@@ -853,7 +853,7 @@ Deno.test("leaving: an abort between two pulls stops the server at once", async 
   assertStrictEquals(await failure(iterator!.next()), reason);
 });
 
-Deno.test("leaving: a break out of the text stops the server, return() while it waits too", async () => {
+Deno.test("leaving: a break out of the text stream stops the server, and so does return() while it waits", async () => {
   await leaving(async (stream) => {
     for await (const text of stream.textStream) {
       assertEquals(text, "Waves");
@@ -890,7 +890,7 @@ Deno.test("leaving: a web stream that is cancelled before it was read leaves not
   assertEquals((await readAll(stream)).chunks, []);
 });
 
-Deno.test("leaving: before there are headers, and while a model is looked up", async () => {
+Deno.test("leaving: before the headers, and while a model is looked up", async () => {
   for (const route of [CHAT, V1]) {
     const arrived = gate();
     const release = gate();
@@ -937,7 +937,7 @@ Deno.test("leaving: aborted before the first pull, nothing is sent", async () =>
   assertEquals(server.requests.length, 0);
 });
 
-Deno.test("leaving: a user's own fetch that does not heed the signal", async () => {
+Deno.test("leaving: a custom fetch that ignores the signal", async () => {
   const cancelled = gate();
   const fetch = () => {
     const body = new ReadableStream({
@@ -955,8 +955,8 @@ Deno.test("leaving: a user's own fetch that does not heed the signal", async () 
   assertEquals(await failure(iterator.next()), "enough");
 });
 
-Deno.test("leaving: a signal that is no AbortSignal of this realm", async () => {
-  // As a polyfill or another realm would make it.
+Deno.test("leaving: a signal that is not an AbortSignal of this realm", async () => {
+  // As created by a polyfill or another realm.
   const target = new EventTarget();
   const signal = Object.assign(target, { aborted: false, reason: undefined as unknown });
   const options = { signal: signal as unknown as AbortSignal };
@@ -969,14 +969,14 @@ Deno.test("leaving: a signal that is no AbortSignal of this realm", async () => 
   assertEquals(await pending, "enough");
 });
 
-Deno.test("leaving: after the final chunk is no leaving", async () => {
+Deno.test("leaving: after the final chunk nothing is cancelled", async () => {
   const stream = streamOf(events(fixture("streams/usage.sse")));
   for await (const { isFinal } of stream) if (isFinal) break;
   await stream.cancel("late");
   assertEquals((await stream.response()).content, "Waves crash on shore.");
 });
 
-Deno.test("leaving: nothing stays on the caller's signal", async () => {
+Deno.test("leaving: no listener is left on the caller's signal", async () => {
   const { signal } = new AbortController();
   let listeners = 0;
   const add = signal.addEventListener.bind(signal);
@@ -1000,7 +1000,7 @@ Deno.test("leaving: nothing stays on the caller's signal", async () => {
 
 // --- One consumer -----------------------------------------------------------------------------
 
-Deno.test("consumers: a second iteration is refused, and the first goes on", async () => {
+Deno.test("consumers: a second iteration is refused, and the first continues", async () => {
   const stream = streamOf(events(fixture("streams/usage.sse")));
   const iterator = stream[Symbol.asyncIterator]();
   assertEquals((await iterator.next()).value?.content, "Waves");
@@ -1022,7 +1022,7 @@ Deno.test("consumers: a second iteration is refused, and the first goes on", asy
   assertEquals((await iterator.next()).value?.content, " crash");
 });
 
-Deno.test("consumers: response() is one, and may come before, midway and after", async () => {
+Deno.test("consumers: response() is one, and may be called before, during and after the iteration", async () => {
   const text = fixture("streams/usage.sse");
   const before = streamOf(events(cut(text, 50)));
   const response = before.response();
@@ -1041,7 +1041,7 @@ Deno.test("consumers: response() is one, and may come before, midway and after",
   assertEquals((await after.response()).content, "Waves crash on shore.");
 });
 
-Deno.test("consumers: pulls that do not wait for each other get their chunks in order", async () => {
+Deno.test("consumers: concurrent pulls get their chunks in order", async () => {
   for (const size of [1, 10_000]) {
     const text = fixture("streams/usage.sse");
     const iterator = streamOf(events(cut(text, size)))[Symbol.asyncIterator]();
@@ -1077,7 +1077,7 @@ Deno.test("consumers: text and web streams", async () => {
   assertEquals(await response.text(), pieces.join(""));
 });
 
-Deno.test("consumers: a failure comes out of the text and web streams too", async () => {
+Deno.test("consumers: a failure reaches the text and web streams, too", async () => {
   const text = fixture("streams/truncated.sse");
   const iterate = async (stream: CompletionStream) => {
     for await (const _ of stream.textStream);
@@ -1089,7 +1089,7 @@ Deno.test("consumers: a failure comes out of the text and web streams too", asyn
   assertInstanceOf(await failure(iterate(refused)), InvalidRequestError);
 });
 
-Deno.test("consumers: a character whose halves come apart is whole in bytes", async () => {
+Deno.test("consumers: a character split across chunks is whole in bytes", async () => {
   const [high, low] = ["\ud83d", "\ude00"];
   const stream = streamOf(events([say(`a${high}`), say(`${low}b`), say(high!), FINISH, DONE]));
   const bytes = await new Response(stream.toTextStream()).text();
@@ -1098,7 +1098,7 @@ Deno.test("consumers: a character whose halves come apart is whole in bytes", as
 
 // --- Tool calls -------------------------------------------------------------------------------
 
-Deno.test("tool calls: what builds and servers get wrong in their pieces", async (t) => {
+Deno.test("tool calls: known defects of builds and servers in the deltas", async (t) => {
   const piece = (fields: object) => fields;
   const cases: [name: string, deltas: object[][], calls: ToolCall[]][] = [
     [
@@ -1208,7 +1208,7 @@ Deno.test("tool calls: what builds and servers get wrong in their pieces", async
   }
 });
 
-Deno.test("tool calls: one without an id gets one, for the answer to refer to", async () => {
+Deno.test("tool calls: one without an id gets one, for the result to refer to", async () => {
   const call = (name: string, index: number) => ({ index, function: { name, arguments: "{}" } });
   const stream = streamOf(
     events([frame({ tool_calls: [call("a", 0), call("b", 1)] }), FINISH, DONE]),
@@ -1270,7 +1270,7 @@ Deno.test("reasoning: tags cut at every position", async (t) => {
   }
 });
 
-Deno.test("reasoning: a field comes out at once; both fields with the same text are one", async () => {
+Deno.test("reasoning: a field is yielded at once; two fields with the same text count once", async () => {
   const stream = streamOf(events([
     frame({ reasoning_content: "Hm", reasoning: "Hm" }),
     frame({ reasoning: ". " }),
@@ -1284,7 +1284,7 @@ Deno.test("reasoning: a field comes out at once; both fields with the same text 
   assertEquals(chunks[0], { content: "", isFinal: false, reasoning: "Hm" });
 });
 
-Deno.test("reasoning: what is held back of a tag is not lost when the stream breaks", async () => {
+Deno.test("reasoning: text held back for a possible tag is not lost when the stream breaks", async () => {
   const { error } = await readAll(streamOf(events([say("<think>Hm"), say("m </thi")])));
   assertInstanceOf(error, StreamError);
   assertEquals(error.partial?.reasoning?.startsWith("Hmm"), true);
@@ -1303,7 +1303,7 @@ function answeredBy(model: string, more: StubRoutes = {}): StubRoutes {
   };
 }
 
-Deno.test("substitution: thrown at the first chunk, and the server stopped", async () => {
+Deno.test("substitution: thrown at the first chunk, and the server stops", async () => {
   await using server = serveStub(answeredBy("someone/else"));
   const stream = connect(server).streamCompletion("Hi");
   const { chunks, error } = await readAll(stream);
@@ -1322,7 +1322,7 @@ Deno.test("substitution: an alias in the listing is the same model", async () =>
   assertEquals((await stream.response()).model, "the-big-one");
 });
 
-Deno.test("substitution: ignored, or told once", async () => {
+Deno.test("substitution: ignored, or reported once", async () => {
   const text = events(
     [1, 2, 3].map(() => frame({ content: "I am " }, { model: "someone/else" }))
       .concat(FINISH, DONE),
@@ -1337,7 +1337,7 @@ Deno.test("substitution: ignored, or told once", async () => {
   const listing = fetchOf(fixtureAnswer("listings/v1.json"));
   const telling = connect(server, {
     onModelSubstituted: (info) => void told.push(info),
-    // One frame to a read.
+    // One frame per read.
     fetch: (input, init) => (String(input).endsWith("/models") ? listing : frames)(input, init),
   });
   const { content } = await telling.streamCompletion("Hi").response();
@@ -1345,7 +1345,7 @@ Deno.test("substitution: ignored, or told once", async () => {
   assertEquals(told, [{ requested: MODEL, answered: "someone/else" }]);
 });
 
-Deno.test("substitution: in a whole answer where a stream was asked for", async () => {
+Deno.test("substitution: in a whole answer instead of a stream", async () => {
   await using server = serveStub(answeredBy("", {
     [CHAT]: fixtureAnswer("answers/substituted.json"),
   }));
@@ -1356,7 +1356,7 @@ Deno.test("substitution: in a whole answer where a stream was asked for", async 
 
 // --- Waiting ----------------------------------------------------------------------------------
 
-Deno.test("timers: no token in time, and silence in the middle", async () => {
+Deno.test("timeouts: no token in time, and silence in the middle", async () => {
   const first = await failure(
     streamOf(events([": wait\n\n", frame({ role: "assistant" })], "hang"), {
       firstTokenTimeoutMs: 20,
@@ -1379,7 +1379,7 @@ Deno.test("timers: no token in time, and silence in the middle", async () => {
   assertEquals(error.partial?.content, "Waves");
 });
 
-Deno.test("timers: a consumer that takes its time is no silence", async () => {
+Deno.test("timeouts: a slow consumer does not count as silence", async () => {
   await inFakeTime(async (pass) => {
     const stream = streamOf(events(cut(fixture("streams/usage.sse"), 200)));
     let content = "";
@@ -1391,7 +1391,7 @@ Deno.test("timers: a consumer that takes its time is no silence", async () => {
   });
 });
 
-Deno.test("timers: timeoutMs is not for streams", async () => {
+Deno.test("timeouts: timeoutMs does not apply to streams", async () => {
   const more = gate();
   const stream = streamOf(events([say("Waves"), more.opened, FINISH, DONE]), { timeoutMs: 1 });
   const iterator = stream[Symbol.asyncIterator]();
@@ -1403,7 +1403,7 @@ Deno.test("timers: timeoutMs is not for streams", async () => {
   assertEquals((await iterator.next()).value?.isFinal, true);
 });
 
-Deno.test("onStatus: waiting, then generating at the first token; what it throws ends the call", async () => {
+Deno.test("onStatus: waiting, then generating at the first token; an exception from it ends the call", async () => {
   const phases: string[] = [];
   const onStatus: CallOptions["onStatus"] = ({ phase }) => void phases.push(phase);
   const iterator = streamOf(
@@ -1430,9 +1430,9 @@ Deno.test("onStatus: waiting, then generating at the first token; what it throws
   }
 });
 
-// --- Much -------------------------------------------------------------------------------------
+// --- Load -------------------------------------------------------------------------------------
 
-Deno.test("much: 50 streams at a time, each with its own text", async () => {
+Deno.test("load: 50 concurrent streams, each with its own text", async () => {
   await using server = serveStub({
     [CHAT]: ({ body }) => {
       const [message] = body.messages as { content: string }[];
@@ -1447,7 +1447,7 @@ Deno.test("much: 50 streams at a time, each with its own text", async () => {
   assertEquals(answers.map(({ content }) => content), questions);
 });
 
-Deno.test("much: of 200 000 tokens the text is kept, the chunks are not", async () => {
+Deno.test("load: of 200 000 tokens the text is kept, the chunks are not", async () => {
   v8.setFlagsFromString("--expose-gc");
   const collectGarbage: () => void = vm.runInNewContext("gc");
   const tokens = 200_000;
@@ -1465,7 +1465,7 @@ Deno.test("much: of 200 000 tokens the text is kept, the chunks are not", async 
     isOver = value.isFinal;
   }
   assertEquals(count, tokens + 1);
-  // What a weak reference points to is kept until the task is over.
+  // The target of a weak reference is kept until the task ends.
   await new Promise((resolve) => setTimeout(resolve, 0));
   collectGarbage();
   const alive = early.filter((chunk) => chunk.deref() !== undefined).length;
@@ -1473,7 +1473,7 @@ Deno.test("much: of 200 000 tokens the text is kept, the chunks are not", async 
   assertEquals((await stream.response()).content.length, 5 * tokens);
 });
 
-Deno.test("much: refusals of a second consumer and of bad input come as rejections", async () => {
+Deno.test("load: a second consumer and bad input are refused by rejections", async () => {
   const lmstudio = new LMStudioProvider({ env: {} });
   const request = { messages: "Hi", max_tokens: 5 } as CompletionRequest;
   const stream = lmstudio.streamCompletion(request);

@@ -1,7 +1,7 @@
 /**
- * Text that goes on, by `/v1/completions`: what is sent and refused, what is read whole and streamed (fixtures/answers,
- * fixtures/streams/text), which model is asked and may answer, and that streams end, fail and are left as those of
- * chats are.
+ * Text completions with `/v1/completions`: what is sent and refused, how answers are decoded, whole and streamed
+ * (fixtures/answers, fixtures/streams/text), which model is chosen and may answer, and that these streams end, fail and
+ * are left in the same way as chat completion streams.
  */
 import {
   assert,
@@ -67,13 +67,13 @@ async function bodyOf(request: TextCompletionRequest | string): Promise<Record<s
   return server.requests[0]!.body;
 }
 
-/** What is made of an answer. */
+/** Decodes an answer. */
 async function decode(answer: StubAnswer): Promise<TextCompletionResponse> {
   await using server = serveStub({ [TEXT]: answer });
   return await connect(server, { onModelSubstituted: "ignore", model: MODEL }).completeText(PROMPT);
 }
 
-/** A stream whose answer comes in exactly these pieces. */
+/** A stream whose answer arrives in exactly these chunks. */
 function streamOf(
   answer: StubAnswer,
   callOptions?: CallOptions,
@@ -158,7 +158,7 @@ Deno.test("request: every field under its name on the wire", async () => {
   });
 });
 
-Deno.test("request: nothing is sent that was not given; the text alone is a request, an empty one too", async () => {
+Deno.test("request: nothing is sent that was not set; a text is a whole request, even an empty one", async () => {
   assertEquals(await bodyOf(PROMPT), { model: MODEL, prompt: PROMPT });
   assertEquals(await bodyOf({ prompt: "", suffix: undefined, stop: undefined }), {
     model: MODEL,
@@ -166,7 +166,7 @@ Deno.test("request: nothing is sent that was not given; the text alone is a requ
   });
 });
 
-Deno.test("request: a stream asks for usage, and keeps the user's own options", async () => {
+Deno.test("request: a stream requests usage, and keeps the user's own options", async () => {
   const sent = async (extraBody?: Record<string, unknown>) => {
     await using server = serveStub({ [TEXT]: events([say("Hi"), FINISH]) });
     await connect(server, { model: MODEL }).streamText({ prompt: PROMPT, extraBody }).response();
@@ -208,7 +208,7 @@ const REFUSED: [request: unknown, message: string][] = [
   [{ prompt: PROMPT, extraBody: { stream: false } }, 'extraBody may not set "stream"'],
 ];
 
-Deno.test("request: what the server would refuse, misread or ignore is refused, whole and streamed", async (t) => {
+Deno.test("request: fields that the server would refuse, misread or ignore are refused, whole and streamed", async (t) => {
   for (const [request, message] of REFUSED) {
     await t.step(message, async () => {
       await using server = serveStub({});
@@ -230,7 +230,7 @@ Deno.test("request: what the server would refuse, misread or ignore is refused, 
   }
 });
 
-Deno.test("request: options are refused like any call's, as a rejection", async () => {
+Deno.test("request: invalid options are refused like any call's, as a rejection", async () => {
   const lmstudio = new LMStudioProvider({ env: {}, model: MODEL });
   const options = { timeout: 5 } as CallOptions;
   const whole = await assertRejects(() => lmstudio.completeText(PROMPT, options));
@@ -241,7 +241,7 @@ Deno.test("request: options are refused like any call's, as a rejection", async 
   }
 });
 
-Deno.test("request: what is sent is what was checked, whatever its owner does meanwhile", async () => {
+Deno.test("request: the checked request is sent, whatever its owner changes meanwhile", async () => {
   const arrived = gate();
   const asked = gate();
   await using server = serveStub({
@@ -283,13 +283,13 @@ Deno.test("answer: the documentation's sample", async () => {
   });
 });
 
-Deno.test("answer: empty stats are none, so our own clock tells", async () => {
+Deno.test("answer: empty stats count as none, so our own clock is used", async () => {
   const { stats, finishReason } = await decode(fixtureAnswer("answers/text_v1.json"));
   assertEquals([stats?.source, finishReason], ["measured", "stop"]);
   assert((stats?.generationMs ?? 0) > 0);
 });
 
-Deno.test("answer: the text is as it came", async () => {
+Deno.test("answer: the text is unchanged", async () => {
   const text = "\n<think>\nHm.\n</think>\n\n  Four. ";
   const choices = [{ index: 1, text: "no" }, { index: 0, text, finish_reason: null }];
   const response = await decode(json({ ...ANSWER, choices }));
@@ -298,7 +298,7 @@ Deno.test("answer: the text is as it came", async () => {
   assertEquals([empty.text, empty.finishReason, empty.model, empty.id], ["", "odd", MODEL, ""]);
 });
 
-Deno.test("answer: what is none is a ParseError", async (t) => {
+Deno.test("answer: anything that is not an answer is a ParseError", async (t) => {
   const bodies = [
     "",
     "null",
@@ -320,7 +320,7 @@ Deno.test("answer: what is none is a ParseError", async (t) => {
   }
 });
 
-Deno.test("answer: an error, under 200 too, has the class of its words", async () => {
+Deno.test("answer: an error gets the class its wording implies, under 200 too", async () => {
   for (const status of [400, 200]) {
     const crashed = await failure(decode(fixtureAnswer("errors/crashed_null.json", status)));
     assertInstanceOf(crashed, ApiError);
@@ -342,7 +342,7 @@ Deno.test("answer: an echo of the prompt, or of the suffix, in an error is maske
   assert(!refused.message.includes(PROMPT) && !refused.message.includes(suffix), refused.message);
 });
 
-Deno.test("completeText: an abort rejects with its reason and lets the server stop", async () => {
+Deno.test("completeText: an abort rejects with its reason and stops the server", async () => {
   const arrived = gate();
   await using server = serveStub({
     [TEXT]: () => {
@@ -360,7 +360,7 @@ Deno.test("completeText: an abort rejects with its reason and lets the server st
   await server.requests[0]?.left;
 });
 
-Deno.test("completeText: timeoutMs is for the whole call", async () => {
+Deno.test("completeText: timeoutMs covers the whole call", async () => {
   await using server = serveStub({ [TEXT]: { end: "hang" } });
   const error = await assertRejects(
     () => connect(server, { model: MODEL }).completeText(PROMPT, { timeoutMs: 20 }),
@@ -369,7 +369,7 @@ Deno.test("completeText: timeoutMs is for the whole call", async () => {
   assertEquals(error.code, "timeout_total");
 });
 
-Deno.test("completeText: sent again like a chat, where nothing can have been generated", async () => {
+Deno.test("completeText: retried like a completion, if nothing can have been generated", async () => {
   let asked = 0;
   await using server = serveStub({
     [TEXT]: () => ++asked === 1 ? { status: 503, headers: { "retry-after": "0" } } : json(ANSWER),
@@ -455,7 +455,7 @@ async function check(
   assertEquals(response.stats, told);
 }
 
-Deno.test("streamText().response() gives what completeText() gives", async () => {
+Deno.test("streamText().response() returns what completeText() returns", async () => {
   const reply = { content: ["To", " be,\n", " or", " not"], reasoning: "Hm." };
   const fake = createFakeLMStudio({ models: [MODEL], replies: [reply, reply] });
   const lmstudio = new LMStudioProvider({ env: {}, fetch: fake.fetch });
@@ -468,7 +468,7 @@ Deno.test("streamText().response() gives what completeText() gives", async () =>
   assertEquals(whole.finishReason, "length");
 });
 
-Deno.test("streams: the text alone, and as bytes", async () => {
+Deno.test("streams: only the text, and as bytes", async () => {
   const body = fixture("streams/text/multibyte.sse");
   const pieces: string[] = [];
   for await (const text of streamOf(events(body)).textStream) pieces.push(text);
@@ -550,7 +550,7 @@ Deno.test("streams: after the finish reason it waits 2 s for usage, no longer", 
   });
 });
 
-Deno.test("streams: a cut connection tells what had arrived, and nothing is sent again", async () => {
+Deno.test("streams: a cut connection keeps the partial answer, and nothing is retried", async () => {
   await using server = serveStub({ [TEXT]: events([say("To"), say(" be")], "break") });
   const lmstudio = connect(server, { model: MODEL, maxRetries: 2 });
   const { content, error } = await readAll(lmstudio.streamText(PROMPT));
@@ -560,7 +560,7 @@ Deno.test("streams: a cut connection tells what had arrived, and nothing is sent
   assertEquals(server.requests.length, 1);
 });
 
-Deno.test("streams: an empty one, and one of something else", async () => {
+Deno.test("streams: an empty stream, and one of something else", async () => {
   for (const body of [[], [": waiting\n\n"], [DONE], ["data: \n\n"]]) {
     const { error, chunks } = await readAll(streamOf(events(body)));
     assertInstanceOf(error, StreamError);
@@ -571,14 +571,14 @@ Deno.test("streams: an empty one, and one of something else", async () => {
     assertInstanceOf(error, StreamError);
     assertEquals([error.code, error.partial?.content], ["malformed_stream", "To"]);
   }
-  // Choices of another form, or none, are no text; the stream is not broken by them.
+  // Choices of another shape, or none, have no text, but do not break the stream.
   const odd = [{ choices: "x" }, { choices: [5, { index: 1, text: "no" }] }, { choices: [{}] }, {
     choices: [{ text: null }],
   }].map((frame) => `data: ${JSON.stringify(frame)}\n\n`);
   assertEquals((await streamOf(events([...odd, say("To"), FINISH])).response()).text, "To");
 });
 
-Deno.test("streams: JSON in their place is the answer, or the error that it is", async () => {
+Deno.test("streams: JSON instead of a stream is read as the answer or as an error", async () => {
   const stream = streamOf(fixtureAnswer("answers/text.json"));
   const { chunks } = await readAll(stream);
   assertEquals(chunks.map(({ content }) => content), [
@@ -594,7 +594,7 @@ Deno.test("streams: JSON in their place is the answer, or the error that it is",
   assertEquals(unknown.error.code, "unexpected_endpoint");
 });
 
-Deno.test("streams: an error frame alone is that error, with its numbers", async () => {
+Deno.test("streams: a single error frame is that error, with its numbers", async () => {
   const { error } = await readAll(
     streamOf(events(fixture("streams/error_frame_llama_server.sse"))),
   );
@@ -606,7 +606,7 @@ Deno.test("streams: an error frame alone is that error, with its numbers", async
   ]);
 });
 
-Deno.test("streams: timers, and onStatus", async () => {
+Deno.test("streams: timeouts, and onStatus", async () => {
   const first = await failure(
     streamOf(events([": wait\n\n"], "hang"), { firstTokenTimeoutMs: 20 }).response(),
   );
@@ -623,9 +623,9 @@ Deno.test("streams: timers, and onStatus", async () => {
   assertEquals(phases, ["waiting", "generating"]);
 });
 
-// --- Which model is asked, and may answer -----------------------------------------------------
+// --- Which model is chosen, and which may answer ----------------------------------------------
 
-Deno.test("model: the request's, else the configured one, else the loaded LLM", async () => {
+Deno.test("model: the request's, or the configured one, or the loaded LLM", async () => {
   await using server = serveStub({
     [V1]: fixtureAnswer("listings/v1.json"),
     [TEXT]: ({ body }) => json({ ...ANSWER, model: body.model }),
@@ -637,7 +637,7 @@ Deno.test("model: the request's, else the configured one, else the loaded LLM", 
   assertEquals((await connect(server).completeText(PROMPT)).model, "google/gemma-4-26b-a4b");
 });
 
-Deno.test("model: none loaded is an error, whole and streamed", async () => {
+Deno.test("model: no loaded model is an error, whole and streamed", async () => {
   const fake = createFakeLMStudio({ models: [{ id: "a/one", loaded: false }] });
   const lmstudio = new LMStudioProvider({ env: {}, fetch: fake.fetch });
   for (
@@ -648,7 +648,7 @@ Deno.test("model: none loaded is an error, whole and streamed", async () => {
   }
 });
 
-Deno.test("substitution: the error has the answer; of a stream what had come", async () => {
+Deno.test("substitution: the error has the answer, or a stream's partial text", async () => {
   const fake = createFakeLMStudio({ models: ["a/one"], replies: () => "I am someone else." });
   const lmstudio = new LMStudioProvider({ env: {}, fetch: fake.fetch, model: "b/two" });
   const whole = await assertRejects(() => lmstudio.completeText("Hi"), ModelNotAvailableError);
@@ -667,7 +667,7 @@ Deno.test("substitution: the error has the answer; of a stream what had come", a
   assertStringIncludes(error.partial?.content ?? "", "I");
 });
 
-Deno.test("substitution: ignored, or told", async () => {
+Deno.test("substitution: ignored or reported", async () => {
   const fake = createFakeLMStudio({ models: ["a/one"], replies: () => "Hi." });
   const given = { env: {}, fetch: fake.fetch, model: "b/two" };
   const ignoring = new LMStudioProvider({ ...given, onModelSubstituted: "ignore" });

@@ -1,4 +1,4 @@
-/** Calls that a model wrote into its text: taken out in every known format, whole and cut anywhere, or left as they came. */
+/** Tool calls that a model wrote into its text: extracted in every known format, whole and cut anywhere, or left as text. */
 import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
 import type { CallableTool, TextToolCall } from "../src/api/text_call_formats.ts";
 import {
@@ -13,7 +13,7 @@ const fixtures = new URL("../fixtures/calls/", import.meta.url);
 
 const TYPES = { s: "string", i: "integer", b: "boolean", o: "object", a: "array" } as const;
 
-/** A tool whose parameters are given by letters; all of them are required, but those in `optional`. */
+/** A tool whose parameters are defined by letters; all are required except those in `optional`. */
 function tool(
   name: string,
   fields: Record<string, keyof typeof TYPES> = {},
@@ -56,7 +56,7 @@ const call = (name: string, args: Record<string, unknown>): TextToolCall => ({
   arguments: JSON.stringify(args),
 });
 
-/** What is in each fixture: the calls, and the text beside them. */
+/** What each fixture contains: the calls, and the text around them. */
 const FIXTURES: Readonly<Record<string, { calls: TextToolCall[]; text?: string }>> = {
   hermes: { calls: [call("get_delivery_date", { order_id: "123" })] },
   tool_request: { calls: [call("get_delivery_date", { order_id: "123" })] },
@@ -124,7 +124,7 @@ const decoded = ({ text, calls }: TextAndCalls) => ({
   calls: calls.map(({ name, arguments: args }) => ({ name, arguments: JSON.parse(args) })),
 });
 
-/** Feeds pieces one after the other. */
+/** Feeds chunks one after another. */
 function stream(pieces: Iterable<string>, tools = TOOLS, isJsonAsked = false): TextAndCalls {
   const reader = new TextToolCalls(tools, isJsonAsked);
   let text = "";
@@ -138,10 +138,10 @@ function stream(pieces: Iterable<string>, tools = TOOLS, isJsonAsked = false): T
   return { text: text + last.text, calls: [...calls, ...last.calls] };
 }
 
-/** In units of UTF-16, which is finer than any cut of a server's. */
+/** Cut at UTF-16 code units, finer than any server cuts. */
 const inUnits = (text: string): string[] => text.split("");
 
-/** Every cut in two, and one character at a time. */
+/** Every cut into two, and one character at a time. */
 function assertSameForAnyCut(text: string, expected: TextAndCalls, tools = TOOLS): void {
   for (let at = 1; at < text.length; at++) {
     assertEquals(
@@ -159,7 +159,7 @@ function* inPieces(text: string, length: number): Generator<string> {
 
 const readFixture = (name: string) => Deno.readTextFile(new URL(`${name}.txt`, fixtures));
 
-Deno.test("every fixture is expected, and every expectation is a fixture", async () => {
+Deno.test("every fixture has an expectation, and every expectation a fixture", async () => {
   const names: string[] = [];
   for await (const { name } of Deno.readDir(fixtures)) {
     if (name.endsWith(".txt")) names.push(name.slice(0, -".txt".length));
@@ -177,7 +177,7 @@ for (const [name, { calls, text = "" }] of Object.entries(FIXTURES)) {
     assertSameForAnyCut(written, found);
   });
 
-  Deno.test(`${name}: text where the tool was not declared`, async () => {
+  Deno.test(`${name}: text if the tool was not declared`, async () => {
     const written = await readFixture(name);
     const others = TOOLS.filter((one) => !calls.some((found) => found.name === one.name));
     const found = takeToolCalls(written, others);
@@ -185,7 +185,7 @@ for (const [name, { calls, text = "" }] of Object.entries(FIXTURES)) {
     assertSameForAnyCut(written, found, others);
   });
 
-  Deno.test(`${name}: text in a fence and in quotes`, async () => {
+  Deno.test(`${name}: text in a code fence and in quotes`, async () => {
     const written = await readFixture(name);
     const only = written.slice(text.length);
     for (
@@ -205,7 +205,7 @@ for (const [name, { calls, text = "" }] of Object.entries(FIXTURES)) {
     }
   });
 
-  Deno.test(`${name}: text where the arguments do not fit`, async () => {
+  Deno.test(`${name}: text if the arguments do not match`, async () => {
     const written = await readFixture(name);
     const strict = calls.map((one) => ({
       name: one.name,
@@ -228,7 +228,7 @@ for (const [name, { calls, text = "" }] of Object.entries(FIXTURES)) {
     );
   });
 
-  Deno.test(`${name}: text where it breaks off`, async () => {
+  Deno.test(`${name}: text if it breaks off`, async () => {
     const written = await readFixture(name);
     for (let length = 0; length < written.length; length++) {
       const cut = written.slice(0, length);
@@ -241,7 +241,7 @@ for (const [name, { calls, text = "" }] of Object.entries(FIXTURES)) {
   });
 }
 
-Deno.test("text before, between and behind calls stays, white space around them alone does not", () => {
+Deno.test("text before, between and after calls stays, mere white space around them does not", () => {
   const weather = (city: string) =>
     `<tool_call>\n{"name": "get_weather", "arguments": {"location": "${city}"}}\n</tool_call>`;
   const oslo = call("get_weather", { location: "Oslo" });
@@ -266,7 +266,7 @@ Deno.test("text before, between and behind calls stays, white space around them 
   }
 });
 
-Deno.test("a text without calls is the same text", () => {
+Deno.test("a text without calls stays the same", () => {
   for (
     const text of [
       "",
@@ -307,7 +307,7 @@ Deno.test("a text without calls is the same text", () => {
   }
 });
 
-Deno.test("JSON alone is an answer, and no call, where JSON was asked for", () => {
+Deno.test("bare JSON is an answer, not a call, if JSON was requested", () => {
   for (const name of ["bare_json", "bare_tool_calls"] as const) {
     const text = Deno.readTextFileSync(new URL(`${name}.txt`, fixtures));
     assertEquals(takeToolCalls(text, TOOLS, true), { text, calls: [] });
@@ -337,7 +337,7 @@ Deno.test("arguments stay as the model wrote them", () => {
   );
 });
 
-Deno.test("closing markers within values do not end a call", () => {
+Deno.test("closing markers inside values do not end a call", () => {
   for (
     const [text, content] of [
       [
@@ -380,7 +380,7 @@ Deno.test("several functions in one tag are several calls", () => {
   assertSameForAnyCut(text, found);
 });
 
-Deno.test("bare values are what the schema makes of them", () => {
+Deno.test("bare values get the type the schema gives them", () => {
   const parameters = {
     type: "object",
     properties: {
@@ -433,7 +433,7 @@ Deno.test("bare values are what the schema makes of them", () => {
   }
 });
 
-Deno.test("literals of Python and of Gemma are values", () => {
+Deno.test("Python's and Gemma's literals are values", () => {
   const tools = [tool("look")];
   for (
     const [text, expected] of [
@@ -474,7 +474,7 @@ Deno.test("a name in the server's spelling is the declared one", () => {
   assertEquals(takeToolCalls(text, two), { text, calls: [] });
 });
 
-Deno.test("text is given out at once where it cannot begin a call", () => {
+Deno.test("text is yielded at once if it cannot begin a call", () => {
   const reader = new TextToolCalls(TOOLS);
   for (
     const [piece, given] of [
@@ -495,14 +495,14 @@ Deno.test("text is given out at once where it cannot begin a call", () => {
   assertEquals(json.feed(', "age": 3}').text, ', "age": 3}');
 });
 
-Deno.test("a call is given as soon as it is whole", async () => {
+Deno.test("a call is yielded as soon as it is complete", async () => {
   const reader = new TextToolCalls(TOOLS);
   const written = await readFixture("hermes");
   assertEquals(reader.feed(written.slice(0, -1)).calls, []);
   assertEquals(reader.feed(">").calls.length, 1);
 });
 
-Deno.test("what is never ended is text, and holds back no more than a bound", () => {
+Deno.test("an unterminated call is text, and holds back no more than a bound", () => {
   const begin = '<tool_call>{"name": "write", "arguments": {"content": "';
   const text = begin + "x".repeat(2 * LONGEST_CALL);
   const reader = new TextToolCalls(TOOLS);
@@ -516,7 +516,7 @@ Deno.test("what is never ended is text, and holds back no more than a bound", ()
   }
   given += reader.end().text.length;
   assertEquals(given, text.length);
-  // The same for any cut, and the next call is found.
+  // The result is the same for any cut, and the next call is found.
   const next = '<tool_call>{"name": "open_browser", "arguments": {}}</tool_call>';
   const whole = takeToolCalls(text + next, TOOLS);
   assertEquals(whole.calls.length, 1);
@@ -524,7 +524,7 @@ Deno.test("what is never ended is text, and holds back no more than a bound", ()
   assert(streamed.text === whole.text && streamed.calls.length === 1);
 });
 
-Deno.test("hostile texts take time that grows with their length alone", () => {
+Deno.test("hostile texts take linear time", () => {
   const many = (piece: string, length = 2_000_000) =>
     piece.repeat(Math.ceil(length / piece.length));
   const hazards: Readonly<Record<string, string>> = {
@@ -559,7 +559,7 @@ Deno.test("hostile texts take time that grows with their length alone", () => {
   }
 });
 
-Deno.test("schemas that go round in circles end", () => {
+Deno.test("circular schemas end", () => {
   const text = '<tool_call>{"name": "look", "arguments": {"a": {"a": {}}}}</tool_call>';
   for (
     const parameters of [

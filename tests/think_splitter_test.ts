@@ -167,7 +167,7 @@ const CASES:
     ["more than one byte a character", "<think>日本 😀</think>é😀", "日本 😀", "é😀"],
   ];
 
-/** Whole answers whose opening tag was in the prompt; a stream has given out its beginning by then. */
+/** Whole answers whose opening tag was in the prompt; a stream has already yielded its beginning by then. */
 const LONE:
   readonly (readonly [hazard: string, text: string, reasoning: string, content: string])[] = [
     ["as templates have it", "Hm.\n</think>\n\nHello.", "Hm.", "Hello."],
@@ -188,7 +188,7 @@ const LONE:
     ["code in the answer", "Hm.\n</think>\n`a`\n```\nb\n```", "Hm.", "`a`\n```\nb\n```"],
   ];
 
-/** A closing tag that is spoken of. */
+/** A closing tag that the text only mentions. */
 const MENTIONED: readonly string[] = [
   "The tag </think> ends it.",
   "End it with </think>, always.",
@@ -248,14 +248,14 @@ for (const [hazard, text, reasoning, content] of LONE) {
   });
 }
 
-Deno.test("think: without its opening tag: with another block behind", () => {
+Deno.test("think: without its opening tag: followed by another block", () => {
   assertEquals(splitThinking("a\n</think>\nb\n<think>c</think>d"), {
     reasoning: "a\n\nc",
     content: "b\nd",
   });
 });
 
-Deno.test("think: tags of one's own, beside those that are known", () => {
+Deno.test("think: custom tags, in addition to the known ones", () => {
   const tags = thinkTags([{ open: "<thought>", close: "</thought>" }]);
   for (const [open, close] of [["<thought>", "</thought>"], ["<think>", "</think>"]]) {
     const text = `${open}Hm.${close}Hello.`;
@@ -272,11 +272,11 @@ Deno.test("think: tags of one's own, beside those that are known", () => {
   });
 });
 
-Deno.test("think: a closing tag that is spoken of stays in the answer", () => {
+Deno.test("think: a closing tag that the text mentions stays in the answer", () => {
   for (const text of MENTIONED) assertEquals(splitThinking(text), { reasoning: "", content: text });
 });
 
-Deno.test("think: what is certain is given out at once", () => {
+Deno.test("think: unambiguous text is yielded at once", () => {
   const splitter = new ThinkSplitter();
   const seen = ["<think>", "Hm", ".", " Well", "</thi", "nk>", "\n", "Hel", "lo", " <think>"]
     .map((piece) => splitter.feed(piece));
@@ -304,19 +304,19 @@ Deno.test("think: an answer without tags is not held back", () => {
   const splitter = new ThinkSplitter();
   assertEquals(splitter.feed("H"), { content: "H", reasoning: "" });
   assertEquals(splitter.feed("<b"), { content: "<b", reasoning: "" });
-  // This may be the first character of one, for as long as nothing follows.
+  // This may be the first character of a tag, as long as nothing follows.
   assertEquals(splitter.feed("<"), { content: "", reasoning: "" });
   assertEquals(splitter.held(), { content: "<", reasoning: "" });
   assertEquals(splitter.feed("i"), { content: "<i", reasoning: "" });
   assertEquals(new ThinkSplitter().feed("<tx"), { content: "<tx", reasoning: "" });
 });
 
-Deno.test("think: a text of nothing, and an end without a beginning", () => {
+Deno.test("think: no text, and empty text", () => {
   assertEquals(feed([]), { content: "", reasoning: "" });
   assertEquals(feed(["", ""]), { content: "", reasoning: "" });
 });
 
-Deno.test("think: texts full of tags, and of what looks like them, take no longer for each", () => {
+Deno.test("think: texts full of tags and lookalikes take no longer per tag", () => {
   const units = [
     "<think>a</think>",
     "<think>a</think>b",
@@ -340,7 +340,7 @@ Deno.test("think: texts full of tags, and of what looks like them, take no longe
   }
 });
 
-Deno.test("think: a model that writes nothing but line ends does not slow us down", () => {
+Deno.test("think: a model that writes only line breaks does not slow us down", () => {
   const time = (before: string, lines: number): number => {
     const usedBefore = cpuTimeMs();
     feed([before, ...Array.from({ length: lines }, () => "\n"), "end"]);
@@ -348,7 +348,7 @@ Deno.test("think: a model that writes nothing but line ends does not slow us dow
   };
   for (const before of ["", "<think>", "<think>a", "<think>a</think>"]) {
     time(before, 1_000);
-    // Sixteen times the text: 16 × as long when linear, 256 × when every piece looks at all before it.
+    // Sixteen times the text takes 16 × as long if linear, 256 × if every chunk rescans all before it.
     const [short, long] = [time(before, 10_000), time(before, 160_000)];
     assert(long < 64 * Math.max(short, 4), `${before}: ${short} ms, then ${long} ms`);
   }

@@ -1,4 +1,4 @@
-/** Options and requests whose fields throw when they are read: a rejection, of streams at the first pull. */
+/** Options and requests whose fields throw when read: a rejection, for streams at the first pull. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   FallbackProvider,
@@ -20,7 +20,7 @@ function throwing(name: string): Record<string, never> {
   }) as Record<string, never>;
 }
 
-Deno.test("streams: a getter of the options that throws is a rejection at the first pull", async () => {
+Deno.test("streams: a throwing getter in the options is a rejection at the first pull", async () => {
   const fake = createFakeLMStudio({ models: ["m"] });
   const lmstudio = new LMStudioProvider({ env: {}, fetch: fake.fetch, model: "m" });
   const local = new LocalProvider({ env: {}, fetch: fake.fetch });
@@ -46,7 +46,7 @@ Deno.test("streams: a getter of the options that throws is a rejection at the fi
   assertEquals(fake.requests, []);
 });
 
-Deno.test("streams: a signal whose own fields throw is a rejection at the first pull", async () => {
+Deno.test("streams: a signal whose fields throw is a rejection at the first pull", async () => {
   const fake = createFakeLMStudio({ models: ["m"] });
   const lmstudio = new LMStudioProvider({ env: {}, fetch: fake.fetch, model: "m" });
   for (const name of ["addEventListener", "aborted"]) {
@@ -66,10 +66,10 @@ Deno.test("streams: a signal whose own fields throw is a rejection at the first 
   assertEquals(fake.requests, []);
 });
 
-/** A method, called with what throws in place of one of its arguments. */
+/** A method, called with a throwing value as one of its arguments. */
 type Call = (thrower: never) => PromiseLike<unknown> | AsyncIterable<unknown>;
 
-/** What is read of a call's answer first: of a stream its first item. */
+/** Reads the first part of an answer: of a stream its first item. */
 async function begin(call: () => PromiseLike<unknown> | AsyncIterable<unknown>): Promise<unknown> {
   let begun: PromiseLike<unknown> | AsyncIterable<unknown>;
   try {
@@ -82,7 +82,7 @@ async function begin(call: () => PromiseLike<unknown> | AsyncIterable<unknown>):
     : await (begun as PromiseLike<unknown>);
 }
 
-/** Methods that take a request, each with the fields that are read of it. */
+/** Methods that accept a request, each with the fields that it reads. */
 function requestCalls(
   fetch: typeof globalThis.fetch,
 ): Record<string, readonly [call: Call, fields: string]> {
@@ -120,7 +120,7 @@ function requestCalls(
   return calls;
 }
 
-Deno.test("requests: a getter of a field that throws is a rejection, of streams at the first pull", async () => {
+Deno.test("requests: a throwing getter of a field is a rejection, for streams at the first pull", async () => {
   const fake = createFakeLMStudio({ models: ["m"] });
   for (const [method, [call, fields]] of Object.entries(requestCalls(fake.fetch))) {
     for (const name of fields.split(" ")) {
@@ -133,7 +133,7 @@ Deno.test("requests: a getter of a field that throws is a rejection, of streams 
   assertEquals(generated(fake), []);
 });
 
-Deno.test("requests: a getter that throws deeper in a request is a rejection", async () => {
+Deno.test("requests: a throwing getter deep in a request is a rejection", async () => {
   const fake = createFakeLMStudio({ models: ["m"] });
   const calls = requestCalls(fake.fetch);
   const inRequest: Record<string, (deep: unknown) => object> = {
@@ -166,7 +166,7 @@ Deno.test("requests: a getter that throws deeper in a request is a rejection", a
     const [field = "", name = ""] = path.split(" ");
     for (const [method, [call, fields]] of Object.entries(calls)) {
       if (!fields.split(" ").includes(field)) continue;
-      // Refused for another reason or by what the getter throws, but never thrown at once and never sent.
+      // Refused for another reason or with the getter's exception, but never thrown synchronously and never sent.
       const error = await assertRejects(() =>
         begin(() => call(requestWith(throwing(name)) as never))
       );
@@ -176,7 +176,7 @@ Deno.test("requests: a getter that throws deeper in a request is a rejection", a
   assertEquals(generated(fake), []);
 });
 
-Deno.test("requests: a proxy that throws whatever is asked of it is a rejection", async () => {
+Deno.test("requests: a proxy that throws on every access is a rejection", async () => {
   const fake = createFakeLMStudio({ models: ["m"] });
   const fail = (): never => {
     throw THROWN;
@@ -196,7 +196,7 @@ Deno.test("requests: a proxy that throws whatever is asked of it is a rejection"
   assertEquals(generated(fake), []);
 });
 
-Deno.test("models and lookups: names and options whose getters throw are rejections", async () => {
+Deno.test("models and lookups: throwing getters in names and options are rejections", async () => {
   const fake = createFakeLMStudio({ models: ["m"] });
   const options = { env: {}, fetch: fake.fetch };
   const lmstudio = new LMStudioProvider(options);
@@ -235,7 +235,7 @@ Deno.test("models and lookups: names and options whose getters throw are rejecti
   assertEquals(generated(fake), []);
 });
 
-/** What was asked of the server beside who it is and what it has. */
+/** Requests other than the greeting and the listings. */
 function generated({ requests }: ReturnType<typeof createFakeLMStudio>): string[] {
   return requests.map(({ method, path }) => `${method} ${path}`)
     .filter((request) => !request.startsWith("GET "));

@@ -1,5 +1,5 @@
 /**
- * The four timers. They must end every wait for a server that is stuck, and no wait for one that is only
+ * The four timeouts. They must end every wait for a server that is stuck, but no wait for one that is merely
  * slow: LM Studio is silent for minutes while it loads a model or reads a prompt.
  */
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
@@ -57,7 +57,7 @@ async function streaming(
 
 // --- connect -----------------------------------------------------------------------------------
 
-Deno.test("a server that takes no connection is timeout_connect", async () => {
+Deno.test("a server that accepts no connection is timeout_connect", async () => {
   await using server = await deafServer();
   const lmstudio = provider({ baseUrl: server.url, connectTimeoutMs: 40 });
   const calls = [
@@ -73,7 +73,7 @@ Deno.test("a server that takes no connection is timeout_connect", async () => {
   }
 });
 
-Deno.test("a server on this machine that takes no connection is asked no further", async () => {
+Deno.test("a server on this machine that accepts no connection gets no further request", async () => {
   await using server = await deafServer();
   const { fetch } = globalThis;
   let requests = 0;
@@ -90,13 +90,13 @@ Deno.test("a server on this machine that takes no connection is asked no further
   assertEquals(requests, 1);
 });
 
-Deno.test("a call's own connectTimeoutMs wins over the provider's", async () => {
+Deno.test("a call's own connectTimeoutMs overrides the provider's", async () => {
   await using server = await deafServer();
   const lmstudio = provider({ baseUrl: server.url, connectTimeoutMs: 60_000 });
   await timeoutError(lmstudio.listModels({ connectTimeoutMs: 20 }), "connect", 20);
 });
 
-Deno.test("headers after 3 × connectTimeoutMs succeed; the probe is one bare connection", async () => {
+Deno.test("headers after 3 × connectTimeoutMs succeed; the probe is a single bare connection", async () => {
   const calls = {
     list: (lmstudio: LMStudioProvider) => lmstudio.listModels(),
     complete: (lmstudio: LMStudioProvider) => lmstudio.complete("Hello"),
@@ -135,7 +135,7 @@ Deno.test("a server that answers in time is not probed", async () => {
   assertEquals(server.connections, 1);
 });
 
-Deno.test("a user's own fetch is asked for the greeting instead, without token and headers", async () => {
+Deno.test("a custom fetch requests the greeting instead, without API token and headers", async () => {
   await inFakeTime(async (pass) => {
     const puppet = new Puppet();
     const lmstudio = provider({
@@ -152,7 +152,7 @@ Deno.test("a user's own fetch is asked for the greeting instead, without token a
     assertEquals(puppet.calls.length, 2);
     assertEquals(puppet.last.url, "http://127.0.0.1:1234/prefix/lmstudio-greeting");
     assertEquals(puppet.last.init.headers, undefined);
-    // Whatever it says: it is there.
+    // Any answer shows that the server is up.
     puppet.last.respond(404);
     await pass(3_600_000);
     assert(puppet.last.isCancelled);
@@ -165,7 +165,7 @@ Deno.test("a user's own fetch is asked for the greeting instead, without token a
   });
 });
 
-Deno.test("an answer ends the probe under way", async () => {
+Deno.test("an answer ends the running probe", async () => {
   await inFakeTime(async (pass) => {
     const puppet = new Puppet();
     const lmstudio = provider({ fetch: puppet.fetch, connectTimeoutMs: 100 });
@@ -180,7 +180,7 @@ Deno.test("an answer ends the probe under way", async () => {
   });
 });
 
-Deno.test("a user's own fetch that fails the greeting is timeout_connect", async () => {
+Deno.test("a custom fetch that fails the greeting is timeout_connect", async () => {
   await inFakeTime(async (pass) => {
     const puppet = new Puppet();
     const lmstudio = provider({ fetch: puppet.fetch, connectTimeoutMs: 100 });
@@ -212,12 +212,12 @@ Deno.test("no headers: first-token", async () => {
     await pass(1);
     const error = await failed;
     assertEquals([error.partial, error.attempts], [undefined, 1]);
-    // The server is told to stop, and why.
+    // The request is aborted, with the reason.
     assertEquals(puppet.last.signal.reason, error);
   });
 });
 
-Deno.test("headers, then nothing: first-token, from the sending on", async () => {
+Deno.test("headers, then nothing: first-token, counted from sending", async () => {
   await streaming({ firstTokenTimeoutMs: 1000 }, async (puppet, response, pass) => {
     const failed = timeoutError(response, "first-token", 1000);
     await pass(700);
@@ -289,7 +289,7 @@ Deno.test("a finish ends first-token", async () => {
 
 // --- idle --------------------------------------------------------------------------------------
 
-Deno.test("content, then nothing: idle, with what had arrived", async () => {
+Deno.test("content, then nothing: idle, with the partial answer", async () => {
   await streaming({ idleTimeoutMs: 1000 }, async (puppet, response, pass) => {
     const failed = timeoutError(response, "idle", 1000);
     puppet.last.respond();
@@ -303,7 +303,7 @@ Deno.test("content, then nothing: idle, with what had arrived", async () => {
   });
 });
 
-Deno.test("any byte resets idle: a comment, half a line, a line end", async () => {
+Deno.test("any byte resets idle: a comment, half a line, a line break", async () => {
   await streaming({ idleTimeoutMs: 1000 }, async (puppet, response, pass) => {
     puppet.last.respond();
     puppet.last.send(token("Hi"));
@@ -317,7 +317,7 @@ Deno.test("any byte resets idle: a comment, half a line, a line end", async () =
   });
 });
 
-Deno.test("a stream that never pauses for long may take for ever", async () => {
+Deno.test("a stream that never pauses for long may take forever", async () => {
   const options = { idleTimeoutMs: 1000, firstTokenTimeoutMs: 1000, timeoutMs: 1000 };
   await streaming(options, async (puppet, response, pass) => {
     puppet.last.respond();
@@ -330,7 +330,7 @@ Deno.test("a stream that never pauses for long may take for ever", async () => {
   });
 });
 
-Deno.test("a slow consumer is not punished", async () => {
+Deno.test("a slow consumer causes no timeout", async () => {
   await inFakeTime(async (pass) => {
     const puppet = new Puppet();
     const lmstudio = provider({ fetch: puppet.fetch, connectTimeoutMs: Infinity });
@@ -356,7 +356,7 @@ Deno.test("a slow consumer is not punished", async () => {
   });
 });
 
-Deno.test("the time after a finish reason is bounded, and its end is no error", async () => {
+Deno.test("the time after a finish reason is bounded, and running out is not an error", async () => {
   await streaming({ idleTimeoutMs: 60_000 }, async (puppet, response, pass) => {
     puppet.last.respond();
     puppet.last.send(token("Hi") + event({}, "length"));
@@ -394,7 +394,7 @@ Deno.test("timeoutMs bounds a whole answer, before and after its headers", async
   }
 });
 
-Deno.test("a listing has 30 s by default, a generation any time", async () => {
+Deno.test("a listing has 30 s by default, a generation has no limit", async () => {
   await inFakeTime(async (pass) => {
     const puppet = new Puppet();
     const lmstudio = provider({ fetch: puppet.fetch, connectTimeoutMs: Infinity });
@@ -412,7 +412,7 @@ Deno.test("a listing has 30 s by default, a generation any time", async () => {
   });
 });
 
-Deno.test("timeoutMs covers the listing behind a choice of model as well", async () => {
+Deno.test("timeoutMs covers the listing used to choose the model as well", async () => {
   await inFakeTime(async (pass) => {
     const puppet = new Puppet();
     const lmstudio = new LMStudioProvider({
@@ -434,7 +434,7 @@ Deno.test("timeoutMs covers the listing behind a choice of model as well", async
   });
 });
 
-Deno.test("Infinity, and more than a timer can hold, switch a timer off", async () => {
+Deno.test("Infinity, and more than a timer can hold, disable a timeout", async () => {
   for (const never of [Infinity, 2 ** 31, Number.MAX_VALUE]) {
     await inFakeTime(async (pass) => {
       const puppet = new Puppet();
@@ -473,7 +473,7 @@ Deno.test("a fetch that never settles still ends", async () => {
     const total = timeoutError(lmstudio.complete("Hello", { timeoutMs: 10 }), "total", 10);
     const stream = lmstudio.streamCompletion("Hello", { firstTokenTimeoutMs: 10 });
     const firstToken = timeoutError(stream.response(), "first-token", 10);
-    // The greeting does not settle either.
+    // The greeting request never settles either.
     const connect = timeoutError(
       lmstudio.complete("Hello", { connectTimeoutMs: 10 }),
       "connect",
@@ -490,7 +490,7 @@ Deno.test("a fetch that never settles still ends", async () => {
   });
 });
 
-Deno.test("an answer that comes too late is let go of", async () => {
+Deno.test("an answer that arrives too late is dropped", async () => {
   await inFakeTime(async (pass) => {
     const puppet = new Puppet();
     const lmstudio = provider({ fetch: puppet.fetch, connectTimeoutMs: Infinity });
@@ -503,20 +503,20 @@ Deno.test("an answer that comes too late is let go of", async () => {
   });
 });
 
-Deno.test("a late rejection of such a fetch goes unnoticed", async () => {
+Deno.test("a late rejection of such a fetch is ignored", async () => {
   await inFakeTime(async (pass) => {
     const puppet = new Puppet();
     const lmstudio = provider({ fetch: puppet.fetch, connectTimeoutMs: Infinity });
     const failed = timeoutError(lmstudio.complete("Hello", { timeoutMs: 10 }), "total", 10);
     await pass(10);
     await failed;
-    // Unhandled, it would end the test run.
+    // An unhandled rejection would end the test run.
     puppet.last.fail(new TypeError("too late"));
     await pass(0);
   });
 });
 
-Deno.test("a program that is busy itself does not give up a server that answers", async () => {
+Deno.test("a busy program does not give up a server that answers", async () => {
   await using server = serveStub({
     "GET /api/v1/models": async () => {
       await new Promise((resolve) => setTimeout(resolve, 60));

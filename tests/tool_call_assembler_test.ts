@@ -1,4 +1,4 @@
-/** Streamed tool calls, with all that versions of LM Studio get wrong in them (lmstudio-behaviour.md §2.5). */
+/** Streamed tool calls, with all known defects of LM Studio versions (lmstudio-behaviour.md §2.5). */
 import { assertEquals } from "@std/assert";
 import type { ToolCall, ToolCallDelta } from "../mod.ts";
 import { ToolCallAssembler } from "../src/api/tool_call_assembler.ts";
@@ -17,14 +17,14 @@ function piece(index: unknown, id: unknown, wireFunction?: WireFunction): Record
   };
 }
 
-/** Feeds one list of wire calls after the other; gives the deltas and the calls. */
+/** Feeds one list of wire calls after another; returns the deltas and the calls. */
 function assemble(lists: readonly unknown[]): { deltas: ToolCallDelta[]; calls: ToolCall[] } {
   const assembler = new ToolCallAssembler();
   const deltas = lists.flatMap((list) => assembler.feed(list));
   return { deltas, calls: assembler.calls() };
 }
 
-/** What a consumer of the deltas makes of them, as the interface tells it to: by index, in order. */
+/** Assembles deltas as a consumer should: by index, in order. */
 function fromDeltas(deltas: readonly ToolCallDelta[]): ToolCall[] {
   const calls: ToolCall[] = [];
   for (const { index, id, name, arguments: text } of deltas) {
@@ -353,7 +353,7 @@ for (const [title, lists, calls] of DEFECTS) {
   });
 }
 
-Deno.test("tool calls: the arguments cut anywhere are the same", () => {
+Deno.test("tool calls: arguments are the same wherever they are cut", () => {
   const text = '{"city":"Paris \\"ü😀\\"","days":[1,2]}';
   for (let first = 0; first <= text.length; first++) {
     for (let second = first; second <= text.length; second++) {
@@ -369,7 +369,7 @@ Deno.test("tool calls: the arguments cut anywhere are the same", () => {
   }
 });
 
-Deno.test("tool calls: without ids each gets one of its own", () => {
+Deno.test("tool calls: without ids each gets its own", () => {
   const { calls } = assemble([
     [piece(0, undefined, { name: "a", arguments: "{}" })],
     [piece(1, "", { name: "b", arguments: "{}" })],
@@ -379,7 +379,7 @@ Deno.test("tool calls: without ids each gets one of its own", () => {
   assertEquals(new Set(calls.map(({ id }) => id)).size, 2);
 });
 
-Deno.test("tool calls: what the assembler gives is nobody else's", () => {
+Deno.test("tool calls: results of the assembler are not shared", () => {
   const assembler = new ToolCallAssembler();
   assembler.feed([piece(0, "1", { name: "t", arguments: "{" })]);
   const [early] = assembler.calls();
@@ -388,7 +388,7 @@ Deno.test("tool calls: what the assembler gives is nobody else's", () => {
   assertEquals(assembler.calls()[0]?.arguments, "{}");
 });
 
-Deno.test("tool calls: of a whole answer every entry is a call, numbered or not", () => {
+Deno.test("tool calls: in a whole answer every entry is a call, numbered or not", () => {
   const entries = (indexes: readonly unknown[], ids: readonly unknown[]) =>
     [WEATHER, TIME].map(({ name, arguments: text }, at) =>
       piece(indexes[at], ids[at], { name, arguments: text })
@@ -398,7 +398,7 @@ Deno.test("tool calls: of a whole answer every entry is a call, numbered or not"
     const assembler = new ToolCallAssembler();
     assembler.feedWhole(entries(indexes, [WEATHER.id, TIME.id]));
     assertEquals(assembler.calls(), [WEATHER, TIME]);
-    // Without ids, too, they are two.
+    // Even without ids these are two calls.
     const nameless = new ToolCallAssembler();
     nameless.feedWhole(entries(indexes, [undefined, ""]));
     assertEquals(nameless.calls().map(({ name }) => name), [WEATHER.name, TIME.name]);
@@ -411,12 +411,12 @@ Deno.test("tool calls: of a whole answer every entry is a call, numbered or not"
   }
 });
 
-Deno.test("tool calls: fifty thousand of them take no longer each than one", () => {
+Deno.test("tool calls: fifty thousand take no longer per call than one", () => {
   const assembler = new ToolCallAssembler();
   const count = 50_000;
   for (let at = 0; at < count; at++) {
     assembler.feed([piece(0, `c${at}`, { name: "t", arguments: "{}" })]);
   }
-  // The square of their number would take minutes.
+  // Quadratic time would take minutes.
   assertEquals(assembler.calls().length, count);
 });

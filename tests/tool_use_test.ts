@@ -1,6 +1,6 @@
 /**
- * What a request with tools makes of its answers: calls in the text, a choice of a tool that is not kept, thoughts that
- * are sent back, and images that tools give.
+ * Answers to requests with tools: tool calls in the text, an ignored tool choice, reasoning that is sent back, and
+ * images from tools.
  */
 import {
   assert,
@@ -81,10 +81,10 @@ function everyWay(title: string, test: (ask: Ask) => Promise<void>): void {
 const withoutIds = (calls: readonly object[]) =>
   calls.map((call) => Object.fromEntries(Object.entries(call).filter(([key]) => key !== "id")));
 
-/** One piece for each character. */
+/** One chunk per character. */
 const inPieces = (content: string): string[] => [...content];
 
-everyWay("calls in the text are calls", async (ask) => {
+everyWay("calls in the text are tool calls", async (ask) => {
   const { lmstudio } = scripted({ content: inPieces(`I will look.\n\n${OSLO}\n${ROME}`) });
   const response = await ask(lmstudio, ASK);
   assertEquals(withoutIds(response.toolCalls), [oslo, rome]);
@@ -96,7 +96,7 @@ everyWay("calls in the text are calls", async (ask) => {
   assertEquals(new Set(ids).size, 2);
 });
 
-everyWay("calls in the text come behind those of the server", async (ask) => {
+everyWay("calls in the text follow those of the server", async (ask) => {
   const { lmstudio } = scripted({
     content: inPieces(ROME),
     toolCalls: [{ name: "get_weather", arguments: { city: "Oslo" } }],
@@ -107,11 +107,11 @@ everyWay("calls in the text come behind those of the server", async (ask) => {
   assertEquals(new Set(toolCalls.map(({ id }) => id)).size, 2);
 });
 
-everyWay("calls in thoughts are thoughts", async (ask) => {
+everyWay("calls in the reasoning stay reasoning", async (ask) => {
   const { lmstudio } = scripted(
     { content: inPieces(`<think>I could write ${OSLO}.</think>${ROME}`) },
     { reasoning: `I could write ${OSLO}.`, content: inPieces(ROME) },
-    // The opening tag was in the prompt: only at the end of a stream it is known.
+    // The opening tag was in the prompt: only the end of the stream shows it.
     { content: inPieces(`I could write\n${OSLO}\n</think>\n${ROME}`) },
   );
   for (const gap of [" ", " ", "\n"]) {
@@ -121,7 +121,7 @@ everyWay("calls in thoughts are thoughts", async (ask) => {
   }
 });
 
-everyWay("text is left where it is asked for, and where no tool may be called", async (ask) => {
+everyWay("text is left alone if requested, and if no tool may be called", async (ask) => {
   for (
     const request of [
       { ...ASK, textToolCalls: "leave" },
@@ -137,7 +137,7 @@ everyWay("text is left where it is asked for, and where no tool may be called", 
   }
 });
 
-everyWay("an answer in JSON that was asked for is no call", async (ask) => {
+everyWay("a requested JSON answer is not a tool call", async (ask) => {
   const content = '{"name": "get_weather", "arguments": {"city": "Oslo"}}';
   const { lmstudio } = scripted({ content: inPieces(content) }, { content: inPieces(content) });
   const schema = { type: "object", properties: {} };
@@ -145,7 +145,7 @@ everyWay("an answer in JSON that was asked for is no call", async (ask) => {
   assertEquals(withoutIds((await ask(lmstudio, ASK)).toolCalls), [oslo]);
 });
 
-Deno.test("a stream gives text at once, and a call in one piece", async () => {
+Deno.test("a stream yields text at once, and a tool call in one chunk", async () => {
   const { lmstudio } = scripted({ content: ["A < b. ", "<tool", OSLO.slice(5), " Wait", "."] });
   const chunks: StreamingChunk[] = [];
   for await (const chunk of lmstudio.streamCompletion(ASK)) chunks.push(chunk);
@@ -155,7 +155,7 @@ Deno.test("a stream gives text at once, and a call in one piece", async () => {
   assertEquals(chunks.at(-1)?.finishReason, "tool_calls");
 });
 
-Deno.test("calls of the text and of the wire are in the answer in the order in which they came", async () => {
+Deno.test("tool calls from the text and from the wire are in the order in which they arrived", async () => {
   const frame = (delta: object, reason: string | null = null) =>
     `data: ${JSON.stringify({ choices: [{ delta, finish_reason: reason }] })}\n\n`;
   const called = [{ index: 0, id: "wire", function: { name: "now", arguments: "{}" } }];
@@ -169,7 +169,7 @@ Deno.test("calls of the text and of the wire are in the answer in the order in w
   assertEquals(toolCalls.map(({ id }) => id), given);
 });
 
-Deno.test("a stream that breaks off has lost nothing of a call under way", async () => {
+Deno.test("a stream that breaks off loses nothing of an unfinished tool call", async () => {
   const { lmstudio } = served({
     replies: [{ content: ["Look: ", OSLO.slice(0, 20), OSLO.slice(20, 40), OSLO.slice(40)] }],
     faults: [{ path: "/v1/chat/completions", fault: { type: "cut", afterTokens: 3, clean: true } }],
@@ -182,7 +182,7 @@ Deno.test("a stream that breaks off has lost nothing of a call under way", async
   ]);
 });
 
-Deno.test("a loop runs the calls of a text, and sends them back as calls", async () => {
+Deno.test("a loop runs tool calls found in the text, and sends them back as tool calls", async () => {
   for (const isStreamed of [false, true]) {
     const { lmstudio, bodies } = scripted({ content: inPieces(`Well. ${OSLO}`) }, "Rain.");
     const cities: unknown[] = [];
@@ -204,14 +204,14 @@ Deno.test("a loop runs the calls of a text, and sends them back as calls", async
   }
 });
 
-Deno.test("a typed object is told of a call in the text", async () => {
+Deno.test("a typed object reports a tool call in the text", async () => {
   const { lmstudio } = scripted({ content: OSLO });
   const schema = { type: "object", properties: {} };
   const error = await assertRejects(() => lmstudio.completeObject({ ...ASK, schema }));
   assertStringIncludes(String(error), "get_weather");
 });
 
-everyWay("a choice that is not kept is an error that has the answer", async (ask) => {
+everyWay("an ignored tool choice is an error that has the answer", async (ask) => {
   for (
     const [toolChoice, says] of [
       ["required", "the answer had to call a tool but did not"],
@@ -231,7 +231,7 @@ everyWay("a choice that is not kept is an error that has the answer", async (ask
   }
 });
 
-everyWay("a choice is kept by a call of the server and by one in the text", async (ask) => {
+everyWay("a tool choice is satisfied by a server's call and by one in the text", async (ask) => {
   for (const toolChoice of ["required", { name: "get_weather" }] as const) {
     const { lmstudio } = scripted(
       { content: inPieces(OSLO) },
@@ -244,7 +244,7 @@ everyWay("a choice is kept by a call of the server and by one in the text", asyn
   }
 });
 
-everyWay("a choice is not kept by text that is left", async (ask) => {
+everyWay("a tool choice is not satisfied by text that is left alone", async (ask) => {
   const { lmstudio } = scripted({ content: OSLO });
   const request = { ...ASK, toolChoice: "required", textToolCalls: "leave" } as const;
   const error = await assertRejects(() => ask(lmstudio, request));
@@ -252,14 +252,14 @@ everyWay("a choice is not kept by text that is left", async (ask) => {
   assertEquals([error.code, error.response?.content], ["tool_choice_ignored", OSLO]);
 });
 
-Deno.test("a choice: an answer that was cut says to raise the limit", async () => {
+Deno.test("tool choice: for an answer that was cut the hint is to raise the limit", async () => {
   const { lmstudio } = scripted({ content: "It", finishReason: "length" });
   const error = await assertRejects(() => lmstudio.complete({ ...ASK, toolChoice: "required" }));
   assertInstanceOf(error, ApiError);
   assertStringIncludes(error.hint, "maxTokens");
 });
 
-Deno.test("a choice: what came of a stream is given before the error, and no final chunk", async () => {
+Deno.test("tool choice: a stream yields its chunks before the error, but no final chunk", async () => {
   const { lmstudio } = scripted({ content: ["It ", "rains."] });
   const chunks: StreamingChunk[] = [];
   const error = await assertRejects(async () => {
@@ -273,14 +273,14 @@ Deno.test("a choice: what came of a stream is given before the error, and no fin
   ]);
 });
 
-Deno.test("a choice: it holds for the first answer of a loop alone", async () => {
+Deno.test("tool choice: applies only to the first answer of a loop", async () => {
   const { lmstudio } = scripted({ content: OSLO }, "Rain.");
   const tools = [{ ...WEATHER, execute: () => "rain" }];
   const { response } = await lmstudio.runTools({ ...ASK, tools, toolChoice: "required" });
   assertEquals(response.content, "Rain.");
 });
 
-Deno.test("new fields with other values are refused before anything is sent", async () => {
+Deno.test("invalid values of the fields are refused before anything is sent", async () => {
   const { lmstudio, requests } = scripted("Hi.");
   for (
     const [fields, says] of [
@@ -313,7 +313,7 @@ Deno.test("new fields with other values are refused before anything is sent", as
   assertEquals(requests, []);
 });
 
-Deno.test("thoughts are sent back where that is asked for", async () => {
+Deno.test("reasoning is sent back if requested", async () => {
   const history: Message[] = [
     { role: "user", content: "Hi." },
     { role: "assistant", content: "Hello.", reasoning: "A greeting." },
@@ -334,7 +334,7 @@ Deno.test("thoughts are sent back where that is asked for", async () => {
   }
 });
 
-Deno.test("thoughts are sent back in a loop, whole and streamed", async () => {
+Deno.test("reasoning is sent back in a loop, whole and streamed", async () => {
   const tools = [{ ...WEATHER, execute: () => "rain" }];
   for (const isStreamed of [false, true]) {
     const { lmstudio, bodies } = scripted(
@@ -359,7 +359,7 @@ const PNG =
 const PNG_URL = `data:image/png;base64,${PNG}`;
 const PNG_BYTES = Uint8Array.from(atob(PNG), (char) => char.charCodeAt(0));
 
-/** The messages of the second request, once the tools have given what they give. */
+/** The messages of the second request, after the tools have returned. */
 async function toldOf(isStreamed: boolean, ...gives: (() => unknown)[]) {
   const { lmstudio, bodies } = scripted(
     { toolCalls: gives.map((_, at) => ({ name: `tool_${at}` })) },
@@ -377,7 +377,7 @@ async function toldOf(isStreamed: boolean, ...gives: (() => unknown)[]) {
 for (const isStreamed of [false, true]) {
   const way = isStreamed ? "streamed" : "whole";
 
-  Deno.test(`images of tools are shown behind the results, ${way}`, async () => {
+  Deno.test(`tool images are sent after the results, ${way}`, async () => {
     const { sent, messages } = await toldOf(
       isStreamed,
       () => [{ type: "text", text: "The roof:" }, { type: "image", image: PNG_BYTES }],
@@ -408,11 +408,11 @@ for (const isStreamed of [false, true]) {
       "user",
       "assistant",
     ]);
-    // It can be kept as JSON, and be sent again.
+    // It can be stored as JSON and sent again.
     assertEquals(JSON.parse(JSON.stringify(messages)), messages);
   });
 
-  Deno.test(`images of tools that cannot be shown are named, and end nothing, ${way}`, async () => {
+  Deno.test(`tool images that cannot be sent are named, and do not end the loop, ${way}`, async () => {
     const { sent } = await toldOf(
       isStreamed,
       () => ({ type: "image", image: new Uint8Array([1, 2, 3]), mediaType: "image/png" }),
@@ -431,7 +431,7 @@ for (const isStreamed of [false, true]) {
     assertEquals(sent?.length, 4);
   });
 
-  Deno.test(`images: what only looks like one is told as JSON, ${way}`, async () => {
+  Deno.test(`images: a lookalike is sent as JSON, ${way}`, async () => {
     const values = [
       { type: "image", image: "cat.png" },
       { type: "image", image: PNG_URL, tags: ["cat"] },
@@ -447,7 +447,7 @@ for (const isStreamed of [false, true]) {
   });
 }
 
-Deno.test("images of a tool are in its event", async () => {
+Deno.test("tool images are in the result event", async () => {
   const { lmstudio } = scripted({ toolCalls: [{ name: "now" }] }, "I see.");
   const tools = [{ ...NOW, execute: () => ({ type: "image", image: PNG_BYTES }) }];
   for await (const event of lmstudio.streamTools({ messages: "Look.", tools })) {
@@ -457,7 +457,7 @@ Deno.test("images of a tool are in its event", async () => {
   }
 });
 
-Deno.test("images of an MCP tool are shown, but for those of a failure", async () => {
+Deno.test("images of an MCP tool are sent, except those of a failed call", async () => {
   const content = [
     { type: "text", text: "The roof:" },
     { type: "image", data: PNG, mimeType: "image/png" },
@@ -477,7 +477,7 @@ Deno.test("images of an MCP tool are shown, but for those of a failure", async (
   }
 });
 
-Deno.test("images of tools are named to a model that sees none, and asked of it once", async () => {
+Deno.test("a model without vision gets the names of tool images, after one attempt to send them", async () => {
   for (const isStreamed of [false, true]) {
     const calls: FakeReply = { toolCalls: [{ name: "now" }] };
     const { lmstudio, bodies } = served({
@@ -501,7 +501,7 @@ Deno.test("images of tools are named to a model that sees none, and asked of it 
   }
 });
 
-Deno.test("images of tools: an image of the request that is refused is an error as before", async () => {
+Deno.test("tool images: an unsupported image in the request is still an error", async () => {
   const { lmstudio } = served({
     models: [{ id: "qwen/qwen3-8b", loaded: true }],
     replies: ["Hi."],

@@ -1,6 +1,6 @@
 /**
- * Tools that are run: the same conversations whole and streamed, what the model is told of a call, who may
- * stop it, and what is refused before anything is sent.
+ * Running tools: the same conversations whole and streamed, which results the model gets, how a loop is
+ * stopped, and what is refused before anything is sent.
  */
 import {
   assert,
@@ -68,7 +68,7 @@ interface WireBody {
   stream?: boolean;
 }
 
-/** A model that gives these answers, and what it was asked. */
+/** A model that gives these answers, and the requests it got. */
 function scripted(replies: FakeLMStudioOptions["replies"], more: FakeLMStudioOptions = {}) {
   const fake = createFakeLMStudio({ models: [MODEL], replies, ...more });
   const lmstudio = new LMStudioProvider({ fetch: fake.fetch, env: {}, maxRetries: 0 });
@@ -87,7 +87,7 @@ interface Way {
   ) => Promise<RunToolsResult>;
 }
 
-/** The loop is one: what holds for whole answers holds for streamed ones. */
+/** There is only one loop: what is true for whole answers is true for streamed ones. */
 const WAYS: readonly Way[] = [
   { name: "whole", run: (lmstudio, request, options) => lmstudio.runTools(request, options) },
   {
@@ -96,7 +96,7 @@ const WAYS: readonly Way[] = [
   },
 ];
 
-/** One test for each way. */
+/** One test for each way of running the loop. */
 function bothWays(title: string, test: (run: Way["run"]) => Promise<void>): void {
   for (const { name, run } of WAYS) Deno.test(`${title} (${name})`, () => test(run));
 }
@@ -105,12 +105,12 @@ function calls(...toolCalls: FakeToolCall[]): FakeReply {
   return { toolCalls };
 }
 
-/** What the model is told by the tools, in order. */
+/** The tool results that the model gets, in order. */
 function told(messages: readonly Message[]): string[] {
   return messages.flatMap((message) => message.role === "tool" ? [message.content] : []);
 }
 
-/** A tool that is called once with these arguments: what the model is told, and whether that is an error. */
+/** Calls a tool once with these arguments; returns the result the model gets, and whether it is an error. */
 async function toldOf(
   ran: Tool,
   args: unknown,
@@ -147,7 +147,7 @@ const broken = tool({
 
 // --- Conversations ----------------------------------------------------------------------------
 
-bothWays("tools: two calls at a time, one of them fails, and the model goes on", async (run) => {
+bothWays("tools: two calls at once, one of them fails, and the model continues", async (run) => {
   const { lmstudio, bodies } = scripted([
     {
       content: "Let me look.",
@@ -210,7 +210,7 @@ bothWays("tools: two calls at a time, one of them fails, and the model goes on",
   }
 });
 
-Deno.test("tools: the events of a conversation, in their order", async () => {
+Deno.test("tools: the events of a conversation, in order", async () => {
   const { lmstudio } = scripted([
     { content: "Let me look.", toolCalls: [{ name: "slow" }, { name: "quick" }] },
     "Done.",
@@ -245,7 +245,7 @@ Deno.test("tools: the events of a conversation, in their order", async () => {
   assertEquals(told(messages), ["slow", "quick"], "the model reads them in its own order");
 });
 
-bothWays("tools: one after the other with parallel: false", async (run) => {
+bothWays("tools: one after another with parallel: false", async (run) => {
   const { lmstudio } = scripted([calls({ name: "a" }, { name: "b" }), "Done."]);
   const steps: string[] = [];
   const made = (name: string): Tool => ({
@@ -265,7 +265,7 @@ bothWays("tools: one after the other with parallel: false", async (run) => {
   assertEquals(steps.slice(0, 2), ["a starts", "b starts"]);
 });
 
-bothWays("tools: an answer without calls ends it, and without tools too", async (run) => {
+bothWays("tools: an answer without tool calls ends the loop, even without tools", async (run) => {
   for (const tools of [[weather], [], undefined]) {
     const { lmstudio, bodies } = scripted(["Sunny."]);
     const { response, messages, rounds } = await run(lmstudio, { messages: [ASK, "Now?"], tools });
@@ -277,7 +277,7 @@ bothWays("tools: an answer without calls ends it, and without tools too", async 
   }
 });
 
-bothWays("tools: the conversation can be gone on with", async (run) => {
+bothWays("tools: the conversation can be continued", async (run) => {
   const { lmstudio, bodies } = scripted([
     calls({ name: "weather", arguments: { city: "Oslo" } }),
     "It rains.",
@@ -292,21 +292,21 @@ bothWays("tools: the conversation can be gone on with", async (run) => {
   assertEquals(bodies().at(-1)!.messages.length, 7);
 });
 
-Deno.test("tools: the model that was chosen first is asked to the end", async () => {
+Deno.test("tools: the model chosen first is used to the end", async () => {
   const models = [{ id: "a/first", loaded: true }, { id: "b/second", loaded: false }];
   const { lmstudio, bodies, requests } = scripted([calls({ name: "load" }), "Done."], { models });
   const load = tool({
     name: "load",
     execute: () => lmstudio.complete({ model: "b/second", messages: "Hi" }),
   });
-  // Two are loaded now: a choice made anew would fail.
+  // Two models are loaded now: choosing again would fail.
   const { response } = await lmstudio.runTools({ messages: ASK, tools: [load] });
   assertEquals(response.model, "a/first");
   assertEquals(bodies().map(({ model }) => model), ["a/first", "b/second", "a/first"]);
   assertEquals(requests.filter(({ method }) => method === "GET").length, 1);
 });
 
-Deno.test("tools: what a tool is told", async () => {
+Deno.test("tools: what a tool's context contains", async () => {
   const { lmstudio } = scripted([
     { reasoning: "Hm.", toolCalls: [{ name: "look", id: "123456789", arguments: { a: 1 } }] },
     "Done.",
@@ -350,7 +350,7 @@ bothWays("limit: the calls of the last round are not run", async (run) => {
   }
 });
 
-bothWays("limit: as many rounds as it takes, and no more", async (run) => {
+bothWays("limit: as many rounds as needed, and no more", async (run) => {
   const { lmstudio } = scripted([calls({ name: "t" }), calls({ name: "t" }), "Done."]);
   const tools = [{ name: "t", execute: () => 1 }];
   assertEquals((await run(lmstudio, { messages: ASK, tools, maxRounds: 3 })).rounds, 3);
@@ -372,14 +372,14 @@ bothWays(
   },
 );
 
-bothWays("choice: with none nothing is run, whatever the model says", async (run) => {
+bothWays("choice: with none nothing is run, whatever the model writes", async (run) => {
   const { lmstudio } = scripted([calls({ name: "broken" })]);
   const request = { messages: ASK, tools: [broken], toolChoice: "none" } as const;
   const { response, rounds } = await run(lmstudio, request);
   assertEquals([response.toolCalls.length, rounds], [1, 1]);
 });
 
-bothWays("a tool without execute ends the loop, and the calls beside it wait", async (run) => {
+bothWays("a tool without execute ends the loop, and the other calls are not run", async (run) => {
   const { lmstudio, bodies } = scripted([
     calls({ name: "weather", arguments: { city: "Oslo" } }),
     calls({ name: "weather", arguments: { city: "Rome" }, id: "1" }, { name: "ask_user", id: "2" }),
@@ -395,15 +395,15 @@ bothWays("a tool without execute ends the loop, and the calls beside it wait", a
     { id: "2", name: "ask_user", arguments: "{}" },
   ]);
   assertStrictEquals(messages.at(-1), response.message);
-  // The caller answers them, and it goes on.
+  // The caller answers the calls, and the conversation continues.
   messages.push({ role: "tool", toolCallId: "1", content: "Sun" });
   messages.push({ role: "tool", toolCallId: "2", content: "Yes" });
   assertEquals((await run(lmstudio, { messages, tools })).response.content, "Done.");
 });
 
-// --- What the model is told -------------------------------------------------------------------
+// --- What the model gets ----------------------------------------------------------------------
 
-Deno.test("result: text as it is, all else as JSON", async () => {
+Deno.test("result: text unchanged, everything else as JSON", async () => {
   const cases: [value: unknown, text: string][] = [
     ["", ""],
     ["a\n{", "a\n{"],
@@ -422,7 +422,7 @@ Deno.test("result: text as it is, all else as JSON", async () => {
   }
 });
 
-Deno.test("result: what cannot be written as JSON is told as an error", async () => {
+Deno.test("result: a value that cannot be written as JSON is sent as an error", async () => {
   const cyclic: Record<string, unknown> = {};
   cyclic.self = cyclic;
   const hostile = {
@@ -438,7 +438,7 @@ Deno.test("result: what cannot be written as JSON is told as an error", async ()
   }
 });
 
-Deno.test("result: what is thrown is told in its words, without its stack", async () => {
+Deno.test("result: an exception is sent as its message, without its stack", async () => {
   const unreadable = Object.defineProperty(new Error(), "message", {
     get: () => {
       throw new Error("no");
@@ -468,7 +468,7 @@ Deno.test("result: what is thrown is told in its words, without its stack", asyn
   }
 });
 
-Deno.test("arguments: what is not valid is told with its place", async () => {
+Deno.test("arguments: invalid values are reported with their paths", async () => {
   const Trip = {
     city: z.string(),
     stops: z.array(z.object({ days: z.number() })),
@@ -497,7 +497,7 @@ Deno.test("arguments: what is not valid is told with its place", async () => {
   );
 });
 
-Deno.test("arguments: a hundred issues are not all told", async () => {
+Deno.test("arguments: of a hundred issues only some are reported", async () => {
   const many = z.object({ list: z.array(z.number()) });
   const ran: Tool = { name: "t", parameters: many, execute: () => 1 };
   const { result } = await toldOf(ran, { list: Array.from({ length: 100 }, () => "x") });
@@ -505,7 +505,7 @@ Deno.test("arguments: a hundred issues are not all told", async () => {
   assert(result.endsWith("; and 90 more"), result);
 });
 
-Deno.test("arguments: execute gets what the schema gives", async () => {
+Deno.test("arguments: execute gets the schema's output", async () => {
   const seen: unknown[] = [];
   const collect = (args: unknown) => void seen.push(args);
   const Days = z.object({ days: z.string().transform(Number).default(3) });
@@ -531,7 +531,7 @@ Deno.test("arguments: execute gets what the schema gives", async () => {
   );
 });
 
-Deno.test("arguments: plain JSON Schema is not checked, but they are an object", async () => {
+Deno.test("arguments: plain JSON Schema is not validated, but they must be an object", async () => {
   const seen: unknown[] = [];
   const plain: Tool = {
     name: "t",
@@ -550,7 +550,7 @@ Deno.test("arguments: plain JSON Schema is not checked, but they are an object",
   assertEquals(seen.length, 3);
 });
 
-Deno.test("arguments: a schema that throws is told, too", async () => {
+Deno.test("arguments: a throwing schema is reported, too", async () => {
   const parameters = {
     "~standard": {
       version: 1 as const,
@@ -567,33 +567,36 @@ Deno.test("arguments: a schema that throws is told, too", async () => {
   });
 });
 
-bothWays("arguments: those that are no JSON go back as {}, and the model is told", async (run) => {
-  const { lmstudio, bodies } = scripted([
-    calls(
-      { name: "t", arguments: "{city: Paris}", id: "1" },
-      { name: "t", arguments: "[1]", id: "2" },
-      { name: "t", arguments: "", id: "3" },
-    ),
-    "Done.",
-  ]);
-  let runs = 0;
-  const tools = [{ name: "t", execute: () => ++runs }];
-  const { messages } = await run(lmstudio, { messages: ASK, tools });
-  const [bad, list, none] = told(messages);
-  assertMatch(bad!, /^Error: the arguments are not valid JSON .*; send a JSON object$/);
-  assertEquals(list, "Error: the arguments are an array; send a JSON object");
-  assertEquals([none, runs], ["1", 1]);
-  const history = bodies()[1]!.messages[1]!.tool_calls!;
-  assertEquals(history.map((call) => call.function.arguments), ["{}", "{}", "{}"]);
-  const [, kept] = messages;
-  assertEquals(kept?.role === "assistant" && kept.toolCalls?.map((call) => call.arguments), [
-    "{}",
-    "{}",
-    "{}",
-  ]);
-});
+bothWays(
+  "arguments: those that are not JSON are sent back as {}, with an error to the model",
+  async (run) => {
+    const { lmstudio, bodies } = scripted([
+      calls(
+        { name: "t", arguments: "{city: Paris}", id: "1" },
+        { name: "t", arguments: "[1]", id: "2" },
+        { name: "t", arguments: "", id: "3" },
+      ),
+      "Done.",
+    ]);
+    let runs = 0;
+    const tools = [{ name: "t", execute: () => ++runs }];
+    const { messages } = await run(lmstudio, { messages: ASK, tools });
+    const [bad, list, none] = told(messages);
+    assertMatch(bad!, /^Error: the arguments are not valid JSON .*; send a JSON object$/);
+    assertEquals(list, "Error: the arguments are an array; send a JSON object");
+    assertEquals([none, runs], ["1", 1]);
+    const history = bodies()[1]!.messages[1]!.tool_calls!;
+    assertEquals(history.map((call) => call.function.arguments), ["{}", "{}", "{}"]);
+    const [, kept] = messages;
+    assertEquals(kept?.role === "assistant" && kept.toolCalls?.map((call) => call.arguments), [
+      "{}",
+      "{}",
+      "{}",
+    ]);
+  },
+);
 
-Deno.test("arguments: those that were cut at the token limit are told as such", async () => {
+Deno.test("arguments: those cut at the token limit are reported as such", async () => {
   const reply: FakeReply = {
     ...calls({ name: "t", arguments: '{"a":"b' }) as object,
     finishReason: "length",
@@ -608,7 +611,7 @@ Deno.test("arguments: those that were cut at the token limit are told as such", 
   ]);
 });
 
-bothWays("names: one that is not there is told, with those that are", async (run) => {
+bothWays("names: an unknown one is reported to the model, with the known ones", async (run) => {
   const { lmstudio } = scripted([
     calls({ name: "wether" }),
     calls({ name: "weather", arguments: { city: "Oslo" } }),
@@ -621,7 +624,7 @@ bothWays("names: one that is not there is told, with those that are", async (run
   ]);
 });
 
-bothWays("names: LM Studio's snake_case finds the tool, if only one can be meant", async (run) => {
+bothWays("names: LM Studio's snake_case name finds the tool if it is unambiguous", async (run) => {
   const made = (name: string): Tool => ({ name, execute: () => name });
   const answer = async (called: string, ...names: string[]) => {
     const { lmstudio } = scripted([calls({ name: called }), "Done."]);
@@ -645,7 +648,7 @@ bothWays("names: LM Studio's snake_case finds the tool, if only one can be meant
 });
 
 bothWays(
-  "ids: each call of a conversation has one of its own, in history and answer alike",
+  "ids: each tool call of a conversation has its own, in history and in the answer",
   async (run) => {
     const { lmstudio, bodies } = scripted([
       calls({ name: "t", id: "call_0" }, { name: "t", id: "call_0" }),
@@ -662,7 +665,7 @@ bothWays(
       { role: "tool", toolCallId: "call_0", content: "x" },
     ];
     const { messages } = await run(lmstudio, { messages: [ASK, ...earlier], tools });
-    // Streamed pieces with the same id and number are one call; what is left is told apart.
+    // Streamed deltas with the same id and index are one call; the others are told apart.
     assert(ids.length >= 3);
     const asked = messages.flatMap((message) =>
       message.role === "assistant" ? message.toolCalls?.map(({ id }) => id) ?? [] : []
@@ -679,7 +682,7 @@ bothWays(
   },
 );
 
-Deno.test("defects: with every one that is known the tools are run, and the conversation ends", async (t) => {
+Deno.test("defects: with every known one the tools run, and the conversation ends", async (t) => {
   const rain = "It rains.";
   const limited = "Error: the answer reached its token limit within the arguments; send less";
   const streams: Record<string, string[]> = {
@@ -735,7 +738,7 @@ Deno.test("defects: with every one that is known the tools are run, and the conv
   }
 });
 
-Deno.test("defects: in a whole answer, too", async () => {
+Deno.test("defects: in whole answers, too", async () => {
   const texts: string[][] = [];
   for (const name of ["tool_calls_object.json", "tool_calls_stop.json"]) {
     const answers = [fixtureAnswer(`answers/${name}`), fixtureAnswer("answers/chat.json")];
@@ -753,7 +756,7 @@ Deno.test("defects: in a whole answer, too", async () => {
   assertEquals(texts[1]?.length, 1);
 });
 
-bothWays("versions: every one that has tools", async (run) => {
+bothWays("versions: every version with tools", async (run) => {
   for (const version of ["0.3.6", "0.3.14", "0.3.16", "0.3.25", "0.4.25"]) {
     const { lmstudio } = scripted(
       [calls({ name: "weather", arguments: { city: "Oslo" } }, { name: "broken" }), "Done."],
@@ -803,7 +806,7 @@ bothWays("onToolCall: approves, denies and changes", async (run) => {
   ]);
 });
 
-Deno.test("onToolCall: a denied call is an error of its event, a changed one is told as it was run", async () => {
+Deno.test("onToolCall: a denied call is an error in its event, a changed one is reported as it ran", async () => {
   const { lmstudio } = scripted([calls({ name: "t", id: "1" }, { name: "t", id: "2" }), "Done."]);
   const results: ToolEvent[] = [];
   const stream = lmstudio.streamTools({
@@ -830,7 +833,7 @@ Deno.test("onToolCall: a denied call is an error of its event, a changed one is 
   ]);
 });
 
-bothWays("onToolCall: asked about one call at a time, while those before it run", async (run) => {
+bothWays("onToolCall: called for one tool call at a time, while earlier ones run", async (run) => {
   const { lmstudio } = scripted([calls({ name: "a" }, { name: "b" }), "Done."]);
   const steps: string[] = [];
   await run(lmstudio, {
@@ -851,7 +854,7 @@ bothWays("onToolCall: asked about one call at a time, while those before it run"
   assert(steps.indexOf("run a") < steps.indexOf("allow b"));
 });
 
-bothWays("onToolCall: what it throws ends the call, as it is", async (run) => {
+bothWays("onToolCall: an exception ends the call unchanged", async (run) => {
   const reason = new RangeError("enough");
   const { lmstudio, bodies } = scripted([calls({ name: "a" }, { name: "b" }), "Done."]);
   let aborted: unknown;
@@ -878,7 +881,7 @@ bothWays("onToolCall: what it throws ends the call, as it is", async (run) => {
   assertEquals(bodies().length, 1);
 });
 
-bothWays("onToolCall: an answer that is none is refused, and nothing is run", async (run) => {
+bothWays("onToolCall: an invalid result is refused, and nothing is run", async (run) => {
   const cases: [decision: unknown, says: string][] = [
     [false, "onToolCall returned false"],
     [true, "onToolCall returned true"],
@@ -957,7 +960,7 @@ bothWays("refused before anything is sent", async (run) => {
   assertEquals(requests.length, 0);
 });
 
-Deno.test("tools: complete() takes tools with execute, and runs none", async () => {
+Deno.test("tools: complete() accepts tools with execute, but runs none", async () => {
   const { lmstudio, bodies } = scripted([calls({ name: "broken" })]);
   const { toolCalls } = await lmstudio.complete({ messages: ASK, tools: [broken] });
   assertEquals(toolCalls.length, 1);
@@ -969,7 +972,7 @@ Deno.test("tools: complete() takes tools with execute, and runs none", async () 
 
 // --- Failures and leaving ---------------------------------------------------------------------
 
-bothWays("a failure of the server is its own, with what had arrived", async (run) => {
+bothWays("an error from the server is passed on, with the partial answer", async (run) => {
   const { lmstudio } = scripted(
     [{ content: "Let me look.", toolCalls: [{ name: "t", id: "1" }] }],
     {
@@ -992,7 +995,7 @@ bothWays("a failure of the server is its own, with what had arrived", async (run
   assert(!JSON.stringify(error).includes("Let me look"), "not for logs");
 });
 
-Deno.test("a stream that is cut in the second round has that round's text", async () => {
+Deno.test("a stream that is cut in the second round has that round's partial text", async () => {
   const { lmstudio } = scripted([calls({ name: "t" }), "One two three four."], {
     faults: [{
       path: "/v1/chat/completions",
@@ -1011,37 +1014,40 @@ Deno.test("a stream that is cut in the second round has that round's text", asyn
   assertStrictEquals(await failure(stream.result()), error);
 });
 
-bothWays("another model's answer ends it", async (run) => {
+bothWays("an answer by another model ends the loop", async (run) => {
   const { lmstudio } = scripted([{ content: "Hi.", model: "other/model" }]);
   const error = await failure(run(lmstudio, { messages: ASK, tools: [weather] }));
   assertInstanceOf(error, ModelNotAvailableError);
   assertEquals(error.code, "model_substituted");
 });
 
-bothWays("abort: at once, though a tool runs; it is told, and may fail later", async (run) => {
-  const { lmstudio, bodies } = scripted([calls({ name: "slow" }), "Done."]);
-  const controller = new AbortController();
-  const reason = new Error("enough");
-  const { opened, open } = gate();
-  let seen: unknown;
-  const slow: Tool = {
-    name: "slow",
-    execute: async (_, { signal }) => {
-      queueMicrotask(() => controller.abort(reason));
-      await opened;
-      seen = signal?.reason;
-      throw new Error("too late");
-    },
-  };
-  const error = await failure(
-    run(lmstudio, { messages: ASK, tools: [slow] }, { signal: controller.signal }),
-  );
-  assertStrictEquals(error, reason);
-  open();
-  await new Promise((resolve) => setTimeout(resolve, 1));
-  assertStrictEquals(seen, reason);
-  assertEquals(bodies().length, 1);
-});
+bothWays(
+  "abort: at once, even while a tool runs; its signal aborts, and it may fail later",
+  async (run) => {
+    const { lmstudio, bodies } = scripted([calls({ name: "slow" }), "Done."]);
+    const controller = new AbortController();
+    const reason = new Error("enough");
+    const { opened, open } = gate();
+    let seen: unknown;
+    const slow: Tool = {
+      name: "slow",
+      execute: async (_, { signal }) => {
+        queueMicrotask(() => controller.abort(reason));
+        await opened;
+        seen = signal?.reason;
+        throw new Error("too late");
+      },
+    };
+    const error = await failure(
+      run(lmstudio, { messages: ASK, tools: [slow] }, { signal: controller.signal }),
+    );
+    assertStrictEquals(error, reason);
+    open();
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    assertStrictEquals(seen, reason);
+    assertEquals(bodies().length, 1);
+  },
+);
 
 bothWays(
   "abort: each call has a signal of its own, and is told only while it runs",
@@ -1062,12 +1068,12 @@ bothWays(
       await failure(run(lmstudio, { messages: ASK, tools: [t] }, options)),
       reason,
     );
-    // The first call was over by then.
+    // The first call had ended by then.
     assertEquals([...signals].map((signal) => signal?.reason), [undefined, reason, reason]);
   },
 );
 
-bothWays("abort: while onToolCall is asked, nothing is run after it", async (run) => {
+bothWays("abort: during onToolCall nothing is run afterwards", async (run) => {
   const { lmstudio } = scripted([calls({ name: "t" }), "Done."]);
   const controller = new AbortController();
   const { opened, open } = gate();
@@ -1114,7 +1120,7 @@ Deno.test("stream: nothing is sent before the first pull, and it has one consume
   }, InvalidRequestError);
 });
 
-Deno.test("stream: whoever leaves at a call prevents it", async () => {
+Deno.test("stream: leaving the loop at a call prevents it", async () => {
   const { lmstudio, bodies } = scripted([calls({ name: "delete_all" }), "Done."]);
   const tools = [{ name: "delete_all", execute: () => assert(false, "it was run") }];
   const stream = lmstudio.streamTools({ messages: ASK, tools });
@@ -1126,7 +1132,7 @@ Deno.test("stream: whoever leaves at a call prevents it", async () => {
   assertEquals(error.partial?.toolCalls.map(({ name }) => name), ["delete_all"]);
 });
 
-Deno.test("stream: whoever leaves while tools run aborts them", async () => {
+Deno.test("stream: leaving the loop while tools run aborts them", async () => {
   const { lmstudio } = scripted([calls({ name: "slow" }, { name: "quick" }), "Done."]);
   let signal: AbortSignal | undefined;
   const tools: Tool[] = [
@@ -1138,7 +1144,7 @@ Deno.test("stream: whoever leaves while tools run aborts them", async () => {
   assertEquals(signal?.aborted, true);
 });
 
-Deno.test("stream: whoever leaves while the model speaks stops it", async () => {
+Deno.test("stream: leaving the loop during an answer stops the model", async () => {
   const { lmstudio, requests } = scripted(["One two three."], { tokenMs: 5 });
   await using stream = lmstudio.streamTools({ messages: ASK, tools: [weather] });
   for await (const event of stream) {
@@ -1149,7 +1155,7 @@ Deno.test("stream: whoever leaves while the model speaks stops it", async () => 
   assertEquals([chat?.aborted, chat?.completed], [true, false]);
 });
 
-Deno.test("stream: leaving at the last chunk is no cancelling", async () => {
+Deno.test("stream: leaving at the last chunk does not cancel", async () => {
   const { lmstudio } = scripted([calls({ name: "t" }), "Done."]);
   const stream = lmstudio.streamTools({ messages: ASK, tools: [{ name: "t", execute: () => 1 }] });
   for await (const event of stream) {
@@ -1158,7 +1164,7 @@ Deno.test("stream: leaving at the last chunk is no cancelling", async () => {
   assertEquals((await stream.result()).rounds, 2);
 });
 
-Deno.test("stream: cancel() ends a pull that waits for a tool, quietly", async () => {
+Deno.test("stream: cancel() quietly ends a pull that waits for a tool", async () => {
   const { lmstudio } = scripted([calls({ name: "t" }), "Done."]);
   const tools: Tool[] = [{ name: "t", execute: () => new Promise(() => {}) }];
   const stream = lmstudio.streamTools({ messages: ASK, tools });
@@ -1172,7 +1178,7 @@ Deno.test("stream: cancel() ends a pull that waits for a tool, quietly", async (
   assertEquals(await failure(stream.result()), "enough");
 });
 
-bothWays("options: each answer has its own, and tells its status", async (run) => {
+bothWays("options: apply to each answer, and onStatus is called for each", async (run) => {
   const { lmstudio, requests } = scripted([calls({ name: "t" }), "Done."]);
   const phases: string[] = [];
   const tools = [{ name: "t", execute: () => void phases.push("tool") }];
@@ -1188,7 +1194,7 @@ bothWays("options: each answer has its own, and tells its status", async (run) =
   ]);
 });
 
-Deno.test("options: a timeout is for each answer, not for the tools between them", async () => {
+Deno.test("options: a timeout applies to each answer, not to the tools between them", async () => {
   const { lmstudio } = scripted([calls({ name: "t" }), "Done."]);
   const tools = [{ name: "t", execute: () => new Promise((resolve) => setTimeout(resolve, 60)) }];
   const request = { model: MODEL, messages: ASK, tools };
@@ -1198,7 +1204,7 @@ Deno.test("options: a timeout is for each answer, not for the tools between them
 
 // --- MCP --------------------------------------------------------------------------------------
 
-Deno.test("mcp: definition and arguments go through", async () => {
+Deno.test("mcp: definition and arguments are passed on", async () => {
   const inputSchema = { type: "object", properties: { a: { type: "number" } } };
   let seen: unknown;
   const add = fromMcpTool({
@@ -1223,7 +1229,7 @@ Deno.test("mcp: definition and arguments go through", async () => {
   });
 });
 
-Deno.test("mcp: what the results of servers become", async () => {
+Deno.test("mcp: how results of MCP servers are converted", async () => {
   const cases: [result: unknown, text: string, isError?: boolean][] = [
     [{ content: [] }, ""],
     [{ content: [], structuredContent: { a: 1 } }, '{"a":1}'],
@@ -1277,7 +1283,7 @@ Deno.test("mcp: what the results of servers become", async () => {
   }
 });
 
-bothWays("servers: calls in one piece or under one index are the same calls", async (run) => {
+bothWays("servers: tool calls in one chunk or under one index are the same calls", async (run) => {
   for (const streamCalls of ["in-pieces", "whole", "under-one-index"] as const) {
     const { lmstudio } = scripted([
       calls(
@@ -1295,7 +1301,7 @@ bothWays("servers: calls in one piece or under one index are the same calls", as
   }
 });
 
-bothWays("servers: usage of the cache is summed", async (run) => {
+bothWays("servers: cached tokens are summed", async (run) => {
   const usage = { promptTokens: 10, completionTokens: 5 };
   const { lmstudio } = scripted([
     { toolCalls: [{ name: "now" }], usage: { ...usage, cachedTokens: 4 } },
@@ -1307,7 +1313,7 @@ bothWays("servers: usage of the cache is summed", async (run) => {
   assertEquals([sum?.promptTokens, sum?.cachedTokens], [30, 12]);
 });
 
-Deno.test("servers: a finish reason beside each piece ends no round early", async () => {
+Deno.test("servers: a finish reason in every chunk does not end a round early", async () => {
   const { lmstudio } = scripted(
     [{ content: "I look.", reasoning: "Hm.", toolCalls: [{ name: "now" }] }, "It is noon."],
     { streamFinish: "beside-pieces", tokenMs: 1 },

@@ -1,4 +1,4 @@
-/** What `tool()` makes of schemas, at compile time: the type checker runs these tests, Deno only starts them. */
+/** The types that `tool()` infers from schemas. The type checker runs these tests; Deno only starts them. */
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { assertType, type IsExact } from "@std/testing/types";
 import { toStandardJsonSchema } from "npm:@valibot/to-json-schema@^1.8.0";
@@ -25,13 +25,13 @@ declare const lmstudio: LMStudioProvider;
 /** Compiled, not run. */
 function compiles(..._: unknown[]): void {}
 
-Deno.test("tool: what it is given is what it gives", () => {
+Deno.test("tool: returns the definition it is given", () => {
   const definition = { name: "t", execute: () => 1 };
   assertStrictEquals<unknown>(tool(definition), definition);
   assertType<IsExact<ReturnType<typeof tool>, Tool>>(true);
 });
 
-Deno.test("tool: zod, the output and not the input", () => {
+Deno.test("tool: zod, its output and not its input", () => {
   const made = tool({
     name: "t",
     parameters: z.object({
@@ -105,7 +105,7 @@ Deno.test("tool: plain JSON Schema, and none", () => {
   assertEquals(without.name, "t");
 });
 
-Deno.test("tools: without tool() they are tools as well", () => {
+Deno.test("tools: objects without tool() are tools as well", () => {
   const use = () => {
     const request: CompletionRequest = {
       messages: "m",
@@ -136,7 +136,7 @@ Deno.test("tools: without tool() they are tools as well", () => {
     tool({ name: "t", parameters: z.object({ a: z.string() }), execute: ({ b }) => b });
     // @ts-expect-error deny says why
     lmstudio.runTools({ messages: "m", onToolCall: () => ({ deny: true }) });
-    // @ts-expect-error false is no answer
+    // @ts-expect-error `false` is not an answer
     lmstudio.runTools({ messages: "m", onToolCall: () => false });
     // @ts-expect-error the signal is an option
     lmstudio.runTools({ messages: "m", signal: AbortSignal.timeout(1) });
@@ -146,7 +146,7 @@ Deno.test("tools: without tool() they are tools as well", () => {
   compiles(use, wrong);
 });
 
-Deno.test("tools: events are discriminated by type, and the result is that of runTools", () => {
+Deno.test("tools: events are discriminated by type, and the result equals that of runTools", () => {
   const use = async (event: ToolEvent) => {
     if (event.type === "chunk") compiles(event.chunk.content);
     else if (event.type === "call") assertType<IsExact<typeof event.call, ToolCall>>(true);
@@ -159,7 +159,7 @@ Deno.test("tools: events are discriminated by type, and the result is that of ru
     const result = await stream.result();
     assertType<IsExact<typeof result, RunToolsResult>>(true);
     assertType<IsExact<typeof result.messages, Message[]>>(true);
-    // The conversation goes on.
+    // The conversation continues.
     await lmstudio.runTools({ messages: [...result.messages, "And then?"] });
   };
   compiles(use);

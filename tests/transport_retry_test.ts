@@ -1,7 +1,7 @@
 /**
- * How many requests a server really sees (§5): a second generation keeps a machine busy for minutes behind
- * its user's back, so what is sent again is counted here, not concluded. The rules themselves are in
- * `retry_test.ts`.
+ * How many requests a server really gets (§5): a second generation would keep a machine busy for minutes
+ * without its user knowing, so retries are counted here rather than inferred. The rules themselves are
+ * tested in `retry_test.ts`.
  */
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import {
@@ -36,7 +36,7 @@ function provider(options: LMStudioProviderOptions): LMStudioProvider {
   return new LMStudioProvider({ model: "m", env: {}, ...options });
 }
 
-/** Runs without the pauses between attempts. */
+/** Runs without the delays between attempts. */
 async function withoutPauses<T>(run: () => Promise<T>): Promise<T> {
   const { random } = Math;
   Math.random = () => 0;
@@ -95,7 +95,7 @@ const STATUSES: Readonly<Record<number, { read: number; stateless: number }>> = 
 };
 
 for (const [status, expected] of Object.entries(STATUSES)) {
-  Deno.test(`${status} is sent ${expected.read} times by a read, ${expected.stateless} by a generation`, async () => {
+  Deno.test(`${status}: a read is sent ${expected.read} times, a generation ${expected.stateless}`, async () => {
     for (const [name, call] of Object.entries(ALL)) {
       const { error, requests } = await failing(call, [Number(status), '{"error":"no"}']);
       const times = name in READ ? expected.read : expected.stateless;
@@ -104,7 +104,7 @@ for (const [status, expected] of Object.entries(STATUSES)) {
   });
 }
 
-Deno.test("an error under 200 is not sent again, even one that another time would help", async () => {
+Deno.test("an error under 200 is not retried, even if its code is retriable", async () => {
   for (const call of Object.values(ALL)) {
     const { error, requests } = await failing(call, [200, '{"error":"Model is unloaded."}']);
     assertEquals([error.code, error.retriable], ["model_unloaded", true]);
@@ -112,13 +112,13 @@ Deno.test("an error under 200 is not sent again, even one that another time woul
   }
 });
 
-Deno.test("an error frame in a stream is not sent again", async () => {
+Deno.test("an error frame in a stream is not retried", async () => {
   const frame = 'event: error\ndata: {"error":{"message":"Model is unloaded."}}\n\n';
   const { error, requests } = await failing(STATELESS.streamCompletion!, [200, frame]);
   assertEquals([error.code, requests.length], ["model_unloaded", 1]);
 });
 
-Deno.test("what cannot be decoded is not sent again", async () => {
+Deno.test("an answer that cannot be decoded is not retried", async () => {
   for (const call of Object.values(STATELESS)) {
     const { requests } = await failing(call, [200, "{"]);
     assertEquals(requests.length, 1);
@@ -142,7 +142,7 @@ Deno.test("maxRetries of the provider and of the call", async () => {
   }
 });
 
-Deno.test("an attempt that succeeds ends it", async () => {
+Deno.test("a successful attempt ends the retries", async () => {
   for (const [name, call] of Object.entries(ALL)) {
     const bodies: Record<string, string> = {
       listModels: LISTING,
@@ -162,7 +162,7 @@ Deno.test("an attempt that succeeds ends it", async () => {
 
 // --- No connection -----------------------------------------------------------------------------
 
-Deno.test("a refused connection is tried again by every call", async () => {
+Deno.test("every call retries a refused connection", async () => {
   const lmstudio = provider({ baseUrl: `http://127.0.0.1:${closedPort()}` });
   for (const call of Object.values(ALL)) {
     const error = await withoutPauses(() => rejection(call(lmstudio)));
@@ -171,7 +171,7 @@ Deno.test("a refused connection is tried again by every call", async () => {
   }
 });
 
-Deno.test("a connection that does not come about is tried again by reads alone", async () => {
+Deno.test("only reads retry a connection that is never accepted", async () => {
   await using server = await deafServer();
   const lmstudio = provider({ baseUrl: server.url, connectTimeoutMs: 10 });
   for (const [name, call] of Object.entries(ALL)) {
@@ -202,7 +202,7 @@ Deno.test("a server that comes up in time is found", async () => {
 
 // --- Broken connections ------------------------------------------------------------------------
 
-/** Resets, after as many good answers as said. */
+/** Resets, after this many good answers. */
 function resetting(goodAnswers: number): RawHandler {
   return async (connection, index) => {
     if (index >= goodAnswers) return await connection.taste();
@@ -211,7 +211,7 @@ function resetting(goodAnswers: number): RawHandler {
   };
 }
 
-Deno.test("a reset on a fresh origin: a read is sent again, a generation is not", async () => {
+Deno.test("a reset on a fresh origin: a read is retried, a generation is not", async () => {
   for (const [name, call] of Object.entries(ALL)) {
     await using server = rawServer(resetting(0));
     const error = await withoutPauses(() => rejection(call(provider({ baseUrl: server.url }))));
@@ -222,7 +222,7 @@ Deno.test("a reset on a fresh origin: a read is sent again, a generation is not"
   }
 });
 
-Deno.test("a reset at once, on an origin used before: a generation is sent once more", async () => {
+Deno.test("an immediate reset on an origin used before: a generation is retried once", async () => {
   for (const call of Object.values(STATELESS)) {
     await using server = rawServer(resetting(1));
     const lmstudio = provider({ baseUrl: server.url, maxRetries: 5 });
@@ -246,7 +246,7 @@ Deno.test("a pooled connection that the server had closed goes unnoticed", async
   assertEquals(server.connections, 3);
 });
 
-Deno.test("a reset 1 s after sending may be of a generation that runs", async () => {
+Deno.test("a reset 1 s after sending is not retried: the generation may be running", async () => {
   for (const [elapsedMs, requests] of [[999, 2], [1000, 1]] as const) {
     await inFakeTime(async (pass) => {
       const puppet = new Puppet();
@@ -277,11 +277,11 @@ Deno.test("a reset 1 s after sending may be of a generation that runs", async ()
   }
 });
 
-Deno.test("a reset between the headers and the body: a read is sent again, a generation is not", async () => {
+Deno.test("a reset between headers and body: a read is retried, a generation is not", async () => {
   for (const [name, call] of Object.entries(ALL)) {
     await using server = rawServer(async (connection, index) => {
       await connection.request();
-      // Also on an origin used before: the server had the request.
+      // The same on an origin used before: the server had the request.
       if (index === 0) await connection.respond(200, LISTING, { connection: "close" });
       else await connection.respond(200, "", { "content-length": "100" });
     });
@@ -294,7 +294,7 @@ Deno.test("a reset between the headers and the body: a read is sent again, a gen
   }
 });
 
-Deno.test("nothing is sent again after the first byte of a body", async () => {
+Deno.test("nothing is retried after the first byte of a body", async () => {
   for (const call of Object.values(ALL)) {
     await using server = rawServer(async (connection) => {
       await connection.request();
@@ -307,7 +307,7 @@ Deno.test("nothing is sent again after the first byte of a body", async () => {
   }
 });
 
-Deno.test("nothing is sent again after the first token", async () => {
+Deno.test("nothing is retried after the first token", async () => {
   await using server = rawServer(async (connection) => {
     await connection.request();
     await connection.startChunked();
@@ -319,9 +319,9 @@ Deno.test("nothing is sent again after the first token", async () => {
   assertEquals([server.connections, error.attempts], [1, 1]);
 });
 
-// --- Pauses ------------------------------------------------------------------------------------
+// --- Delays ------------------------------------------------------------------------------------
 
-/** One call against a server that is always busy; `sent` is how many requests there were. */
+/** One call against a server that is always busy; `sent` returns the number of requests. */
 async function busy(
   headers: Record<string, string>,
   options: CallOptions,
@@ -350,7 +350,7 @@ async function busy(
   }
 }
 
-Deno.test("pauses double, and are a random part of that", async () => {
+Deno.test("delays are random, below a limit that doubles", async () => {
   await busy({}, { maxRetries: 3 }, async (pass, sent, listed) => {
     let expected = 1;
     for (const pause of [125, 250, 500]) {
@@ -365,7 +365,7 @@ Deno.test("pauses double, and are a random part of that", async () => {
   });
 });
 
-Deno.test("Retry-After in seconds wins over that, without a random part", async () => {
+Deno.test("Retry-After in seconds overrides them, without jitter", async () => {
   await busy({ "retry-after": "7" }, { maxRetries: 1 }, async (pass, sent, listed) => {
     await pass(6999);
     assertEquals(sent(), 1);
@@ -399,7 +399,7 @@ Deno.test("Retry-After as a date", async () => {
   });
 });
 
-Deno.test("Retry-After is waited for 60 s at most, and told as it was", async () => {
+Deno.test("Retry-After is followed for 60 s at most, and reported unchanged", async () => {
   await busy({ "retry-after": "3600" }, { maxRetries: 1, timeoutMs: Infinity }, async (...args) => {
     const [pass, sent, listed] = args;
     await pass(59_999);
@@ -412,7 +412,7 @@ Deno.test("Retry-After is waited for 60 s at most, and told as it was", async ()
   });
 });
 
-Deno.test("a Retry-After of 0 is no pause, an unreadable one is none of ours", async () => {
+Deno.test("a Retry-After of 0 means no delay, an unreadable one is ignored", async () => {
   await busy({ "retry-after": "0" }, { maxRetries: 1 }, async (pass, sent) => {
     await pass(0);
     assertEquals(sent(), 2);
@@ -425,7 +425,7 @@ Deno.test("a Retry-After of 0 is no pause, an unreadable one is none of ours", a
   });
 });
 
-Deno.test("no pause beyond timeoutMs: the error comes at once, and says more than a timeout", async () => {
+Deno.test("no delay beyond timeoutMs: the error is thrown at once, and is not a timeout", async () => {
   await busy({ "retry-after": "7" }, { timeoutMs: 7000 }, async (_pass, sent, listed) => {
     const error = await rejection(listed);
     assertInstanceOf(error, RateLimitedError);
@@ -488,7 +488,7 @@ const LOADING = '{"error":{"code":503,"message":"Loading model","type":"unavaila
 const SERVER_BUSY = '{"error":"server busy, please try again.  maximum pending requests exceeded"}';
 const CHAT_ANSWER = answer("Hi");
 
-/** One call against a server that answers `loading` for so long, and then as it should. */
+/** One call against a server that answers `loading` for a while, and then normally. */
 async function whileLoading(
   call: Call,
   loading: { readonly body?: string; readonly headers?: Record<string, string>; times?: number },
@@ -528,7 +528,7 @@ async function whileLoading(
 
 const STREAM_ANSWER = token("Hi") + FINISH;
 
-Deno.test("a server that loads its model is asked again after 1, 2, 4, 8 and 10 s, whatever is asked", async () => {
+Deno.test("a server that is loading its model is retried after 1, 2, 4, 8 and 10 s, whatever the call", async () => {
   const calls: [Call, good: string][] = [
     [STATELESS.complete!, CHAT_ANSWER],
     [STATELESS.streamCompletion!, STREAM_ANSWER],
@@ -557,7 +557,7 @@ Deno.test("a server that loads its model is asked again after 1, 2, 4, 8 and 10 
   }
 });
 
-Deno.test("a server that goes on loading is told as that, after a minute or the limit of the call", async () => {
+Deno.test("a server that keeps loading is reported as such, after a minute or the call's timeout", async () => {
   const cases: [Call, CallOptions, seconds: number][] = [
     [STATELESS.complete!, {}, 55],
     [STATELESS.embed!, {}, 55],
@@ -590,7 +590,7 @@ Deno.test("a server that goes on loading is told as that, after a minute or the 
   }
 });
 
-Deno.test("a server that loads is asked no more than it asks for, and not after maxRetries: 0", async () => {
+Deno.test("a loading server's Retry-After is followed, and maxRetries: 0 disables retries", async () => {
   const { complete } = STATELESS;
   const asked = { headers: { "retry-after": "20" }, times: 1 };
   await whileLoading(complete!, asked, CHAT_ANSWER, {}, {}, async (pass, sent, result) => {
@@ -610,7 +610,7 @@ Deno.test("a server that loads is asked no more than it asks for, and not after 
   }
 });
 
-Deno.test("an abort, or what onStatus throws, ends the wait for a server that loads", async () => {
+Deno.test("an abort or an exception from onStatus ends the wait for a loading server", async () => {
   const controller = new AbortController();
   const { complete } = STATELESS;
   const { signal } = controller;
@@ -628,7 +628,7 @@ Deno.test("an abort, or what onStatus throws, ends the wait for a server that lo
   });
 });
 
-Deno.test("what comes after the loading is sent again as often as ever", async () => {
+Deno.test("failures after the loading are retried as often as usual", async () => {
   const bodies = [LOADING, LOADING, "busy", LOADING, "busy", "busy"];
   await inFakeTime(async (pass) => {
     let sent = 0;
@@ -649,7 +649,7 @@ Deno.test("what comes after the loading is sent again as often as ever", async (
   });
 });
 
-Deno.test("Loading under 200 or within a stream is told, and not sent again", async () => {
+Deno.test('"Loading" under 200 or within a stream is an error, and is not retried', async () => {
   for (const good of [LOADING, `event: error\ndata: ${LOADING}\n\n`]) {
     const call = good === LOADING ? STATELESS.complete : STATELESS.streamCompletion;
     await whileLoading(call!, { times: 0 }, good, {}, {}, async (_pass, sent, result) => {
@@ -660,7 +660,7 @@ Deno.test("Loading under 200 or within a stream is told, and not sent again", as
   }
 });
 
-Deno.test("other servers that load are waited for as well, those of the fake among them", async () => {
+Deno.test("other loading servers are waited for as well, including the fake's", async () => {
   for (const words of ["llama.cpp", "ollama"] as const) {
     await inFakeTime(async (pass) => {
       const { fetch, requests } = createFakeLMStudio({
@@ -720,7 +720,7 @@ function chat(transport: Transport): Promise<unknown> {
   );
 }
 
-Deno.test("a stateful call is sent again only when the connection was refused", async () => {
+Deno.test("a stateful call is retried only if the connection was refused", async () => {
   const failures: readonly (readonly [Error | number, number])[] = [
     [coded("ECONNREFUSED"), 3],
     [coded("ECONNRESET"), 1],
@@ -765,9 +765,9 @@ Deno.test("a stateful call that breaks in its answer has run, and says so", asyn
   assertStringIncludes(error.hint, "may have run");
 });
 
-Deno.test("Deno does not send a stateful call again behind our back", async () => {
-  // A reused connection that closes without an answer: of a body that can be read twice, Deno sends it
-  // again by itself, which no option switches off.
+Deno.test("Deno does not silently repeat a stateful call", async () => {
+  // If a reused connection closes without an answer, Deno repeats a request whose body can be read twice,
+  // and no option disables that.
   for (const [policy, expected] of [["stateful", 1], ["stateless", 2]] as const) {
     const posts: string[] = [];
     await using server = rawServer(async (connection) => {
@@ -794,7 +794,7 @@ Deno.test("Deno does not send a stateful call again behind our back", async () =
 
 // --- A user's own fetch ------------------------------------------------------------------------
 
-Deno.test("a mistake in a user's own fetch is no stale connection: a generation is not sent again", async () => {
+Deno.test("a bug in a custom fetch is not a stale connection: a generation is not retried", async () => {
   const mistakes: unknown[] = [
     new TypeError("Cannot read properties of undefined (reading 'x')"),
     new Error("no"),
@@ -817,7 +817,7 @@ Deno.test("a mistake in a user's own fetch is no stale connection: a generation 
   }
 });
 
-Deno.test("what every runtime says of a broken connection is known", async () => {
+Deno.test("every runtime's error for a broken connection is recognized", async () => {
   const broken = [
     ...["ECONNRESET", "EPIPE", "UND_ERR_SOCKET", "ConnectionClosed"].map(coded),
     ...[
@@ -837,7 +837,7 @@ Deno.test("what every runtime says of a broken connection is known", async () =>
   }
 });
 
-Deno.test("a fetch that gives no response, or a used one, is told so", async () => {
+Deno.test("a fetch that returns no response, or a used one, is reported", async () => {
   const used = new Response(LISTING);
   await used.text();
   const locked = new Response(LISTING);
@@ -857,7 +857,7 @@ Deno.test("a fetch that gives no response, or a used one, is told so", async () 
   }
 });
 
-Deno.test("a route that the server lacks is refused by version, of one answer and of a stream", async () => {
+Deno.test("a missing route is reported with the version needed, for answers and streams", async () => {
   for (const status of [200, 404]) {
     const transport = new Transport({
       baseUrl: "http://127.0.0.1:1234",

@@ -1,6 +1,6 @@
 /**
- * The twelve cases of the Rust original's mock tests, by their names, against a stub server. What is
- * expected of errors is this module's own: `docs/from-patinox.md` says what changed and why.
+ * The twelve cases of the Rust original's mock tests, under their names, against a stub server. Expected
+ * errors are this module's own: `docs/from-patinox.md` says what changed and why.
  */
 
 import {
@@ -21,7 +21,7 @@ import {
 
 interface Stub {
   readonly provider: LMStudioProvider;
-  /** Method and path of what was asked, in order. */
+  /** Method and path of each request, in order. */
   readonly asked: readonly string[];
 }
 
@@ -41,7 +41,7 @@ async function withStub(
   await run({ provider: new LMStudioProvider({ baseUrl, maxRetries: 0, env: {} }), asked });
 }
 
-/** A provider that must not ask anybody. */
+/** A provider that must not send any request. */
 function providerWithoutServer(): LMStudioProvider {
   return new LMStudioProvider({
     baseUrl: "http://unused",
@@ -72,14 +72,14 @@ Deno.test("list_models_success_with_mock_response", async () => {
       assertEquals(provider, "lmstudio");
       assertGreater(capabilities.maxTokens, 0);
     }
-    // LM Studio's own listings tell more, so they are asked first.
+    // LM Studio's own listings contain more, so they are requested first.
     assertEquals(asked, ["GET /api/v1/models", "GET /api/v0/models", "GET /v1/models"]);
   });
 });
 
 Deno.test("list_models_handles_http_404_error", async () => {
   await withStub({}, async ({ provider }) => {
-    // A connection came about, so this is no NetworkError: something else is at that address.
+    // A connection was made, so this is not a NetworkError: another server is at that address.
     const error = await assertRejects(() => provider.listModels(), ApiError);
     assertEquals([error.kind, error.code, error.status], ["api", "not_lm_studio", 404]);
     assertStringIncludes(error.message, "Cannot list models: ");
@@ -148,7 +148,7 @@ Deno.test("complete_handles_http_500_error", async () => {
     assertEquals([error.kind, error.code, error.status], ["api", "server_error", 500]);
     assert(error.retriable);
     assertStringIncludes(error.message, "the server answered 500 Internal Server Error");
-    // The model may still be at work on the first one.
+    // The model may still be working on the first one.
     assertEquals(asked.length, 1);
   });
 });
@@ -180,15 +180,15 @@ Deno.test("model_capabilities_returns_some_when_model_found", async () => {
     const capabilities = await provider.modelCapabilities("gpt-3.5-turbo");
     assert(capabilities !== undefined);
     assertGreater(capabilities.maxTokens, 0);
-    // This listing says nothing of tools and images; LM Studio's own ones do.
+    // This listing says nothing about tools and images; LM Studio's own listings do.
     assertEquals(capabilities.supportsTools, false);
     assertEquals(capabilities.supportsVision, false);
     assertEquals(capabilities.supportsStreaming, true);
   });
 });
 
-// In the original: "embed_returns_not_supported_error". LM Studio has had an embeddings route since
-// before that was written, so here it is used; a model that cannot embed still is an error.
+// In the original: "embed_returns_not_supported_error". LM Studio already had an embeddings route when that
+// was written, so it is used here; a model that cannot embed is still an error.
 Deno.test("embed_works", async () => {
   const vectors = () =>
     Response.json({

@@ -1,4 +1,4 @@
-/** The public types, as §2 to §4 of the design have them. The type checker runs these tests; Deno only starts them. */
+/** The public types of §2 to §4 of the design. The type checker runs these tests; Deno only starts them. */
 import { assertEquals } from "@std/assert";
 import { assertType, type IsExact, type IsNullable } from "@std/testing/types";
 import * as z from "zod";
@@ -51,7 +51,7 @@ import {
   type Usage,
 } from "../mod.ts";
 
-/** Values of these types are never made: what uses them is compiled, not run. */
+/** Values of these types are never created: code that uses them is compiled, not run. */
 declare const provider: ModelProvider;
 declare const response: CompletionResponse;
 declare const stream: CompletionStream;
@@ -62,7 +62,7 @@ declare const chunk: StreamingChunk;
 function compiles(..._: unknown[]): void {}
 
 type Absent<T, Kept extends keyof T = never> = { [K in Exclude<keyof T, Kept>]: undefined };
-/** The fields that may be left out. */
+/** The optional fields. */
 type OptionalKeys<T> = {
   [K in keyof T]-?: Record<never, never> extends Pick<T, K> ? K : never;
 }[keyof T];
@@ -86,7 +86,7 @@ Deno.test("types: LMStudioProvider is a ModelProvider", () => {
   >(true);
 });
 
-Deno.test("types: what the methods take and give", () => {
+Deno.test("types: what the methods accept and return", () => {
   type Method<K extends keyof ModelProvider> = ModelProvider[K];
   assertType<IsExact<Method<"listModels">, (options?: CallOptions) => Promise<ModelInfo[]>>>(true);
   assertType<
@@ -121,7 +121,7 @@ Deno.test("types: what the methods take and give", () => {
   }
 });
 
-Deno.test("types: fields of what goes in", () => {
+Deno.test("types: fields of arguments", () => {
   assertType<
     IsExact<
       keyof CallOptions,
@@ -197,7 +197,7 @@ Deno.test("types: fields of what goes in", () => {
   >(true);
 });
 
-Deno.test("types: only what is needed must be there", () => {
+Deno.test("types: only necessary fields are required", () => {
   assertType<
     IsExact<Exclude<keyof CompletionRequest, OptionalKeys<CompletionRequest>>, "messages">
   >(true);
@@ -220,7 +220,7 @@ Deno.test("types: only what is needed must be there", () => {
   compiles(wrong);
 });
 
-Deno.test("types: undefined means absent in all that goes in", () => {
+Deno.test("types: undefined means absent in all arguments", () => {
   const use = (
     call: Absent<CallOptions>,
     completion: Absent<CompletionRequest, "messages">,
@@ -242,7 +242,7 @@ Deno.test("types: undefined means absent in all that goes in", () => {
   compiles(use);
 });
 
-Deno.test("types: fields of what comes out are there or not, never undefined", () => {
+Deno.test("types: fields of results are present or absent, never undefined", () => {
   const wrong = () => {
     // @ts-expect-error absent, not undefined
     const usage: Usage = {
@@ -260,7 +260,7 @@ Deno.test("types: fields of what comes out are there or not, never undefined", (
   compiles(wrong);
 });
 
-Deno.test("types: fields of what comes out", () => {
+Deno.test("types: fields of results", () => {
   assertType<
     IsExact<Usage, {
       promptTokens: number;
@@ -432,7 +432,7 @@ Deno.test("types: text completions", () => {
   });
 });
 
-Deno.test("types: open lists keep their words, and take others", () => {
+Deno.test("types: open unions keep their members, and accept others", () => {
   const use = (reason: CompletionResponse["finishReason"], type: ModelInfo["type"]) => {
     const texts: string[] = [reason, type];
     const own: (typeof reason)[] = ["stop", "length", "tool_calls", "content_filter"];
@@ -440,7 +440,7 @@ Deno.test("types: open lists keep their words, and take others", () => {
     compiles(texts, own, types);
   };
   compiles(use);
-  // Where the list is open, `string` itself must not have swallowed its words.
+  // In an open union, `string` must not have absorbed the known members.
   assertType<IsExact<CompletionResponse["finishReason"], string>>(false);
   assertType<IsExact<ModelInfo["type"], string>>(false);
   assertType<IsExact<ProviderError["code"], string>>(false);
@@ -486,7 +486,7 @@ Deno.test("types: messages are discriminated by role", () => {
   compiles(use, wrong);
 });
 
-Deno.test("types: messages are text, or texts and messages, from arrays that may be read-only", () => {
+Deno.test("types: messages are a text, or texts and messages in an array, read-only or not", () => {
   const use = () => {
     provider.complete("Hello");
     provider.complete({ messages: "Hello" });
@@ -512,7 +512,7 @@ Deno.test("types: messages are text, or texts and messages, from arrays that may
       { type: "image", image: new Uint8Array() },
       { type: "image", image: new Blob(), mediaType: "image/png" },
     ];
-    // A history grows by the answers.
+    // Answers are pushed into the history.
     const history: Message[] = [];
     history.push(response.message, { role: "tool", toolCallId: "1", content: "ok" });
     const mixed: (string | Message)[] = [...history, "next"];
@@ -585,7 +585,7 @@ Deno.test("types: a stream is iterated, awaited and disposed", () => {
     compiles(iterable, disposable, body);
     // @ts-expect-error it is read-only
     stream.textStream = held.textStream;
-    // @ts-expect-error it is no promise
+    // @ts-expect-error it is not a promise
     const { content } = await stream;
     compiles(content);
   };
@@ -647,7 +647,7 @@ Deno.test("types: isProviderError narrows, by kind if one is named", () => {
   assertType<IsExact<AnyProviderError["kind"], ErrorKind>>(true);
 });
 
-Deno.test("types: a code may be switched on, and be one of a later version", () => {
+Deno.test("types: codes can be switched on, and may be from a later version", () => {
   const use = (error: AnyProviderError) => {
     const code: string = error.code;
     if (error.code === "connection_refused" || error.code === "of_a_later_version") return code;
@@ -674,7 +674,7 @@ Deno.test("types: the configuration is read-only", () => {
     resolveConfig({}, { LMSTUDIO_MAX_RETRIES: 3 });
   };
   const use = () => {
-    // What processes and Deno give as their environment.
+    // The environment types of `process` and Deno.
     resolveConfig({}, Deno.env.toObject());
     resolveConfig({ env: Deno.env.toObject() });
     const own: Record<string, string | undefined> = { LMSTUDIO_HOST: undefined };
@@ -683,7 +683,7 @@ Deno.test("types: the configuration is read-only", () => {
   compiles(wrong, use);
 });
 
-Deno.test("types: a provider of one's own needs no more than the interface", () => {
+Deno.test("types: a custom provider needs only the interface", () => {
   class Mine implements ModelProvider {
     readonly name = "mine";
     listModels(): Promise<ModelInfo[]> {
@@ -719,7 +719,7 @@ Deno.test("types: a provider of one's own needs no more than the interface", () 
   compiles(() => chunk);
 });
 
-Deno.test("types: what has no name of its own is reached by narrowing", () => {
+Deno.test("types: unexported members of unions are reached by narrowing", () => {
   type One<Union, Type extends string> = Extract<Union, { type: Type }>;
   assertType<
     IsExact<One<ResponsesEvent, "response.output_text.annotation.added">["annotation"], unknown>

@@ -1,4 +1,4 @@
-/** `verify` and the list of assumptions: what agrees, what contradicts, what cannot be tried. */
+/** `verify` and the list of assumptions: which hold, which are contradicted, which cannot be tried. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { SECTIONS } from "../src/cli/assumptions.ts";
 import { TRIALS } from "../src/cli/trials.ts";
@@ -17,7 +17,7 @@ const MODELS = [
   { id: "typesafe/kev-4b", type: "decision" as const },
 ];
 
-/** A model that calls tools when asked to. */
+/** A model that calls tools on request. */
 const replies: FakeLMStudioOptions["replies"] = (body) => {
   if (Array.isArray(body.tools) && JSON.stringify(body).includes("Use the tool")) {
     return { toolCalls: [{ name: "get_time", arguments: { city: "Paris" } }] };
@@ -45,7 +45,7 @@ Deno.test("assumptions: the document's tables are the list", () => {
   assertEquals(cells(withTables(DOCUMENT)), cells(DOCUMENT));
 });
 
-Deno.test("assumptions: each has a trial or a reason, and each trial is one's", () => {
+Deno.test("assumptions: each has a trial or a reason, and each trial belongs to one", () => {
   const all = SECTIONS.flatMap(({ assumptions }) => assumptions);
   assertEquals(
     all.filter(({ trial, untried }) => (trial === undefined) === (untried === undefined)),
@@ -56,7 +56,7 @@ Deno.test("assumptions: each has a trial or a reason, and each trial is one's", 
 });
 
 for (const version of ["0.3.5", "0.3.17", "0.3.31", "0.4.0", "0.4.25"]) {
-  Deno.test(`verify: nothing fails of the fake of ${version}`, async () => {
+  Deno.test(`verify: nothing fails on the fake of ${version}`, async () => {
     const fake = createFakeLMStudio({ version, models: MODELS, replies });
     await using server = await fake.listen();
     const report = await verify({
@@ -71,7 +71,7 @@ for (const version of ["0.3.5", "0.3.17", "0.3.31", "0.4.0", "0.4.25"]) {
   });
 }
 
-Deno.test("verify: with a token, and without the one that is wanted", async () => {
+Deno.test("verify: with an API token, and without a required one", async () => {
   const apiToken = "sk-lm-12345678:abcdefghij0123456789";
   await using server = await createFakeLMStudio({ models: MODELS, replies, apiToken }).listen();
   const report = await verify({ baseUrl: server.url, apiToken, limitMs: 5_000 });
@@ -84,7 +84,7 @@ Deno.test("verify: with a token, and without the one that is wanted", async () =
   assertEquals(JSON.stringify(report).includes(apiToken.slice(0, 14)), false);
 });
 
-Deno.test("verify: loads and downloads nothing unless told", async () => {
+Deno.test("verify: loads and downloads nothing unless asked to", async () => {
   const fake = createFakeLMStudio({ models: MODELS, replies });
   await using server = await fake.listen();
   await verify({ baseUrl: server.url, limitMs: 5_000 });
@@ -98,7 +98,7 @@ Deno.test("verify: loads and downloads nothing unless told", async () => {
   assertEquals(older.chats, [], "nothing tells what is loaded");
 });
 
-Deno.test("verify: a server that contradicts five assumptions is found out in these five", async () => {
+Deno.test("verify: a server that contradicts five assumptions fails exactly these five", async () => {
   const fake = createFakeLMStudio({ models: MODELS, replies });
   await using server = serveForeign(async (request, path) => {
     const text = await request.text();

@@ -1,4 +1,4 @@
-/** Servers that are too old for a route: told by one error, remembered for a while, and found out when updated. */
+/** Servers that are too old for a route: one error, remembered for a while, and noticed after an update. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { type AnyProviderError, isProviderError, LMStudioProvider } from "../mod.ts";
@@ -9,7 +9,7 @@ import { events, json, serveStub, unexpectedEndpoint } from "./support/stub_serv
 const MODEL = "qwen/qwen3-8b";
 const REQUEST = { model: MODEL, input: "Hi" };
 
-/** Routes that not every version has: what asks for them, and since when they are there. */
+/** Routes that not every version has: the call that uses them, and the first version with them. */
 const NEWER: [name: string, since: string, ask: (lmstudio: LMStudioProvider) => unknown][] = [
   ["chat.send", "0.4.0", ({ chat }) => chat.send(REQUEST)],
   ["chat.stream", "0.4.0", ({ chat }) => chat.stream(REQUEST).response()],
@@ -31,7 +31,7 @@ async function failure(call: unknown): Promise<AnyProviderError> {
 
 for (const status of [200, 404]) {
   for (const [name, since, ask] of NEWER) {
-    Deno.test(`${name}: a server without the route, under ${status}, is asked once`, async () => {
+    Deno.test(`${name}: a route that is missing, under ${status}, is requested once`, async () => {
       await using server = serveStub({ "GET /api/v1/models": json(V1) }, (request) => ({
         ...unexpectedEndpoint(request),
         status,
@@ -51,7 +51,7 @@ for (const status of [200, 404]) {
   }
 }
 
-Deno.test("a route that is missing says nothing about others, nor about another provider's server", async () => {
+Deno.test("a missing route says nothing about others, or about another provider's server", async () => {
   await using server = serveStub({});
   const lmstudio = new LMStudioProvider({ baseUrl: server.url, env: {} });
   for (const ask of [NEWER[0]![2], NEWER[2]![2]]) {
@@ -61,7 +61,7 @@ Deno.test("a route that is missing says nothing about others, nor about another 
   assertEquals((await failure(other.chat.send(REQUEST))).attempts, 1);
 });
 
-Deno.test("what a tool says of its own server is no missing route", async () => {
+Deno.test("an error from a tool's own server does not mean a missing route", async () => {
   const error = { type: "error", message: "Unexpected endpoint or method. (POST /mcp)" };
   const stream = events(`data: ${JSON.stringify(error)}\n\n`);
   await using server = serveStub({ "POST /v1/responses": stream, "POST /api/v1/chat": stream });
@@ -72,7 +72,7 @@ Deno.test("what a tool says of its own server is no missing route", async () => 
   }
 });
 
-Deno.test("what a server does not implement is no missing route", async () => {
+Deno.test("a feature that a server does not implement does not mean a missing route", async () => {
   const error = { error: { type: "not_implemented", message: "Not yet" } };
   await using server = serveStub({ "POST /api/v1/chat": json(error, 400) });
   const { chat } = new LMStudioProvider({ baseUrl: server.url, env: {} });
@@ -82,7 +82,7 @@ Deno.test("what a server does not implement is no missing route", async () => {
   }
 });
 
-Deno.test("a server that is updated while we run is found out, half a minute later", async () => {
+Deno.test("a server updated during the run is noticed after half a minute", async () => {
   await inFakeTime(async (pass) => {
     let fake = createFakeLMStudio({ version: "0.3.16" });
     const lmstudio = new LMStudioProvider({

@@ -1,6 +1,6 @@
 /**
- * The servers of docs/web-server.md, each as it stands there, in a process of its own: text as it is generated, a status
- * for failures, and nothing generated for clients that have left.
+ * The servers of docs/web-server.md, exactly as shown there, each in its own process: text as it is generated, a status
+ * for failures, and no generation for clients that have disconnected.
  */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { CONFIG_VARIABLES } from "../src/core/config.ts";
@@ -11,10 +11,10 @@ import { FINISH, rejection, token } from "./support/wire.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const START_LIMIT_MS = 60_000;
-/** Tests alone use it: nothing that users run downloads it. */
+/** Only tests use it: nothing that users run downloads it. */
 const EXPRESS = "npm:express@^5.3.0";
 
-/** What the block below a heading lacks to be a program. */
+/** The code that turns the block below a heading into a program. */
 const SERVERS: Record<string, { readonly file: string; readonly more?: string }> = {
   Deno: { file: "server.ts" },
   "node:http": { file: "server.mjs" },
@@ -23,7 +23,7 @@ const SERVERS: Record<string, { readonly file: string; readonly more?: string }>
   "Next.js": { file: "route.ts", more: "\nDeno.serve({ port: 8000 }, POST);\n" },
 };
 
-/** The first block of code below a heading, with what it imports as it is found here. */
+/** The first code block below a heading, with its imports resolved to this repository. */
 async function codeBelow(heading: string, port: number): Promise<string> {
   const page = await Deno.readTextFile(new URL("docs/web-server.md", ROOT));
   const [, code = ""] = page.split(`\n## ${heading}\n`)[1]?.match(/```[jt]s ignore\n(.*?)```/s) ??
@@ -38,7 +38,7 @@ async function codeBelow(heading: string, port: number): Promise<string> {
 
 interface RunningServer extends AsyncDisposable {
   readonly url: string;
-  /** Ends it, and gives what it has written to its log. */
+  /** Stops it, and returns its log. */
   stop(): Promise<string>;
 }
 
@@ -103,7 +103,7 @@ async function accepts(port: number): Promise<boolean> {
   }
 }
 
-/** Asks as `fetch` does for a text body. */
+/** Sends a request as `fetch` does for a text body. */
 function ask(url: string, body: string, signal?: AbortSignal): Promise<Response> {
   return fetch(url, { method: "POST", body, ...(signal === undefined ? {} : { signal }) });
 }
@@ -168,7 +168,7 @@ for (const heading of Object.keys(SERVERS)) {
     for (let next = await pieces.read(); !next.done; next = await pieces.read()) rest += next.value;
     assertEquals(rest, " crash, Grüße.");
 
-    // A client that leaves: after the first piece, and before it.
+    // A client that disconnects: after the first chunk, and before it.
     const reading = new AbortController();
     const endless = await ask(server.url, "endless", reading.signal);
     await endless.body!.getReader().read();
@@ -181,12 +181,12 @@ for (const heading of Object.keys(SERVERS)) {
     await silence;
     await leftBy("silence");
 
-    // Half an answer is no answer.
+    // Half an answer is not an answer.
     const cut = await ask(server.url, "cut");
     assertEquals(cut.status, 200);
     assert(await rejection(cut.text()) instanceof Error);
 
-    // Statuses of their own, without a word of what is inside.
+    // Their own statuses, without internal details.
     const statusOf = async (question: string): Promise<number> => {
       const response = await ask(server.url, question);
       assertEquals(await response.text(), "The model cannot answer.");
@@ -199,7 +199,7 @@ for (const heading of Object.keys(SERVERS)) {
 
     const log = await server.stop();
     assertStringIncludes(log, "lms server start");
-    // Who leaves is no failure, and nothing is left unhandled.
+    // A client that disconnects is not a failure, and nothing is left unhandled.
     assert(!/Uncaught|Unhandled|AbortError/i.test(log), log);
   });
 }

@@ -1,11 +1,11 @@
-/** The provider of docs/writing-a-provider.md keeps the promises of the interface. */
+/** The provider of docs/writing-a-provider.md conforms to the interface. */
 import { assert, assertEquals } from "@std/assert";
 import { LlamaCppProvider } from "../examples/llamacpp_provider.ts";
 import { createFakeLMStudio, testModelProvider } from "../src/testing/mod.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
-Deno.test("writing a provider: the document shows the provider that is tested here", async () => {
+Deno.test("writing a provider: the document shows the provider tested here", async () => {
   const document = await Deno.readTextFile(new URL("docs/writing-a-provider.md", ROOT));
   const source = await Deno.readTextFile(new URL("examples/llamacpp_provider.ts", ROOT));
   const shown = source.trim().replace('"../mod.ts"', '"jsr:@patinox/lmstudio"');
@@ -15,7 +15,7 @@ Deno.test("writing a provider: the document shows the provider that is tested he
 });
 
 Deno.test("writing a provider: it passes testModelProvider", async () => {
-  // OpenAI's routes of the fake, and llama.cpp's own; nothing of LM Studio.
+  // The fake's OpenAI-compatible routes and llama.cpp's own; nothing of LM Studio's API.
   const { handler } = createFakeLMStudio();
   const seen: string[] = [];
   await using server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {

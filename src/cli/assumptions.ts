@@ -79,7 +79,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "bt#618, bt#1323, vault-operator#73",
         pinned:
-          '`tests/assumptions_test.ts`: "an unknown route answers 200 with an error, whole or where a stream was asked for"',
+          '`tests/assumptions_test.ts`: "an unknown route answers 200 with an error, even if a stream was requested"',
         trial: "unknownRoute",
       },
       {
@@ -88,7 +88,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "documented",
         evidence: "`lms`, `lmstudio-js`",
         pinned:
-          '`tests/fake_lmstudio_test.ts`: "lmstudio-greeting"; `tests/discovery_test.ts`: "discover: finds exactly the servers that are there, among all kinds of others"',
+          '`tests/fake_lmstudio_test.ts`: "lmstudio-greeting"; `tests/discovery_test.ts`: "discover: finds exactly the running model servers among all kinds of others"',
         trial: "greeting",
       },
       {
@@ -96,7 +96,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "bt#945",
         pinned:
-          '`tests/assumptions_test.ts`: "a pooled connection that the server had closed costs one more request, not the answer"',
+          '`tests/assumptions_test.ts`: "a pooled connection that the server has closed costs one more request, not the answer"',
         trial: "keepAlive",
       },
       {
@@ -105,7 +105,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "documented, observed",
         evidence: "opencode-lmstudio#41",
         pinned:
-          '`tests/assumptions_test.ts`: "a token goes as a bearer token, to every route"; `tests/error_mapping_test.ts`: "auth_missing.json"',
+          '`tests/assumptions_test.ts`: "the API token is sent as a bearer token, to every route"; `tests/error_mapping_test.ts`: "auth_missing.json"',
         trial: "token",
       },
     ],
@@ -127,7 +127,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "a public file",
         pinned:
-          '`tests/discovery_test.ts`: "candidates: LM Studio\'s settings are read anew in each round"',
+          '`tests/discovery_test.ts`: "candidates: LM Studio\'s settings are read again in each round"',
         untried: FILES,
       },
       {
@@ -160,7 +160,8 @@ export const SECTIONS: readonly Section[] = [
           "A server that requires an API token can still be identified: by the greeting, else by its own 401 (`invalid_api_key`, and a message that names LM Studio).",
         verdict: "the 401 observed; the greeting without a token **assumed**",
         evidence: "opencode-lmstudio#41",
-        pinned: '`tests/discovery_test.ts`: "discover: only LM Studio\'s own 401 is LM Studio"',
+        pinned:
+          '`tests/discovery_test.ts`: "discover: only LM Studio\'s own 401 identifies LM Studio"',
         trial: "securedIdentity",
       },
       {
@@ -169,7 +170,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "bt#1680, other servers' answers",
         pinned:
-          '`tests/discovery_test.ts`: "discover: a listing in LM Studio\'s own shape does without a greeting"',
+          '`tests/discovery_test.ts`: "discover: a listing in LM Studio\'s own shape is enough without a greeting"',
         untried: OTHER_PRODUCT,
       },
       {
@@ -185,7 +186,7 @@ export const SECTIONS: readonly Section[] = [
           "`OLLAMA_HOST` is a host, a port, both, or a URL. Without a scheme, the default port is 11434.",
         verdict: "documented",
         evidence: "Ollama's `envconfig/config.go`",
-        pinned: '`tests/discovery_test.ts`: "candidates: an unreadable OLLAMA_HOST gives way"',
+        pinned: '`tests/discovery_test.ts`: "candidates: an invalid OLLAMA_HOST is ignored"',
         untried: OTHER_PRODUCT,
       },
       {
@@ -194,7 +195,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "documented",
         evidence: "Ollama's OpenAI compatibility documentation",
         pinned:
-          '`tests/local_provider_test.ts`: "local: Ollama is asked by its OpenAI-compatible routes, in its own name"',
+          '`tests/local_provider_test.ts`: "local: Ollama is used through its OpenAI-compatible routes, under its own name"',
         untried: OTHER_PRODUCT,
       },
     ],
@@ -207,7 +208,7 @@ export const SECTIONS: readonly Section[] = [
           "`GET /api/v1/models` (0.4.0): the top-level key is `models`, `key` is the id, and `loaded_instances` has the loaded instances. Many fields may be null or absent.",
         verdict: "documented, observed",
         evidence: "REST documentation, bt#1659",
-        pinned: '`tests/listing_test.ts`: "listing /api/v1/models: everything it tells"',
+        pinned: '`tests/listing_test.ts`: "listing /api/v1/models: everything it contains"',
         trial: "nativeListing",
       },
       {
@@ -240,7 +241,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "documented, observed",
         evidence: "bt#726, bt#816",
         pinned:
-          '`tests/fake_lmstudio_test.ts`: "JIT off: only what is loaded is listed, and nothing gets loaded"',
+          '`tests/fake_lmstudio_test.ts`: "JIT off: only loaded models are listed, and nothing is loaded"',
         untried: SETTINGS,
       },
       {
@@ -248,7 +249,7 @@ export const SECTIONS: readonly Section[] = [
           "LM Studio offers tools to every language model. `trained_for_tool_use`, or `tool_use` in v0, only says which models were trained to use them.",
         verdict: "documented, as quoted by a client",
         evidence: "opencode-lmstudio",
-        pinned: '`tests/listing_test.ts`: "LM Studio gives tools to every language model"',
+        pinned: '`tests/listing_test.ts`: "every language model of LM Studio supports tools"',
         untried: MODEL,
       },
       {
@@ -265,7 +266,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "the first observed; the second **assumed**",
         evidence: "openclaw#141357",
         pinned:
-          '`tests/listing_test.ts`: "of several copies the context is that of the one under the model\'s own id"',
+          '`tests/listing_test.ts`: "of several instances, the one under the model\'s own id sets the context"',
         untried: COPIES,
       },
       {
@@ -288,14 +289,14 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "a public report of 2026-08",
         pinned:
-          '`tests/listing_test.ts`: "listing /api/v1/models: a model listed several times is there once"',
+          '`tests/listing_test.ts`: "listing /api/v1/models: a model listed several times appears once"',
         untried: NOT_REFUTABLE,
       },
       {
         text: "New fields, formats and types will be added.",
         verdict: "observed",
         evidence: "a later app line added a `format`",
-        pinned: '`tests/listing_test.ts`: "formats and fields of later builds are no obstacle"',
+        pinned: '`tests/listing_test.ts`: "formats and fields of later builds are accepted"',
         untried: NOT_REFUTABLE,
       },
       {
@@ -304,7 +305,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "lms#416",
         pinned:
-          '`tests/assumptions_test.ts`: "without a name the loaded language model answers, and nothing is loaded for it"',
+          '`tests/assumptions_test.ts`: "without a model name the loaded language model answers, and nothing is loaded"',
         untried: NOT_REFUTABLE,
       },
     ],
@@ -318,7 +319,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "bt#619, hermes-agent#64742",
         pinned:
-          '`tests/assumptions_test.ts`: "another model than the one asked for is an error; another spelling is not"',
+          '`tests/assumptions_test.ts`: "an answer by another model is an error; another spelling is not"',
         trial: "substitution",
       },
       {
@@ -327,7 +328,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "documented, observed",
         evidence: "bt#619",
         pinned:
-          '`tests/assumptions_test.ts`: "another model than the one asked for is an error; another spelling is not"',
+          '`tests/assumptions_test.ts`: "an answer by another model is an error; another spelling is not"',
         trial: "spelling",
       },
       {
@@ -336,7 +337,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "bt#1908, Qwen3-Embedding#13",
         pinned:
-          '`tests/embedding_test.ts`: "embed: a model that LM Studio takes for a language model is told"',
+          '`tests/embedding_test.ts`: "embed: a model that LM Studio mistakes for a language model is reported"',
         untried: MODEL,
       },
       {
@@ -345,7 +346,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "documented",
         evidence: "TTL and auto-evict documentation",
         pinned:
-          '`tests/fake_lmstudio_test.ts`: "JIT: the first request loads, the next load throws it out"',
+          '`tests/fake_lmstudio_test.ts`: "JIT: the first request loads, the next load unloads it"',
         untried: HARM,
       },
     ],
@@ -358,7 +359,7 @@ export const SECTIONS: readonly Section[] = [
           "`POST /api/v1/models/load` (0.4.0) accepts only the documented keys. With `echo_load_config`, the answer says how the model was loaded.",
         verdict: "documented; the refusal of unknown keys observed",
         evidence: "REST documentation, Caption-Creator#4",
-        pinned: '`tests/models_test.ts`: "load: the settings under their names on the wire"',
+        pinned: '`tests/models_test.ts`: "load: options are sent under their names on the wire"',
         trial: "loadKeys",
       },
       {
@@ -367,14 +368,14 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "bt#1582",
         pinned:
-          '`tests/models_test.ts`: "ensureLoaded: twenty at a time, under any spelling, are one load"',
+          '`tests/models_test.ts`: "ensureLoaded: twenty concurrent calls, in any spelling, are one load"',
         trial: "secondCopy",
       },
       {
         text: "A load can take minutes and reports no progress.",
         verdict: "documented",
         evidence: "REST documentation",
-        pinned: '`tests/models_test.ts`: "then once a second that a model loads"',
+        pinned: '`tests/models_test.ts`: "onStatus reports waiting, then loading once a second"',
         untried: UNSEEN,
       },
       {
@@ -382,7 +383,8 @@ export const SECTIONS: readonly Section[] = [
           "Whether a load stops when its request is aborted is not known. The request is aborted when no caller is waiting for it any more.",
         verdict: "**assumed**",
         evidence: "none",
-        pinned: '`tests/models_test.ts`: "ensureLoaded: when all have left, the request ends"',
+        pinned:
+          '`tests/models_test.ts`: "ensureLoaded: when all callers have aborted, the request ends"',
         untried: UNSEEN,
       },
       {
@@ -390,7 +392,7 @@ export const SECTIONS: readonly Section[] = [
           "A load may allocate less context than requested (auto-fit in MLX) and still report the requested length, so the listing is trusted over `load_config`.",
         verdict: "observed; which of the two lengths `load_config` reports **assumed**",
         evidence: "bt#2191, bt#2174, bt#2212, mlx-engine#366",
-        pinned: '`tests/models_test.ts`: "auto-fit: the lease tells the context of the listing"',
+        pinned: '`tests/models_test.ts`: "auto-fit: the lease has the listed context"',
         untried: MODEL,
       },
       {
@@ -398,7 +400,7 @@ export const SECTIONS: readonly Section[] = [
           "If a load got less context than requested, every further load of the model gets the same amount until it is unloaded.",
         verdict: "**assumed**",
         evidence: "none",
-        pinned: '`tests/models_test.ts`: "auto-fit: the lease tells the context of the listing"',
+        pinned: '`tests/models_test.ts`: "auto-fit: the lease has the listed context"',
         untried: MODEL,
       },
       {
@@ -413,14 +415,14 @@ export const SECTIONS: readonly Section[] = [
         text: "Some listed ids contain an `@`. They are loaded under the id as listed.",
         verdict: "observed; the second **assumed**",
         evidence: "unsloth#9340, lms#434",
-        pinned: '`tests/models_test.ts`: "load: a listed id is sent as it is listed"',
+        pinned: '`tests/models_test.ts`: "load: a listed id is sent as listed"',
         untried: MODEL,
       },
       {
         text: "An instance whose context length is not in the listing is large enough.",
         verdict: "**assumed**",
         evidence: "none",
-        pinned: '`tests/models_test.ts`: "ensureLoaded: a copy whose context is not known counts"',
+        pinned: '`tests/models_test.ts`: "ensureLoaded: an instance with unknown context counts"',
         untried: OWN_CHOICE,
       },
       {
@@ -429,7 +431,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "documented; the status observed",
         evidence: "REST documentation, a public file",
         pinned:
-          '`tests/models_test.ts`: "unload: a copy that has gone in between counts as unloaded"',
+          '`tests/models_test.ts`: "unload: an instance that has gone in the meantime counts as unloaded"',
         trial: "unloadUnknown",
       },
       {
@@ -438,7 +440,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "documented, observed",
         evidence: "bt#671, opencode#18532",
         pinned:
-          '`tests/models_test.ts`: "auto-evict: an answer that another client\'s model throws out"',
+          '`tests/models_test.ts`: "auto-evict: an answer interrupted by another client\'s load"',
         untried: HARM,
       },
       {
@@ -447,7 +449,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "**assumed** from how instances are named",
         evidence: "bt#619",
         pinned:
-          '`tests/models_test.ts`: "choice: copies of one model in an older listing are one model"',
+          '`tests/models_test.ts`: "choice: instances of one model in an older listing are one model"',
         untried: COPIES,
       },
       {
@@ -465,7 +467,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "**assumed**",
         evidence: "none",
         pinned:
-          '`tests/download_test.ts`: "download: a failure is given, then thrown with its reason"',
+          '`tests/download_test.ts`: "download: a failure is yielded, then thrown with its reason"',
         untried: "it needs a download that fails",
       },
       {
@@ -482,7 +484,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "**assumed**",
         evidence: "cautious reading",
         pinned:
-          '`tests/queue_test.ts`: "queue: a model that is not in memory waits until the others are done, also by another spelling and for embeddings"',
+          '`tests/queue_test.ts`: "queue: a model that is not loaded waits until the others are done, in any spelling and for embeddings"',
         untried: UNSEEN,
       },
       {
@@ -491,7 +493,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "documented, in a sample",
         evidence: "documentation of `/api/v1/models`",
         pinned:
-          '`tests/queue_test.ts`: "queue: four generations of a model at a time, where nothing tells how many"',
+          '`tests/queue_test.ts`: "queue: four generations of a model at once, if no listing gives a number"',
         untried: UNSEEN,
       },
     ],
@@ -538,7 +540,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "**assumed**",
         evidence: "reports of failing templates",
         pinned:
-          '`tests/completion_test.ts`: "request: arguments that are no object in JSON go back as {}, which engines need"',
+          '`tests/completion_test.ts`: "request: arguments that are not a JSON object are sent back as {}, as engines require"',
         untried: HARM,
       },
       {
@@ -546,7 +548,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "lms#537, generic-copilot#40",
         pinned:
-          '`tests/assumptions_test.ts`: "tools: parameters are always an object with properties, choices are words"',
+          '`tests/assumptions_test.ts`: "tools: parameters are always an object with properties, choices are strings"',
         trial: "toolParameters",
       },
       {
@@ -555,7 +557,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "bt#670",
         pinned:
-          '`tests/assumptions_test.ts`: "tools: parameters are always an object with properties, choices are words"',
+          '`tests/assumptions_test.ts`: "tools: parameters are always an object with properties, choices are strings"',
         trial: "toolChoiceObject",
       },
       {
@@ -563,7 +565,7 @@ export const SECTIONS: readonly Section[] = [
           "Every tool call in a conversation needs its own id. A missing or repeated id is replaced by a nine-digit number, the form of LM Studio's own ids.",
         verdict: "**assumed**",
         evidence: "tools documentation (the form)",
-        pinned: '`tests/tools_test.ts`: "ids: each call of a conversation has one of its own"',
+        pinned: '`tests/tools_test.ts`: "ids: each tool call of a conversation has its own"',
         untried: OWN_CHOICE,
       },
       {
@@ -571,7 +573,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "documented",
         evidence: "samples",
         pinned:
-          '`tests/assumptions_test.ts`: "settings: under the names that every version takes, and none that was not given"',
+          '`tests/assumptions_test.ts`: "settings: under names that every version accepts, and none that was not set"',
         trial: "maxTokens",
       },
       {
@@ -580,7 +582,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed, disputed",
         evidence: "bt#988, yoy123#35",
         pinned:
-          '`tests/assumptions_test.ts`: "settings: under the names that every version takes, and none that was not given"',
+          '`tests/assumptions_test.ts`: "settings: under names that every version accepts, and none that was not set"',
         trial: "reasoningNone",
       },
       {
@@ -588,7 +590,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "bt#189",
         pinned:
-          '`tests/assumptions_test.ts`: "settings: under the names that every version takes, and none that was not given"',
+          '`tests/assumptions_test.ts`: "settings: under names that every version accepts, and none that was not set"',
         trial: "responseFormat",
       },
       {
@@ -605,7 +607,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed, **assumed**",
         evidence: "the code of its converter, bt#203",
         pinned:
-          '`tests/objects_test.ts`: "objects: a recursive schema refers to itself by name, and is an object outermost"',
+          '`tests/objects_test.ts`: "objects: a recursive schema refers to itself by name, with an object at the top level"',
         untried: "it depends on the engine",
       },
       {
@@ -627,7 +629,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "documented, observed",
         evidence: "0.3.9, 0.3.23, bt#378",
         pinned:
-          '`tests/assumptions_test.ts`: "content may be absent, empty or text beside reasoning"',
+          '`tests/assumptions_test.ts`: "content may be absent, empty or text when there is reasoning"',
         trial: "reasoningField",
       },
       {
@@ -652,7 +654,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "bt#1698, bt#1773, bt#1971",
         pinned:
-          '`tests/objects_test.ts`: "objects: where a model that thinks writes the object into its thoughts"',
+          '`tests/objects_test.ts`: "objects: a model that writes the object into its reasoning"',
         untried: MODEL,
       },
       {
@@ -661,7 +663,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "bt#1495, bt#1368, lms#476",
         pinned:
-          '`tests/reasoning_test.ts`: "reasoning: an opening tag that was in the prompt is missed, whole and at a stream\'s end"',
+          '`tests/reasoning_test.ts`: "reasoning: an opening tag that was in the prompt is inferred, whole and at a stream\'s end"',
         untried: MODEL,
       },
       {
@@ -669,7 +671,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "documented, observed",
         evidence: "tools documentation, bt#988",
         pinned:
-          '`tests/assumptions_test.ts`: "content may be absent, empty or text beside reasoning"',
+          '`tests/assumptions_test.ts`: "content may be absent, empty or text when there is reasoning"',
         untried: NOT_REFUTABLE,
       },
       {
@@ -678,14 +680,15 @@ export const SECTIONS: readonly Section[] = [
         verdict: "documented, observed",
         evidence: "zed#57861",
         pinned:
-          '`tests/assumptions_test.ts`: "usage is asked for in every stream, and comes after the finish without choices"',
+          '`tests/assumptions_test.ts`: "usage is requested in every stream, and follows the finish reason without choices"',
         trial: "streamUsage",
       },
       {
         text: "Before 0.3.18, streams have no usage.",
         verdict: "documented",
         evidence: "changelog",
-        pinned: '`tests/assumptions_test.ts`: "no usage before 0.3.18 is no error: it is absent"',
+        pinned:
+          '`tests/assumptions_test.ts`: "before 0.3.18 missing usage is not an error: it is absent"',
         untried: "it is about older servers, which no route tells from newer ones",
       },
       {
@@ -701,7 +704,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "captures",
         pinned:
-          '`tests/assumptions_test.ts`: "a finish reason or [DONE] ends a stream well; neither is an error with what had come"',
+          '`tests/assumptions_test.ts`: "a finish reason or [DONE] completes a stream; without both it is an error with the partial answer"',
         trial: "streamEnd",
       },
       {
@@ -709,8 +712,7 @@ export const SECTIONS: readonly Section[] = [
           "A finish reason may come with every chunk, or as the string `None`. LM Studio was not seen to do either.",
         verdict: "observed elsewhere",
         evidence: "open-webui#16377, vercel/ai#2548",
-        pinned:
-          '`tests/endings_test.ts`: "endings: a finish reason beside every piece cuts nothing"',
+        pinned: '`tests/endings_test.ts`: "endings: a finish reason in every chunk cuts nothing"',
         untried: OTHER_PRODUCT,
       },
       {
@@ -718,7 +720,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "reports about the native route",
         pinned:
-          '`tests/assumptions_test.ts`: "a connection left open after the finish reason is waited for 2 s"',
+          '`tests/assumptions_test.ts`: "a connection left open after the finish reason is closed after 2 s"',
         untried: NOT_REFUTABLE,
       },
       {
@@ -726,7 +728,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "disputed",
         evidence: "RooCode#12244",
         pinned:
-          '`tests/assumptions_test.ts`: "headers that are withheld until the first token are waited for"',
+          '`tests/assumptions_test.ts`: "headers that arrive with the first token are waited for"',
         untried: "both are right",
       },
       {
@@ -742,7 +744,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "goose#11318, bt#2322",
         pinned:
-          '`tests/assumptions_test.ts`: "an error inside a stream under 200 is that error, wherever it comes"',
+          '`tests/assumptions_test.ts`: "an error inside a stream under 200 is that error, wherever it appears"',
         untried: "an error in a stream cannot be provoked without harm",
       },
       {
@@ -760,7 +762,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "bt#1868, 0.4.12",
         pinned:
-          '`tests/idle_limit_test.ts`: "idle limit: ${name} with tools has that of the first token"',
+          '`tests/idle_limit_test.ts`: "idle limit: ${name} with tools has the first-token timeout"',
         untried: MODEL,
       },
       {
@@ -785,7 +787,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "bt#2115, 0.4.18",
         pinned:
-          '`tests/tool_use_test.ts`: "a choice that is not kept is an error that has the answer"',
+          '`tests/tool_use_test.ts`: "an ignored tool choice is an error that has the answer"',
         untried: NOT_REFUTABLE,
       },
       {
@@ -851,7 +853,7 @@ export const SECTIONS: readonly Section[] = [
           "Nothing separates reasoning from text on this route, so `<think>` is left in the text.",
         verdict: "**assumed**",
         evidence: "no template is applied",
-        pinned: '`tests/text_completion_test.ts`: "answer: the text is as it came"',
+        pinned: '`tests/text_completion_test.ts`: "answer: the text is unchanged"',
         untried: MODEL,
       },
       {
@@ -859,7 +861,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "**assumed**",
         evidence: "as for chat completions",
         pinned:
-          '`tests/text_completion_test.ts`: "substitution: the error has the answer; of a stream what had come"',
+          '`tests/text_completion_test.ts`: "substitution: the error has the answer, or a stream\'s partial text"',
         trial: "textSubstitution",
       },
     ],
@@ -873,7 +875,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "bt#756",
         pinned:
-          '`tests/assumptions_test.ts`: "embeddings: floats are asked for, base64 is read all the same, order goes by index"',
+          '`tests/assumptions_test.ts`: "embeddings: floats are requested, base64 is read as well, and index sets the order"',
         trial: "base64",
       },
       {
@@ -881,7 +883,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "documented, observed",
         evidence: "sample, bt#1546",
         pinned:
-          '`tests/assumptions_test.ts`: "embeddings: floats are asked for, base64 is read all the same, order goes by index"',
+          '`tests/assumptions_test.ts`: "embeddings: floats are requested, base64 is read as well, and index sets the order"',
         trial: "embeddingUsage",
       },
       {
@@ -898,15 +900,14 @@ export const SECTIONS: readonly Section[] = [
         verdict: "**assumed**",
         evidence: "no 413 was seen",
         pinned:
-          '`tests/embedding_test.ts`: "batches: long texts close one early, and a very long one is alone"',
+          '`tests/embedding_test.ts`: "batches: long texts close a batch early, and a very long one is alone"',
         untried: HARM,
       },
       {
         text: "Parallel requests have crashed engines, so the default is one at a time.",
         verdict: "observed",
         evidence: "bt#463",
-        pinned:
-          '`tests/assumptions_test.ts`: "embeddings: one request at a time, unless told otherwise"',
+        pinned: '`tests/assumptions_test.ts`: "embeddings: one request at a time by default"',
         untried: HARM,
       },
       {
@@ -914,8 +915,7 @@ export const SECTIONS: readonly Section[] = [
           "Clients that silently request base64 and decode whatever they receive get vectors of a quarter of the length. Clients that request base64 through the `fetch` of `toOpenAI()` get it.",
         verdict: "observed",
         evidence: "n8n#16647, langchainjs#8221",
-        pinned:
-          '`tests/forward_test.ts`: "who asks for vectors in base64 gets them, and nobody else"',
+        pinned: '`tests/forward_test.ts`: "only a client that requests base64 vectors gets them"',
         untried: OTHER_PRODUCT,
       },
       {
@@ -924,7 +924,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "a published program",
         pinned:
-          '`tests/embedding_test.ts`: "dimensions: where they are ignored, vectors are cut and have the length 1"',
+          '`tests/embedding_test.ts`: "dimensions: if the server ignores them, vectors are cut and normalized to length 1"',
         untried: UNSEEN,
       },
       {
@@ -933,7 +933,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "**assumed**",
         evidence: "none",
         pinned:
-          '`tests/embedding_test.ts`: "long texts: a warning for each that is likely cut, by the context as loaded"',
+          '`tests/embedding_test.ts`: "long texts: a warning for each that is probably cut, by the loaded context"',
         untried: UNSEEN,
       },
     ],
@@ -945,8 +945,7 @@ export const SECTIONS: readonly Section[] = [
         text: "`POST /v1/decisions` accepts and returns what npm `openai` 7.57 declares.",
         verdict: "documented by reference; that LM Studio implements all of it **assumed**",
         evidence: "OpenAI compatibility",
-        pinned:
-          '`tests/decisions_test.ts`: "decide: what is sent and read is what openai\'s types declare"',
+        pinned: '`tests/decisions_test.ts`: "decide: requests and answers match openai\'s types"',
         trial: "decisions",
       },
       {
@@ -969,15 +968,14 @@ export const SECTIONS: readonly Section[] = [
         verdict: "**assumed**",
         evidence: "`ModelDomainType` of LM Studio's SDK",
         pinned:
-          '`tests/decisions_test.ts`: "decide: the model of the request, of the options, of the environment, else the loaded one"',
+          '`tests/decisions_test.ts`: "decide: the model from the request, the options, the environment, or the loaded one"',
         trial: "decisionType",
       },
       {
         text: "A language model is refused with a 4xx. The listing shows its type.",
         verdict: "**assumed**",
         evidence: "the documentation requires a decision model",
-        pinned:
-          '`tests/decisions_test.ts`: "decide: one named code each for what stands in the way"',
+        pinned: '`tests/decisions_test.ts`: "decide: a specific code for each obstacle"',
         trial: "decisionsOfChatModel",
       },
       {
@@ -985,16 +983,14 @@ export const SECTIONS: readonly Section[] = [
           "An older server answers as it does for any unknown route. Which release introduced the route is not known.",
         verdict: "**assumed**",
         evidence: "none",
-        pinned:
-          '`tests/decisions_test.ts`: "decide: one named code each for what stands in the way"',
+        pinned: '`tests/decisions_test.ts`: "decide: a specific code for each obstacle"',
         untried: "it is about older servers, which no route tells from newer ones",
       },
       {
         text: "A score counts levels from 0, and a refusal has the name of its question.",
         verdict: "documented by reference",
         evidence: "npm `openai` 7.57, `@typesafe-ai/sdk` 0.6",
-        pinned:
-          '`tests/decisions_test.ts`: "decide: what is sent and read is what openai\'s types declare"',
+        pinned: '`tests/decisions_test.ts`: "decide: requests and answers match openai\'s types"',
         trial: "decisionScore",
       },
     ],
@@ -1007,8 +1003,7 @@ export const SECTIONS: readonly Section[] = [
           "`POST /v1/messages` exists since 0.4.1; it streams Anthropic's events up to `message_stop`.",
         verdict: "documented",
         evidence: "Anthropic compatibility",
-        pinned:
-          '`tests/anthropic_client_test.ts`: "anthropic: a stream, piece by piece and as a whole"',
+        pinned: '`tests/anthropic_client_test.ts`: "anthropic: a stream, by chunk and as a whole"',
         trial: "messages",
       },
       {
@@ -1016,7 +1011,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "public file",
         pinned:
-          '`tests/anthropic_client_test.ts`: "anthropic: an overflow comes as a single event under 200, and is raised"',
+          '`tests/anthropic_client_test.ts`: "anthropic: a context overflow is a single event under 200, and is raised"',
         untried: "an error in a stream cannot be provoked without harm",
       },
       {
@@ -1024,7 +1019,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "documented",
         evidence: "Anthropic compatibility",
         pinned:
-          '`tests/anthropic_client_test.ts`: "anthropic: the placeholder is no key, under either header"',
+          '`tests/anthropic_client_test.ts`: "anthropic: the placeholder does not count as a key, under either header"',
         trial: "messagesKey",
       },
     ],
@@ -1038,7 +1033,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "documented, observed",
         evidence: "changelog, bt#618",
         pinned:
-          '`tests/responses_test.ts`: "responses: errors in the words of the server, of both methods"',
+          '`tests/responses_test.ts`: "responses: errors have the server\'s wording, in both methods"',
         trial: "responses",
       },
       {
@@ -1047,7 +1042,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "documented, observed",
         evidence: "bt#1188",
         pinned:
-          '`tests/responses_test.ts`: "responses: a conversation goes on from the answer before, in both ways"',
+          '`tests/responses_test.ts`: "responses: a conversation continues from the previous answer, in both ways"',
         trial: "previousResponse",
       },
       {
@@ -1056,7 +1051,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "bt#1064, bt#2254",
         pinned:
-          '`tests/responses_test.ts`: "responses: tools are flat, MCP servers beside them, a named choice is that tool alone"',
+          '`tests/responses_test.ts`: "responses: tools are flat, MCP servers next to them, a named choice sends only that tool"',
         trial: "flatTools",
       },
       {
@@ -1064,7 +1059,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "**assumed**",
         evidence: "as for chat completions, bt#670",
         pinned:
-          '`tests/responses_test.ts`: "responses: tools are flat, MCP servers beside them, a named choice is that tool alone"',
+          '`tests/responses_test.ts`: "responses: tools are flat, MCP servers next to them, a named choice sends only that tool"',
         trial: "responsesToolChoice",
       },
       {
@@ -1073,7 +1068,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "documented; `headers` **assumed**",
         evidence: "responses documentation",
         pinned:
-          '`tests/responses_test.ts`: "responses: tools are flat, MCP servers beside them, a named choice is that tool alone"',
+          '`tests/responses_test.ts`: "responses: tools are flat, MCP servers next to them, a named choice sends only that tool"',
         untried: "it needs a remote MCP server",
       },
       {
@@ -1082,7 +1077,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "documented",
         evidence: "responses documentation",
         pinned:
-          '`tests/responses_test.ts`: "responses: settings under the names of the route, and none that was not given"',
+          '`tests/responses_test.ts`: "responses: settings under the names of the route, and none that was not set"',
         untried: MODEL,
       },
       {
@@ -1091,7 +1086,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "**assumed**; `max_output_tokens` observed",
         evidence: "codex",
         pinned:
-          '`tests/responses_test.ts`: "responses: settings under the names of the route, and none that was not given"',
+          '`tests/responses_test.ts`: "responses: settings under the names of the route, and none that was not set"',
         untried: NOT_REFUTABLE,
       },
       {
@@ -1099,7 +1094,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "bt#1396, bt#2403",
         pinned:
-          '`tests/responses_test.ts`: "responses: what nobody would read is refused before anything is sent, of both methods"',
+          '`tests/responses_test.ts`: "responses: fields that would be ignored are refused before anything is sent, by both methods"',
         untried: MODEL,
       },
       {
@@ -1107,7 +1102,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed; the part **assumed**",
         evidence: "bt#1120",
         pinned:
-          '`tests/responses_test.ts`: "responses: messages, images, calls and their results as items"',
+          '`tests/responses_test.ts`: "responses: messages, images, tool calls and their results as items"',
         untried: "it needs a model with image input",
       },
       {
@@ -1125,7 +1120,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "the first documented, the others **assumed**",
         evidence: "responses documentation",
         pinned:
-          '`tests/responses_test.ts`: "responses.stream: ends that are none, and frames that are no events"',
+          '`tests/responses_test.ts`: "responses.stream: incomplete ends, and frames that are not events"',
         trial: "responsesEnd",
       },
       {
@@ -1134,7 +1129,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed; the second **assumed**",
         evidence: "bt#1188",
         pinned:
-          '`tests/responses_test.ts`: "responses.stream: what the end does not repeat, is wrongly numbered or odd, is not lost"',
+          '`tests/responses_test.ts`: "responses.stream: items that are missing at the end, misnumbered or odd are not lost"',
         trial: "responsesRepeat",
       },
       {
@@ -1152,7 +1147,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed for items; **assumed** for the last event",
         evidence: "pi#918, openclaw#90585",
         pinned:
-          '`tests/responses_test.ts`: "responses.stream: arguments that came are not replaced by less, in calls, output and partial"',
+          '`tests/responses_test.ts`: "responses.stream: arguments are not replaced by shorter ones, in toolCalls, output and partial"',
         untried: NOT_REFUTABLE,
       },
       {
@@ -1160,7 +1155,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "**assumed**",
         evidence: "as for arguments",
         pinned:
-          '`tests/responses_test.ts`: "responses.stream: a call that the last event leaves out is not lost, nor one of which no item came"',
+          '`tests/responses_test.ts`: "responses.stream: a tool call without an item, or missing in the last event, is not lost"',
         untried: NOT_REFUTABLE,
       },
       {
@@ -1169,7 +1164,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "**assumed**",
         evidence: "bt#619 (chat completions)",
         pinned:
-          '`tests/responses_test.ts`: "responses.stream: another model\'s answer is an error before anything of it is given out"',
+          '`tests/responses_test.ts`: "responses.stream: another model\'s answer is an error before any event is yielded"',
         trial: "responsesSubstitution",
       },
     ],
@@ -1183,7 +1178,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "documented, observed",
         evidence: "REST documentation",
         pinned:
-          '`tests/native_chat_test.ts`: "an older server says from which version on it works"',
+          '`tests/native_chat_test.ts`: "on an older server the error names the version needed"',
         trial: "nativeChat",
       },
       {
@@ -1192,7 +1187,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed; the last **assumed**",
         evidence: "Caption-Creator#4",
         pinned:
-          '`tests/native_chat_test.ts`: "sent: no limit, and what is undefined, is left out; a stream is asked for"',
+          '`tests/native_chat_test.ts`: "sent: maxTokens -1 and undefined fields are left out; a stream is requested"',
         trial: "nativeStrict",
       },
       {
@@ -1200,8 +1195,7 @@ export const SECTIONS: readonly Section[] = [
           "A text part of `input` has the type `text` (in the documentation's example) or `message` (in its table). Texts without an image are sent as one string; next to images, the type `text` is sent.",
         verdict: "disputed",
         evidence: "REST documentation",
-        pinned:
-          '`tests/native_chat_test.ts`: "sent: texts alone as one text, with images as parts"',
+        pinned: '`tests/native_chat_test.ts`: "sent: mere texts as one text, with images as parts"',
         trial: "nativeParts",
       },
       {
@@ -1210,7 +1204,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "public files of 2026",
         pinned:
-          '`tests/native_chat_test.ts`: "end: a socket left open after chat.end holds nobody up, and is let go of"',
+          '`tests/native_chat_test.ts`: "end: a socket left open after chat.end delays nothing, and is closed"',
         trial: "nativeEnd",
       },
       {
@@ -1226,7 +1220,8 @@ export const SECTIONS: readonly Section[] = [
         text: "`data.type` repeats the event's name. Either one is enough.",
         verdict: "documented; the last **assumed**",
         evidence: "streaming events",
-        pinned: '`tests/native_chat_test.ts`: "events: odd ones keep what their type promises"',
+        pinned:
+          '`tests/native_chat_test.ts`: "events: odd ones keep the fields their type declares"',
         trial: "nativeTypes",
       },
       {
@@ -1235,7 +1230,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed; the last **assumed**",
         evidence: "bt#1880, bt#1881",
         pinned:
-          '`tests/native_chat_test.ts`: "events: a call is begun by its name, and then silent while it is written"',
+          '`tests/native_chat_test.ts`: "events: a tool call starts with its name, and is silent while it is written"',
         untried: "it needs an MCP server that the settings allow",
       },
       {
@@ -1243,7 +1238,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed",
         evidence: "local-llm-pdf-ocr#7",
         pinned:
-          '`tests/native_chat_test.ts`: "loading: what fails is told with its code, whole or streamed"',
+          '`tests/native_chat_test.ts`: "loading: a failure is reported with its code, whole or streamed"',
         trial: "nativeUnknownModel",
       },
       {
@@ -1252,7 +1247,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "**assumed**",
         evidence: "bt#1188",
         pinned:
-          '`tests/native_chat_test.ts`: "conversation: goes on from an answer, branches, and needs to be stored"',
+          '`tests/native_chat_test.ts`: "conversation: continues from an answer, branches, and must be stored"',
         untried: "no expected answer is known",
       },
     ],
@@ -1265,7 +1260,8 @@ export const SECTIONS: readonly Section[] = [
           'An error is `{"error":"text"}` or `{"error":{message, type, code, param}}`, under any status, including 200.',
         verdict: "observed",
         evidence: "many",
-        pinned: '`tests/error_mapping_test.ts`: "readWireError takes every shape and nothing else"',
+        pinned:
+          '`tests/error_mapping_test.ts`: "readWireError accepts every error shape and nothing else"',
         trial: "errorShapes",
       },
       {
@@ -1274,7 +1270,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed on the other servers",
         evidence: "inference-snaps#234, ha-llmvision#648",
         pinned:
-          '`tests/transport_retry_test.ts`: "a server that loads its model is asked again after 1, 2, 4, 8 and 10 s, whatever is asked"',
+          '`tests/transport_retry_test.ts`: "a server that is loading its model is retried after 1, 2, 4, 8 and 10 s, whatever the call"',
         untried: OTHER_PRODUCT,
       },
       {
@@ -1283,7 +1279,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "**assumed**",
         evidence: "none",
         pinned:
-          '`tests/error_mapping_test.ts`: "the proxy hint is for gateway failures and foreign bodies, not for the server\'s own words"',
+          '`tests/error_mapping_test.ts`: "the proxy hint is for gateway errors and foreign bodies, not for the server\'s own errors"',
         untried: OWN_CHOICE,
       },
       {
@@ -1291,7 +1287,7 @@ export const SECTIONS: readonly Section[] = [
           "400 is by far the most common status, even for crashes and unloads. So the wording decides, not the status.",
         verdict: "observed",
         evidence: "lmstudio-python#171",
-        pinned: '`tests/error_mapping_test.ts`: "words go before the status"',
+        pinned: '`tests/error_mapping_test.ts`: "wording takes precedence over the status"',
         untried: HARM,
       },
       {
@@ -1308,7 +1304,7 @@ export const SECTIONS: readonly Section[] = [
         verdict: "observed, by absence",
         evidence: "no such answer was found",
         pinned:
-          '`tests/error_mapping_test.ts`: "the proxy hint is for gateway failures and foreign bodies, not for the server\'s own words"',
+          '`tests/error_mapping_test.ts`: "the proxy hint is for gateway errors and foreign bodies, not for the server\'s own errors"',
         trial: "noRateLimit",
       },
     ],

@@ -1,7 +1,7 @@
 /**
- * Programs of the documentation of OpenAI's agents, as it is installed, on `createLMStudio()`. There are two that can run
- * here: of the README's others one clones a repository from the internet and one needs a microphone. What else agents
- * do is in `mastra_agents_test.ts`.
+ * Programs from the installed documentation of OpenAI's agents, with `createLMStudio()`. Two of them can run here: of the
+ * README's others, one clones a repository from the internet and one needs a microphone. Other uses of agents are in
+ * `mastra_agents_test.ts`.
  */
 import { assertEquals } from "@std/assert";
 import { type Example, type Framework, runExample } from "./published_examples.ts";

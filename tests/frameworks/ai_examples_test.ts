@@ -1,4 +1,4 @@
-/** Programs of the AI SDK's documentation, as it is installed, on `createLMStudio()`. */
+/** Programs from the AI SDK's installed documentation, with `createLMStudio()`. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type Example, type Framework, runExample } from "./published_examples.ts";
 
@@ -81,7 +81,7 @@ Deno.test("ai: an agent with two tools", async () => {
   assertEquals(resultsIn(asked[2])[1], { celsius: 20 });
 });
 
-Deno.test("ai: a tool that a person has to approve", async () => {
+Deno.test("ai: a tool that needs approval", async () => {
   const { output, asked } = await run({
     blocks: [{
       file: `${REFERENCE}/16-tool-loop-agent.mdx`,
@@ -121,7 +121,7 @@ Deno.test("ai: Output.object, streamed", async () => {
   assertEquals([asked[0].stream, asked[0].response_format.type], [true, "json_schema"]);
 });
 
-Deno.test("ai: Output.object of a model that thinks first", async () => {
+Deno.test("ai: Output.object of a model that reasons first", async () => {
   const { output } = await run({
     blocks: [{
       file: `${CORE}/10-generating-structured-data.mdx`,
@@ -145,7 +145,7 @@ Deno.test("ai: Output.array, element by element", async () => {
   assertEquals(output.match(/name: "\w+"/g), heroes.map(({ name }) => `name: "${name}"`));
 });
 
-Deno.test("ai: how much a model is to think, by a name", async () => {
+Deno.test("ai: reasoning effort, by model name", async () => {
   const { output, asked } = await run({
     blocks: [{ file: `${CORE}/26-reasoning.mdx`, under: "Basic Usage" }],
     after: "console.log([text, reasoningText].join(' / '));",
@@ -184,7 +184,7 @@ Deno.test("ai: decide, with a choice, a score and a predicate", async () => {
   assertEquals(asked.length, 1);
 });
 
-Deno.test("ai: decide, by a name", async () => {
+Deno.test("ai: decide, by model name", async () => {
   const { output, asked } = await run({
     blocks: [{ file: `${CORE}/32-decisions.mdx`, under: "Default-provider strings" }],
     after: "console.log(result.answers.refund.probability);",

@@ -1,4 +1,4 @@
-/** Programs of LangChain's documentation, as it is installed, on what `toOpenAI()` gives. */
+/** Programs from LangChain's installed documentation, with the options of `toOpenAI()`. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { type Block, type Example, type Framework, runExample } from "./published_examples.ts";
 
@@ -8,7 +8,7 @@ const LANGCHAIN: Framework = {
   replaced: ["@langchain/openai"],
 };
 const CHAT = "dist/chat_models/index.d.ts";
-/** Each program of the class's comment goes on where these have stopped. */
+/** Each program in the class's comment continues these. */
 const MODEL: Block = { file: CHAT, under: "Instantiate" };
 const CALL: Block = { file: CHAT, under: "Invoking" };
 
@@ -35,7 +35,7 @@ Deno.test("langchain: invoke, and its usage", async () => {
   assertEquals(asked.length, 2);
 });
 
-Deno.test("langchain: a stream, chunk by chunk and put together", async () => {
+Deno.test("langchain: a stream, chunk by chunk and as a whole", async () => {
   const reply = { content: ["J'adore ", "programmer."] };
   const { output, asked } = await run({
     blocks: [
@@ -75,7 +75,7 @@ Deno.test("langchain: structured output", async () => {
   assertEquals(asked[0].response_format.type, "json_schema");
 });
 
-Deno.test("langchain: a vector, of the README", async () => {
+Deno.test("langchain: a vector, from the README", async () => {
   const { output, asked } = await run({
     blocks: [{ file: "README.md", under: "Embeddings" }],
     after: "console.log(res.length > 0 && res.every(Number.isFinite));",

@@ -1,4 +1,4 @@
-/** LangChain on what `toOpenAI()` gives, against a fake that listens on a real port. */
+/** LangChain with the options of `toOpenAI()`, against a fake on a real port. */
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import { tool } from "npm:@langchain/core@1.4.0/tools";
 import { ChatOpenAI, OpenAIEmbeddings } from "npm:@langchain/openai@1.6.0";
@@ -12,7 +12,7 @@ import { rejection } from "../support/wire.ts";
 const MODEL = "google/gemma-4-26b-a4b";
 const EMBEDDING_MODEL = "text-embedding-nomic-embed-text-v1.5";
 
-/** As the documents say: the key once more, since LangChain wants it beside the client's settings. */
+/** As documented: the key again, since LangChain requires it outside the client's options. */
 function settingsOf(baseUrl: string, apiToken?: string) {
   const configuration = new LMStudioProvider({ env: {}, baseUrl, apiToken }).toOpenAI();
   return { configuration, apiKey: configuration.apiKey, maxRetries: 0 };
@@ -31,7 +31,7 @@ async function serveFake(options: FakeLMStudioOptions = {}) {
   };
 }
 
-Deno.test("langchain: invoke answers, with the token", async () => {
+Deno.test("langchain: invoke answers, with the API token", async () => {
   const apiToken = "sk-lm-abcd1234:abcdefghij0123456789";
   await using server = await serveFake({ replies: ["Hi there."], apiToken });
   const answer = await server.chat.invoke("Hello");
@@ -39,7 +39,7 @@ Deno.test("langchain: invoke answers, with the token", async () => {
   assertEquals(server.fake.requests.map(({ path }) => path), ["/v1/chat/completions"]);
 });
 
-Deno.test("langchain: stream gives the pieces", async () => {
+Deno.test("langchain: stream yields the chunks", async () => {
   await using server = await serveFake({ replies: [{ content: ["Hi", " the", "re."] }] });
   const pieces: unknown[] = [];
   for await (const { content } of await server.chat.stream("Hello")) {
@@ -100,7 +100,7 @@ Deno.test("langchain: an error under 200 is raised", async () => {
   }
 });
 
-Deno.test("langchain: nobody there is told, with what to do", async () => {
+Deno.test("langchain: an unreachable server is reported, with what to do", async () => {
   const settings = settingsOf(`http://127.0.0.1:${closedPort()}`);
   const raised = await rejection(new ChatOpenAI({ ...settings, model: MODEL }).invoke("Hello"));
   const { cause } = raised as Error;
@@ -108,7 +108,7 @@ Deno.test("langchain: nobody there is told, with what to do", async () => {
   assertStringIncludes(cause.message, "lms server start");
 });
 
-Deno.test("langchain: vectors are the provider's", async () => {
+Deno.test("langchain: vectors equal the provider's", async () => {
   await using server = await serveFake();
   const embedder = new OpenAIEmbeddings({ ...server.settings, model: EMBEDDING_MODEL });
   const input = ["sea", "ocean"];

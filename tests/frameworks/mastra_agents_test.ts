@@ -1,6 +1,6 @@
 /**
- * What takes models of the AI SDK, on `createLMStudio()`: programs as the packages' own guides have them, with nothing
- * but the model exchanged.
+ * Frameworks that accept AI SDK models, with `createLMStudio()`: programs from the packages' own guides in which only
+ * the model is replaced.
  */
 import { Mastra } from "npm:@mastra/core@1.71.0";
 import { Agent as MastraAgent } from "npm:@mastra/core@1.71.0/agent";
@@ -16,7 +16,7 @@ import { rejection } from "../support/wire.ts";
 const PIXEL_URL = "data:image/png;base64," +
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII=";
 
-// Traces go to a service on the internet.
+// Traces would go to a service on the internet.
 setTracingDisabled(true);
 
 type WireMessage = { role: string; content: unknown };
@@ -24,7 +24,7 @@ type WireMessage = { role: string; content: unknown };
 function connect(fakeOptions: FakeLMStudioOptions) {
   const fake = createFakeLMStudio({ models: [{ id: "m", vision: true }], ...fakeOptions });
   const lmstudio = createLMStudio({ env: {}, fetch: fake.fetch });
-  /** The messages of what was asked of models. */
+  /** The messages of the requests to models. */
   const asked = (): WireMessage[][] =>
     fake.requests.filter(({ method }) => method === "POST").map(({ body }) =>
       (body as { messages: WireMessage[] }).messages
@@ -87,7 +87,7 @@ Deno.test("mastra: structured output", async () => {
   assertEquals(object, plan);
 });
 
-Deno.test("mastra: a failure has our sentence", async () => {
+Deno.test("mastra: an error has our message", async () => {
   const { lmstudio } = connect({ apiToken: "sk-lm-abcd1234:abcdefghij0123456789" });
   const agent = new MastraAgent({
     id: "a",
@@ -95,7 +95,7 @@ Deno.test("mastra: a failure has our sentence", async () => {
     instructions: "Hello.",
     model: lmstudio("m"),
   });
-  // It would print what is looked at here.
+  // It would print what is checked here.
   new Mastra({ agents: { agent }, logger: false });
   const error = await rejection(agent.generate("Hello"));
   assertStringIncludes(String((error as Error).message), "apiToken");
@@ -103,7 +103,7 @@ Deno.test("mastra: a failure has our sentence", async () => {
 
 // --- OpenAI's agents --------------------------------------------------------------------------
 
-/** The types of the package do not fit each other under `exactOptionalPropertyTypes`, whatever the model. */
+/** The package's types contradict each other under `exactOptionalPropertyTypes`, whatever the model. */
 const modelOf = (model: Parameters<typeof aisdk>[0]): Model => aisdk(model) as Model;
 
 const getWeather = tool({
@@ -160,7 +160,7 @@ Deno.test("openai agents: streamed", async () => {
   assertEquals([text, stream.finalOutput], ["Sunny.", "Sunny."]);
 });
 
-Deno.test("openai agents: an image that a tool gives is shown to the model", async () => {
+Deno.test("openai agents: an image returned by a tool is shown to the model", async () => {
   const { lmstudio, asked } = connect({ replies: [callOf("fetch_image"), "A dot."] });
   const fetchImage = tool({
     name: "fetch_image",
@@ -180,7 +180,7 @@ Deno.test("openai agents: an image that a tool gives is shown to the model", asy
   assertStringIncludes(JSON.stringify(messages.at(-1)), PIXEL_URL);
 });
 
-Deno.test("openai agents: an object as the final output, and an image of the user's", async () => {
+Deno.test("openai agents: an object as the final output, and an image from the user", async () => {
   const city = { name: "Paris", population: 2_100_000 };
   const { lmstudio, asked } = connect({ replies: [JSON.stringify(city)] });
   const agent = new Agent({

@@ -1,17 +1,17 @@
-/** Programs of Mastra's documentation, as it is installed, on `createLMStudio()`. */
+/** Programs from Mastra's installed documentation, with `createLMStudio()`. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { type Block, type Example, type Framework, runExample } from "./published_examples.ts";
 
 const MASTRA: Framework = { setup: "mastra.ts", package: "@mastra/core" };
 const DOCS = "dist/docs/references";
 const OVERVIEW = `${DOCS}/docs-agents-overview.md`;
-/** The files that the overview has at its beginning, for a weather agent. */
+/** The files at the beginning of the overview, for a weather agent. */
 const WEATHER: Record<string, Block> = {
   "src/mastra/tools/weather-tool.ts": { file: OVERVIEW, under: "Agents", index: 0 },
   "src/mastra/agents/weather-agent.ts": { file: OVERVIEW, under: "Agents", index: 1 },
   "src/mastra/index.ts": { file: OVERVIEW, under: "Agents", index: 2 },
 };
-/** And those of its quickstart. */
+/** The files of its quickstart. */
 const ASSISTANT: Record<string, Block> = {
   "src/mastra/agents/test-agent.ts": { file: OVERVIEW, under: "Quickstart", index: 0 },
   "src/mastra/index.ts": { file: OVERVIEW, under: "Quickstart", index: 1 },
@@ -20,7 +20,7 @@ const CALL = { toolCalls: [{ name: "weatherTool", arguments: { location: "Lagos"
 
 const run = (example: Example) => runExample(MASTRA, example);
 
-Deno.test("mastra: the overview's agent, in its files", async () => {
+Deno.test("mastra: the overview's agent, in several files", async () => {
   const { output, asked } = await run({
     blocks: [{ file: OVERVIEW, under: "Agents", index: 3 }],
     files: WEATHER,
@@ -65,7 +65,7 @@ Deno.test("mastra: structured output", async () => {
   assertEquals(asked.map(({ response_format: { type } }) => type), ["json_schema"]);
 });
 
-Deno.test("mastra: the calls and results of an answer", async () => {
+Deno.test("mastra: the tool calls and results of an answer", async () => {
   const { output } = await run({
     files: WEATHER,
     before: 'import { weatherAgent as agent } from "./src/mastra/agents/weather-agent.ts";',

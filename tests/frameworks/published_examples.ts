@@ -1,9 +1,9 @@
 /**
- * Programs that other packages publish in their documentation, read out of the package as it is installed and run
- * unchanged, in a process of their own, on a fake LM Studio. Nothing of them is kept in this repository.
+ * Programs that other packages publish in their documentation, extracted from the installed package and run unchanged,
+ * in their own process, against a fake LM Studio. No part of them is copied into this repository.
  *
- * Each framework has a file in `setups/`: it pins the package's version, runs before the program and puts our models
- * where the program's own would be.
+ * Each framework has a file in `setups/`, which pins the package's version, runs before the program, and replaces the
+ * program's models with ours.
  */
 import { createFakeLMStudio, type FakeLMStudioOptions } from "../../src/testing/mod.ts";
 import { runDeno } from "../support/script.ts";
@@ -11,48 +11,48 @@ import { runDeno } from "../support/script.ts";
 const ROOT = new URL("../../", import.meta.url);
 const LANGUAGES = ["ts", "tsx", "js", "typescript", "javascript"];
 const FENCE = /^\s*(`{3,})(\w*)/;
-/** Of Markdown, its tabs among them, and of comments in declarations. */
+/** In Markdown, including its tabs, and in comments of declarations. */
 const HEADING = /^(?:#+ (.+)|\*\*(.+)\*\*:|<summary><strong>(.+)<\/strong><\/summary>)$/;
 
-/** What stands in for the provider of a framework. */
+/** The replacement for a framework's provider. */
 export interface Framework {
   /** The file below `setups/`. */
   readonly setup: string;
-  /** The package whose documentation it is. */
+  /** The package that the documentation belongs to. */
   readonly package: string;
-  /** Imports of the programs that get the setup's exports. */
+  /** Imports of the programs that are replaced by the setup's exports. */
   readonly replaced?: readonly string[];
 }
 
-/** Where a program stands. */
+/** Where a program is. */
 export interface Block {
   /** Path in the package: Markdown, or declarations with comments. */
   readonly file: string;
-  /** The heading above it, as it is written. */
+  /** The heading above it, as written. */
   readonly under: string;
-  /** Which of the programs below that heading. @default {0} */
+  /** Index among the programs below that heading. @default {0} */
   readonly index?: number;
   /** The package it is in. @default {the framework's} */
   readonly package?: string;
 }
 
-/** Blocks that are one program, and what it meets. */
+/** The blocks of one program, and its surroundings. */
 export interface Example extends FakeLMStudioOptions {
-  /** In this order. */
+  /** The blocks, in this order. */
   readonly blocks: readonly Block[];
-  /** What the documentation has in files of their own, by path. */
+  /** Blocks that the documentation has as separate files, by path. */
   readonly files?: Readonly<Record<string, Block>>;
-  /** Lines of ours before the blocks. */
+  /** Our lines before the blocks. */
   readonly before?: string;
-  /** Lines of ours behind them, to print what they leave in variables. */
+  /** Our lines after them, which print the values of variables. */
   readonly after?: string;
   readonly stdin?: string;
 }
 
-/** What became of a program. */
+/** The result of a program. */
 export interface Outcome {
   readonly output: string;
-  /** The bodies of what the fake was asked, the listing of models aside. */
+  /** The bodies of the fake's requests, without the listing of models. */
   // deno-lint-ignore no-explicit-any -- JSON of the wire, which tests look into
   readonly asked: readonly any[];
 }
@@ -84,7 +84,7 @@ export async function runExample(framework: Framework, example: Example): Promis
       "--allow-read",
       "--allow-env",
       "--allow-sys",
-      // Nothing but the fake: who asks a service on the internet fails.
+      // Only the fake can be reached: requests to the internet fail.
       `--allow-net=${new URL(server.url).host}`,
       `${folder}/main.ts`,
     ], { cwd: folder, stdin, env: { LMSTUDIO_BASE_URL: server.url } });
@@ -107,7 +107,7 @@ type Packages = ReadonlyMap<string, Package>;
 
 const installed = new Map<string, Promise<Packages>>();
 
-/** The packages that a setup names, downloaded. */
+/** Downloads the packages that a setup names. */
 function install(setup: string): Promise<Packages> {
   const packages = installed.get(setup) ?? download(setup);
   installed.set(setup, packages);
@@ -154,7 +154,7 @@ async function readBlock(
   );
 }
 
-/** The programs of a document, and the heading above each. */
+/** The programs in a document, each with the heading above it. */
 export function programsOf(text: string): { under: string; code: string }[] {
   const programs: { under: string; code: string }[] = [];
   let under = "";
@@ -184,7 +184,7 @@ function setupOf(file: string): URL {
   return new URL(`setups/${file}`, import.meta.url);
 }
 
-/** Its imports: the pinned packages, and the setup in place of what it replaces. */
+/** The imports: the pinned packages, and the setup instead of the imports it replaces. */
 async function configOf(framework: Framework, packages: Packages): Promise<string> {
   const root: { imports: Record<string, string> } = JSON.parse(
     await Deno.readTextFile(new URL("deno.json", ROOT)),

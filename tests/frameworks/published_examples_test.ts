@@ -1,9 +1,9 @@
-/** How programs are found in other packages' documentation, and what is said when one is not there any more. */
+/** How programs are found in other packages' documentation, and the error if one is no longer there. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { rejection } from "../support/wire.ts";
 import { programsOf, runExample } from "./published_examples.ts";
 
-Deno.test("programs: below which heading each stands, in Markdown and in comments", () => {
+Deno.test("programs: the heading of each, in Markdown and in comments", () => {
   const text = [
     "# One",
     "```bash",
@@ -34,7 +34,7 @@ Deno.test("programs: below which heading each stands, in Markdown and in comment
   ]);
 });
 
-Deno.test("programs: one that has moved, or its file, is told with where to look and what to do", async () => {
+Deno.test("programs: for a moved program or file the error says where to look and what to do", async () => {
   const run = (file: string) =>
     rejection(
       runExample({ setup: "ai.ts", package: "ai" }, { blocks: [{ file, under: "Gone" }] }),

@@ -1,4 +1,4 @@
-/** Addresses and the configuration: one form, never another host, never a secret. */
+/** Addresses and the configuration: one normal form, never another host, never a secret. */
 import { isProviderError, LMStudioProvider, resolveConfig } from "../../mod.ts";
 import { resolveCascade } from "../../src/core/config.ts";
 import { normalizeBaseUrl } from "../../src/core/base_url.ts";
@@ -105,7 +105,7 @@ const written = fc.oneof(
   { weight: 1, arbitrary: fc.string({ unit: "binary", maxLength: 24 }) },
 );
 
-/** The host as a person reads it: behind the scheme, before port and path. */
+/** The host as a person reads it: after the scheme, before port and path. */
 function hostOf(text: string): string {
   const authority = text.replace(/^[a-z]+:\/\//i, "").replace(/[/?#].*$/s, "");
   return authority.replace(/:\d*$/, "");
@@ -195,7 +195,7 @@ export const ADDRESSES: readonly Property[] = [
     check(parsed.protocol === "http:" || parsed.protocol === "https:", `another scheme: ${url}`);
     const bare = hostOf(text.trim().replace(/^["`]|["`]$/g, "").trim()).toLowerCase();
     const host = parsed.hostname;
-    // Names that the URL parser writes otherwise: of other letters, and numbers that are IPv4 addresses.
+    // Names that the URL parser rewrites: other letters, and numbers that are IPv4 addresses.
     const isAsWritten = /^[a-z_-][a-z0-9_.-]*$/.test(bare);
     if (isAsWritten) checkSame(host, bare, "the host");
     check(

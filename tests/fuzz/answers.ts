@@ -1,4 +1,4 @@
-/** Whatever a server answers: an answer of the promised types, or an error of ours. */
+/** Whatever a server answers, the result is an answer of the declared types or one of our errors. */
 import {
   type EventStream,
   isProviderError,
@@ -15,7 +15,7 @@ import * as shapes from "./shapes.ts";
 
 type Call = readonly [name: string, shape: shapes.Shape, run: (providers: Providers) => unknown];
 
-/** What calls are made on. */
+/** The objects that calls are made on. */
 interface Providers {
   readonly lmstudio: LMStudioProvider;
   readonly local: LocalProvider;
@@ -23,7 +23,7 @@ interface Providers {
   readonly discovery: ServiceDiscovery;
 }
 
-/** A route, the bodies seen on it, and what asks it. */
+/** A route, the bodies observed on it, and the call that uses it. */
 interface Target {
   readonly path: RegExp;
   readonly bodies: readonly Body[];
@@ -47,7 +47,7 @@ const QUESTIONS = {
   grade: { type: "score", instructions: "?", levels: ["low", "high"] },
 } as const;
 
-/** Reads a stream to its end; each item must be of its type. */
+/** Reads a stream to its end; each item must have its type. */
 async function drain(
   stream: AsyncIterable<unknown>,
   item: shapes.Shape,
@@ -205,7 +205,7 @@ const TARGETS: readonly Target[] = [
       [
         "responses.stream",
         shapes.responsesAnswer,
-        // Events go through as on the wire: their types only describe them.
+        // Events are passed on as on the wire: their types only describe them.
         ({ lmstudio }) => drain(lmstudio.responses.stream(INPUT), shapes.typed),
       ],
     ],
@@ -302,7 +302,7 @@ const GOOD_COMPLETION = JSON.stringify({
   model: "m",
   choices: [{ message: { content: "{}" }, finish_reason: "stop" }],
 });
-/** Enough for every call, then it is over: downloads are asked for until they are done. */
+/** Enough requests for any call, then it ends: downloads are polled until they are done. */
 const MOST_REQUESTS = 12;
 
 const STATUSES = [

@@ -1,9 +1,9 @@
-/** Bodies that no server should send: recorded ones, with some of their places changed to anything at all. */
+/** Bodies that no server should send: recorded ones with some places changed to anything at all. */
 import { fc } from "./harness.ts";
 
 const FIXTURES = new URL("../../fixtures/", import.meta.url);
 
-/** JSON text as it is, also such as `JSON.stringify` would not write. */
+/** Literal JSON text, even if `JSON.stringify` would not write it. */
 class Raw {
   readonly text: string;
   constructor(text: string) {
@@ -15,12 +15,12 @@ class Raw {
 export interface Body {
   readonly name: string;
   readonly isStream: boolean;
-  /** Of a stream a list of the data of each event; text of what is no JSON. */
+  /** For a stream, a list with the data of each event; text if it is not JSON. */
   readonly value: unknown;
   readonly events?: readonly (string | undefined)[];
 }
 
-/** Bodies of a folder of `fixtures/`, of those files whose names fit. */
+/** Bodies from a folder of `fixtures/`, from files with matching names. */
 export function recorded(folder: string, fitting: RegExp): Body[] {
   return [...Deno.readDirSync(new URL(folder, FIXTURES))].map(({ name }) => name)
     .filter((name) => fitting.test(name) && /\.(json|sse)$/.test(name)).sort()
@@ -32,7 +32,7 @@ export function recorded(folder: string, fitting: RegExp): Body[] {
     });
 }
 
-/** A body that is written here. */
+/** A body written here. */
 export function inline(name: string, value: unknown): Body {
   return { name, isStream: false, value };
 }
@@ -133,13 +133,13 @@ const BROKEN: readonly string[] = [
   "[DONE]",
 ];
 
-/** What one place becomes. */
+/** A change of one place. */
 export interface Edit {
-  /** Of all places in the body, modulo their number. */
+  /** Index among all places in the body, modulo their number. */
   readonly place: number;
   readonly how: "put" | "drop" | "twice" | "rename";
   readonly text: string;
-  /** In place of a number, half of the time: what looks like one gets further than what does not. */
+  /** Used instead of a number half of the time: lookalikes get further than other values. */
   readonly number: string | undefined;
 }
 
@@ -156,7 +156,7 @@ const NUMBERS: readonly string[] = [
   "-5e-324",
 ];
 
-/** JSON of any value, and what is no JSON. */
+/** JSON of any value, and text that is not JSON. */
 export const anyJson: fc.Arbitrary<string> = fc.oneof(
   { weight: 6, arbitrary: fc.constantFrom(...VALUES) },
   { weight: 1, arbitrary: fc.constantFrom(...BROKEN) },
@@ -184,7 +184,7 @@ export const edits: fc.Arbitrary<Edit[]> = fc.array(
   { minLength: 1, maxLength: 4 },
 );
 
-/** The body as it is sent. */
+/** The body to send. */
 export function written({ isStream, value, events }: Body, changes: readonly Edit[]): string {
   let changed = value;
   for (const change of changes) changed = edit(changed, change);

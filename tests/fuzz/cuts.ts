@@ -1,4 +1,4 @@
-/** Streams cut anywhere, by the network and by the model, give what the whole gives; broken off, a part of it. */
+/** Streams cut anywhere, by the network or by the model, have the same result as uncut ones; broken off, a part of it. */
 import { isProviderError, LMStudioProvider, type StreamingChunk } from "../../mod.ts";
 import { type Body, recorded, written } from "./bodies.ts";
 import { cutAt, places } from "./framing.ts";
@@ -49,7 +49,7 @@ function providerOf(pieces: readonly Uint8Array[]): LMStudioProvider {
   return new LMStudioProvider({ env: {}, maxRetries: 0, fetch, onModelSubstituted: "ignore" });
 }
 
-/** What came of a stream: its items as one, its answer or its error. */
+/** The result of a stream: its items joined, its answer or its error. */
 async function outcome(route: Route, pieces: readonly Uint8Array[]): Promise<Outcome> {
   const stream = route.open(providerOf(pieces));
   const items: unknown[] = [];
@@ -81,7 +81,7 @@ interface Joined {
   readonly events: readonly unknown[];
 }
 
-/** Where pieces are cut may tell how many chunks there are, not what is in them. */
+/** The cuts may affect how many chunks there are, but not their content. */
 function joined(items: readonly unknown[]): Joined {
   let content = "";
   let reasoning = "";
@@ -109,7 +109,7 @@ function withoutTimes(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value, (key, field) => key === "stats" ? undefined : field));
 }
 
-/** A completion as a server streams it, its text in these pieces. */
+/** A completion as a server streams it, with its text in these chunks. */
 function framed(parts: readonly string[], lineEnd: string, comment: boolean): Uint8Array {
   const frame = (delta: object, finish: string | null = null): string =>
     `data: ${
@@ -152,7 +152,7 @@ export const CUTS: readonly Property[] = [
       const open = (lmstudio: LMStudioProvider) =>
         lmstudio.streamCompletion({ ...REQUEST, tools: TOOLS as never });
       const route: Route = { bodies: [], open };
-      // The wire has no halves of characters but as escapes, which JSON.stringify writes.
+      // On the wire half a character can only be an escape, which JSON.stringify writes.
       const whole = await outcome(route, [framed([text], "\n", false)]);
       const pieces = cutAt(framed(cutAt<string>(text, at), lineEnd, comment), network);
       const cut = await outcome(route, pieces);
@@ -217,7 +217,7 @@ export const CUTS: readonly Property[] = [
     check(whole.items.content.startsWith(items.content), "text that is not in the whole");
     check(whole.items.reasoning.startsWith(items.reasoning), "thoughts that are not in the whole");
     if (answer !== undefined) {
-      // Behind the finish reason come numbers alone.
+      // After the finish reason only usage and stats follow.
       return checkSame(
         answerOf({ items, answer }),
         answerOf(whole),
@@ -244,7 +244,7 @@ function answerOf({ answer, error }: Outcome): unknown {
   return { content, text, reasoning, toolCalls, finishReason, status };
 }
 
-/** Whether a value may become another as a model writes on: texts and lists grow, fields come. */
+/** Whether a value can grow into another while a model writes: texts and lists grow, fields are added. */
 function isPartOf(part: unknown, whole: unknown): boolean {
   if (typeof part === "string") return typeof whole === "string" && whole.startsWith(part);
   if (typeof part !== "object" || part === null) return Object.is(part, whole);

@@ -1,4 +1,4 @@
-/** Event streams: framed as an independent parser frames them, cut anywhere, and never beyond the bound. */
+/** Event streams: split like an independent parser does, wherever they are cut, and never beyond the bound. */
 import { createParser } from "npm:eventsource-parser@^3.0.6";
 import { SseDecoder, type SseEvent, SseLimitError } from "../../src/transport/sse.ts";
 import { checkSame, fc, type Property, property } from "./harness.ts";
@@ -29,7 +29,7 @@ const line = fc.tuple(
 ).map((parts) => parts.join(""));
 
 const encoder = new TextEncoder();
-/** Lines as they may come, or any bytes. */
+/** Realistic lines, or any bytes. */
 const stream: fc.Arbitrary<Uint8Array> = fc.oneof(
   {
     weight: 8,
@@ -46,7 +46,7 @@ const stream: fc.Arbitrary<Uint8Array> = fc.oneof(
   fc.boolean().map((hasMark) => hasMark ? join([encoder.encode("\ufeff"), bytes]) : bytes)
 );
 
-/** Places to cut at, modulo the length. */
+/** Positions of cuts, modulo the length. */
 export const places: fc.Arbitrary<number[]> = fc.array(fc.nat(4000), { maxLength: 8 });
 
 export function join(pieces: readonly Uint8Array[]): Uint8Array {
@@ -59,7 +59,7 @@ export function join(pieces: readonly Uint8Array[]): Uint8Array {
   return bytes;
 }
 
-/** The pieces between the cuts; at two equal places an empty one. */
+/** The chunks between the cuts; an empty one between two equal positions. */
 export function cutAt<T extends { readonly length: number; slice(from: number, to: number): T }>(
   whole: T,
   at: readonly number[],
@@ -76,7 +76,7 @@ function decode(pieces: readonly Uint8Array[]): SseEvent[] {
   return last === undefined ? events : [...events, last];
 }
 
-/** The parser drops an event that no blank line ended; the decoder leaves that to its caller. */
+/** The parser drops an event without a blank line after it; the decoder leaves that to its caller. */
 function oracle(bytes: Uint8Array): SseEvent[] {
   const events: SseEvent[] = [];
   const parser = createParser({
@@ -86,7 +86,7 @@ function oracle(bytes: Uint8Array): SseEvent[] {
   return events;
 }
 
-/** What comes of a stream with a bound, and whether it was exceeded. */
+/** The events of a stream with a bound, and whether the bound was exceeded. */
 function bounded(pieces: readonly Uint8Array[], maxEventBytes: number): unknown {
   const decoder = new SseDecoder({ maxEventBytes });
   const events: SseEvent[] = [];

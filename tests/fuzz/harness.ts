@@ -1,20 +1,20 @@
 /**
- * Properties over drawn cases, for the tests and for `deno task fuzz`: a failure names the case, and the command that
- * runs it again.
+ * Properties checked on random cases, for the tests and for `deno task fuzz`. A failure names the case and the command
+ * that repeats it.
  */
 import fc from "npm:fast-check@^4.11.0";
 
 export { fc };
 
-/** One property, and how many of all cases are its own. */
+/** One property, and its share of all cases. */
 export interface Property {
   readonly name: string;
-  /** Cases of this property, of each 100 000. */
+  /** Cases of this property per 100 000. */
   readonly share: number;
   make(): fc.IRawProperty<unknown>;
 }
 
-/** A property over one value; the draw is what is printed. */
+/** A property of one random value, which is printed on failure. */
 export function property<T>(
   name: string,
   share: number,
@@ -30,17 +30,17 @@ export function property<T>(
   return { name, share, make };
 }
 
-/** How a run went. */
+/** Result of a run. */
 export interface Outcome {
   readonly name: string;
   readonly cases: number;
   readonly seed: number;
   readonly ms: number;
-  /** Absent where it held. */
+  /** Absent if the property holds. */
   readonly failure?: string;
 }
 
-/** Runs so many cases of a property. @param path of one case, as a failure printed it. */
+/** Runs a number of cases of a property. @param path of one case, as printed by a failure. */
 export async function runProperty(
   { name, make }: Property,
   cases: number,
@@ -52,7 +52,7 @@ export async function runProperty(
     await fc.check(make(), {
       numRuns: cases,
       seed,
-      // Looking for a smaller case must end where each of them hangs.
+      // The search for a smaller case must end even if each of them hangs.
       interruptAfterTimeLimit: Math.max(60_000, cases * 100),
       ...path === undefined ? {} : { path },
     })
@@ -79,13 +79,13 @@ export function check(holds: boolean, message: string | (() => string)): asserts
   if (!holds) throw new Broken(typeof message === "string" ? message : message());
 }
 
-/** Fails the case where two values are written differently. */
+/** Fails the case if two values print differently. */
 export function checkSame(actual: unknown, expected: unknown, what: string): void {
   const [one, other] = [show(actual), show(expected)];
   check(one === other, () => `${what}\n  is        ${cut(one)}\n  should be ${cut(other)}`);
 }
 
-/** A value as text, lone surrogates and `undefined` included. */
+/** A value as text, including lone surrogates and `undefined`. */
 export function show(value: unknown): string {
   return fc.stringify(value);
 }
@@ -94,7 +94,7 @@ function cut(text: string): string {
   return text.length > 3000 ? `${text.slice(0, 3000)}… (${text.length} characters)` : text;
 }
 
-/** Many times what a case takes: longer is a hang. */
+/** Many times as long as a case takes: anything longer is a hang. */
 const CASE_LIMIT_MS = 10_000;
 
 async function inTime(run: () => Promise<void>): Promise<void> {
@@ -136,7 +136,7 @@ async function observingRejections<T>(run: () => Promise<T>): Promise<T> {
   globalThis.addEventListener("unhandledrejection", observe);
   try {
     const result = await run();
-    // They are told after the microtasks of the last case.
+    // Unhandled rejections are reported after the microtasks of the last case.
     await new Promise((resolve) => setTimeout(resolve, 0));
     checkUnhandled();
     return result;

@@ -1,6 +1,6 @@
 /**
- * Shows that the properties and the soak notice: `deno task fuzz:mutants [NAME]` puts one fault at a time into a copy of
- * `src/`, and what guards that line must fail. First all of it must hold as it is.
+ * Shows that the properties and the soak notice faults: `deno task fuzz:mutants [NAME]` puts one fault at a time into a
+ * copy of `src/`, and the property guarding that line must fail. First everything must pass on the unchanged source.
  */
 
 interface Mutant {
@@ -181,10 +181,10 @@ const MUTANTS: readonly Mutant[] = [
 const ROOT = new URL("../../", import.meta.url).pathname;
 const COPIED = ["src", "tests", "fixtures", "mod.ts", "deno.json"];
 const SEED = "1";
-/** Some times what the slowest takes. */
+/** A few times as long as the slowest takes. */
 const LIMIT_MS = 240_000;
 
-/** Whether what guards a line holds in this folder. */
+/** Whether the guard of a line passes in this folder. */
 async function holds(folder: string, by: string): Promise<boolean> {
   const args = by === "soak"
     ? ["--v8-flags=--expose-gc", "tests/soak/soak.ts", "--streams", "600", "--seed", SEED]
@@ -203,7 +203,7 @@ async function holds(folder: string, by: string): Promise<boolean> {
     stdin: "null",
     stdout: "null",
     stderr: "null",
-    // What hangs does not hold either.
+    // A hang counts as a failure.
     signal: AbortSignal.timeout(LIMIT_MS),
   }).output();
   return success;

@@ -1,4 +1,4 @@
-/** Every property, in the order in which they run. */
+/** Every property, in the order they run. */
 import { ADDRESSES } from "./addresses.ts";
 import { ANSWERS } from "./answers.ts";
 import { CUTS } from "./cuts.ts";

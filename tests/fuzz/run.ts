@@ -1,11 +1,11 @@
 /**
- * Fuzzes the module: `deno task fuzz [--cases 100000] [--seed N] [--only NAME[,NAME]] [--path PATH]`. Without a seed
- * it takes one of its own; it is printed, and each failure with the command that runs its case again.
+ * Fuzzes the module: `deno task fuzz [--cases 100000] [--seed N] [--only NAME[,NAME]] [--path PATH]`. Without a seed it
+ * chooses one and prints it; each failure is printed with the command that repeats its case.
  */
 import { runProperty } from "./harness.ts";
 import { PROPERTIES } from "./properties.ts";
 
-/** Cases that the shares of the properties add up to. */
+/** The sum of the properties' shares. */
 const WHOLE = PROPERTIES.reduce((sum, { share }) => sum + share, 0);
 
 const given = new Map<string, string>();

@@ -1,6 +1,6 @@
 /** The types of answers, as far as a program relies on them, checked at run time. */
 
-/** Says where a value is not of a type; `undefined` where it is. */
+/** Says where a value does not have a type; `undefined` if it does. */
 export type Shape = (value: unknown, at: string) => string | undefined;
 
 function is(what: string, holds: (value: unknown) => boolean): Shape {
@@ -31,7 +31,7 @@ export function list(item: Shape): Shape {
   };
 }
 
-/** Fields; a name with `?` at its end may be absent, but is never `undefined`. With `closed` there are no others. */
+/** Fields; one with `?` after its name may be absent, but never `undefined`. With `closed` there are no others. */
 export function fields(shapes: Readonly<Record<string, Shape>>, closed: boolean = false): Shape {
   const known = new Set(Object.keys(shapes).map((name) => name.replace("?", "")));
   return (value, at) => {

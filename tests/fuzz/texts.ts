@@ -1,4 +1,4 @@
-/** Texts of models, cut anywhere: thoughts and calls are taken out of the pieces as out of the whole, and nothing is lost. */
+/** Texts of models, cut anywhere: reasoning and tool calls are extracted as from the whole, and nothing is lost. */
 import { takeToolCalls, TextToolCalls } from "../../src/api/text_tool_calls.ts";
 import {
   splitAsStreamed,
@@ -90,7 +90,7 @@ const OWN = [undefined, [["<mine>", "</mine>"]], [["§", "§§"]], [{
   close: "aaab",
 }]] as const;
 
-/** Tags of few letters: one begins like another, or within it. */
+/** Tags with few different letters, so that one begins like another, or within it. */
 const drawnTags = fc.array(
   fc.tuple(
     fc.string({ unit: fc.constantFrom("a", "b", "<", "§", "`"), minLength: 1, maxLength: 4 }),
@@ -115,7 +115,7 @@ function letters(written: string): string {
 
 function isWithin(part: string, whole: string): boolean {
   let at = 0;
-  // Not by characters: halves of two may meet where a tag was between them.
+  // Not by characters: halves of two may meet after a tag between them is removed.
   for (const unit of part.split("")) {
     at = whole.indexOf(unit, at);
     if (at === -1) return false;
@@ -173,13 +173,13 @@ export const callText: fc.Arbitrary<string> = fc.array(
   ),
   { maxLength: 12 },
 ).map((parts) => parts.join(""));
-/** Calls as servers and models were seen to write them. */
+/** Tool calls in formats observed from servers and models. */
 const RECORDED = [...Deno.readDirSync(new URL("../../fixtures/calls/", import.meta.url))]
   .filter(({ name }) => name.endsWith(".txt"))
   .map(({ name }) => name).sort()
   .map((name) => Deno.readTextFileSync(new URL(`../../fixtures/calls/${name}`, import.meta.url)));
 
-/** Tools that those calls are of. */
+/** The tools of those calls. */
 export const TOOLS: readonly {
   readonly name: string;
   readonly parameters: Readonly<Record<string, unknown>>;

@@ -1,4 +1,4 @@
-/** Conversations longer than the context: what must stay stays, what belongs together is not parted. */
+/** Conversations longer than the context: messages that must stay do, and those that belong together are not separated. */
 import { type TrimTask, trimToFit } from "../../src/core/context_policy.ts";
 import type { Message } from "../../src/core/messages.ts";
 import {
@@ -18,7 +18,7 @@ const image: Message = {
   content: [{ type: "image", image: "data:image/png;base64,iVBORw0KGgo=" }],
 };
 
-/** Some messages of a turn; calls have their results behind them. */
+/** Some messages of a turn; tool calls are followed by their results. */
 const pieces: fc.Arbitrary<Message[]> = fc.oneof(
   words.map((content): Message[] => [{ role: "user", content }]),
   words.map((content): Message[] => [{ role: "assistant", content }]),
@@ -52,7 +52,7 @@ const task = fc.record({
 
 export const TRIMMING: readonly Property[] = [
   property("trimming", 8_000, task, ({ groups, policy, learnt, refused, ...rest }) => {
-    // Copies, so that each message is one of its own.
+    // Copies, so that each message is a separate object.
     const messages = groups.flat().map((message) => ({ ...message }));
     const estimator = new TokenEstimator();
     for (const tokens of learnt) {

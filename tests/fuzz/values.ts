@@ -1,4 +1,4 @@
-/** Any value of JavaScript as an option, a request or a part of one: taken, or refused by name before anything is sent. */
+/** Any JavaScript value as an option, a request or a part of one: accepted, or refused by name before anything is sent. */
 import {
   FallbackProvider,
   fromMcpTool,
@@ -12,7 +12,7 @@ import {
 } from "../../mod.ts";
 import { check, fc, type Property, property } from "./harness.ts";
 
-/** What a caller's own code throws comes through as it is. */
+/** An exception from the caller's own code is passed on unchanged. */
 const THROWN = new Error("thrown by the caller's own value");
 const raise = (): never => {
   throw THROWN;
@@ -39,10 +39,10 @@ function revoked(target: object): object {
   return proxy;
 }
 
-/** Where an address as an image leads. */
+/** The server for image URLs. */
 const IMAGE = "/x";
 
-/** Made anew for each case, by name, so that a printed case says what it was. */
+/** Created for each case by name, so that a printed case shows what it was. */
 const MAKERS: Readonly<Record<string, () => unknown>> = {
   null: () => null,
   undefined: () => undefined,
@@ -269,7 +269,7 @@ const OPTIONS = {
 const STREAM_OPTIONS = { ...OPTIONS, firstTokenTimeoutMs: 5000, idleTimeoutMs: 5000 };
 
 type Providers = ReturnType<typeof providersWith>;
-/** A method, arguments that are right, and how it is called. */
+/** A method, valid arguments, and how to call it. */
 interface Method {
   readonly args: readonly unknown[];
   run(providers: Providers, args: readonly never[]): unknown;
@@ -423,7 +423,7 @@ const PROVIDER = {
   },
   env: { LMSTUDIO_MODEL: "m" },
 };
-/** What is made with options; these throw at once. */
+/** Constructors with options, which throw at once. */
 const MAKES: Readonly<
   Record<string, readonly [args: readonly unknown[], make: (args: readonly never[]) => unknown]>
 > = {
@@ -452,7 +452,7 @@ const MAKES: Readonly<
   ],
 };
 
-/** Every place in a value, the value itself as the first. */
+/** Every place in a value, starting with the value itself. */
 function placesIn(of: unknown, path: readonly string[] = []): (readonly string[])[] {
   const isOpen = Array.isArray(of) ||
     (typeof of === "object" && of !== null && Object.getPrototypeOf(of) === Object.prototype);
@@ -487,7 +487,7 @@ function spoil(
 ): { args: readonly never[]; path: readonly string[] } {
   const index = draw.arg % args.length;
   const places = placesIn(args[index]);
-  // Half of all at the first level, where the names are.
+  // Half of them at the first level, where the field names are.
   const shallow = places.filter(({ length }) => length <= 1);
   const pool = draw.place % 2 === 0 ? shallow : places;
   const path = pool[draw.place % pool.length]!;
@@ -536,7 +536,7 @@ function providersWith(fetch: typeof globalThis.fetch) {
   };
 }
 
-/** Refusals, as opposed to what a server says. */
+/** Refusals, as opposed to errors from a server. */
 function isRefusal(error: { readonly kind: string; readonly attempts: number }): boolean {
   return ["invalid-request", "serialization", "configuration"].includes(error.kind);
 }
@@ -547,13 +547,13 @@ function checkError(
   path: readonly string[],
   asked: readonly string[],
 ): void {
-  // A revoked proxy throws at every touch, as a getter of the caller's may.
+  // A revoked proxy throws on every access, as a caller's getter may.
   if (error === THROWN || (error instanceof TypeError && error.message.includes("revoked"))) return;
   check(isProviderError(error), () => `${name}: a foreign error: ${Deno.inspect(error)}`);
   JSON.stringify(error);
   Deno.inspect(error);
   if (!isRefusal(error)) return;
-  // Which server it is for is found before its schemas are written: that is a look around, not the request.
+  // Discovery runs before schemas are written: it is not the request.
   const sent = name.startsWith("local.")
     ? asked.filter((path) => path.startsWith("/v1/"))
     : asked.filter((path) => path !== IMAGE);
@@ -561,7 +561,7 @@ function checkError(
   const fields = path.filter((field) => !/^\d+$/.test(field));
   if (fields.length === 0) return;
   check(
-    // Of a value with fields of its own, those that stand in the request, perhaps the first of those.
+    // For a value with its own fields, those in the request, perhaps only the first of them.
     fields.some((field) => error.message.includes(field)) ||
       /(?:field|option) "/.test(error.message),
     () => `${name}: does not name ${fields.join(".")}: ${error.message}`,

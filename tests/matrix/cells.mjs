@@ -1,7 +1,7 @@
 /**
- * Cells of the matrix: one fault and one method each, the methods of a fault at once. A cell passes when what comes
- * of it is expected, in time, with as many requests as expected, and when nothing is left of it: no connection that
- * waits, no timer, no listener on the caller's signal.
+ * Cells of the matrix: one fault and one method each; all methods of a fault run at once. A cell passes if it has the
+ * expected outcome, in time, with the expected number of requests, and leaves nothing behind: no waiting connection,
+ * no timer, no listener on the caller's signal.
  */
 import { LMStudioProvider } from "@patinox/lmstudio";
 import { createFakeLMStudio } from "@patinox/lmstudio/testing";
@@ -12,9 +12,9 @@ import { concerns, expectationOf, FAULTS } from "./faults.mjs";
 import { METHODS, PROMPT, SERVER, StatusError } from "./methods.mjs";
 import { startProxy, WARM_PATH } from "./proxy.mjs";
 
-/** Far beyond every limit: a cell that takes it would never have ended. */
+/** Far beyond every timeout: a cell that takes this long would never end. */
 const CELL_LIMIT_MS = 15_000;
-/** For what is let go of without waiting for it. */
+/** Time to finish for everything that is cancelled without waiting. */
 const LEFT_MS = 1500;
 /** For faults that end by themselves. */
 const LONG_LIMITS = {
@@ -24,7 +24,7 @@ const LONG_LIMITS = {
   idleTimeoutMs: 5_000,
 };
 
-/** What no error may show, and no other server be sent; the prompt is in `methods.mjs`. */
+/** Secrets that no error may show and no other server may get; the prompt is in `methods.mjs`. */
 const SECRETS = {
   token: "sk-lm-Abcd1234:QrStUvWxYz9876543210",
   header: "key-of-the-gateway-5591",
@@ -35,10 +35,10 @@ const cellOf = new AsyncLocalStorage();
 const { setTimeout, clearTimeout, setInterval, clearInterval } = globalThis;
 
 const RUNTIME = "Deno" in globalThis ? "deno" : "Bun" in globalThis ? "bun" : "node";
-/** By which a busy machine may be late. */
+/** How late a busy machine may be. */
 const SLACK_MS = 4000;
 
-/** Runs all cells of these faults and methods (by default all), and says what became of each. */
+/** Runs all cells of these faults and methods (by default all); returns the result of each. */
 export async function runCells(
   { faults = Object.keys(FAULTS), methods = Object.keys(METHODS) } = {},
 ) {
@@ -86,7 +86,7 @@ async function runCell(faultName, methodName) {
       ...limits,
     });
     if (fault.isWarm) {
-      // Not the route of the fault, and of no listing that would be kept.
+      // Neither the route of the fault nor a listing that would be cached.
       await (await lmstudio.toOpenAI().fetch(proxy.url + WARM_PATH)).text();
       await sleep(60);
     }
@@ -117,7 +117,7 @@ async function runCell(faultName, methodName) {
   }
 }
 
-/** What came of a call: a word for the table, more for whoever looks into it, and what it should not have told. */
+/** The outcome of a call: a word for the table, details for debugging, and anything it should not have shown. */
 async function outcomeOf({ call, isRight, kind }, lmstudio, options) {
   try {
     const value = await call(lmstudio, options);
@@ -133,7 +133,7 @@ async function outcomeOf({ call, isRight, kind }, lmstudio, options) {
   }
 }
 
-/** Secrets in whatever can be seen of an error, and characters that a terminal would act on. */
+/** Secrets in everything visible of an error, and characters that a terminal would act on. */
 function leaksOf(error) {
   const shown = {
     message: error.message,
@@ -154,7 +154,7 @@ function leaksOf(error) {
         leaks.push(`the ${what} is in ${where}: ${text.slice(Math.max(0, at - 80), at + 80)}`);
       }
     }
-    // What a property of a cause has is printed in quotes.
+    // Properties of a cause are printed in quotes.
     if (!where.startsWith("cause") && /(?!\n)[\p{Cc}\p{Cf}]/u.test(text)) {
       leaks.push(`control characters are in ${where}: ${JSON.stringify(text).slice(0, 300)}`);
     }
@@ -162,7 +162,7 @@ function leaksOf(error) {
   return leaks;
 }
 
-/** Notes the timers of each cell, with where they were set: not those that Node's own `fetch` keeps. */
+/** Records the timers of each cell and where they were set, except those of Node's own `fetch`. */
 function watchTimers() {
   const note = (timer) => {
     const stack = new Error().stack.split("\n").slice(3).join("\n");
@@ -193,7 +193,7 @@ function watchTimers() {
   return () => Object.assign(globalThis, { setTimeout, clearTimeout, setInterval, clearInterval });
 }
 
-/** A caller's signal that says how many listen to it. */
+/** A caller's signal that counts its listeners. */
 function watchedSignal() {
   const { signal } = new AbortController();
   const listening = new Set();

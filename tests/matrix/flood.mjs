@@ -1,4 +1,4 @@
-/** A server without end: bodies that never stop, as they are or compressed to a thousandth. */
+/** A server with endless bodies, plain or compressed to a thousandth. */
 import { Buffer } from "node:buffer";
 import { createServer } from "node:http";
 import { constants, deflateRawSync } from "node:zlib";
@@ -6,7 +6,7 @@ import { constants, deflateRawSync } from "node:zlib";
 const MIB = 1024 * 1024;
 const GZIP_HEAD = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
 
-/** Name → the start of a body, what follows it for ever (or so many times), and how it is declared. */
+/** Name → the start of a body, what follows forever (or a number of times), and its headers. */
 const BODIES = {
   bomb: { type: "application/json", isPacked: true, piece: " ".repeat(MIB) },
   "bomb of a known length": {
@@ -36,10 +36,10 @@ const BODIES = {
   "endless stream": { type: "text/event-stream", start: "data: ", piece: "x".repeat(MIB) },
   "endless comments": { type: "text/event-stream", piece: ": still here\n\n".repeat(10_000) },
 };
-/** A listing as long as this, with models as they are. */
+/** A listing of this length, with realistic models. */
 const LISTING_BYTES = 100 * MIB;
 
-/** Serves each body below a path of its name, whatever is asked for there. */
+/** Serves each body for every request below a path with its name. */
 export async function startFlood() {
   const open = new Set();
   const server = createServer(async (request, reply) => {
@@ -94,7 +94,7 @@ async function list(reply) {
   reply.end(text + " ".repeat(left - text.length - end.length) + end);
 }
 
-/** At the client's pace; rejects once it is gone. */
+/** Writes at the client's pace; rejects once the client is gone. */
 async function write(reply, data) {
   if (reply.destroyed || reply.closed) throw new Error("The client has left");
   if (reply.write(data)) return await new Promise((resolve) => setImmediate(resolve));

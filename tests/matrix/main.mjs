@@ -1,4 +1,4 @@
-/** The matrix on this runtime, for `run.ts`: prints its cells as JSON. The argument says which. */
+/** The matrix on this runtime, for `run.ts`: prints its cells as JSON. The argument selects them. */
 import process from "node:process";
 import { runCells } from "./cells.mjs";
 

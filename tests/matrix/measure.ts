@@ -1,14 +1,14 @@
-/** Memory that one call takes against a server without end, in a process of its own. */
+/** Memory used by one call to a server with endless bodies, in its own process. */
 import { run } from "../runtimes/command.ts";
 import { startFlood } from "./flood.mjs";
 import { CASES } from "./memory.mjs";
 
 const LIMIT_MS = 90_000;
 
-/** A call against a server without end: the body it gets, itself, how it has to end, and the MiB it may take. */
+/** A call to such a server: the body it gets, the call, the expected end, and the MiB it may use. */
 export type MemoryCase = readonly [body: string, call: unknown, end: string, maxMib: number];
 
-/** Runs a case of `memory.mjs`; gives the MiB it took, and what is wrong with that or with its end. */
+/** Runs a case of `memory.mjs`; returns the MiB it used, and any problem with that or with its end. */
 export async function measure(
   command: readonly string[],
   folder: string,

@@ -1,6 +1,6 @@
 /**
- * One call against a server without end (see `flood.mjs`), on this runtime: prints how it ended and how much memory it
- * took at most. Arguments: the server's address, and the name of the case.
+ * One call to a server with endless bodies (see `flood.mjs`), on this runtime: prints how it ended and its peak memory.
+ * Arguments: the server's address, and the name of the case.
  */
 import { LMStudioProvider } from "@patinox/lmstudio";
 import { readFileSync } from "node:fs";
@@ -9,7 +9,7 @@ import process from "node:process";
 const LIMITS = { timeoutMs: 60_000, firstTokenTimeoutMs: 3_000, idleTimeoutMs: 3_000 };
 const ask = { model: "m", messages: "?" };
 
-/** Name → body of `flood.mjs`, call, how it has to end, and MiB it may take beyond what the program has before. */
+/** Name → body of `flood.mjs`, call, expected end, and MiB it may use on top of the program's memory before. */
 export const CASES = {
   "compressed bomb, listing": ["bomb", (own) => own.listModels(), "malformed_response", 700],
   "compressed bomb, answer": ["bomb", (own) => own.complete(ask), "malformed_response", 1100],
@@ -41,7 +41,7 @@ export const CASES = {
   ],
   "endless comments": [
     "endless comments",
-    // Time that goes into reading is not time of waiting.
+    // Time spent reading is not time spent waiting.
     (own) => own.streamCompletion(ask, { firstTokenTimeoutMs: 300 }).response(),
     "timeout_first_token",
     250,
@@ -61,13 +61,13 @@ async function forward(provider) {
   await (await fetch(`${baseURL}/chat/completions`, init)).text();
 }
 
-/** The most that this process ever had. */
+/** Peak memory of this process. */
 function peakMib() {
   try {
     const [, kib] = /VmHWM:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"));
     return Number(kib) / 1024;
   } catch {
-    // Not on Linux: what it has now.
+    // Outside Linux: the current memory.
     return process.memoryUsage().rss / 1024 / 1024;
   }
 }

@@ -1,20 +1,20 @@
 /**
- * The methods of the matrix: how each is called, which of its requests a fault is for, and what kind of method it is,
- * by which it is told what a fault does to it.
+ * The methods of the matrix: how each is called, which of its requests a fault hits, and the kind of method, which
+ * decides the effect of a fault.
  *
- * `read` changes nothing. `question` is a read that gives an answer of its own where the server cannot say.
- * `stateless` generates, `stream` piece by piece; `stateful` changes something, `stateful stream` as well;
- * `repeatable` does what can be done twice. `client` is
- * a `fetch` for other clients, which gives a response under any status, `streaming client` one with events.
+ * `read` changes nothing. `question` is a read that has its own answer if the server cannot give one. `stateless`
+ * generates a whole answer, `stream` a streamed one; `stateful` and `stateful stream` change something on the server;
+ * `repeatable` does something that can be done twice. `client` is a `fetch` for other clients, which returns a response
+ * under any status, and `streaming client` one with events.
  */
 
 export const LLM = "qwen/qwen3-8b";
 export const EMBEDDER = "text-embedding-nomic-embed-text-v1.5";
 const DECIDER = "typesafe/kev-4b";
 const FILE = "ibm/granite-4-micro";
-/** What it is asked, which is nobody else's business. */
+/** The prompt, which nobody else may see. */
 export const PROMPT = "Count the swans of Aunt Griselda";
-/** What the model says. */
+/** The model's answer. */
 export const REPLY = ["One", " two", " three", " four"];
 const JSON_REPLY = ['{"n"', ":", " 4", "}"];
 const TEXT = REPLY.join("");
@@ -41,8 +41,8 @@ const body = (stream) =>
   });
 
 /**
- * Name → its kind, the requests that the fault hits, the call, and whether what the call gives is right.
- * Streams are read to their end, and give what their `response()` does.
+ * Name → its kind, the requests that the fault hits, the call, and whether the call's result is right.
+ * Streams are read to their end, and result in their `response()`.
  */
 export const METHODS = {
   listModels: {
@@ -243,7 +243,7 @@ async function drain(stream) {
   return await stream.response();
 }
 
-/** The text of a response; one that is an error is thrown, as a client would. */
+/** The text of a response; throws an error response, as a client would. */
 async function readAnswer(pending) {
   const response = await pending;
   const text = await response.text();
@@ -252,7 +252,7 @@ async function readAnswer(pending) {
   throw new StatusError(response.status);
 }
 
-/** A client's error of a response that says what is wrong. */
+/** A client's error for a response that says what is wrong. */
 export class StatusError extends Error {
   constructor(status) {
     super(`status ${status}`);

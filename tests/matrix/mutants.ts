@@ -16,7 +16,7 @@ interface Mutant {
   readonly file: string;
   readonly from: string;
   readonly to: string;
-  /** Where it shows: faults, or a case of `memory.mjs`. */
+  /** Where it is noticed: faults, or a case of `memory.mjs`. */
   readonly faults?: readonly string[];
   readonly memory?: string;
   readonly methods?: readonly string[];
@@ -135,7 +135,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
 ];
 
-/** Runs the matrix on a copy with this mutant; gives what it found. */
+/** Runs the matrix on a copy with this mutant; returns what it found. */
 export async function problemsOf(mutant: Mutant): Promise<string[]> {
   const folder = await Deno.makeTempDir({ prefix: "lmstudio-mutant-" });
   try {
@@ -166,7 +166,7 @@ export async function problemsOf(mutant: Mutant): Promise<string[]> {
   }
 }
 
-/** Runs all of them; gives a line for each, and whether the matrix fails on it. */
+/** Runs all of them; returns a line for each, and whether the matrix fails on it. */
 export async function runMutants(): Promise<{ line: string; isFound: boolean }[]> {
   const found = [];
   for (const mutant of MUTANTS) {

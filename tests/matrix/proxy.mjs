@@ -1,18 +1,18 @@
 /**
  * A TCP proxy between a client and a server that answers as no server should: it reads each request, gets the answer
- * from the server behind it, and hands that on by a fault. Says what came in, and which connections are left busy.
+ * from the server, and passes it on with a fault. It records requests and connections that are still busy.
  */
 import { Buffer } from "node:buffer";
 import { request as ask } from "node:http";
 import { createServer } from "node:net";
 
-/** The route of a call before the one that is looked at. */
+/** The route of a call before the tested one. */
 export const WARM_PATH = "/v1/warm";
 
 /**
  * Starts one on a free port of 127.0.0.1.
  *
- * @param upstream address of the server behind it.
+ * @param upstream address of the server.
  * @param target the requests a fault is for, as `METHOD /path`; all others are answered as the server does.
  * @param fault one of `faults.mjs`.
  */
@@ -23,7 +23,7 @@ export async function startProxy(upstream, target, fault) {
     const connection = new Connection(socket);
     connections.add(connection);
     socket.on("close", () => connections.delete(connection));
-    // The client leaves when it likes.
+    // The client may leave at any time.
     socket.on("error", () => {});
     serve(connection).catch(() => socket.destroy());
   });
@@ -56,11 +56,11 @@ export async function startProxy(upstream, target, fault) {
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     url: `http://127.0.0.1:${server.address().port}`,
-    /** What came at the other server, which no request is for. */
+    /** Requests that arrived at the other server, which should get none. */
     elsewhere: () => elsewhere.received(),
-    /** Requests that the fault was for, also those that it kept from the server. */
+    /** Requests that the fault hit, including those it kept from the server. */
     hits: () => requests.filter((line) => target.test(line)).length,
-    /** Connections whose answer is neither over nor let go of. */
+    /** Connections whose answer has neither ended nor been cancelled. */
     busy: () => [...connections].filter(({ isBusy }) => isBusy).length,
     close: async () => {
       const closed = new Promise((resolve) => server.close(resolve));
@@ -70,7 +70,7 @@ export async function startProxy(upstream, target, fault) {
   };
 }
 
-/** A server that only says what it is sent. */
+/** A server that only records what it is sent. */
 async function startElsewhere() {
   let received = "";
   const server = createServer((socket) => {
@@ -99,7 +99,7 @@ export class Connection {
 
   constructor(socket) {
     this.socket = socket;
-    // Small pieces are to leave as they are written.
+    // Small writes must be sent immediately.
     socket.setNoDelay(true);
     socket.on("data", (data) => {
       this.#bytes = Buffer.concat([this.#bytes, data]);
@@ -113,7 +113,7 @@ export class Connection {
     }
   }
 
-  /** The next request; `undefined` when the client closed instead. */
+  /** The next request; `undefined` if the client closed instead. */
   async request() {
     while (true) {
       const request = parseRequest(this.#bytes);
@@ -127,7 +127,7 @@ export class Connection {
     }
   }
 
-  /** Writes all of it, at the client's pace; rejects once the client is gone. */
+  /** Writes everything at the client's pace; rejects once the client is gone. */
   async write(data) {
     const { socket } = this;
     if (socket.destroyed) throw new Error("The client has left");
@@ -144,17 +144,17 @@ export class Connection {
     });
   }
 
-  /** Writes an answer as HTTP/1.1: with its length, or event by event in chunks. */
+  /** Writes an answer as HTTP/1.1, with its length, or chunked with one event per chunk. */
   async send(answer, headers = {}) {
     await this.write(head(answer, headers) + bodyOf(answer));
   }
 
-  /** The connection breaks, as one does whose server has crashed. */
+  /** Breaks the connection, as if the server had crashed. */
   reset() {
     this.socket.resetAndDestroy();
   }
 
-  /** No more is written, but the client's side stays open. */
+  /** Closes the server's side; the client's side stays open. */
   halfClose() {
     this.socket.end();
   }
@@ -166,7 +166,7 @@ export class Connection {
   }
 }
 
-/** The head of an answer; further headers win, `undefined` leaves one out. */
+/** The head of an answer; further headers override others, `undefined` removes one. */
 export function head(answer, headers = {}, version = "HTTP/1.1") {
   const framing = answer.isStream
     ? { "transfer-encoding": "chunked" }
@@ -177,7 +177,7 @@ export function head(answer, headers = {}, version = "HTTP/1.1") {
   return `${version} ${answer.status} Whatever\r\n${lines.join("")}\r\n`;
 }
 
-/** The body of an answer, chunked where it is a stream. */
+/** The body of an answer, chunked if it is a stream. */
 export function bodyOf(answer) {
   if (!answer.isStream) return answer.body;
   return eventsOf(answer).map((event) => chunk(event)).join("") + chunk("");
@@ -187,7 +187,7 @@ export function chunk(data, extension = "") {
   return `${Buffer.byteLength(data).toString(16)}${extension}\r\n${data}\r\n`;
 }
 
-/** The events of a stream, each with the empty line behind it. */
+/** The events of a stream, each with the blank line after it. */
 export function eventsOf({ body }) {
   return body.match(/[\s\S]+?\n\n/g) ?? [];
 }
@@ -216,7 +216,7 @@ function forward(upstream, { method, path, body, type }) {
   });
 }
 
-/** The first request of these bytes, once it is whole. */
+/** The first request in these bytes, once it is complete. */
 function parseRequest(bytes) {
   const headEnd = bytes.indexOf("\r\n\r\n");
   if (headEnd === -1) return undefined;

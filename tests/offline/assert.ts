@@ -22,7 +22,7 @@ export function assertFalse(expr: unknown, msg = ""): asserts expr is Falsy {
 
 export function assertEquals<T>(actual: T, expected: T, msg?: string): void {
   if (equal(actual, expected)) return;
-  // For its readable difference; it is stricter than `equal`, so it throws as well.
+  // Called for its readable diff; it is stricter than `equal`, so it throws as well.
   try {
     nodeAssert.deepEqual(actual, expected);
   } catch (error) {
@@ -187,7 +187,7 @@ export async function assertRejects(
   } catch {
     refuse(`Function throws when expected to reject${suffix(note)}`);
   }
-  // A value that is no promise is refused, as a synchronous throw is.
+  // A value that is not a promise is refused, and so is a synchronous throw.
   if (typeof promise?.then !== "function") {
     refuse(`Function throws when expected to reject${suffix(note)}`);
   }
@@ -233,8 +233,8 @@ export function unreachable(msg?: string): never {
 }
 
 /**
- * Structural equality as `@std/assert` has it, which is not quite `node:util`'s: `0` equals `-0`,
- * an object without a prototype equals a plain one, a property that is `undefined` is not absent.
+ * Structural equality as in `@std/assert`, which differs slightly from `node:util`'s: `0` equals `-0`,
+ * an object without a prototype equals a plain one, and an `undefined` property is not absent.
  */
 export function equal(a: unknown, b: unknown): boolean {
   return same(a, b, new Map());
@@ -283,7 +283,7 @@ function samePrototype(a: object, b: object): boolean {
   return pa === pb;
 }
 
-/** Own keys; of an instance of a class those of its prototypes too, so that getters count. */
+/** Own keys; for a class instance also those of its prototypes, so that getters count. */
 function comparedKeys(value: object): Set<PropertyKey> {
   const keys = new Set<PropertyKey>();
   const plain = Array.isArray(value) || samePrototype(value, {});
@@ -299,7 +299,7 @@ function comparedKeys(value: object): Set<PropertyKey> {
   return keys;
 }
 
-/** The part of `from` that `by` names. */
+/** The properties of `from` that `by` has. */
 function pick(from: unknown, by: unknown, seen: Map<object, unknown>): unknown {
   if (typeof from !== "object" || typeof by !== "object" || from === null || by === null) {
     return from;

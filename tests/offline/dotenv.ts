@@ -5,9 +5,9 @@
 import { parseEnv } from "node:util";
 
 export interface LoadOptions {
-  /** By default `./.env`; a file that is not there is empty. */
+  /** By default `./.env`; a missing file counts as empty. */
   envPath?: string | URL | null;
-  /** Whether to set the variables that the environment does not have yet. */
+  /** Whether to set variables that are not set in the environment yet. */
   export?: boolean;
 }
 

@@ -1,7 +1,7 @@
 /**
  * `FakeTime` of `@std/testing/time`, for networks that reach npm but not JSR; `tests/run.ts`
- * chooses. Timer ids are numbers, a timer set with no delay while time moves runs in the same
- * move, and what a timer throws comes out of the move at once: a test must pass in both worlds.
+ * chooses. Timer ids are numbers, a timer without delay set while time advances runs in the same
+ * step, and an exception from a timer is thrown by the step at once: a test must pass with both.
  */
 
 interface Timer {
@@ -12,7 +12,7 @@ interface Timer {
   run: () => void;
 }
 
-/** What is replaced while time is faked. */
+/** The globals replaced while time is faked. */
 const REAL = {
   Date: globalThis.Date,
   setTimeout: globalThis.setTimeout,
@@ -29,9 +29,9 @@ export class TimeError extends Error {
 }
 
 export interface FakeTimeOptions {
-  /** How fast fake time runs by itself, 1 being real time. By default it stands still. */
+  /** How fast fake time runs on its own, 1 being real time. By default it stands still. */
   advanceRate: number;
-  /** How often it moves, in milliseconds. */
+  /** How often it advances, in milliseconds. */
   advanceFrequency?: number;
 }
 
@@ -62,7 +62,7 @@ export class FakeTime {
     }
   }
 
-  /** Ends the faking, whoever began it. */
+  /** Restores real time, whoever faked it. */
   static restore(): void {
     if (!current) throw new TimeError("Cannot restore time: time is already restored");
     current.restore();
@@ -81,7 +81,7 @@ export class FakeTime {
     let result: Promise<T> | T;
     try {
       result = callback(...args);
-      // Without an `await` in between when the function is synchronous.
+      // Without an `await` in between if the function is synchronous.
       if (result instanceof Promise) result = await result;
     } finally {
       if (current === faking) faking.#replaceGlobals();
@@ -93,7 +93,7 @@ export class FakeTime {
     return this.#now;
   }
 
-  /** Moves on, running the timers that come due, in order. */
+  /** Advances time, running due timers in order. */
   set now(value: number) {
     if (value < this.#now) {
       throw new RangeError(`Cannot set current time in the past: ${value} is before ${this.#now}`);
@@ -138,7 +138,7 @@ export class FakeTime {
     this.tick(ms);
   }
 
-  /** Moves to when the next timer is due; `false` when there is none. */
+  /** Advances to the next due timer; `false` if there is none. */
   next(): boolean {
     const timer = this.#next();
     if (timer) this.now = timer.due;

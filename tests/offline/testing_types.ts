@@ -14,5 +14,5 @@ export type {
   NotHas,
 } from "npm:conditional-type-checks@^1.0.6";
 
-/** Passes the type check when the type argument is the literal type of the argument. */
+/** Passes the type check if the type argument is the literal type of the argument. */
 export function assertType<T extends boolean>(_expectTrue: T): void {}

@@ -1,2 +1,2 @@
-/** What a web page imports at least: bundled, and its size looked at, by `bundle.ts`. */
+/** The minimum that a web page imports: `bundle.ts` bundles it and checks its size. */
 export { LMStudioProvider } from "@patinox/lmstudio";

@@ -17,8 +17,8 @@ const ENTRY = "browser_entry";
 const WORKER = "worker_entry";
 const HERE = fileURLToPath(new URL("./", import.meta.url));
 /**
- * In kB (1000 bytes) for what is loaded at the start. Room for a fifth more than when it was last
- * looked at; raise it knowingly.
+ * Limit in kB (1000 bytes) for what is loaded at startup: a fifth more than at the last check. Raise it
+ * deliberately.
  */
 const LIMITS_KB: Record<keyof Sizes, number> = { raw: 480, minified: 235, gzip: 80 };
 
@@ -28,7 +28,7 @@ interface Sizes {
   gzip: number;
 }
 
-/** Bundles into this folder, measures, and runs what came of it. */
+/** Bundles into this folder, measures the bundle and runs it. */
 export async function bundleForBrowsers(folder: string): Promise<Outcome> {
   const common = { cwd: HERE, file: `${ENTRY}.ts` };
   const rawEntry = { ...common, outdir: `${folder}/raw` };
@@ -77,7 +77,7 @@ function findProblems(chunks: Chunks, sizes: Sizes): string[] {
   return problems;
 }
 
-/** That it runs: the lazy chunk is loaded by the listing. */
+/** Checks that it runs: the listing loads the lazy chunk. */
 async function tryOut(folder: string): Promise<string[]> {
   const { LMStudioProvider } = await import(pathToFileURL(`${folder}/${ENTRY}.js`).href);
   const fake = createFakeLMStudio({ replies: ["Hello."] });
@@ -91,7 +91,7 @@ async function tryOut(folder: string): Promise<string[]> {
   }
 }
 
-/** As a classic script, which is what a service worker is: without `import()`, which it would be refused. */
+/** As a classic script, like a service worker: without `import()`, which is not allowed there. */
 async function tryOutWorker(code: string): Promise<string[]> {
   const [found] = /\bimport\((?!\)).{0,40}/.exec(code) ?? [];
   if (found !== undefined) return [`the bundle for service workers has ${found}`];

@@ -1,4 +1,4 @@
-/** What users came for, over HTTP and through an injected `fetch`, against the fake LM Studio. */
+/** The main features, over HTTP and through an injected `fetch`, against the fake LM Studio. */
 import { LMStudioProvider, tool } from "@patinox/lmstudio";
 import { createFakeLMStudio } from "@patinox/lmstudio/testing";
 import assert from "node:assert/strict";
@@ -20,12 +20,12 @@ await check("list, complete, stream and embed over HTTP", async () => {
   await withFake({}, (url, fake) => useAll({ baseUrl: url }, fake));
 });
 
-await check("list, complete, stream and embed through the option fetch", () => {
+await check("list, complete, stream and embed through the `fetch` option", () => {
   const fake = fakeOf({});
   return useAll({ fetch: fake.fetch }, fake);
 });
 
-await check("a global fetch that is put in place later is used", async () => {
+await check("a global fetch that is installed later is used", async () => {
   const fake = fakeOf({});
   const provider = providerOf({});
   const native = globalThis.fetch;
@@ -38,7 +38,7 @@ await check("a global fetch that is put in place later is used", async () => {
   }
 });
 
-await check("a stream gives each token when it is written", async () => {
+await check("a stream yields each token as it is written", async () => {
   const replies = [{ content: ["one", "two", "three"] }];
   await withFake({ replies, tokenMs: 40 }, async (url, fake) => {
     const texts = [];
@@ -67,7 +67,7 @@ await check("tools are run, whole and streamed", async () => {
   }
 });
 
-/** Ways to leave a stream after two tokens; what is thrown then, if anything. */
+/** Ways to leave a stream after two tokens, and the exception this causes, if any. */
 const WAYS_OUT = {
   "break": async (stream) => {
     let count = 0;
@@ -81,7 +81,7 @@ const WAYS_OUT = {
     assert.equal(count, 2);
   },
   "disposal": async (stream) => {
-    // `await using` without its syntax, which Node 20 and 22 do not know.
+    // `await using` without its syntax, which Node 20 and 22 lack.
     const iterator = stream[Symbol.asyncIterator]();
     for (let count = 0; count < 2;) if ((await iterator.next()).value.content !== "") count++;
     await stream[Symbol.asyncDispose]();
@@ -124,7 +124,7 @@ for (const [name, leave] of Object.entries(WAYS_OUT)) {
       const stream = providerOf({ baseUrl: url, model: MODEL }).streamCompletion("?", { signal });
       await leave(stream, (reason) => controller.abort(reason));
       await until(() => isClosed, "the server's seeing the client leave");
-      // Not much later: Bun also ends a forgotten body by itself, after a second.
+      // Checked soon: Bun also ends a forgotten body on its own, after a second.
       assert.ok(written < total / 8, `the server wrote ${written} of ${total} tokens`);
     });
   });
@@ -148,7 +148,7 @@ await check("toTextStream() is the body of a Response", async () => {
 });
 
 await check(
-  "toResponse() waits for the first piece, which stays, and fails before it",
+  "toResponse() waits for the first chunk and keeps it, and rejects on an earlier failure",
   async () => {
     await withFake({ replies: ["Grüße, 世界"] }, async (url) => {
       const response = await providerOf({ baseUrl: url }).streamCompletion("?").toResponse();
@@ -162,7 +162,7 @@ await check(
   },
 );
 
-/** How a stream breaks off after two tokens, and what is told. */
+/** How a stream breaks off after two tokens, and the error. */
 const CUTS = {
   "by the connection's break": [{ type: "cut", afterTokens: 2 }, "network", "connection_reset"],
   "in order": [{ type: "cut", afterTokens: 2, clean: true }, "stream", "stream_truncated"],
@@ -174,10 +174,10 @@ const CUTS = {
   "by a broken frame": [{ type: "bad-json", afterTokens: 2 }, "stream", "malformed_stream"],
 };
 for (const [name, [fault, kind, code]] of Object.entries(CUTS)) {
-  await check(`a stream cut ${name} gives what had arrived`, () => {
+  await check(`a stream cut ${name} keeps the partial answer`, () => {
     const replies = [{ content: ["one ", "two ", "three"] }];
     const faults = [{ path: "/v1/chat/completions", fault }];
-    // A pause before the break: Bun's fetch drops what comes together with it.
+    // A pause before the break: Bun's fetch drops data that arrives together with it.
     return withFake({ replies, faults, tokenMs: 20 }, async (url) => {
       const stream = providerOf({ baseUrl: url }).streamCompletion("?");
       const { error, text } = await drain(stream);
@@ -188,7 +188,7 @@ for (const [name, [fault, kind, code]] of Object.entries(CUTS)) {
   });
 }
 
-await check("a stream of nothing is an error", () => {
+await check("an empty stream is an error", () => {
   const faults = [{ path: "/v1/chat/completions", fault: { type: "empty-stream" } }];
   return withFake({ faults }, async (url) => {
     const { error } = await drain(providerOf({ baseUrl: url }).streamCompletion("?"));
@@ -216,7 +216,7 @@ function providerOf(options) {
   return new LMStudioProvider({ env: {}, maxRetries: 0, ...options });
 }
 
-/** The request for the one completion. */
+/** The request of the only completion. */
 function chatOf(fake) {
   return fake.requests.find(({ path }) => path === "/v1/chat/completions");
 }

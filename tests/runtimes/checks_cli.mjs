@@ -1,6 +1,6 @@
 /**
- * The command line as users start it: as a program of this runtime, its output piped and in a terminal. The terminal is
- * what `script` of util-linux gives.
+ * The command line as users start it: as a program on this runtime, with its output piped and in a terminal. The
+ * terminal comes from util-linux's `script`.
  */
 import { createFakeLMStudio } from "@patinox/lmstudio/testing";
 import assert from "node:assert/strict";
@@ -37,7 +37,7 @@ const PIECES = [
   "\n\n",
 ];
 
-/** Commands that end by themselves: what they print, and with which exit code. */
+/** Commands that end on their own: their output and exit code. */
 const COMMANDS = [
   [["--help"], 0, /Commands:/],
   [["doctor"], 0, /No fault found/],
@@ -72,7 +72,7 @@ for (const [args, code, pattern] of COMMANDS) {
     }));
 }
 
-await check("colours: in a terminal, but not with NO_COLOR", () =>
+await check("colors: in a terminal, but not with NO_COLOR", () =>
   withFake(async (url) => {
     const coloured = runInTerminal(["doctor"], { LMSTUDIO_BASE_URL: url });
     await coloured.ended;
@@ -82,7 +82,7 @@ await check("colours: in a terminal, but not with NO_COLOR", () =>
     assert.equal(not.text.includes("\x1b"), false);
   }));
 
-await check("a pipe that is closed is no error", () =>
+await check("a closed pipe is not an error", () =>
   withFake(async (url) => {
     const command = shellWords([...PROGRAM, CLI, "doctor"]);
     const run = await runShell(`${command} | head -n 1`, { LMSTUDIO_BASE_URL: url });
@@ -91,7 +91,7 @@ await check("a pipe that is closed is no error", () =>
   }));
 
 await check(
-  "a prompt from a pipe, and beside one that is given",
+  "a prompt from a pipe, alone and with one as an argument",
   () =>
     withFake(async (url, fake) => {
       await runPiped(["chat"], { LMSTUDIO_BASE_URL: url }, "from the pipe\n");
@@ -104,7 +104,7 @@ await check(
 );
 
 await check(
-  "a conversation: it is remembered, Ctrl+C stops an answer and not the program, Ctrl+D ends",
+  "a conversation: it is remembered, Ctrl+C stops the answer but not the program, Ctrl+D ends it",
   () =>
     withFake(async (url, fake) => {
       const run = runInTerminal(["chat"], { LMSTUDIO_BASE_URL: url });
@@ -143,7 +143,7 @@ await check("Ctrl+C ends a question that is asked once", () =>
   }));
 
 await check(
-  "serve-fake, record, replay: they serve until Ctrl+C, and end whole",
+  "serve-fake, record, replay: they serve until Ctrl+C, and end cleanly",
   () =>
     withFolder(async (folder) => {
       const fake = await serve(["serve-fake", "--reply", "Four.", "--reply", "Five."]);
@@ -166,7 +166,7 @@ await check(
 );
 
 await check(
-  "record, replay: pieces of a body keep their ends on the wire",
+  "record, replay: chunks of a body keep their boundaries on the wire",
   () =>
     withFolder((folder) =>
       withTcp((socket) => {
@@ -200,11 +200,11 @@ await check(
 );
 
 await check(
-  "started by a link to its file, and not by being imported",
+  "runs if started through a link to its file, but not if imported",
   () =>
     withFolder(async (folder) => {
       if (RUNTIME !== "deno") {
-        // Its extension tells Node that it is a module. Deno does not look where a link leads.
+        // The extension tells Node that it is a module. Deno does not resolve the link.
         const link = join(folder, "lmstudio.mjs");
         await symlink(CLI, link);
         const linked = await runShell(shellWords([...PROGRAM, link, "--help"]), {});
@@ -267,7 +267,7 @@ async function withFolder(use) {
   }
 }
 
-/** The variables of a user's shell, without what the machine itself has set. */
+/** The variables of a user's shell, without the machine's own. */
 function environment(variables) {
   const { PATH = "", HOME = "", DENO_DIR } = process.env;
   return { PATH, HOME, TERM: "xterm-256color", ...(DENO_DIR ? { DENO_DIR } : {}), ...variables };
@@ -297,7 +297,7 @@ function runInTerminal(args, variables) {
   const child = spawn("script", ["-qfec", command, "/dev/null"], { env: environment(variables) });
   const run = {
     text: "",
-    /** What came since the last look. */
+    /** Output since the last call. */
     shownUpTo: 0,
     type: (keys) => child.stdin.write(keys),
     async shows(pattern) {
@@ -318,7 +318,7 @@ function runInTerminal(args, variables) {
   return run;
 }
 
-/** A command that serves, and its end by Ctrl+C. */
+/** A serving command, stopped by Ctrl+C. */
 async function serve(args) {
   const [program, ...rest] = PROGRAM;
   const child = spawn(program, [...rest, CLI, ...args], { env: environment({}) });
@@ -333,7 +333,7 @@ async function serve(args) {
       return {
         url,
         end() {
-          // Deno's own `child.kill` takes the child for dead at once.
+          // Deno's own `child.kill` treats the child as dead at once.
           process.kill(child.pid, "SIGINT");
           return over;
         },

@@ -1,4 +1,4 @@
-/** Finding servers, watching them, and falling back, as far as runtimes differ in it. */
+/** Discovery, monitoring and fallback, as far as runtimes differ. */
 import { FallbackProvider, LMStudioProvider, ServiceDiscovery } from "@patinox/lmstudio";
 import { createFakeLMStudio } from "@patinox/lmstudio/testing";
 import assert from "node:assert/strict";
@@ -9,7 +9,7 @@ import { assertFields, check, failureOf, runScript, withTcp } from "./harness.mj
 /** Long enough for a busy machine to connect, short enough to wait for. */
 const PROBE_MS = 1000;
 
-await check("discover: LM Studio is found, what is silent or closed is not", async () => {
+await check("discover: LM Studio is found, silent and closed ports are not", async () => {
   const fake = createFakeLMStudio({ models: ["m"] });
   const server = await fake.listen();
   try {
@@ -89,7 +89,7 @@ await check("fallback: a host that is killed loses no call", async () => {
   }
 });
 
-/** An address where nothing listens any more. */
+/** An address where nothing listens anymore. */
 async function nowhere() {
   const server = await createFakeLMStudio().listen();
   await server[Symbol.asyncDispose]();

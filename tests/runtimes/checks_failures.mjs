@@ -1,4 +1,4 @@
-/** Every kind of error that a wire can cause. What `fetch` rejects with differs on every runtime. */
+/** Every kind of error a connection can cause. What `fetch` rejects with differs on every runtime. */
 import { isProviderError, LMStudioProvider } from "@patinox/lmstudio";
 import assert from "node:assert/strict";
 import {
@@ -25,12 +25,12 @@ await check("a port that nobody listens on", async () => {
       message: /refused the connection/,
     });
   }
-  // Even a generation is sent again when no connection came about.
+  // Even a generation is retried if no connection was made.
   const again = providerOf(url, { maxRetries: 1 });
   assertFields(await failureOf(again.complete("?")), { ...refused, attempts: 2 });
 });
 
-/** Names below `.invalid` never resolve (RFC 6761), but asking may take long where there is no network. */
+/** Names below `.invalid` never resolve (RFC 6761), but without a network the lookup may take long. */
 await check("a name that cannot be resolved", async () => {
   const startedAt = performance.now();
   const provider = providerOf("http://lmstudio.invalid:1234", { connectTimeoutMs: 1_000 });
@@ -58,7 +58,7 @@ for (const [name, hangUp] of Object.entries(HANG_UPS)) {
       for (const error of await failuresOf(url)) {
         assertFields(error, { kind: "network", code: "connection_reset", partial: undefined });
       }
-      // Never a second generation behind one that may still run.
+      // Never a second generation while one may still be running.
       requests = 0;
       const error = await failureOf(providerOf(url, { maxRetries: 2 }).complete("?"));
       assertFields(error, { code: "connection_reset", attempts: 1 });
@@ -67,11 +67,11 @@ for (const [name, hangUp] of Object.entries(HANG_UPS)) {
   });
 }
 
-await check("a pooled connection that the server has closed is no failure", async () => {
+await check("a pooled connection that the server has closed is not a failure", async () => {
   let connections = 0;
   const body = completion("hello");
   await withTcp((socket) => {
-    // Each connection serves one request, and breaks at the next, unannounced.
+    // Each connection serves one request, and breaks without warning at the next.
     const isFirst = connections++ === 0;
     let served = 0;
     socket.on("data", () => {
@@ -113,7 +113,7 @@ await check("a reset within a stream", async () => {
   });
 });
 
-/** Answers that are errors: status, body, headers, and what the error must say. */
+/** Answers that are errors: status, body, headers, and what the error must contain. */
 const JSON_TYPE = { "content-type": "application/json" };
 const HTML = "<!DOCTYPE html><html><head><title>Proxy</title></head><body>no</body></html>";
 const ANSWERS = {
@@ -160,7 +160,7 @@ const ANSWERS = {
     kind: "api",
     code: "not_lm_studio",
   }],
-  // Deno and Bun send even loopback through HTTP_PROXY, and the proxy knows nobody there.
+  // Deno and Bun use HTTP_PROXY even for loopback, and the proxy finds no server there.
   "the 502 of a proxy": [502, HTML, { "content-type": "text/html" }, {
     kind: "api",
     status: 502,
@@ -216,7 +216,7 @@ await check("a redirect is not followed", async () => {
   );
 });
 
-await check("an address that speaks no HTTP", async () => {
+await check("a server that does not speak HTTP", async () => {
   await withTcp(
     (socket) => socket.once("data", () => socket.end("220 mail ready\r\n")),
     async (url) => {
@@ -239,7 +239,7 @@ function providerOf(baseUrl, options) {
   return new LMStudioProvider({ baseUrl, model: MODEL, env: {}, maxRetries: 0, ...options });
 }
 
-/** The errors of an answer and of a stream. */
+/** The errors of a whole answer and of a stream. */
 async function failuresOf(url, { streams = true } = {}) {
   const provider = providerOf(url);
   const errors = [await failureOf(provider.complete("?"))];
@@ -257,7 +257,7 @@ async function failuresOf(url, { streams = true } = {}) {
   return errors;
 }
 
-/** After the client has seen what was written: a reset may overtake it. */
+/** Waits until the client has received the data, since a reset may overtake it. */
 function breakSoon(socket) {
   setTimeout(() => socket.resetAndDestroy(), 50);
 }

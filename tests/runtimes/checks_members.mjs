@@ -1,4 +1,4 @@
-/** What `LMStudioProvider` has beyond the interface: over HTTP, and the ways to leave each of its streams. */
+/** The members of `LMStudioProvider` beyond the interface, over HTTP, and the ways to leave each of its streams. */
 import { LMStudioProvider } from "@patinox/lmstudio";
 import { createLMStudio } from "@patinox/lmstudio/ai-sdk";
 import { createFakeLMStudio } from "@patinox/lmstudio/testing";
@@ -33,7 +33,7 @@ await check(
     }),
 );
 
-await check("an object comes as its schema says, after a repair", async () => {
+await check("an object matches its schema, after a repair", async () => {
   const schema = {
     "~standard": {
       version: 1,
@@ -89,7 +89,7 @@ await check(
     }),
 );
 
-await check("models are loaded once for all who ask, unloaded and downloaded", async () => {
+await check("models are loaded once for all callers, unloaded and downloaded", async () => {
   const models = [{ id: LLM, loaded: false }];
   const downloads = [{ model: NEW, progress: [0, 0.5, 1] }];
   await withFake({ models, downloads, loadMs: 40 }, async ({ models }, fake) => {
@@ -113,7 +113,7 @@ await check("models are loaded once for all who ask, unloaded and downloaded", a
   });
 });
 
-await check("the image behind an address is sent, and nothing of ours goes there", async () => {
+await check("the image at a URL is sent, and its server gets none of our headers", async () => {
   let headers;
   await withHttp(
     (request, reply) => {
@@ -154,7 +154,7 @@ await check("other clients' fetch: an answer, a stream, an error under 200", asy
 });
 
 const EVENT_DELTA = "response.output_text.delta";
-/** Every kind of stream: where it asks, what its server writes over and over, and how it is begun. */
+/** Every kind of stream: its route, the event its server repeats, and how to start it. */
 const STREAMS = {
   "streamText()": [
     "/v1/completions",
@@ -218,7 +218,7 @@ for (const [kind, [path, event, open]] of Object.entries(STREAMS)) {
     });
   }
 
-  await check(`${kind}: one that is cut says so, with what had arrived`, async () => {
+  await check(`${kind}: a stream that is cut says so, with the partial answer`, async () => {
     await withHttp((_, reply) => {
       reply.writeHead(200, { "content-type": "text/event-stream" }).end(event);
     }, async (url) => {
@@ -249,7 +249,7 @@ await check("leaving or aborting the body of toOpenAI().fetch stops the server",
   }
 });
 
-await check("tools that run are told of an abort, and not waited for", async () => {
+await check("an abort reaches running tools, and does not wait for them", async () => {
   const replies = [{ toolCalls: [{ name: "wait" }] }, "never"];
   await withFake({ replies }, async (provider, fake) => {
     const controller = new AbortController();
@@ -269,7 +269,7 @@ await check("tools that run are told of an abort, and not waited for", async () 
   });
 });
 
-await check("tools that listen to their signal, and do not stop, are no leak", async () => {
+await check("tools that listen to their signal and do not stop cause no leak", async () => {
   const toolCalls = Array.from({ length: 12 }, () => ({ name: "listen" }));
   await withFake({ replies: [{ toolCalls }, "Done."] }, async (provider) => {
     const execute = (_, { signal }) => signal.addEventListener("abort", () => {});
@@ -279,7 +279,7 @@ await check("tools that listen to their signal, and do not stop, are no leak", a
   });
 });
 
-// Node 20 warns of a leak at the eleventh listener of a signal; `run.ts` takes what is said for a failure.
+// Node 20 warns about a leak at the eleventh listener of a signal; `run.ts` treats warnings as failures.
 await check(
   "many calls at once on one signal",
   () =>
@@ -296,7 +296,7 @@ await check(
 );
 
 await check(
-  "the AI SDK's models answer, whole, streamed and with vectors, and can be left",
+  "the AI SDK's models answer, whole, streamed and with vectors, and streams can be left",
   () =>
     withFake({
       models: [LLM, EMBEDDER],
@@ -334,7 +334,7 @@ function providerOf(options) {
   return new LMStudioProvider({ env: {}, maxRetries: 0, model: MODEL, ...options });
 }
 
-/** A provider on a fake that listens while `use` runs. */
+/** A provider with a fake that listens while `use` runs. */
 async function withFake(options, use, ownOptions = {}) {
   const fake = createFakeLMStudio({ models: [LLM], ...options });
   const server = await fake.listen();
@@ -345,7 +345,7 @@ async function withFake(options, use, ownOptions = {}) {
   }
 }
 
-/** A provider on a server that writes this event again and again. */
+/** A provider with a server that repeats this event. */
 function withEndless(event, use) {
   const state = { written: 0, isLeft: false, paths: [] };
   return withHttp((request, reply) => {
@@ -362,7 +362,7 @@ function withEndless(event, use) {
   }, (url) => use(providerOf({ baseUrl: url }), state));
 }
 
-/** As another client asks, with what `toOpenAI()` gives it. */
+/** Requests like another client's, with the options of `toOpenAI()`. */
 function clientOf(provider, init = {}) {
   const { baseURL, apiKey, fetch } = provider.toOpenAI();
   const headers = { "content-type": "application/json", authorization: `Bearer ${apiKey}` };
@@ -379,7 +379,7 @@ async function readAll(reader) {
   while (!(await reader.read()).done);
 }
 
-/** The requests to one route, as the fake saw them. */
+/** The requests to one route that the fake received. */
 function requestsTo(fake, path) {
   return fake.requests.filter((request) => request.path === path);
 }

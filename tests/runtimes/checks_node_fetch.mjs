@@ -1,7 +1,7 @@
 /**
- * Node's own `fetch`, which gives up after 300 s without headers and after 300 s between two pieces of a
- * body. Here the two limits are shrunk; that they are is proven by the same request made with plain `fetch`.
- * And whatever else users have put in the place of Node's dispatcher must be what is used.
+ * Node's own `fetch`, which gives up after 300 s without headers and after 300 s between two chunks of a
+ * body. Both limits are shortened here, which the same request with plain `fetch` proves. A dispatcher
+ * that a user has installed instead of Node's must be used.
  */
 import { LMStudioProvider } from "@patinox/lmstudio";
 import { createFakeLMStudio } from "@patinox/lmstudio/testing";
@@ -24,22 +24,22 @@ import {
 } from "./harness.mjs";
 
 const CAP_MS = 300;
-/** Late enough: undici looks at its clock every 500 ms. */
+/** Late enough: undici checks its clock every 500 ms. */
 const SILENCE_MS = 1_800;
 const LLM = "qwen/qwen3-8b";
 const EMBEDDER = "text-embedding-nomic-embed-text-v1.5";
-/** Where only a mock or a proxy leads. */
+/** An address that only a mock or a proxy can reach. */
 const ELSEWHERE = "http://lmstudio.invalid:1234";
-/** The two keys of undici's global dispatcher: of releases up to 7, and of 8 (and Node 26) and later. */
+/** The two keys of undici's global dispatcher: for releases up to 7, and for 8 (and Node 26) and later. */
 const KEYS = [1, 2].map((version) => Symbol.for(`undici.globalDispatcher.${version}`));
-/** Releases of the package, installed by `run.ts` as `undici6`..., that run on this Node. */
+/** Releases of the package that run on this Node, installed by `run.ts` as `undici6`... */
 const PACKAGES = [6, 7, ...(NODE_MAJOR >= 22 ? [8] : [])];
 
 const require = createRequire(import.meta.url);
-// Node makes its dispatcher when its fetch is first looked at.
+// Node creates its dispatcher when its fetch is first accessed.
 void globalThis.Response;
 
-await check("the shrunken caps of Node's own agent cut plain fetch, not the provider", () => {
+await check("the shortened limits of Node's own agent cut plain fetch, not the provider", () => {
   const { constructor: Agent } = globalThis[KEYS[0]];
   const caps = { headersTimeout: CAP_MS, bodyTimeout: CAP_MS };
   return keepingDispatcher(async () => {
@@ -48,7 +48,7 @@ await check("the shrunken caps of Node's own agent cut plain fetch, not the prov
   });
 });
 
-/** What users may have put in the place of Node's dispatcher, by a release of the package `undici`. */
+/** Dispatchers that users may have installed instead of Node's, from a release of the package `undici`. */
 const WITH_UNDICI = {
   "a user's own dispatcher gets every request": (undici) =>
     withFake(async (url) => {
@@ -68,7 +68,7 @@ const WITH_UNDICI = {
     undici.setGlobalDispatcher(mock);
     const provider = providerOf(ELSEWHERE);
     assert.equal((await provider.complete("?")).content, "mocked");
-    // What the mock does not know fails: nothing goes past it.
+    // Requests unknown to the mock fail: nothing bypasses it.
     assertFields(await failureOf(provider.complete("?")), { kind: "network" });
   },
   "its ProxyAgent is the way to the server": (undici) =>
@@ -103,23 +103,26 @@ const WITH_UNDICI = {
       assert.deepEqual(seen, Array(4).fill({ headersTimeout: 0, bodyTimeout: 0 }));
     }),
 };
-await check("shrunken caps of a user's own agent cut plain fetch, not the provider", async () => {
-  await keepingDispatcher(async () => {
-    const undici = require(`undici${PACKAGES.at(-1)}`);
-    undici.setGlobalDispatcher(new undici.Agent({ headersTimeout: CAP_MS, bodyTimeout: CAP_MS }));
-    await assertCapsLifted();
-  });
-});
+await check(
+  "shortened limits of a user's own agent cut plain fetch, not the provider",
+  async () => {
+    await keepingDispatcher(async () => {
+      const undici = require(`undici${PACKAGES.at(-1)}`);
+      undici.setGlobalDispatcher(new undici.Agent({ headersTimeout: CAP_MS, bodyTimeout: CAP_MS }));
+      await assertCapsLifted();
+    });
+  },
+);
 
 for (const version of PACKAGES) {
   for (const [name, run] of Object.entries(WITH_UNDICI)) {
-    // Imported within: undici 8 takes Node's place as soon as it is imported.
+    // Imported here: undici 8 replaces Node's dispatcher as soon as it is imported.
     const runIsolated = () => keepingDispatcher(() => run(require(`undici${version}`)));
     await check(`undici ${version}: ${name}`, runIsolated);
   }
 }
 
-/** Each answer is silent for longer than the caps: before its headers, or within its body. */
+/** Each answer is silent for longer than the limits: before its headers, or within its body. */
 async function assertCapsLifted() {
   await withHttp(async ({ url }, reply) => {
     const isStream = url.startsWith("/stream");
@@ -172,7 +175,7 @@ function providerOf(baseUrl, options) {
   return new LMStudioProvider({ baseUrl, model: MODEL, env: {}, maxRetries: 0, ...options });
 }
 
-/** Puts Node's own dispatcher back afterwards; once there, the keys cannot be removed. */
+/** Restores Node's own dispatcher afterwards; the keys cannot be removed once they exist. */
 async function keepingDispatcher(use) {
   const before = KEYS.map((key) => globalThis[key] ?? globalThis[KEYS[0]]);
   try {
@@ -184,7 +187,7 @@ async function keepingDispatcher(use) {
   }
 }
 
-/** A user's own dispatcher, and with which limits it was called. */
+/** A custom dispatcher, and the limits it was called with. */
 function watchingDispatcher({ Agent, Dispatcher }) {
   const agent = new Agent();
   const seen = [];
@@ -208,7 +211,7 @@ async function withFake(use) {
   }
 }
 
-/** A proxy that leads to this server whatever the host is: by tunnel or by forwarding, as the client asks. */
+/** A proxy that leads to this server whatever the host, by tunnel or by forwarding, as the client requests. */
 function withProxy(target, use) {
   const state = { url: "", count: 0 };
   return withTcp((socket) => {

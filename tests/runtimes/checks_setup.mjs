@@ -1,4 +1,4 @@
-/** What surrounds the calls: the configuration of the process, its proxies, its end. */
+/** The surroundings of the calls: the process's configuration, its proxies, its end. */
 import { LMStudioProvider, resolveConfig } from "@patinox/lmstudio";
 import { createFakeLMStudio } from "@patinox/lmstudio/testing";
 import assert from "node:assert/strict";
@@ -8,7 +8,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { assertFields, check, NODE_MAJOR, runScript, RUNTIME, withTcp } from "./harness.mjs";
 
-/** A script that is over ends at once; runtimes take some time to be gone. */
+/** A finished script exits at once; runtimes take some time to exit. */
 const END_LIMIT_MS = 2_500;
 
 await check("the process's environment configures", () =>
@@ -37,7 +37,7 @@ await check("the process's environment configures", () =>
     });
   }));
 
-await check("configFile and envFile configure, each below the next source", async () => {
+await check("configFile and envFile apply, each overridden by the next source", async () => {
   await withFake((url) =>
     withFolder(async (folder) => {
       const configFile = join(folder, "lmstudio.json");
@@ -81,7 +81,7 @@ await check("a configuration file that is missing or wrong is named", async () =
   });
 });
 
-await check("a script ends by itself", () =>
+await check("a script ends on its own", () =>
   withFake(async (url) => {
     const nowhere = await withTcp(() => {}, (url) => url);
     const outcome = await runUserScript([url, nowhere]);
@@ -90,8 +90,8 @@ await check("a script ends by itself", () =>
   }));
 
 /**
- * Deno and Bun take proxies from the environment by themselves, Node only when told to and from 22 on. This
- * proxy knows nobody: Deno and Bun ask it for the page and get its 502, Node asks for a tunnel and gives up.
+ * Deno and Bun use proxies from the environment by default, Node only since 22 and if told to. This proxy
+ * reaches no host: Deno and Bun request the page from it and get its 502, Node requests a tunnel and fails.
  */
 const REFUSAL = "HTTP/1.1 502 Bad Gateway\r\ncontent-length: 12\r\n\r\nno such host";
 for (const noProxy of ["", "127.0.0.1,localhost"]) {
@@ -136,7 +136,7 @@ async function runUserScript(args, env) {
 
 async function withFake(use) {
   const models = ["qwen/qwen3-8b", "text-embedding-nomic-embed-text-v1.5"];
-  // Tokens for minutes: who leaves a stream must not wait for them.
+  // Tokens for minutes: leaving a stream must not wait for them.
   const replies = ({ stream }) => stream ? { content: Array(600).fill("ok") } : "ok";
   const downloads = [{ model: "ibm/granite-4-micro" }];
   const server = await createFakeLMStudio({ models, replies, downloads, tokenMs: 1 }).listen();

@@ -21,7 +21,7 @@ import {
 const CONNECT_MS = 250;
 const SSE = { "content-type": "text/event-stream" };
 
-await check("a server that takes no connection: timeout_connect", async () => {
+await check("a server that accepts no connection: timeout_connect", async () => {
   await withFullBacklog(async (url) => {
     const provider = providerOf(url, { connectTimeoutMs: CONNECT_MS });
     const expected = { name: "TimeoutError", code: "timeout_connect", phase: "connect" };
@@ -32,7 +32,7 @@ await check("a server that takes no connection: timeout_connect", async () => {
     ]);
     assertFields(error, { ...expected, timeoutMs: CONNECT_MS, retriable: true });
     assertFields(streamed, expected);
-    // Once for the request, once for the probe that tells the two silences apart.
+    // Once for the request, once for the probe that tells both kinds of silence apart.
     const elapsedMs = performance.now() - startedAt;
     assert.ok(elapsedMs >= CONNECT_MS && elapsedMs < 10 * CONNECT_MS, `took ${elapsedMs} ms`);
     const reason = new Error("enough");
@@ -41,10 +41,10 @@ await check("a server that takes no connection: timeout_connect", async () => {
   });
 });
 
-await check("headers that come after 3 × connectTimeoutMs", async () => {
+await check("headers that arrive after 3 × connectTimeoutMs", async () => {
   let requests = 0;
   await withHttp(async (message, reply) => {
-    // Node before 20.16 has no way to `node:net`, so it asks for the greeting.
+    // Node before 20.16 offers no access to `node:net`, so the greeting is requested.
     if (message.method === "GET") return reply.end("{}");
     requests++;
     const { stream } = JSON.parse(await textOf(message));
@@ -64,7 +64,7 @@ await check("headers that come after 3 × connectTimeoutMs", async () => {
   });
 });
 
-/** Servers that never come to a token. */
+/** Servers that never send a token. */
 const NO_TOKEN = {
   "no headers": () => {},
   "headers alone": (reply) => reply.flushHeaders(),
@@ -74,7 +74,7 @@ const NO_TOKEN = {
   },
 };
 for (const [name, answer] of Object.entries(NO_TOKEN)) {
-  await check(`a stream of ${name}: timeout_first_token, and the server is left`, async () => {
+  await check(`a stream of ${name}: timeout_first_token, and the server stops`, async () => {
     await withSilent(answer, async (url, state) => {
       const provider = providerOf(url, { firstTokenTimeoutMs: 150 });
       const { error } = await drain(provider.streamCompletion("?"));
@@ -85,7 +85,7 @@ for (const [name, answer] of Object.entries(NO_TOKEN)) {
   });
 }
 
-await check("silence after a token: timeout_idle with what had arrived", async () => {
+await check("silence after a token: timeout_idle with the partial answer", async () => {
   await withSilent((reply) => reply.write(frame("first")), async (url, state) => {
     const { error } = await drain(providerOf(url, { idleTimeoutMs: 150 }).streamCompletion("?"));
     const partial = { content: "first", toolCalls: [] };
@@ -108,10 +108,10 @@ await check("a slow consumer is not an idle server", () =>
     assert.equal(text, "abc");
   }));
 
-/** Servers whose answer does not come to its end. */
+/** Servers whose answer never ends. */
 const NO_END = { "no headers": () => {}, "half a body": (reply) => reply.write('{"choices":') };
 for (const [name, answer] of Object.entries(NO_END)) {
-  await check(`an answer of ${name}: timeout_total, and the server is left`, async () => {
+  await check(`an answer of ${name}: timeout_total, and the server stops`, async () => {
     await withSilent(answer, async (url, state) => {
       const error = await failureOf(providerOf(url).complete("?", { timeoutMs: 150 }));
       assertFields(error, { code: "timeout_total", phase: "total", timeoutMs: 150 });
@@ -171,7 +171,7 @@ function abortAfter(ms, reason) {
   return controller.signal;
 }
 
-/** A server that does this much of an answer, and then nothing. */
+/** A server that sends this part of an answer, and then nothing. */
 function withSilent(answer, use) {
   const state = { requests: 0, isLeft: false };
   return withHttp((_, reply) => {
@@ -189,7 +189,7 @@ async function textOf(message) {
   return text;
 }
 
-/** A server whose queue of connections is full. */
+/** A server whose connection queue is full. */
 async function withFullBacklog(use) {
   const path = fileURLToPath(new URL("full_backlog.mjs", import.meta.url));
   const child = spawn("node", [path], { stdio: ["ignore", "pipe", "inherit"] });
@@ -199,7 +199,7 @@ async function withFullBacklog(use) {
       child.stdout.once("data", (data) => resolve(Number(data)))
     );
     await sleep(100);
-    // The system takes connections in the program's place until the queue is full.
+    // The system accepts connections for the program until the queue is full.
     for (let isFull = false; !isFull;) {
       const socket = connect({ host: "127.0.0.1", port });
       socket.on("error", () => {});

@@ -1,19 +1,19 @@
-/** Bundles for browsers, and what they weigh. */
+/** Bundles for browsers, and their sizes. */
 import { gzipSync } from "node:zlib";
 import { type Outcome, run } from "./command.ts";
 
-/** The chunks of a bundle, by what loads them. */
+/** The chunks of a bundle, by how they are loaded. */
 export interface Chunks {
-  /** What the entry imports statically, itself included. */
+  /** Chunks that the entry imports statically, itself included. */
   atStart: string;
-  /** What is loaded on first use. */
+  /** Chunks loaded on first use. */
   later: string;
 }
 
 interface Entry {
-  /** Where its imports are looked for. */
+  /** The folder that imports are resolved from. */
   cwd: string;
-  /** Without folder. */
+  /** File name without the folder. */
   file: string;
   outdir: string;
   flags?: readonly string[];
@@ -23,7 +23,7 @@ export function bundle(entry: Entry): Promise<Outcome> {
   return bundleWith(entry, ["--code-splitting"]);
 }
 
-/** Into one file, as service workers need it: there `import()` is refused. */
+/** Into one file, as service workers need: `import()` is not allowed there. */
 export function bundleIntoOne(entry: Entry): Promise<Outcome> {
   return bundleWith(entry, ["--format", "iife"]);
 }
@@ -36,7 +36,7 @@ function bundleWith(
   return run([Deno.execPath(), "bundle", ...flags, ...options, file], { cwd });
 }
 
-/** What `bundle()` has written. */
+/** Reads the output of `bundle()`. */
 export async function readChunks({ file, outdir }: Entry): Promise<Chunks> {
   const entry = file.replace(/\.\w+$/, ".js");
   const files = new Map<string, string>();
@@ -44,7 +44,7 @@ export async function readChunks({ file, outdir }: Entry): Promise<Chunks> {
     files.set(name, await Deno.readTextFile(`${outdir}/${name}`));
   }
   const start = new Set([entry]);
-  // A set gives what is added to it while it is gone through.
+  // Iterating a set includes entries added during the iteration.
   for (const name of start) {
     const text = files.get(name);
     if (text === undefined) throw new Error(`Cannot find ${name} of the bundle in ${outdir}`);
@@ -63,7 +63,7 @@ export function kilobytes(bytes: Uint8Array | string): number {
   return Math.round(length / 100) / 10;
 }
 
-/** In kB, as a server sends it that compresses ahead. */
+/** Size in kB as sent by a server that compresses in advance. */
 export function gzipKilobytes(text: string): number {
   return kilobytes(gzipSync(text, { level: 9 }));
 }

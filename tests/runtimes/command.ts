@@ -1,11 +1,11 @@
-/** Runs other programs: no input, no noise, a limit in time. */
+/** Runs other programs: no input, no noise, a time limit. */
 
-/** What came of it. */
+/** The result. */
 export interface Outcome {
   success: boolean;
   /** Its last line is a summary. */
   stdout: string;
-  /** What is wrong. */
+  /** The problem, if any. */
   stderr: string;
   seconds: number;
 }
@@ -13,13 +13,13 @@ export interface Outcome {
 interface RunOptions {
   cwd: string;
   limitMs?: number;
-  /** Beside this process's own. */
+  /** In addition to this process's own variables. */
   env?: Record<string, string>;
 }
 
-/** Empty caches and a slow registry included. */
+/** Long enough for empty caches and a slow registry. */
 const LIMIT_MS = 5 * 60_000;
-/** No colours, no advertising. A user's own proxy would take the scenario's requests to itself. */
+/** No colors, no advertising, and no proxy: a user's own would intercept the scenario's requests. */
 const QUIET: Record<string, string> = {
   NO_COLOR: "1",
   DENO_NO_UPDATE_CHECK: "1",
@@ -58,7 +58,7 @@ export async function run(command: string[], { cwd, limitMs, env }: RunOptions):
   };
 }
 
-/** Runs a command that has to succeed. */
+/** Runs a command that must succeed. */
 export async function must(command: string[], options: RunOptions): Promise<Outcome> {
   const outcome = await run(command, options);
   const { success, stdout, stderr } = outcome;
@@ -66,7 +66,7 @@ export async function must(command: string[], options: RunOptions): Promise<Outc
   return outcome;
 }
 
-/** The same outcome, but failed for this reason. */
+/** The same outcome, marked as failed for this reason. */
 export function fail(outcome: Outcome, reason: string): Outcome {
   return { ...outcome, success: false, stdout: "", stderr: reason };
 }

@@ -1,4 +1,4 @@
-/** A user's program, for TypeScript to check against the declarations, with the libraries users may have. */
+/** A user's program that TypeScript checks against the declarations, with the libraries users may have. */
 import {
   type CompletionStream,
   isProviderError,
@@ -13,7 +13,7 @@ import {
 } from "@patinox/lmstudio/ai-sdk";
 import { createFakeLMStudio } from "@patinox/lmstudio/testing";
 
-/** Uses a bit of everything. */
+/** Uses a little of everything. */
 export async function main(provider: ModelProvider = new LMStudioProvider()): Promise<string> {
   const fake = createFakeLMStudio({ models: ["qwen/qwen3-8b"], replies: () => "Hello." });
   await using server = await fake.listen();
@@ -51,7 +51,7 @@ export async function main(provider: ModelProvider = new LMStudioProvider()): Pr
   }
 }
 
-/** The answer of a web server, which has a status of its own where there is none. */
+/** A web server's response, with its own status if there is no answer. */
 export async function respond(stream: CompletionStream): Promise<Response> {
   try {
     await stream.started();
@@ -63,7 +63,7 @@ export async function respond(stream: CompletionStream): Promise<Response> {
   }
 }
 
-/** What the AI SDK does with a model, without the AI SDK. */
+/** Uses a model as the AI SDK does, without the AI SDK. */
 export async function generate(model: LanguageModelV4 = createLMStudio()()): Promise<string> {
   const call: LanguageModelV4CallOptions = {
     prompt: [{ role: "user", content: [{ type: "text", text: "Hello" }] }],

@@ -1,12 +1,12 @@
-/** The runtimes by their own executables: `npx` would be in every start, and what has to be ended would go on behind it. */
+/** The runtimes' own executables: `npx` would slow down every start, and killing it would leave the runtime running. */
 import { type Outcome, run } from "./command.ts";
 
 const BUN = "bun@1.4";
 
-/** Where a runtime is, or why it cannot be had. */
+/** The path of a runtime, or why it is not available. */
 export type Executable = { version: string; path: string } | { problem: Outcome };
 
-/** Node of this major: the installed one where it is that, else the one npm has. */
+/** Node of this major version: the installed one if it matches, otherwise npm's. */
 export async function findNode(major: number, cwd: string): Promise<Executable> {
   const installed = (await run(["node", "--version"], { cwd })).stdout.trim();
   return await ask(

@@ -1,7 +1,7 @@
 /**
- * What the scenario is written with, on any runtime: checks with a time limit, raw servers, the
- * runtime's own command for a child. No test framework: a runtime's own would hide its globals,
- * its event loop and its exit, which are what is looked at here.
+ * The scenario's tools, on any runtime: checks with a time limit, raw servers, the runtime's own
+ * command for a child process. No test framework: a runtime's own would hide its globals, its event
+ * loop and its exit, which are tested here.
  */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -10,23 +10,23 @@ import { createServer as createTcpServer } from "node:net";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
-/** From `run.ts`: names of every entry, and what a child of this runtime needs before its script. */
+/** From `run.ts`: the exports of every entry point, and the arguments a child needs before its script. */
 export const { entries, childFlags } = JSON.parse(process.argv[2] ?? "null") ??
   { entries: {}, childFlags: [] };
 
 export const RUNTIME = "Deno" in globalThis ? "deno" : "Bun" in globalThis ? "bun" : "node";
 export const NODE_MAJOR = RUNTIME === "node" ? Number(process.versions.node.split(".")[0]) : 0;
-/** The model of raw servers: named in every request, so that nothing is listed before. */
+/** The model of raw servers, named in every request so that no listing is needed. */
 export const MODEL = "raw/model";
 
-/** Nothing here takes a second when all is well, but a machine may be busy. */
+/** Nothing here takes a second if all is well, but the machine may be busy. */
 const CHECK_LIMIT_MS = 20_000;
 const CHILD_LIMIT_MS = 15_000;
 
 let passed = 0;
 let failed = 0;
 
-/** Runs one check at once, tells when it fails, and goes on. */
+/** Runs one check immediately, reports a failure, and continues. */
 export async function check(name, run) {
   try {
     await within(CHECK_LIMIT_MS, run());
@@ -37,13 +37,13 @@ export async function check(name, run) {
   }
 }
 
-/** Prints the count, which `run.ts` shows, and sets the exit code. The program must end by itself. */
+/** Prints the count, which `run.ts` shows, and sets the exit code. The program must end on its own. */
 export function summarize() {
   console.log(`${passed} of ${passed + failed} checks`);
   process.exitCode = failed > 0 ? 1 : 0;
 }
 
-/** What a promise rejects with. */
+/** The reason a promise rejects with. */
 export async function failureOf(promise) {
   let value;
   try {
@@ -54,7 +54,7 @@ export async function failureOf(promise) {
   throw new Error(`did not fail, but gave ${JSON.stringify(value)?.slice(0, 200)}`);
 }
 
-/** Fails unless the error has these fields; `hint`, `message` and the like may be given as patterns. */
+/** Fails unless the error has these fields; `hint`, `message` and others may be patterns. */
 export function assertFields(error, expected) {
   try {
     for (const [name, value] of Object.entries(expected)) {
@@ -84,13 +84,13 @@ export function withHttp(handler, use) {
   return whileListening(server, use, () => server.closeAllConnections());
 }
 
-/** A `node:net` server while `use` runs: what no HTTP server would do. */
+/** A `node:net` server while `use` runs, for what no HTTP server would do. */
 export function withTcp(onSocket, use) {
   const open = new Set();
   const server = createTcpServer((socket) => {
     open.add(socket);
     socket.on("close", () => open.delete(socket));
-    // The client leaves when it likes.
+    // The client may leave at any time.
     socket.on("error", () => {});
     onSocket(socket);
   });
@@ -125,7 +125,7 @@ export function sleep(ms) {
 }
 
 /**
- * Runs a script of this folder on this runtime and waits until it ends by itself. Gives its output and
+ * Runs a script in this folder on this runtime and waits until it ends on its own. Returns its output and
  * the time from its last line to its end.
  */
 export async function runScript(name, args, { env = {} } = {}) {
@@ -163,7 +163,7 @@ async function whileListening(server, use, closeConnections) {
   try {
     return await use(`http://127.0.0.1:${server.address().port}`);
   } finally {
-    // A connection that is just being accepted is not among those closed first.
+    // A connection that is just being accepted is not among those closed the first time.
     const timer = setInterval(closeConnections, 20);
     await new Promise((resolve) => {
       server.close(resolve);
@@ -185,7 +185,7 @@ async function within(ms, promise) {
   }
 }
 
-/** What it says and where it came from: the frames of this folder and of the package. */
+/** The error's message and origin: the stack frames of this folder and of the package. */
 function describe(error) {
   if (!(error instanceof Error)) return JSON.stringify(error) ?? String(error);
   const frames = (error.stack ?? "").split("\n").filter((line) =>

@@ -1,6 +1,7 @@
 /**
- * What README.md tells to install until the package is on JSR, word for word: in empty folders beside a clone, with
- * empty caches, and then README's first answer and its other programs on each runtime. One line each; exit code 1 if one failed.
+ * The installation from README.md until the package is on JSR, word for word: in empty folders next to a clone, with
+ * empty caches, followed by README's first answer and its other programs on each runtime. One line each; exit code 1 if
+ * one failed.
  */
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -9,9 +10,9 @@ import { must, run } from "./command.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const BUN = "bun@1.4";
-/** The first that runs TypeScript, as the examples are. */
+/** The first Node version that runs TypeScript, the language of the examples. */
 const NODE = ["npx", "--yes", "--package", "node@22", "node"];
-/** The examples of whole tasks that end, and those with packages of their own. */
+/** The examples of whole tasks that end, and those with their own packages. */
 const WITH_FAKE = [
   ["agent.ts"],
   ["batch.ts"],
@@ -26,7 +27,7 @@ const QUESTION = "Why is the sky blue? Answer in two sentences.";
 
 const folder = await Deno.makeTempDir({ prefix: "lmstudio-install-" });
 const fake = createFakeLMStudio({
-  // Where an object is asked for, the smallest one that the schema takes.
+  // If an object is requested, the smallest one that the schema allows.
   replies: ({ response_format }) => response_format === undefined ? REPLY : undefined,
   tokenMs: 6,
 });
@@ -148,7 +149,7 @@ try {
   await Deno.remove(folder, { recursive: true });
 }
 
-/** A line, with what it says in place of "ok", and below it why it failed; what comes after it is tried all the same. */
+/** Prints a line with "ok" or another result, and below it the reason of a failure; later steps run anyway. */
 async function step(name: string, run: () => Promise<unknown>): Promise<void> {
   const started = performance.now();
   let problem: unknown;
@@ -165,7 +166,7 @@ async function step(name: string, run: () => Promise<unknown>): Promise<void> {
   if (problem !== undefined) console.log(problem instanceof Error ? problem.message : problem);
 }
 
-/** The files as they are now, those that git would not take aside. */
+/** The current files, except those that git ignores. */
 async function clone(target: string): Promise<void> {
   const list = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"];
   const { stdout } = await must(list, { cwd: ROOT });
@@ -175,7 +176,7 @@ async function clone(target: string): Promise<void> {
   }
 }
 
-/** A folder with nothing but these files. */
+/** A folder with only these files. */
 async function project(name: string, files: Record<string, string>): Promise<string> {
   await Deno.mkdir(`${folder}/${name}`);
   for (const [file, text] of Object.entries(files)) {
@@ -184,7 +185,7 @@ async function project(name: string, files: Record<string, string>): Promise<str
   return `${folder}/${name}`;
 }
 
-/** As the guides say it is for Node and Bun: without `jsr:`, `npm:` and the version. */
+/** As documented for Node and Bun: without `jsr:`, `npm:` and the version. */
 function withoutRegistry(code: string): string {
   return code.replace(/"(?:jsr|npm):(@?[^@"]+)(?:@[^/"]+)?/g, '"$1');
 }

@@ -1,7 +1,7 @@
 /**
- * A user's script: starts a monitor, tells what it hears, and is over. The monitor must not keep it alive.
+ * A user's script: starts a monitor, prints what it reports, and is done. The monitor must not keep it alive.
  *
- * Arguments: the address of an LM Studio, and of a server that is not there.
+ * Arguments: the address of an LM Studio, and of a server that does not exist.
  */
 import { ServiceDiscovery } from "@patinox/lmstudio";
 import process from "node:process";

@@ -1,9 +1,9 @@
 /**
- * Packs the module as npm users get it, into the current folder or where the argument says, and checks its types: that
- * every declaration an entry leads to is in the tarball, and that a user's program passes with them.
+ * Packs the module as npm users get it, into the current folder or the one given, and checks its types: that every
+ * declaration an entry point leads to is in the tarball, and that a user's program compiles with them.
  *
- * `deno pack` alone names every module without declarations. Most have none, since no public type leads to them:
- * whoever reads a hundred such lines cannot tell whether one of them matters.
+ * `deno pack` on its own lists every module without declarations. Most have none, since no public type leads to them:
+ * in a hundred such lines you cannot see whether one of them matters.
  */
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -19,7 +19,7 @@ interface Manifest {
   readonly exports: Record<string, { readonly types: string }>;
 }
 
-/** Packs into a file whose types have been checked; where something is wrong there is none. */
+/** Packs into a file whose types have been checked; if something is wrong, there is no file. */
 export async function pack(tarball: string): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "lmstudio-pack-" });
   try {
@@ -41,13 +41,13 @@ export async function pack(tarball: string): Promise<void> {
   }
 }
 
-/** Declarations that an entry leads to, but are not there: to users they would be `any`, silently. */
+/** Missing declarations that an entry point leads to: for users they would silently be `any`. */
 export async function missingDeclarations(
   folder: string,
   entries: readonly string[],
 ): Promise<string[]> {
   const missing: string[] = [];
-  // Grows while it is walked through.
+  // Grows during the iteration.
   const reached = new Set(entries.map((entry) => new URL(entry, "file:///").pathname));
   for (const path of reached) {
     const text = await Deno.readTextFile(folder + path.slice(1)).catch(() => undefined);
@@ -72,7 +72,7 @@ async function checkProgram(folder: string, { name, version }: Manifest): Promis
   await must([DENO, "check", "--node-modules-dir=manual", "consumer.ts"], { cwd: project });
 }
 
-/** As `npm pack` would call it. */
+/** The file name that `npm pack` would use. */
 async function defaultName(): Promise<string> {
   const { name, version } = JSON.parse(await Deno.readTextFile(`${ROOT}deno.json`));
   return `${name.replace("@", "").replace("/", "-")}-${version}.tgz`;

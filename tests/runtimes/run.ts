@@ -14,12 +14,12 @@ const HERE = fileURLToPath(new URL("./", import.meta.url));
 const ROOT = new URL("../../", import.meta.url);
 const DENO = Deno.execPath();
 const NODE_MAJORS = [20, 22, 24];
-/** Many times what a scenario takes on a machine of its own: one that does not end by itself fails. */
+/** Many times as long as a scenario takes on an idle machine: one that does not end on its own fails. */
 const SCENARIO_LIMIT_MS = 240_000;
 const DEV_PACKAGES = [
   "typescript@5",
   "@types/node@20",
-  // Each has its own idea of a dispatcher; see `checks_node_fetch.mjs`.
+  // Each has its own kind of dispatcher; see `checks_node_fetch.mjs`.
   ...[6, 7, 8].map((major) => `undici${major}@npm:undici@${major}`),
 ];
 /** What users must have in their tsconfig.json: one of the first two. The third shows what `dom` alone lacks. */
@@ -39,7 +39,7 @@ const TYPE_SETTINGS: Record<string, TypeSettings> = {
     lacks: /\b(?:Async)?Disposable\b/,
   },
 };
-/** On Deno the scenario may do no more than it says, and a user's script no more than connect. */
+/** On Deno the scenario gets only these permissions, and a user's script may only connect. */
 const DENO_SCENARIO = [
   "run",
   "--no-prompt",
@@ -57,13 +57,13 @@ interface TypeSettings {
   types: string[];
   module: string;
   moduleResolution?: string;
-  /** What every error is about, where there must be some. */
+  /** What every error must be about, if errors are expected. */
   lacks?: RegExp;
 }
 
 interface Runtime {
   name: string;
-  /** The command before the script; absent where it cannot be had. */
+  /** The command before the script; absent if the runtime is not available. */
   command?: string[];
   problem?: Outcome;
   folder: string;
@@ -105,12 +105,12 @@ function report(name: string, { success, stdout, stderr, seconds }: Outcome): vo
   }
 }
 
-/** Warnings of a runtime, of leaking listeners and the like, are failures too. */
+/** A runtime's warnings, such as about leaking listeners, count as failures, too. */
 function withoutNoise(outcome: Outcome): Outcome {
   return { ...outcome, success: outcome.success && outcome.stderr === "" };
 }
 
-/** What each entry exports on Deno, which the others must export as well. */
+/** The exports of each entry point on Deno, which must be the same on the others. */
 async function readNames(): Promise<Record<string, string[]>> {
   const { name, exports } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
   const names: Record<string, string[]> = {};
@@ -159,7 +159,7 @@ function asRuntime(kind: string, wanted: string, found: Executable): Runtime {
     : { name: `${kind} ${found.version}`, command: [found.path], ...common };
 }
 
-/** A user's program, and the declarations of every entry on their own: `skipLibCheck` would hide what they lack. */
+/** A user's program, and the declarations of each entry point alone: `skipLibCheck` would hide what they lack. */
 async function checkTypes({ lacks, ...settings }: TypeSettings, file: string): Promise<Outcome> {
   const compilerOptions = {
     ...settings,

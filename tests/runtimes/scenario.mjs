@@ -1,7 +1,7 @@
 /**
- * What must work wherever the package is installed, without a test framework: run by `run.ts` inside a
- * project that has the package, on every runtime. Prints what fails, and how many checks there were;
- * exit code 1 if any failed. It must end by itself, as any program that uses the package must.
+ * What must work wherever the package is installed, without a test framework: `run.ts` runs it inside a
+ * project that has the package, on every runtime. Prints failures and the number of checks; exit code 1
+ * if any failed. It must end on its own, like any program that uses the package.
  *
  * Argument: JSON, see `run.ts`.
  */
@@ -14,7 +14,7 @@ for (const [specifier, names] of Object.entries(entries)) {
   });
 }
 
-// Imported only now: an entry that cannot be imported has been told by its name.
+// Imported only now, after an entry point that cannot be imported would have been reported by name.
 await import("./checks_answers.mjs");
 await import("./checks_members.mjs");
 await import("./checks_failures.mjs");

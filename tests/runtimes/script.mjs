@@ -1,8 +1,8 @@
 /**
- * A user's script: imports, calls, and is over. It must end by itself, with no `process.exit()`, whatever
- * is left behind: pooled connections, timers of minutes, streams that were left or never read.
+ * A user's script: imports, calls, and is done. It must end on its own, without `process.exit()`, whatever
+ * it leaves behind: pooled connections, timers of minutes, streams that were abandoned or never read.
  *
- * Arguments: the address of a server, and of one that is not there. Prints what came of it as JSON.
+ * Arguments: the address of a server, and of one that does not exist. Prints the results as JSON.
  */
 import { isProviderError, LMStudioProvider } from "@patinox/lmstudio";
 import process from "node:process";
@@ -33,7 +33,7 @@ try {
       break;
     }
   }
-  // Left loaded: there is nothing to let go of.
+  // It stays loaded: there is nothing to release.
   outcome.alreadyLoaded = (await lmstudio.models.ensureLoaded("qwen/qwen3-8b")).alreadyLoaded;
   await new LMStudioProvider({ baseUrl: nowhere, env: {}, maxRetries: 0 }).listModels();
 } catch (error) {

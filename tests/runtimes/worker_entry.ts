@@ -1,9 +1,9 @@
-/** What a service worker may use, members that load on first use among it: bundled into one file by `bundle.ts`. */
+/** What a service worker may use, including members that load on first use: `bundle.ts` bundles it into one file. */
 import { LMStudioProvider } from "@patinox/lmstudio";
 
-/** What this script gives to the one that runs it. */
+/** What this script returns to the script that runs it. */
 export interface WorkerScope {
-  /** What the members answer. */
+  /** The members' answers. */
   answers(fetch: typeof globalThis.fetch): Promise<string[]>;
 }
 

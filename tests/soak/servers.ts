@@ -1,4 +1,4 @@
-/** Fakes that listen, each with a fault of its own; as a program it tells their addresses, and how they do when asked. */
+/** Listening fakes, each with its own fault. Run as a program it prints their addresses, and their state on request. */
 import {
   createFakeLMStudio,
   type FakeLMStudio,
@@ -8,7 +8,7 @@ import {
 const TEXT = Array.from({ length: 12 }, (_, index) => `word ${index} `);
 const every = { times: Infinity, path: /\/(?:completions|responses|chat)$/ };
 
-/** What goes wrong on each of the servers; those without a fault come more than once. */
+/** The fault of each server; servers without one appear several times. */
 const FAULTS: readonly FakeLMStudioOptions[] = [
   {},
   { tokenMs: 1 },
@@ -31,7 +31,7 @@ const FAULTS: readonly FakeLMStudioOptions[] = [
 /** The servers, until they are disposed of. */
 export interface Servers extends AsyncDisposable {
   readonly urls: readonly string[];
-  /** Answers that are neither written to their end nor left by the client. */
+  /** Answers that are neither complete nor abandoned by the client. */
   unfinished(): Promise<number>;
 }
 
@@ -43,7 +43,7 @@ export async function listenHere(): Promise<Servers> {
   const listeners = await Promise.all(fakes.map((fake) => fake.listen()));
   return {
     urls: listeners.map(({ url }) => url),
-    // Those that break the connection themselves neither write to the end nor see the client leave.
+    // Servers that break the connection themselves neither complete the answer nor see the client leave.
     unfinished: () =>
       Promise.resolve(countOf(fakes.filter((_, index) => !breaksOff(FAULTS[index]!)))),
     [Symbol.asyncDispose]: async () => {
@@ -62,7 +62,7 @@ function countOf(fakes: readonly FakeLMStudio[]): number {
     .length;
 }
 
-/** Servers in a process of their own, so that what they keep is not measured with the client. */
+/** Servers in a separate process, so that their memory is not measured with the client's. */
 export async function listenElsewhere(): Promise<Servers> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-check", import.meta.url],
@@ -100,7 +100,7 @@ export async function listenElsewhere(): Promise<Servers> {
 if (import.meta.main) {
   const servers = await listenHere();
   console.log(JSON.stringify(servers.urls));
-  // Until the soak closes its end.
+  // Runs until the soak closes its end of the pipe.
   for await (const _ of Deno.stdin.readable) {
     console.log(JSON.stringify(await servers.unfinished()));
   }

@@ -1,21 +1,21 @@
 /**
- * Streams by the thousand, many at a time, that end in every way there is: read, left, aborted, broken off, timed out.
- * `deno task soak [--streams 10000] [--parallel 64] [--seed N]` says what became of memory, sockets and listeners.
+ * Thousands of streams, many at a time, that end in every possible way: read, abandoned, aborted, broken off, timed out.
+ * `deno task soak [--streams 10000] [--parallel 64] [--seed N]` reports memory, sockets and listeners.
  */
 import { isProviderError, LMStudioProvider } from "../../mod.ts";
 import { randomizer } from "../support/random.ts";
 import { listenElsewhere, type Servers } from "./servers.ts";
 
-/** How streams ended, and what is left of them. */
+/** How the streams ended, and what they left behind. */
 export interface Soaked {
   readonly streams: number;
   /** Streams by how they ended. */
   readonly ends: Readonly<Record<string, number>>;
-  /** Rejections that nobody handles, and errors that are none of ours. */
+  /** Unhandled rejections, and errors that are not ours. */
   readonly faults: readonly string[];
-  /** Listeners that calls have left on a signal which outlives them. */
+  /** Listeners that calls left on a signal that outlives them. */
   readonly listeners: number;
-  /** Answers that a server still writes although nobody reads them. */
+  /** Answers that a server is still writing although nobody reads them. */
   readonly unfinished: number;
 }
 
@@ -24,13 +24,13 @@ export interface SoakOptions {
   readonly streams: number;
   readonly parallel: number;
   readonly seed: number;
-  /** Called after each thousandth stream. */
+  /** Called after every thousand streams. */
   readonly onThousand?: (streams: number) => void;
 }
 
 const REASON = new Error("aborted by the soak");
 
-/** A signal that a whole program shares, and a count of who listens to it. */
+/** A signal that a whole program shares, with a count of its listeners. */
 function sharedSignal(): { signal: AbortSignal; listeners(): number } {
   const { signal } = new AbortController();
   let count = 0;
@@ -142,7 +142,7 @@ export async function soak(
   };
   try {
     await Promise.all(Array.from({ length: parallel }, worker));
-    // Whoever comes now, alone, has nobody to wait for.
+    // A call made now, on its own, has nothing to wait for.
     await Promise.all(providers.map(async (lmstudio, index) => {
       const onQueue = (): void => {
         faults.push(`server ${index}: a place in the queue is not given back`);
@@ -151,7 +151,7 @@ export async function soak(
       await stream.started().catch(() => {});
       await stream.cancel();
     }));
-    // Aborts that came after their stream are still to fire, and the servers have to hear of those before.
+    // Aborts later than their stream still have to fire, and the servers have to notice the earlier ones.
     let unfinished = await servers.unfinished();
     for (let wait = 0; wait < 40 && unfinished > 0; wait++) {
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -164,7 +164,7 @@ export async function soak(
   }
 }
 
-/** TCP connections that this process has open; `undefined` where that cannot be counted. */
+/** Open TCP connections of this process; `undefined` if they cannot be counted. */
 export function openSockets(): number | undefined {
   try {
     const table = Deno.readTextFileSync("/proc/self/net/tcp");
@@ -183,16 +183,16 @@ export function openSockets(): number | undefined {
   }
 }
 
-/** Memory in use once what nobody holds is gone, in MB: what is left, and not when it was swept. */
+/** Memory in use after garbage collection, in MB, so that the time of a collection does not matter. */
 function heapMb(): number {
   const { gc } = globalThis as { gc?: () => void };
   gc?.();
   return Math.round(Deno.memoryUsage().heapUsed / 1e5) / 10;
 }
 
-/** Streams after which caches and pools have their size. */
+/** Number of streams after which caches and pools have reached their size. */
 const WARM_UP = 2000;
-/** What the heap may have grown by since then. */
+/** How much the heap may grow after that. */
 const MOST_GROWTH_MB = 4;
 
 if (import.meta.main) {

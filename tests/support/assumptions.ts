@@ -1,13 +1,13 @@
 /**
- * The tables of `docs/assumptions.md` and the list of `src/cli/assumptions.ts`, which are one: run as a program this
- * writes the tables anew.
+ * Keeps the tables of `docs/assumptions.md` equal to the list in `src/cli/assumptions.ts`: run as a program it rewrites
+ * the tables.
  */
 
 import { SECTIONS } from "../../src/cli/assumptions.ts";
 
 const DOCUMENT = new URL("../../docs/assumptions.md", import.meta.url);
 
-/** The rows of the list, as the document has them: cells without their padding. */
+/** The list as rows of the document: cells without padding. */
 export function listedRows(): string[] {
   return SECTIONS.flatMap(({ title, assumptions }) =>
     assumptions.map(({ text, verdict, evidence, pinned }) =>
@@ -30,7 +30,7 @@ export function documentedRows(document: string): string[] {
   return rows;
 }
 
-/** The document with the tables of the list. */
+/** The document with the list's tables. */
 export function withTables(document: string): string {
   let text = document;
   for (const { title, assumptions } of SECTIONS) {

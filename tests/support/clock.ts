@@ -1,4 +1,4 @@
-/** Runs with a monotonic clock that the test moves on; timers are not touched. */
+/** Runs with a monotonic clock that the test advances; timers are not affected. */
 export async function withClock(
   run: (pass: (ms: number) => void) => Promise<void>,
 ): Promise<void> {

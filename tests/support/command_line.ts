@@ -1,33 +1,33 @@
-/** Runs commands with streams of the test's own. */
+/** Runs commands with the test's own streams. */
 
 import { runCommandLine } from "../../src/cli/command_line.ts";
 import type { Output, Streams } from "../../src/cli/terminal.ts";
 
-/** What a command did. */
+/** The result of a command. */
 export interface CommandRun {
   readonly code: number;
   readonly output: string;
   readonly errors: string;
 }
 
-/** What the command finds around itself. */
+/** The command's surroundings. */
 export interface TestStreamsOptions {
-  /** What is piped in; a terminal where absent. */
+  /** Piped input; absent: a terminal. */
   readonly input?: string | AsyncIterable<string>;
   readonly isTerminal?: boolean;
   readonly columns?: number;
-  /** Variables; nothing of the process's is read. */
+  /** Environment variables; the process's own are not read. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** Streams that keep what is written. */
+/** Streams that keep their output. */
 export class TestStreams implements Streams {
   readonly output: Output & { text: string };
   readonly errors: Output & { text: string };
   readonly input: Streams["input"];
   readonly env: Readonly<Record<string, string>>;
   readonly #listeners = new Set<() => void>();
-  /** Called at each piece that is written. */
+  /** Called for each chunk written. */
   onWrite: (text: string) => void = () => {};
 
   constructor({ input, isTerminal = false, columns, env = {} }: TestStreamsOptions = {}) {

@@ -11,7 +11,7 @@ import {
 } from "../../mod.ts";
 import { type Conversation, ConversationMaker } from "./conversations.ts";
 
-/** A model as a server has it: a tokenizer, and a chat template around each message. */
+/** A model as on a server: a tokenizer, and a chat template around each message. */
 export interface ModelUnderTest {
   readonly name: string;
   /** Tokens of a text. */
@@ -20,19 +20,19 @@ export interface ModelUnderTest {
   readonly imageTokens: number;
 }
 
-/** What is measured of one request that did not fit as a whole. */
+/** Measurements of one request that did not fit. */
 interface Sample {
-  /** Tokens that were answered, of those that the budget allows. */
+  /** Used tokens as a share of the budget. */
   readonly used: number;
-  /** The same, of the most that whole turns could have used. */
+  /** The same as a share of the most that whole turns could have used. */
   readonly ofPossible: number;
 }
 
-/** What came of all requests. */
+/** Summary of all requests. */
 export interface Figures {
   readonly conversations: number;
   readonly trimmed: number;
-  /** The largest share of the budget that was used. */
+  /** The largest used share of the budget. */
   readonly mostUsed: number;
   /** Requests that used more than 1.01 of the budget. */
   readonly over: number;
@@ -40,11 +40,11 @@ export interface Figures {
   readonly full: number;
   readonly fullOfPossible: number;
   readonly median: number;
-  /** Requests the server refused first. */
+  /** Requests that the server refused at first. */
   readonly refused: number;
   /** Requests that could not be answered: refused twice. */
   readonly failed: number;
-  /** Broken rules, in words. */
+  /** Broken rules, described. */
   readonly broken: readonly string[];
 }
 
@@ -63,8 +63,8 @@ const READ_FILE = tool({
 });
 
 /**
- * What is known of the model: `learnt` in five answers of the same conversation, `known` from five other conversations
- * and all before, `unknown` until it refuses the whole conversation with its numbers.
+ * What is known about the model: `learnt` from five answers in the same conversation, `known` from five other
+ * conversations and all earlier ones, `unknown` until it refuses the whole conversation with its numbers.
  */
 export type Knowledge = "learnt" | "known" | "unknown";
 
@@ -98,7 +98,7 @@ export async function measure(
   return run.figures(conversations);
 }
 
-/** The beginning of a conversation, up to a question that waits for its answer. */
+/** The beginning of a conversation, up to an unanswered question. */
 function upTo({ system, turns }: Conversation, count: number): Message[] {
   const asked = turns.slice(0, Math.max(1, count));
   const last = asked.pop() ?? [];
@@ -124,7 +124,7 @@ class Run {
     this.#policy = policy;
   }
 
-  /** The next conversation is with a model that nobody has met. */
+  /** Makes the next conversation use a model never seen before. */
   forget(): void {
     this.#lmstudio = this.#connect();
   }
@@ -161,7 +161,7 @@ class Run {
     });
   }
 
-  /** Number of turns that are this share of the context. */
+  /** Number of turns that fill this share of the context. */
   turnsWithin({ turns, contextLength }: Conversation, share: number): number {
     let tokens = 0;
     const over = turns.findIndex((turn) => {
@@ -171,7 +171,7 @@ class Run {
     return over < 0 ? turns.length : over;
   }
 
-  /** @param isMeasured whether it counts where it is cut. */
+  /** @param isMeasured whether the request counts if it is shortened. */
   async send(
     { contextLength, topics }: Conversation,
     messages: readonly Message[],
@@ -201,7 +201,7 @@ class Run {
     }
   }
 
-  /** Tokens with as many of the dropped turns as fit, the newest first. */
+  /** Tokens after adding back as many dropped turns as fit, newest first. */
   #possible(
     messages: readonly Message[],
     { dropped }: TrimInfo,

@@ -1,6 +1,6 @@
 /**
- * Conversations as programs have them, made from a seed: prose in six languages, code, JSON, logs of tools, images.
- * The same seed gives the same conversations, whatever else changes in this repository.
+ * Realistic conversations, generated from a seed: prose in six languages, code, JSON, tool logs, images. The same seed
+ * generates the same conversations, whatever else changes in this repository.
  */
 import type { Message } from "../../src/core/messages.ts";
 
@@ -35,7 +35,7 @@ function hex(length: number, random: Random): string {
 interface Language {
   readonly sentences: readonly string[];
   readonly words: Readonly<Record<string, readonly string[]>>;
-  /** Between sentences. */
+  /** Separator between sentences. */
   readonly gap: string;
 }
 
@@ -300,7 +300,7 @@ const LOG_LINES: readonly ((time: string, random: Random) => string)[] = [
 
 function log(length: number, random: Random): string {
   const lines: string[] = [];
-  // A program's output is of one kind or two.
+  // A program's output has one or two kinds of lines.
   const kinds = [pick(LOG_LINES, random), pick(LOG_LINES, random)];
   for (let size = 0; size < length; size += lines.at(-1)?.length ?? 0) {
     const time = new Date(1_795_000_000_000 + whole(1e9, random)).toISOString();
@@ -309,7 +309,7 @@ function log(length: number, random: Random): string {
   return lines.join("\n");
 }
 
-/** What conversations are about. */
+/** Topics of conversations. */
 const TOPICS: Readonly<Record<string, (length: number, random: Random) => string>> = {
   English: prose(ENGLISH),
   German: prose(GERMAN),
@@ -322,15 +322,15 @@ const TOPICS: Readonly<Record<string, (length: number, random: Random) => string
   log,
 };
 const PROSE = ["English", "German", "Spanish", "Russian", "Chinese", "Japanese"];
-/** Characters of these scripts are more tokens. */
+/** Scripts whose characters take more tokens. */
 const DENSE: ReadonlySet<string> = new Set(["Chinese", "Japanese"]);
 
 /** A conversation before it is sent. */
 export interface Conversation {
-  /** Its language, and what else is in it. */
+  /** Its language, and what else it contains. */
   readonly topics: readonly string[];
   readonly system: Message;
-  /** Each begins with a user message and ends with the answer to it. */
+  /** Each turn begins with a user message and ends with its answer. */
   readonly turns: readonly (readonly Message[])[];
   readonly contextLength: number;
 }
@@ -340,12 +340,12 @@ const CONTEXT_LENGTHS = [4096, 8192, 16384, 32768];
 const IMAGE =
   "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII=";
 
-/** Texts of one topic and about one length; more of them would only take longer to tokenize. */
+/** Number of texts per topic and length; more would only take longer to tokenize. */
 const TEXTS = 24;
-/** Lengths that count as one. */
+/** Lengths that count as equal. */
 const LENGTH_STEP = 1.5;
 
-/** Conversations, each longer than its context by half at least. */
+/** Conversations, each at least half as long again as its context. */
 export class ConversationMaker {
   readonly #random: Random;
   readonly #texts = new Map<string, string[]>();
@@ -360,13 +360,13 @@ export class ConversationMaker {
     const language = pick(PROSE, random);
     const second = pick(["code", "json", "log", "image", pick(PROSE, random)], random);
     const share = random();
-    // What people write does not grow with the context; what they paste and what tools give does, somewhat.
+    // What people type does not grow with the context; pasted text and tool results do, somewhat.
     const scale = Math.sqrt(contextLength / 4096);
     const turns: Message[][] = [];
     let tokens = 0;
     const text = (topic: string, length: number): string => {
       const written = this.#text(topic, length);
-      // Of a tokenizer that is good at it: the others have more.
+      // Measured with a tokenizer that is good at it: others need more tokens.
       tokens += DENSE.has(topic) ? written.length / 1.4 : written.length / 4.5;
       return written;
     };

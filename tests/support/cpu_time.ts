@@ -1,8 +1,8 @@
 import process from "node:process";
 
 /**
- * Milliseconds of CPU time this process has used: bounds on work are held against it, since the clock also runs while
- * other processes have the cores.
+ * Milliseconds of CPU time that this process has used. Limits on work are compared with CPU time, since the clock also
+ * runs while other processes use the cores.
  */
 export function cpuTimeMs(): number {
   const { user, system } = process.cpuUsage();

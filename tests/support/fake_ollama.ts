@@ -1,28 +1,28 @@
 /**
- * A fake Ollama: its own routes as far as discovery and a streamed chat of its client ask them, and the OpenAI-compatible
- * ones. The chat is written after the API reference of docs.ollama.com: a line of JSON for each piece, the last with
- * `done` and the numbers.
+ * A fake Ollama: its own routes as far as discovery and its client's streamed chat use them, and the OpenAI-compatible
+ * ones. The chat follows the API reference on docs.ollama.com: a line of JSON per chunk, the last one with `done` and the
+ * numbers.
  */
 
 import { type ForeignServer, serveForeign } from "./foreign_servers.ts";
 
-/** What it is and says. */
+/** Its version, models and answers. */
 export interface FakeOllamaOptions {
   /** Names with their tags. */
   models?: readonly string[];
   version?: string;
-  /** The pieces of every answer. */
+  /** The chunks of every answer. */
   reply?: readonly string[];
   port?: number;
 }
 
-/** A fake Ollama that listens; `bodies` are the decoded bodies of what it was asked. */
+/** A listening fake Ollama; `bodies` are the decoded bodies of its requests. */
 export interface FakeOllama extends ForeignServer {
   readonly bodies: Record<string, unknown>[];
   readonly headers: Headers[];
 }
 
-/** Starts to listen. */
+/** Starts the server. */
 export function serveOllama(options: FakeOllamaOptions = {}): FakeOllama {
   const {
     models = ["llama3.2:latest", "nomic-embed-text:latest"],

@@ -1,8 +1,8 @@
-/** Servers that are not LM Studio, on 127.0.0.1, each as its own answers on the wire. */
+/** Servers on 127.0.0.1 that are not LM Studio, each with its own answers on the wire. */
 
 import { rawServer } from "./raw_server.ts";
 
-/** A server, and what it was asked: `GET /v1/models`. */
+/** A server, and its requests, such as `GET /v1/models`. */
 export interface ForeignServer extends AsyncDisposable {
   readonly url: string;
   readonly port: number;
@@ -33,7 +33,7 @@ export function serveForeign(
   };
 }
 
-/** llama.cpp's `llama-server`: has Ollama's `/api/tags` for clients that want it, but no `/api/version`. */
+/** llama.cpp's `llama-server`: has Ollama's `/api/tags` for clients that need it, but no `/api/version`. */
 export function serveLlamaCpp(): ForeignServer {
   const id = "Qwen3-8B-Q4_K_M.gguf";
   const models = [{ name: id, model: id, type: "model", capabilities: ["completion"] }];
@@ -74,18 +74,18 @@ export function serveVllm(): ForeignServer {
   });
 }
 
-/** A site that shows its page whatever is asked. */
+/** A site that returns its page for every request. */
 export function serveSite(): ForeignServer {
   const page = "<!DOCTYPE html><html><body><h1>It works!</h1></body></html>";
   return serveForeign(() => new Response(page, { headers: { "content-type": "text/html" } }));
 }
 
-/** An API that answers everything with the same JSON. */
+/** An API that answers every request with the same JSON. */
 export function serveJson(body: unknown, status = 200): ForeignServer {
   return serveForeign(() => Response.json(body, { status }));
 }
 
-/** Takes connections and never says anything. `came` and `left` count the clients. */
+/** Accepts connections and stays silent. `came` and `left` count the clients. */
 export function serveSilence(): AsyncDisposable & { url: string; came: number; left: number } {
   const server = rawServer(async (connection) => {
     silence.came++;

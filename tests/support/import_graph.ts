@@ -1,4 +1,4 @@
-/** Which file imports which, as Deno sees it. */
+/** Which file imports which, according to Deno. */
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -53,7 +53,7 @@ function shorten(specifier: string): string {
   return specifier.startsWith(ROOT.href) ? specifier.slice(ROOT.href.length) : specifier;
 }
 
-/** What importing `entry` loads at once. */
+/** The files that importing `entry` loads at once. */
 export function staticGraph(entry: string, edges: readonly Edge[]): Set<string> {
   const reached = new Set([entry]);
   for (const file of reached) {

@@ -1,26 +1,26 @@
 /**
- * What `@lmstudio/sdk` asks of LM Studio's WebSockets, as far as loading, one answer, one vector and unloading need
- * it. Written after what version 1.5.0 of that package sends and the schemas it checks what comes with; not after LM
- * Studio, whose side of this protocol is not documented.
+ * The part of LM Studio's WebSocket protocol that `@lmstudio/sdk` needs for a load, an answer, a vector and an unload.
+ * It follows the messages that version 1.5.0 of that package sends and its schemas for what it receives, not LM
+ * Studio, whose side of the protocol is not documented.
  */
 
 import { type ForeignServer, serveForeign } from "./foreign_servers.ts";
 
-/** What it says. */
+/** Its answers. */
 export interface WebSocketOptions {
-  /** The pieces of every answer. */
+  /** The chunks of every answer. */
   reply: readonly string[];
   vector: readonly number[];
 }
 
-/** One call: `llm.predict`, and what came with it. */
+/** One call, such as `llm.predict`, and its parameters. */
 export interface WebSocketCall {
   readonly name: string;
   // deno-lint-ignore no-explicit-any -- JSON of the wire
   readonly parameter: any;
 }
 
-/** A message of the client's: an RPC, or a channel that it opens. */
+/** A message from the client: an RPC, or a channel that it opens. */
 type Message =
   | { type: "rpcCall"; endpoint: string; callId: number; parameter: unknown }
   | { type: "channelCreate"; endpoint: string; channelId: number; creationParameter: unknown }
@@ -28,7 +28,7 @@ type Message =
 
 const EMPTY_CONFIG = { fields: [] };
 
-/** Starts to listen; there is one WebSocket to a namespace, `llm` and `embedding`. */
+/** Starts the server; there is one WebSocket per namespace, `llm` and `embedding`. */
 export function serveWebSockets(
   options: WebSocketOptions,
 ): ForeignServer & { readonly calls: readonly WebSocketCall[] } {
@@ -45,7 +45,7 @@ export function serveWebSockets(
       }
       const message: Message = JSON.parse(data);
       if (message.type === "communicationWarning") {
-        // It did not understand what it got.
+        // The client did not understand a message.
         return calls.push({ name: message.type, parameter: message.warning });
       }
       const name = `${path.slice(1)}.${message.endpoint}`;
@@ -66,7 +66,7 @@ export function serveWebSockets(
   return { ...server, calls };
 }
 
-/** Nothing, as of `unloadModel`, is no field at all. */
+/** Without a result, as for `unloadModel`, the field is absent. */
 function resultOf(name: string, { vector }: WebSocketOptions): unknown {
   return name === "embedding.embedString" ? { embedding: vector } : undefined;
 }

@@ -1,4 +1,4 @@
-/** A `fetch` that does nothing by itself, and time that passes only when a test says so. */
+/** A `fetch` that does nothing on its own, and time that passes only when a test says so. */
 import { FakeTime } from "@std/testing/time";
 
 const encoder = new TextEncoder();
@@ -8,17 +8,17 @@ export interface PuppetCall {
   readonly url: string;
   readonly init: RequestInit;
   readonly signal: AbortSignal;
-  /** Whether the body was let go of. */
+  /** Whether the body was cancelled. */
   readonly isCancelled: boolean;
-  /** The head of an answer whose body the test sends. */
+  /** Sends the head of an answer; the test sends the body. */
   respond(status?: number, headers?: Record<string, string>): void;
   send(text: string): void;
   end(): void;
-  /** Breaks the body, or rejects where there is no answer yet. */
+  /** Breaks the body, or rejects if there is no answer yet. */
   fail(error: unknown): void;
 }
 
-/** A `fetch` whose calls the test answers. It heeds no signal, like the worst of those that users bring. */
+/** A `fetch` whose calls the test answers. It ignores signals, like the worst custom ones. */
 export class Puppet {
   readonly calls: PuppetCall[] = [];
 
@@ -54,13 +54,13 @@ export class Puppet {
   };
 }
 
-/** Runs in time that stands still; `pass` moves the timers and the monotonic clock on together. */
+/** Runs while time stands still; `pass` advances timers and the monotonic clock together. */
 export async function inFakeTime(
   run: (pass: (ms: number) => Promise<void>) => Promise<void>,
 ): Promise<void> {
   using time = new FakeTime();
   const { now } = performance;
-  // Whole: differences of fractions end before a timer that they set.
+  // An integer: with fractions a difference can end before the timer it was used for.
   let clock = Math.ceil(now.call(performance));
   performance.now = () => clock;
   try {

@@ -1,4 +1,4 @@
-/** Many requests for models of which only one fits into memory: what becomes of them, and how often a model is loaded. */
+/** Many requests for models of which only one fits into memory: their outcomes, and the number of loads. */
 import { isProviderError, LMStudioProvider } from "../../mod.ts";
 import { createFakeLMStudio } from "../../src/testing/mod.ts";
 import { randomizer } from "./random.ts";
@@ -7,19 +7,19 @@ export interface Load {
   readonly requests: number;
   readonly models: number;
   readonly seed: number;
-  /** Callers that ask one thing after the other; all at once where there are as many as requests. */
+  /** Number of callers that each send one request after another; all at once if there are as many as requests. */
   readonly callers: number;
-  /** Whether they ask by the provider's methods, or past its queue. */
+  /** Whether they use the provider's methods, or bypass its queue. */
   readonly isQueued: boolean;
 }
 
 export interface Outcome {
   readonly answered: number;
-  /** Broken off, or refused, since another model was loaded. */
+  /** Interrupted or refused because another model was loaded. */
   readonly cut: number;
-  /** How often another model was asked than before, the first one included: each is a load. */
+  /** How often the model changed, including the first one: each change is a load. */
   readonly loads: number;
-  /** Of the calls that were told of a queue, the first positions. */
+  /** The first positions reported to calls that had to queue. */
   readonly told: number;
   readonly ms: number;
 }
@@ -75,7 +75,7 @@ export async function runLoad(
 
 class Cut extends Error {}
 
-/** As clients that get the `fetch` alone. */
+/** Like clients that only get the `fetch`. */
 async function askPastQueue(lmstudio: LMStudioProvider, request: object): Promise<void> {
   const { baseURL, fetch } = lmstudio.toOpenAI();
   const body = JSON.stringify({

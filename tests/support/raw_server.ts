@@ -6,7 +6,7 @@
 const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder();
 
-/** What a test does with one connection. It is closed when the promise settles. */
+/** Handles one connection, which is closed when the promise settles. */
 export type RawHandler = (connection: RawConnection, index: number) => Promise<void> | void;
 
 /** The server's side of one connection. */
@@ -29,12 +29,12 @@ export class RawConnection {
     return text;
   }
 
-  /** Waits for a request, and leaves it unread: closing then is a reset. */
+  /** Waits for a request and leaves it unread, so that closing causes a reset. */
   async taste(): Promise<void> {
     await this.#read(1);
   }
 
-  /** Writes all of it; `false` when the client is gone. */
+  /** Writes everything; `false` if the client is gone. */
   async write(text: string | Uint8Array): Promise<boolean> {
     const bytes = typeof text === "string" ? ENCODER.encode(text) : text;
     try {
@@ -101,7 +101,7 @@ export interface RawServer extends AsyncDisposable {
   readonly connections: number;
 }
 
-/** Serves every connection with `handler`. What it throws is thrown by the disposal. */
+/** Serves every connection with `handler`. Disposal rethrows its exceptions. */
 export function rawServer(handler: RawHandler): RawServer {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const open = new Set<RawConnection>();
@@ -142,19 +142,19 @@ export function rawServer(handler: RawHandler): RawServer {
   };
 }
 
-/** A port where nothing listens. */
+/** A port that nothing listens on. */
 export function closedPort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
 }
 
-/** A port whose backlog is full: whoever connects gets no answer at all, as from a host that is not there. */
+/** A port whose backlog is full: a client gets no answer at all, as from a missing host. */
 export async function deafServer(): Promise<RawServer> {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 });
   const { port } = listener.addr;
   const fillers: Deno.TcpConn[] = [];
   const abandoned = new AbortController();
-  // One more than the backlog is taken; the connection after those does not come about.
+  // One connection more than the backlog is accepted; the next one never is.
   let isFull = false;
   while (!isFull) {
     const timer = setTimeout(() => abandoned.abort(), 200);

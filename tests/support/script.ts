@@ -1,13 +1,13 @@
-/** Processes of their own: what permissions do, and whether a process ends, shows only there. */
+/** Separate processes: the only way to test permissions and process exit. */
 
 /** Keeps an LM Studio that runs on this machine from answering in place of a test's own server, or of none. */
 export const WITHOUT_LM_STUDIO = "--deny-net=127.0.0.1:1234";
 
 const ROOT = new URL("../../", import.meta.url);
-/** Loading and running takes a second; a script that hangs must not hang the tests. */
+/** Loading and running takes a second; a hanging script must not hang the tests. */
 const LIMIT_MS = 30_000;
 
-/** What a process has printed, without the line end. */
+/** The output of a process, without the line break at the end. */
 export interface Ended {
   readonly code: number;
   readonly output: string;
@@ -15,14 +15,14 @@ export interface Ended {
 }
 
 export interface ScriptResult extends Ended {
-  /** Every permission it made use of, or asked for, such as `net 127.0.0.1:1234`. */
+  /** Every permission it used or requested, such as `net 127.0.0.1:1234`. */
   readonly permissions: readonly string[];
 }
 
 /**
  * Runs TypeScript that may import from `mod` (mod.ts) and use `Deno.args`.
  *
- * @param flags permissions; none beyond them are asked for.
+ * @param flags permissions; Deno prompts for no others.
  */
 export async function runScript(
   source: string,
@@ -49,7 +49,7 @@ export async function runScript(
   }
 }
 
-/** Runs Deno with no more of the environment than it needs. */
+/** Runs Deno with only the environment it needs. */
 export async function runDeno(
   args: string[],
   options: { env?: Record<string, string>; cwd?: string; stdin?: string } = {},
@@ -65,7 +65,7 @@ export async function runDeno(
   }).spawn();
   const timer = setTimeout(() => child.kill("SIGKILL"), LIMIT_MS);
   const writer = child.stdin.getWriter();
-  // A process that has ended already does not want it.
+  // A process that has already ended does not read its input.
   await writer.write(new TextEncoder().encode(options.stdin)).catch(() => {});
   await writer.close().catch(() => {});
   const { code, stdout, stderr } = await child.output();
@@ -81,7 +81,7 @@ async function readAudit(file: string): Promise<string[]> {
   return [...new Set(entries.map(({ permission, value }) => `${permission} ${value}`))];
 }
 
-/** What Deno itself needs: a variable such as `HTTP_PROXY` must not reach the script by accident. */
+/** Only what Deno itself needs: a variable such as `HTTP_PROXY` must not reach the script by accident. */
 function inherited(): Record<string, string> {
   const names = ["PATH", "HOME", "TMPDIR", "DENO_DIR", "SystemRoot", "USERPROFILE", "LOCALAPPDATA"];
   return Object.fromEntries(

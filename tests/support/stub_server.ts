@@ -1,22 +1,22 @@
 /**
- * A server on 127.0.0.1 that answers with exactly the bytes it is told, at exactly the moment it is
- * told, and keeps a record: what it was asked, how much it wrote, when the client left.
+ * A server on 127.0.0.1 that sends exactly the given bytes at exactly the given moments, and records
+ * its requests, how much it wrote, and when the client left.
  */
 
 const FIXTURES = new URL("../../fixtures/", import.meta.url);
 const encoder = new TextEncoder();
 
-/** A part of a body. A promise is waited for before the part after it is written. */
+/** A part of a body. A promise is awaited before the next part is written. */
 export type Piece = string | Uint8Array | Promise<unknown>;
 
-/** What to answer. */
+/** An answer. */
 export interface StubAnswer {
   /** @default {200} */
   status?: number;
   /** @default {`application/json`} */
   headers?: Record<string, string>;
   body?: string | readonly Piece[];
-  /** `break`: the connection breaks after the last piece; `hang`: nothing more comes. @default {"close"} */
+  /** `break`: the connection breaks after the last part; `hang`: nothing more is sent. @default {"close"} */
   end?: "close" | "break" | "hang";
 }
 
@@ -29,12 +29,12 @@ export type StubRoutes = Record<
 /** One request and what became of its answer. */
 export class StubRequest {
   readonly method: string;
-  /** With the query. */
+  /** Including the query. */
   readonly path: string;
   readonly headers: Headers;
   /** The decoded JSON; `undefined` without a body. */
   readonly body: Record<string, unknown>;
-  /** Pieces written so far, waits aside. */
+  /** Parts written so far, not counting promises. */
   written = 0;
   isFinished = false;
   hasLeft = false;
@@ -53,7 +53,7 @@ export class StubRequest {
     this.#leave = resolve;
   }
 
-  /** The answer, piece by piece as it is read. */
+  /** The answer, written part by part as it is read. */
   respond({ status = 200, headers, body = "", end = "close" }: StubAnswer): Response {
     const pieces = typeof body === "string" ? [body] : [...body];
     const stream = new ReadableStream<Uint8Array<ArrayBuffer>>({
@@ -83,14 +83,14 @@ export class StubRequest {
         "content-type": "application/json; charset=utf-8",
         "x-powered-by": "Express",
         ...headers,
-        // Closed before that much has come: the connection breaks.
+        // Closing before this many bytes breaks the connection.
         ...(end === "break" ? { "content-length": "1000000000" } : {}),
       },
     });
   }
 }
 
-/** A stub that listens. */
+/** A listening stub. */
 export interface StubServer extends AsyncDisposable {
   /** Such as `http://127.0.0.1:41234`. */
   readonly url: string;
@@ -99,7 +99,7 @@ export interface StubServer extends AsyncDisposable {
   readonly on: (route: string) => StubRequest[];
 }
 
-/** Starts to listen. Routes that are not given answer as LM Studio does: with 200. */
+/** Starts the server. Other routes answer as LM Studio does: with 200. */
 export function serveStub(
   routes: StubRoutes,
   otherwise: (request: StubRequest) => StubAnswer = unexpectedEndpoint,
@@ -125,17 +125,17 @@ export function serveStub(
   };
 }
 
-/** What LM Studio answers, under 200, where there is no such route. */
+/** LM Studio's answer, with status 200, for a route that does not exist. */
 export function unexpectedEndpoint({ method, path }: StubRequest): StubAnswer {
   return json({ error: `Unexpected endpoint or method. (${method} ${path})` });
 }
 
-/** An answer in JSON. */
+/** A JSON answer. */
 export function json(value: unknown, status = 200): StubAnswer {
   return { status, body: JSON.stringify(value) };
 }
 
-/** An answer that streams. */
+/** A streamed answer. */
 export function events(body: string | readonly Piece[], end?: StubAnswer["end"]): StubAnswer {
   return {
     headers: { "content-type": "text/event-stream" },
@@ -149,7 +149,7 @@ export function fixture(path: string): string {
   return Deno.readTextFileSync(new URL(path, FIXTURES));
 }
 
-/** The names of the files in a folder below `fixtures/` that end so. */
+/** The names of the files in a folder below `fixtures/` with this ending. */
 export function fixtureNames(folder: string, ending: string): string[] {
   return [...Deno.readDirSync(new URL(folder, FIXTURES))].map(({ name }) => name)
     .filter((name) => name.endsWith(ending)).sort();
@@ -160,13 +160,13 @@ export function fixtureAnswer(path: string, status = 200): StubAnswer {
   return { status, body: fixture(path) };
 }
 
-/** What a test opens when the server may go on. */
+/** A gate that a test opens to let the server continue. */
 export function gate(): { readonly opened: Promise<void>; readonly open: () => void } {
   const { promise, resolve } = Promise.withResolvers<void>();
   return { opened: promise, open: () => resolve() };
 }
 
-/** Bytes in pieces of this size, for every place where a network may cut. */
+/** Bytes in chunks of this size, to cover every place where a network may cut. */
 export function cut(text: string, size: number): Uint8Array[] {
   const bytes = encoder.encode(text);
   return Array.from(
@@ -175,7 +175,7 @@ export function cut(text: string, size: number): Uint8Array[] {
   );
 }
 
-/** A stand-in for `fetch` that gives exactly these pieces, one to a read, whoever asks for what. */
+/** A replacement for `fetch` that returns exactly these chunks, one per read, for every request. */
 export function fetchOf(answer: StubAnswer): typeof globalThis.fetch {
   return async (input, init) => {
     const incoming = new Request(input, init);

@@ -1,16 +1,16 @@
 /**
- * Runs test files, each in a `deno test` of its own and as many at a time as there are cores: the whole suite takes half
- * as long on two cores, no file sees what another did to its process, and a file that hangs is named.
+ * Runs each test file in its own `deno test`, several at a time: on two cores the whole suite takes half as long, no
+ * file is affected by what another did to its process, and a hanging file is named.
  */
 export interface TestRun {
-  /** Where the files are looked up, and the working directory of their processes. */
+  /** The folder that contains the files, and the working directory of their processes. */
   readonly root: URL;
   readonly files: readonly string[];
-  /** Given to `deno test` before the file. */
+  /** Flags passed to `deno test` before the file. */
   readonly flags: readonly string[];
-  /** Arguments of a `deno` command that runs at the same time, such as `["check"]`; it counts like a file. */
+  /** Arguments of a `deno` command to run at the same time, such as `["check"]`; it counts like a file. */
   readonly also?: readonly string[] | undefined;
-  /** After this a file has failed. */
+  /** Time limit of a file. */
   readonly limitMs: number;
   readonly workers: number;
   print(text: string): void;
@@ -32,7 +32,7 @@ const LINE_WIDTH = 100;
 const SUM =
   /^(?:ok|FAILED) \| (\d+) passed(?: \((\d+) steps?\))? \| (\d+) failed(?: \(\d+ steps?\))?(?: \| (\d+) ignored)?/gm;
 
-/** The paths of the test files in a folder of `root`, sorted, but for those below a path of `excluded`. */
+/** Sorted paths of the test files in a folder of `root`, except those below a path in `excluded`. */
 export async function testFilesOf(
   root: URL,
   excluded: readonly string[],
@@ -51,7 +51,7 @@ export async function testFilesOf(
   return files.sort();
 }
 
-/** Prints a word for each file that passed, the whole output of each that did not, and the sum; returns the exit code. */
+/** Prints a word for each passed file, the whole output of each failed one, and the totals; returns the exit code. */
 export async function runTestFiles(run: TestRun): Promise<number> {
   const started = Date.now();
   const total: Counts = { passed: 0, steps: 0, failed: 0, ignored: 0 };
@@ -62,7 +62,7 @@ export async function runTestFiles(run: TestRun): Promise<number> {
 
   const finish = (name: string, isFile: boolean, { ok, output }: Outcome): void => {
     const counts = countsOf(output);
-    // Such a file has failed as a whole: no test of it was counted.
+    // Such a file failed as a whole: none of its tests was counted.
     if (!ok && counts.failed === 0) counts.failed = 1;
     for (const key of ["passed", "steps", "failed", "ignored"] as const) total[key] += counts[key];
     if (!ok) {
@@ -121,7 +121,7 @@ async function runDeno(args: string[], name: string, run: TestRun): Promise<Outc
   }
 }
 
-/** The last sum of an output: a test may print one as well. */
+/** The last totals in an output: a test may print some as well. */
 function countsOf(output: string): Counts {
   const [, passed, steps, failed, ignored] = [...output.matchAll(SUM)].at(-1) ?? [];
   return {

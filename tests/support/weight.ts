@@ -1,6 +1,6 @@
 /**
- * What the module weighs for those who import it, beside what was recorded in `tests/weight.json`.
- * Run as a program it records what is there now:
+ * What importing the module costs, compared with the record in `tests/weight.json`. Run as a program it
+ * records the current numbers:
  *
  *     npx --yes deno@2.9 run -A tests/support/weight.ts
  */
@@ -10,20 +10,20 @@ import { readGraph, staticGraph } from "./import_graph.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const RECORD = new URL("tests/weight.json", ROOT);
-/** A mended bug may take a few bytes; what it shall find is a feature that everybody loads. */
+/** Leaves room for the few bytes of a bug fix; the check is for features that everybody would load. */
 const BUNDLE_MARGIN = 1.02;
 const PROGRAM = `import { LMStudioProvider } from "${new URL("mod.ts", ROOT)}";
 const lmstudio = new LMStudioProvider({ model: "qwen/qwen3-8b" });
 for await (const { content } of lmstudio.streamCompletion("Hello")) console.log(content);
 `;
 
-/** As `tests/weight.json` has it. */
+/** The content of `tests/weight.json`. */
 export interface Weight {
-  /** On the static graph of `mod.ts`, each with the bytes of its source. */
+  /** Modules on the static graph of `mod.ts`, each with its source size in bytes. */
   modules: Record<string, number>;
-  /** A program that streams one completion: what it loads at the start, minified and gzipped. */
+  /** What a program that streams one completion loads at startup, minified and gzipped. */
   bundleKb: number;
-  /** What installing the module installs with it. */
+  /** Packages installed along with the module. */
   packages: string[];
 }
 
@@ -80,7 +80,7 @@ async function listPackages(): Promise<string[]> {
   return [...names].sort();
 }
 
-/** A sentence for each number that has grown, with what is new in it; empty if none has. */
+/** A sentence for each number that has grown, saying what is new; empty if none has. */
 export function findGrowth(recorded: Weight, now: Weight): string[] {
   const problems: string[] = [];
   const before = Object.keys(recorded.modules);
@@ -105,7 +105,7 @@ export function findGrowth(recorded: Weight, now: Weight): string[] {
   return problems;
 }
 
-/** The most first; a handful is enough to know where to look. */
+/** Largest growth first; a handful is enough to know where to look. */
 function listGrown(recorded: Weight, now: Weight): string {
   return Object.entries(now.modules)
     .map(([file, size]) => ({ file, bytes: size - (recorded.modules[file] ?? 0) }))

@@ -1,4 +1,4 @@
-/** What servers send, as short as it can be, and a few things most tests of failures need. */
+/** Minimal versions of what servers send, and a few helpers for tests of failures. */
 
 /** `GET /api/v1/models`: one loaded model, `m`. */
 export const LISTING: string = JSON.stringify({
@@ -34,7 +34,7 @@ export function token(content: string): string {
 /** The last two events. */
 export const FINISH: string = event({}, "stop") + "data: [DONE]\n\n";
 
-/** What a promise rejects with; fails when it does not. */
+/** The reason a promise rejects with; fails if it does not. */
 export async function rejection(promise: Promise<unknown>): Promise<unknown> {
   let value: unknown;
   try {

@@ -1,4 +1,4 @@
-/** Two LM Studio hosts behind nginx, asked through `LMStudioProvider`. */
+/** Two LM Studio hosts behind nginx, used through `LMStudioProvider`. */
 
 import assert from "node:assert/strict";
 import { isProviderError, LMStudioProvider } from "../../mod.ts";
@@ -12,7 +12,7 @@ const MODEL = "qwen/qwen3-8b";
 const CHAT = "/v1/chat/completions";
 const CLIENT_TOKEN = "CLIENT_TOKEN";
 const HOST_TOKEN = "HOST_TOKEN";
-/** Lines of the configuration that put the hosts' token in place of the client's. */
+/** Configuration lines that replace the client's API token with the hosts'. */
 const TOKEN_LINES = /^ *(if \(\$http_authorization|proxy_set_header Authorization).*\n/gm;
 const LONG = "Up and up and up it goes.";
 const CALLS = 8;
@@ -133,12 +133,12 @@ export async function checkBalancer(nginx: string, folder: string): Promise<void
   });
 
   await check(
-    "nginx: a host dies: the calls it had, and the next ones, go to the other",
+    "nginx: a host dies: its running calls and the next ones go to the other host",
     async () => {
       await using b = await startHost(hostOptions("B"));
       await using a = await startHost({ ...hostOptions(""), replies: () => new Promise(() => {}) });
       await using balancer = await balance(a, b);
-      // All of them are to be under way when the host dies.
+      // All of them must be running when the host dies.
       const lmstudio = connect(balancer.url, { maxConcurrency: 2 * CALLS });
       const calls: Promise<string>[] = [];
       for (let call = 0; call < CALLS; call++) {
@@ -160,7 +160,7 @@ export async function checkBalancer(nginx: string, folder: string): Promise<void
     },
   );
 
-  await check("nginx: a host dies: what it had begun fails with its partial text", async () => {
+  await check("nginx: a host dies: its running streams fail with their partial text", async () => {
     await using b = await startHost(hostOptions("B"));
     await using a = await startHost({ ...hostOptions(LONG), faults: [stallAfter(2)] });
     await using balancer = await balance(a, b);
@@ -212,7 +212,7 @@ export async function checkBalancer(nginx: string, folder: string): Promise<void
       assert.equal(await textOf(lmstudio, "Who is it?"), "B");
     }
     await using back = await startHost(hostOptions("A"), a.port);
-    // nginx leaves a host that failed alone for ten seconds.
+    // nginx does not use a failed host for ten seconds.
     while (back.fake.requests.length === 0) {
       assert.match(await textOf(lmstudio, "Who is it?"), /^[AB]$/);
       await new Promise((resolve) => setTimeout(resolve, 200));
@@ -239,7 +239,7 @@ export async function checkBalancer(nginx: string, folder: string): Promise<void
     assert.equal(completion.retriable, true);
   });
 
-  await check("nginx: when it is gone itself, the connection is refused", async () => {
+  await check("nginx: if nginx itself is gone, the connection is refused", async () => {
     await using host = await startHost(hostOptions("A"));
     const balancer = await balance(host, host);
     await balancer[Symbol.asyncDispose]();
@@ -253,12 +253,12 @@ function hostOptions(answer: string): FakeLMStudioOptions {
   return { models: [MODEL], apiToken: HOST_TOKEN, replies: () => answer };
 }
 
-/** A stream that goes silent after this many tokens, until somebody leaves. */
+/** A stream that goes silent after this many tokens, until the client leaves. */
 function stallAfter(afterTokens: number): FakeFault {
   return { path: CHAT, fault: { type: "stall", afterTokens } };
 }
 
-/** What a user writes: no environment takes part. */
+/** The provider as a user creates it, without the environment. */
 function connect(baseUrl: string, options: LMStudioProviderOptions = {}): LMStudioProvider {
   return new LMStudioProvider({
     baseUrl,
@@ -269,7 +269,7 @@ function connect(baseUrl: string, options: LMStudioProviderOptions = {}): LMStud
   });
 }
 
-/** Begins streams until this host has one: which host gets a request is for nginx to choose. */
+/** Starts streams until this host has one: nginx chooses which host gets a request. */
 async function beginOn(host: Host, lmstudio: LMStudioProvider): Promise<BegunStream> {
   for (;;) {
     const stream = lmstudio.streamCompletion("Go on.");

@@ -1,9 +1,9 @@
 /**
- * The bundle of `mod.ts` in a page of Chromium, which asks hosts of other origins.
+ * The bundle of `mod.ts` in a Chromium page that sends requests to hosts of other origins.
  *
- * What pages need: the server started with `lms server start --cors`; and for a page that comes from the
- * internet, since Chromium 142, https and the user's permission for the local network, which the browser asks
- * for by itself. Pages from this machine need no permission.
+ * Pages need a server started with `lms server start --cors`. Since Chromium 142, pages from the internet
+ * also need https and the user's permission for the local network, which the browser requests on its own.
+ * Pages from this machine need no permission.
  */
 
 import assert from "node:assert/strict";
@@ -20,7 +20,7 @@ const ROOT = new URL("../../", import.meta.url);
 const MODEL = "qwen/qwen3-8b";
 const CHAT = "/v1/chat/completions";
 const PAGE = "<!DOCTYPE html><title>LM Studio</title><link rel=icon href=data:,>";
-/** Chromium treats such a page like one that comes from the internet. */
+/** Makes Chromium treat a page as if it came from the internet. */
 const FROM_THE_INTERNET = { "content-security-policy": "treat-as-public-address" };
 const WITH_CORS: FakeLMStudioOptions = { models: [MODEL], cors: true };
 
@@ -106,7 +106,7 @@ async function checkPages(browser: Chromium, site: Site): Promise<void> {
     assert.deepEqual(written, words.map((_, index) => index + 1));
   });
 
-  // Chromium reads on for up to five seconds, to use the connection again, before it closes it.
+  // Chromium keeps reading for up to five seconds, to reuse the connection, before it closes it.
   await check("browser: an abort, and leaving the loop, stop the server", async () => {
     await using host = await startHost({
       ...WITH_CORS,
@@ -226,7 +226,7 @@ async function stream(
   return (await chunks.response()).content;
 }
 
-/** Tells every chunk but the last one, and waits to be heard before it reads on. */
+/** Reports every chunk except the last one, and waits for a confirmation before it continues. */
 async function streamAndTell(
   { LMStudioProvider }: Module,
   baseUrl: string,
@@ -242,10 +242,10 @@ async function streamAndTell(
 
 // These serve it.
 
-/** Pages, the bundle, and an ear for what pages tell. */
+/** Serves pages and the bundle, and receives what pages report. */
 class Site implements AsyncDisposable {
   readonly origin: string;
-  /** Called with what a page sends to `/arrived`, before it gets an answer. */
+  /** Called with the body that a page sends to `/arrived`, before the page gets an answer. */
   onArrival: (text: string) => void | Promise<void> = () => {};
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   readonly #bundle: string;

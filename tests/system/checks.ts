@@ -1,4 +1,4 @@
-/** Runs checks one after the other, one line each; what fails does not keep the others from running. */
+/** Runs checks one after another, one line each; a failure does not stop the others. */
 
 const CHECK_LIMIT_MS = 20_000;
 const POLL_MS = 10;
@@ -7,13 +7,13 @@ let passed = 0;
 const failed: string[] = [];
 const unhandled: unknown[] = [];
 
-// Else the first one would end the run, and name no check.
+// Otherwise the first failure would end the run without naming its check.
 globalThis.addEventListener("unhandledrejection", (event) => {
   event.preventDefault();
   unhandled.push(event.reason);
 });
 
-/** One line: what is true, and whether it is. */
+/** Prints one line: the claim, and whether it is true. */
 export async function check(name: string, body: () => Promise<void>): Promise<boolean> {
   const started = performance.now();
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -41,7 +41,7 @@ export async function check(name: string, body: () => Promise<void>): Promise<bo
   return failure === undefined;
 }
 
-/** Names what failed; whether nothing did. */
+/** Lists failed checks; returns whether there are none. */
 export function summarize(): boolean {
   for (const reason of unhandled) failed.push(`a rejection nobody handled: ${describe(reason)}`);
   for (const name of failed) console.log(`Failed: ${name}`);
@@ -49,7 +49,7 @@ export function summarize(): boolean {
   return failed.length === 0 && passed > 0;
 }
 
-/** Waits until it is so; the limit of the check ends the waiting. */
+/** Waits until the condition is true; the check's time limit ends the wait. */
 export async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
 }

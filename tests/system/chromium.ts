@@ -5,11 +5,11 @@ import { type Process, startProcess } from "./processes.ts";
 const FLAGS = [
   "--headless",
   "--remote-debugging-port=0",
-  // It shows nothing but pages of the tests; as root it does not start otherwise.
+  // It only shows test pages, and as root it does not start without this.
   "--no-sandbox",
   "--disable-dev-shm-usage",
   "--disable-gpu",
-  // Nobody but the tests is to be asked for anything.
+  // No request may go anywhere but to the tests.
   "--no-proxy-server",
   "--no-first-run",
   "--disable-quic",
@@ -18,7 +18,7 @@ const FLAGS = [
   "--disable-sync",
 ];
 
-/** The codes of keys that are pressed. */
+/** Key codes. */
 const KEY_CODES = { Tab: 9, Enter: 13, Escape: 27 } as const;
 
 type Module = typeof import("../../mod.ts");
@@ -28,7 +28,7 @@ type PageFunction<Args extends unknown[], Result> = (
   ...args: Args
 ) => Result | Promise<Result>;
 
-/** An error as it leaves the page. */
+/** An error as returned from the page. */
 export interface PageFailure {
   readonly message: string;
   readonly kind?: string;
@@ -38,7 +38,7 @@ export interface PageFailure {
   readonly partial?: { readonly content: string };
 }
 
-/** Something in the page, as assistive technology sees it. */
+/** An element of the page as assistive technology sees it. */
 export interface AccessibleNode {
   readonly role: string;
   readonly name: string;
@@ -61,7 +61,7 @@ export class Chromium implements AsyncDisposable {
   readonly #listeners = new Map<string, (reply: Reply) => void>();
   #lastId = 0;
 
-  /** Starts a browser that nobody has used before. */
+  /** Starts a browser with a fresh profile. */
   static async start(program: string, folder: string): Promise<Chromium> {
     const profile = await Deno.makeTempDir({ dir: folder, prefix: "chromium-" });
     const process = startProcess(program, [...FLAGS, `--user-data-dir=${profile}`, "about:blank"]);
@@ -89,7 +89,7 @@ export class Chromium implements AsyncDisposable {
     };
   }
 
-  /** Opens a page in a tab of its own. */
+  /** Opens a page in a new tab. */
   async open(url: string): Promise<Page> {
     const { targetId } = await this.send("Target.createTarget", { url: "about:blank" });
     const { sessionId } = await this.send("Target.attachToTarget", { targetId, flatten: true });
@@ -99,7 +99,7 @@ export class Chromium implements AsyncDisposable {
     return page;
   }
 
-  /** What the user of the browser decides when a page of this origin asks. */
+  /** Sets the user's decision for permission requests of this origin. */
   async setPermission(name: string, setting: "granted" | "denied", origin: string): Promise<void> {
     await this.send("Browser.setPermission", { permission: { name }, setting, origin });
   }
@@ -129,7 +129,7 @@ export class Chromium implements AsyncDisposable {
 
 /** A tab of the browser. */
 export class Page {
-  /** Exceptions nobody caught, and what the browser itself complains about. */
+  /** Uncaught exceptions, and the browser's own warnings. */
   readonly complaints: string[] = [];
   readonly #browser: Chromium;
   readonly #sessionId: string;
@@ -149,7 +149,7 @@ export class Page {
 
   /**
    * Runs the function in the page, with the bundle's exports and the arguments; it sees nothing else from
-   * here. Its result comes back as JSON.
+   * here. The result is returned as JSON.
    */
   async run<Args extends unknown[], Result>(
     body: PageFunction<Args, Result>,
@@ -160,7 +160,7 @@ export class Page {
     return value as Result;
   }
 
-  /** What the function rejects with in the page: an error of the module as its JSON, and `partial`. */
+  /** The error that the function rejects with in the page: its JSON, and `partial`. */
   async failure<Args extends unknown[]>(
     body: PageFunction<Args, unknown>,
     ...args: Args
@@ -190,7 +190,7 @@ export class Page {
     return JSON.parse(result.value);
   }
 
-  /** Runs the function in a page that has no bundle; it sees nothing else from here. Its result comes back as JSON. */
+  /** Runs the function in a page without the bundle; it sees nothing else from here. The result is returned as JSON. */
   async look<Args extends unknown[], Result>(
     body: (...args: Args) => Result,
     ...args: Args
@@ -203,12 +203,12 @@ export class Page {
     return result.value;
   }
 
-  /** Types the text into what has the focus. */
+  /** Types the text into the focused element. */
   async type(text: string): Promise<void> {
     await this.#send("Input.insertText", { text });
   }
 
-  /** Presses a key and lets it go. */
+  /** Presses and releases a key. */
   async press(key: keyof typeof KEY_CODES): Promise<void> {
     const event = { key, code: key, windowsVirtualKeyCode: KEY_CODES[key] };
     const text = key === "Enter" ? "\r" : undefined;
@@ -216,7 +216,7 @@ export class Page {
     await this.#send("Input.dispatchKeyEvent", { type: "keyUp", ...event });
   }
 
-  /** What a screen reader is told of, in the order of the page. */
+  /** What a screen reader gets, in page order. */
   async accessibleNodes(): Promise<AccessibleNode[]> {
     await this.#send("Accessibility.enable", {});
     const { nodes } = await this.#send("Accessibility.getFullAXTree", {}) as {
@@ -226,7 +226,7 @@ export class Page {
       .map(({ role, name }) => ({ role: role?.value ?? "", name: name?.value ?? "" }));
   }
 
-  /** What the user's system prefers. */
+  /** Sets the preferred color scheme. */
   async setColorScheme(value: "light" | "dark"): Promise<void> {
     const features = [{ name: "prefers-color-scheme", value }];
     await this.#send("Emulation.setEmulatedMedia", { features });
@@ -263,7 +263,7 @@ function describeException(details: unknown): string {
   return `${text} ${exception?.description ?? ""}`;
 }
 
-/** Port and path of the DevTools, which Chromium writes when they can be reached. */
+/** Port and path of the DevTools, which Chromium writes once they can be reached. */
 async function readWhenWritten(path: string, { ended }: Process): Promise<string[]> {
   let code: number | undefined;
   ended.then((value) => code = value);

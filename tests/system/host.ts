@@ -1,9 +1,9 @@
-/** Fake LM Studio hosts over HTTP: one that can be killed, and one that writes only what it is told to. */
+/** Fake LM Studio hosts over HTTP: one that can be killed, and one that writes only when allowed to. */
 
 import { createFakeLMStudio } from "../../src/testing/mod.ts";
 import type { FakeLMStudio, FakeLMStudioOptions, RecordedRequest } from "../../src/testing/mod.ts";
 
-/** A host that is listening. */
+/** A listening host. */
 export interface Host extends AsyncDisposable {
   readonly url: string;
   readonly port: number;
@@ -12,11 +12,11 @@ export interface Host extends AsyncDisposable {
 
 /** A host whose streams are written frame by frame, as the test allows. */
 export interface SteppedHost extends Host {
-  /** Lets this many more frames out. */
+  /** Allows this many more frames. */
   allow(frames: number): void;
 }
 
-/** Starts a host; disposing it is killing it: every connection breaks. */
+/** Starts a host; disposal kills it, and every connection breaks. */
 export async function startHost(options: FakeLMStudioOptions, port = 0): Promise<Host> {
   const fake = createFakeLMStudio(options);
   const listener = await fake.listen({ port });
@@ -28,7 +28,7 @@ export async function startHost(options: FakeLMStudioOptions, port = 0): Promise
   };
 }
 
-/** Starts a host that holds back every frame of a stream until it is allowed. */
+/** Starts a host that holds back every frame of a stream until allowed. */
 export function startSteppedHost(options: FakeLMStudioOptions): SteppedHost {
   const fake = createFakeLMStudio(options);
   let allowed = 0;
@@ -84,7 +84,7 @@ function stepped(
   }, { highWaterMark: 0 });
 }
 
-/** Without Deno's signal, which aborts after every answer: that the client has left, cancelling the body tells. */
+/** Without Deno's signal, which aborts after every answer: cancellation of the body shows that the client has left. */
 async function copyOf({ url, method, headers, body }: Request): Promise<Request> {
   return new Request(url, {
     method,

@@ -1,4 +1,4 @@
-/** nginx with the configuration that `docs/scaling.md` shows, as a child process on 127.0.0.1. */
+/** nginx with the configuration from `docs/scaling.md`, as a child process on 127.0.0.1. */
 
 import { freePort, type Process, startProcess } from "./processes.ts";
 
@@ -9,19 +9,19 @@ const MODULES = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
 const START_TRIES = 3;
 const CONNECT_TRIES = 500;
 
-/** nginx, and its address with the documented path prefix. */
+/** A running nginx, and its address with the documented path prefix. */
 export interface Balancer extends AsyncDisposable {
   readonly url: string;
 }
 
-/** The configuration as users read it. */
+/** The configuration as documented. */
 export async function readDocumentedConfig(): Promise<string> {
   const [, config] = /^```nginx\n(.*?)^```$/ms.exec(await Deno.readTextFile(DOCUMENT)) ?? [];
   if (config === undefined) throw new Error("docs/scaling.md has no block of nginx configuration");
   return config;
 }
 
-/** Starts nginx in front of two hosts: only the addresses of the configuration are replaced. */
+/** Starts nginx in front of two hosts, replacing only the addresses in the configuration. */
 export async function startNginx(
   program: string,
   folder: string,
@@ -47,18 +47,18 @@ export async function startNginx(
     }
     const log = await Deno.readTextFile(`${prefix}/error.log`);
     await process[Symbol.asyncDispose]();
-    // Another program may have been quicker to take the port.
+    // Another program may have taken the port first.
     if (tries === START_TRIES) throw new Error(`nginx does not start:\n${log}`);
   }
 }
 
-/** What a system's own nginx.conf has around the files of conf.d. */
+/** What a system's nginx.conf has around the files in conf.d. */
 function frame(prefix: string): string {
   return [
-    // The folder belongs to whoever runs the test.
+    // The folder belongs to the user running the tests.
     ...(Deno.uid() === 0 ? ["user root;"] : []),
     "daemon off;",
-    // One process: workers would outlive a master that is killed.
+    // A single process: workers would outlive a killed master.
     "master_process off;",
     `pid ${prefix}/nginx.pid;`,
     "events {}",

@@ -1,4 +1,4 @@
-/** The page of examples/browser/ in Chromium, used with the keyboard alone and as a screen reader finds it. */
+/** The page of examples/browser/ in Chromium, used with just the keyboard and with a screen reader. */
 
 import assert from "node:assert/strict";
 import { servePage } from "../../examples/browser/serve.ts";
@@ -12,7 +12,7 @@ const SEES = "qwen/qwen3-vl-8b";
 const READS = "openai/gpt-oss-20b";
 const PNG =
   "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAIAAACQkWg2AAAAGklEQVR42mO4oKCAFSk4XMCKGEY1jGoYvhoAXNggEEwbtvwAAAAASUVORK5CYII=";
-/** What WCAG 2 asks of text of normal size. */
+/** WCAG 2's minimum contrast for text of normal size. */
 const CONTRAST = 4.5;
 const SCREENSHOT = new URL("../../docs/browser.png", import.meta.url);
 const HOST: FakeLMStudioOptions = {
@@ -47,7 +47,7 @@ export async function checkPage(program: string, folder: string): Promise<void> 
 }
 
 async function checkUses(browser: Chromium): Promise<void> {
-  await check("page: with the keyboard alone, two questions and a conversation", async () => {
+  await check("page: two questions and a conversation, with just the keyboard", async () => {
     await using host = await startHost(HOST);
     await using site = await servePage({ port: 0, address: host.url });
     const page = await openWhenReady(browser, site);
@@ -73,7 +73,7 @@ async function checkUses(browser: Chromium): Promise<void> {
   });
 
   await check(
-    "page: Escape stops the answer, in LM Studio as well, and what came stays",
+    "page: Escape stops the answer, in LM Studio as well, and the text so far stays",
     async () => {
       await using host = await startHost({
         ...HOST,
@@ -94,7 +94,7 @@ async function checkUses(browser: Chromium): Promise<void> {
     },
   );
 
-  await check("page: the stop button is reached by Tab, and gives the focus back", async () => {
+  await check("page: the stop button is reached by Tab, and returns the focus", async () => {
     await using host = await startHost({
       ...HOST,
       faults: [{ path: COMPLETIONS, fault: { type: "stall", afterTokens: 1 } }],
@@ -110,7 +110,7 @@ async function checkUses(browser: Chromium): Promise<void> {
   });
 
   await check(
-    "page: an image is dropped, shown, sent, and refused where it cannot be seen",
+    "page: an image is dropped, shown and sent, or refused if the model has no vision",
     async () => {
       await using host = await startHost({ ...HOST, replies: () => "Stripes." });
       await using site = await servePage({ port: 0, address: host.url });
@@ -136,26 +136,29 @@ async function checkUses(browser: Chromium): Promise<void> {
     },
   );
 
-  await check("page: a failure is told with its remedy, and the question is not lost", async () => {
-    await using host = await startHost({
-      ...HOST,
-      faults: [{
-        path: COMPLETIONS,
-        fault: { type: "respond", status: 500, body: { error: "boom" } },
-      }],
-    });
-    await using site = await servePage({ port: 0, address: host.url });
-    const page = await openWhenReady(browser, site);
-    await ask(page, "Why?");
-    await untilShown(page, ({ problem }) => problem !== "");
-    assert.equal(
-      await page.look(() => document.querySelector<HTMLTextAreaElement>("#text")?.value),
-      "Why?",
-    );
-    assert.deepEqual((await shown(page)).articles, []);
-    await page.press("Enter");
-    await untilShown(page, ({ status }) => status.startsWith("Answered"));
-  });
+  await check(
+    "page: a failure is shown with its remedy, and the question is not lost",
+    async () => {
+      await using host = await startHost({
+        ...HOST,
+        faults: [{
+          path: COMPLETIONS,
+          fault: { type: "respond", status: 500, body: { error: "boom" } },
+        }],
+      });
+      await using site = await servePage({ port: 0, address: host.url });
+      const page = await openWhenReady(browser, site);
+      await ask(page, "Why?");
+      await untilShown(page, ({ problem }) => problem !== "");
+      assert.equal(
+        await page.look(() => document.querySelector<HTMLTextAreaElement>("#text")?.value),
+        "Why?",
+      );
+      assert.deepEqual((await shown(page)).articles, []);
+      await page.press("Enter");
+      await untilShown(page, ({ status }) => status.startsWith("Answered"));
+    },
+  );
 
   await check("page: without CORS, and without permission, it says what to do", async () => {
     await using host = await startHost({ ...HOST, cors: false });
@@ -259,7 +262,7 @@ async function drop(page: Page, name: string, type: string): Promise<void> {
   );
 }
 
-/** Texts with less contrast to what is behind them; disabled controls may have less. */
+/** Texts with too little contrast to their background; disabled controls are exempt. */
 function paleTexts(least: number): string[] {
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const rgb = (color: string) => {
@@ -293,7 +296,7 @@ function paleTexts(least: number): string[] {
   return pale;
 }
 
-/** The picture of the documents, made anew by `deno task test:system --screenshot`. */
+/** The screenshot in the documentation; `deno task test:system --screenshot` takes it again. */
 async function takeScreenshot(page: Page): Promise<void> {
   if (!Deno.args.includes("--screenshot")) return;
   await Deno.writeFile(SCREENSHOT, await page.screenshot(760, 1040));

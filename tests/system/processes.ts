@@ -1,17 +1,17 @@
-/** Child processes and the folder they write to: none outlives the run, however it ends. */
+/** Child processes and their folder: none outlives the run, however it ends. */
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 const STOP_MS = 5_000;
 
 const running = new Set<Deno.ChildProcess>();
 
-/** A process that is stopped by disposing it, at the latest when the run ends. */
+/** A process that disposal stops, at the latest at the end of the run. */
 export interface Process extends AsyncDisposable {
-  /** Resolves to the exit code when it has ended. */
+  /** Resolves to the exit code. */
   readonly ended: Promise<number>;
 }
 
-/** Starts a program. Its output goes nowhere: programs write their logs to files. */
+/** Starts a program. Its output is discarded: programs write their logs to files. */
 export function startProcess(command: string, args: string[]): Process {
   const child = new Deno.Command(command, {
     args,
@@ -35,7 +35,7 @@ export function startProcess(command: string, args: string[]): Process {
   };
 }
 
-/** Runs the body with an empty folder, which it loses at the end together with all processes. */
+/** Runs the body with an empty folder, which is removed at the end together with all processes. */
 export async function withFolder<T>(body: (folder: string) => Promise<T>): Promise<T> {
   const folder = await Deno.makeTempDir({ prefix: "lmstudio-system-" });
   const onSignal = (): void => {
@@ -58,7 +58,7 @@ export async function withFolder<T>(body: (folder: string) => Promise<T>): Promi
   }
 }
 
-/** A port of 127.0.0.1 where nothing listens. */
+/** A port on 127.0.0.1 that nothing listens on. */
 export function freePort(): number {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
@@ -70,11 +70,11 @@ function signal(child: Deno.ChildProcess, name: Deno.Signal): void {
   try {
     child.kill(name);
   } catch {
-    // It has ended.
+    // It has already ended.
   }
 }
 
-/** What a browser started may still write into it for a moment. */
+/** Retries, because a browser's child processes may still write into it for a moment. */
 async function removeFolder(folder: string): Promise<void> {
   for (let left = 20;; left--) {
     try {

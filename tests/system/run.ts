@@ -1,6 +1,6 @@
 /**
- * What only real programs can show: the module behind nginx, and in a browser. Installs Debian's nginx
- * and Chromium where they are missing. One line per check; exit code 1 if one failed.
+ * Tests with real programs: the module behind nginx, and in a browser. Installs Debian's nginx and
+ * Chromium if they are missing. One line per check; exit code 1 if one failed.
  */
 import process from "node:process";
 import { checkBalancer } from "./balancer_checks.ts";
@@ -10,7 +10,7 @@ import { checkPage } from "./page_checks.ts";
 import { withFolder } from "./processes.ts";
 import { findPrograms } from "./setup.ts";
 
-// Whatever goes wrong on the way: only checks that passed make it 0.
+// Whatever goes wrong: only passed checks set it to 0.
 process.exitCode = 1;
 try {
   const { nginx, chromium } = await findPrograms();

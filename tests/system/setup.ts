@@ -1,7 +1,7 @@
 /** The programs that the system tests need: found, or installed from Debian's packages. */
 
 interface Program {
-  /** Its names, the likeliest first. */
+  /** Names of the executable, most likely first. */
   readonly names: readonly string[];
   readonly debianPackage: string;
 }
@@ -11,9 +11,9 @@ const CHROMIUM: Program = {
   names: ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"],
   debianPackage: "chromium",
 };
-/** Where programs are that only root has on the PATH. */
+/** Folders that are only on root's PATH. */
 const SYSTEM_FOLDERS = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
-/** Debian asks this file whether a package may start its service. */
+/** Debian runs this file to decide whether a package may start its service. */
 const SERVICE_POLICY = "/usr/sbin/policy-rc.d";
 const APT_LIMIT_MS = 8 * 60_000;
 
@@ -23,7 +23,7 @@ export interface Programs {
   readonly chromium: string;
 }
 
-/** Finds the programs; installs what is missing, as root on Debian, else says what to install. */
+/** Finds the programs. Installs missing ones as root on Debian; otherwise says what to install. */
 export async function findPrograms(): Promise<Programs> {
   const missing = [NGINX, CHROMIUM].filter((program) => find(program) === undefined);
   if (missing.length > 0) await install(missing.map(({ debianPackage }) => debianPackage));

@@ -1,4 +1,4 @@
-/** OpenAI's agents: the default provider is ours, `openai` of `@ai-sdk/openai` is, and no trace is sent. */
+/** OpenAI's agents: our default provider, our `openai` instead of `@ai-sdk/openai`'s, and no traces. */
 import {
   Agent,
   type Model,
@@ -10,10 +10,10 @@ import { createLMStudio, type LMStudioProviderV4 } from "../../../src/ai_sdk/mod
 
 const lmstudio = createLMStudio();
 
-/** In place of the one that is imported from `@ai-sdk/openai`. */
+/** Replaces the import from `@ai-sdk/openai`. */
 export const openai: LMStudioProviderV4 = lmstudio;
 
-// The types of the package do not fit each other under `exactOptionalPropertyTypes`, whatever the model.
+// The package's types contradict each other under `exactOptionalPropertyTypes`, whatever the model.
 setDefaultModelProvider({ getModel: (name = "m") => aisdk(lmstudio(name)) as Model });
 setTracingDisabled(true);
 

@@ -1,8 +1,8 @@
 /**
- * The AI SDK: its `AI_SDK_DEFAULT_PROVIDER`, which answers for models that are strings, and the names that its
- * documentation has for "your model", are ours.
+ * The AI SDK: provides its `AI_SDK_DEFAULT_PROVIDER`, which is used for models given as strings, and the names that
+ * its documentation uses for "your model".
  */
-// What a program of the documentation imports.
+// Imported by a program of the documentation.
 import "npm:dotenv@18.0.10/config";
 import type { LanguageModel } from "npm:ai@7.0.173";
 import { createLMStudio } from "../../../src/ai_sdk/mod.ts";
@@ -14,6 +14,6 @@ Object.assign(globalThis, {
   AI_SDK_DEFAULT_PROVIDER: lmstudio,
   __MODEL__: model,
   yourModel: model,
-  // A line of its own, in place of the import of a provider.
+  // Replaces a provider's import, on its own line.
   __PROVIDER_IMPORT__: undefined,
 });

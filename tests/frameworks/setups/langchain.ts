@@ -1,4 +1,4 @@
-/** LangChain: its classes for OpenAI, with what `toOpenAI()` gives, in place of those that are imported. */
+/** LangChain: its classes for OpenAI with the options of `toOpenAI()`, instead of the imported ones. */
 import * as core from "npm:@langchain/core@1.4.0/messages";
 import * as original from "npm:@langchain/openai@1.6.0";
 import { LMStudioProvider } from "../../../mod.ts";

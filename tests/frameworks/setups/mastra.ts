@@ -1,5 +1,5 @@
 /**
- * Mastra: a gateway of its model router claims every model that is a string, such as "openai/…", and gives ours.
+ * Mastra: a gateway in its model router takes every model given as a string, such as "openai/…", and returns ours.
  */
 import { defaultGateways } from "npm:@mastra/core@1.71.0/llm";
 import { createLMStudio } from "../../../src/ai_sdk/mod.ts";
@@ -16,5 +16,5 @@ const gateway = {
   getApiKey: () => Promise.resolve("none"),
   resolveLanguageModel: () => lmstudio("m"),
 };
-// The list is typed as what it holds at first, not as what the router takes.
+// The list has the type of its initial content, not of what the router accepts.
 defaultGateways.unshift(gateway as unknown as Gateway);
