@@ -17,8 +17,8 @@ console.log(await lmstudio.supportsModel("m"), (await lmstudio.modelCapabilities
 // Held back for 3 × this timeout, so that the connection probe runs.
 console.log((await lmstudio.complete("slow", { connectTimeoutMs: 100 })).content);
 // Every path to an error, with its hints.
-for (const model of ["bad gateway", "silent"]) {
-  const options = { timeoutMs: 50 };
+for (const [model, timeoutMs] of [["bad gateway", 20_000], ["silent", 50]]) {
+  const options = { timeoutMs };
   await lmstudio.complete({ model, messages: "Hello" }, options).catch((error) =>
     console.log(error.code)
   );
