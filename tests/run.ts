@@ -14,7 +14,7 @@ const ROOT = new URL("../", import.meta.url);
 const JSR_PROBE_MS = 5_000;
 /** Many times as long as they take: a hanging test fails instead of keeping everyone waiting. */
 const RUN_LIMIT_MS = 10 * 60_000;
-const FILE_LIMIT_MS = 3 * 60_000;
+const FILE_LIMIT_MS = 5 * 60_000;
 const ADAPTERS: Record<string, string> = {
   "@std/assert": "tests/offline/assert.ts",
   "@std/dotenv": "tests/offline/dotenv.ts",
