@@ -107,7 +107,21 @@ const SAID: readonly (readonly [
     "loopback on a plain machine",
     { trouble: "refused", url: "http://127.0.0.1:1234" },
     [/^Start the server with `lms server start`/],
-    /container|WSL|IPv6/,
+    /container|WSL|IPv6|allow-env/,
+  ],
+  [
+    "the default address, because Deno hides the variable",
+    { trouble: "refused", url: "http://127.0.0.1:1234", isVariableHidden: true },
+    [
+      /^Start the server with `lms server start`/,
+      /if you set LMSTUDIO_BASE_URL, add `--allow-env`/,
+    ],
+  ],
+  [
+    "another address, so the variable does not matter",
+    { trouble: "refused", url: "http://127.0.0.1:4321", isVariableHidden: true },
+    [/^Start the server with `lms server start`/],
+    /allow-env/,
   ],
   [
     "localhost",
@@ -298,6 +312,7 @@ Deno.test("surroundings: containers and WSL are detected by their files, and not
     assertEquals(readSurroundings(files(known)).surroundings, isLinux ? surroundings : undefined);
   }
   assertEquals(readSurroundings(files({})).runtime, "deno");
+  assertEquals(readSurroundings(files({})).isVariableHidden, false);
 });
 
 Deno.test("surroundings: with network permission only, no other is requested", async () => {
@@ -312,6 +327,18 @@ Deno.test("surroundings: with network permission only, no other is requested", a
   assertMatch(output, /^connection_refused Start the server with `lms server start`/);
   const others = permissions.filter((name) => !/^env /.test(name) && !name.includes(`:${port}`));
   assertEquals(others, []);
+});
+
+Deno.test("surroundings: a variable that Deno hides is named, and one that it shows is not", async () => {
+  const surroundings = new URL("../src/platform/surroundings.ts", import.meta.url).href;
+  const script = `import { readSurroundings } from "${surroundings}";
+    console.log(readSurroundings().isVariableHidden);`;
+  for (
+    const [flags, isHidden] of [[[], true], [["--allow-env=LMSTUDIO_BASE_URL"], false]] as const
+  ) {
+    const { output, errors } = await runScript(script, [...flags]);
+    assertEquals([output, errors], [String(isHidden), ""]);
+  }
 });
 
 // --- The runtimes' errors ---------------------------------------------------------------------

@@ -40,9 +40,14 @@ export interface ConnectionFacts {
   readonly platform?: "linux" | "macos" | "windows" | undefined;
   /** Environment with a network of its own that the program runs in. */
   readonly surroundings?: "container" | "wsl" | undefined;
+  /** Whether Deno hides the variable with the address from the program, so that the default address is used. */
+  readonly isVariableHidden?: boolean | undefined;
   /** Another address at which the service answers. */
   readonly answersAt?: string | undefined;
 }
+
+/** The usual variable with LM Studio's address. */
+export const ADDRESS_VARIABLE = "LMSTUDIO_BASE_URL";
 
 /** Causes shown in a hint: the most certain one and the next. */
 const MOST_SHOWN = 2;
@@ -50,6 +55,8 @@ const MOST_SHOWN = 2;
 /** Wording for a service, and its default port. */
 interface ServiceWords {
   readonly port?: number;
+  /** Environment variable with the address. */
+  readonly variable?: string;
   readonly start: string;
   /** Clause that says how to make the service accept connections from other machines. */
   readonly serve: string;
@@ -58,6 +65,7 @@ interface ServiceWords {
 const WORDS: Readonly<Record<string, ServiceWords>> = {
   "LM Studio": {
     port: 1234,
+    variable: ADDRESS_VARIABLE,
     start: "start the server (`lms server start`)",
     serve: 'turn on "Serve on Local Network" in LM Studio (`lms server start --bind 0.0.0.0`)',
   },
@@ -177,6 +185,15 @@ const CAUSES: readonly Cause[] = [
     troubles: ["refused"],
     applies: ({ isHere, host }) => isHere && /^127\./.test(host),
     say: ({ service }) => defaultHint("connection_refused", service),
+  },
+  {
+    troubles: ["refused"],
+    // Only at the default address: any other one was read from somewhere.
+    applies: ({ host, port, words, isVariableHidden }) =>
+      isVariableHidden === true && words.variable !== undefined && host === "127.0.0.1" &&
+      port === String(words.port),
+    say: ({ words }) =>
+      `Deno hides the environment from this program: if you set ${words.variable}, add \`--allow-env\`.`,
   },
   {
     troubles: ["silent"],

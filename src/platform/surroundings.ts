@@ -5,12 +5,15 @@
  * @module
  */
 
-import type { ConnectionFacts } from "../core/connection_hints.ts";
+import { ADDRESS_VARIABLE, type ConnectionFacts } from "../core/connection_hints.ts";
 import { isFile, readIfPermitted } from "./files.ts";
-import { globals, isNode } from "./runtime.ts";
+import { globals, isGranted, isNode } from "./runtime.ts";
 
 /** Facts about the runtime and its machine. */
-export type Surroundings = Pick<ConnectionFacts, "runtime" | "platform" | "surroundings">;
+export type Surroundings = Pick<
+  ConnectionFacts,
+  "runtime" | "platform" | "surroundings" | "isVariableHidden"
+>;
 
 /** Access to system files. */
 export interface SystemFiles {
@@ -38,7 +41,12 @@ export function readSurroundings(
   files: SystemFiles = { read: readIfPermitted, isFile: isFile },
 ): Surroundings {
   const platform = platformOf();
-  return { runtime: runtimeOf(), platform, surroundings: surroundingsOf(platform, files) };
+  return {
+    runtime: runtimeOf(),
+    platform,
+    surroundings: surroundingsOf(platform, files),
+    isVariableHidden: !isGranted({ name: "env", variable: ADDRESS_VARIABLE }),
+  };
 }
 
 function surroundingsOf(
