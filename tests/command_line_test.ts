@@ -547,5 +547,7 @@ Deno.test("serve-fake: a scenario from a file, faults by flag, requests printed,
     while (!streams.interrupt()) await new Promise((resolve) => setTimeout(resolve, 1));
     assertEquals(await ended, 0);
     assertEquals(streams.errors.text.match(/^GET \/v1\/models$/gm)?.length, 4);
+    const [use] = streams.errors.text.split("\n");
+    assertEquals(use, `Point programs at it with LMSTUDIO_BASE_URL=${url}. Ctrl+C stops it.`);
   });
 });

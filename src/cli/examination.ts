@@ -412,7 +412,7 @@ async function lookElsewhere(facts: Facts): Promise<Seen> {
   const variables = env ?? readEnvironment(["HOME", "USERPROFILE"]);
   const others = new Set(localCandidates(variables).filter((place) => place !== baseUrl));
   const found = facts.denied === undefined
-    ? await findElsewhere(baseUrl, new AbortController().signal, variables)
+    ? await findElsewhere(baseUrl, new AbortController().signal, variables, LOOK_MS)
     : undefined;
   if (found === undefined) {
     const places = [...others].map((place) => place.replace("http://", "")).join(", ");

@@ -1,6 +1,7 @@
 /** The `serve-fake` command: the fake LM Studio of `./testing` on a port. */
 
 import { isRecord, quote } from "../core/fields.ts";
+import { resolveConfig } from "../platform/environment.ts";
 import { createFakeLMStudio } from "../testing/fake_lmstudio.ts";
 import type {
   FakeFault,
@@ -68,6 +69,10 @@ export const command: Command = {
     const listener = await listenOr(fake, numberOf(given, "port"));
     try {
       await terminal.line(`Serving a fake LM Studio at ${listener.url}`);
+      const use = listener.url === resolveConfig({}, {}).baseUrl
+        ? "Programs find it there without any configuration."
+        : `Point programs at it with LMSTUDIO_BASE_URL=${listener.url}.`;
+      await terminal.note(`${use} Ctrl+C stops it.`);
       let shownCount = 0;
       const show = async (): Promise<void> => {
         for (; shownCount < fake.requests.length; shownCount++) {

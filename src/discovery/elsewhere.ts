@@ -12,7 +12,7 @@ import { listenToAbort, startTimer } from "../transport/timers.ts";
 import { localCandidates } from "./candidates.ts";
 import { probeService } from "./probes.ts";
 
-/** Timeout for all probes together: a hint must not delay the error. */
+/** Timeout for all probes together, unless the caller can wait longer: a hint must not delay the error. */
 const LOOK_MS = 300;
 
 /**
@@ -20,23 +20,25 @@ const LOOK_MS = 300;
  * one that its own files name. Sends no secrets, and does nothing that would prompt for a permission.
  *
  * @param env used instead of the process's environment.
+ * @param lookMs timeout for all probes together.
  */
 export async function findElsewhere(
   baseUrl: string,
   signal: AbortSignal,
   env: Readonly<Record<string, string | undefined>> | undefined,
+  lookMs: number = LOOK_MS,
 ): Promise<string | undefined> {
   const { port } = new URL(baseUrl);
   const known = localCandidates(env ?? readEnvironment(["HOME", "USERPROFILE"]));
   const endpoints = new Set([`http://127.0.0.1:${port || 80}`, ...known]);
   const controller = new AbortController();
   const stopListening = listenToAbort(signal, () => controller.abort());
-  const stopTimer = startTimer(LOOK_MS, () => controller.abort());
+  const stopTimer = startTimer(lookMs, () => controller.abort());
   const look = async (endpoint: string): Promise<string> => {
     // Connect first, so that `fetch` is not called for nothing: it may be a mock that counts calls.
-    const isTaken = await acceptsConnections(endpoint, LOOK_MS, controller.signal);
+    const isTaken = await acceptsConnections(endpoint, lookMs, controller.signal);
     if (isTaken !== true) throw new Error("nobody there");
-    const options = { timeoutMs: LOOK_MS, signal: controller.signal, env };
+    const options = { timeoutMs: lookMs, signal: controller.signal, env };
     await probeService({ type: "lmstudio", endpoint }, options);
     return endpoint;
   };
