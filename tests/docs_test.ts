@@ -5,6 +5,7 @@ import { CONFIG_VARIABLES } from "../src/core/config.ts";
 import { ERROR_CODES } from "../src/core/error_codes.ts";
 import * as mod from "../mod.ts";
 import { createFakeLMStudio } from "../src/testing/mod.ts";
+import { runCommand } from "./support/command_line.ts";
 
 /** Files that examples import or start, the tour, and the page, which has its own document. */
 const NO_EXAMPLES = ["browser", "demo.ts", "fake.ts", "mcp_server.ts", "summary.ts"];
@@ -175,6 +176,26 @@ Deno.test("README.md: its programs run on all runtimes, and import no jsr: or np
   assertEquals(programs.filter((code) => /"(jsr|npm):/.test(code)), []);
   assert(programs.some((code) => code.includes('import * as z from "zod";')));
 });
+
+Deno.test("README.md: the output it shows is what the command line prints", async () => {
+  const [, shown = ""] = /^```text\n(.*?)^```/ms.exec(await read("README.md")) ?? [];
+  await using server = await createFakeLMStudio().listen();
+  const commands = shown.split(/^\$ lmstudio /m).filter((text) => text !== "");
+  assertEquals(commands.length, 3);
+  for (const command of commands) {
+    const [line = "", ...expected] = command.trimEnd().split("\n");
+    const args = [...line.matchAll(/"([^"]*)"|\S+/g)].map(([word, quoted]) => quoted ?? word);
+    const env = { LMSTUDIO_BASE_URL: server.url };
+    const { output } = await runCommand(args, { env, columns: 120 });
+    // Shortened: some lines are left out, and column widths fit the lines shown.
+    const printed = output.split("\n").map(spaced);
+    assertEquals(expected.map(spaced).filter((text) => !printed.includes(text)), [], line);
+  }
+});
+
+function spaced(line: string): string {
+  return line.replaceAll(/ +/g, " ");
+}
 
 Deno.test("README.md: has every method", async () => {
   const methods = rowsBelow(await read("README.md"), "## What it does")

@@ -113,13 +113,13 @@ try {
     if (programs.length < 6) throw new Error("docs/getting-started.md has too few programs");
     for (const code of programs) {
       await Deno.writeTextFile(`${deno}/main.ts`, code);
-      for (const cwd of [node, bun]) {
-        await Deno.writeTextFile(`${cwd}/main.ts`, withoutRegistry(code));
-      }
+      await Deno.writeTextFile(`${node}/main.mts`, withoutRegistry(code));
+      await Deno.writeTextFile(`${bun}/main.ts`, withoutRegistry(code));
       const flags = ["--no-prompt", "--check", "--allow-net=127.0.0.1", "--allow-env"];
       await must([Deno.execPath(), "run", ...flags, "main.ts"], { cwd: deno, env });
       await must(["bun", "main.ts"], { cwd: bun, env });
-      await must([...NODE, "main.ts"], { cwd: node, env });
+      const { stderr } = await must([...NODE, "main.mts"], { cwd: node, env });
+      if (stderr.includes("MODULE_TYPELESS")) throw new Error(`Node warns:\n${stderr}`);
     }
   });
 
@@ -136,6 +136,8 @@ try {
       await shell(copying, cwd ?? "");
       await shell(install ?? "", cwd ?? "");
     }
+    const [asModules = ""] = /npm pkg set [\w=]+/.exec(guide) ?? [];
+    await shell(asModules, node);
     await answers(["bun", "examples/stream.ts"], bun);
     await answers([...NODE, "examples/stream.ts"], node);
     for (const [file, ...args] of WITH_FAKE) {
