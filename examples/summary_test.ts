@@ -6,8 +6,8 @@
  *     node --test summary_test.ts
  *     bun test summary_test.ts
  *
- * In your own project, import from "@patinox/lmstudio" instead of "../mod.ts", and from "@patinox/lmstudio/testing"
- * instead of "../src/testing/mod.ts".
+ * In your own project, copy summary.ts too, and in both files import from "@patinox/lmstudio" instead of "../mod.ts", and
+ * from "@patinox/lmstudio/testing" instead of "../src/testing/mod.ts".
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
