@@ -6,7 +6,7 @@
  * @module
  */
 
-import { type AnyProviderError, isProviderError } from "../core/errors.ts";
+import { type AnyProviderError, isProviderError, providerError } from "../core/errors.ts";
 
 /** The SDK's names for the errors created here. */
 type SdkErrorName =
@@ -84,6 +84,15 @@ function fieldsOf(error: AnyProviderError, asked: AskedModel | undefined): Recor
 /** The error for a kind of model that LM Studio does not have. */
 export function noSuchModel(asked: AskedModel, message: string): Error {
   return new SdkError(["AI_NoSuchModelError"], message, { ...asked });
+}
+
+/** The error for a part of a call that has no JSON. */
+export function unwritable(name: string, cause: unknown): unknown {
+  return toSdkError(providerError(
+    "serialization_failed",
+    `Cannot send ${name}: it cannot be written as JSON`,
+    { service: "LM Studio", attempts: 0, cause },
+  ));
 }
 
 /** The error for content that cannot be sent to LM Studio. */

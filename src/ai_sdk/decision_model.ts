@@ -9,7 +9,7 @@ import type { ContentPart } from "../core/messages.ts";
 import { NAME, splitOptions } from "./call.ts";
 import { toSdkError, unsupported } from "./call_error.ts";
 import { type ModelSource, substitutionOf } from "./language_model.ts";
-import { toPart } from "./prompt.ts";
+import { toJson, toPart } from "./prompt.ts";
 import type {
   DecisionModelV4,
   DecisionModelV4Answer,
@@ -96,7 +96,8 @@ function warningsFor(
 }
 
 function toInput(part: DecisionModelV4StatePart): ContentPart {
-  return part.type === "json" ? { type: "text", text: JSON.stringify(part.value) } : toPart(part);
+  if (part.type !== "json") return toPart(part);
+  return { type: "text", text: toJson(part.value, "the state") ?? "null" };
 }
 
 // --- Questions --------------------------------------------------------------------------------
@@ -141,7 +142,7 @@ function toQuestion(question: DecisionModelV4Question): DecisionQuestion {
 
 function textOf(input: DecisionModelV4Input | null | undefined): string {
   if (input === null || input === undefined) return "";
-  return typeof input === "string" ? input : JSON.stringify(input);
+  return typeof input === "string" ? input : toJson(input, "a question") ?? "";
 }
 
 /** Unique labels for the levels. */

@@ -66,7 +66,7 @@ function warningsOf({ truncated, warnings = [] }: EmbeddingResponse): SharedV4Wa
     ...warnings.map(({ index, estimatedTokens, contextLength }) => ({
       type: "other" as const,
       message:
-        `Text ${index} has about ${estimatedTokens} tokens, but the model's context is ${contextLength}: ` +
+        `Text ${index} of this request has about ${estimatedTokens} tokens, but the model's context is ${contextLength}: ` +
         "the rest was probably ignored.",
     })),
   ];

@@ -12,7 +12,7 @@ import type {
   ToolCall,
 } from "../core/messages.ts";
 import { type CallOutcome, SHOWN_BELOW, ToldResults } from "../members/tool_result.ts";
-import { unsupported } from "./call_error.ts";
+import { unsupported, unwritable } from "./call_error.ts";
 import type {
   LanguageModelV4FilePart,
   LanguageModelV4Message,
@@ -35,20 +35,47 @@ export function toMessages(
   prompt: readonly LanguageModelV4Message[],
   leaveOut: LeaveOut,
 ): Message[] {
-  return prompt.flatMap((message): Message[] => {
+  const writer = new MessageWriter(leaveOut);
+  for (const message of prompt) {
     switch (message.role) {
       case "system":
-        return [{ role: "system", content: message.content }];
+        writer.add({ role: "system", content: message.content });
+        break;
       case "user":
-        return [{ role: "user", content: toContent(message.content) }];
+        writer.add({ role: "user", content: toContent(message.content) });
+        break;
       case "assistant":
-        return assistantMessages(message.content, leaveOut);
-      case "tool": {
-        const results = message.content.filter((part) => part.type === "tool-result");
-        return toolMessages(results, leaveOut);
-      }
+        writer.addAssistant(message.content);
+        break;
+      case "tool":
+        for (const part of message.content) if (part.type === "tool-result") writer.addResult(part);
+        break;
+      default:
+        throw unknownKind("messages", (message as { role?: unknown }).role);
     }
-  });
+  }
+  return writer.messages();
+}
+
+/** A kind that a later version of the SDK may have added. */
+function unknownKind(things: string, kind: unknown): Error {
+  const feature = `${things} of type ${String(kind)}`;
+  return unsupported(
+    feature,
+    `Cannot send ${feature}: this version does not know them. ${AS_TEXT}`,
+  );
+}
+
+/** A value as JSON; a BigInt, into which a tool's schema may turn a number, as its digits. */
+export function toJson(value: unknown, name: string): string | undefined {
+  try {
+    return JSON.stringify(
+      value,
+      (_key, part: unknown) => typeof part === "bigint" ? String(part) : part,
+    );
+  } catch (cause) {
+    throw unwritable(name, cause);
+  }
 }
 
 /** A message's content; a plain string if it is a single text. */
@@ -61,8 +88,9 @@ function toContent(parts: readonly UserPart[]): string | ContentPart[] {
 /** @throws the same errors as `toMessages`. */
 export function toPart(part: UserPart): ContentPart {
   if (part.type === "text") return { type: "text", text: part.text };
+  if (part.type !== "file") throw unknownKind("parts", (part as { type?: unknown }).type);
   const { data, mediaType } = part;
-  const [kind = ""] = mediaType.split("/");
+  const [kind = ""] = mediaType.toLowerCase().split("/");
   switch (data.type) {
     case "text":
       return { type: "text", text: data.text };
@@ -77,8 +105,10 @@ export function toPart(part: UserPart): ContentPart {
     case "data":
       // The image's format is read from its bytes: the media type may be `image/*`.
       if (kind === "image") return { type: "image", image: imageOf(data.data) };
-      if (kind === "text") return { type: "text", text: decodeText(data.data) };
+      if (kind === "text") return { type: "text", text: decodeText(data.data, mediaType) };
       throw unsupportedFile(mediaType);
+    default:
+      throw unknownKind("files", (data as { type?: unknown }).type);
   }
 }
 
@@ -90,68 +120,103 @@ function unsupportedFile(mediaType: string): Error {
 }
 
 function imageOf(data: Uint8Array | string): Uint8Array | string {
-  return typeof data === "string" ? `data:image/*;base64,${data}` : data;
+  return typeof data === "string" ? `data:image/*;base64,${plainBase64(data)}` : data;
 }
 
-function decodeText(data: Uint8Array | string): string {
-  const bytes = typeof data === "string"
-    ? Uint8Array.from(atob(data), (char) => char.charCodeAt(0))
-    : data;
-  return new TextDecoder().decode(bytes);
-}
-
-/** Returns several messages if the message contains results of tools that another provider ran. */
-function assistantMessages(parts: readonly AssistantPart[], leaveOut: LeaveOut): Message[] {
-  const messages: Message[] = [];
-  let text = "";
-  let reasoning = "";
-  let toolCalls: ToolCall[] = [];
-  const flush = (): void => {
-    const message: AssistantMessage = { role: "assistant", content: text };
-    if (reasoning !== "") message.reasoning = reasoning;
-    if (toolCalls.length > 0) message.toolCalls = toolCalls;
-    messages.push(message);
-    [text, reasoning, toolCalls] = ["", "", []];
-  };
-  for (const part of parts) {
-    switch (part.type) {
-      case "text":
-        text += part.text;
-        break;
-      case "reasoning":
-        reasoning += part.text;
-        break;
-      case "tool-call":
-        toolCalls.push({
-          id: part.toolCallId,
-          name: part.toolName,
-          // Arguments that were not JSON come back as the text the model wrote.
-          arguments: typeof part.input === "string" ? part.input : JSON.stringify(part.input ?? {}),
-        });
-        break;
-      case "tool-result":
-        if (text !== "" || reasoning !== "" || toolCalls.length > 0) flush();
-        messages.push(...toolMessages([part], leaveOut));
-        break;
-      case "tool-approval-response":
-        break;
-      default:
-        leaveOut(`${part.type} parts of assistants`, "Only the assistant's text is sent.");
-    }
+function decodeText(data: Uint8Array | string, mediaType: string): string {
+  if (typeof data !== "string") return new TextDecoder().decode(data);
+  try {
+    const bytes = Uint8Array.from(atob(plainBase64(data)), (char) => char.charCodeAt(0));
+    return new TextDecoder().decode(bytes);
+  } catch {
+    throw unsupported(
+      `files of type ${mediaType}`,
+      `Cannot send a file of type ${mediaType}: its data is not base64. Pass its bytes, or its text as a text part.`,
+    );
   }
-  if (messages.length === 0 || text !== "" || reasoning !== "" || toolCalls.length > 0) flush();
-  return messages;
 }
 
-function toolMessages(
-  results: readonly LanguageModelV4ToolResultPart[],
-  leaveOut: LeaveOut,
-): Message[] {
-  const settled = results.map(({ toolCallId, toolName, output }) => ({
-    call: { id: toolCallId, name: toolName, arguments: "{}" },
-    outcome: outcomeOf(output, leaveOut),
-  }));
-  return new ToldResults(settled).messages();
+/** The SDK also accepts base64 in the alphabet for URLs, `atob` does not. */
+function plainBase64(text: string): string {
+  return text.replaceAll("-", "+").replaceAll("_", "/");
+}
+
+/** Collects messages; tool results in a row are told together, because the images among them follow them. */
+class MessageWriter {
+  readonly #leaveOut: LeaveOut;
+  readonly #messages: Message[] = [];
+  #results: LanguageModelV4ToolResultPart[] = [];
+
+  constructor(leaveOut: LeaveOut) {
+    this.#leaveOut = leaveOut;
+  }
+
+  messages(): Message[] {
+    this.#tellResults();
+    return this.#messages;
+  }
+
+  add(message: Message): void {
+    this.#tellResults();
+    this.#messages.push(message);
+  }
+
+  addResult(result: LanguageModelV4ToolResultPart): void {
+    this.#results.push(result);
+  }
+
+  /** Adds several messages if the parts contain results of tools that another provider ran. */
+  addAssistant(parts: readonly AssistantPart[]): void {
+    let text = "";
+    let reasoning = "";
+    let toolCalls: ToolCall[] = [];
+    const flush = (): void => {
+      const message: AssistantMessage = { role: "assistant", content: text };
+      if (reasoning !== "") message.reasoning = reasoning;
+      if (toolCalls.length > 0) message.toolCalls = toolCalls;
+      this.add(message);
+      [text, reasoning, toolCalls] = ["", "", []];
+    };
+    const hasContent = (): boolean => text !== "" || reasoning !== "" || toolCalls.length > 0;
+    for (const part of parts) {
+      switch (part.type) {
+        case "text":
+          text += part.text;
+          break;
+        case "reasoning":
+          reasoning += part.text;
+          break;
+        case "tool-call":
+          toolCalls.push({
+            id: part.toolCallId,
+            name: part.toolName,
+            // Arguments that were not JSON come back as the text the model wrote.
+            arguments: typeof part.input === "string"
+              ? part.input
+              : toJson(part.input, "the input of a tool call") ?? "{}",
+          });
+          break;
+        case "tool-result":
+          if (hasContent()) flush();
+          this.addResult(part);
+          break;
+        case "tool-approval-response":
+          break;
+        default:
+          this.#leaveOut(`${part.type} parts of assistants`, "Only the assistant's text is sent.");
+      }
+    }
+    if (hasContent() || !parts.some(({ type }) => type === "tool-result")) flush();
+  }
+
+  #tellResults(): void {
+    const settled = this.#results.map(({ toolCallId, toolName, output }) => ({
+      call: { id: toolCallId, name: toolName, arguments: "{}" },
+      outcome: outcomeOf(output, this.#leaveOut),
+    }));
+    this.#results = [];
+    this.#messages.push(...new ToldResults(settled).messages());
+  }
 }
 
 function outcomeOf(output: LanguageModelV4ToolResultOutput, leaveOut: LeaveOut): CallOutcome {
@@ -163,13 +228,15 @@ function outcomeOf(output: LanguageModelV4ToolResultOutput, leaveOut: LeaveOut):
     case "error-json":
       return {
         // Not every caller turns undefined into null.
-        result: JSON.stringify(output.value) ?? "null",
+        result: toJson(output.value, "a tool result") ?? "null",
         isError: output.type === "error-json",
       };
     case "execution-denied":
       return { result: output.reason ?? "The user did not allow this call.", isError: true };
     case "content":
       return outcomeOfParts(output.value, leaveOut);
+    default:
+      throw unknownKind("tool results", (output as { type?: unknown }).type);
   }
 }
 
