@@ -315,6 +315,81 @@ Deno.test("ai-sdk: tool calls without ids or with equal ids get unique ids", asy
   assertEquals(new Set(ids).size, 2);
 });
 
+Deno.test("ai-sdk: a call's id differs from those of earlier calls in the conversation", async () => {
+  // A server that sends no ids: this package then counts the calls of each answer.
+  const answer = { choices: [{ message: { tool_calls: [{ function: { name: "clock" } }] } }] };
+  const streamed = {
+    choices: [{ delta: { tool_calls: [{ index: 0, function: { name: "clock" } }] } }],
+  };
+  const bodies = [JSON.stringify(answer), `data: ${JSON.stringify(streamed)}\n\ndata: [DONE]\n\n`];
+  for (const body of bodies) {
+    const { lmstudio, fake } = connect({
+      faults: [{ times: 2, path: "/v1/chat/completions", fault: respond(body) }],
+      replies: ["Noon."],
+    });
+    const tools = { clock: tool({ inputSchema: z.object({}), execute: () => "12:00" }) };
+    const call = {
+      model: lmstudio("m"),
+      prompt: "What time is it?",
+      tools,
+      stopWhen: isStepCount(3),
+    };
+    const { steps } = body.startsWith("data")
+      ? { steps: await streamText(call).steps }
+      : await generateText(call);
+    const ids = steps.flatMap(({ toolCalls }) => toolCalls.map(({ toolCallId }) => toolCallId));
+    assertEquals([ids.length, new Set(ids).size], [2, 2]);
+    const { messages } = fake.requests.at(-1)?.body as { messages: { tool_call_id?: string }[] };
+    assertEquals(messages.flatMap(({ tool_call_id: id }) => id ?? []), ids);
+  }
+});
+
+/** A fixed answer: a string is the body of a stream, or of an answer. */
+function respond(body: string) {
+  const type = body.startsWith("data") ? "text/event-stream" : "application/json";
+  return { type: "respond" as const, status: 200, body, headers: { "content-type": type } };
+}
+
+Deno.test("ai-sdk: a call without arguments has an empty object as its input", async () => {
+  const reply = { toolCalls: [{ name: "clock", arguments: "" }] };
+  const { lmstudio } = connect({ replies: () => reply });
+  const call = { prompt: user("What time is it?"), tools: TOOLS };
+  const whole = (await lmstudio("m").doGenerate(call)).content;
+  const streamed = await partsOf((await lmstudio("m").doStream(call)).stream);
+  for (const parts of [whole, streamed]) {
+    const inputs = (parts as LanguageModelV4StreamPart[]).flatMap((part) =>
+      part.type === "tool-call" ? [part.input] : []
+    );
+    assertEquals(inputs, ["{}"]);
+  }
+});
+
+Deno.test("ai-sdk: a call without a name does not end a tool loop", async () => {
+  const call = { function: { name: "", arguments: "{}" } };
+  const body = JSON.stringify({ choices: [{ message: { tool_calls: [call] } }] });
+  const { lmstudio, bodies } = connect({
+    faults: [{ path: "/v1/chat/completions", fault: respond(body) }],
+    replies: ["Noon."],
+  });
+  const { text } = await generateText({
+    model: lmstudio("m"),
+    prompt: "What time is it?",
+    tools: { clock: tool({ inputSchema: z.object({}), execute: () => "12:00" }) },
+    stopWhen: isStepCount(2),
+  });
+  assertEquals(text, "Noon.");
+  assertStringIncludes(JSON.stringify(bodies()[1]?.messages), "unavailable tool 'unnamed'");
+});
+
+Deno.test("ai-sdk: a time that is no date is left out", async () => {
+  const body = JSON.stringify({ created: 1e300, choices: [{ message: { content: "Hi." } }] });
+  const { lmstudio } = connect({
+    faults: [{ path: "/v1/chat/completions", fault: respond(body) }],
+  });
+  const { response } = await lmstudio("m").doGenerate({ prompt: user("Hi") });
+  assertEquals("timestamp" in response, false);
+});
+
 Deno.test("ai-sdk: leaving a stream stops the generation", async () => {
   const { lmstudio, fake } = connect({ replies: ["word ".repeat(500)], tokenMs: 2 });
   const { stream } = await lmstudio("m").doStream({ prompt: user("Hello") });
@@ -478,6 +553,50 @@ Deno.test("ai-sdk: tool results within the assistant's message keep their place"
   ]);
 });
 
+Deno.test("ai-sdk: images among tool results follow the last result, wherever the results are", async () => {
+  const { lmstudio, bodies } = connect({ models: [{ id: "m", vision: true }] });
+  const ids = ["1", "2", "3", "4"] as const;
+  const [image, second, third, last] = ids.map((toolCallId) => ({
+    type: "tool-result" as const,
+    toolCallId,
+    toolName: "look",
+    output: toolCallId === "1"
+      ? {
+        type: "content" as const,
+        value: [{
+          type: "file" as const,
+          mediaType: "image/png",
+          data: { type: "data" as const, data: PIXEL_BYTES },
+        }],
+      }
+      : { type: "text" as const, value: "dark" },
+  }));
+  const calls = ids.map((toolCallId) => ({
+    type: "tool-call" as const,
+    toolCallId,
+    toolName: "look",
+    input: {},
+  }));
+  await lmstudio("m").doGenerate({
+    prompt: [
+      ...user("Look."),
+      { role: "assistant", content: [...calls, image!, second!] },
+      { role: "tool", content: [third!] },
+      { role: "tool", content: [last!] },
+    ],
+  });
+  const messages = bodies()[0]?.messages as { role: string }[];
+  assertEquals(messages.map(({ role }) => role), [
+    "user",
+    "assistant",
+    "tool",
+    "tool",
+    "tool",
+    "tool",
+    "user",
+  ]);
+});
+
 Deno.test("ai-sdk: a tool call written into the text is a tool call, whole and streamed", async () => {
   const content = 'I look.<tool_call>{"name":"clock","arguments":{}}</tool_call>';
   const { lmstudio } = connect({ replies: () => ({ content, finishReason: "stop" }) });
@@ -618,6 +737,122 @@ Deno.test("ai-sdk: other files are refused with the SDK's error, before anything
   assertEquals(error.functionality, "files of type application/pdf");
   assertStringIncludes(error.message, "LM Studio accepts text and images");
   assertEquals(fake.requests.length, 0);
+});
+
+Deno.test("ai-sdk: base64 in either alphabet and media types in any case are read", async () => {
+  const { lmstudio, bodies } = connect({ models: [{ id: "m", vision: true }] });
+  const url = (base64: string) => base64.replaceAll("+", "-").replaceAll("/", "_");
+  // A comment behind the image's end has bytes whose base64 differs in the two alphabets.
+  const image = btoa(String.fromCharCode(...PIXEL_BYTES) + "\xfb\xff\xfe");
+  assertMatch(image, /[+/]/);
+  await lmstudio("m").doGenerate({
+    prompt: [{
+      role: "user",
+      content: [
+        { type: "file", mediaType: "TEXT/Plain", data: { type: "data", data: url(btoa("??>>>")) } },
+        { type: "file", mediaType: "Image/PNG", data: { type: "data", data: url(image) } },
+      ],
+    }],
+  });
+  const [{ content } = { content: undefined }] = bodies()[0]?.messages as { content: unknown }[];
+  assertEquals(content, [
+    { type: "text", text: "??>>>" },
+    { type: "image_url", image_url: { url: `data:image/png;base64,${image}` } },
+  ]);
+});
+
+Deno.test("ai-sdk: a text file that is not base64 is the SDK's error", async () => {
+  const error = await rejection(
+    connect().lmstudio("m").doGenerate({
+      prompt: [{
+        role: "user",
+        content: [{ type: "file", mediaType: "text/plain", data: { type: "data", data: "%" } }],
+      }],
+    }),
+  );
+  assert(UnsupportedFunctionalityError.isInstance(error));
+  assertStringIncludes(error.message, "not base64");
+});
+
+/** A conversation in which a tool was called with this input. */
+const withInput = (input: unknown): LanguageModelV4CallOptions["prompt"] => [
+  ...user("Look."),
+  { role: "assistant", content: [{ type: "tool-call", toolCallId: "1", toolName: "look", input }] },
+];
+
+Deno.test("ai-sdk: numbers too large for JSON are sent as digits", async () => {
+  const { lmstudio, bodies } = connect();
+  // A tool's schema may turn its input into a BigInt.
+  const output = { type: "json", value: [2n ** 64n] as never } as const;
+  await lmstudio("m").doGenerate({
+    prompt: [...withInput({ id: 2n ** 64n }), {
+      role: "tool",
+      content: [{ type: "tool-result", toolCallId: "1", toolName: "look", output }],
+    }],
+  });
+  const [, { tool_calls: [call] }, result] = bodies()[0]?.messages as [
+    unknown,
+    { tool_calls: [{ function: { arguments: string } }] },
+    { content: string },
+  ];
+  assertEquals(call.function.arguments, '{"id":"18446744073709551616"}');
+  assertEquals(result.content, '["18446744073709551616"]');
+});
+
+Deno.test("ai-sdk: values that cannot be written as JSON are the SDK's error", async () => {
+  const cycle: Record<string, unknown> = {};
+  cycle.self = cycle;
+  const { lmstudio, fake } = connect();
+  const state = [{ type: "json", value: cycle as never }] as const;
+  const question = { type: "boolean", instructions: "?" } as const;
+  for (
+    const call of [
+      () => lmstudio("m").doGenerate({ prompt: withInput(cycle) }),
+      () => lmstudio("m").doStream({ prompt: withInput(cycle) }),
+      () => lmstudio.decisionModel("m").doDecide({ state, questions: { a: question } }),
+    ]
+  ) {
+    const error = await rejection(Promise.resolve(call()));
+    assert(APICallError.isInstance(error));
+    assert(isProviderError(error.cause, "serialization"));
+    assertEquals(error.isRetryable, false);
+  }
+  assertEquals(fake.requests, []);
+});
+
+Deno.test("ai-sdk: parts of kinds that this version does not know are refused or warned of, never lost unnoticed", async () => {
+  const { lmstudio, bodies } = connect();
+  const part = { type: "hologram" } as never;
+  const file = { type: "file", mediaType: "image/png", data: part } as const;
+  const result = (output: unknown) => ({
+    role: "tool" as const,
+    content: [{ type: "tool-result" as const, toolCallId: "1", toolName: "look", output }],
+  });
+  const prompts = [
+    [{ role: "user", content: [part] }],
+    [{ role: "user", content: [file] }],
+    [part],
+    [...withInput({}), result(part)],
+    [...withInput({}), result({ type: "content", value: [part] })],
+  ] as LanguageModelV4CallOptions["prompt"][];
+  for (const prompt of prompts) {
+    const error = await rejection(lmstudio("m").doGenerate({ prompt }));
+    assert(UnsupportedFunctionalityError.isInstance(error), Deno.inspect(error));
+  }
+  assertEquals(bodies(), []);
+  const { warnings } = await lmstudio("m").doGenerate({
+    prompt: [...user("Hello"), { role: "assistant", content: [part] }, ...user("Hello?")],
+    tools: [{ type: "hologram", name: "clock" } as never],
+    reasoning: "endless" as never,
+    responseFormat: { type: "hologram" } as never,
+  });
+  assertEquals(warnings.map((warning) => "feature" in warning ? warning.feature : ""), [
+    'reasoning "endless"',
+    "responses of type hologram",
+    "tools of type hologram",
+    "hologram parts of assistants",
+  ]);
+  assertEquals(bodies().map(({ tools }) => tools), [undefined]);
 });
 
 // --- Warnings ---------------------------------------------------------------------------------
@@ -772,6 +1007,37 @@ Deno.test("ai-sdk: a broken stream yields the parts so far, then the error, then
   assertEquals(end.finishReason.unified, "error");
 });
 
+Deno.test("ai-sdk: a stream that breaks within a tool call ends the call's input", async () => {
+  const { lmstudio } = connect({
+    replies: [{ toolCalls: [{ name: "clock", arguments: '{"zone":"UTC"}', id: "1" }] }],
+    faults: [{ path: "/v1/chat/completions", fault: { type: "cut", afterTokens: 2 } }],
+  });
+  const { stream } = await lmstudio("m").doStream({ prompt: user("Hello"), tools: TOOLS });
+  const types = (await partsOf(stream)).map(({ type }) => type);
+  assertEquals(types.filter((type, at) => type !== types[at - 1]), [
+    "stream-start",
+    "tool-input-start",
+    "tool-input-delta",
+    "tool-input-end",
+    "error",
+    "finish",
+  ]);
+});
+
+Deno.test("ai-sdk: a refused answer was whole: its usage and model are reported", async () => {
+  const { lmstudio } = connect({ replies: ["No."] });
+  const toolChoice = { type: "required" } as const;
+  const call = { prompt: user("Hello"), tools: TOOLS, toolChoice };
+  const parts = await partsOf((await lmstudio("m").doStream(call)).stream);
+  const [metadata, error, end] = parts.slice(-3);
+  assertEquals([metadata?.type, error?.type], ["response-metadata", "error"]);
+  assert(metadata?.type === "response-metadata" && end?.type === "finish");
+  assertEquals(metadata.modelId, "m");
+  assertEquals(end.finishReason, { unified: "error", raw: "stop" });
+  assert((end.usage.outputTokens.total ?? 0) > 0);
+  assert("stats" in (end.providerMetadata?.lmstudio ?? {}));
+});
+
 Deno.test("ai-sdk: a timeout is an error, not an abort", async () => {
   const { lmstudio } = connect({
     faults: [{ path: "/v1/chat/completions", fault: { type: "stall" } }],
@@ -826,6 +1092,25 @@ Deno.test("ai-sdk: an abort ends the call with its reason, and the SDK reports a
   assertEquals(types.at(-1), "abort");
   assert(!types.includes("error"));
   assertEquals(fake.requests.at(-1)?.completed, false);
+});
+
+Deno.test("ai-sdk: an abort stops the generation even if nobody reads any more", async () => {
+  const { lmstudio, fake } = connect({ replies: ["word ".repeat(500)], tokenMs: 2 });
+  const controller = new AbortController();
+  const { textStream } = streamText({
+    model: lmstudio("m"),
+    prompt: "Hello",
+    abortSignal: controller.signal,
+  });
+  // The SDK keeps a copy of the stream, so this alone does not cancel it.
+  for await (const _ of textStream) break;
+  controller.abort();
+  const request = fake.requests.at(-1);
+  const deadline = performance.now() + 2000;
+  while (request?.aborted !== true && performance.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  assertEquals(request?.aborted, true);
 });
 
 Deno.test("ai-sdk: an abort in the middle of a stream errors it with the reason", async () => {
@@ -919,7 +1204,10 @@ Deno.test("ai-sdk: dimensions are requested, and cut vectors or texts cause warn
   const [cut, long] = warnings;
   assert(cut?.type === "compatibility" && long?.type === "other");
   assertEquals(cut.feature, "dimensions");
-  assertMatch(long.message, /^Text 1 has about \d+ tokens, but the model's context is 2048: /);
+  assertMatch(
+    long.message,
+    /^Text 1 of this request has about \d+ tokens, but the model's context is 2048: /,
+  );
   assertEquals((await model.doEmbed({ values: ["a"] })).warnings, []);
 });
 

@@ -7,6 +7,7 @@
 import type { CallOptions, CompletionRequest } from "../core/types.ts";
 import type { Tool } from "../core/messages.ts";
 import type { JsonSchema } from "../core/schema.ts";
+import { CallIds } from "../members/tool_answer.ts";
 import { type LeaveOut, toMessages } from "./prompt.ts";
 import type {
   JsonObject,
@@ -23,6 +24,8 @@ export interface CompletionCall {
   readonly request: CompletionRequest;
   readonly options: CallOptions;
   readonly warnings: SharedV4Warning[];
+  /** Ids of the calls in the conversation: those of the answer must differ. */
+  readonly ids: CallIds;
 }
 
 /** Fields that every SDK call has. */
@@ -44,16 +47,16 @@ const CALL_OPTIONS: ReadonlySet<string> = new Set(
 );
 
 type Reasoning = NonNullable<LanguageModelV4CallOptions["reasoning"]>;
-const REASONING: Readonly<Record<Reasoning, CompletionRequest["reasoning"]>> = {
-  "provider-default": undefined,
-  none: "off",
-  minimal: "low",
-  low: "low",
-  medium: "medium",
-  high: "high",
-  xhigh: "high",
-  max: "high",
-};
+const REASONING: ReadonlyMap<Reasoning, CompletionRequest["reasoning"]> = new Map([
+  ["provider-default", undefined],
+  ["none", "off"],
+  ["minimal", "low"],
+  ["low", "low"],
+  ["medium", "medium"],
+  ["high", "high"],
+  ["xhigh", "high"],
+  ["max", "high"],
+]);
 
 /** @throws the SDK's `UnsupportedFunctionalityError` if the prompt has content that cannot be sent. */
 export function toCompletionCall(
@@ -75,9 +78,9 @@ export function toCompletionCall(
     warn(
       "compatibility",
       `reasoning "${reasoning}"`,
-      `"${REASONING[reasoning]}" is requested instead.`,
+      `"${REASONING.get(reasoning)}" is requested instead.`,
     );
-  }
+  } else if (!REASONING.has(reasoning)) leaveOut(`reasoning "${String(reasoning)}"`);
   if (format?.type === "json" && format.schema === undefined) {
     warn(
       "compatibility",
@@ -85,7 +88,12 @@ export function toCompletionCall(
       "LM Studio needs a schema: one that allows any object is sent.",
     );
   }
+  if (format !== undefined && format.type !== "json" && format.type !== "text") {
+    leaveOut(`responses of type ${String((format as { type: unknown }).type)}`);
+  }
   if (call.includeRawChunks === true) leaveOut("raw chunks");
+  const tools = toolsOf(call.tools, leaveOut);
+  const messages = toMessages(call.prompt, leaveOut);
   const request: CompletionRequest = {
     ...own,
     ...withoutUndefined({
@@ -98,14 +106,14 @@ export function toCompletionCall(
       presencePenalty: call.presencePenalty,
       frequencyPenalty: call.frequencyPenalty,
       seed: call.seed,
-      reasoning: REASONING[reasoning],
+      reasoning: REASONING.get(reasoning),
       ...(format?.type === "json" ? schemaOf(format) : {}),
-      tools: toolsOf(call.tools, leaveOut),
+      tools,
       toolChoice: choice?.type === "tool" ? { name: choice.toolName } : choice?.type,
     }),
-    messages: toMessages(call.prompt, leaveOut),
+    messages,
   };
-  return { request, options, warnings };
+  return { request, options, warnings, ids: new CallIds(messages) };
 }
 
 /** Splits `providerOptions.lmstudio` into fields of the request and options of the call. */
@@ -152,6 +160,10 @@ function toolsOf(
         `provider-defined tool ${tool.id}`,
         "LM Studio cannot run tools of other providers.",
       );
+      continue;
+    }
+    if (tool.type !== "function") {
+      leaveOut(`tools of type ${String((tool as { type: unknown }).type)}`);
       continue;
     }
     if (tool.strict === true) {

@@ -6,6 +6,7 @@
 
 import type { TrimInfo } from "../core/context_policy.ts";
 import { isRecord } from "../core/fields.ts";
+import { isProviderError } from "../core/errors.ts";
 import type { ToolCall, ToolCallDelta } from "../core/messages.ts";
 import { isSameModel } from "../core/model_names.ts";
 import type {
@@ -17,6 +18,7 @@ import type {
   Usage,
 } from "../core/types.ts";
 import type { LMStudioProvider } from "../provider/lmstudio.ts";
+import { type CallIds, repairCall } from "../members/tool_answer.ts";
 import { NAME, toCompletionCall } from "./call.ts";
 import { toSdkError } from "./call_error.ts";
 import type {
@@ -57,11 +59,11 @@ export class LanguageModel implements LanguageModelV4 {
 
   async doGenerate(call: LanguageModelV4CallOptions): Promise<LanguageModelV4GenerateResult> {
     const { provider } = this.#source;
-    const { request, options, warnings } = this.#read(call);
+    const { request, options, warnings, ids } = this.#read(call);
     try {
       const answer = await provider.complete(request, options);
       return {
-        content: contentOf(answer),
+        content: contentOf(answer, ids),
         finishReason: finishReasonOf(answer.finishReason),
         usage: usageOf(answer.usage, answer.raw),
         providerMetadata: metadataOf(this.modelId, answer),
@@ -75,7 +77,7 @@ export class LanguageModel implements LanguageModelV4 {
 
   async doStream(call: LanguageModelV4CallOptions): Promise<LanguageModelV4StreamResult> {
     const { provider } = this.#source;
-    const { request, options, warnings } = this.#read(call);
+    const { request, options, warnings, ids } = this.#read(call);
     const stream = provider.streamCompletion(request, options);
     try {
       // A failure before the first chunk rejects the call, so that the SDK retries it; a later one becomes a part of
@@ -84,7 +86,7 @@ export class LanguageModel implements LanguageModelV4 {
     } catch (error) {
       throw this.#sdkError(error);
     }
-    return { stream: this.#parts(stream, warnings, options.signal) };
+    return { stream: this.#parts(stream, warnings, ids, options.signal) };
   }
 
   #read(call: LanguageModelV4CallOptions): ReturnType<typeof toCompletionCall> {
@@ -98,13 +100,14 @@ export class LanguageModel implements LanguageModelV4 {
   #parts(
     stream: CompletionStream,
     warnings: SharedV4Warning[],
+    ids: CallIds,
     signal: AbortSignal | undefined,
   ): ReadableStream<LanguageModelV4StreamPart> {
     const chunks = stream[Symbol.asyncIterator]();
     let parts: PartWriter;
     return new ReadableStream<LanguageModelV4StreamPart>({
       start: (controller) => {
-        parts = new PartWriter(controller);
+        parts = new PartWriter(controller, ids);
         controller.enqueue({ type: "stream-start", warnings });
       },
       pull: async (controller) => {
@@ -123,7 +126,7 @@ export class LanguageModel implements LanguageModelV4 {
           // The SDK recognizes an abort by the stream's error, not by a part.
           if (signal?.aborted === true) controller.error(error);
           else {
-            parts.fail(this.#sdkError(error));
+            parts.fail(this.#sdkError(error), refusedAnswer(error));
             controller.close();
           }
         }
@@ -151,15 +154,19 @@ interface OpenCall {
 /** Writes an answer as parts: tool calls, and blocks that begin and end, one open at a time. */
 class PartWriter {
   readonly #controller: ReadableStreamDefaultController<LanguageModelV4StreamPart>;
-  readonly #uniqueId = makeUniqueIds();
+  readonly #ids: CallIds;
   /** By their index in the answer. */
   readonly #calls: OpenCall[] = [];
   #block: Block | undefined;
   #blockId = "";
   #blocks = 0;
 
-  constructor(controller: ReadableStreamDefaultController<LanguageModelV4StreamPart>) {
+  constructor(
+    controller: ReadableStreamDefaultController<LanguageModelV4StreamPart>,
+    ids: CallIds,
+  ) {
     this.#controller = controller;
+    this.#ids = ids;
   }
 
   /** Writes a chunk; returns whether it produced a part. */
@@ -180,18 +187,19 @@ class PartWriter {
   /** Writes the remaining parts once the answer is complete. */
   finish(answer: CompletionResponse, providerMetadata: SharedV4ProviderMetadata): void {
     this.#closeBlock();
-    const begun = this.#calls.filter(({ isStarted }) => isStarted);
+    const begun = this.#begun();
     for (const call of answer.toolCalls) {
       // Match by the server's id: what looked like a call may have been reasoning, and calls may share an id.
       const at = begun.findIndex(({ wireId }) => wireId === call.id);
       const [own] = at === -1 ? [] : begun.splice(at, 1);
-      const id = own?.id ?? this.#uniqueId(call.id);
+      const id = own?.id ?? this.#ids.take(call.id);
+      const repaired = repairCall(call, id);
       if (own === undefined) {
-        this.#controller.enqueue({ type: "tool-input-start", id, toolName: call.name });
-        this.#addInput(id, call.arguments);
+        this.#controller.enqueue({ type: "tool-input-start", id, toolName: repaired.name });
+        this.#addInput(id, repaired.arguments);
       }
       this.#controller.enqueue({ type: "tool-input-end", id });
-      this.#controller.enqueue(toSdkCall(call, id));
+      this.#controller.enqueue(toSdkCall(repaired));
     }
     for (const { id } of begun) this.#controller.enqueue({ type: "tool-input-end", id });
     this.#controller.enqueue({ type: "response-metadata", ...responseOf(answer) });
@@ -203,16 +211,24 @@ class PartWriter {
     });
   }
 
-  /** Writes the reason why the answer is incomplete. */
-  fail(error: unknown): void {
+  /** Writes the reason why there is no answer. @param refused a whole answer that was refused. */
+  fail(error: unknown, refused: CompletionResponse | undefined): void {
     this.#closeBlock();
+    for (const { id } of this.#begun()) this.#controller.enqueue({ type: "tool-input-end", id });
+    if (refused !== undefined) {
+      this.#controller.enqueue({ type: "response-metadata", ...responseOf(refused) });
+    }
     this.#controller.enqueue({ type: "error", error });
     this.#controller.enqueue({
       type: "finish",
-      finishReason: { unified: "error", raw: undefined },
-      usage: usageOf(undefined, undefined),
-      providerMetadata: { [NAME]: {} },
+      finishReason: { unified: "error", raw: refused?.finishReason },
+      usage: usageOf(refused?.usage, refused?.raw),
+      providerMetadata: refused === undefined ? { [NAME]: {} } : metadataOf("", refused),
     });
+  }
+
+  #begun(): OpenCall[] {
+    return this.#calls.filter(({ isStarted }) => isStarted);
   }
 
   #add(block: Block, delta: string): void {
@@ -241,10 +257,10 @@ class PartWriter {
       isStarted: false,
     };
     call.wireId ||= id;
-    call.id ||= id === "" ? "" : this.#uniqueId(id);
+    call.id ||= id === "" ? "" : this.#ids.take(id);
     call.name ||= name;
     call.held += text;
-    if (call.id === "" || call.name === "") return false;
+    if (call.id === "" || call.name.trim() === "") return false;
     if (!call.isStarted) {
       this.#closeBlock();
       this.#controller.enqueue({ type: "tool-input-start", id: call.id, toolName: call.name });
@@ -264,8 +280,8 @@ class PartWriter {
 
 function contentOf(
   { reasoning, content, toolCalls }: CompletionResponse,
+  ids: CallIds,
 ): LanguageModelV4Content[] {
-  const uniqueId = makeUniqueIds();
   const parts: LanguageModelV4Content[] = [];
   if (reasoning !== undefined && reasoning !== "") {
     parts.push({ type: "reasoning", text: reasoning });
@@ -273,31 +289,19 @@ function contentOf(
   if (content !== "") parts.push({ type: "text", text: content });
   return [
     ...parts,
-    ...toolCalls.map((call) => toSdkCall(call, uniqueId(call.id))),
+    ...toolCalls.map((call) => toSdkCall(repairCall(call, ids.take(call.id)))),
   ];
 }
 
 function toSdkCall(
-  { name, arguments: input, source }: ToolCall,
-  toolCallId: string,
+  { id: toolCallId, name: toolName, arguments: input, source }: ToolCall,
 ): LanguageModelV4ToolCall {
   return {
     type: "tool-call",
     toolCallId,
-    toolName: name,
+    toolName,
     input,
     ...(source === undefined ? {} : { providerMetadata: { [NAME]: { source } } }),
-  };
-}
-
-/** Makes ids unique: some servers give all calls the same id, but the SDK tells calls apart by id. */
-function makeUniqueIds(): (id: string) => string {
-  const given = new Set<string>();
-  return (id) => {
-    let unique = id;
-    for (let number = 2; given.has(unique); number++) unique = `${id}_${number}`;
-    given.add(unique);
-    return unique;
   };
 }
 
@@ -332,16 +336,25 @@ function usageOf(usage: Usage | undefined, body: unknown): LanguageModelV4Usage 
   };
 }
 
+/** The answer that an error refuses. */
+function refusedAnswer(error: unknown): CompletionResponse | undefined {
+  return isProviderError(error, "api") && error.code === "tool_choice_ignored"
+    ? error.response as CompletionResponse | undefined
+    : undefined;
+}
+
 /** The difference, if both numbers are known. */
 function without(all: number | undefined, part: number | undefined): number | undefined {
   return all === undefined || part === undefined ? undefined : Math.max(0, all - part);
 }
 
 function responseOf({ id, model, raw }: CompletionResponse): LanguageModelV4ResponseMetadata {
-  const created = isRecord(raw) ? raw.created : undefined;
+  const created = isRecord(raw) && typeof raw.created === "number" ? raw.created : NaN;
+  const timestamp = new Date(created * 1000);
   return {
     ...(id === "" ? {} : { id }),
-    ...(typeof created === "number" ? { timestamp: new Date(created * 1000) } : {}),
+    // Consumers write it as text, which throws for an invalid date.
+    ...(Number.isNaN(timestamp.getTime()) ? {} : { timestamp }),
     ...(model === "" ? {} : { modelId: model }),
   };
 }

@@ -302,11 +302,11 @@ export type LanguageModelV4Content =
 export interface LanguageModelV4ToolCall {
   /** Discriminates. */
   type: "tool-call";
-  /** Links the result to the call; unique within an answer. */
+  /** Links the result to the call; unique within the conversation. */
   toolCallId: string;
-  /** Name of the tool. */
+  /** Name of the tool; `unnamed` if the model wrote none. */
   toolName: string;
-  /** JSON text, as the model wrote it. */
+  /** JSON text, as the model wrote it; `{}` if it wrote none. */
   input: string;
   /** Under `lmstudio`: `source: "text"` if the model wrote the call into its text. */
   providerMetadata?: SharedV4ProviderMetadata;
@@ -424,7 +424,7 @@ export type LanguageModelV4StreamPart =
     providerMetadata: SharedV4ProviderMetadata;
   }
   | {
-    /** Why the answer is incomplete; sent before `finish`. */
+    /** Why there is no answer, or only a part of one; sent before `finish`. */
     type: "error";
     /** The error. */
     error: unknown;

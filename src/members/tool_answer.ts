@@ -33,15 +33,20 @@ export class CallIds {
   }
 }
 
+/** Returns the call with this id, and with a name and arguments that can be sent back. */
+export function repairCall(call: ToolCall, id: string): ToolCall {
+  return {
+    ...call,
+    id,
+    name: call.name.trim() === "" ? NO_NAME : call.name,
+    arguments: call.arguments.trim() === "" ? "{}" : call.arguments,
+  };
+}
+
 /** Returns the answer with unique call ids and with a message that the server accepts in the history. */
 export function repairAnswer(response: CompletionResponse, ids: CallIds): CompletionResponse {
   if (response.toolCalls.length === 0) return response;
-  const toolCalls = response.toolCalls.map((call): ToolCall => ({
-    ...call,
-    id: ids.take(call.id),
-    name: call.name.trim() === "" ? NO_NAME : call.name,
-    arguments: call.arguments.trim() === "" ? "{}" : call.arguments,
-  }));
+  const toolCalls = response.toolCalls.map((call) => repairCall(call, ids.take(call.id)));
   const message: AssistantMessage = {
     ...response.message,
     // Engines and templates reject a history in which arguments are not an object.
