@@ -110,7 +110,7 @@ function withoutTimes(value: unknown): unknown {
 }
 
 /** A completion as a server streams it, with its text in these chunks. */
-function framed(parts: readonly string[], lineEnd: string, comment: boolean): Uint8Array {
+export function framed(parts: readonly string[], lineEnd: string, comment: boolean): Uint8Array {
   const frame = (delta: object, finish: string | null = null): string =>
     `data: ${
       JSON.stringify({ id: "x", model: "m", choices: [{ index: 0, delta, finish_reason: finish }] })

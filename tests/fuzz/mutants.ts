@@ -156,6 +156,28 @@ const MUTANTS: readonly Mutant[] = [
     what: "a stream that broke off is a whole answer",
   },
   {
+    by: "ai-sdk",
+    file: "ai_sdk/language_model.ts",
+    from: "const id = own?.id ?? this.#ids.take(call.id);",
+    to: "const id = own?.id ?? call.id;",
+    what: "a call has the id of an earlier one",
+  },
+  {
+    by: "ai-sdk",
+    file: "ai_sdk/language_model.ts",
+    from:
+      'for (const { id } of this.#begun()) this.#controller.enqueue({ type: "tool-input-end", id });',
+    to: "",
+    what: "a call stays open after an error",
+  },
+  {
+    by: "ai-sdk-texts",
+    file: "ai_sdk/language_model.ts",
+    from: "const at = begun.findIndex(({ wireId }) => wireId === call.id);",
+    to: "const at = begun.length === 0 ? -1 : 0;",
+    what: "a call has the id of one that turned out to be reasoning",
+  },
+  {
     by: "soak",
     file: "transport/timers.ts",
     from: 'if (wasLast) this.#signal.removeEventListener("abort", this.#onAbort);',

@@ -1,5 +1,6 @@
 /** Every property, in the order they run. */
 import { ADDRESSES } from "./addresses.ts";
+import { AI_SDK } from "./ai_sdk.ts";
 import { ANSWERS } from "./answers.ts";
 import { CUTS } from "./cuts.ts";
 import { FRAMING } from "./framing.ts";
@@ -16,4 +17,5 @@ export const PROPERTIES: readonly Property[] = [
   ...ANSWERS,
   ...JAVASCRIPT_VALUES,
   ...CUTS,
+  ...AI_SDK,
 ];
