@@ -350,6 +350,35 @@ function respond(body: string) {
   return { type: "respond" as const, status: 200, body, headers: { "content-type": type } };
 }
 
+Deno.test("ai-sdk: calls with and without ids of their own keep their input apart", async () => {
+  // The first call gets the id call_0 here, which is the second one's own.
+  const calls = [
+    { index: 0, function: { name: "clock", arguments: '{"zone":"UTC"}' } },
+    { index: 1, id: "call_0", function: { name: "clock", arguments: '{"zone":"CET"}' } },
+  ];
+  const frame = { choices: [{ delta: { tool_calls: calls }, finish_reason: "tool_calls" }] };
+  const { lmstudio } = connect({
+    faults: [{
+      path: "/v1/chat/completions",
+      fault: respond(`data: ${JSON.stringify(frame)}\n\ndata: [DONE]\n\n`),
+    }],
+  });
+  const { stream } = await lmstudio("m").doStream({ prompt: user("Hello"), tools: TOOLS });
+  const parts = await partsOf(stream);
+  const inputs = new Map<string, string>();
+  for (const part of parts) {
+    if (part.type === "tool-input-delta") {
+      inputs.set(part.id, (inputs.get(part.id) ?? "") + part.delta);
+    }
+  }
+  const whole = parts.filter((part) => part.type === "tool-call");
+  assertEquals(whole.map(({ input }) => input), ['{"zone":"UTC"}', '{"zone":"CET"}']);
+  assertEquals(
+    whole.map(({ toolCallId }) => inputs.get(toolCallId)),
+    whole.map(({ input }) => input),
+  );
+});
+
 Deno.test("ai-sdk: a call without arguments has an empty object as its input", async () => {
   const reply = { toolCalls: [{ name: "clock", arguments: "" }] };
   const { lmstudio } = connect({ replies: () => reply });

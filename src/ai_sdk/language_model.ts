@@ -146,7 +146,9 @@ interface OpenCall {
   wireId: string;
   id: string;
   name: string;
-  /** Arguments that arrived before the id or the name. */
+  /** The arguments so far. */
+  text: string;
+  /** Those that arrived before the id or the name. */
   held: string;
   isStarted: boolean;
 }
@@ -189,8 +191,10 @@ class PartWriter {
     this.#closeBlock();
     const begun = this.#begun();
     for (const call of answer.toolCalls) {
-      // Match by the server's id: what looked like a call may have been reasoning, and calls may share an id.
-      const at = begun.findIndex(({ wireId }) => wireId === call.id);
+      // What looked like a call may have been reasoning, and calls may share an id.
+      const at = begun.findIndex(({ wireId, name, text }) =>
+        wireId === call.id && name === call.name && text === call.arguments
+      );
       const [own] = at === -1 ? [] : begun.splice(at, 1);
       const id = own?.id ?? this.#ids.take(call.id);
       const repaired = repairCall(call, id);
@@ -253,12 +257,14 @@ class PartWriter {
       wireId: "",
       id: "",
       name: "",
+      text: "",
       held: "",
       isStarted: false,
     };
     call.wireId ||= id;
     call.id ||= id === "" ? "" : this.#ids.take(id);
     call.name ||= name;
+    call.text += text;
     call.held += text;
     if (call.id === "" || call.name.trim() === "") return false;
     if (!call.isStarted) {

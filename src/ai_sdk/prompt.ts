@@ -62,7 +62,7 @@ function unknownKind(things: string, kind: unknown): Error {
   const feature = `${things} of type ${String(kind)}`;
   return unsupported(
     feature,
-    `Cannot send ${feature}: this version does not know them. ${AS_TEXT}`,
+    `Cannot send ${feature}: this version does not know them. Update this package, or send their content as text.`,
   );
 }
 
