@@ -28,9 +28,13 @@ import {
   isStepCount,
   Output,
   RetryError,
+  simulateStreamingMiddleware,
+  smoothStream,
   streamText,
   tool,
+  ToolLoopAgent,
   wrapLanguageModel,
+  wrapProvider,
 } from "npm:ai@^7.0.173";
 import * as z from "zod";
 import { isProviderError, LMStudioProvider, type LMStudioProviderOptions } from "../mod.ts";
@@ -201,6 +205,24 @@ Deno.test("ai-sdk: the provider in a registry, as the SDK's default, and under m
     assertEquals((await generateText({ model: "m", prompt: "Hello" })).text, "<b>Hi.</b>");
   } finally {
     Object.assign(globalThis, { AI_SDK_DEFAULT_PROVIDER: undefined });
+  }
+});
+
+Deno.test("ai-sdk: middleware that simulates streams, a wrapped provider, and smoothed streams", async () => {
+  const { lmstudio } = connect({ replies: () => ({ reasoning: "Hm.", content: "Hi there." }) });
+  const middleware = simulateStreamingMiddleware();
+  const models = [
+    wrapLanguageModel({ model: lmstudio("m"), middleware }),
+    wrapProvider({ provider: lmstudio, languageModelMiddleware: middleware }).languageModel("m"),
+    lmstudio("m"),
+  ];
+  for (const model of models) {
+    const result = streamText({
+      model,
+      prompt: "Hello",
+      experimental_transform: smoothStream({ delayInMs: null }),
+    });
+    assertEquals([await result.reasoningText, await result.text], ["Hm.", "Hi there."]);
   }
 });
 
@@ -480,6 +502,38 @@ Deno.test("ai-sdk: a tool loop of streamText runs the tools and sends back their
   ]);
 });
 
+Deno.test("ai-sdk: an agent runs its tools, and a call that is not approved is told to the model", async () => {
+  const call = { name: "clock", arguments: {}, id: "c1" };
+  const clock = tool({ inputSchema: z.object({}), execute: () => "12:00" });
+  const run = connect({ replies: [{ toolCalls: [call] }, "Noon."] });
+  const agent = new ToolLoopAgent({ model: run.lmstudio("m"), tools: { clock } });
+  assertEquals(await (await agent.stream({ prompt: "What time is it?" })).text, "Noon.");
+  assertEquals(run.bodies().length, 2);
+
+  const asked = connect({ replies: [{ toolCalls: [call] }, "I may not look."] });
+  const model = asked.lmstudio("m");
+  const tools = { clock: { ...clock, needsApproval: true } };
+  const question = { role: "user" as const, content: "What time is it?" };
+  const { content, response } = await generateText({ model, messages: [question], tools });
+  const request = content.find(({ type }) => type === "tool-approval-request");
+  assert(request?.type === "tool-approval-request");
+  const { approvalId } = request;
+  const { text } = await generateText({
+    model,
+    tools,
+    messages: [question, ...response.messages, {
+      role: "tool",
+      content: [{ type: "tool-approval-response", approvalId, approved: false, reason: "No." }],
+    }],
+  });
+  assertEquals(text, "I may not look.");
+  assertEquals((asked.bodies()[1]?.messages as unknown[]).at(-1), {
+    role: "tool",
+    tool_call_id: "c1",
+    content: "No.",
+  });
+});
+
 Deno.test("ai-sdk: the tool choice is sent", async () => {
   const reply = { toolCalls: [{ name: "clock", arguments: {} }] };
   const { lmstudio, bodies } = connect({ replies: () => reply });
@@ -710,6 +764,22 @@ Deno.test("ai-sdk: Output.object sends the schema and returns the object, whole 
   assertEquals(json_schema.name, "city");
   assertEquals(json_schema.schema.description, "A city.");
   assertEquals(json_schema.schema.required, ["name", "population"]);
+});
+
+Deno.test("ai-sdk: Output.array and Output.choice", async () => {
+  const elements = [{ a: 1 }, { a: 2 }];
+  const list = connect({ replies: () => JSON.stringify({ elements }) }).lmstudio("m");
+  const output = Output.array({ element: z.object({ a: z.number() }) });
+  const whole = await generateText({ model: list, prompt: "Two", output });
+  const streamed = streamText({ model: list, prompt: "Two", output });
+  assertEquals(whole.output, elements);
+  assertEquals(await Array.fromAsync(streamed.elementStream), elements);
+  const choice = await generateText({
+    model: connect({ replies: ['{"result":"sun"}'] }).lmstudio("m"),
+    prompt: "The weather?",
+    output: Output.choice({ options: ["rain", "sun"] }),
+  });
+  assertEquals(choice.output, "sun");
 });
 
 Deno.test("ai-sdk: JSON without a schema requests any object, with a warning", async () => {
@@ -1034,6 +1104,23 @@ Deno.test("ai-sdk: a broken stream yields the parts so far, then the error, then
   const end = parts.at(-1);
   assert(end?.type === "finish");
   assertEquals(end.finishReason.unified, "error");
+});
+
+Deno.test("ai-sdk: streamRetries repeats a stream that breaks off", async () => {
+  const { lmstudio, bodies } = connect({
+    replies: ["Hi there.", "Hi again."],
+    faults: [{ path: "/v1/chat/completions", fault: { type: "cut", afterTokens: 1 } }],
+  });
+  const errors: unknown[] = [];
+  const result = streamText({
+    model: lmstudio("m"),
+    prompt: "Hello",
+    streamRetries: 1,
+    onError: ({ error }) => void errors.push(error),
+  });
+  assertStringIncludes(await result.text, "Hi again.");
+  assertEquals([bodies().length, errors.length], [2, 1]);
+  assert(APICallError.isInstance(errors[0]));
 });
 
 Deno.test("ai-sdk: a stream that breaks within a tool call ends the call's input", async () => {
