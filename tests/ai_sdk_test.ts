@@ -1229,6 +1229,18 @@ Deno.test("ai-sdk: an abort stops the generation even if nobody reads any more",
   assertEquals(request?.aborted, true);
 });
 
+Deno.test("ai-sdk: a stream that is left unread ends by itself, and gives its place in the queue back", async () => {
+  const { lmstudio, fake } = connect({ replies: () => "word ".repeat(50) }, { maxConcurrency: 1 });
+  const { textStream } = streamText({ model: lmstudio("m"), prompt: "Hello" });
+  for await (const _ of textStream) break;
+  // A stream of the model itself that nobody even begins to read.
+  await lmstudio("m").doStream({ prompt: user("Hello") });
+  const abortSignal = AbortSignal.timeout(2000);
+  const { text } = await generateText({ model: lmstudio("m"), prompt: "Hello", abortSignal });
+  assertStringIncludes(text, "word");
+  assertEquals(fake.requests.map(({ completed }) => completed), [true, true, true]);
+});
+
 Deno.test("ai-sdk: an abort in the middle of a stream errors it with the reason", async () => {
   const { lmstudio } = connect({ replies: ["word ".repeat(200)], tokenMs: 5 });
   const controller = new AbortController();

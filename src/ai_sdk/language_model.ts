@@ -132,7 +132,9 @@ export class LanguageModel implements LanguageModelV4 {
         }
       },
       cancel: (reason) => stream.cancel(reason),
-    }, { highWaterMark: 0 });
+      // Read whether or not anybody reads the parts: after a `break` the SDK keeps an unread copy of the stream, and a
+      // generation that never ends would keep its connection and its place in the queue for good.
+    }, { highWaterMark: Infinity });
   }
 }
 

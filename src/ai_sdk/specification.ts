@@ -432,7 +432,7 @@ export type LanguageModelV4StreamPart =
 
 /** A streamed answer. */
 export interface LanguageModelV4StreamResult {
-  /** The parts. Cancelling the stream stops the generation. */
+  /** The parts. Cancelling the stream stops the generation; leaving it unread does not. */
   stream: ReadableStream<LanguageModelV4StreamPart>;
 }
 
