@@ -306,6 +306,15 @@ const drawn = fc.record({
   at: places,
 });
 
+/** Tags after calls: what looked like a call may turn out to be reasoning. */
+const anyText: fc.Arbitrary<string> = fc.oneof(
+  taggedText,
+  callText,
+  fc.tuple(callText, fc.constantFrom("</think>", "\n</think>\n", "<think>"), callText).map((
+    parts,
+  ) => parts.join("")),
+);
+
 export const AI_SDK: readonly Property[] = [
   property("ai-sdk", 6_000, drawn, async ({ body, edits, status, at }) => {
     const chosen = BODIES[body]!;
@@ -315,7 +324,7 @@ export const AI_SDK: readonly Property[] = [
   property(
     "ai-sdk-texts",
     3_000,
-    fc.record({ text: fc.oneof(taggedText, callText), at: places, network: places }),
+    fc.record({ text: anyText, at: places, network: places }),
     async ({ text, at, network }) => {
       await compare(
         serverOf(framed(cutAt<string>(text, at), "\n", false), 200, true, network),
