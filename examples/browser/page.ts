@@ -19,7 +19,10 @@ import {
   type ModelInfo,
 } from "../../mod.ts";
 
-const ADDRESS_KEY = "lmstudio-address";
+/** How often an answer is drawn: a layout for each token would freeze the page in a long answer. */
+const DRAW_EVERY_MS = 50;
+/** An image goes with all later messages as well; encoding a larger one freezes the page for seconds. */
+const LARGEST_IMAGE_BYTES = 20_000_000;
 /** Leaves the user time to answer the browser's question about the local network. */
 const FINDING = { timeoutMs: 60_000, maxRetries: 0 };
 /** The permission for the local network, as different versions of Chromium name it. */
@@ -41,32 +44,40 @@ const imageInput = element("image", HTMLInputElement);
 const preview = element("preview", HTMLDivElement);
 const thumbnail = element("thumbnail", HTMLImageElement);
 
+/** With the default address in it, so that another default, such as a fake's, is not overridden. */
+const addressKey = `lmstudio-address instead of ${address.defaultValue}`;
+
 let lmstudio: LMStudioProvider | undefined;
 let models: ModelInfo[] = [];
 let messages: Message[] = [];
 let image: File | undefined;
-let answer: CompletionStream | undefined;
+let connecting: AbortController | undefined;
+let answer: { readonly stream: CompletionStream; isStopped: boolean } | undefined;
 
 // --- Connecting -------------------------------------------------------------------------------
 
-async function connect(): Promise<void> {
+/** @param focused what has the focus; if it still has it in the end, the focus moves on to the message. */
+async function connect(focused: Element | null): Promise<void> {
+  // An earlier attempt that is still waiting must not win over this one.
+  connecting?.abort();
+  const { signal } = connecting = new AbortController();
   say("connection-status", `Connecting to LM Studio at ${address.value}…`);
   const apiToken = token.value === "" ? undefined : token.value;
   try {
     const found = new LMStudioProvider({ baseUrl: address.value, apiToken });
-    models = (await found.listModels(FINDING)).filter(({ type }) => type === "llm");
-    lmstudio = found;
+    const listed = await found.listModels({ ...FINDING, signal });
+    [lmstudio, models] = [found, listed.filter(({ type }) => type === "llm")];
   } catch (error) {
-    if (!isProviderError(error)) throw error;
+    if (signal.aborted) return;
     [lmstudio, models] = [undefined, []];
-    say("connection-status", error.message);
-    if (error.code === "blocked_by_browser") access.open = true;
+    showModels();
+    say("connection-status", describeError(error));
+    if (isProviderError(error) && error.code === "blocked_by_browser") access.open = true;
     await tellPermission();
     return;
-  } finally {
-    showModels();
   }
-  localStorage.setItem(ADDRESS_KEY, address.value);
+  showModels();
+  rememberAddress();
   if (models.length === 0) {
     return say(
       "connection-status",
@@ -79,30 +90,52 @@ async function connect(): Promise<void> {
       models.length === 1 ? "one model" : `${models.length} models`
     }.`,
   );
-  text.focus();
+  if (document.activeElement === focused) text.focus();
 }
 
 function showModels(): void {
+  const chosen = models.find(({ id }) => id === modelChoice.value);
+  const selected = chosen ?? models.find(({ loaded }) => loaded);
   modelChoice.replaceChildren(
-    ...models.map(({ id, name, loaded }) =>
-      new Option(
-        loaded === false ? `${name} (loads with the first message)` : name,
-        id,
-        false,
-        loaded,
-      )
-    ),
+    ...models.map((model) => {
+      const { id, name, loaded } = model;
+      const label = loaded === false ? `${name} (loads with the first message)` : name;
+      return new Option(label, id, false, model === selected);
+    }),
   );
-  const isReady = models.length > 0;
-  for (const control of [modelChoice, text, send, restart]) control.disabled = !isReady;
+  for (const control of [modelChoice, text, send]) control.disabled = models.length === 0;
+  showRestart();
   showVision();
+}
+
+function showRestart(): void {
+  restart.disabled = models.length === 0 || answer !== undefined;
+}
+
+/** Some browsers refuse the storage, for example if cookies are off. */
+function rememberAddress(): void {
+  try {
+    localStorage.setItem(addressKey, address.value);
+  } catch {
+    // The user will have to type it again.
+  }
+}
+
+function rememberedAddress(): string | null {
+  try {
+    return localStorage.getItem(addressKey);
+  } catch {
+    return null;
+  }
 }
 
 /** Disables images if the server says that the model takes none. */
 function showVision(): void {
   const model = models.find(({ id }) => id === modelChoice.value);
   chooseImage.disabled = model === undefined || model.capabilities.supportsVision === false;
-  if (chooseImage.disabled) setImage(undefined);
+  if (!chooseImage.disabled || image === undefined) return;
+  say("problem", `${image.name} was removed: this model does not accept images.`);
+  setImage(undefined);
 }
 
 /** Shows the state of the permission for the local network, if the browser has one. */
@@ -122,28 +155,36 @@ async function tellPermission(): Promise<void> {
 // --- Asking -----------------------------------------------------------------------------------
 
 async function ask(): Promise<void> {
-  if (lmstudio === undefined || answer !== undefined || text.value.trim() === "") return;
-  const asked = text.value;
+  if (lmstudio === undefined || answer !== undefined) return;
+  if (text.value.trim() === "") return say("problem", "Type a message first.");
+  const [asked, picture] = [text.value, image];
   const content: ContentPart[] = [{ type: "text", text: asked }];
-  if (image !== undefined) content.push({ type: "image", image });
-  const message: Message = { role: "user", content };
-  const before = messages;
+  if (picture !== undefined) content.push({ type: "image", image: picture });
+  const turn: Message[] = [...messages, { role: "user", content }];
 
-  const written = addArticle("You", "you", asked, image);
+  const written = addArticle("You", "you", asked, picture);
   const shown = addArticle("Model", "model", "");
+  conversation.scrollTop = conversation.scrollHeight;
+  const takeBack = () => {
+    written.remove();
+    shown.remove();
+    // The next message may be half written already.
+    text.value = text.value === "" ? asked : `${asked}\n${text.value}`;
+    if (image === undefined && !chooseImage.disabled) setImage(picture);
+  };
   text.value = "";
   setImage(undefined);
   say("problem", "");
   say("answer-status", "The model is reading your message…");
   // So that a screen reader reads the answer when it is complete, not word by word.
   conversation.ariaBusy = "true";
-  isAnswering(true);
-  answer = lmstudio.streamCompletion({
+  const stream = lmstudio.streamCompletion({
     model: modelChoice.value,
-    messages: [...messages, message],
+    messages: turn,
     contextOverflowPolicy: "rollingWindow",
   });
-  const stream = answer;
+  const mine = answer = { stream, isStopped: false };
+  isAnswering(true);
   let reply = "";
   try {
     for await (const { content, reasoning } of stream) {
@@ -153,28 +194,22 @@ async function ask(): Promise<void> {
       if (content !== "") say("answer-status", "The model is answering…");
     }
     // If the user stopped it, the loop has ended without an error, and the text so far stays.
-    const isStopped = answer === undefined;
-    const numbers = isStopped ? "Stopped." : await describe(stream);
-    append(addTo(shown, "div", "numbers"), numbers);
-    say("answer-status", isStopped ? "Stopped." : `Answered: ${numbers}`);
-    if (reply !== "" || !isStopped) {
-      messages = [...before, message, { role: "assistant", content: reply }];
+    const numbers = mine.isStopped ? "Stopped." : await describe(stream);
+    say("answer-status", mine.isStopped ? numbers : `Answered: ${numbers}`);
+    if (mine.isStopped && reply === "") {
+      if (shown.querySelector("details") === null) return takeBack();
+      addTo(shown, "div", "numbers").append("Stopped. The model will not remember this message.");
+      return;
     }
+    addTo(shown, "div", "numbers").append(numbers);
+    messages = [...turn, { role: "assistant", content: reply }];
   } catch (error) {
-    if (!isProviderError(error)) throw error;
     say("answer-status", "");
-    say("problem", error.message);
-    if (reply === "") {
-      // No answer arrived: put the message back into its field, to be sent again.
-      written.remove();
-      shown.remove();
-      const [, picture] = content;
-      if (text.value === "") text.value = asked;
-      if (picture?.type === "image" && picture.image instanceof File) setImage(picture.image);
-    } else {
-      messages = [...before, message, { role: "assistant", content: reply }];
-    }
+    say("problem", describeError(error));
+    if (reply === "") return takeBack();
+    messages = [...turn, { role: "assistant", content: reply }];
   } finally {
+    draw();
     answer = undefined;
     conversation.ariaBusy = "false";
     isAnswering(false);
@@ -183,9 +218,9 @@ async function ask(): Promise<void> {
 
 /** Stops the generation in LM Studio as well. */
 function stopAnswer(): void {
-  const stream = answer;
-  answer = undefined;
-  stream?.cancel().catch(() => {});
+  if (answer === undefined) return;
+  answer.isStopped = true;
+  answer.stream.cancel().catch(() => {});
 }
 
 async function describe(stream: CompletionStream): Promise<string> {
@@ -207,7 +242,7 @@ function isAnswering(yes: boolean): void {
   const hadFocus = [stop, send, document.body].some((one) => one === document.activeElement);
   stop.hidden = !yes;
   send.hidden = yes;
-  restart.disabled = yes;
+  showRestart();
   // Hiding a button that has the focus would lose the focus.
   if (hadFocus) (yes ? stop : text).focus();
 }
@@ -216,12 +251,14 @@ function isAnswering(yes: boolean): void {
 
 function addArticle(who: string, kind: string, words: string, picture?: File): HTMLElement {
   const article = addTo(conversation, "article", kind);
-  append(addTo(article, "h3"), who);
-  append(addTo(article, "p"), words);
+  addTo(article, "h3").append(who);
+  addTo(article, "p").append(words);
   if (picture !== undefined) {
     const shown = addTo(article, "img");
     shown.alt = picture.name;
     shown.src = URL.createObjectURL(picture);
+    // Its height is known only now.
+    shown.addEventListener("load", () => conversation.scrollTop = conversation.scrollHeight);
   }
   return article;
 }
@@ -231,7 +268,7 @@ function addReasoning(article: HTMLElement, words: string): void {
   let folded = article.querySelector("details");
   if (folded === null) {
     folded = document.createElement("details");
-    append(addTo(folded, "summary"), "Reasoning");
+    addTo(folded, "summary").append("Reasoning");
     addTo(folded, "p");
     article.querySelector(":scope > p")?.before(folded);
     say("answer-status", "The model is reasoning…");
@@ -239,11 +276,28 @@ function addReasoning(article: HTMLElement, words: string): void {
   append(folded.querySelector("p"), words);
 }
 
-/** Adds plain text: a model's answer must never be treated as HTML. */
+/** Text that has arrived, by the element that will show it. */
+const undrawn = new Map<Element, string>();
+let nextDraw: ReturnType<typeof setTimeout> | undefined;
+
+/** Adds plain text, soon: a model's answer must never be treated as HTML. */
 function append(parent: Element | null, words: string): void {
+  if (parent === null || words === "") return;
+  undrawn.set(parent, (undrawn.get(parent) ?? "") + words);
+  nextDraw ??= setTimeout(draw, DRAW_EVERY_MS);
+}
+
+function draw(): void {
+  clearTimeout(nextDraw);
+  nextDraw = undefined;
   const isAtEnd =
     conversation.scrollHeight - conversation.scrollTop - conversation.clientHeight < 40;
-  parent?.append(words);
+  for (const [parent, words] of undrawn) {
+    // One text node: thousands of them take long to lay out.
+    if (parent.lastChild instanceof Text) parent.lastChild.appendData(words);
+    else parent.append(words);
+  }
+  undrawn.clear();
   if (isAtEnd) conversation.scrollTop = conversation.scrollHeight;
 }
 
@@ -261,6 +315,11 @@ function addTo<Name extends keyof HTMLElementTagNameMap>(
 function say(id: string, words: string): void {
   const place = element(id, HTMLElement);
   if (place.textContent !== words) place.textContent = words;
+}
+
+/** An error that is not the provider's, such as a file that cannot be read, has no remedy to show. */
+function describeError(error: unknown): string {
+  return isProviderError(error) ? error.message : `Something went wrong: ${error}`;
 }
 
 function element<Kind extends HTMLElement>(id: string, kind: new () => Kind): Kind {
@@ -285,6 +344,7 @@ function setImage(file: File | undefined): void {
 function takeImage(files: FileList | undefined): void {
   const file = files?.[0];
   if (file === undefined) return;
+  if (models.length === 0) return say("problem", "Connect to LM Studio first.");
   if (chooseImage.disabled) {
     return say("problem", "This model does not accept images: choose another one.");
   }
@@ -294,7 +354,12 @@ function takeImage(files: FileList | undefined): void {
       `LM Studio accepts PNG and JPEG images, and ${file.name} is neither PNG nor JPEG.`,
     );
   }
-  say("problem", "");
+  if (file.size > LARGEST_IMAGE_BYTES) {
+    const megabytes = Math.round(file.size / 1e6);
+    return say("problem", `${file.name} has ${megabytes} MB: choose an image of at most 20 MB.`);
+  }
+  const isOne = files?.length === 1;
+  say("problem", isOne ? "" : `Only ${file.name} was added: one message takes one image.`);
   setImage(file);
   text.focus();
 }
@@ -303,7 +368,7 @@ function takeImage(files: FileList | undefined): void {
 
 connection.addEventListener("submit", (event) => {
   event.preventDefault();
-  connect();
+  connect(document.activeElement);
 });
 question.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -313,14 +378,16 @@ text.addEventListener("keydown", (event) => {
   // While an input method is composing, Enter completes the word.
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
   event.preventDefault();
-  ask();
+  // A key held down must not send a message again that has just failed.
+  if (!event.repeat) ask();
 });
-document.addEventListener("keydown", ({ key }) => {
-  if (key === "Escape") stopAnswer();
+document.addEventListener("keydown", ({ key, isComposing }) => {
+  if (key === "Escape" && !isComposing) stopAnswer();
 });
 stop.addEventListener("click", stopAnswer);
 restart.addEventListener("click", () => {
   messages = [];
+  for (const { src } of conversation.querySelectorAll("img")) URL.revokeObjectURL(src);
   conversation.replaceChildren();
   say("answer-status", "New conversation.");
   say("problem", "");
@@ -333,18 +400,23 @@ element("remove-image", HTMLButtonElement).addEventListener("click", () => {
   setImage(undefined);
   text.focus();
 });
+// Text is dragged and pasted as in every page.
 document.addEventListener("dragover", (event) => {
+  if (!event.dataTransfer?.types.includes("Files")) return;
   event.preventDefault();
   document.body.classList.add("dropping");
 });
 document.addEventListener("dragleave", () => document.body.classList.remove("dropping"));
 document.addEventListener("drop", (event) => {
+  if (!event.dataTransfer?.types.includes("Files")) return;
   event.preventDefault();
   document.body.classList.remove("dropping");
-  takeImage(event.dataTransfer?.files);
+  takeImage(event.dataTransfer.files);
 });
-document.addEventListener("paste", ({ clipboardData }) => takeImage(clipboardData?.files));
+document.addEventListener("paste", ({ clipboardData }) => {
+  // Office programs add a picture of the text that was copied.
+  if (!clipboardData?.types.includes("text/plain")) takeImage(clipboardData?.files);
+});
 
-address.value = localStorage.getItem(ADDRESS_KEY) ?? address.value;
-await tellPermission();
-await connect();
+address.value = rememberedAddress() ?? address.value;
+await Promise.all([tellPermission(), connect(document.body)]);

@@ -232,10 +232,15 @@ export class Page {
     await this.#send("Emulation.setEmulatedMedia", { features });
   }
 
-  /** The page in a window of this size, as PNG. */
-  async screenshot(width: number, height: number): Promise<Uint8Array> {
+  /** Gives the page a window of this size. */
+  async setSize(width: number, height: number): Promise<void> {
     const size = { width, height, deviceScaleFactor: 1, mobile: false };
     await this.#send("Emulation.setDeviceMetricsOverride", size);
+  }
+
+  /** The page in a window of this size, as PNG. */
+  async screenshot(width: number, height: number): Promise<Uint8Array> {
+    await this.setSize(width, height);
     await this.look(() => scrollTo(0, 0));
     const { data } = await this.#send("Page.captureScreenshot", {}) as { data: string };
     return Uint8Array.from(atob(data), (char) => char.charCodeAt(0));

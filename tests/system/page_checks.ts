@@ -12,6 +12,10 @@ const SEES = "qwen/qwen3-vl-8b";
 const READS = "openai/gpt-oss-20b";
 const PNG =
   "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAIAAACQkWg2AAAAGklEQVR42mO4oKCAFSk4XMCKGEY1jGoYvhoAXNggEEwbtvwAAAAASUVORK5CYII=";
+/** Tokens of a very long answer. */
+const LONG_ANSWER = 20_000;
+/** Generous, for a busy machine: with a layout for each token the pause is longer than the check may take. */
+const LONGEST_PAUSE_MS = 2_000;
 /** WCAG 2's minimum contrast for text of normal size. */
 const CONTRAST = 4.5;
 const SCREENSHOT = new URL("../../docs/browser.png", import.meta.url);
@@ -33,6 +37,7 @@ interface Shown {
   readonly connection: string;
   readonly problem: string;
   readonly focus: string;
+  readonly draft: string;
 }
 
 export async function checkPage(program: string, folder: string): Promise<void> {
@@ -126,11 +131,15 @@ async function checkUses(browser: Chromium): Promise<void> {
       assert.ok(body.includes(`data:image/png;base64,${PNG}`));
       await drop(page, "moving.gif", "image/gif");
       assert.match((await shown(page)).problem, /neither PNG nor JPEG/);
+      await drop(page, "large.png", "image/png", 50_000_000);
+      assert.match((await shown(page)).problem, /50 MB: choose/);
+      await drop(page, "stripes.png", "image/png");
       await page.look((id) => {
         const choice = document.querySelector<HTMLSelectElement>("#model");
         if (choice !== null) choice.value = id;
         choice?.dispatchEvent(new Event("change"));
       }, READS);
+      assert.match((await shown(page)).problem, /stripes\.png was removed/);
       await drop(page, "stripes.png", "image/png");
       assert.match((await shown(page)).problem, /does not accept images/);
     },
@@ -150,10 +159,7 @@ async function checkUses(browser: Chromium): Promise<void> {
       const page = await openWhenReady(browser, site);
       await ask(page, "Why?");
       await untilShown(page, ({ problem }) => problem !== "");
-      assert.equal(
-        await page.look(() => document.querySelector<HTMLTextAreaElement>("#text")?.value),
-        "Why?",
-      );
+      assert.equal((await shown(page)).draft, "Why?");
       assert.deepEqual((await shown(page)).articles, []);
       await page.press("Enter");
       await untilShown(page, ({ status }) => status.startsWith("Answered"));
@@ -212,6 +218,182 @@ async function checkUses(browser: Chromium): Promise<void> {
       }
     },
   );
+
+  await check("page: stopped before the first token, the message is not lost", async () => {
+    await using host = await startHost({
+      ...HOST,
+      faults: [{ path: COMPLETIONS, fault: { type: "stall", at: "headers" } }],
+    });
+    await using site = await servePage({ port: 0, address: host.url });
+    const page = await openWhenReady(browser, site);
+    await ask(page, "Why is the sky blue?");
+    await untilShown(page, ({ status }) => status.includes("reading your message"));
+    // A second Enter sends nothing, and what was typed meanwhile stays.
+    await ask(page, "And");
+    await page.press("Escape");
+    await untilShown(page, ({ status }) => status === "Stopped.");
+    const { articles, draft } = await shown(page);
+    assert.deepEqual([articles, draft], [[], "Why is the sky blue?\nAnd"]);
+    await page.press("Enter");
+    await untilShown(page, ({ status }) => status.startsWith("Answered"));
+    const asked = host.fake.requests.filter(({ path, method }) =>
+      path === COMPLETIONS && method === "POST"
+    );
+    assert.equal(asked.length, 2);
+  });
+
+  await check("page: it reacts all the time, however long the answer", async () => {
+    const content = Array.from({ length: LONG_ANSWER }, (_, at) => at % 40 ? "word " : "line.\n\n");
+    await using host = await startHost({ ...HOST, tokenMs: 0, replies: () => ({ content }) });
+    await using site = await servePage({ port: 0, address: host.url });
+    const page = await openWhenReady(browser, site);
+    await page.look(() => {
+      let last = performance.now();
+      document.body.dataset.pause = "0";
+      setInterval(() => {
+        const pause = performance.now() - last;
+        last = performance.now();
+        document.body.dataset.pause = String(Math.max(pause, Number(document.body.dataset.pause)));
+      });
+    });
+    await ask(page, "Write a book.");
+    await untilShown(page, ({ status }) => status.startsWith("Answered"));
+    assert.equal((await shown(page)).articles[1], content.join(""));
+    const pause = await page.look(() => Number(document.body.dataset.pause));
+    assert.ok(pause < LONGEST_PAUSE_MS, `it did not react for ${Math.round(pause)} ms`);
+  });
+
+  await check("page: an answer is text, whatever it contains", async () => {
+    const reply =
+      "<img src=x onerror='document.title=1'><b>**bold**</b>\n<script>alert(1)</script>";
+    await using host = await startHost({
+      ...HOST,
+      replies: () => ({ reasoning: reply, content: reply }),
+    });
+    await using site = await servePage({ port: 0, address: host.url });
+    const page = await openWhenReady(browser, site);
+    await ask(page, reply);
+    await untilShown(page, ({ status }) => status.startsWith("Answered"));
+    const { articles, folded } = await shown(page);
+    assert.deepEqual([articles, folded], [[reply, reply], [reply]]);
+    assert.equal(await page.look(() => document.querySelectorAll("article :is(img, b)").length), 0);
+    assert.deepEqual(page.complaints, []);
+  });
+
+  await check(
+    "page: the last address to be tried counts, also if an earlier one hangs",
+    async () => {
+      await using slow = await startHost({
+        ...HOST,
+        faults: [{ path: /models/, times: Infinity, fault: { type: "delay", ms: 2_000 } }],
+        models: [],
+      });
+      await using host = await startHost(HOST);
+      await using site = await servePage({ port: 0, address: slow.url });
+      const page = await browser.open(`http://127.0.0.1:${site.addr.port}/`);
+      await page.look((url) => {
+        const field = document.querySelector<HTMLInputElement>("#address");
+        field?.focus();
+        if (field !== null) field.value = url;
+      }, host.url);
+      await page.press("Enter");
+      await untilShown(page, ({ connection }) => connection.includes("2 models"));
+      await new Promise((resolve) => setTimeout(resolve, 2_000));
+      const { connection, focus } = await shown(page);
+      assert.match(connection, /with 2 models/);
+      assert.equal(focus, "text");
+    },
+  );
+
+  await check("page: focus stays with somebody who is typing while the page connects", async () => {
+    await using host = await startHost({
+      ...HOST,
+      faults: [{ path: /models/, fault: { type: "delay", ms: 500 } }],
+    });
+    await using site = await servePage({ port: 0, address: host.url });
+    const page = await browser.open(`http://127.0.0.1:${site.addr.port}/`);
+    await page.look(() => document.getElementById("token")?.focus());
+    await untilShown(page, ({ connection }) => connection.includes("2 models"));
+    assert.equal((await shown(page)).focus, "token");
+  });
+
+  await check(
+    "page: a reload keeps the address, and a page for another server does not",
+    async () => {
+      await using first = await startHost(HOST);
+      await using second = await startHost({ ...HOST, models: ["one"] });
+      await using site = await servePage({ port: 0, address: first.url });
+      const page = await openWhenReady(browser, site);
+      await page.look((url) => {
+        const field = document.querySelector<HTMLInputElement>("#address");
+        field?.focus();
+        if (field !== null) field.value = url;
+      }, second.url);
+      await page.press("Enter");
+      await untilShown(page, ({ connection }) => connection.includes("one model"));
+      const again = await openWhenReady(browser, site);
+      assert.match((await shown(again)).connection, /one model/);
+      await site.shutdown();
+      await using third = await startHost({ ...HOST, models: ["a", "b", "c"] });
+      await using other = await servePage({ port: site.addr.port, address: third.url });
+      assert.match((await shown(await openWhenReady(browser, other))).connection, /3 models/);
+    },
+  );
+
+  await check("page: nothing is wider than a window of 320 pixels", async () => {
+    const long = "qwen3-".repeat(20);
+    await using host = await startHost({
+      ...HOST,
+      models: [{ id: long, displayName: long, vision: true }],
+      replies: () => long,
+    });
+    await using site = await servePage({ port: 0, address: host.url });
+    const page = await openWhenReady(browser, site);
+    await page.setSize(320, 800);
+    await drop(page, `${long}.png`, "image/png");
+    await ask(page, long);
+    await untilShown(page, ({ status }) => status.startsWith("Answered"));
+    await drop(page, `${long}.png`, "image/png");
+    await page.look(() => {
+      for (const { id } of document.querySelectorAll("[role=status], [role=alert]")) {
+        const place = document.getElementById(id);
+        if (place !== null) place.textContent = `http://${"host.".repeat(40)}`;
+      }
+      document.querySelector("details")?.toggleAttribute("open", true);
+    });
+    const width = await page.look(() => document.documentElement.scrollWidth);
+    assert.ok(width <= 320, `${width} pixels`);
+  });
+
+  await check("page: text is dropped and pasted as usual", async () => {
+    await using host = await startHost(HOST);
+    await using site = await servePage({ port: 0, address: host.url });
+    const page = await openWhenReady(browser, site);
+    const isPrevented = await page.look(() => {
+      const dataTransfer = new DataTransfer();
+      dataTransfer.setData("text/plain", "dragged");
+      return ["dragover", "drop"].map((type) => {
+        const event = new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true });
+        document.getElementById("text")?.dispatchEvent(event);
+        return event.defaultPrevented;
+      });
+    });
+    assert.deepEqual(isPrevented, [false, false]);
+    const pasted = await page.look((base64) => {
+      const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+      const names = [];
+      for (const words of ["copied from a sheet", ""]) {
+        const clipboardData = new DataTransfer();
+        if (words !== "") clipboardData.setData("text/plain", words);
+        clipboardData.items.add(new File([bytes], "image.png", { type: "image/png" }));
+        const event = new ClipboardEvent("paste", { clipboardData, bubbles: true });
+        document.getElementById("text")?.dispatchEvent(event);
+        names.push(document.getElementById("image-name")?.textContent);
+      }
+      return names;
+    }, PNG);
+    assert.deepEqual(pasted, ["", "image.png"]);
+  });
 }
 
 async function openWhenReady(
@@ -244,21 +426,23 @@ async function shown(page: Page): Promise<Shown> {
       connection: text("connection-status"),
       problem: text("problem"),
       focus: document.activeElement?.id ?? "",
+      draft: document.querySelector<HTMLTextAreaElement>("#text")?.value ?? "",
     };
   });
 }
 
-async function drop(page: Page, name: string, type: string): Promise<void> {
+async function drop(page: Page, name: string, type: string, padding = 0): Promise<void> {
   await page.look(
-    (name, type, base64) => {
+    (name, type, base64, padding) => {
       const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
       const dataTransfer = new DataTransfer();
-      dataTransfer.items.add(new File([bytes], name, { type }));
+      dataTransfer.items.add(new File([bytes, new Uint8Array(padding)], name, { type }));
       document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
     },
     name,
     type,
     PNG,
+    padding,
   );
 }
 
