@@ -31,7 +31,8 @@ try {
 
 async function ask(name: string, contextLength?: string): Promise<void> {
   const startedAt = performance.now();
-  await using lease = await lmstudio.models.ensureLoaded(name, {
+  // `await using` would be shorter, but Node 22 does not know it.
+  const lease = await lmstudio.models.ensureLoaded(name, {
     contextLength: contextLength === undefined ? undefined : Number(contextLength),
     unloadOnDispose: true,
   }, {
@@ -40,11 +41,16 @@ async function ask(name: string, contextLength?: string): Promise<void> {
       if (phase === "loading") console.log(`loading ${name}, ${seconds} s`);
     },
   });
-  console.log(
-    lease.instanceId,
-    lease.alreadyLoaded ? "was already loaded" : "loaded",
-    lease.contextLength,
-  );
-  const { content } = await lmstudio.complete({ model: lease.instanceId, messages: "Say hello." });
-  console.log(content);
+  try {
+    console.log(
+      lease.instanceId,
+      lease.alreadyLoaded ? "was already loaded" : "loaded",
+      lease.contextLength,
+    );
+    const model = lease.instanceId;
+    const { content } = await lmstudio.complete({ model, messages: "Say hello." });
+    console.log(content);
+  } finally {
+    await lease[Symbol.asyncDispose]();
+  }
 }

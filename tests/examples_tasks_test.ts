@@ -24,7 +24,13 @@ async function makeFolder() {
   return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
 }
 
-function command(name: string, cwd: string, args: readonly string[], env = {}): Deno.Command {
+function command(
+  name: string,
+  cwd: string,
+  args: readonly string[],
+  env = {},
+  flags: readonly string[] = [],
+): Deno.Command {
   const none = Object.fromEntries(CONFIG_VARIABLES.map((name) => [name, ""]));
   return new Deno.Command(Deno.execPath(), {
     args: [
@@ -32,6 +38,7 @@ function command(name: string, cwd: string, args: readonly string[], env = {}): 
       "--quiet",
       "--no-prompt",
       "-A",
+      ...flags,
       `--config=${new URL("../deno.json", import.meta.url).pathname}`,
       new URL(`${name}.ts`, EXAMPLES).href,
       ...args,
@@ -48,13 +55,14 @@ function command(name: string, cwd: string, args: readonly string[], env = {}): 
 async function run(
   name: string,
   cwd: string,
-  { args = [], input = "", env = {} }: {
+  { args = [], input = "", env = {}, flags = [] }: {
     args?: readonly string[];
     input?: string;
     env?: Record<string, string>;
+    flags?: readonly string[];
   },
 ) {
-  const child = command(name, cwd, args, env).spawn();
+  const child = command(name, cwd, args, env, flags).spawn();
   const writer = child.stdin.getWriter();
   // A program that reads no input may have ended already.
   await writer.write(new TextEncoder().encode(input)).catch(() => {});
@@ -149,6 +157,130 @@ Deno.test("examples/agent.ts: without an answer from the user nothing is allowed
   const { code, text } = await run("agent", folder.path, { args: ["Look.", "--fake"] });
   assertEquals(code, 0);
   assertEquals(text.match(/did not allow/g)?.length, 2);
+});
+
+/** The tool results that the model got, in the order of the calls. */
+function told(requests: readonly { readonly body: unknown }[]): string[] {
+  const { messages } = requests.at(-1)?.body as { messages: { role: string; content: string }[] };
+  return messages.flatMap(({ role, content }) => role === "tool" ? [content] : []);
+}
+
+Deno.test("examples/agent.ts: no link, pipe or huge file leads out of the folder or blocks it", async () => {
+  await using folder = await makeFolder();
+  await using outside = await makeFolder();
+  await Deno.symlink(`${outside.path}/new.txt`, `${folder.path}/dangling`);
+  await Deno.symlink(outside.path, `${folder.path}/folder`);
+  await new Deno.Command("mkfifo", { args: [`${folder.path}/pipe`] }).output();
+  await Deno.writeTextFile(`${folder.path}/..notes`, "not above");
+  await Deno.writeTextFile(`${folder.path}/huge`, "");
+  await Deno.truncate(`${folder.path}/huge`, 5_000_000_000);
+  const write = (path: string) => ({ name: "write_file", arguments: { path, text: "x" } });
+  const read = (path: string) => ({ name: "read_file", arguments: { path } });
+  const toolCalls = [
+    write("dangling"),
+    write("folder/new.txt"),
+    write("/tmp/lmstudio-examples-escaped"),
+    write("pipe"),
+    read("pipe"),
+    read("huge"),
+    read("..notes"),
+  ];
+  const { code, errors, requests } = await runOn(
+    { replies: [{ toolCalls }, "Done."] },
+    "agent",
+    folder.path,
+    { args: ["Look."], input: "y\n".repeat(4) },
+  );
+  assertEquals({ code, errors }, { code: 0, errors: "" });
+  const results = told(requests);
+  for (const result of results.slice(0, -1)) assertMatch(result, /^Error: /);
+  assertStringIncludes(results[5] ?? "", "too large");
+  assertEquals(results[6], "not above");
+  assertEquals([...Deno.readDirSync(outside.path)], []);
+});
+
+Deno.test("examples/agent.ts: the user sees what would run, directly above the question", async () => {
+  await using folder = await makeFolder();
+  await Deno.writeTextFile(`${folder.path}/trap`, "\x1b[2J\x1b[Hnothing to see\r\n");
+  const { text, requests } = await runOn(
+    {
+      replies: [
+        {
+          content: "Look:\x1b[8m",
+          toolCalls: [
+            { name: "read_file", arguments: { path: "trap" } },
+            {
+              name: "run",
+              arguments: '{"command":"true","command":"\\u0065cho \u202e\u009b2J evil"}',
+            },
+            { name: "run", arguments: { command: "echo two" } },
+          ],
+        },
+        "Done.",
+      ],
+    },
+    "agent",
+    folder.path,
+    { args: ["Look."], input: "n\ny\n" },
+  );
+  // deno-lint-ignore no-control-regex
+  assert(!/[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]/.test(text), JSON.stringify(text));
+  assertStringIncludes(
+    text,
+    '> run {"command":"echo \\u{202e}\\u{9b}2J evil"}\nAllow this? [y/N] The user did not allow this.',
+  );
+  assertStringIncludes(text, '> run {"command":"echo two"}\nAllow this? [y/N] two\n');
+  assertStringIncludes(told(requests)[0] ?? "", "\x1b[2J");
+});
+
+Deno.test("examples/agent.ts: at a terminal, what is typed before the question does not answer it", async () => {
+  await using folder = await makeFolder();
+  const preload = `${folder.path}/terminal.js`;
+  await Deno.writeTextFile(
+    preload,
+    'import process from "node:process"; process.stdin.isTTY = true;',
+  );
+  const { code, text } = await run("agent", folder.path, {
+    args: ["Look.", "--fake"],
+    input: "y\ny\ny\n",
+    flags: [`--preload=${preload}`],
+  });
+  assertEquals(code, 0);
+  assertEquals(text.match(/did not allow/g)?.length, 2);
+});
+
+Deno.test("examples/agent.ts: a command gets no input, and leaves nothing running", async () => {
+  await using folder = await makeFolder();
+  const calls = ["cat", "sleep 300 & echo $!", "echo $PPID; sleep 300"].map((command) => ({
+    toolCalls: [{ name: "run", arguments: { command } }],
+  }));
+  const fake = createFakeLMStudio({ replies: calls });
+  await using server = await fake.listen();
+  const child = command("agent", folder.path, ["Go."], { LMSTUDIO_BASE_URL: server.url }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode("y\ny\ny\n"));
+  const errors = new Response(child.stderr).text();
+  let text = "";
+  for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) {
+    text += part;
+    // The third command is running.
+    if (text.match(/Allow this/g)?.length === 3) {
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      child.kill("SIGINT");
+    }
+  }
+  assertEquals([(await child.status).code, await errors], [1, "\nStopped.\n"]);
+  await writer.close().catch(() => {});
+  const list = await new Deno.Command("ps", { args: ["-eo", "args"] }).output();
+  assert(!new TextDecoder().decode(list.stdout).includes("sleep 300"));
+});
+
+Deno.test("examples: none needs a syntax that Node 22 lacks", async () => {
+  for await (const { name, isFile } of Deno.readDir(EXAMPLES)) {
+    if (!isFile) continue;
+    const code = await Deno.readTextFile(new URL(name, EXAMPLES));
+    assert(!/^\s*(?:await )?using \w+ =/m.test(code), name);
+  }
 });
 
 Deno.test("examples/documents.ts: finds the right part, and does not read unchanged files again", async () => {
