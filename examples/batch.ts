@@ -10,7 +10,8 @@
  * "@patinox/lmstudio" instead of "../mod.ts" (or, on Deno, from "jsr:@patinox/lmstudio" without installing it).
  */
 import "./fake.ts";
-import { appendFile, readFile } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { appendFile, readFile, truncate, writeFile } from "node:fs/promises";
 import process from "node:process";
 import * as z from "zod";
 import { isProviderError, LMStudioProvider } from "../mod.ts";
@@ -24,8 +25,12 @@ const Review = z.object({
   topic: z.enum(["quality", "delivery", "price"]),
 });
 
+const Line = z.object({ index: z.number(), text: z.string() });
+const LINE_START = '{"index":';
+
 const lmstudio = new LMStudioProvider();
 const texts = source === undefined ? madeUp(500) : await linesOf(source);
+await lock(`${results}.lock`);
 const done = await readResults();
 const left = [...texts.entries()].filter(([index]) => !done.has(index));
 const stopping = new AbortController();
@@ -59,7 +64,7 @@ async function work(entries: Iterable<[number, string]>): Promise<void> {
         messages: [{ role: "system", content: "Classify this review." }, text],
         schema: Review,
       }, { signal });
-      await appendFile(results, `${JSON.stringify({ index, ...object })}\n`);
+      await appendFile(results, `${JSON.stringify({ index, text, ...object })}\n`);
       finished++;
     } catch (error) {
       // An answer that does not match the schema affects one text; a server that is gone affects them all.
@@ -77,22 +82,61 @@ function showProgress(): void {
   console.error(`${done.size + finished} of ${texts.length}, ${secondsLeft} s left`);
 }
 
-/** Numbers of the finished texts. A line that was cut off when the program ended does not count. */
+/** Numbers of the finished texts; a text that has changed since is not finished. */
 async function readResults(): Promise<Set<number>> {
   const numbers = new Set<number>();
-  for (const line of await linesOf(results).catch(() => [])) {
-    try {
-      numbers.add(JSON.parse(line).index);
-    } catch {
-      // This text is classified again. End the broken line, so that new results start on their own.
-      await appendFile(results, "\n");
-    }
+  const content = await readIfThere(results);
+  const lines = content.split("\n");
+  // A killed program may leave half a line at the end: the next result must not continue it.
+  const half = lines.pop() ?? "";
+  if (half !== "" && LINE_START.startsWith(half.slice(0, LINE_START.length))) {
+    await truncate(results, new TextEncoder().encode(content.slice(0, -half.length)).length);
+  } else lines.push(half);
+  for (const line of lines.filter((line) => line !== "")) {
+    const { index, text } = readLine(line);
+    if (texts[index] === text) numbers.add(index);
   }
   return numbers;
 }
 
+function readLine(line: string): z.infer<typeof Line> {
+  try {
+    return Line.parse(JSON.parse(line));
+  } catch {
+    throw new Error(`${results} contains something else than results: ${line.slice(0, 80)}`);
+  }
+}
+
+/** Two runs at once would do the same work twice. */
+async function lock(file: string): Promise<void> {
+  const holder = Number(await readIfThere(file));
+  if (isRunning(holder)) {
+    console.error(`Process ${holder} is already writing ${results}. If it is not, delete ${file}.`);
+    process.exit(1);
+  }
+  // A killed run leaves its lock behind.
+  rmSync(file, { force: true });
+  await writeFile(file, String(process.pid), { flag: "wx" });
+  process.on("exit", () => rmSync(file, { force: true }));
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return pid > 0 && process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+async function readIfThere(file: string): Promise<string> {
+  return await readFile(file, "utf8").catch((error) => {
+    if (error.code !== "ENOENT") throw error;
+    return "";
+  });
+}
+
 async function linesOf(file: string): Promise<string[]> {
-  return (await readFile(file, "utf8")).split("\n").filter((line) => line.trim() !== "");
+  return (await readFile(file, "utf8")).split(/\r?\n/).filter((line) => line.trim() !== "");
 }
 
 function madeUp(count: number): string[] {

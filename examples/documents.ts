@@ -33,8 +33,9 @@ try {
     create extension if not exists vector;
     create table if not exists parts (file text, version text, position int, body text, embedding vector);
   `);
-  await readFolder(folder);
-  await answer(question);
+  const { model, embeddings } = await lmstudio.embed({ input: FOR_QUESTIONS + question });
+  await readFolder(folder, model);
+  await answer(question, embeddings[0] ?? []);
 } catch (error) {
   if (!isProviderError(error)) throw error;
   console.error(`\n${error.message}`);
@@ -43,22 +44,23 @@ try {
   await db.close();
 }
 
-async function readFolder(folder: string): Promise<void> {
+/** @param model the embedding model: the vectors of another one cannot be compared with its vectors. */
+async function readFolder(folder: string, model: string): Promise<void> {
   const files = (await readdir(folder)).filter((name) => name.endsWith(".md")).sort();
   await db.query("delete from parts where file <> all($1)", [files]);
   for (const file of files) {
     const text = await readFile(join(folder, file), "utf8");
-    const version = await hash(text);
+    const version = await hash(`${model}\n${text}`);
     const { rows } = await db.query("select from parts where file = $1 and version = $2 limit 1", [
       file,
       version,
     ]);
     if (rows.length > 0) continue;
     const parts = split(text);
-    if (parts.length === 0) continue;
-    const { embeddings } = await lmstudio.embed({
-      input: parts.map((part) => FOR_DOCUMENTS + part),
-    });
+    const input = parts.map((part) => FOR_DOCUMENTS + part);
+    const { embeddings } = input.length === 0
+      ? { embeddings: [] }
+      : await lmstudio.embed({ input });
     await db.transaction(async (db) => {
       await db.query("delete from parts where file = $1", [file]);
       for (const [position, part] of parts.entries()) {
@@ -66,7 +68,7 @@ async function readFolder(folder: string): Promise<void> {
         await db.query("insert into parts values ($1, $2, $3, $4, $5)", row);
       }
     });
-    console.error(`read ${file}: ${parts.length} parts`);
+    if (parts.length > 0) console.error(`read ${file}: ${parts.length} parts`);
   }
 }
 
@@ -83,11 +85,10 @@ function split(text: string): string[] {
   return parts;
 }
 
-async function answer(question: string): Promise<void> {
-  const { embeddings } = await lmstudio.embed({ input: FOR_QUESTIONS + question });
+async function answer(question: string, embedding: readonly number[]): Promise<void> {
   const { rows } = await db.query<{ file: string; body: string; distance: number }>(
     `select file, body, embedding <=> $1 as distance from parts order by distance limit $2`,
-    [JSON.stringify(embeddings[0]), PARTS_PER_QUESTION],
+    [JSON.stringify(embedding), PARTS_PER_QUESTION],
   );
   const excerpts = rows.map(({ body }, index) => `[${index + 1}] ${body}`).join("\n\n");
   const stream = lmstudio.streamCompletion({

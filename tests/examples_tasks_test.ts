@@ -300,9 +300,20 @@ Deno.test("examples/documents.ts: finds the right part, and does not read unchan
   );
   assertEquals(first.errors, "read office.md: 1 parts\nread refunds.md: 1 parts\n");
   assertStringIncludes(JSON.stringify(first.requests.at(-1)?.body), "[1] # Refunds");
+  await write("gone.md", "# Soon gone\n");
   await write("office.md", "# Office\n\nMoney back is given from nine to five.\n");
   const second = await runOn(options, "documents", folder.path, { args });
-  assertEquals([second.code, second.errors], [0, "read office.md: 1 parts\n"]);
+  assertEquals([second.code, second.errors], [
+    0,
+    "read gone.md: 1 parts\nread office.md: 1 parts\n",
+  ]);
+  // Nothing is left of a file that is empty or gone, and another model's vectors are not compared.
+  await write("office.md", "\n");
+  await Deno.remove(`${folder.path}/texts/gone.md`);
+  const models = ["chat", { id: "text-embedding-other", dimensions: 16 }];
+  const third = await runOn({ ...options, models }, "documents", folder.path, { args });
+  assertEquals([third.code, third.errors], [0, "read refunds.md: 1 parts\n"]);
+  assertMatch(third.text, /^Send the form \[1\]\.\n\n\[1\] refunds\.md \(-?0\.\d+\)\n$/);
 });
 
 Deno.test("examples/batch.ts: 500 texts, stopped by a failure and continued from there", async () => {
@@ -331,8 +342,53 @@ Deno.test("examples/batch.ts: 500 texts, stopped by a failure and continued from
   assertStringIncludes(second.errors, "of 500, ");
   const asked = second.requests.filter(({ method }) => method === "POST");
   assertEquals(asked.length, 501 - sortedBefore);
-  const whole = (await results()).filter((line) => line.endsWith("}"));
-  assertEquals(new Set(whole.map((line) => JSON.parse(line).index)).size, 500);
+  // Every line is a result, and no text has two.
+  const indexes = (await results()).map((line) => JSON.parse(line).index);
+  assertEquals([indexes.length, new Set(indexes).size], [500, 500]);
+});
+
+Deno.test("examples/batch.ts: killed at any moment it loses nothing, and two runs do not share a file", async () => {
+  await using folder = await makeFolder();
+  const content = JSON.stringify({ sentiment: "positive", topic: "price" });
+  const fake = createFakeLMStudio({ replies: () => content, firstTokenMs: 20 });
+  await using server = await fake.listen();
+  const env = { LMSTUDIO_BASE_URL: server.url };
+  const first = command("batch", folder.path, [], env).spawn();
+  const file = `${folder.path}/sorted.jsonl`;
+  const length = async () => (await Deno.readTextFile(file).catch(() => "")).length;
+  while (await length() < 1_000) await new Promise((resolve) => setTimeout(resolve, 20));
+  const second = await run("batch", folder.path, { env });
+  assertEquals([second.code, second.text], [1, ""]);
+  assertStringIncludes(second.errors, `Process ${first.pid} is already writing sorted.jsonl`);
+  first.kill("SIGKILL");
+  await first.stdin.close();
+  await first.output();
+  await Deno.writeTextFile(file, '{"in', { append: true });
+  const third = await run("batch", folder.path, { env });
+  assertEquals([third.code, third.text], [0, "500 of 500 are done, 0 failed\n"]);
+  const lines = (await Deno.readTextFile(file)).trimEnd().split("\n");
+  assertEquals(new Set(lines.map((line) => JSON.parse(line).index)).size, 500);
+  assertEquals(lines.length, 500);
+});
+
+Deno.test("examples/batch.ts: a result counts only for its text, and another file is left alone", async () => {
+  await using folder = await makeFolder();
+  const reviews = `${folder.path}/reviews.txt`;
+  const sorted = JSON.stringify({ sentiment: "positive", topic: "price" });
+  const options = { replies: () => sorted };
+  await Deno.writeTextFile(reviews, "Good.\r\nBad.\n");
+  const args = ["reviews.txt", "results.jsonl"];
+  const first = await runOn(options, "batch", folder.path, { args });
+  assertEquals([first.code, first.text], [0, "2 of 2 are done, 0 failed\n"]);
+  await Deno.writeTextFile(reviews, "New.\nBad.\nGood.\n");
+  const second = await runOn(options, "batch", folder.path, { args });
+  assertEquals([second.code, second.text], [0, "3 of 3 are done, 0 failed\n"]);
+  assertStringIncludes(second.errors, "1 of 3 are already done\n");
+  const swapped = await runOn(options, "batch", folder.path, {
+    args: ["results.jsonl", "reviews.txt"],
+  });
+  assertEquals(swapped.code, 1);
+  assertEquals(await Deno.readTextFile(reviews), "New.\nBad.\nGood.\n");
 });
 
 Deno.test("examples/mcp.ts: the model calls a tool of the MCP server", async () => {
