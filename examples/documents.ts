@@ -4,7 +4,8 @@
  *
  *     deno run -A examples/documents.ts "How do I stop a stream?" docs documents.db
  *
- * The third argument is a folder to keep the database in; then only changed files are read again.
+ * The third argument is a folder to keep the database in; then only changed files are read again. The database is part of
+ * this program, so only one run at a time may use it.
  *
  * Add `--fake` to get the answers from a fake LM Studio. In your own project, leave out "./fake.ts" and import from
  * "@patinox/lmstudio" instead of "../mod.ts" (or, on Deno, from "jsr:@patinox/lmstudio" without installing it).

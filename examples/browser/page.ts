@@ -73,6 +73,9 @@ async function connect(focused: Element | null): Promise<void> {
     showModels();
     say("connection-status", describeError(error));
     if (isProviderError(error) && error.code === "blocked_by_browser") access.open = true;
+    if (isProviderError(error, "authentication") && document.activeElement === focused) {
+      token.focus();
+    }
     await tellPermission();
     return;
   }
@@ -207,6 +210,7 @@ async function ask(): Promise<void> {
     say("answer-status", "");
     say("problem", describeError(error));
     if (reply === "") return takeBack();
+    addTo(shown, "div", "numbers").append("Incomplete: an error ended the answer.");
     messages = [...turn, { role: "assistant", content: reply }];
   } finally {
     draw();

@@ -33,6 +33,7 @@ const HOST: FakeLMStudioOptions = {
 interface Shown {
   readonly articles: string[];
   readonly folded: string[];
+  readonly notes: string[];
   readonly status: string;
   readonly connection: string;
   readonly problem: string;
@@ -165,6 +166,37 @@ async function checkUses(browser: Chromium): Promise<void> {
       await untilShown(page, ({ status }) => status.startsWith("Answered"));
     },
   );
+
+  await check("page: an answer that breaks off is marked, and stays", async () => {
+    await using host = await startHost({
+      ...HOST,
+      replies: () => "One two three.",
+      faults: [{ path: COMPLETIONS, fault: { type: "cut", afterTokens: 2 } }],
+    });
+    await using site = await servePage({ port: 0, address: host.url });
+    const page = await openWhenReady(browser, site);
+    await ask(page, "Count.");
+    await untilShown(page, ({ problem }) => problem.includes("connection broke"));
+    const { articles, notes, draft } = await shown(page);
+    assert.deepEqual([articles, draft], [["Count.", "One two"], ""]);
+    assert.match(notes.join(), /^Incomplete/);
+  });
+
+  await check("page: if the server wants an API token, the focus moves to its field", async () => {
+    await using host = await startHost({ ...HOST, apiToken: "secret" });
+    await using site = await servePage({ port: 0, address: host.url });
+    const page = await browser.open(`http://127.0.0.1:${site.addr.port}/`);
+    await untilShown(
+      page,
+      ({ connection, focus }) => connection.includes("API token is required") && focus === "token",
+    );
+    await page.type("secret");
+    await page.press("Enter");
+    await untilShown(
+      page,
+      ({ connection, focus }) => connection.includes("2 models") && focus === "text",
+    );
+  });
 
   await check("page: without CORS, and without permission, it says what to do", async () => {
     await using host = await startHost({ ...HOST, cors: false });
@@ -421,6 +453,7 @@ async function shown(page: Page): Promise<Shown> {
     const text = (id: string) => document.getElementById(id)?.textContent ?? "";
     return {
       articles: texts("article > p"),
+      notes: texts("article > .numbers"),
       folded: texts("article > details:not([open]) > p"),
       status: text("answer-status"),
       connection: text("connection-status"),
