@@ -18,6 +18,7 @@ const WITH_FAKE = [
   ["batch.ts"],
   ["documents.ts", "How do I stop a stream?", "node_modules/@patinox/lmstudio/docs"],
   ["mcp.ts"],
+  ["models.ts"],
   ["objects.ts"],
   ["openai_client.ts"],
   ["tools.ts"],
