@@ -14,6 +14,9 @@ import {
 } from "../mod.ts";
 import { createFakeLMStudio, type FakeListener, type FakeReply } from "../src/testing/mod.ts";
 
+// If the reader, such as `head`, leaves early, there is nobody left to write for.
+process.stdout.on("error", () => process.exit(1));
+
 const PROMPT = "In two sentences: why run a language model on your own machine?";
 const FAKE_ANSWER =
   "Because what you write stays with you: no account, no bill, and it works on a train. It is also " +

@@ -275,6 +275,21 @@ Deno.test("examples/agent.ts: a command gets no input, and leaves nothing runnin
   assert(!new TextDecoder().decode(list.stdout).includes("sleep 300"));
 });
 
+Deno.test("examples: if the reader of the output leaves, such as head, they end without a stack trace", async () => {
+  await using folder = await makeFolder();
+  const names = ["stream", "chat", "text", "tools", "agent", "mcp", "responses", "fallback"];
+  const ended = await Promise.all(names.map(async (name) => {
+    const child = command(name, folder.path, ["--fake"]).spawn();
+    const reader = child.stdout.getReader();
+    await reader.read();
+    await reader.cancel();
+    await child.stdin.close();
+    const errors = await new Response(child.stderr).text();
+    return { name, code: (await child.status).code, isTrace: errors.includes("EPIPE") };
+  }));
+  assertEquals(ended.filter(({ isTrace, code }) => isTrace || code > 1), []);
+});
+
 Deno.test("examples: none needs a syntax that Node 22 lacks", async () => {
   for await (const { name, isFile } of Deno.readDir(EXAMPLES)) {
     if (!isFile) continue;
