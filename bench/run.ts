@@ -290,6 +290,7 @@ function commandOf({ rows, runtimes, clients, rounds, isQuick }: Options): strin
 
 async function writeDocs(results: Results, rows: readonly Row[], tables: string): Promise<void> {
   const page = new URL("performance.md", DOCS);
+  const picture = new URL("performance.svg", DOCS);
   const text = await Deno.readTextFile(page);
   const [before, rest] = text.split(BEGIN);
   const after = rest?.split(END)[1];
@@ -298,13 +299,9 @@ async function writeDocs(results: Results, rows: readonly Row[], tables: string)
   }
   const plot = "![Cost of this module relative to each bar](performance.svg)";
   await Deno.writeTextFile(page, `${before}${BEGIN}\n\n${plot}\n\n${tables}\n${END}${after}`);
-  await Deno.writeTextFile(
-    new URL("performance.svg", DOCS),
-    drawPlot(compareWithBars(results, rows)),
-  );
-  const { success, stderr } = await run([Deno.execPath(), "fmt", fileURLToPath(page)], {
-    cwd: HERE,
-  });
+  await Deno.writeTextFile(picture, drawPlot(compareWithBars(results, rows)));
+  const written = [page, picture].map((url) => fileURLToPath(url));
+  const { success, stderr } = await run([Deno.execPath(), "fmt", ...written], { cwd: HERE });
   if (!success) throw new Error(stderr);
 }
 
