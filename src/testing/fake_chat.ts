@@ -191,8 +191,8 @@ function tokensOf(
   ids: IdSource,
   options: ChatOptions,
 ): Token[] {
-  const content = cutAtStop(piecesOf(answer.content), stop);
-  const reasoning = piecesOf(answer.reasoning);
+  const content = cutAtStop(textTokens(answer.content), stop);
+  const reasoning = textTokens(answer.reasoning);
   const inContent = (texts: readonly string[]): Token[] =>
     texts.map((text) => ({ kind: "content", text }));
   const tokens: Token[] = [];
@@ -208,21 +208,21 @@ function tokensOf(
     const head = { id: call.id ?? ids.digits(9), name: call.name };
     const { arguments: value = {} } = call;
     const text = typeof value === "string" ? value : JSON.stringify(value);
-    const pieces = piecesOfArguments(text);
+    const written = argumentTokens(text);
     if (!isSince(options.version, "0.3.17")) {
       tokens.push({ kind: "call", index, head, arguments: text });
     } else if (options.streamCalls === "whole") {
-      tokens.push({ kind: "call", index, head, arguments: text, written: pieces.length + 1 });
+      tokens.push({ kind: "call", index, head, arguments: text, written: written.length + 1 });
     } else {
       tokens.push({ kind: "call", index, head, arguments: "" });
-      for (const piece of pieces) tokens.push({ kind: "call", index, arguments: piece });
+      for (const part of written) tokens.push({ kind: "call", index, arguments: part });
     }
   }
   return tokens;
 }
 
 /** Splits a call's arguments into tokens. */
-export function piecesOfArguments(text: string): readonly string[] {
+export function argumentTokens(text: string): readonly string[] {
   return text.match(/\w+|\W+/g) ?? [];
 }
 
@@ -264,7 +264,7 @@ async function* framesOf(
   // Streams have had this finish reason since 0.3.15.
   const knowsReason = finishReason !== "tool_calls" || isSince(options.version, "0.3.15");
   const reason = knowsReason ? finishReason : "stop";
-  const besidePieces = options.streamFinish === "beside-pieces" ? reason : null;
+  const besideTokens = options.streamFinish === "beside-pieces" ? reason : null;
   await sleep(options.firstTokenMs, signal);
   for (const [position, token] of generation.tokens.entries()) {
     const written = writtenFor(token) - (position === 0 ? 1 : 0);
@@ -274,7 +274,7 @@ async function* framesOf(
       return yield { kind: "end", text };
     }
     const delta = { role: "assistant", ...encodeDelta(token, options) };
-    yield { kind: "token", text: choice(delta, besidePieces) };
+    yield { kind: "token", text: choice(delta, besideTokens) };
   }
   yield { kind: "finish", text: choice({}, reason) };
   if (withUsage) yield { kind: "other", text: chunk({ choices: [], usage }) };
@@ -404,24 +404,24 @@ function reasoningFieldOf({ reasoningField, version }: ChatOptions): ChatOptions
 }
 
 /** Splits a text into words, each with the space before it. */
-export function piecesOf(text: string | readonly string[] | undefined): readonly string[] {
+export function textTokens(text: string | readonly string[] | undefined): readonly string[] {
   return typeof text === "string" ? text.match(/\s*\S+|\s+$/g) ?? [] : text ?? [];
 }
 
-/** The pieces up to the first stop text. */
-export function cutAtStop(pieces: readonly string[], stop: unknown): readonly string[] {
+/** The tokens up to the first stop text. */
+export function cutAtStop(tokens: readonly string[], stop: unknown): readonly string[] {
   const stops = (Array.isArray(stop) ? stop : [stop]).filter((text) =>
     typeof text === "string" && text !== ""
   );
-  const whole = pieces.join("");
+  const whole = tokens.join("");
   const ends = stops.map((text) => whole.indexOf(text)).filter((end) => end >= 0);
-  if (ends.length === 0) return pieces;
+  if (ends.length === 0) return tokens;
   let left = Math.min(...ends);
   const kept: string[] = [];
-  for (const piece of pieces) {
+  for (const token of tokens) {
     if (left <= 0) break;
-    kept.push(piece.slice(0, left));
-    left -= piece.length;
+    kept.push(token.slice(0, left));
+    left -= token.length;
   }
   return kept;
 }

@@ -7,8 +7,8 @@ import {
   encodeErrorFrame,
   numberOf,
   passWholeAnswer,
-  piecesOf,
   type Script,
+  textTokens,
   wantsUsage,
 } from "./fake_chat.ts";
 import { countTokens } from "./fake_chat_request.ts";
@@ -32,7 +32,7 @@ interface Continuation {
   readonly id: string;
   readonly created: number;
   readonly model: string;
-  readonly pieces: readonly string[];
+  readonly tokens: readonly string[];
   readonly finishReason: string;
   readonly usage: JsonObject;
 }
@@ -68,14 +68,14 @@ export function completionRoutes(
           errorFrame: encodeErrorFrame,
         };
       }
-      await passWholeAnswer(text.pieces.length, instance, options, call.signal);
+      await passWholeAnswer(text.tokens.length, instance, options, call.signal);
       const { id, created, model, finishReason, usage } = text;
       return jsonAnswer({
         id,
         object: "text_completion",
         created,
         model,
-        choices: [choiceOf(text.pieces.join(""), finishReason)],
+        choices: [choiceOf(text.tokens.join(""), finishReason)],
         usage,
         ...(isSince(options.version, "0.3.25") ? { stats: {} } : {}),
       });
@@ -91,10 +91,10 @@ function goOn(
   instance: Instance,
   ids: IdSource,
 ): Continuation {
-  const reasoning = piecesOf(answer.reasoning);
+  const reasoning = textTokens(answer.reasoning);
   // This route has no field for reasoning: the model writes its own tags.
   const tagged = reasoning.length === 0 ? [] : ["<think>\n", ...reasoning, "\n</think>", "\n\n"];
-  const all = [...tagged, ...cutAtStop(piecesOf(answer.content), body.stop)];
+  const all = [...tagged, ...cutAtStop(textTokens(answer.content), body.stop)];
   const limit = numberOf(body.max_tokens) ?? -1;
   const isLimited = limit >= 0 && all.length > limit;
   const written = isLimited ? all.slice(0, limit) : all;
@@ -106,7 +106,7 @@ function goOn(
     id: `cmpl-${ids.alphanumeric(21)}`,
     created: Math.floor(Date.now() / 1_000),
     model: answer.model ?? instance.id,
-    pieces: body.echo === true ? [prompt, ...written] : written,
+    tokens: body.echo === true ? [prompt, ...written] : written,
     finishReason: answer.finishReason ?? (isLimited ? "length" : "stop"),
     usage: {
       prompt_tokens: promptCount,
@@ -117,7 +117,7 @@ function goOn(
 }
 
 async function* framesOf(
-  { id, created, model, pieces, finishReason, usage }: Continuation,
+  { id, created, model, tokens, finishReason, usage }: Continuation,
   instance: Instance,
   withUsage: boolean,
   options: ChatOptions,
@@ -126,14 +126,14 @@ async function* framesOf(
   const frame = (fields: JsonObject) =>
     encodeFrame({ id, object: "text_completion", created, model, ...fields });
   await sleep(options.firstTokenMs, signal);
-  for (const [position, piece] of pieces.entries()) {
+  for (const [position, token] of tokens.entries()) {
     if (position > 0) await sleep(options.tokenMs, signal);
     if (instance.unloaded) {
       const text = encodeErrorFrame("Model unloaded by user or API request.");
       return yield { kind: "end", text };
     }
     const reason = options.streamFinish === "beside-pieces" ? finishReason : null;
-    yield { kind: "token", text: frame({ choices: [choiceOf(piece, reason)] }) };
+    yield { kind: "token", text: frame({ choices: [choiceOf(token, reason)] }) };
   }
   yield { kind: "finish", text: frame({ choices: [choiceOf("", finishReason)] }) };
   if (withUsage) yield { kind: "other", text: frame({ choices: [], usage }) };

@@ -3,7 +3,7 @@
  * of the events follow Anthropic's documentation.
  */
 
-import { piecesOf, piecesOfArguments, type Script } from "./fake_chat.ts";
+import { argumentTokens, type Script, textTokens } from "./fake_chat.ts";
 import type { Instance, ModelStore } from "./fake_models.ts";
 import type { FakeAnswer } from "./fake_options.ts";
 import {
@@ -18,6 +18,7 @@ import {
   type JsonObject,
   parseJson,
   Refusal,
+  refusedAs,
   type Route,
   sleep,
 } from "./fake_wire.ts";
@@ -28,13 +29,13 @@ export interface MessagesOptions {
   readonly tokenMs: number;
 }
 
-/** A block of the answer's content, with the pieces it is streamed in. */
+/** A block of the answer's content, with the tokens it is streamed in. */
 interface Block {
   readonly start: JsonObject;
-  /** The delta for one piece. */
-  readonly delta: (piece: string) => JsonObject;
+  /** The delta for one token. */
+  readonly delta: (token: string) => JsonObject;
   readonly whole: (text: string) => JsonObject;
-  readonly pieces: readonly string[];
+  readonly tokens: readonly string[];
 }
 
 /** A finished answer that only has to be sent. */
@@ -59,7 +60,10 @@ export function messagesRoutes(
   const handle = async (call: Call): Promise<Answer> => {
     const body = decodeBody(call);
     checkMessages(body);
-    const instance = await acquire(models, body.model, call.signal);
+    const instance = await refusedAs(
+      models.acquire(body.model, "llm", call.signal),
+      ({ message }) => encodeError(message),
+    );
     if (hasImages(body.messages) && !instance.model.vision) {
       throw refuseWith(400, "Model does not support images. Please use a model that does.");
     }
@@ -85,7 +89,7 @@ export function messagesRoutes(
     if (instance.unloaded) throw refuseWith(400, "Model unloaded by user or API request.");
     return jsonAnswer({
       ...head,
-      content: blocks.map(({ whole, pieces }) => whole(pieces.join(""))),
+      content: blocks.map(({ whole, tokens }) => whole(tokens.join(""))),
       stop_reason: stopReason,
       stop_sequence: null,
       usage,
@@ -125,25 +129,16 @@ function countTokens({ messages, system, tools }: JsonObject): number {
   return Math.ceil(JSON.stringify([messages, system, tools], isData).length / 4);
 }
 
-async function acquire(models: ModelStore, name: unknown, signal: AbortSignal): Promise<Instance> {
-  try {
-    return await models.acquire(name, "llm", signal);
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    const { status, text } = error.answer;
-    const body = parseJson(text);
-    const said = isObject(body) && isObject(body.error) ? body.error.message : undefined;
-    const message = said ?? (isObject(body) ? body.error : undefined);
-    throw refuseWith(status, String(message));
-  }
+function refuseWith(status: number, message: string, type?: string): Refusal {
+  return new Refusal(status, encodeError(message, type));
 }
 
-function refuseWith(status: number, message: string, type = "invalid_request_error"): Refusal {
-  return new Refusal(status, { type: "error", error: { type, message } });
+function encodeError(message: unknown, type = "invalid_request_error"): JsonObject {
+  return { type: "error", error: { type, message } };
 }
 
 function errorFrame(message: string): string {
-  return encodeFrame({ type: "error", error: { type: "api_error", message } }, "error");
+  return encodeFrame(encodeError(message, "api_error"), "error");
 }
 
 async function* only(text: string): AsyncGenerator<Frame, void, undefined> {
@@ -160,15 +155,15 @@ function generate(
   let left = Number(body.max_tokens);
   let isLimited = false;
   const blocks: Block[] = [];
-  const add = (all: readonly string[], block: Omit<Block, "pieces">): void => {
-    const pieces = all.slice(0, left);
-    if (pieces.length < all.length) isLimited = true;
-    left -= pieces.length;
+  const add = (all: readonly string[], block: Omit<Block, "tokens">): void => {
+    const tokens = all.slice(0, left);
+    if (tokens.length < all.length) isLimited = true;
+    left -= tokens.length;
     // A block that would only start at the limit is left out.
-    if (pieces.length > 0 || all.length === 0) blocks.push({ ...block, pieces });
+    if (tokens.length > 0 || all.length === 0) blocks.push({ ...block, tokens });
   };
-  const reasoning = piecesOf(answer.reasoning);
-  const content = piecesOf(answer.content);
+  const reasoning = textTokens(answer.reasoning);
+  const content = textTokens(answer.content);
   if (reasoning.length > 0) {
     add(reasoning, {
       start: { type: "thinking", thinking: "", signature: "" },
@@ -187,13 +182,13 @@ function generate(
     const { id = `toolu_${ids.digits(9)}`, name, arguments: value = {} } of answer.toolCalls ?? []
   ) {
     const text = typeof value === "string" ? value : JSON.stringify(value);
-    add(piecesOfArguments(text), {
+    add(argumentTokens(text), {
       start: { type: "tool_use", id, name, input: {} },
       delta: (partial_json) => ({ type: "input_json_delta", partial_json }),
       whole: (json) => ({ type: "tool_use", id, name, input: parseJson(json) ?? {} }),
     });
   }
-  const written = blocks.reduce((sum, { pieces }) => sum + pieces.length, 0);
+  const written = blocks.reduce((sum, { tokens }) => sum + tokens.length, 0);
   const usesTools = blocks.some(({ start }) => start.type === "tool_use");
   return {
     head: {
@@ -228,15 +223,15 @@ async function* framesOf(
   });
   await sleep(options.firstTokenMs, signal);
   let isFirst = true;
-  for (const [index, { start, delta, pieces }] of blocks.entries()) {
+  for (const [index, { start, delta, tokens }] of blocks.entries()) {
     yield frame("mark", "content_block_start", { index, content_block: start });
-    for (const piece of pieces) {
+    for (const token of tokens) {
       if (!isFirst) await sleep(options.tokenMs, signal);
       isFirst = false;
       if (instance.unloaded) {
         return yield { kind: "end", text: errorFrame("Model unloaded by user or API request.") };
       }
-      yield frame("token", "content_block_delta", { index, delta: delta(piece) });
+      yield frame("token", "content_block_delta", { index, delta: delta(token) });
     }
     yield frame("mark", "content_block_stop", { index });
   }

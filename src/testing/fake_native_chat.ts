@@ -1,6 +1,6 @@
 /** `POST /api/v1/chat` of the fake (since 0.4.0): conversations kept by the server, and events for all it does. */
 
-import { piecesOf, piecesOfArguments, type Script } from "./fake_chat.ts";
+import { argumentTokens, type Script, textTokens } from "./fake_chat.ts";
 import type { Instance, ModelStore, StoredModel } from "./fake_models.ts";
 import { checkNativeChat, countImages, refuseNative, textsOf } from "./fake_native_chat_request.ts";
 import type { FakeAnswer, FakeToolRun } from "./fake_options.ts";
@@ -190,13 +190,13 @@ class Turn {
       return yield { kind: "end", text };
     }
     yield* this.#prompt(signal);
-    const reasoning = this.#body.reasoning === "off" ? [] : piecesOf(this.#answer.reasoning);
+    const reasoning = this.#body.reasoning === "off" ? [] : textTokens(this.#answer.reasoning);
     yield* this.#say("reasoning", reasoning, signal);
     for (const run of this.#answer.toolRuns ?? []) {
       yield* this.#use(run, signal);
       yield* this.#prompt(signal);
     }
-    yield* this.#say("message", piecesOf(this.#answer.content), signal);
+    yield* this.#say("message", textTokens(this.#answer.content), signal);
     if (this.failure === undefined) yield { kind: "end", text: this.#encodeEnd() };
   }
 
@@ -271,15 +271,15 @@ class Turn {
 
   async *#say(
     type: "reasoning" | "message",
-    pieces: readonly string[],
+    tokens: readonly string[],
     signal: AbortSignal,
   ): AsyncGenerator<Frame, void, undefined> {
     const limit = Number(this.#body.max_output_tokens ?? Infinity);
-    if (this.failure !== undefined || pieces.length === 0 || this.#tokens >= limit) return;
+    if (this.failure !== undefined || tokens.length === 0 || this.#tokens >= limit) return;
     const item = { type, content: "" };
     this.#output.push(item);
     yield mark(`${type}.start`);
-    for (const content of pieces) {
+    for (const content of tokens) {
       if (this.#tokens >= limit) break;
       if (this.#tokens > 0) await sleep(this.#options.tokenMs, signal);
       if (this.#instance?.unloaded) {
@@ -315,7 +315,7 @@ class Turn {
     if (this.#options.streamCalls === "whole") {
       // This event is not documented; its fields are not known.
       yield mark("tool_call.name", { tool });
-      const written = piecesOfArguments(JSON.stringify(given)).length;
+      const written = argumentTokens(JSON.stringify(given)).length;
       await sleep(written * this.#options.tokenMs, signal);
     }
     yield mark("tool_call.arguments", call);

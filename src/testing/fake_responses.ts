@@ -4,7 +4,7 @@
  * documentation.
  */
 
-import { piecesOf, type Script } from "./fake_chat.ts";
+import { argumentTokens, type Script, textTokens } from "./fake_chat.ts";
 import type { Instance, ModelStore } from "./fake_models.ts";
 import type { FakeAnswer } from "./fake_options.ts";
 import { checkResponsesInput, countTokens, hasImages } from "./fake_responses_request.ts";
@@ -15,11 +15,10 @@ import {
   encodeFrame,
   type Frame,
   type IdSource,
-  isObject,
   jsonAnswer,
   type JsonObject,
-  parseJson,
   Refusal,
+  refusedAs,
   type Route,
   sleep,
 } from "./fake_wire.ts";
@@ -31,11 +30,11 @@ export interface ResponsesOptions {
   readonly callArguments: "everywhere" | "done-only" | "deltas-only";
 }
 
-/** An item of the output, with the pieces its text is streamed in. */
+/** An item of the output, with the tokens its text is streamed in. */
 interface Item {
   readonly type: "reasoning" | "message" | "function_call";
   readonly id: string;
-  readonly pieces: readonly string[];
+  readonly tokens: readonly string[];
   /** Id and name of a tool call. */
   readonly call?: { readonly id: string; readonly name: string };
 }
@@ -64,7 +63,10 @@ export function responsesRoutes(
     const previous = body.previous_response_id;
     const history = typeof previous === "string" ? stored.get(previous) : 0;
     if (history === undefined) throw unknownPrevious(String(previous));
-    const instance = await acquire(models, body.model, call.signal);
+    const instance = await refusedAs(
+      models.acquire(body.model, "llm", call.signal),
+      (error) => encodeError({ param: "model", ...error }),
+    );
     if (hasImages(body) && !instance.model.vision) {
       throw refuseWith(400, "Model does not support images. Please use a model that does.");
     }
@@ -74,7 +76,9 @@ export function responsesRoutes(
     const generation = generate(answer, body, instance, promptTokens, ids);
     const { id } = generation.head;
     const store = (): void => {
-      if (body.store !== false) stored.set(String(id), promptTokens + countPieces(generation));
+      if (body.store !== false) {
+        stored.set(String(id), promptTokens + countOutput(generation.items));
+      }
     };
     if (body.stream === true) {
       return {
@@ -84,7 +88,7 @@ export function responsesRoutes(
       };
     }
     await sleep(options.firstTokenMs, call.signal);
-    await sleep(options.tokenMs * Math.max(0, countPieces(generation) - 1), call.signal);
+    await sleep(options.tokenMs * Math.max(0, countOutput(generation.items) - 1), call.signal);
     if (instance.unloaded) throw refuseWith(400, "Model unloaded by user or API request.");
     store();
     return jsonAnswer(encodeResponse(generation, (text) => text));
@@ -92,33 +96,17 @@ export function responsesRoutes(
   return [{ method: "POST", path: "/v1/responses", since: "0.3.29", handle }];
 }
 
-/** On this route every error is an object, without the code it has for completions. */
-async function acquire(
-  models: ModelStore,
-  name: unknown,
-  signal: AbortSignal,
-): Promise<Instance> {
-  try {
-    return await models.acquire(name, "llm", signal);
-  } catch (error) {
-    const body = error instanceof Refusal ? parseJson(error.answer.text) : undefined;
-    if (!(error instanceof Refusal) || !isObject(body) || typeof body.error !== "string") {
-      throw error;
-    }
-    throw refuseWith(error.answer.status, body.error, { param: "model" });
-  }
-}
-
 function refuseWith(
   status: number,
   message: string,
-  { type = "invalid_request_error", param = null, code = null }: {
-    type?: string;
-    param?: string | null;
-    code?: string | null;
-  } = {},
+  more: { type?: string; param?: string; code?: string } = {},
 ): Refusal {
-  return new Refusal(status, { error: { message, type, param, code } });
+  return new Refusal(status, encodeError({ message, ...more }));
+}
+
+/** On this route every error is an object, even one that is plain text for completions. */
+function encodeError({ message, ...more }: JsonObject): JsonObject {
+  return { error: { message, type: "invalid_request_error", param: null, code: null, ...more } };
 }
 
 function unknownPrevious(id: string): Refusal {
@@ -146,26 +134,24 @@ function generate(
   let isLimited = answer.finishReason === "length";
   const items: Item[] = [];
   const add = (type: Item["type"], prefix: string, all: readonly string[], more = {}): void => {
-    const pieces = all.slice(0, left);
-    if (pieces.length < all.length) isLimited = true;
-    left -= pieces.length;
-    const isCut = pieces.length === 0 && all.length > 0;
-    if (!isCut) items.push({ type, id: `${prefix}_${ids.alphanumeric(21)}`, pieces, ...more });
+    const tokens = all.slice(0, left);
+    if (tokens.length < all.length) isLimited = true;
+    left -= tokens.length;
+    const isCut = tokens.length === 0 && all.length > 0;
+    if (!isCut) items.push({ type, id: `${prefix}_${ids.alphanumeric(21)}`, tokens, ...more });
   };
-  const reasoning = piecesOf(answer.reasoning);
-  const content = piecesOf(answer.content);
+  const reasoning = textTokens(answer.reasoning);
+  const content = textTokens(answer.content);
   const calls = answer.toolCalls ?? [];
   if (reasoning.length > 0) add("reasoning", "rs", reasoning);
   if (content.length > 0 || calls.length === 0) add("message", "msg", content);
   for (const { id = `call_${ids.digits(16)}`, name, arguments: value = {} } of calls) {
     const text = typeof value === "string" ? value : JSON.stringify(value);
-    add("function_call", "fc", text.match(/\w+|\W+/g) ?? [], { call: { id, name } });
+    add("function_call", "fc", argumentTokens(text), { call: { id, name } });
   }
-  const count = (some: readonly Item[]): number =>
-    some.reduce((sum, { pieces }) => sum + pieces.length, 0);
   const input = answer.usage?.promptTokens ?? promptTokens;
-  const output = answer.usage?.completionTokens ?? count(items);
-  const reasoningCount = count(items.filter(({ type }) => type === "reasoning"));
+  const output = answer.usage?.completionTokens ?? countOutput(items);
+  const reasoningCount = countOutput(items.filter(({ type }) => type === "reasoning"));
   return {
     items,
     isLimited,
@@ -189,8 +175,8 @@ function generate(
   };
 }
 
-function countPieces({ items }: Generation): number {
-  return items.reduce((sum, { pieces }) => sum + pieces.length, 0);
+function countOutput(items: readonly Item[]): number {
+  return items.reduce((sum, { tokens }) => sum + tokens.length, 0);
 }
 
 /** @param repeated the arguments that an item repeats from its call. */
@@ -204,7 +190,7 @@ function encodeResponse(
     error: null,
     incomplete_details: isLimited ? { reason: "max_output_tokens" } : null,
     output: items.map((item) => {
-      const text = item.pieces.join("");
+      const text = item.tokens.join("");
       const said = item.type === "function_call" ? repeated(text) : text;
       return encodeItem(item, said, "completed");
     }),
@@ -253,8 +239,8 @@ async function* framesOf(
   const repeated = (text: string): string =>
     callArguments === "everywhere" ? text : callArguments === "done-only" ? "{}" : "";
   for (const [output_index, item] of generation.items.entries()) {
-    const { id: item_id, type, pieces } = item;
-    const text = pieces.join("");
+    const { id: item_id, type, tokens } = item;
+    const text = tokens.join("");
     const of = type === "function_call"
       ? { item_id, output_index }
       : { item_id, output_index, content_index: 0 };
@@ -264,7 +250,7 @@ async function* framesOf(
       const part = encodePart(type, "");
       yield frame("mark", "response.content_part.added", { ...of, part });
     }
-    for (const delta of pieces) {
+    for (const delta of tokens) {
       if (!isFirst) await sleep(options.tokenMs, signal);
       isFirst = false;
       if (instance.unloaded) {

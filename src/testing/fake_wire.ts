@@ -78,6 +78,25 @@ export function refuseModel(status: number, message: string): Refusal {
   });
 }
 
+/**
+ * Puts a refusal of `work` into the shape that a route has for its errors.
+ *
+ * @param encode gets the refusal's error: its message, with more fields if the error has them.
+ */
+export async function refusedAs<Value>(
+  work: Promise<Value>,
+  encode: (error: JsonObject) => JsonObject,
+): Promise<Value> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    const body = parseJson(error.answer.text);
+    const said = isObject(body) ? body.error : undefined;
+    throw new Refusal(error.answer.status, encode(isObject(said) ? said : { message: said }));
+  }
+}
+
 /** A JSON body with the headers Express sets. */
 export function jsonAnswer(
   body: unknown,
