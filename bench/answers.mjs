@@ -188,13 +188,13 @@ export function cutAtRandom(parts) {
   const bytes = Buffer.from(parts.join(""));
   const longest = 2 * Math.ceil(bytes.length / parts.length);
   const random = seededRandom(11);
-  const pieces = [];
+  const chunks = [];
   for (let at = 0; at < bytes.length;) {
     const end = at + 1 + Math.floor(random() * longest);
-    pieces.push(bytes.subarray(at, end));
+    chunks.push(bytes.subarray(at, end));
     at = end;
   }
-  return pieces;
+  return chunks;
 }
 
 /** Mulberry32: the same numbers in every run. */

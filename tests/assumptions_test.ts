@@ -254,11 +254,11 @@ Deno.test("an error inside a stream under 200 is that error, wherever it appears
 });
 
 Deno.test("tool calls: repeated names, empty ids and a finish with stop are repaired", async () => {
-  const piece = (fields: object) => delta({ tool_calls: [{ index: 0, ...fields }] });
+  const chunk = (fields: object) => delta({ tool_calls: [{ index: 0, ...fields }] });
   const frames = [
-    piece({ id: "814890118", type: "function", function: { name: "clock", arguments: "" } }),
-    piece({ id: "", type: "function", function: { name: "", arguments: '{"zone":' } }),
-    piece({ type: "function", function: { name: "", arguments: '"Oslo"}' } }),
+    chunk({ id: "814890118", type: "function", function: { name: "clock", arguments: "" } }),
+    chunk({ id: "", type: "function", function: { name: "", arguments: '{"zone":' } }),
+    chunk({ type: "function", function: { name: "", arguments: '"Oslo"}' } }),
     delta({}, "stop"),
   ];
   const stream = openStub(() => streamOf(frames)).streamCompletion(ask());

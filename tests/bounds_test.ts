@@ -31,20 +31,20 @@ function provider(options: LMStudioProviderOptions): LMStudioProvider {
 class Endless {
   bytes = 0;
   isCancelled = false;
-  readonly #piece: Uint8Array<ArrayBuffer>;
+  readonly #chunk: Uint8Array<ArrayBuffer>;
   readonly #start: Uint8Array<ArrayBuffer>;
 
-  constructor(piece: string, start = "") {
-    this.#piece = encoder.encode(piece);
+  constructor(chunk: string, start = "") {
+    this.#chunk = encoder.encode(chunk);
     this.#start = encoder.encode(start);
   }
 
   stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
     return new ReadableStream({
       pull: (controller) => {
-        const piece = this.bytes === 0 && this.#start.length > 0 ? this.#start : this.#piece;
-        this.bytes += piece.length;
-        controller.enqueue(piece);
+        const chunk = this.bytes === 0 && this.#start.length > 0 ? this.#start : this.#chunk;
+        this.bytes += chunk.length;
+        controller.enqueue(chunk);
       },
       cancel: () => void (this.isCancelled = true),
     }, { highWaterMark: 0 });
@@ -342,24 +342,24 @@ Deno.test("an answer of another shape keeps its status", async () => {
 // --- Text that never ends ----------------------------------------------------------------------
 
 Deno.test("a stream's text is bounded like a whole answer, and the text so far is kept", async () => {
-  const piece = "x".repeat(KIB);
+  const chunk = "x".repeat(KIB);
   const chat = (delta: object) => `data: ${JSON.stringify({ choices: [{ index: 0, delta }] })}\n\n`;
   const call = (name?: string) => ({
     tool_calls: [{
       index: 0,
-      function: { ...(name === undefined ? {} : { name }), arguments: piece },
+      function: { ...(name === undefined ? {} : { name }), arguments: chunk },
     }],
   });
-  const kinds: [name: string, start: string, piece: string, kept: keyof PartialAnswer][] = [
-    ["text", "", token(piece), "content"],
-    ["thoughts", "", chat({ reasoning_content: piece }), "reasoning"],
-    ["thoughts in the text", token("<think>"), token(piece), "reasoning"],
+  const kinds: [name: string, start: string, chunk: string, kept: keyof PartialAnswer][] = [
+    ["text", "", token(chunk), "content"],
+    ["reasoning", "", chat({ reasoning_content: chunk }), "reasoning"],
+    ["reasoning in the text", token("<think>"), token(chunk), "reasoning"],
     ["arguments", chat(call("look")), chat(call()), "toolCalls"],
   ];
   const open: [
     kind: string,
     start: string,
-    piece: string,
+    chunk: string,
     kept: keyof PartialAnswer,
     stream: (call: StreamedCall<unknown>) => { fill(items: never[]): Promise<boolean> },
   ][] = [
@@ -373,21 +373,21 @@ Deno.test("a stream's text is bounded like a whole answer, and the text so far i
     [
       "text completions",
       "",
-      `data: ${JSON.stringify({ choices: [{ index: 0, text: piece }] })}\n\n`,
+      `data: ${JSON.stringify({ choices: [{ index: 0, text: chunk }] })}\n\n`,
       "content",
       (call) => TEXT.stream(call),
     ],
     [
       "the native chat",
       "",
-      `data: ${JSON.stringify({ type: "message.delta", content: piece })}\n\n`,
+      `data: ${JSON.stringify({ type: "message.delta", content: chunk })}\n\n`,
       "content",
       (call) => CHAT.stream(call),
     ],
     [
       "responses",
       "",
-      `data: ${JSON.stringify({ type: "response.output_text.delta", delta: piece })}\n\n`,
+      `data: ${JSON.stringify({ type: "response.output_text.delta", delta: chunk })}\n\n`,
       "content",
       (call) => RESPONSES.stream(call),
     ],

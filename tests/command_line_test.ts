@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { runCommandLine } from "../src/cli/command_line.ts";
 import { EXIT } from "../src/cli/exit_codes.ts";
-import { shown, showPieces } from "../src/cli/terminal.ts";
+import { showChunks, shown } from "../src/cli/terminal.ts";
 import {
   createFakeLMStudio,
   type FakeLMStudio,
@@ -179,7 +179,7 @@ Deno.test("terminal: the server's control characters never reach it, whole or sp
   const nasty = "a\x1b[2Jb\x1b]0;title\x07c\x9b31md\re\u202ef\x00g\x08h";
   assertEquals(shown(nasty), "abcd\nefgh");
   for (let cut = 1; cut < nasty.length; cut++) {
-    const show = showPieces();
+    const show = showChunks();
     assertEquals(
       show(nasty.slice(0, cut)) + show(nasty.slice(cut)) + show(""),
       "abcd\nefgh",
@@ -187,7 +187,7 @@ Deno.test("terminal: the server's control characters never reach it, whole or sp
     );
   }
   const family = "👩‍👩‍👧 नमस्ते";
-  const show = showPieces();
+  const show = showChunks();
   assertEquals([...family.split("")].map((unit) => show(unit)).join("") + show(""), family);
 
   await withFake({

@@ -104,11 +104,11 @@ function serverOf(options: ServerOptions = {}): { seen: Seen[]; lmstudio: LMStud
 function tokensOf(body: { messages: Record<string, unknown>[]; tools?: unknown }): number {
   const { messages, tools = "" } = body;
   return messages.reduce(
-    (sum, { content, reasoning_content: thoughts = "", tool_calls: calls = "" }) => {
+    (sum, { content, reasoning_content: reasoning = "", tool_calls: calls = "" }) => {
       const parts: { type: string; text?: string }[] = Array.isArray(content)
         ? content
         : [{ type: "text", text: String(content) }];
-      const text = parts.map(({ text = "" }) => text).join("") + thoughts +
+      const text = parts.map(({ text = "" }) => text).join("") + reasoning +
         (calls === "" ? "" : JSON.stringify(calls));
       const images = parts.filter(({ type }) => type === "image_url").length;
       return sum + 5 + images * IMAGE_TOKENS + LLAMA.countTokens(text);
@@ -145,7 +145,7 @@ const METHODS: Record<
   streamCompletion: async (lmstudio, request) => {
     const stream = lmstudio.streamCompletion(request);
     let text = "";
-    for await (const piece of stream.textStream) text += piece;
+    for await (const chunk of stream.textStream) text += chunk;
     assert(text.length > 0);
     return (await stream.response()).trimmed;
   },
@@ -381,7 +381,7 @@ Deno.test("a tool loop is kept within the context round by round", async () => {
 });
 
 /** The conversation, with a model that reasons before it answers. */
-const THOUGHTFUL = LONG.map((message): Message =>
+const WITH_REASONING = LONG.map((message): Message =>
   message.role === "assistant"
     ? { ...message, reasoning: "The question is what they want to know. ".repeat(4) }
     : message
@@ -395,26 +395,26 @@ Deno.test("reasoning that is sent back counts, even from answers without a polic
         ? await lmstudio.streamCompletion(request).response()
         : await lmstudio.complete(request);
     for (const length of [3, 5, 7, 9, 11]) {
-      const messages = [...THOUGHTFUL.slice(0, length), QUESTION];
+      const messages = [...WITH_REASONING.slice(0, length), QUESTION];
       await ask({ messages, sendReasoning: true });
     }
     seen.length = 0;
     for (const contextOverflowPolicy of ["rollingWindow", "truncateMiddle"] as const) {
-      const request = { messages: THOUGHTFUL, contextOverflowPolicy };
-      const [withThoughts, without] = [
+      const request = { messages: WITH_REASONING, contextOverflowPolicy };
+      const [withReasoning, without] = [
         (await ask({ ...request, sendReasoning: true })).trimmed,
         (await ask(request)).trimmed,
       ];
-      assertGreater(withThoughts?.dropped.length ?? 0, without?.dropped.length ?? 0);
+      assertGreater(withReasoning?.dropped.length ?? 0, without?.dropped.length ?? 0);
       const [first, second] = seen.splice(0);
       for (const { tokens = 0, isRefused } of [first ?? {}, second ?? {}] as Partial<Seen>[]) {
         assertEquals(isRefused, false);
         assertLess(tokens, CONTEXT * 15 / 16 * 1.01);
         assertGreater(tokens, CONTEXT * 15 / 16 * 0.8);
       }
-      const hasThoughts = (sent: Seen | undefined) =>
-        sent?.messages.some(({ reasoning_content: thoughts }) => thoughts !== undefined);
-      assertEquals([hasThoughts(first), hasThoughts(second)], [true, false]);
+      const hasReasoning = (sent: Seen | undefined) =>
+        sent?.messages.some(({ reasoning_content: reasoning }) => reasoning !== undefined);
+      assertEquals([hasReasoning(first), hasReasoning(second)], [true, false]);
     }
   }
 });

@@ -296,12 +296,12 @@ Deno.test("images, tools and reasoning count if they are sent", () => {
   const tools = countFrame(JSON.stringify(Array(20).fill({ name: "find" })));
   countMessage(user(), tools);
   assertLess(tokens + 50, taught().estimate(tools).tokens);
-  const thought: Message = { role: "assistant", content: "", reasoning: WORDS.repeat(50) };
-  const [without, withThought] = [countFrame(), countFrame()];
-  countMessage(thought, without);
-  countMessage(thought, withThought, true);
+  const reasoning: Message = { role: "assistant", content: "", reasoning: WORDS.repeat(50) };
+  const [without, withReasoning] = [countFrame(), countFrame()];
+  countMessage(reasoning, without);
+  countMessage(reasoning, withReasoning, true);
   const estimator = taught();
-  assertLess(estimator.estimate(without).tokens + 500, estimator.estimate(withThought).tokens);
+  assertLess(estimator.estimate(without).tokens + 500, estimator.estimate(withReasoning).tokens);
 });
 
 Deno.test("a decision about eight times as much takes at most eight times as long", () => {

@@ -29,7 +29,7 @@ interface Run {
   readonly text: string;
   readonly errors: string;
   /** The chunks of the output as they arrived. */
-  readonly pieces: readonly string[];
+  readonly chunks: readonly string[];
 }
 
 /** Runs the command of `deno task demo` with only these variables, none of the machine's. */
@@ -47,11 +47,11 @@ async function runDemo(variables: Record<string, string>): Promise<Run> {
   }).spawn();
   const timer = setTimeout(() => child.kill("SIGKILL"), LIMIT_MS);
   const errors = new Response(child.stderr).text();
-  const pieces: string[] = [];
-  for await (const piece of child.stdout.pipeThrough(new TextDecoderStream())) pieces.push(piece);
+  const chunks: string[] = [];
+  for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) chunks.push(chunk);
   const { code } = await child.status;
   clearTimeout(timer);
-  return { code, text: pieces.join(""), errors: await errors, pieces };
+  return { code, text: chunks.join(""), errors: await errors, chunks };
 }
 
 /** Runs the demo against a running server. */
@@ -106,9 +106,9 @@ Deno.test("demo: without LM Studio it says so, shows every part with a fake, and
 Deno.test("demo: the answer comes token by token", async () => {
   const run = await runDemo({ LMSTUDIO_BASE_URL: `http://127.0.0.1:${closedPort()}` });
   const answer = /\n> .*\n([^\n]+)\n/.exec(run.text)?.[1] ?? "";
-  const pieces = run.pieces.filter((piece) => piece !== "" && answer.includes(piece));
+  const chunks = run.chunks.filter((chunk) => chunk !== "" && answer.includes(chunk));
   // The operating system may join some chunks.
-  assertGreater(pieces.length, answer.split(" ").length / 3, run.text);
+  assertGreater(chunks.length, answer.split(" ").length / 3, run.text);
 });
 
 Deno.test("demo: sentences with the same meaning are closer than others", async () => {

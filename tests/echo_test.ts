@@ -146,16 +146,16 @@ const CALLS: Readonly<Record<string, Call>> = {
 /** What was sent, in parts and in all spellings. */
 function echoesOf(headers: Headers, body: string): string[] {
   const values = [...headers].map(([name, value]) => `${name}: ${value}`);
-  const pieces = [...values, values.join("\n"), body, ...textsOf(body)];
-  return pieces.flatMap((piece) => [
-    piece,
-    JSON.stringify(piece),
-    encodeURIComponent(piece),
-    piece.toUpperCase(),
-    piece.toLowerCase(),
-    piece.slice(0, -3),
+  const chunks = [...values, values.join("\n"), body, ...textsOf(body)];
+  return chunks.flatMap((chunk) => [
+    chunk,
+    JSON.stringify(chunk),
+    encodeURIComponent(chunk),
+    chunk.toUpperCase(),
+    chunk.toLowerCase(),
+    chunk.slice(0, -3),
     // A key contains no line breaks; a prompt is text.
-    ...(values.includes(piece) ? [piece.replaceAll(/.{24}/g, "$&\n"), piece.slice(-9)] : []),
+    ...(values.includes(chunk) ? [chunk.replaceAll(/.{24}/g, "$&\n"), chunk.slice(-9)] : []),
   ]);
 }
 

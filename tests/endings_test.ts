@@ -17,7 +17,7 @@ function chat(delta: Delta, finish_reason: string | null = null): string {
 }
 
 const word = (content: string, reason?: string): string => chat({ content }, reason);
-const thought = (text: string, reason?: string): string =>
+const reasoning = (text: string, reason?: string): string =>
   chat({ reasoning_content: text }, reason);
 const call = (text: string, reason?: string): string =>
   chat(
@@ -80,11 +80,11 @@ Deno.test("endings: a finish reason in every chunk cuts nothing", async () => {
 Deno.test("endings: a finish reason with the reasoning, and the answer seconds later", async () => {
   const answers: [steps: [number, string][], expected: object][] = [
     [
-      [[0, thought("Hm.", "stop")], [3000, word("Hello.")], [100, word("", "stop")], [0, DONE]],
+      [[0, reasoning("Hm.", "stop")], [3000, word("Hello.")], [100, word("", "stop")], [0, DONE]],
       { content: "Hello.", reasoning: "Hm.", finishReason: "stop" },
     ],
     [
-      [[0, thought("Hm")], [500, thought(".", "stop")], [90_000, word("Hello.", "stop")], [
+      [[0, reasoning("Hm")], [500, reasoning(".", "stop")], [90_000, word("Hello.", "stop")], [
         0,
         DONE,
       ]],
@@ -128,7 +128,7 @@ Deno.test("endings: a real end still takes 2 s at most", async () => {
   const ends: string[][] = [
     [word("One"), word("", "stop")],
     [word("One "), word("two", "stop")],
-    [thought("Hm."), word("One "), word("two", "stop")],
+    [reasoning("Hm."), word("One "), word("two", "stop")],
     [word("One"), word("", "stop"), word("", "stop")],
   ];
   for (const frames of ends) {
@@ -152,8 +152,8 @@ Deno.test("endings: text completions, too", async () => {
   const frame = (text: string, finish_reason: string | null) =>
     `data: ${JSON.stringify({ model: "m", choices: [{ index: 0, text, finish_reason }] })}\n\n`;
   const body = WORDS.map((text) => frame(text, "stop"));
-  const ask = (pieces: string[]) =>
-    new LMStudioProvider({ env: {}, fetch: fetchOf(events(pieces)), model: "m" })
+  const ask = (chunks: string[]) =>
+    new LMStudioProvider({ env: {}, fetch: fetchOf(events(chunks)), model: "m" })
       .streamText("Count.").response();
   const { text, finishReason } = await ask([...body, DONE]);
   assertEquals([text, finishReason], [SIX, "stop"]);
@@ -169,7 +169,7 @@ Deno.test("endings: another client gets the whole stream, [DONE] included", asyn
     for (
       const [frames, isWhole] of [
         [[...WORDS.map((text) => word(text, "stop")), DONE], true],
-        [[thought("Hm.", "stop"), word("Hello."), word("", "stop"), DONE], true],
+        [[reasoning("Hm.", "stop"), word("Hello."), word("", "stop"), DONE], true],
         [WORDS.map((text) => word(text, "stop")), false],
         [WORDS.map((text) => word(text, "None")), false],
       ] as const

@@ -313,7 +313,7 @@ Deno.test("errors: a printed error shows neither the answer nor its partial text
   const error = new ModelNotAvailableError(MESSAGE, {
     code: "model_substituted",
     response: ANSWER,
-    partial: { content: "SECRET PARTIAL", reasoning: "SECRET THOUGHT", toolCalls: [] },
+    partial: { content: "SECRET PARTIAL", reasoning: "SECRET REASONING", toolCalls: [] },
   });
   for (const text of [Deno.inspect(error), inspect(error, { depth: 9 }), String(error.stack)]) {
     assertFalse(text.includes("SECRET"), text);

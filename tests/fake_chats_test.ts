@@ -144,7 +144,7 @@ Deno.test("recording: the answers of a route in order, streams separately, the l
     response: {
       status: 200,
       headers: [["Content-Type", "text/plain"], ["Connection", "keep-alive"]],
-      chunks: [...text].map((piece, at) => ({ atMs: at, text: piece })),
+      chunks: [...text].map((chunk, at) => ({ atMs: at, text: chunk })),
       ended: true,
     },
   });

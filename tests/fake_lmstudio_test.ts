@@ -893,7 +893,7 @@ Deno.test("tool calls: whole answers, and older builds", async () => {
   assertEquals(
     chunks.map(({ choices: [choice] }) => choice!.delta.tool_calls ?? choice!.finish_reason).length,
     3,
-    "arguments in one piece",
+    "arguments in one chunk",
   );
   assertEquals(chunks.at(-1)!.choices[0]!.finish_reason, "stop");
 });

@@ -265,9 +265,9 @@ Deno.test("forward: a text error becomes an object, under every status and in st
   ];
   for (const [body, expected] of cases) {
     for (const status of [400, 404, 500, 503]) {
-      for (const pieces of [[body], cut(body, 7)]) {
+      for (const chunks of [[body], cut(body, 7)]) {
         const headers = { "content-length": String(new TextEncoder().encode(body).length) };
-        const answer = { status, body: pieces, ...(body === expected ? {} : { headers }) };
+        const answer = { status, body: chunks, ...(body === expected ? {} : { headers }) };
         const response = await answering(answer)(CHAT, post({}));
         assertEquals([response.status, await response.text()], [status, expected]);
         assertEquals(response.headers.get("content-length"), null);

@@ -6,14 +6,14 @@ import { assertEquals, assertInstanceOf } from "@std/assert";
 import { LMStudioProvider, StreamError, type StreamingChunk } from "../mod.ts";
 import { rejection } from "./support/wire.ts";
 
-type Route = "completions" | "thoughts" | "text";
+type Route = "completions" | "reasoning" | "text";
 
 /** A frame with this text, written into it literally. */
 function frame(body: string, route: Route = "completions"): string {
   const start = '{"id":"c-1","object":"x","model":"m","choices":[{"index":0,';
   const end = ',"logprobs":null,"finish_reason":null}]}';
   if (route === "text") return `${start}"text":"${body}"${end}`;
-  const field = route === "thoughts" ? "reasoning_content" : "content";
+  const field = route === "reasoning" ? "reasoning_content" : "content";
   return `${start}"delta":{"role":"assistant","${field}":"${body}"}${end}`;
 }
 
@@ -56,7 +56,7 @@ Deno.test("frames: text is read as JSON defines it, in any spelling", async () =
     "\u2028",
     "\\u0000",
   ];
-  for (const route of ["completions", "thoughts", "text"] as const) {
+  for (const route of ["completions", "reasoning", "text"] as const) {
     const before = LEARNT.map((body) => frame(body, route));
     for (const body of bodies) {
       const chunks = await read([...before, frame(body, route)], route);

@@ -242,7 +242,7 @@ Deno.test("a stream with impossibly many parts is malformed_stream, with the par
 Deno.test("a probe reads a few MiB of an answer at most", async () => {
   for (const type of ["lmstudio", "ollama"] as const) {
     let bytes = 0;
-    const piece = new TextEncoder().encode(`${"x".repeat(64 * 1024 - 1)},`);
+    const chunk = new TextEncoder().encode(`${"x".repeat(64 * 1024 - 1)},`);
     const discovery = new ServiceDiscovery({
       env: {},
       candidates: [{ type, endpoint: "http://127.0.0.1:9" }],
@@ -251,7 +251,7 @@ Deno.test("a probe reads a few MiB of an answer at most", async () => {
         let isFirst = true;
         const stream = new ReadableStream<Uint8Array<ArrayBuffer>>({
           pull(controller) {
-            const next = isFirst ? new TextEncoder().encode('{"models":["') : piece;
+            const next = isFirst ? new TextEncoder().encode('{"models":["') : chunk;
             isFirst = false;
             bytes += next.length;
             controller.enqueue(next);

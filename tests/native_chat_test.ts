@@ -477,7 +477,7 @@ const KINDS: ChatEvent["type"][] = [
 for (const [name, expected] of Object.entries(STREAMS)) {
   const text = fixture(`streams/${name}`);
   for (const size of [Infinity, 1, 7]) {
-    const how = size === Infinity ? "whole" : `in pieces of ${size} B`;
+    const how = size === Infinity ? "whole" : `in chunks of ${size} B`;
     Deno.test(`fixtures: ${name}, ${how}`, async () => {
       const body = size === Infinity ? text : cut(text, size);
       const stream = streamOf(events(body));
@@ -869,12 +869,12 @@ Deno.test("broken: cut after or within any event, it is an error with the partia
 });
 
 Deno.test("leaving: an abort at any event is thrown, and closes the connection", async () => {
-  const pieces = fixture("streams/native_conversation.sse").split(/(?<=\n\n)/);
-  for (let count = 1; count < pieces.length; count++) {
+  const chunks = fixture("streams/native_conversation.sse").split(/(?<=\n\n)/);
+  for (let count = 1; count < chunks.length; count++) {
     const controller = new AbortController();
     const reason = new Error(`after ${count}`);
     let given = 0;
-    const answer = events(pieces.slice(0, count), "hang");
+    const answer = events(chunks.slice(0, count), "hang");
     const { chat } = answering(answer);
     const stream = chat.stream({ input: "Hi" }, { signal: controller.signal });
     const error = await assertRejects(async () => {

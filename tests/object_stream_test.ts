@@ -68,7 +68,7 @@ async function drain<Item>(
   return { items, error: undefined };
 }
 
-const PIECES = ['{"na', 'me": "A', "da", '", "born"', ": 18", "15", "}"].map(token);
+const CHUNKS = ['{"na', 'me": "A', "da", '", "born"', ": 18", "15", "}"].map(token);
 
 // --- Types ------------------------------------------------------------------------------------
 
@@ -129,7 +129,7 @@ Deno.test("streamObject: the object as it grows, then the validated one", async 
     born: z.number().int(),
     tags: z.array(z.string()).default([]),
   });
-  const stream = streamOf([...PIECES, FINISH], { schema });
+  const stream = streamOf([...CHUNKS, FINISH], { schema });
   const { items, error } = await drain(stream);
   assertEquals(error, undefined);
   const validated = { name: "ADA", born: 1815, tags: [] };
@@ -163,10 +163,10 @@ Deno.test("streamObject: items do not change later, and belong to the caller", a
 });
 
 Deno.test("streamObject: no item for reasoning, for white space or for text after the object", async () => {
-  const thoughts = event({ reasoning_content: '{"name":"Bob"}' });
+  const reasoning = event({ reasoning_content: '{"name":"Bob"}' });
   const { items } = await drain(
     streamOf([
-      thoughts,
+      reasoning,
       token("<think>{}</think>"),
       token("\n```json\n"),
       token('{"name":"Ada",'),
@@ -181,10 +181,10 @@ Deno.test("streamObject: no item for reasoning, for white space or for text afte
 });
 
 Deno.test("streamObject: an object within the reasoning, lists and texts, and a server that does not stream", async () => {
-  const thought = await drain(
+  const reasoning = await drain(
     streamOf([event({ reasoning_content: JSON.stringify(ADA) }), FINISH]),
   );
-  assertEquals(thought.items, [ADA]);
+  assertEquals(reasoning.items, [ADA]);
   const list = await drain(
     streamOf([token("[1,"), token("2]"), FINISH], { schema: z.array(z.number()) }),
   );
@@ -268,13 +268,13 @@ Deno.test("streamObject: sends the same request and fails the same way as comple
 });
 
 Deno.test("streamObject: an error follows the items before it, with the partial answer", async () => {
-  const { items, error } = await drain(streamOf([...PIECES.slice(0, 4), FINISH]));
+  const { items, error } = await drain(streamOf([...CHUNKS.slice(0, 4), FINISH]));
   assertEquals(items, [{}, { name: "A" }, { name: "Ada" }]);
   assert(error instanceof ParseError);
   assertStringIncludes(error.message, "Cannot stream an object with model");
   assertEquals(error.partial?.content, '{"name": "Ada", "born"');
 
-  const cut = await drain(streamOf(PIECES.slice(0, 4)));
+  const cut = await drain(streamOf(CHUNKS.slice(0, 4)));
   assertEquals(cut.items, items);
   assert(cut.error instanceof StreamError);
   assertEquals([cut.error.code, cut.error.partial?.content], [
@@ -340,7 +340,7 @@ Deno.test("streamObject: an invalid request is refused at the first pull, and no
 Deno.test("streamObject: starts at the first pull, has one consumer, and stops when the loop ends", async () => {
   const more = gate();
   await using server = serveStub({
-    [CHAT]: events([PIECES[0]!, PIECES[1]!, more.opened, ...PIECES.slice(2), FINISH]),
+    [CHAT]: events([CHUNKS[0]!, CHUNKS[1]!, more.opened, ...CHUNKS.slice(2), FINISH]),
   });
   const lmstudio = new LMStudioProvider({ baseUrl: server.url, env: {}, model: "m" });
   const stream = lmstudio.streamObject({ messages: "Who?", schema: person });
@@ -386,7 +386,7 @@ Deno.test("streamObject: an abort ends it, also while validating and before a re
 
 Deno.test("streamObject: as a web stream", async () => {
   const items: unknown[] = [];
-  await streamOf([...PIECES, FINISH]).toReadableStream().pipeTo(
+  await streamOf([...CHUNKS, FINISH]).toReadableStream().pipeTo(
     new WritableStream({ write: (item) => void items.push(item) }),
   );
   assertEquals([items[0], items.at(-1)], [{}, ADA]);

@@ -77,14 +77,14 @@ Deno.test("openai: a stream, token by token, with its usage", async () => {
     stream: true,
     stream_options: { include_usage: true },
   });
-  const pieces: string[] = [];
+  const chunks: string[] = [];
   let usage: number | undefined;
   for await (const chunk of stream) {
     const content = chunk.choices[0]?.delta.content;
-    if (content) pieces.push(content);
+    if (content) chunks.push(content);
     usage = chunk.usage?.completion_tokens ?? usage;
   }
-  assertEquals(pieces, ["Hi", " the", "re."]);
+  assertEquals(chunks, ["Hi", " the", "re."]);
   assertEquals(usage, 3);
   assertEquals(server.fake.requests[0]?.completed, true);
 });
@@ -206,11 +206,11 @@ Deno.test("openai: an error in the middle of a stream is raised", async () => {
     messages: MESSAGES,
     stream: true,
   });
-  const pieces: unknown[] = [];
+  const chunks: unknown[] = [];
   const raised = await rejection((async () => {
-    for await (const { choices } of stream) pieces.push(choices[0]?.delta.content);
+    for await (const { choices } of stream) chunks.push(choices[0]?.delta.content);
   })());
-  assertEquals(pieces, ["one"]);
+  assertEquals(chunks, ["one"]);
   assertInstanceOf(raised, APIError);
   assertStringIncludes(raised.message, "The model has crashed");
 });
@@ -226,11 +226,11 @@ Deno.test("openai: a stream that is cut, cleanly or not, is not an answer", asyn
       messages: MESSAGES,
       stream: true,
     });
-    const pieces: unknown[] = [];
+    const chunks: unknown[] = [];
     const raised = await rejection((async () => {
-      for await (const { choices } of stream) pieces.push(choices[0]?.delta.content);
+      for await (const { choices } of stream) chunks.push(choices[0]?.delta.content);
     })());
-    assertEquals(pieces, ["one", "two"]);
+    assertEquals(chunks, ["one", "two"]);
     assertInstanceOf(raised, clean ? StreamError : NetworkError);
     assertEquals(raised.code, clean ? "stream_truncated" : "connection_reset");
   }

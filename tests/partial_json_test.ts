@@ -5,11 +5,11 @@ import { cpuTimeMs } from "./support/cpu_time.ts";
 import { randomizer } from "./support/random.ts";
 
 /** The values yielded for these chunks. */
-function read(pieces: Iterable<string>): unknown[] {
+function read(chunks: Iterable<string>): unknown[] {
   const json = new PartialJson();
   const values: unknown[] = [];
-  for (const piece of pieces) {
-    json.feed(piece);
+  for (const chunk of chunks) {
+    json.feed(chunk);
     const next = json.next();
     if (next !== undefined) values.push(next.value);
   }
@@ -65,13 +65,13 @@ function anyValue(next: (below: number) => number, depth = 0): unknown {
 }
 
 function cut(text: string, next: (below: number) => number): string[] {
-  const pieces: string[] = [];
+  const chunks: string[] = [];
   for (let at = 0; at < text.length;) {
     const length = 1 + next(6);
-    pieces.push(text.slice(at, at + length));
+    chunks.push(text.slice(at, at + length));
     at += length;
   }
-  return pieces;
+  return chunks;
 }
 
 /** Whether one value can grow into the other. */
@@ -212,9 +212,9 @@ Deno.test("partial JSON: time is linear in the length of the text", () => {
   const time = (items: number): number => {
     const list = Array.from({ length: items }, (_, id) => ({ id, name: `name ${id}` }));
     const text = JSON.stringify({ list, long: "x".repeat(items) });
-    const pieces = text.match(/.{1,4}/gs) ?? [];
+    const chunks = text.match(/.{1,4}/gs) ?? [];
     const usedBefore = cpuTimeMs();
-    assert(read(pieces).length > 100);
+    assert(read(chunks).length > 100);
     return cpuTimeMs() - usedBefore;
   };
   time(1000);

@@ -62,8 +62,8 @@ for (const [hazard, fields, reasoning, content] of CASES) {
   Deno.test(`reasoning: ${hazard}, whole and streamed`, async () => {
     const expected = { content, reasoning, finishReason: "stop" };
     assertEquals(await whole(fields), expected);
-    const { content: text, ...thoughts } = fields;
-    assertEquals(await streamed([thoughts, { content: text }]), expected);
+    const { content: text, ...first } = fields;
+    assertEquals(await streamed([first, { content: text }]), expected);
     assertEquals(await streamed([fields]), expected);
   });
 }
@@ -258,7 +258,7 @@ Deno.test("reasoning: response() of a stream splits any text as complete() does,
 
 Deno.test("reasoning: the native chat splits its messages as complete() does", async () => {
   const message = (content: string) => ({ type: "message", content });
-  const thought = { type: "reasoning", content: "A." };
+  const reasoning = { type: "reasoning", content: "A." };
   const cases: [output: unknown[], content: string, reasoning: string | undefined][] = [
     [[message("<think>Hm.</think>Hi.")], "Hi.", "Hm."],
     [[message("Hm.\n</think>\n\nHi.")], "Hi.", "Hm."],
@@ -267,8 +267,8 @@ Deno.test("reasoning: the native chat splits its messages as complete() does", a
       "I look.\n\n4.",
       "Hm.\n\nSo.",
     ],
-    [[thought, message("<think>Hm.</think>Hi.")], "Hi.", "A.\n\nHm."],
-    [[thought, message("Use\n</think>\nhere")], "Use\n</think>\nhere", "A."],
+    [[reasoning, message("<think>Hm.</think>Hi.")], "Hi.", "A.\n\nHm."],
+    [[reasoning, message("Use\n</think>\nhere")], "Use\n</think>\nhere", "A."],
     [[message("Hi.")], "Hi.", undefined],
   ];
   for (const [output, content, reasoning] of cases) {

@@ -243,14 +243,14 @@ Deno.test("record, replay: every route of the fake is the same on the wire, chun
 });
 
 Deno.test("record: the client gets what the server sends, chunk by chunk", async () => {
-  const pieces = ['data: {"a":', "1}\n\n", "data: ⚓", "\n\n", "data: [DONE]\n\n"];
+  const chunks = ['data: {"a":', "1}\n\n", "data: ⚓", "\n\n", "data: [DONE]\n\n"];
   await using server = rawServer(async (connection) => {
     await connection.request();
     await connection.startChunked(200, {
       "content-type": "text/event-stream",
       "x-powered-by": "Express",
     });
-    for (const piece of pieces) await connection.chunk(piece);
+    for (const chunk of chunks) await connection.chunk(chunk);
     await connection.write("0\r\n\r\n");
   });
   await withFolder(async (folder) => {
@@ -261,7 +261,7 @@ Deno.test("record: the client gets what the server sends, chunk by chunk", async
       assertEquals((await askRaw(proxy.url, ask)).body, direct.body);
     }
     const exchanges = await readExchanges(folder);
-    assertEquals(exchanges.at(-1)?.response?.chunks.map(({ text }) => text), pieces);
+    assertEquals(exchanges.at(-1)?.response?.chunks.map(({ text }) => text), chunks);
   });
 });
 
@@ -410,7 +410,7 @@ const TRACES = [
 Deno.test("record: no trace of a seeded corpus of secrets and prompts, wherever the server repeats them", async () => {
   const echo = PROMPTS.join(" | ");
   // In chunks of three characters, each in its own frame.
-  const pieces = [...echo].reduce<string[]>((list, character, at) => {
+  const chunks = [...echo].reduce<string[]>((list, character, at) => {
     if (at % 3 === 0) list.push("");
     list[list.length - 1] += character;
     return list;
@@ -423,7 +423,7 @@ Deno.test("record: no trace of a seeded corpus of secrets and prompts, wherever 
     });
     if (request.includes('"stream":true')) {
       await connection.startChunked(200, { "content-type": "text/event-stream" });
-      for (const content of pieces) {
+      for (const content of chunks) {
         await connection.chunk(
           `data: ${JSON.stringify({ choices: [{ delta: { content } }] })}\n\n`,
         );

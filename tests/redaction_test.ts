@@ -1,6 +1,6 @@
 /** Masking of recordings: random prompts and secrets, spelled and cut in random ways, leave no trace. */
 import { assert, assertEquals } from "@std/assert";
-import { redactPieces, redactRequest } from "../src/cli/redaction.ts";
+import { redactChunks, redactRequest } from "../src/cli/redaction.ts";
 import { randomizer } from "./support/random.ts";
 
 const ALPHABET = [
@@ -55,10 +55,10 @@ Deno.test("redaction: no part of a prompt or an API token survives, however it i
           a - b
         ),
       ];
-      const pieces = cuts.map((cut, index) => bytes.slice(cut, cuts[index + 1]));
-      const clean = redactPieces(pieces, secrets);
-      assertEquals(clean.map(({ length }) => length), pieces.map(({ length }) => length));
-      const text = new TextDecoder().decode(Uint8Array.from(clean.flatMap((piece) => [...piece])));
+      const chunks = cuts.map((cut, index) => bytes.slice(cut, cuts[index + 1]));
+      const clean = redactChunks(chunks, secrets);
+      assertEquals(clean.map(({ length }) => length), chunks.map(({ length }) => length));
+      const text = new TextDecoder().decode(Uint8Array.from(clean.flatMap((chunk) => [...chunk])));
       const plain = plainOf(text, at === SPELLINGS.length - 1).toLowerCase().replace(/\s/g, " ");
       for (const secret of [prompt, token]) {
         const folded = secret.toLowerCase().replace(/\s/g, " ");
@@ -86,7 +86,7 @@ Deno.test("redaction: the model's own text stays, byte for byte", () => {
   const answer = JSON.stringify({
     choices: [{ message: { role: "assistant", content: "Here you are, of my own." } }],
   });
-  const [clean] = redactPieces([new TextEncoder().encode(answer)], secrets);
+  const [clean] = redactChunks([new TextEncoder().encode(answer)], secrets);
   assertEquals(new TextDecoder().decode(clean), answer);
 });
 
@@ -97,7 +97,7 @@ Deno.test("redaction: bytes that are not text are passed on", () => {
     body: { input: "a prompt of some length" },
   });
   const bytes = Uint8Array.from({ length: 256 }, (_, at) => at);
-  assertEquals(redactPieces([bytes], secrets), [bytes]);
+  assertEquals(redactChunks([bytes], secrets), [bytes]);
 });
 
 /** The contents of all strings in a text; for a stream, joined in order. */

@@ -29,6 +29,7 @@ import {
 import { createFakeLMStudio, type FakeLMStudioOptions } from "../src/testing/mod.ts";
 import { inFakeTime, Puppet } from "./support/puppet.ts";
 import {
+  type BodyChunk,
   cut,
   events,
   fetchOf,
@@ -37,7 +38,6 @@ import {
   fixtureNames,
   gate,
   json,
-  type Piece,
   serveStub,
   type StubAnswer,
 } from "./support/stub_server.ts";
@@ -439,7 +439,7 @@ interface Expected {
   partial?: PartialAnswer;
 }
 
-const THOUGHT = "We need a prime below 50. 41 will do.";
+const REASONING = "We need a prime below 50. 41 will do.";
 const CALL = { id: "365174485", name: "get_weather", arguments: '{"city":"Zürich"}' };
 const BROKEN: PartialAnswer = { content: "The first primes", toolCalls: [] };
 /** Two tool calls, whatever the later events keep of their arguments. */
@@ -472,8 +472,8 @@ const STREAMS: Readonly<Record<string, Expected>> = {
     output: ["mcp_list_tools", "mcp_call", "message"],
   },
   "mcp_failed.sse": { text: "I could not look." },
-  "reasoning.sse": { text: "41", reasoning: THOUGHT, output: ["reasoning", "message"] },
-  "reasoning_done_only.sse": { text: "41", reasoning: THOUGHT, output: [] },
+  "reasoning.sse": { text: "41", reasoning: REASONING, output: ["reasoning", "message"] },
+  "reasoning_done_only.sse": { text: "41", reasoning: REASONING, output: [] },
   "recorded_call.sse": {
     text: "I will look.",
     reasoning: "They ask for the weather.",
@@ -504,7 +504,7 @@ function wireEvents(text: string): { type?: string }[] {
 for (const [name, expected] of Object.entries(STREAMS)) {
   Deno.test(`responses.stream: ${name}, whole and one byte at a time`, async () => {
     const text = fixture(`responses/${name}`);
-    const bodies: (string | readonly Piece[])[] = [text, cut(text, 1), cut(text, 7)];
+    const bodies: (string | readonly BodyChunk[])[] = [text, cut(text, 1), cut(text, 7)];
     for (const body of bodies) {
       const { events: seen, answer, error } = await see(provider(events(body)));
       // All of them, as on the wire; only a frame that is not an event is left to the error.
@@ -765,7 +765,7 @@ function completed(output: unknown): string {
 
 Deno.test("responses.stream: arguments are not replaced by shorter ones, in toolCalls, output and partial", async (t) => {
   const whole = argumentsEvent("done", { item_id: "fc_1", output_index: 0, arguments: '{"a":1}' });
-  const pieces = argumentsEvent("delta", { item_id: "fc_1", output_index: 0, delta: '{"a"' }) +
+  const chunks = argumentsEvent("delta", { item_id: "fc_1", output_index: 0, delta: '{"a"' }) +
     argumentsEvent("delta", { item_id: "fc_1", output_index: 0, delta: ":1}" });
   const begun = added(0, callItem(1, ""));
   const over = (args: unknown) => added(0, callItem(1, args), "done");
@@ -780,16 +780,16 @@ Deno.test("responses.stream: arguments are not replaced by shorter ones, in tool
     ["an item with an empty list of its own", begun + whole + over([])],
     ["an item with an empty text in JSON", begun + whole + over('""')],
     ["an item that is cut", begun + whole + over('{"a":')],
-    ["pieces, then nothing", begun + pieces + over("")],
+    ["chunks, then nothing", begun + chunks + over("")],
     [
-      "pieces, then {} in the event that ends them",
-      begun + pieces + argumentsEvent("done", { item_id: "fc_1", arguments: "{}" }) + over("{}"),
+      "chunks, then {} in the event that ends them",
+      begun + chunks + argumentsEvent("done", { item_id: "fc_1", arguments: "{}" }) + over("{}"),
     ],
-    ["an item that begins with {}", added(0, callItem(1, "{}")) + pieces + over("{}")],
+    ["an item that begins with {}", added(0, callItem(1, "{}")) + chunks + over("{}")],
     ["the item alone", begun + over('{"a":1}')],
     ["the item says it as an object", begun + over({ a: 1 })],
     [
-      "the item says more than the pieces",
+      "the item says more than the chunks",
       begun + argumentsEvent("delta", {
         item_id: "fc_1",
         output_index: 0,
@@ -814,7 +814,7 @@ Deno.test("responses.stream: arguments are not replaced by shorter ones, in tool
       callItem(1, "{}", { id: "d" }),
     ],
     [
-      "pieces without any id or place",
+      "chunks without any id or place",
       begun + argumentsEvent("done", { arguments: '{"a":1}' }) + over("{}"),
     ],
   ];
@@ -948,7 +948,7 @@ Deno.test("responses.stream: a tool call without an item, or missing in the last
 });
 
 Deno.test("responses.stream: streamed text and reasoning are in the output, even if the items are empty", async () => {
-  const thought = { type: "reasoning", id: "rs_1", summary: [], content: [] };
+  const reasoning = { type: "reasoning", id: "rs_1", summary: [], content: [] };
   const message = { type: "message", id: "msg_1", role: "assistant", content: [] };
   const frames = frame({
     type: "response.reasoning_text.delta",
@@ -956,19 +956,19 @@ Deno.test("responses.stream: streamed text and reasoning are in the output, even
     output_index: 0,
     content_index: 0,
     delta: "Hm.",
-  }) + added(0, thought, "done") + frame({
+  }) + added(0, reasoning, "done") + frame({
     type: "response.output_text.done",
     item_id: "msg_1",
     output_index: 1,
     content_index: 0,
     text: "41",
   }) + added(1, message, "done");
-  for (const end of [completed([thought, message]), completed([]), COMPLETED]) {
+  for (const end of [completed([reasoning, message]), completed([]), COMPLETED]) {
     const { answer } = await see(provider(events(CREATED + frames + end)));
     assertEquals([answer?.text, answer?.reasoning], ["41", "Hm."]);
     const { input } = await sent({ input: ["A prime?", ...answer!.output] });
     assertEquals((input as unknown[]).slice(1), [
-      { ...thought, content: [{ type: "reasoning_text", text: "Hm." }] },
+      { ...reasoning, content: [{ type: "reasoning_text", text: "Hm." }] },
       { ...message, content: [{ type: "output_text", text: "41", annotations: [] }] },
     ]);
   }

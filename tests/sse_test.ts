@@ -229,39 +229,39 @@ Deno.test("SseDecoder agrees with the reference on random streams, cut at random
     const longest = pick([2, 5, 40]);
     const message = `round ${round}: ${JSON.stringify(parts)}`;
     assertEquals(decode([bytes]), expected, message);
-    const pieces = cut(bytes, () => Math.floor(random() * longest));
-    assertEquals(decode(pieces), expected, message);
+    const chunks = cut(bytes, () => Math.floor(random() * longest));
+    assertEquals(decode(chunks), expected, message);
     // Close to the bound the decoder takes another path and counts; with enough room the result is the same.
     const enough =
       encoder.encode(new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes)).length;
     assertEquals(decode([bytes], enough), expected, message);
-    assertEquals(decode(pieces, enough), expected, message);
+    assertEquals(decode(chunks, enough), expected, message);
   }
 });
 
 Deno.test("SseDecoder takes linear time for one event in thousands of chunks", () => {
-  const hazards: Record<string, (pieces: number) => Uint8Array[]> = {
-    "one data line": (pieces) => framed("data: ", Array(pieces).fill("x".repeat(64)), "\n\n"),
-    "one data line of three-byte characters": (pieces) =>
-      framed("data: ", Array(pieces).fill("→".repeat(21)), "\n\n"),
-    "many data lines": (pieces) =>
-      framed("", Array(pieces).fill(`data: ${"x".repeat(57)}\n`), "\n"),
-    "many data lines, cut elsewhere": (pieces) =>
-      framed("data", Array(pieces).fill(`: ${"x".repeat(57)}\ndata`), "\n\n"),
-    "many comments within an event": (pieces) =>
-      framed("data: x\n", Array(pieces).fill(`: ${"x".repeat(61)}\n`), "\n"),
-    "one comment": (pieces) => framed("data: x\n:", Array(pieces).fill("x".repeat(64)), "\n\n"),
-    "one line of no meaning": (pieces) =>
-      framed("data: x\n", Array(pieces).fill("x".repeat(64)), "\n\n"),
+  const hazards: Record<string, (chunks: number) => Uint8Array[]> = {
+    "one data line": (chunks) => framed("data: ", Array(chunks).fill("x".repeat(64)), "\n\n"),
+    "one data line of three-byte characters": (chunks) =>
+      framed("data: ", Array(chunks).fill("→".repeat(21)), "\n\n"),
+    "many data lines": (chunks) =>
+      framed("", Array(chunks).fill(`data: ${"x".repeat(57)}\n`), "\n"),
+    "many data lines, cut elsewhere": (chunks) =>
+      framed("data", Array(chunks).fill(`: ${"x".repeat(57)}\ndata`), "\n\n"),
+    "many comments within an event": (chunks) =>
+      framed("data: x\n", Array(chunks).fill(`: ${"x".repeat(61)}\n`), "\n"),
+    "one comment": (chunks) => framed("data: x\n:", Array(chunks).fill("x".repeat(64)), "\n\n"),
+    "one line of no meaning": (chunks) =>
+      framed("data: x\n", Array(chunks).fill("x".repeat(64)), "\n\n"),
   };
-  for (const [hazard, pieces] of Object.entries(hazards)) {
+  for (const [hazard, chunks] of Object.entries(hazards)) {
     for (const spare of [16 * 1024 * 1024, 1]) { // far from the bound, and just below it
-      const body = pieces(16_000);
-      const size = body.reduce((sum, piece) => sum + piece.length, 0);
+      const body = chunks(16_000);
+      const size = body.reduce((sum, chunk) => sum + chunk.length, 0);
       const decoder = new SseDecoder({ maxEventBytes: size + spare });
       let events = 0;
       const work = charactersProcessed(() => {
-        for (const piece of body) events += decoder.feed(piece).length;
+        for (const chunk of body) events += decoder.feed(chunk).length;
       });
       assertEquals(events, 1, hazard);
       // A decoder that rescans its buffer for each chunk would read 8 000 times the size.
@@ -303,11 +303,11 @@ Deno.test("SseDecoder refuses an event beyond the bound, wherever it is cut", ()
     for (let at = 0; at <= bytes.length; at++) {
       wholeAndCut.push([bytes.subarray(0, at), bytes.subarray(at)]);
     }
-    for (const pieces of wholeAndCut) {
-      assertEquals(decode(pieces, size), expected, `${hazard}: ${size} bytes are enough`);
+    for (const chunks of wholeAndCut) {
+      assertEquals(decode(chunks, size), expected, `${hazard}: ${size} bytes are enough`);
       const events: SseEvent[] = [];
       const error = assertThrows(
-        () => decode(pieces, size - 1, events),
+        () => decode(chunks, size - 1, events),
         SseLimitError,
         `larger than ${size - 1} bytes`,
         hazard,
@@ -357,7 +357,7 @@ Deno.test("SseDecoder buffers nothing of an endless comment", () => {
     const decoder = new SseDecoder({ maxEventBytes: 64 });
     decoder.feed(encoder.encode(comment));
     const noise = encoder.encode(": noise ".repeat(8 * 1024));
-    for (let piece = 0; piece < 100; piece++) assertEquals(decoder.feed(noise), []);
+    for (let chunk = 0; chunk < 100; chunk++) assertEquals(decoder.feed(noise), []);
     // Buffered data would have to be scanned now.
     assert(charactersProcessed(() => decoder.feed(encoder.encode("\n"))) < 100);
     const [event] = decoder.feed(encoder.encode("data: y\n\n"));
@@ -368,7 +368,7 @@ Deno.test("SseDecoder buffers nothing of an endless comment", () => {
 Deno.test("SseDecoder buffers nothing of endless comments and blank lines", () => {
   const decoder = new SseDecoder({ maxEventBytes: 64 });
   const noise = encoder.encode(": noise\n\n:\r\n\r\nid: 1\nretry: 2\n\n".repeat(256));
-  for (let piece = 0; piece < 100; piece++) assertEquals(decoder.feed(noise), []);
+  for (let chunk = 0; chunk < 100; chunk++) assertEquals(decoder.feed(noise), []);
   assertEquals(decoder.feed(encoder.encode("data: y\n\n")), [named("y")]);
 });
 
@@ -392,9 +392,9 @@ function referenceDecode(bytes: Uint8Array): { events: SseEvent[]; end: SseEvent
   return { events, end: data.length > 0 ? { event, data: data.join("\n") } : undefined };
 }
 
-function decode(pieces: readonly Uint8Array[], maxEventBytes?: number, events: SseEvent[] = []) {
+function decode(chunks: readonly Uint8Array[], maxEventBytes?: number, events: SseEvent[] = []) {
   const decoder = new SseDecoder({ maxEventBytes });
-  for (const piece of pieces) events.push(...decoder.feed(piece));
+  for (const chunk of chunks) events.push(...decoder.feed(chunk));
   return { events, end: decoder.end() };
 }
 
@@ -408,19 +408,19 @@ function bytesOf(...parts: readonly (string | readonly number[])[]): Uint8Array 
   );
 }
 
-function framed(head: string, pieces: readonly string[], tail: string): Uint8Array[] {
-  return [head, ...pieces, tail].map((piece) => encoder.encode(piece));
+function framed(head: string, chunks: readonly string[], tail: string): Uint8Array[] {
+  return [head, ...chunks, tail].map((chunk) => encoder.encode(chunk));
 }
 
 /** Chunks of the lengths that `nextLength` returns; zero is allowed. */
 function cut(bytes: Uint8Array, nextLength: () => number): Uint8Array[] {
-  const pieces: Uint8Array[] = [];
+  const chunks: Uint8Array[] = [];
   for (let at = 0; at < bytes.length;) {
     const length = nextLength();
-    pieces.push(bytes.subarray(at, at + length));
+    chunks.push(bytes.subarray(at, at + length));
     at += length;
   }
-  return pieces;
+  return chunks;
 }
 
 function mulberry32(seed: number): () => number {

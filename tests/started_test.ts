@@ -83,7 +83,7 @@ Deno.test("started: the first chunk is kept, whichever way the stream is read", 
     chunks: async (stream) => (await textsOf(stream)).join(""),
     textStream: async (stream) => {
       let text = "";
-      for await (const piece of stream.textStream) text += piece;
+      for await (const chunk of stream.textStream) text += chunk;
       return text;
     },
     response: async (stream) => (await stream.response()).content,

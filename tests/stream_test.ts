@@ -35,6 +35,7 @@ import {
 import { createFakeLMStudio } from "../src/testing/mod.ts";
 import { inFakeTime } from "./support/puppet.ts";
 import {
+  type BodyChunk,
   cut,
   events,
   fetchOf,
@@ -43,7 +44,6 @@ import {
   fixtureNames,
   gate,
   json,
-  type Piece,
   serveStub,
   type StubAnswer,
   type StubRequest,
@@ -604,7 +604,7 @@ Deno.test("failures: an answer that ends cleanly halfway", async () => {
 });
 
 Deno.test("failures: an empty stream", async (t) => {
-  const bodies: Record<string, readonly Piece[]> = {
+  const bodies: Record<string, readonly BodyChunk[]> = {
     "no byte": [],
     "only comments": [": waiting\n\n", ":\n\n"],
     "only [DONE]": [DONE],
@@ -1065,16 +1065,16 @@ Deno.test("consumers: concurrent pulls get their chunks in order", async () => {
 
 Deno.test("consumers: text and web streams", async () => {
   const text = fixture("streams/multibyte.sse");
-  const pieces: string[] = [];
-  for await (const piece of streamOf(events(text)).textStream) pieces.push(piece);
-  assertEquals(pieces, ["Grüße, 世界! ", "👩‍🚀", " naïve ☕"]);
+  const texts: string[] = [];
+  for await (const chunk of streamOf(events(text)).textStream) texts.push(chunk);
+  assertEquals(texts, ["Grüße, 世界! ", "👩‍🚀", " naïve ☕"]);
 
   const chunks: StreamingChunk[] = [];
   for await (const chunk of streamOf(events(text)).toReadableStream()) chunks.push(chunk);
   assertEquals(chunks.map(({ isFinal }) => isFinal), [false, false, false, true]);
 
   const response = new Response(streamOf(events(text)).toTextStream());
-  assertEquals(await response.text(), pieces.join(""));
+  assertEquals(await response.text(), texts.join(""));
 });
 
 Deno.test("consumers: a failure reaches the text and web streams, too", async () => {
@@ -1099,82 +1099,82 @@ Deno.test("consumers: a character split across chunks is whole in bytes", async 
 // --- Tool calls -------------------------------------------------------------------------------
 
 Deno.test("tool calls: known defects of builds and servers in the deltas", async (t) => {
-  const piece = (fields: object) => fields;
+  const chunk = (fields: object) => fields;
   const cases: [name: string, deltas: object[][], calls: ToolCall[]][] = [
     [
-      "empty names and types in every piece",
+      "empty names and types in every chunk",
       [
-        [piece({ index: 0, id: "1", type: "function", function: { name: "a", arguments: "" } })],
-        [piece({ index: 0, type: "function", function: { name: "", arguments: "{" } })],
-        [piece({ index: 0, type: "function", function: { name: "", arguments: "}" } })],
+        [chunk({ index: 0, id: "1", type: "function", function: { name: "a", arguments: "" } })],
+        [chunk({ index: 0, type: "function", function: { name: "", arguments: "{" } })],
+        [chunk({ index: 0, type: "function", function: { name: "", arguments: "}" } })],
       ],
       [{ id: "1", name: "a", arguments: "{}" }],
     ],
     [
-      "the name and the id in every piece",
+      "the name and the id in every chunk",
       [
-        [piece({ index: 0, id: "1", function: { name: "a", arguments: "{" } })],
-        [piece({ index: 0, id: "1", function: { name: "a", arguments: "}" } })],
+        [chunk({ index: 0, id: "1", function: { name: "a", arguments: "{" } })],
+        [chunk({ index: 0, id: "1", function: { name: "a", arguments: "}" } })],
       ],
       [{ id: "1", name: "a", arguments: "{}" }],
     ],
     [
       "an empty id, no function",
       [
-        [piece({ index: 0, id: "", type: "function" })],
-        [piece({ index: 0, id: "7", function: { name: "a", arguments: "{}" } })],
+        [chunk({ index: 0, id: "", type: "function" })],
+        [chunk({ index: 0, id: "7", function: { name: "a", arguments: "{}" } })],
       ],
       [{ id: "7", name: "a", arguments: "{}" }],
     ],
     [
       "the id after the name",
       [
-        [piece({ index: 0, function: { name: "a" } })],
-        [piece({ index: 0, id: "7", function: { arguments: "{}" } })],
+        [chunk({ index: 0, function: { name: "a" } })],
+        [chunk({ index: 0, id: "7", function: { arguments: "{}" } })],
       ],
       [{ id: "7", name: "a", arguments: "{}" }],
     ],
     [
       "two calls that take turns",
       [
-        [piece({ index: 0, id: "1", function: { name: "a", arguments: "{" } })],
-        [piece({ index: 1, id: "2", function: { name: "b", arguments: "[" } })],
-        [piece({ index: 0, function: { arguments: "}" } })],
-        [piece({ index: 1, function: { arguments: "]" } })],
+        [chunk({ index: 0, id: "1", function: { name: "a", arguments: "{" } })],
+        [chunk({ index: 1, id: "2", function: { name: "b", arguments: "[" } })],
+        [chunk({ index: 0, function: { arguments: "}" } })],
+        [chunk({ index: 1, function: { arguments: "]" } })],
       ],
       [{ id: "1", name: "a", arguments: "{}" }, { id: "2", name: "b", arguments: "[]" }],
     ],
     [
-      "two in one piece, with a gap in the numbers",
+      "two in one chunk, with a gap in the numbers",
       [[
-        piece({ index: 1, id: "1", function: { name: "a", arguments: "{}" } }),
-        piece({ index: 4, id: "2", function: { name: "b", arguments: "{}" } }),
+        chunk({ index: 1, id: "1", function: { name: "a", arguments: "{}" } }),
+        chunk({ index: 4, id: "2", function: { name: "b", arguments: "{}" } }),
       ]],
       [{ id: "1", name: "a", arguments: "{}" }, { id: "2", name: "b", arguments: "{}" }],
     ],
     [
       "a number nobody uses",
       [
-        [piece({ index: 0, id: "", type: "function" })],
-        [piece({ index: 1, id: "2", function: { name: "b", arguments: "{}" } })],
+        [chunk({ index: 0, id: "", type: "function" })],
+        [chunk({ index: 1, id: "2", function: { name: "b", arguments: "{}" } })],
       ],
       [{ id: "2", name: "b", arguments: "{}" }],
     ],
     [
       "all with number 0, told apart by id",
       [
-        [piece({ index: 0, id: "1", function: { name: "a", arguments: "{" } })],
-        [piece({ index: 0, function: { arguments: "}" } })],
-        [piece({ index: 0, id: "2", function: { name: "a", arguments: "{}" } })],
+        [chunk({ index: 0, id: "1", function: { name: "a", arguments: "{" } })],
+        [chunk({ index: 0, function: { arguments: "}" } })],
+        [chunk({ index: 0, id: "2", function: { name: "a", arguments: "{}" } })],
       ],
       [{ id: "1", name: "a", arguments: "{}" }, { id: "2", name: "a", arguments: "{}" }],
     ],
     [
       "no numbers",
       [
-        [piece({ id: "1", function: { name: "a", arguments: "{" } })],
-        [piece({ function: { arguments: "}" } })],
-        [piece({ id: "2", function: { name: "b", arguments: "{}" } })],
+        [chunk({ id: "1", function: { name: "a", arguments: "{" } })],
+        [chunk({ function: { arguments: "}" } })],
+        [chunk({ id: "2", function: { name: "b", arguments: "{}" } })],
       ],
       [{ id: "1", name: "a", arguments: "{}" }, { id: "2", name: "b", arguments: "{}" }],
     ],
@@ -1182,8 +1182,8 @@ Deno.test("tool calls: known defects of builds and servers in the deltas", async
       "arguments as an object, empty lists, null",
       [
         [],
-        [piece({ index: 0, id: "1", function: { name: "a", arguments: { x: 1 } } })],
-        [piece({ index: 0, function: { arguments: null } })],
+        [chunk({ index: 0, id: "1", function: { name: "a", arguments: { x: 1 } } })],
+        [chunk({ index: 0, function: { arguments: null } })],
       ],
       [{ id: "1", name: "a", arguments: '{"x":1}' }],
     ],
@@ -1259,10 +1259,10 @@ Deno.test("reasoning: tags cut at every position", async (t) => {
         { length: text.length },
         (_, at) => [text.slice(0, at), text.slice(at)],
       );
-      for (const pieces of [...cuts, [...text]]) {
-        const stream = streamOf(events([...pieces.map(say), FINISH, DONE]));
+      for (const chunks of [...cuts, [...text]]) {
+        const stream = streamOf(events([...chunks.map(say), FINISH, DONE]));
         const seen = await readAll(stream);
-        assertEquals([seen.content, seen.reasoning], [content, reasoning], pieces.join("|"));
+        assertEquals([seen.content, seen.reasoning], [content, reasoning], chunks.join("|"));
         const response = await stream.response();
         assertEquals([response.content, response.reasoning ?? ""], [content, reasoning]);
       }

@@ -470,10 +470,10 @@ Deno.test("streamText().response() returns what completeText() returns", async (
 
 Deno.test("streams: only the text, and as bytes", async () => {
   const body = fixture("streams/text/multibyte.sse");
-  const pieces: string[] = [];
-  for await (const text of streamOf(events(body)).textStream) pieces.push(text);
-  assertEquals(pieces, ["Grüße, ", "世界! ", "👩‍🚀 naïve ☕"]);
-  assertEquals(await new Response(streamOf(events(body)).toTextStream()).text(), pieces.join(""));
+  const chunks: string[] = [];
+  for await (const text of streamOf(events(body)).textStream) chunks.push(text);
+  assertEquals(chunks, ["Grüße, ", "世界! ", "👩‍🚀 naïve ☕"]);
+  assertEquals(await new Response(streamOf(events(body)).toTextStream()).text(), chunks.join(""));
 });
 
 Deno.test("streams: nothing is sent until the first pull", async () => {

@@ -125,12 +125,12 @@ const decoded = ({ text, calls }: TextAndCalls) => ({
 });
 
 /** Feeds chunks one after another. */
-function stream(pieces: Iterable<string>, tools = TOOLS, isJsonAsked = false): TextAndCalls {
+function stream(chunks: Iterable<string>, tools = TOOLS, isJsonAsked = false): TextAndCalls {
   const reader = new TextToolCalls(tools, isJsonAsked);
   let text = "";
   const calls: TextToolCall[] = [];
-  for (const piece of pieces) {
-    const taken = reader.feed(piece);
+  for (const chunk of chunks) {
+    const taken = reader.feed(chunk);
     text += taken.text;
     calls.push(...taken.calls);
   }
@@ -153,7 +153,7 @@ function assertSameForAnyCut(text: string, expected: TextAndCalls, tools = TOOLS
   assertEquals(stream(inUnits(text), tools), expected);
 }
 
-function* inPieces(text: string, length: number): Generator<string> {
+function* inChunks(text: string, length: number): Generator<string> {
   for (let at = 0; at < text.length; at += length) yield text.slice(at, at + length);
 }
 
@@ -477,7 +477,7 @@ Deno.test("a name in the server's spelling is the declared one", () => {
 Deno.test("text is yielded at once if it cannot begin a call", () => {
   const reader = new TextToolCalls(TOOLS);
   for (
-    const [piece, given] of [
+    const [chunk, given] of [
       ["Hello", "Hello"],
       [", a < b", ", a < b"],
       [" and <", " and "],
@@ -488,7 +488,7 @@ Deno.test("text is yielded at once if it cannot begin a call", () => {
       ["](x)", "[read](x)"],
     ] as const
   ) {
-    assertEquals(reader.feed(piece).text, given, piece);
+    assertEquals(reader.feed(chunk).text, given, chunk);
   }
   const json = new TextToolCalls(TOOLS);
   assertEquals(json.feed('{"name": "Ada"').text, '{"name": "Ada"');
@@ -509,9 +509,9 @@ Deno.test("an unterminated call is text, and holds back no more than a bound", (
   let given = 0;
   let fed = 0;
   for (let at = 0; at < text.length; at += 4096) {
-    const piece = text.slice(at, at + 4096);
-    fed += piece.length;
-    given += reader.feed(piece).text.length;
+    const chunk = text.slice(at, at + 4096);
+    fed += chunk.length;
+    given += reader.feed(chunk).text.length;
     assertLess(fed - given, LONGEST_CALL + 8192);
   }
   given += reader.end().text.length;
@@ -520,13 +520,13 @@ Deno.test("an unterminated call is text, and holds back no more than a bound", (
   const next = '<tool_call>{"name": "open_browser", "arguments": {}}</tool_call>';
   const whole = takeToolCalls(text + next, TOOLS);
   assertEquals(whole.calls.length, 1);
-  const streamed = stream(inPieces(text + next, 1000));
+  const streamed = stream(inChunks(text + next, 1000));
   assert(streamed.text === whole.text && streamed.calls.length === 1);
 });
 
 Deno.test("hostile texts take linear time", () => {
-  const many = (piece: string, length = 2_000_000) =>
-    piece.repeat(Math.ceil(length / piece.length));
+  const many = (chunk: string, length = 2_000_000) =>
+    chunk.repeat(Math.ceil(length / chunk.length));
   const hazards: Readonly<Record<string, string>> = {
     "opening tags": many("<tool_call>"),
     "opening tags with a brace": many("<tool_call>{"),
@@ -550,7 +550,7 @@ Deno.test("hostile texts take linear time", () => {
   for (const [hazard, text] of Object.entries(hazards)) {
     const usedBefore = cpuTimeMs();
     const whole = takeToolCalls(text, TOOLS);
-    const streamed = stream(inPieces(text, 5));
+    const streamed = stream(inChunks(text, 5));
     const took = cpuTimeMs() - usedBefore;
     assertLess(took, 8_000, hazard);
     assert(streamed.text === whole.text, hazard);

@@ -23,8 +23,8 @@ const CASES:
     ],
     ["white space inside stays", "<think>a \n\n b</think>c \n\n d", "a \n\n b", "c \n\n d"],
     ["white space at the end of the answer stays", "<think>a</think>b \n", "a", "b \n"],
-    ["nothing thought", "<think>\n\n</think>\n\nHello.", "", "Hello."],
-    ["nothing thought, no line between", "<think></think>Hello.", "", "Hello."],
+    ["no reasoning", "<think>\n\n</think>\n\nHello.", "", "Hello."],
+    ["no reasoning, no line between", "<think></think>Hello.", "", "Hello."],
     ["nothing answered", "<think>Hm.</think>", "Hm.", ""],
     ["nothing answered but white space", "<think>Hm.</think>\n\n", "Hm.", ""],
     ["nothing at all in both", "<think></think>", "", ""],
@@ -46,7 +46,7 @@ const CASES:
     ["almost a tag", "<think\n>Hm.</think>", "", "<think\n>Hm.</think>"],
     ["a tag later", "Say <think>x</think> to think.", "", "Say <think>x</think> to think."],
     [
-      "a block in a line, after thoughts",
+      "a block in a line, after reasoning",
       "<think>a</think>One <think>x</think> two.",
       "a\n\nx",
       "One two.",
@@ -67,7 +67,7 @@ const CASES:
     ["a block behind a quote", 'He said "hi."<think>x</think> So.', "x", 'He said "hi." So.'],
     ["a tag in brackets", "A tag (<think>) here.", "", "A tag (<think>) here."],
     [
-      "thoughts behind code",
+      "reasoning behind code",
       "Do `a` and\n```\nb\n```\n<think>c</think>d",
       "c",
       "Do `a` and\n```\nb\n```\nd",
@@ -125,19 +125,19 @@ const CASES:
     ["an answer alone of gpt-oss", "<|channel|>final<|message|>Hello.", "", "Hello."],
     ["Seed's tags", "<seed:think>Hm.</seed:think>Hello.", "Hm.", "Hello."],
     [
-      "thoughts of gpt-oss that end with the channel of the answer",
+      "reasoning of gpt-oss that ends with the channel of the answer",
       "<|channel|>analysis<|message|>Hm.<|channel|>final<|message|>Hello.",
       "Hm.",
       "Hello.",
     ],
     [
-      "two thoughts of gpt-oss",
+      "two blocks of gpt-oss",
       "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>analysis<|message|>b<|end|>" +
       "<|start|>assistant<|channel|>final<|message|>c",
       "a\n\nb",
       "c",
     ],
-    ["nothing thought by Gemma", "<|channel>thought\n<channel|>Hello.", "", "Hello."],
+    ["no reasoning by Gemma", "<|channel>thought\n<channel|>Hello.", "", "Hello."],
     [
       "Seed's tags, and a block after text",
       "Hi.<seed:think>Hm.</seed:think>Hello.",
@@ -145,7 +145,7 @@ const CASES:
       "Hi.Hello.",
     ],
     [
-      "other models' tags among thoughts",
+      "other models' tags in reasoning",
       "<think>[THINK]a[/THINK]</think>b",
       "[THINK]a[/THINK]",
       "b",
@@ -177,7 +177,7 @@ const LONE:
     ["on the line of the answer", "Hm.\n</think> Hello.", "Hm.", "Hello."],
     ["nothing answered", "Hm.\n</think>", "Hm.", ""],
     [
-      "quotes and code among the thoughts",
+      "quotes and code in the reasoning",
       '`a` "b"\n```\nc\n```\n</think>d',
       '`a` "b"\n```\nc\n```',
       "d",
@@ -203,16 +203,16 @@ const MENTIONED: readonly string[] = [
   '{"text": "Hm.</think>Hello."}',
 ];
 
-function join(pieces: readonly SplitText[]): SplitText {
+function join(chunks: readonly SplitText[]): SplitText {
   return {
-    content: pieces.map(({ content }) => content).join(""),
-    reasoning: pieces.map(({ reasoning }) => reasoning).join(""),
+    content: chunks.map(({ content }) => content).join(""),
+    reasoning: chunks.map(({ reasoning }) => reasoning).join(""),
   };
 }
 
-function feed(pieces: readonly string[]): SplitText {
+function feed(chunks: readonly string[]): SplitText {
   const splitter = new ThinkSplitter();
-  return join([...pieces.map((piece) => splitter.feed(piece)), splitter.end()]);
+  return join([...chunks.map((chunk) => splitter.feed(chunk)), splitter.end()]);
 }
 
 for (const [hazard, text, reasoning, content] of CASES) {
@@ -226,7 +226,7 @@ for (const [hazard, text, reasoning, content] of CASES) {
     assertEquals(
       feed(["", ...text.split("").flatMap((unit) => [unit, ""])]),
       expected,
-      "with empty pieces",
+      "with empty chunks",
     );
     for (let first = 0; first <= text.length; first++) {
       for (let second = first; second <= text.length; second++) {
@@ -279,7 +279,7 @@ Deno.test("think: a closing tag that the text mentions stays in the answer", () 
 Deno.test("think: unambiguous text is yielded at once", () => {
   const splitter = new ThinkSplitter();
   const seen = ["<think>", "Hm", ".", " Well", "</thi", "nk>", "\n", "Hel", "lo", " <think>"]
-    .map((piece) => splitter.feed(piece));
+    .map((chunk) => splitter.feed(chunk));
   assertEquals(seen.map(({ reasoning }) => reasoning), [
     "",
     "Hm",

@@ -8,7 +8,7 @@ interface WireFunction {
   arguments?: unknown;
 }
 
-function piece(index: unknown, id: unknown, wireFunction?: WireFunction): Record<string, unknown> {
+function delta(index: unknown, id: unknown, wireFunction?: WireFunction): Record<string, unknown> {
   return {
     ...(index === undefined ? {} : { index }),
     ...(id === undefined ? {} : { id }),
@@ -45,7 +45,7 @@ const DEFECTS: readonly (readonly [title: string, lists: readonly unknown[], cal
     [
       "as documented: named first, then fragments",
       [
-        [piece(0, "814890118", { name: "get_weather", arguments: "" })],
+        [delta(0, "814890118", { name: "get_weather", arguments: "" })],
         [{ index: 0, function: { arguments: '{"' } }],
         [{ index: 0, function: { arguments: 'city":"Paris' } }],
         [{ index: 0, function: { arguments: '"}' } }],
@@ -53,112 +53,112 @@ const DEFECTS: readonly (readonly [title: string, lists: readonly unknown[], cal
       [WEATHER],
     ],
     [
-      "whole in one piece",
-      [[piece(0, "814890118", { name: "get_weather", arguments: '{"city":"Paris"}' })]],
+      "whole in one delta",
+      [[delta(0, "814890118", { name: "get_weather", arguments: '{"city":"Paris"}' })]],
       [WEATHER],
     ],
     [
       "no arguments",
-      [[piece(0, "1", { name: "ping", arguments: "" })], [piece(0, "2", { name: "pong" })]],
+      [[delta(0, "1", { name: "ping", arguments: "" })], [delta(0, "2", { name: "pong" })]],
       [{ id: "1", name: "ping", arguments: "" }, { id: "2", name: "pong", arguments: "" }],
     ],
     [
       "up to 0.3.15: type and an empty name in every fragment",
       [
-        [piece(0, "814890118", { name: "get_weather", arguments: "" })],
-        [piece(0, undefined, { name: "", arguments: '{"city":' })],
-        [piece(0, undefined, { name: "", arguments: '"Paris"}' })],
+        [delta(0, "814890118", { name: "get_weather", arguments: "" })],
+        [delta(0, undefined, { name: "", arguments: '{"city":' })],
+        [delta(0, undefined, { name: "", arguments: '"Paris"}' })],
       ],
       [WEATHER],
     ],
     [
       "an empty id in every fragment",
       [
-        [piece(0, "814890118", { name: "get_weather", arguments: "" })],
-        [piece(0, "", { name: "", arguments: '{"city":"Paris"}' })],
+        [delta(0, "814890118", { name: "get_weather", arguments: "" })],
+        [delta(0, "", { name: "", arguments: '{"city":"Paris"}' })],
       ],
       [WEATHER],
     ],
     [
       "id and name repeated in every fragment",
       [
-        [piece(0, "814890118", { name: "get_weather", arguments: '{"city"' })],
-        [piece(0, "814890118", { name: "get_weather", arguments: ':"Paris"}' })],
+        [delta(0, "814890118", { name: "get_weather", arguments: '{"city"' })],
+        [delta(0, "814890118", { name: "get_weather", arguments: ':"Paris"}' })],
       ],
       [WEATHER],
     ],
     [
       "null where there is nothing",
       [
-        [piece(0, "814890118", { name: "get_weather", arguments: null })],
-        [piece(0, null, { name: null, arguments: '{"city":"Paris"}' })],
+        [delta(0, "814890118", { name: "get_weather", arguments: null })],
+        [delta(0, null, { name: null, arguments: '{"city":"Paris"}' })],
       ],
       [WEATHER],
     ],
     [
-      "0.3.21: a piece without a function, first",
+      "0.3.21: a delta without a function, first",
       [
-        [piece(0, "")],
-        [piece(0, "814890118", { name: "get_weather", arguments: '{"city":"Paris"}' })],
+        [delta(0, "")],
+        [delta(0, "814890118", { name: "get_weather", arguments: '{"city":"Paris"}' })],
       ],
       [WEATHER],
     ],
     [
-      "0.3.21: a piece without a function, as another call",
+      "0.3.21: a delta without a function, as another call",
       [
-        [piece(0, "")],
-        [piece(1, "814890118", { name: "get_weather", arguments: '{"city":"Paris"}' })],
+        [delta(0, "")],
+        [delta(1, "814890118", { name: "get_weather", arguments: '{"city":"Paris"}' })],
       ],
       [WEATHER],
     ],
     [
-      "0.3.21: a piece without a function, last",
+      "0.3.21: a delta without a function, last",
       [
-        [piece(0, "814890118", { name: "get_weather", arguments: '{"city":"Paris"}' })],
-        [piece(0, "")],
-        [piece(1, "")],
+        [delta(0, "814890118", { name: "get_weather", arguments: '{"city":"Paris"}' })],
+        [delta(0, "")],
+        [delta(1, "")],
       ],
       [WEATHER],
     ],
     [
       "an id before its name",
       [
-        [piece(0, "814890118")],
-        [piece(0, undefined, { name: "get_weather" })],
-        [piece(0, undefined, { arguments: '{"city":"Paris"}' })],
+        [delta(0, "814890118")],
+        [delta(0, undefined, { name: "get_weather" })],
+        [delta(0, undefined, { arguments: '{"city":"Paris"}' })],
       ],
       [WEATHER],
     ],
     [
       "an id after its name",
       [
-        [piece(0, "", { name: "get_weather", arguments: '{"city":' })],
-        [piece(0, "814890118", { arguments: '"Paris"}' })],
+        [delta(0, "", { name: "get_weather", arguments: '{"city":' })],
+        [delta(0, "814890118", { arguments: '"Paris"}' })],
       ],
       [WEATHER],
     ],
     [
       "two calls, one after the other",
       [
-        [piece(0, "814890118", { name: "get_weather", arguments: '{"city":' })],
-        [piece(0, undefined, { arguments: '"Paris"}' })],
-        [piece(1, "814890119", { name: "get_time", arguments: '{"zone":' })],
-        [piece(1, undefined, { arguments: '"CET"}' })],
+        [delta(0, "814890118", { name: "get_weather", arguments: '{"city":' })],
+        [delta(0, undefined, { arguments: '"Paris"}' })],
+        [delta(1, "814890119", { name: "get_time", arguments: '{"zone":' })],
+        [delta(1, undefined, { arguments: '"CET"}' })],
       ],
       [WEATHER, TIME],
     ],
     [
-      "two calls in one piece, then in turns",
+      "two calls in one delta, then in turns",
       [
         [
-          piece(0, "814890118", { name: "get_weather", arguments: "" }),
-          piece(1, "814890119", { name: "get_time", arguments: "" }),
+          delta(0, "814890118", { name: "get_weather", arguments: "" }),
+          delta(1, "814890119", { name: "get_time", arguments: "" }),
         ],
-        [piece(1, undefined, { arguments: '{"zone"' })],
-        [piece(0, undefined, { arguments: '{"city"' })],
+        [delta(1, undefined, { arguments: '{"zone"' })],
+        [delta(0, undefined, { arguments: '{"city"' })],
         [
-          piece(1, undefined, { arguments: ':"CET"}' }),
-          piece(0, undefined, { arguments: ':"Paris"}' }),
+          delta(1, undefined, { arguments: ':"CET"}' }),
+          delta(0, undefined, { arguments: ':"Paris"}' }),
         ],
       ],
       [WEATHER, TIME],
@@ -166,68 +166,68 @@ const DEFECTS: readonly (readonly [title: string, lists: readonly unknown[], cal
     [
       "numbers with gaps, that do not begin at 0",
       [
-        [piece(3, "814890118", { name: "get_weather", arguments: '{"city":"Paris"}' })],
-        [piece(7, "814890119", { name: "get_time", arguments: '{"zone":' })],
-        [piece(7, undefined, { arguments: '"CET"}' })],
+        [delta(3, "814890118", { name: "get_weather", arguments: '{"city":"Paris"}' })],
+        [delta(7, "814890119", { name: "get_time", arguments: '{"zone":' })],
+        [delta(7, undefined, { arguments: '"CET"}' })],
       ],
       [WEATHER, TIME],
     ],
     [
       "every call numbered 0, one after the other",
       [
-        [piece(0, "814890118", { name: "get_weather", arguments: '{"city":' })],
-        [piece(0, undefined, { arguments: '"Paris"}' })],
-        [piece(0, "814890119", { name: "get_time", arguments: '{"zone":' })],
-        [piece(0, undefined, { arguments: '"CET"}' })],
+        [delta(0, "814890118", { name: "get_weather", arguments: '{"city":' })],
+        [delta(0, undefined, { arguments: '"Paris"}' })],
+        [delta(0, "814890119", { name: "get_time", arguments: '{"zone":' })],
+        [delta(0, undefined, { arguments: '"CET"}' })],
       ],
       [WEATHER, TIME],
     ],
     [
       "every call numbered 0, ids in every fragment, in turns",
       [
-        [piece(0, "814890118", { name: "get_weather", arguments: '{"city":' })],
-        [piece(0, "814890119", { name: "get_time", arguments: '{"zone":' })],
-        [piece(0, "814890118", { arguments: '"Paris"}' })],
-        [piece(0, "814890119", { arguments: '"CET"}' })],
+        [delta(0, "814890118", { name: "get_weather", arguments: '{"city":' })],
+        [delta(0, "814890119", { name: "get_time", arguments: '{"zone":' })],
+        [delta(0, "814890118", { arguments: '"Paris"}' })],
+        [delta(0, "814890119", { arguments: '"CET"}' })],
       ],
       [WEATHER, TIME],
     ],
     [
       "no numbers: by id, fragments without one go to the last",
       [
-        [piece(undefined, "814890118", { name: "get_weather", arguments: '{"city":' })],
-        [piece(undefined, undefined, { arguments: '"Paris"}' })],
-        [piece(undefined, "814890119", { name: "get_time", arguments: '{"zone":' })],
-        [piece(undefined, "814890119", { arguments: '"CET"}' })],
+        [delta(undefined, "814890118", { name: "get_weather", arguments: '{"city":' })],
+        [delta(undefined, undefined, { arguments: '"Paris"}' })],
+        [delta(undefined, "814890119", { name: "get_time", arguments: '{"zone":' })],
+        [delta(undefined, "814890119", { arguments: '"CET"}' })],
       ],
       [WEATHER, TIME],
     ],
     [
       "arguments as an object",
-      [[piece(0, "814890118", { name: "get_weather", arguments: { city: "Paris" } })]],
+      [[delta(0, "814890118", { name: "get_weather", arguments: { city: "Paris" } })]],
       [WEATHER],
     ],
     [
       "arguments that are not JSON stay as they are",
-      [[piece(0, "1", { name: "t", arguments: "{city: Paris" })]],
+      [[delta(0, "1", { name: "t", arguments: "{city: Paris" })]],
       [{ id: "1", name: "t", arguments: "{city: Paris" }],
     ],
     [
       "several calls under one number, without ids: whole ones",
       [
-        [piece(0, undefined, { name: "get_weather", arguments: '{"city":"Paris"}' })],
-        [piece(0, undefined, { name: "get_time", arguments: '{"zone":"CET"}' })],
+        [delta(0, undefined, { name: "get_weather", arguments: '{"city":"Paris"}' })],
+        [delta(0, undefined, { name: "get_time", arguments: '{"zone":"CET"}' })],
       ],
       [{ ...WEATHER, id: "call_0" }, { ...TIME, id: "call_1" }],
     ],
     [
       "several calls under one number, without ids: the same tool, named first",
       [
-        [piece(0, undefined, { name: "get_time", arguments: "" })],
-        [piece(0, undefined, { arguments: '{"zone":"C}' })],
-        [piece(0, undefined, { arguments: 'ET"}' })],
-        [piece(0, undefined, { name: "get_time", arguments: "" })],
-        [piece(0, undefined, { arguments: ' {"zone":"\\"}"}' })],
+        [delta(0, undefined, { name: "get_time", arguments: "" })],
+        [delta(0, undefined, { arguments: '{"zone":"C}' })],
+        [delta(0, undefined, { arguments: 'ET"}' })],
+        [delta(0, undefined, { name: "get_time", arguments: "" })],
+        [delta(0, undefined, { arguments: ' {"zone":"\\"}"}' })],
       ],
       [
         { id: "call_0", name: "get_time", arguments: '{"zone":"C}ET"}' },
@@ -237,28 +237,28 @@ const DEFECTS: readonly (readonly [title: string, lists: readonly unknown[], cal
     [
       "several calls under one number, without ids: the second without a word of arguments in the first",
       [
-        [piece(0, undefined, { name: "get_weather", arguments: "" })],
-        [piece(0, undefined, { name: "get_time", arguments: '{"zone":"CET"}' })],
+        [delta(0, undefined, { name: "get_weather", arguments: "" })],
+        [delta(0, undefined, { name: "get_time", arguments: '{"zone":"CET"}' })],
       ],
       [{ id: "call_0", name: "get_weather", arguments: "" }, { ...TIME, id: "call_1" }],
     ],
     [
       "an id of its own in every fragment of one call",
       [
-        [piece(0, "c1", { name: "shell", arguments: "" })],
-        [piece(0, "c2", { arguments: '{"command":' })],
-        [piece(0, "c3", { arguments: '"ls"' })],
-        [piece(0, "c4", { arguments: "}" })],
+        [delta(0, "c1", { name: "shell", arguments: "" })],
+        [delta(0, "c2", { arguments: '{"command":' })],
+        [delta(0, "c3", { arguments: '"ls"' })],
+        [delta(0, "c4", { arguments: "}" })],
       ],
       [{ id: "c1", name: "shell", arguments: '{"command":"ls"}' }],
     ],
     [
       "an id of its own in every fragment, then another call",
       [
-        [piece(0, "c1", { name: "shell", arguments: '{"a":' })],
-        [piece(0, "c2", { arguments: "1}" })],
-        [piece(0, "c3", { name: "shell", arguments: "{" })],
-        [piece(0, "c4", { arguments: "}" })],
+        [delta(0, "c1", { name: "shell", arguments: '{"a":' })],
+        [delta(0, "c2", { arguments: "1}" })],
+        [delta(0, "c3", { name: "shell", arguments: "{" })],
+        [delta(0, "c4", { arguments: "}" })],
       ],
       [
         { id: "c1", name: "shell", arguments: '{"a":1}' },
@@ -268,11 +268,11 @@ const DEFECTS: readonly (readonly [title: string, lists: readonly unknown[], cal
     [
       "an id of its own and the name in every fragment of one call",
       [
-        [piece(0, "c1", { name: "shell", arguments: '{"command":' })],
-        [piece(0, "c2", { name: "shell", arguments: '"ls"' })],
-        [piece(0, "c3", { name: "shell", arguments: "}" })],
-        [piece(0, "c4", { name: "shell", arguments: "{" })],
-        [piece(0, "c5", { name: "shell", arguments: "}" })],
+        [delta(0, "c1", { name: "shell", arguments: '{"command":' })],
+        [delta(0, "c2", { name: "shell", arguments: '"ls"' })],
+        [delta(0, "c3", { name: "shell", arguments: "}" })],
+        [delta(0, "c4", { name: "shell", arguments: "{" })],
+        [delta(0, "c5", { name: "shell", arguments: "}" })],
       ],
       [
         { id: "c1", name: "shell", arguments: '{"command":"ls"}' },
@@ -282,37 +282,37 @@ const DEFECTS: readonly (readonly [title: string, lists: readonly unknown[], cal
     [
       "calls without arguments that each have an id and a name",
       [
-        [piece(0, "c1", { name: "now", arguments: "" })],
-        [piece(0, "c2", { name: "now", arguments: "" })],
-        [piece(0, "c3", { name: "now" })],
+        [delta(0, "c1", { name: "now", arguments: "" })],
+        [delta(0, "c2", { name: "now", arguments: "" })],
+        [delta(0, "c3", { name: "now" })],
       ],
       ["c1", "c2", "c3"].map((id) => ({ id, name: "now", arguments: "" })),
     ],
     [
       "one id and one number for all of them",
       [
-        [piece(0, "call", { name: "get_weather", arguments: '{"city":' })],
-        [piece(0, "call", { arguments: '"Paris"}' })],
-        [piece(0, "call", { name: "get_time", arguments: '{"zone":"CET"}' })],
+        [delta(0, "call", { name: "get_weather", arguments: '{"city":' })],
+        [delta(0, "call", { arguments: '"Paris"}' })],
+        [delta(0, "call", { name: "get_time", arguments: '{"zone":"CET"}' })],
       ],
       [{ ...WEATHER, id: "call" }, { ...TIME, id: "call" }],
     ],
     [
       "a name that is told again while the arguments come, and behind them",
       [
-        [piece(0, "c1", { name: "shell", arguments: "{" })],
-        [piece(0, undefined, { name: "shell", arguments: '"a":{}' })],
-        [piece(0, "c1", { name: "shell", arguments: "}" })],
-        [piece(0, "c1", { name: "shell", arguments: "" })],
+        [delta(0, "c1", { name: "shell", arguments: "{" })],
+        [delta(0, undefined, { name: "shell", arguments: '"a":{}' })],
+        [delta(0, "c1", { name: "shell", arguments: "}" })],
+        [delta(0, "c1", { name: "shell", arguments: "" })],
       ],
       [{ id: "c1", name: "shell", arguments: '{"a":{}}' }],
     ],
     [
-      "braces in texts, and nine pieces with ids of their own",
+      "braces in texts, and nine deltas with ids of their own",
       [
-        [piece(0, "c0", { name: "shell", arguments: "" })],
+        [delta(0, "c0", { name: "shell", arguments: "" })],
         ...['{"', "command", '":"', "echo '}", "{'", ' \\"', '}{\\""', "}"].map((text, at) => [
-          piece(0, `c${at + 1}`, { arguments: text }),
+          delta(0, `c${at + 1}`, { arguments: text }),
         ]),
       ],
       [{ id: "c0", name: "shell", arguments: `{"command":"echo '}{' \\"}{\\""}` }],
@@ -320,8 +320,8 @@ const DEFECTS: readonly (readonly [title: string, lists: readonly unknown[], cal
     [
       "white space behind whole arguments is no other call",
       [
-        [piece(0, "814890118", { name: "get_weather", arguments: '{"city":"Paris"}' })],
-        [piece(0, undefined, { arguments: "\n" })],
+        [delta(0, "814890118", { name: "get_weather", arguments: '{"city":"Paris"}' })],
+        [delta(0, undefined, { arguments: "\n" })],
       ],
       [{ ...WEATHER, arguments: '{"city":"Paris"}\n' }],
     ],
@@ -358,9 +358,9 @@ Deno.test("tool calls: arguments are the same wherever they are cut", () => {
   for (let first = 0; first <= text.length; first++) {
     for (let second = first; second <= text.length; second++) {
       const { calls, deltas } = assemble([
-        [piece(0, "1", { name: "t", arguments: text.slice(0, first) })],
-        [piece(0, undefined, { arguments: text.slice(first, second) })],
-        [piece(0, undefined, { name: "", arguments: text.slice(second) })],
+        [delta(0, "1", { name: "t", arguments: text.slice(0, first) })],
+        [delta(0, undefined, { arguments: text.slice(first, second) })],
+        [delta(0, undefined, { name: "", arguments: text.slice(second) })],
       ]);
       const expected = [{ id: "1", name: "t", arguments: text }];
       assertEquals(calls, expected);
@@ -371,8 +371,8 @@ Deno.test("tool calls: arguments are the same wherever they are cut", () => {
 
 Deno.test("tool calls: without ids each gets its own", () => {
   const { calls } = assemble([
-    [piece(0, undefined, { name: "a", arguments: "{}" })],
-    [piece(1, "", { name: "b", arguments: "{}" })],
+    [delta(0, undefined, { name: "a", arguments: "{}" })],
+    [delta(1, "", { name: "b", arguments: "{}" })],
   ]);
   assertEquals(calls.map(({ name }) => name), ["a", "b"]);
   assertEquals(calls.every(({ id }) => id !== ""), true);
@@ -381,9 +381,9 @@ Deno.test("tool calls: without ids each gets its own", () => {
 
 Deno.test("tool calls: results of the assembler are not shared", () => {
   const assembler = new ToolCallAssembler();
-  assembler.feed([piece(0, "1", { name: "t", arguments: "{" })]);
+  assembler.feed([delta(0, "1", { name: "t", arguments: "{" })]);
   const [early] = assembler.calls();
-  assembler.feed([piece(0, undefined, { arguments: "}" })]);
+  assembler.feed([delta(0, undefined, { arguments: "}" })]);
   assertEquals(early?.arguments, "{");
   assertEquals(assembler.calls()[0]?.arguments, "{}");
 });
@@ -391,7 +391,7 @@ Deno.test("tool calls: results of the assembler are not shared", () => {
 Deno.test("tool calls: in a whole answer every entry is a call, numbered or not", () => {
   const entries = (indexes: readonly unknown[], ids: readonly unknown[]) =>
     [WEATHER, TIME].map(({ name, arguments: text }, at) =>
-      piece(indexes[at], ids[at], { name, arguments: text })
+      delta(indexes[at], ids[at], { name, arguments: text })
     );
   const numberings = [[undefined, undefined], [0, 1], [0, 0], [2, 2], [1, 0], ["0", "1"]];
   for (const indexes of numberings) {
@@ -404,7 +404,7 @@ Deno.test("tool calls: in a whole answer every entry is a call, numbered or not"
     assertEquals(nameless.calls().map(({ name }) => name), [WEATHER.name, TIME.name]);
     assertEquals(new Set(nameless.calls().map(({ id }) => id)).size, 2);
   }
-  for (const nothing of [undefined, null, [], "x", {}, [null], [piece(0, "")]]) {
+  for (const nothing of [undefined, null, [], "x", {}, [null], [delta(0, "")]]) {
     const assembler = new ToolCallAssembler();
     assembler.feedWhole(nothing);
     assertEquals(assembler.calls(), []);
@@ -415,7 +415,7 @@ Deno.test("tool calls: fifty thousand take no longer per call than one", () => {
   const assembler = new ToolCallAssembler();
   const count = 50_000;
   for (let at = 0; at < count; at++) {
-    assembler.feed([piece(0, `c${at}`, { name: "t", arguments: "{}" })]);
+    assembler.feed([delta(0, `c${at}`, { name: "t", arguments: "{}" })]);
   }
   // Quadratic time would take minutes.
   assertEquals(assembler.calls().length, count);

@@ -82,10 +82,10 @@ const withoutIds = (calls: readonly object[]) =>
   calls.map((call) => Object.fromEntries(Object.entries(call).filter(([key]) => key !== "id")));
 
 /** One chunk per character. */
-const inPieces = (content: string): string[] => [...content];
+const inChunks = (content: string): string[] => [...content];
 
 everyWay("calls in the text are tool calls", async (ask) => {
-  const { lmstudio } = scripted({ content: inPieces(`I will look.\n\n${OSLO}\n${ROME}`) });
+  const { lmstudio } = scripted({ content: inChunks(`I will look.\n\n${OSLO}\n${ROME}`) });
   const response = await ask(lmstudio, ASK);
   assertEquals(withoutIds(response.toolCalls), [oslo, rome]);
   assertEquals([response.content, response.finishReason], ["I will look.\n\n", "tool_calls"]);
@@ -98,7 +98,7 @@ everyWay("calls in the text are tool calls", async (ask) => {
 
 everyWay("calls in the text follow those of the server", async (ask) => {
   const { lmstudio } = scripted({
-    content: inPieces(ROME),
+    content: inChunks(ROME),
     toolCalls: [{ name: "get_weather", arguments: { city: "Oslo" } }],
   });
   const { toolCalls, content } = await ask(lmstudio, ASK);
@@ -109,10 +109,10 @@ everyWay("calls in the text follow those of the server", async (ask) => {
 
 everyWay("calls in the reasoning stay reasoning", async (ask) => {
   const { lmstudio } = scripted(
-    { content: inPieces(`<think>I could write ${OSLO}.</think>${ROME}`) },
-    { reasoning: `I could write ${OSLO}.`, content: inPieces(ROME) },
+    { content: inChunks(`<think>I could write ${OSLO}.</think>${ROME}`) },
+    { reasoning: `I could write ${OSLO}.`, content: inChunks(ROME) },
     // The opening tag was in the prompt: only the end of the stream shows it.
-    { content: inPieces(`I could write\n${OSLO}\n</think>\n${ROME}`) },
+    { content: inChunks(`I could write\n${OSLO}\n</think>\n${ROME}`) },
   );
   for (const gap of [" ", " ", "\n"]) {
     const { toolCalls, content, reasoning } = await ask(lmstudio, ASK);
@@ -131,7 +131,7 @@ everyWay("text is left alone if requested, and if no tool may be called", async 
       { ...ASK, tools: [NOW] },
     ] as const
   ) {
-    const { lmstudio } = scripted({ content: inPieces(OSLO) });
+    const { lmstudio } = scripted({ content: inChunks(OSLO) });
     const { toolCalls, content, finishReason } = await ask(lmstudio, request);
     assertEquals([toolCalls, content, finishReason], [[], OSLO, "stop"]);
   }
@@ -139,7 +139,7 @@ everyWay("text is left alone if requested, and if no tool may be called", async 
 
 everyWay("a requested JSON answer is not a tool call", async (ask) => {
   const content = '{"name": "get_weather", "arguments": {"city": "Oslo"}}';
-  const { lmstudio } = scripted({ content: inPieces(content) }, { content: inPieces(content) });
+  const { lmstudio } = scripted({ content: inChunks(content) }, { content: inChunks(content) });
   const schema = { type: "object", properties: {} };
   assertEquals((await ask(lmstudio, { ...ASK, schema })).content, content);
   assertEquals(withoutIds((await ask(lmstudio, ASK)).toolCalls), [oslo]);
@@ -184,7 +184,7 @@ Deno.test("a stream that breaks off loses nothing of an unfinished tool call", a
 
 Deno.test("a loop runs tool calls found in the text, and sends them back as tool calls", async () => {
   for (const isStreamed of [false, true]) {
-    const { lmstudio, bodies } = scripted({ content: inPieces(`Well. ${OSLO}`) }, "Rain.");
+    const { lmstudio, bodies } = scripted({ content: inChunks(`Well. ${OSLO}`) }, "Rain.");
     const cities: unknown[] = [];
     const tools = [{
       ...WEATHER,
@@ -218,7 +218,7 @@ everyWay("an ignored tool choice is an error that has the answer", async (ask) =
       [{ name: "now" }, 'the answer had to call the tool "now" but did not'],
     ] as const
   ) {
-    const { lmstudio } = scripted({ reasoning: "Hm.", content: inPieces("It rains.") });
+    const { lmstudio } = scripted({ reasoning: "Hm.", content: inChunks("It rains.") });
     const error = await assertRejects(() => ask(lmstudio, { ...ASK, toolChoice }));
     assertInstanceOf(error, ApiError);
     assertEquals([error.code, error.retriable], ["tool_choice_ignored", false]);
@@ -234,7 +234,7 @@ everyWay("an ignored tool choice is an error that has the answer", async (ask) =
 everyWay("a tool choice is satisfied by a server's call and by one in the text", async (ask) => {
   for (const toolChoice of ["required", { name: "get_weather" }] as const) {
     const { lmstudio } = scripted(
-      { content: inPieces(OSLO) },
+      { content: inChunks(OSLO) },
       { toolCalls: [{ name: "get_weather", arguments: { city: "Oslo" } }] },
       { toolCalls: [{ name: "getWeather", arguments: { city: "Oslo" } }] },
     );
@@ -347,8 +347,8 @@ Deno.test("reasoning is sent back in a loop, whole and streamed", async () => {
     );
     const request = { ...ASK, tools, sendReasoning: true };
     await (isStreamed ? lmstudio.streamTools(request).result() : lmstudio.runTools(request));
-    const thoughts = bodies()[2]?.messages.flatMap(({ reasoning_content: text }) => text ?? []);
-    assertEquals(thoughts, ["I must look.", "And again."]);
+    const reasoning = bodies()[2]?.messages.flatMap(({ reasoning_content: text }) => text ?? []);
+    assertEquals(reasoning, ["I must look.", "And again."]);
   }
 });
 

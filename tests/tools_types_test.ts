@@ -155,7 +155,7 @@ Deno.test("tools: events are discriminated by type, and the result equals that o
       assertType<IsExact<typeof event.isError, boolean>>(true);
     }
     await using stream = lmstudio.streamTools({ messages: "m", tools: [] }, { timeoutMs: 5 });
-    for await (const piece of stream) assertType<IsExact<typeof piece, ToolEvent>>(true);
+    for await (const chunk of stream) assertType<IsExact<typeof chunk, ToolEvent>>(true);
     const result = await stream.result();
     assertType<IsExact<typeof result, RunToolsResult>>(true);
     assertType<IsExact<typeof result.messages, Message[]>>(true);

@@ -254,8 +254,8 @@ Deno.test("types: fields of results are present or absent, never undefined", () 
     // @ts-expect-error absent, not undefined
     const delta: ToolCallDelta = { index: 0, id: undefined };
     // @ts-expect-error absent, not undefined
-    const piece: StreamingChunk = { content: "", isFinal: false, reasoning: undefined };
-    compiles(usage, delta, piece);
+    const chunk: StreamingChunk = { content: "", isFinal: false, reasoning: undefined };
+    compiles(usage, delta, chunk);
   };
   compiles(wrong);
 });
@@ -570,7 +570,7 @@ Deno.test("types: schemas of a library, plain JSON Schema, and Standard Schema b
 
 Deno.test("types: a stream is iterated, awaited and disposed", () => {
   const use = async () => {
-    for await (const piece of stream) assertType<IsExact<typeof piece, StreamingChunk>>(true);
+    for await (const chunk of stream) assertType<IsExact<typeof chunk, StreamingChunk>>(true);
     for await (const text of stream.textStream) assertType<IsExact<typeof text, string>>(true);
     const iterable: AsyncIterable<StreamingChunk> = stream;
     const disposable: AsyncDisposable = stream;

@@ -161,11 +161,11 @@ for (const heading of Object.keys(SERVERS)) {
       200,
       "text/plain; charset=utf-8",
     ]);
-    const pieces = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
-    assertEquals((await pieces.read()).value, "Waves");
+    const chunks = answer.body!.pipeThrough(new TextDecoderStream()).getReader();
+    assertEquals((await chunks.read()).value, "Waves");
     more.open();
     let rest = "";
-    for (let next = await pieces.read(); !next.done; next = await pieces.read()) rest += next.value;
+    for (let next = await chunks.read(); !next.done; next = await chunks.read()) rest += next.value;
     assertEquals(rest, " crash, Grüße.");
 
     // A client that disconnects: after the first chunk, and before it.

@@ -27,15 +27,15 @@ function joinTexts(texts: readonly string[]): string {
 /** Joins the messages of an answer, and its reasoning, including any inside the messages. */
 function splitTexts(
   messages: readonly string[],
-  thoughts: readonly string[],
+  reasoningTexts: readonly string[],
   tags: ThinkTags,
 ): SplitText {
   // A model that sends its reasoning separately does not leave out an opening tag in its messages.
-  const split = thoughts.some((text) => text !== "") ? splitAsStreamed : splitThinking;
+  const split = reasoningTexts.some((text) => text !== "") ? splitAsStreamed : splitThinking;
   const parts = messages.map((text) => split(text, tags));
   return {
     content: joinTexts(parts.map(({ content }) => content)),
-    reasoning: joinTexts([...thoughts, ...parts.map(({ reasoning }) => reasoning)]),
+    reasoning: joinTexts([...reasoningTexts, ...parts.map(({ reasoning }) => reasoning)]),
   };
 }
 
@@ -105,8 +105,8 @@ export class ChatTranscript {
 
   /** The answer received so far, if any. */
   partial(): PartialAnswer | undefined {
-    const { message, reasoning: thoughts } = this.#texts;
-    const { content, reasoning } = splitTexts(message, thoughts, this.#tags);
+    const { message, reasoning: reasoningTexts } = this.#texts;
+    const { content, reasoning } = splitTexts(message, reasoningTexts, this.#tags);
     if (content === "" && reasoning === "" && this.#calls.length === 0) return undefined;
     return {
       content,

@@ -15,7 +15,7 @@ import type {
   PartialAnswer,
   StreamingChunk,
 } from "../core/types.ts";
-import { finishReasonOf, type Piece } from "../transport/event_reader.ts";
+import { finishReasonOf, type FrameContent } from "../transport/event_reader.ts";
 import { malformedResponse } from "../transport/transport.ts";
 import {
   decodeServerStats,
@@ -184,7 +184,7 @@ class CompletionReader extends FrameReader<CompletionResponse> {
     return hasCalls || reasoningOf(delta) !== "" ? "" : delta.content;
   }
 
-  protected override takePlainText(text: string, items: StreamingChunk[]): Piece {
+  protected override takePlainText(text: string, items: StreamingChunk[]): FrameContent {
     if (this.#answerText !== undefined || !this.#think.passes(text)) {
       return this.#take(text, "", NO_CALLS, items);
     }
@@ -197,7 +197,7 @@ class CompletionReader extends FrameReader<CompletionResponse> {
   protected override takeChoice(
     { delta }: Record<string, unknown>,
     items: StreamingChunk[],
-  ): Piece {
+  ): FrameContent {
     if (!isRecord(delta)) return "nothing";
     const calls = delta.tool_calls === undefined ? NO_CALLS : this.#tools.feed(delta.tool_calls);
     return this.#take(textOf(delta.content), reasoningOf(delta), calls, items);
@@ -208,7 +208,7 @@ class CompletionReader extends FrameReader<CompletionResponse> {
     ownReasoning: string,
     wireCalls: readonly ToolCallDelta[],
     items: StreamingChunk[],
-  ): Piece {
+  ): FrameContent {
     const split = text === "" ? NO_TEXT : this.#think.feed(text);
     if (ownReasoning !== "") this.#hasOwnReasoning = true;
     const reasoning = ownReasoning + split.reasoning;
@@ -222,7 +222,7 @@ class CompletionReader extends FrameReader<CompletionResponse> {
     this.#give(content, reasoning, calls, items);
     if (content !== "" || calls.length > 0) return "text";
     // Held-back text counts as a token, too, though it has not been given out yet.
-    return text !== "" || reasoning !== "" ? "thought" : "nothing";
+    return text !== "" || reasoning !== "" ? "reasoning" : "nothing";
   }
 
   protected override takeRest(items: StreamingChunk[]): void {

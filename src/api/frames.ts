@@ -8,7 +8,7 @@
 import { parseJson } from "../core/plain_text.ts";
 import { isRecord } from "../core/fields.ts";
 import type { FinishReason, GenerationStats, StreamingChunk, Usage } from "../core/types.ts";
-import { Ending, finishReasonOf, type Piece } from "../transport/event_reader.ts";
+import { Ending, finishReasonOf, type FrameContent } from "../transport/event_reader.ts";
 import { errorFromWire, readWireError } from "../transport/error_mapping.ts";
 import type { SseEvent } from "../transport/sse.ts";
 import {
@@ -67,13 +67,16 @@ export abstract class FrameReader<Answer extends FrameAnswer>
   #rawText: string | undefined;
 
   /** Takes one choice; returns what part of the answer it holds. */
-  protected abstract takeChoice(choice: Record<string, unknown>, items: StreamingChunk[]): Piece;
+  protected abstract takeChoice(
+    choice: Record<string, unknown>,
+    items: StreamingChunk[],
+  ): FrameContent;
 
   /** The text of a choice that holds nothing else worth reading; `""` for any other choice. */
   protected abstract plainText(choice: Record<string, unknown>): string;
 
   /** Takes the text of such a choice; otherwise like `takeChoice`. */
-  protected abstract takePlainText(text: string, items: StreamingChunk[]): Piece;
+  protected abstract takePlainText(text: string, items: StreamingChunk[]): FrameContent;
 
   /** Adds the text that was held back, now that nothing follows. */
   protected abstract takeRest(items: StreamingChunk[]): void;
@@ -92,8 +95,8 @@ export abstract class FrameReader<Answer extends FrameAnswer>
       const text = event.event === "" ? this.#envelope.textOf(event.data) : undefined;
       if (text !== undefined) {
         this.#rawText = event.data;
-        const piece = this.takePlainText(text, items);
-        if (piece !== "text" || !this.#isFlowing) this.#takePiece(piece, undefined);
+        const content = this.takePlainText(text, items);
+        if (content !== "text" || !this.#isFlowing) this.#takeContent(content, undefined);
       } else if (this.takeAnyEvent(event, items)) return true;
     }
     return false;
@@ -119,8 +122,8 @@ export abstract class FrameReader<Answer extends FrameAnswer>
     }
     const choice = Array.isArray(frame.choices) ? firstChoice(frame.choices) : undefined;
     if (choice === undefined) return false;
-    const piece = this.takeChoice(choice, items);
-    this.#takePiece(piece, finishReasonOf(choice.finish_reason));
+    const content = this.takeChoice(choice, items);
+    this.#takeContent(content, finishReasonOf(choice.finish_reason));
     if (event.event === "") this.#envelope.learn(data, frame, this.#plainTextOf);
     return false;
   }
@@ -141,12 +144,12 @@ export abstract class FrameReader<Answer extends FrameAnswer>
     if (wire !== undefined) throw errorFromWire(wire, undefined, this.context);
   }
 
-  #takePiece(piece: Piece, reason: string | undefined): void {
-    this.#isFlowing = piece === "text" && reason === undefined;
-    if (piece !== "nothing" || reason !== undefined) this.markToken();
+  #takeContent(content: FrameContent, reason: string | undefined): void {
+    this.#isFlowing = content === "text" && reason === undefined;
+    if (content !== "nothing" || reason !== undefined) this.markToken();
     const wasFinished = this.#ending.isFinished;
-    this.#ending.take(piece, reason);
-    if (piece === "nothing" && wasFinished) return;
+    this.#ending.take(content, reason);
+    if (content === "nothing" && wasFinished) return;
     this.finishedAt = reason === undefined ? undefined : performance.now();
   }
 
@@ -307,16 +310,16 @@ function unquote(text: string): string | undefined {
 }
 
 /**
- * Text that grows by small pieces. Joined in blocks: with `+=` alone, each piece would keep alive the whole read it was
+ * Text that grows by small chunks. Joined in blocks: with `+=` alone, each chunk would keep alive the whole read it was
  * cut from.
  */
 export class GrowingText {
   #blocks = "";
   #recent: string[] = [];
 
-  /** Adds a piece. */
-  push(piece: string): void {
-    if (this.#recent.push(piece) < PIECES_PER_BLOCK) return;
+  /** Adds a chunk. */
+  push(chunk: string): void {
+    if (this.#recent.push(chunk) < CHUNKS_PER_BLOCK) return;
     this.#blocks += this.#recent.join("");
     this.#recent = [];
   }
@@ -327,4 +330,4 @@ export class GrowingText {
   }
 }
 
-const PIECES_PER_BLOCK = 64;
+const CHUNKS_PER_BLOCK = 64;

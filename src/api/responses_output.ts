@@ -109,7 +109,7 @@ interface Slot {
   /** Arguments of a call, as last sent whole. */
   arguments: string;
   /** Arguments streamed since then. */
-  pieces: string;
+  streamed: string;
   /** Arguments examined last, and whether they are meaningful. */
   judged: { readonly text: string; readonly isSaid: boolean };
 }
@@ -154,7 +154,7 @@ export class OutputAssembler {
         return replace(this.#slot(event, "reasoning").summary, event.summary_index, event.text);
       case "response.function_call_arguments.delta":
       case "response.mcp_call_arguments.delta":
-        this.#slot(event, callTypeOf(type)).pieces += textOf(delta);
+        this.#slot(event, callTypeOf(type)).streamed += textOf(delta);
         return textOf(delta) !== "";
       case "response.function_call_arguments.done":
       case "response.mcp_call_arguments.done": {
@@ -269,7 +269,7 @@ export class OutputAssembler {
         reasoning: new Map(),
         summary: new Map(),
         arguments: "",
-        pieces: "",
+        streamed: "",
         judged: NOTHING_JUDGED,
       };
       this.#slots.push(slot);
@@ -331,12 +331,12 @@ function isOtherCall({ item }: Slot, event: Readonly<Record<string, unknown>>): 
 
 /** The arguments of a call as known so far: streamed text comes after what was sent whole. */
 function argumentsSoFar(slot: Slot): string {
-  return laterArguments(slot, slot.arguments, slot.pieces);
+  return laterArguments(slot, slot.arguments, slot.streamed);
 }
 
 function takeWholeArguments(slot: Slot, value: unknown): void {
   slot.arguments = laterArguments(slot, argumentsSoFar(slot), argumentsOf(value));
-  slot.pieces = "";
+  slot.streamed = "";
 }
 
 /**

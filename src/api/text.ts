@@ -11,7 +11,7 @@ import { isRecord } from "../core/fields.ts";
 import type { TextCompletionRequest, TextCompletionResponse } from "../core/text.ts";
 import { writable } from "../core/unwritable.ts";
 import type { FinishReason, PartialAnswer, StreamingChunk } from "../core/types.ts";
-import { finishReasonOf, type Piece } from "../transport/event_reader.ts";
+import { finishReasonOf, type FrameContent } from "../transport/event_reader.ts";
 import { malformedResponse } from "../transport/transport.ts";
 import {
   decodeServerStats,
@@ -98,7 +98,7 @@ class TextReader extends FrameReader<TextCompletionResponse> {
     return typeof text === "string" ? text : "";
   }
 
-  protected override takePlainText(text: string, items: StreamingChunk[]): Piece {
+  protected override takePlainText(text: string, items: StreamingChunk[]): FrameContent {
     if (text === "") return "nothing";
     this.events.countText(text.length);
     this.#text.push(text);
@@ -106,7 +106,10 @@ class TextReader extends FrameReader<TextCompletionResponse> {
     return "text";
   }
 
-  protected override takeChoice({ text }: Record<string, unknown>, items: StreamingChunk[]): Piece {
+  protected override takeChoice(
+    { text }: Record<string, unknown>,
+    items: StreamingChunk[],
+  ): FrameContent {
     return this.takePlainText(textOf(text), items);
   }
 

@@ -49,7 +49,7 @@ interface OpenCall {
 }
 
 /**
- * Takes calls out of text that arrives in pieces, cut anywhere. A call is returned once it is whole. Anything that is
+ * Takes calls out of text that arrives in chunks, cut anywhere. A call is returned once it is whole. Anything that is
  * not a call to a declared tool with fitting arguments stays text, unchanged, and so does anything in code or quotes.
  * White space around calls is dropped, except after other text.
  */
@@ -78,13 +78,13 @@ export class TextToolCalls {
     this.#formats = isJsonAsked ? FORMATS.filter(({ isWhole }) => isWhole !== true) : FORMATS;
   }
 
-  /** Takes a piece; returns the text and calls that are certain now. */
-  feed(piece: string): TextAndCalls {
-    if (this.#passes(piece)) {
-      this.#end = (this.#end + piece.slice(-2)).slice(-2);
-      return { text: piece, calls: NO_CALLS };
+  /** Takes a chunk; returns the text and calls that are certain now. */
+  feed(chunk: string): TextAndCalls {
+    if (this.#passes(chunk)) {
+      this.#end = (this.#end + chunk.slice(-2)).slice(-2);
+      return { text: chunk, calls: NO_CALLS };
     }
-    const text = this.#start + piece;
+    const text = this.#start + chunk;
     this.#start = this.#text = "";
     this.#calls = [];
     for (let at = 0; at < text.length;) {
@@ -110,11 +110,11 @@ export class TextToolCalls {
     return { text: this.#text, calls: this.#calls };
   }
 
-  /** Whether a piece is text and changes nothing. Nearly all are, so this does no other work. */
-  #passes(piece: string): boolean {
-    if (this.#open !== undefined || this.#start !== "" || piece === "") return false;
+  /** Whether a chunk is text and changes nothing. Nearly all are, so this does no other work. */
+  #passes(chunk: string): boolean {
+    if (this.#open !== undefined || this.#start !== "" || chunk === "") return false;
     if (this.#state === "json") return true;
-    return this.#state === "text" && !NOTABLE.test(piece) && this.#code.passes(piece);
+    return this.#state === "text" && !NOTABLE.test(chunk) && this.#code.passes(chunk);
   }
 
   /** Reads text outside of calls; returns the position reached. */
@@ -191,21 +191,21 @@ export class TextToolCalls {
   /** Reads a call that has begun; returns the position reached. */
   #inside(text: string, at: number, open: OpenCall): number {
     const { close = "" } = open.format;
-    const piece = text.slice(at, at + LONGEST_CALL - open.length);
+    const part = text.slice(at, at + LONGEST_CALL - open.length);
     const last = open.body.at(-1) ?? "";
-    const end = close === "" ? -1 : (last + piece).indexOf(close);
+    const end = close === "" ? -1 : (last + part).indexOf(close);
     if (end === -1) {
-      // The marker may be cut in two, so a possible start of it is kept as a separate piece and examined again.
-      const kept = close === "" ? 0 : Math.min(close.length - 1, last.length + piece.length);
-      const joined = last + piece;
+      // The marker may be cut in two, so a possible start of it is kept as a separate part and examined again.
+      const kept = close === "" ? 0 : Math.min(close.length - 1, last.length + part.length);
+      const joined = last + part;
       open.body[Math.max(0, open.body.length - 1)] = joined.slice(0, joined.length - kept);
       open.body.push(joined.slice(joined.length - kept));
-      open.length += piece.length;
+      open.length += part.length;
       if (open.length >= LONGEST_CALL) this.#fail(open);
-      return at + piece.length;
+      return at + part.length;
     }
     const taken = end + close.length - last.length;
-    open.body[Math.max(0, open.body.length - 1)] = last + piece.slice(0, taken);
+    open.body[Math.max(0, open.body.length - 1)] = last + part.slice(0, taken);
     open.length += taken;
     if (!this.#close(open, close.length)) {
       if (++open.markers > MOST_MARKERS) this.#fail(open);

@@ -60,7 +60,7 @@ export class ThinkTags {
   /** Codes of the first characters of opening tags, and of a backtick; codes below 128 are in a table as well. */
   readonly #codes: ReadonlySet<number>;
   readonly #ascii = new Uint8Array(128);
-  /** The same characters: one regular expression per piece is faster than a lookup per character. */
+  /** The same characters: one regular expression per chunk is faster than a lookup per character. */
   readonly #notable: RegExp;
   /** First characters of all tags and marks. */
   readonly #tagStart: RegExp;
@@ -91,9 +91,9 @@ export class ThinkTags {
     return code < 128 ? this.#ascii[code] === 1 : this.#codes.has(code);
   }
 
-  /** Whether a piece of an answer contains none of these characters. */
-  isOrdinary(piece: string): boolean {
-    return !this.#notable.test(piece);
+  /** Whether a chunk of an answer contains none of these characters. */
+  isOrdinary(chunk: string): boolean {
+    return !this.#notable.test(chunk);
   }
 
   /** The tag or mark at a position; `"cut"` if the text ends too early to tell. */
@@ -140,15 +140,15 @@ export function thinkTags(own: readonly ReasoningTags[] | undefined): ThinkTags 
 }
 
 /**
- * Splits text that arrives in pieces, with tags cut anywhere. White space next to the tags is dropped; a tag that is
+ * Splits text that arrives in chunks, with tags cut anywhere. White space next to the tags is dropped; a tag that is
  * never closed makes everything after it reasoning; several blocks of reasoning are separated by a blank line. After
  * other text, a tag counts only outside code and JSON, and only if it is meant as a tag, not mentioned: see `#isMeant`.
  */
 export class ThinkSplitter {
   readonly #tags: ThinkTags;
-  #state: "start" | "thinking" | "thought" | "answer" | "json" = "start";
+  #state: "start" | "reasoning" | "reasoned" | "answer" | "json" = "start";
   #pair: TagPair | undefined;
-  /** White space held back until something follows. Only appended to: examining it per piece would be quadratic. */
+  /** White space held back until something follows. Only appended to: examining it per chunk would be quadratic. */
   #space = "";
   /** Text that may be the beginning of a tag. */
   #tag = "";
@@ -156,7 +156,7 @@ export class ThinkSplitter {
   #isBegun = false;
   #hasThoughts = false;
   #hasReasoning = false;
-  /** The last pieces of the answer: the text before a tag shows whether the tag is meant. */
+  /** The last chunks of the answer: the text before a tag shows whether the tag is meant. */
   readonly #given: string[] = [];
   #givenAt = 0;
   readonly #code = new CodeSpans();
@@ -168,20 +168,20 @@ export class ThinkSplitter {
   }
 
   /**
-   * Whether a piece belongs to the answer unchanged, as nearly every piece does. If so it counts as fed; otherwise call
+   * Whether a chunk belongs to the answer unchanged, as nearly every chunk does. If so it counts as fed; otherwise call
    * `feed`.
    */
-  passes(piece: string): boolean {
+  passes(chunk: string): boolean {
     if (this.#state === "json") return true;
-    if (this.#state !== "answer" || this.#tag !== "" || !this.#isPlain(piece)) return false;
-    this.#remember(piece);
+    if (this.#state !== "answer" || this.#tag !== "" || !this.#isPlain(chunk)) return false;
+    this.#remember(chunk);
     return true;
   }
 
-  /** Takes a piece; returns the text that is certain now. */
-  feed(piece: string): SplitText {
-    if (this.passes(piece)) return { content: piece, reasoning: "" };
-    const text = this.#tag + piece;
+  /** Takes a chunk; returns the text that is certain now. */
+  feed(chunk: string): SplitText {
+    if (this.passes(chunk)) return { content: chunk, reasoning: "" };
+    const text = this.#tag + chunk;
     this.#tag = this.#content = this.#reasoning = "";
     for (let at = 0; at < text.length;) at = this.#step(text, at);
     return { content: this.#content, reasoning: this.#reasoning };
@@ -191,7 +191,7 @@ export class ThinkSplitter {
   held(): SplitText {
     const isSpaceOnly = this.#tag === "" && this.#state !== "start";
     const held = isSpaceOnly ? "" : this.#space + this.#tag;
-    return this.#state === "thinking"
+    return this.#state === "reasoning"
       ? { content: "", reasoning: held }
       : { content: held, reasoning: "" };
   }
@@ -203,20 +203,20 @@ export class ThinkSplitter {
     return held;
   }
 
-  /** Whether a piece of the answer contains no tag and neither opens nor closes code. */
-  #isPlain(piece: string): boolean {
+  /** Whether a chunk of the answer contains no tag and neither opens nor closes code. */
+  #isPlain(chunk: string): boolean {
     return this.#code.isOpen
-      ? !piece.includes("`") && this.#code.passes(piece)
-      : this.#tags.isOrdinary(piece);
+      ? !chunk.includes("`") && this.#code.passes(chunk)
+      : this.#tags.isOrdinary(chunk);
   }
 
   /** Reads on from a position; returns the position reached. */
   #step(text: string, at: number): number {
     switch (this.#state) {
       case "start":
-      case "thought":
+      case "reasoned":
         return this.#beforeAnswer(text, at);
-      case "thinking":
+      case "reasoning":
         return this.#think(text, at);
       case "answer":
         return this.#answer(text, at);
@@ -240,7 +240,7 @@ export class ThinkSplitter {
     if (start !== undefined) {
       this.#space = "";
       if (typeof start === "object" && start.pair !== undefined) this.#open(start.pair);
-      else this.#state = "thought";
+      else this.#state = "reasoned";
       return from + (typeof start === "object" ? start.text : start).length;
     }
     const before = this.#answerSoFar();
@@ -256,7 +256,7 @@ export class ThinkSplitter {
 
   #open(pair: TagPair): void {
     this.#pair = pair;
-    this.#state = "thinking";
+    this.#state = "reasoning";
     this.#isBegun = false;
     this.#hasThoughts = true;
   }
@@ -275,7 +275,7 @@ export class ThinkSplitter {
     }
     this.#reason(text.slice(at, close.at));
     this.#space = "";
-    this.#state = "thought";
+    this.#state = "reasoned";
     return close.at + close.tag.length;
   }
 
@@ -367,10 +367,10 @@ export class CodeSpans {
     return this.#length !== 0 || this.#backticks !== 0;
   }
 
-  /** Whether a piece without backticks changes no state. */
-  passes(piece: string): boolean {
+  /** Whether a chunk without backticks changes no state. */
+  passes(chunk: string): boolean {
     if (this.#backticks > 0) return false;
-    return this.#length === 0 || this.#length >= FENCE_LENGTH || !piece.includes("\n");
+    return this.#length === 0 || this.#length >= FENCE_LENGTH || !chunk.includes("\n");
   }
 
   /** Reads a character. Runs of backticks open and close code; code opened by less than a fence ends with its line. */

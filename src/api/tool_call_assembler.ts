@@ -147,7 +147,7 @@ function beginsObject(text: string): boolean {
   return text.trimStart().startsWith("{");
 }
 
-/** Detects when a JSON object that arrives in pieces is whole; reads each character once. */
+/** Detects when a JSON object that arrives in chunks is whole; reads each character once. */
 class ObjectScanner {
   #depth = 0;
   #isInText = false;
@@ -164,10 +164,10 @@ class ObjectScanner {
     return this.#state === "open";
   }
 
-  /** Reads the next piece. */
-  feed(piece: string): void {
-    for (let at = 0; at < piece.length && this.#state !== "other"; at++) {
-      const code = piece.charCodeAt(at);
+  /** Reads the next chunk. */
+  feed(chunk: string): void {
+    for (let at = 0; at < chunk.length && this.#state !== "other"; at++) {
+      const code = chunk.charCodeAt(at);
       if (this.#state === "open") this.#step(code);
       else if (this.#state === "start" && code === OPEN_BRACE) {
         this.#state = "open";

@@ -95,15 +95,15 @@ export class AnswerText {
     this.#reader = new TextToolCalls(tools, isJsonAsked);
   }
 
-  /** Takes a piece; returns the text and calls that are certain now. */
-  feed(piece: string): { readonly text: string; readonly calls: ToolCallDelta[] } {
-    const { text, calls } = this.#reader.feed(piece);
+  /** Takes a chunk; returns the text and calls that are certain now. */
+  feed(chunk: string): { readonly text: string; readonly calls: ToolCallDelta[] } {
+    const { text, calls } = this.#reader.feed(chunk);
     return { text, calls: calls.flatMap((call) => this.#add(call)) };
   }
 
-  /** Takes the last piece; returns it with everything held back. */
-  end(piece: string): { readonly text: string; readonly calls: ToolCallDelta[] } {
-    const last = this.feed(piece);
+  /** Takes the last chunk; returns it with everything held back. */
+  end(chunk: string): { readonly text: string; readonly calls: ToolCallDelta[] } {
+    const last = this.feed(chunk);
     const { text, calls } = this.#reader.end();
     return {
       text: last.text + text,

@@ -22,9 +22,9 @@ import {
   jsonText,
   readAll,
   readLines,
+  showChunks,
   shown,
   shownOnOneLine,
-  showPieces,
   type Terminal,
 } from "./terminal.ts";
 
@@ -180,7 +180,7 @@ function runProgram([program = "", ...args]: readonly string[], input: string): 
     const child = spawn(program, args, { stdio: ["pipe", "pipe", "inherit"] });
     let output = "";
     child.stdout.setEncoding("utf8");
-    child.stdout.on("data", (piece: string) => output += piece);
+    child.stdout.on("data", (chunk: string) => output += chunk);
     // The program may exit without reading its input.
     child.stdin.on("error", () => {});
     child.on("error", reject);
@@ -281,8 +281,8 @@ class ShownAnswer {
   readonly #terminal: Terminal;
   readonly #isShown: boolean;
   readonly #showsReasoning: boolean;
-  readonly #show = showPieces();
-  readonly #showReasoning = showPieces();
+  readonly #show = showChunks();
+  readonly #showReasoning = showChunks();
   #written = "";
   #isReasoning = false;
 

@@ -19,7 +19,7 @@ import {
   SERVER_OPTIONS,
   UsageError,
 } from "./arguments.ts";
-import { redactHeaders, redactPieces, redactRequest } from "./redaction.ts";
+import { redactChunks, redactHeaders, redactRequest } from "./redaction.ts";
 import { resolveConfig } from "../platform/environment.ts";
 import { listFolder } from "../platform/files.ts";
 import { listen, untilStopped } from "./listening.ts";
@@ -123,7 +123,7 @@ class Recorder {
     const number = this.#before + ++this.count;
     const { method = "GET", url: path = "/" } = message;
     const sent: Uint8Array[] = [];
-    const pieces: { atMs: number; bytes: Uint8Array }[] = [];
+    const chunks: { atMs: number; bytes: Uint8Array }[] = [];
     let head: { status: number; headers: [string, string][] } | undefined;
     let isOver = false;
 
@@ -145,7 +145,7 @@ class Recorder {
         path,
         headers,
         body: Buffer.concat(sent).toString("utf8"),
-        response: head === undefined ? undefined : { ...head, pieces, isWhole },
+        response: head === undefined ? undefined : { ...head, chunks, isWhole },
       });
       if (problem !== undefined) this.#say(problem);
       this.#say(
@@ -161,9 +161,9 @@ class Recorder {
     };
     this.#open.add(stop);
 
-    message.on("data", (piece: Uint8Array) => {
-      sent.push(piece);
-      upstream.write(piece);
+    message.on("data", (chunk: Uint8Array) => {
+      sent.push(chunk);
+      upstream.write(chunk);
     });
     message.on("end", () => upstream.end());
     reply.on("close", () => {
@@ -192,7 +192,7 @@ class Recorder {
       );
       reply.flushHeaders();
       answer.on("data", (bytes: Uint8Array) => {
-        pieces.push({ atMs: Date.now() - started, bytes });
+        chunks.push({ atMs: Date.now() - started, bytes });
         if (!reply.write(bytes)) {
           answer.pause();
           reply.once("drain", () => answer.resume());
@@ -230,11 +230,11 @@ class Recorder {
       },
     };
     if (response !== undefined) {
-      const clean = redactPieces(response.pieces.map(({ bytes }) => bytes), request.secrets);
+      const clean = redactChunks(response.chunks.map(({ bytes }) => bytes), request.secrets);
       exchange.response = {
         status: response.status,
         headers: redactHeaders(response.headers, request.secrets),
-        chunks: response.pieces.map(({ atMs }, at) => ({
+        chunks: response.chunks.map(({ atMs }, at) => ({
           atMs,
           ...chunkOf(clean[at] ?? new Uint8Array()),
         })),
@@ -265,7 +265,7 @@ interface Passed {
   readonly response: {
     readonly status: number;
     readonly headers: readonly (readonly [string, string])[];
-    readonly pieces: readonly { readonly atMs: number; readonly bytes: Uint8Array }[];
+    readonly chunks: readonly { readonly atMs: number; readonly bytes: Uint8Array }[];
     readonly isWhole: boolean;
   } | undefined;
 }

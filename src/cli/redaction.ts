@@ -160,17 +160,17 @@ export function redactHeaders(
 }
 
 /** Masks the chunks of an answer's body, each keeping its length. */
-export function redactPieces(pieces: readonly Uint8Array[], secrets: Secrets): Uint8Array[] {
-  const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+export function redactChunks(chunks: readonly Uint8Array[], secrets: Secrets): Uint8Array[] {
+  const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
   const whole = new Uint8Array(length);
   let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.length;
   }
   const clean = redactBytes(whole, secrets);
   at = 0;
-  return pieces.map(({ length }) => clean.slice(at, at += length));
+  return chunks.map(({ length }) => clean.slice(at, at += length));
 }
 
 function redactBytes(bytes: Uint8Array, { tokens, prompts }: Secrets): Uint8Array {

@@ -56,7 +56,7 @@ async function play(
 ): Promise<string> {
   const { method = "GET", url: path = "/" } = message;
   const sent: Uint8Array[] = [];
-  for await (const piece of message) sent.push(piece);
+  for await (const chunk of message) sent.push(chunk);
   const controller = new AbortController();
   reply.on("close", () => controller.abort());
   const response = player.answer(

@@ -139,12 +139,12 @@ export function shown(text: string): string {
   return text.replace(SEQUENCES, "").replace(/\r\n?/g, "\n").replace(UNSEEN, "");
 }
 
-/** The same for a text that arrives in pieces; an empty piece ends it. */
-export function showPieces(): (piece: string) => string {
+/** The same for a text that arrives in chunks; an empty chunk ends it. */
+export function showChunks(): (chunk: string) => string {
   let held = "";
-  return (piece) => {
-    const text = held + piece;
-    held = piece === "" ? "" : UNFINISHED.exec(text)?.[0] ?? "";
+  return (chunk) => {
+    const text = held + chunk;
+    held = chunk === "" ? "" : UNFINISHED.exec(text)?.[0] ?? "";
     return shown(text.slice(0, text.length - held.length));
   };
 }
@@ -231,23 +231,23 @@ function outputOf(stream: WriteStream): Output {
 
 async function* readStdin(): AsyncGenerator<string, void, undefined> {
   const decoder = new TextDecoder();
-  for await (const piece of process.stdin) {
-    yield typeof piece === "string" ? piece : decoder.decode(piece, { stream: true });
+  for await (const chunk of process.stdin) {
+    yield typeof chunk === "string" ? chunk : decoder.decode(chunk, { stream: true });
   }
 }
 
 /** Reads everything that is piped in. */
 export async function readAll(input: Input): Promise<string> {
   let text = "";
-  for await (const piece of input.read()) text += piece;
+  for await (const chunk of input.read()) text += chunk;
   return text;
 }
 
 /** Reads lines as they arrive, without their line ends. */
 export async function* readLines(input: Input): AsyncGenerator<string, void, undefined> {
   let rest = "";
-  for await (const piece of input.read()) {
-    const lines = (rest + piece).split(/\r?\n/);
+  for await (const chunk of input.read()) {
+    const lines = (rest + chunk).split(/\r?\n/);
     rest = lines.pop() ?? "";
     yield* lines;
   }

@@ -50,7 +50,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 
 /**
- * Parses one JSON value fed in pieces, bare or in a fenced block. Strings grow as they arrive. Numbers, `true`, `false`
+ * Parses one JSON value fed in chunks, bare or in a fenced block. Strings grow as they arrive. Numbers, `true`, `false`
  * and `null` appear once complete, or not at all at the top level; fields appear with their values. If the text turns
  * out not to be JSON, the value parsed until then remains; `JSON.parse` decides whether the whole text is valid.
  */
@@ -73,13 +73,13 @@ export class PartialJson {
   #hasChanged = false;
   #credit = 0;
 
-  /** Parses the next piece of text. */
-  feed(piece: string): void {
-    this.#credit += piece.length * COPIED_PER_CHARACTER;
-    for (let at = 0; at < piece.length; at++) {
+  /** Parses the next chunk of text. */
+  feed(chunk: string): void {
+    this.#credit += chunk.length * COPIED_PER_CHARACTER;
+    for (let at = 0; at < chunk.length; at++) {
       if (this.#state === "done" || this.#state === "broken") return;
-      if (this.#state === "text") at = this.#readText(piece, at);
-      else this.#take(piece.charAt(at));
+      if (this.#state === "text") at = this.#readText(chunk, at);
+      else this.#take(chunk.charAt(at));
     }
     this.#show();
   }
@@ -95,16 +95,16 @@ export class PartialJson {
     return { value: copy(this.#root) };
   }
 
-  /** Reads a string to its end or the end of the piece; returns the index of the last character read. */
-  #readText(piece: string, from: number): number {
+  /** Reads a string to its end or the end of the chunk; returns the index of the last character read. */
+  #readText(chunk: string, from: number): number {
     let at = from;
-    for (; at < piece.length; at++) {
-      const unit = piece.charCodeAt(at);
+    for (; at < chunk.length; at++) {
+      const unit = chunk.charCodeAt(at);
       if (unit === 0x22 || unit === 0x5c || unit < 0x20) break;
     }
-    this.#append(piece.slice(from, at));
-    if (at === piece.length) return at;
-    const end = piece.charAt(at);
+    this.#append(chunk.slice(from, at));
+    if (at === chunk.length) return at;
+    const end = chunk.charAt(at);
     if (end === "\\") this.#state = "escape";
     else if (end === '"') this.#endText();
     else this.#state = "broken";

@@ -277,14 +277,14 @@ function decodeMessage(encoded: Readonly<Record<string, unknown>>): Message {
   const {
     role,
     content,
-    reasoning_content: thoughts,
+    reasoning_content: reasoningContent,
     tool_call_id: toolCallId,
     tool_calls: calls,
   } = encoded;
   const text = typeof content === "string" ? content : "";
   if (role === "tool") return { role, content: text, toolCallId: String(toolCallId) };
   if (role === "assistant") {
-    const reasoning = typeof thoughts === "string" ? thoughts : undefined;
+    const reasoning = typeof reasoningContent === "string" ? reasoningContent : undefined;
     if (!Array.isArray(calls)) return { role, content: text, reasoning };
     const toolCalls = calls.map(({ id, function: { name, arguments: written } }) => ({
       id,

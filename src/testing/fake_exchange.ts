@@ -1,6 +1,6 @@
 /** One request and its answer: recorded, abortable, and sent at the reader's pace. */
 
-import { type Piece, piecesOf, placeOf } from "./fake_faults.ts";
+import { type BodyChunk, chunksOf, placeOf } from "./fake_faults.ts";
 import type { FaultKind, RecordedRequest } from "./fake_options.ts";
 import type { Answer } from "./fake_wire.ts";
 
@@ -58,16 +58,16 @@ export class Exchange {
     this.#client.removeEventListener("abort", this.#leave);
   }
 
-  /** The response. With `awaitFirstPiece` it is held back until the first piece of the body is ready. */
+  /** The response. With `awaitFirstChunk` it is held back until the first chunk of the body is ready. */
   async respond(
     answer: Answer,
     status: number,
     headers: Headers,
     fault: FaultKind | undefined,
-    awaitFirstPiece: boolean,
+    awaitFirstChunk: boolean,
   ): Promise<Response> {
     this.record.status = status;
-    const pieces = piecesOf(answer, fault, this.signal);
+    const chunks = chunksOf(answer, fault, this.signal);
     if (answer.kind === "body") {
       if (placeOf(fault) !== "body") {
         // A whole body counts as sent before the client has read it.
@@ -76,14 +76,14 @@ export class Exchange {
       }
       if (answer.text === "") return new Response(null, { status, headers });
     }
-    const first = awaitFirstPiece ? await this.whileWanted(pieces.next()) : undefined;
-    return new Response(this.#body(pieces, first), { status, headers });
+    const first = awaitFirstChunk ? await this.whileWanted(chunks.next()) : undefined;
+    return new Response(this.#body(chunks, first), { status, headers });
   }
 
   /** Generates nothing ahead of the reader, so that a test sees exactly how far it read. */
   #body(
-    pieces: AsyncGenerator<Piece, void, undefined>,
-    first: IteratorResult<Piece, void> | undefined,
+    chunks: AsyncGenerator<BodyChunk, void, undefined>,
+    first: IteratorResult<BodyChunk, void> | undefined,
   ): ReadableStream<Uint8Array> {
     const encoder = new TextEncoder();
     let ready = first;
@@ -96,7 +96,7 @@ export class Exchange {
       },
       pull: async (controller) => {
         try {
-          const next = ready ?? await pieces.next();
+          const next = ready ?? await chunks.next();
           ready = undefined;
           if (this.signal.aborted) return;
           if (!next.done) {
@@ -117,7 +117,7 @@ export class Exchange {
       cancel: async (reason) => {
         this.#leave(reason);
         stopListening();
-        await pieces.return();
+        await chunks.return();
       },
     }, { highWaterMark: 0 });
   }

@@ -10,10 +10,10 @@ import {
   type StreamAnswer,
 } from "./fake_wire.ts";
 
-/** A piece of a body, ready to be sent. */
-export interface Piece {
+/** A chunk of a body, ready to be sent. */
+export interface BodyChunk {
   readonly text: string;
-  /** Whether the body ends with this piece. */
+  /** Whether the body ends with this chunk. */
   readonly isLast: boolean;
 }
 
@@ -127,22 +127,22 @@ export function spoil(answer: Answer, fault: FaultKind | undefined): Answer {
   }
 }
 
-/** The body piece by piece, with the fault applied. */
-export function piecesOf(
+/** The body chunk by chunk, with the fault applied. */
+export function chunksOf(
   answer: Answer,
   fault: FaultKind | undefined,
   signal: AbortSignal,
-): AsyncGenerator<Piece, void, undefined> {
+): AsyncGenerator<BodyChunk, void, undefined> {
   return answer.kind === "body"
-    ? bodyPieces(answer.text, fault, signal)
-    : streamPieces(answer.frames, answer.errorFrame, fault, signal);
+    ? bodyChunks(answer.text, fault, signal)
+    : streamChunks(answer.frames, answer.errorFrame, fault, signal);
 }
 
-async function* bodyPieces(
+async function* bodyChunks(
   text: string,
   fault: FaultKind | undefined,
   signal: AbortSignal,
-): AsyncGenerator<Piece, void, undefined> {
+): AsyncGenerator<BodyChunk, void, undefined> {
   const isHit = placeOf(fault) === "body" &&
     (fault?.type === "stall" || (fault?.type === "cut" && !fault.clean));
   if (!isHit) {
@@ -153,12 +153,12 @@ async function* bodyPieces(
   await strike(fault, signal);
 }
 
-async function* streamPieces(
+async function* streamChunks(
   frames: AsyncGenerator<Frame, void, undefined>,
   errorFrame: StreamAnswer["errorFrame"],
   fault: FaultKind | undefined,
   signal: AbortSignal,
-): AsyncGenerator<Piece, void, undefined> {
+): AsyncGenerator<BodyChunk, void, undefined> {
   const place = placeOf(fault);
   const afterTokens = fault !== undefined && "afterTokens" in fault ? fault.afterTokens ?? 0 : 0;
   let tokens = 0;
@@ -193,7 +193,7 @@ async function* breakFrame(
   fault: FaultKind | undefined,
   errorFrame: StreamAnswer["errorFrame"],
   signal: AbortSignal,
-): AsyncGenerator<Piece, void, undefined> {
+): AsyncGenerator<BodyChunk, void, undefined> {
   switch (fault?.type) {
     case "error-frame":
       yield { text: errorFrame(fault.message, fault), isLast: true };

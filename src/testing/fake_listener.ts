@@ -92,7 +92,7 @@ async function answer(
     for (;;) {
       const { done, value } = await reader.read();
       if (done) break;
-      // Wait until each piece is flushed, so that a broken connection does not lose what was written.
+      // Wait until each chunk is flushed, so that a broken connection does not lose what was written.
       await new Promise<void>((resolve) => {
         reply.once("close", resolve);
         reply.write(value, () => {

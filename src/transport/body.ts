@@ -30,11 +30,11 @@ export interface BodyText extends BodyEnd {
 
 /** Reads a body as text. Does not reject: if the body breaks off, returns the text received so far. */
 export async function readBody(response: Response, limits: BodyLimits): Promise<BodyText> {
-  // Deno 2.9 drops a byte order mark at the start of every piece, not just at the start of the text.
+  // Deno 2.9 drops a byte order mark at the start of every chunk, not just at the start of the text.
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   const texts: string[] = [];
-  const end = await readPieces(response, limits, (piece) => {
-    texts.push(decoder.decode(piece, { stream: true }));
+  const end = await readChunks(response, limits, (chunk) => {
+    texts.push(decoder.decode(chunk, { stream: true }));
   });
   return { ...end, text: (texts.join("") + decoder.decode()).replace(/^\uFEFF/, "") };
 }
@@ -59,11 +59,11 @@ export async function readText(response: Response): Promise<BodyText> {
   }
 }
 
-/** Reads a body piece by piece. Like `readBody`, does not reject. */
-export async function readPieces(
+/** Reads a body chunk by chunk. Like `readBody`, does not reject. */
+export async function readChunks(
   response: Response,
   limits: BodyLimits,
-  onPiece: (piece: Uint8Array) => void,
+  onChunk: (chunk: Uint8Array) => void,
 ): Promise<BodyEnd> {
   const reader = response.body?.getReader();
   if (reader === undefined) return { end: "whole", bytes: 0 };
@@ -88,7 +88,7 @@ export async function readPieces(
       if (done) return result("whole");
       bytes += value.byteLength;
       const surplus = bytes - limits.maxBytes;
-      onPiece(surplus > 0 ? value.subarray(0, value.byteLength - surplus) : value);
+      onChunk(surplus > 0 ? value.subarray(0, value.byteLength - surplus) : value);
       if (surplus > 0) return result("too-large");
     }
   } catch (failure) {

@@ -147,7 +147,7 @@ export class EventReader {
       const head = this.#head;
       if (head !== undefined) {
         // Look only at the new bytes, since those kept are blank: looking at all of them each time took 40 s for 60 000
-        // pieces.
+        // chunks.
         const first = firstByte(bytes);
         // Some servers send white space until their answer is ready.
         this.#head = first === undefined && head.byteLength + bytes.byteLength <= MAX_HEAD_BYTES
@@ -166,19 +166,19 @@ export class EventReader {
     }
   }
 
-  #keepEventless(pieces: Uint8Array[], bytes: Uint8Array): void {
+  #keepEventless(chunks: Uint8Array[], bytes: Uint8Array): void {
     if (this.#eventlessBytes >= MAX_HEAD_BYTES) return;
     // Skip white space that only keeps the connection open.
-    if (pieces.length === 0 && firstByte(bytes) === undefined) return;
-    pieces.push(bytes);
+    if (chunks.length === 0 && firstByte(bytes) === undefined) return;
+    chunks.push(bytes);
     this.#eventlessBytes += bytes.byteLength;
   }
 
   /** Handles the end, of a stream or of an answer that is not one. */
   #end(unfinished: SseEvent | undefined): Pull {
     const decoder = new TextDecoder();
-    const pieces = this.#eventless ?? [];
-    const text = pieces.map((piece) => decoder.decode(piece, { stream: true })).join("");
+    const chunks = this.#eventless ?? [];
+    const text = chunks.map((chunk) => decoder.decode(chunk, { stream: true })).join("");
     const isStream = this.#isClosed || unfinished !== undefined ||
       text.trim() === "" || /^(?:(?:data|event|id|retry)?:|(?:data|event|id|retry)$)/m.test(text);
     if (isStream) return { kind: "end", unfinished };
@@ -316,7 +316,7 @@ function concatenate(a: Uint8Array, b: Uint8Array): Uint8Array {
 // --- The end ------------------------------------------------------------------------------------
 
 /** Kind of content in a frame, besides a finish reason. */
-export type Piece = "nothing" | "thought" | "text";
+export type FrameContent = "nothing" | "reasoning" | "text";
 
 /**
  * Tracks whether a streamed answer has ended. A finish reason says so, but some servers send one with every frame: if
@@ -351,21 +351,21 @@ export class Ending {
   }
 
   /** Processes one frame. */
-  take(piece: Piece, reason: string | undefined): void {
-    if (piece !== "nothing") {
+  take(content: FrameContent, reason: string | undefined): void {
+    if (content !== "nothing") {
       if (this.#isFinished) {
         this.#wasWrong = true;
         this.#isFinished = false;
         this.#reader.markUnfinished();
       }
-      if (reason === undefined && piece === "text") this.#hasPlainText = true;
+      if (reason === undefined && content === "text") this.#hasPlainText = true;
     }
     if (reason === undefined) return;
     this.#reason = reason;
     // Some servers repeat the reason in all later frames; that does not restart the wait for the end.
     if (this.#isFinished) return;
     this.#isFinished = true;
-    this.#reader.markFinish(!this.#wasWrong && (piece === "nothing" || this.#hasPlainText));
+    this.#reader.markFinish(!this.#wasWrong && (content === "nothing" || this.#hasPlainText));
   }
 }
 

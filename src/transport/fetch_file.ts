@@ -9,7 +9,7 @@ import { type NetworkError, providerError } from "../core/errors.ts";
 import type { RefusalMaker } from "../core/checks.ts";
 import { isBrowser } from "../platform/runtime.ts";
 import { listenToAbort, startTimer, untilAborted } from "./timers.ts";
-import { type BodyEnd, type BodyLimits, discardBody, isReadable, readPieces } from "./body.ts";
+import { type BodyEnd, type BodyLimits, discardBody, isReadable, readChunks } from "./body.ts";
 import { explainFailedSend } from "./no_answer.ts";
 import { createRedactor, safeCause, secretsOfQuery } from "./redact.ts";
 
@@ -275,13 +275,13 @@ async function readBytes(
   response: Response,
   limits: BodyLimits,
 ): Promise<BodyEnd & { readonly content: Uint8Array }> {
-  const pieces: Uint8Array[] = [];
-  const end = await readPieces(response, limits, (piece) => void pieces.push(piece));
-  const content = new Uint8Array(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  const chunks: Uint8Array[] = [];
+  const end = await readChunks(response, limits, (chunk) => void chunks.push(chunk));
+  const content = new Uint8Array(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
   let at = 0;
-  for (const piece of pieces) {
-    content.set(piece, at);
-    at += piece.byteLength;
+  for (const chunk of chunks) {
+    content.set(chunk, at);
+    at += chunk.byteLength;
   }
   return { ...end, content };
 }

@@ -8,7 +8,7 @@
 import { parseJson } from "../core/plain_text.ts";
 import { isRecord } from "../core/fields.ts";
 import type { Call } from "./call.ts";
-import { Ending, finishReasonOf, type Piece } from "./event_reader.ts";
+import { Ending, finishReasonOf, type FrameContent } from "./event_reader.ts";
 import { callError, errorFromUndecodable } from "./error_mapping.ts";
 import {
   type ErrorStyle,
@@ -90,12 +90,12 @@ export function errorBody(
   }, ON_DEMAND);
 }
 
-function concatenate(pieces: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0));
+function concatenate(chunks: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
   let at = 0;
-  for (const piece of pieces) {
-    all.set(piece, at);
-    at += piece.byteLength;
+  for (const chunk of chunks) {
+    all.set(chunk, at);
+    at += chunk.byteLength;
   }
   return all;
 }
@@ -159,7 +159,7 @@ class Watch {
   constructor(stream: ForwardedStream) {
     this.#stream = stream;
     // With several answers, the first may finish long before the others, so the timeouts stay as they are.
-    this.#ending = new Ending(stream.isSingle ? stream.reader : NO_TIMERS);
+    this.#ending = new Ending(stream.isSingle ? stream.reader : NO_TIMEOUTS);
   }
 
   /** Processes a pull and returns the text to write. @throws {StreamError} if the stream broke off. */
@@ -233,14 +233,14 @@ class Watch {
     for (const choice of choices) {
       if (!isRecord(choice)) continue;
       // With several answers, content after the end of one may belong to another.
-      const piece = this.#stream.isSingle ? pieceOf(choice) : "nothing";
-      this.#ending.take(piece, finishReasonOf(choice.finish_reason));
+      const content = this.#stream.isSingle ? contentOf(choice) : "nothing";
+      this.#ending.take(content, finishReasonOf(choice.finish_reason));
     }
     if (isRecord(frame) && frame.error) this.#hasError = true;
   }
 }
 
-const NO_TIMERS = { markFinish() {}, markUnfinished() {} };
+const NO_TIMEOUTS = { markFinish() {}, markUnfinished() {} };
 
 function isDoneMark({ data }: SseEvent): boolean {
   return data.length < 32 && data.trim() === "[DONE]";
@@ -262,14 +262,14 @@ function isToken(value: unknown): boolean {
 
 function isTokenChoice(choice: unknown): boolean {
   if (!isRecord(choice)) return false;
-  return pieceOf(choice) !== "nothing" || finishReasonOf(choice.finish_reason) !== undefined;
+  return contentOf(choice) !== "nothing" || finishReasonOf(choice.finish_reason) !== undefined;
 }
 
-function pieceOf({ delta, text }: Record<string, unknown>): Piece {
+function contentOf({ delta, text }: Record<string, unknown>): FrameContent {
   if (isFilled(text)) return "text";
   if (!isRecord(delta)) return "nothing";
   if (isFilled(delta.content) || isFilled(delta.tool_calls)) return "text";
-  return isFilled(delta.reasoning) || isFilled(delta.reasoning_content) ? "thought" : "nothing";
+  return isFilled(delta.reasoning) || isFilled(delta.reasoning_content) ? "reasoning" : "nothing";
 }
 
 function isFilled(value: unknown): boolean {

@@ -48,7 +48,7 @@ export function createRedactor(
     hidden ??= collectHidden(secrets, body);
     // Look further than what is shown, to recognize an echo at its end.
     const searched = text.slice(0, SEARCHED_LENGTH + LOOK_AHEAD);
-    // Everything is searched in the original text: a mask within an echo would leave short pieces around it.
+    // Everything is searched in the original text: a mask within an echo would leave fragments around it.
     const marks = new Uint8Array(searched.length);
     const spelled = spell(searched);
     const squeezed = withoutBlanks(spelled);

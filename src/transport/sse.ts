@@ -5,7 +5,7 @@
  */
 
 const DEFAULT_MAX_EVENT_BYTES = 16 * 1024 * 1024;
-const PIECES_PER_BLOCK = 64;
+const CHUNKS_PER_BLOCK = 64;
 
 /** One event, as the standard dispatches it. */
 export interface SseEvent {
@@ -28,20 +28,20 @@ export class SseLimitError extends Error {
 }
 
 /**
- * Decodes one event stream from pieces of any size. The events do not depend on where the pieces
+ * Decodes one event stream from chunks of any size. The events do not depend on where the chunks
  * were cut. Takes linear time and holds no more than the event under way.
  */
 export class SseDecoder {
-  /** `ignoreBOM` keeps byte order marks: Deno (2.9) would also drop one at the start of a later piece. */
+  /** `ignoreBOM` keeps byte order marks: Deno (2.9) would also drop one at the start of a later chunk. */
   readonly #utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
   /** Character to drop if the next text starts with it: a byte order mark, or the LF of a CRLF. */
   #droppable = "\ufeff";
   readonly #maxEventBytes: number;
   /** The line under way, without its line end; only the colon if it is a comment. */
-  readonly #line = new Pieces();
+  readonly #line = new ChunkedText();
   #lineIsComment = false;
   /** The data lines of the event under way. */
-  readonly #data = new Pieces();
+  readonly #data = new ChunkedText();
   #event = "";
   #failure: SseLimitError | undefined;
 
@@ -152,24 +152,24 @@ export class SseDecoder {
 }
 
 /**
- * Text that arrives in pieces and is read once: searching it again with each piece takes seconds for
- * a line of 1 MiB in 16 000 pieces. The pieces are joined block by block rather than all at the end,
+ * Text that arrives in chunks and is read once: searching it again with each chunk takes seconds for
+ * a line of 1 MiB in 16 000 chunks. The chunks are joined block by block rather than all at the end,
  * because each keeps the text it was cut from in memory, and a short one costs several times its size.
  */
-class Pieces {
+class ChunkedText {
   #blocks: string[] = [];
   #recent: string[] = [];
   /** The size in UTF-8. */
   bytes = 0;
 
-  /** Whether nothing was pushed. An empty piece counts as something. */
+  /** Whether nothing was pushed. An empty chunk counts as something. */
   get isEmpty(): boolean {
     return this.#recent.length === 0 && this.#blocks.length === 0;
   }
 
-  push(piece: string): void {
-    this.bytes += utf8Length(piece);
-    if (this.#recent.push(piece) < PIECES_PER_BLOCK) return;
+  push(chunk: string): void {
+    this.bytes += utf8Length(chunk);
+    if (this.#recent.push(chunk) < CHUNKS_PER_BLOCK) return;
     this.#blocks.push(this.#recent.join(""));
     this.#recent.length = 0;
   }

@@ -41,11 +41,11 @@ Deno.test("langchain: invoke answers, with the API token", async () => {
 
 Deno.test("langchain: stream yields the chunks", async () => {
   await using server = await serveFake({ replies: [{ content: ["Hi", " the", "re."] }] });
-  const pieces: unknown[] = [];
+  const chunks: unknown[] = [];
   for await (const { content } of await server.chat.stream("Hello")) {
-    if (content !== "") pieces.push(content);
+    if (content !== "") chunks.push(content);
   }
-  assertEquals(pieces, ["Hi", " the", "re."]);
+  assertEquals(chunks, ["Hi", " the", "re."]);
 });
 
 Deno.test("langchain: leaving a stream stops the server", async () => {

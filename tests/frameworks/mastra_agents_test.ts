@@ -67,7 +67,7 @@ Deno.test("mastra: an agent answers with a tool, whole and streamed", async () =
   const streamed = mastraAgent(replies);
   const stream = await streamed.agent.stream("How is it in Århus?");
   let text = "";
-  for await (const piece of stream.textStream) text += piece;
+  for await (const chunk of stream.textStream) text += chunk;
   assertEquals(text, "It is warm in Århus.");
   assert(((await stream.usage).totalTokens ?? 0) > 0);
 
@@ -155,7 +155,7 @@ Deno.test("openai agents: streamed", async () => {
   });
   const stream = await run(agent, "What is the weather in Oakland?", { stream: true });
   let text = "";
-  for await (const piece of stream.toTextStream()) text += piece;
+  for await (const chunk of stream.toTextStream()) text += chunk;
   await stream.completed;
   assertEquals([text, stream.finalOutput], ["Sunny.", "Sunny."]);
 });

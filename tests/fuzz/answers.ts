@@ -386,12 +386,12 @@ export const ANSWERS: readonly Property[] = [
         );
         if (retryAfter !== undefined) headers.set("retry-after", retryAfter);
         if (status === 204) return new Response(null, { status, headers });
-        const pieces = cutAt(encoder.encode(text), at);
+        const chunks = cutAt(encoder.encode(text), at);
         const stream = new ReadableStream({
           pull: (controller) => {
-            const piece = pieces.shift();
-            if (piece === undefined) controller.close();
-            else controller.enqueue(piece);
+            const chunk = chunks.shift();
+            if (chunk === undefined) controller.close();
+            else controller.enqueue(chunk);
           },
         });
         return new Response(stream, { status, headers });

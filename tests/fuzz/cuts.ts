@@ -32,14 +32,14 @@ const ROUTES: readonly Route[] = [
   },
 ];
 
-function providerOf(pieces: readonly Uint8Array[]): LMStudioProvider {
+function providerOf(chunks: readonly Uint8Array[]): LMStudioProvider {
   const fetch: typeof globalThis.fetch = () => {
-    const left = [...pieces];
+    const left = [...chunks];
     const body = new ReadableStream({
       pull: (controller) => {
-        const piece = left.shift();
-        if (piece === undefined) controller.close();
-        else controller.enqueue(piece);
+        const chunk = left.shift();
+        if (chunk === undefined) controller.close();
+        else controller.enqueue(chunk);
       },
     });
     return Promise.resolve(
@@ -50,8 +50,8 @@ function providerOf(pieces: readonly Uint8Array[]): LMStudioProvider {
 }
 
 /** The result of a stream: its items joined, its answer or its error. */
-async function outcome(route: Route, pieces: readonly Uint8Array[]): Promise<Outcome> {
-  const stream = route.open(providerOf(pieces));
+async function outcome(route: Route, chunks: readonly Uint8Array[]): Promise<Outcome> {
+  const stream = route.open(providerOf(chunks));
   const items: unknown[] = [];
   try {
     for await (const item of stream) items.push(item);
@@ -136,7 +136,7 @@ export const CUTS: readonly Property[] = [
   property("cuts", 6_000, drawn, async ({ at, ...rest }) => {
     const [route, bytes] = bytesOf(rest);
     const whole = await outcome(route, [bytes]);
-    checkSame(await outcome(route, cutAt(bytes, at)), whole, "what the pieces give");
+    checkSame(await outcome(route, cutAt(bytes, at)), whole, "what the chunks give");
   }),
   property(
     "cuts-of-texts",
@@ -154,8 +154,8 @@ export const CUTS: readonly Property[] = [
       const route: Route = { bodies: [], open };
       // On the wire half a character can only be an escape, which JSON.stringify writes.
       const whole = await outcome(route, [framed([text], "\n", false)]);
-      const pieces = cutAt(framed(cutAt<string>(text, at), lineEnd, comment), network);
-      const cut = await outcome(route, pieces);
+      const chunks = cutAt(framed(cutAt<string>(text, at), lineEnd, comment), network);
+      const cut = await outcome(route, chunks);
       const ids = (calls: unknown): string => show(calls).replace(/call_\w+|\b\d{9}\b/g, "ID");
       checkSame([cut.items.content, cut.items.reasoning], [
         whole.items.content,
@@ -215,7 +215,7 @@ export const CUTS: readonly Property[] = [
     const start = bytes.slice(0, length % bytes.length);
     const { items, answer, error } = await outcome(route, cutAt(start, at));
     check(whole.items.content.startsWith(items.content), "text that is not in the whole");
-    check(whole.items.reasoning.startsWith(items.reasoning), "thoughts that are not in the whole");
+    check(whole.items.reasoning.startsWith(items.reasoning), "reasoning that is not in the whole");
     if (answer !== undefined) {
       // After the finish reason only usage and stats follow.
       return checkSame(

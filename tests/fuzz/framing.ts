@@ -49,12 +49,12 @@ const stream: fc.Arbitrary<Uint8Array> = fc.oneof(
 /** Positions of cuts, modulo the length. */
 export const places: fc.Arbitrary<number[]> = fc.array(fc.nat(4000), { maxLength: 8 });
 
-export function join(pieces: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+export function join(chunks: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
   }
   return bytes;
 }
@@ -69,9 +69,9 @@ export function cutAt<T extends { readonly length: number; slice(from: number, t
   return cuts.slice(1).map((to, index) => whole.slice(cuts[index]!, to));
 }
 
-function decode(pieces: readonly Uint8Array[]): SseEvent[] {
+function decode(chunks: readonly Uint8Array[]): SseEvent[] {
   const decoder = new SseDecoder();
-  const events = pieces.flatMap((piece) => decoder.feed(piece));
+  const events = chunks.flatMap((chunk) => decoder.feed(chunk));
   const last = decoder.end();
   return last === undefined ? events : [...events, last];
 }
@@ -87,11 +87,11 @@ function oracle(bytes: Uint8Array): SseEvent[] {
 }
 
 /** The events of a stream with a bound, and whether the bound was exceeded. */
-function bounded(pieces: readonly Uint8Array[], maxEventBytes: number): unknown {
+function bounded(chunks: readonly Uint8Array[], maxEventBytes: number): unknown {
   const decoder = new SseDecoder({ maxEventBytes });
   const events: SseEvent[] = [];
   try {
-    for (const piece of pieces) events.push(...decoder.feed(piece));
+    for (const chunk of chunks) events.push(...decoder.feed(chunk));
     const last = decoder.end();
     return { events, last };
   } catch (error) {
@@ -104,11 +104,11 @@ export const FRAMING: readonly Property[] = [
   property("framing", 14_000, fc.tuple(stream, places), ([bytes, at]) => {
     const expected = oracle(bytes);
     checkSame(decode([bytes]), expected, "events of the whole");
-    checkSame(decode(cutAt(bytes, at)), expected, "events of the pieces");
+    checkSame(decode(cutAt(bytes, at)), expected, "events of the chunks");
   }),
   property("framing-bytes", 2_000, stream, (bytes) => {
-    const pieces = Array.from(bytes, (byte) => Uint8Array.of(byte));
-    checkSame(decode(pieces), oracle(bytes), "events of single bytes");
+    const chunks = Array.from(bytes, (byte) => Uint8Array.of(byte));
+    checkSame(decode(chunks), oracle(bytes), "events of single bytes");
   }),
   property("framing-bound", 4_000, fc.tuple(stream, places, fc.integer({ min: 1, max: 40 })), (
     [bytes, at, bound],

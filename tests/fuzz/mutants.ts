@@ -45,8 +45,8 @@ const MUTANTS: readonly Mutant[] = [
   {
     by: "tags",
     file: "api/think_splitter.ts",
-    from: "const text = this.#tag + piece;",
-    to: "const text = piece;",
+    from: "const text = this.#tag + chunk;",
+    to: "const text = chunk;",
     what: "a tag that is cut is lost",
   },
   {
@@ -54,13 +54,13 @@ const MUTANTS: readonly Mutant[] = [
     file: "api/think_splitter.ts",
     from: "reasoning: [reasoning, rest.reasoning].filter",
     to: "reasoning: [rest.reasoning].filter",
-    what: "thoughts before a lone closing tag are lost",
+    what: "reasoning before a lone closing tag is lost",
   },
   {
     by: "text-calls",
     file: "api/text_tool_calls.ts",
-    from: "const text = this.#start + piece;",
-    to: "const text = piece;",
+    from: "const text = this.#start + chunk;",
+    to: "const text = chunk;",
     what: "the start of a call that is cut is lost",
   },
   {
@@ -137,8 +137,8 @@ const MUTANTS: readonly Mutant[] = [
   {
     by: "cuts-of-texts",
     file: "api/think_splitter.ts",
-    from: "const text = this.#tag + piece;",
-    to: "const text = piece;",
+    from: "const text = this.#tag + chunk;",
+    to: "const text = chunk;",
     what: "a tag cut by the model is lost",
   },
   {

@@ -193,16 +193,16 @@ export const TEXTS: readonly Property[] = [
     const tags = thinkTags(own);
     const whole = splitAsStreamed(written, tags);
     const splitter = new ThinkSplitter(tags);
-    const parts = cutAt<string>(written, at).map((piece) => splitter.feed(piece));
+    const parts = cutAt<string>(written, at).map((chunk) => splitter.feed(chunk));
     parts.push(splitter.end());
-    const pieces = {
+    const chunks = {
       content: parts.map(({ content }) => content).join(""),
       reasoning: parts.map(({ reasoning }) => reasoning).join(""),
     };
-    checkSame(pieces, whole, "thoughts and text of the pieces");
+    checkSame(chunks, whole, "reasoning and text of the chunks");
     for (const { content, reasoning } of [whole, splitThinking(written, tags)]) {
       check(isWithin(letters(content), letters(written)), "text that is not in the answer");
-      check(isWithin(letters(reasoning), letters(written)), "thoughts that are not in the answer");
+      check(isWithin(letters(reasoning), letters(written)), "reasoning that is not in the answer");
     }
   }),
   property(
@@ -233,13 +233,13 @@ export const TEXTS: readonly Property[] = [
     ([written, at, isJsonAsked]) => {
       const whole = takeToolCalls(written, TOOLS, isJsonAsked);
       const reader = new TextToolCalls(TOOLS, isJsonAsked);
-      const parts = cutAt<string>(written, at).map((piece) => reader.feed(piece));
+      const parts = cutAt<string>(written, at).map((chunk) => reader.feed(chunk));
       parts.push(reader.end());
-      const pieces = {
+      const chunks = {
         text: parts.map((part) => part.text).join(""),
         calls: parts.flatMap(({ calls }) => calls),
       };
-      checkSame(pieces, whole, "text and calls of the pieces");
+      checkSame(chunks, whole, "text and calls of the chunks");
       for (const { name, arguments: given } of whole.calls) {
         check(
           TOOLS.some((tool) => tool.name === name),

@@ -19,7 +19,7 @@ const image: Message = {
 };
 
 /** Some messages of a turn; tool calls are followed by their results. */
-const pieces: fc.Arbitrary<Message[]> = fc.oneof(
+const chunks: fc.Arbitrary<Message[]> = fc.oneof(
   words.map((content): Message[] => [{ role: "user", content }]),
   words.map((content): Message[] => [{ role: "assistant", content }]),
   words.map((content): Message[] => [{ role: "system", content }]),
@@ -41,7 +41,7 @@ const pieces: fc.Arbitrary<Message[]> = fc.oneof(
 );
 
 const task = fc.record({
-  groups: fc.array(pieces, { maxLength: 10 }),
+  groups: fc.array(chunks, { maxLength: 10 }),
   policy: fc.constantFrom("rollingWindow" as const, "truncateMiddle" as const),
   contextLength: fc.integer({ min: 1, max: 3000 }),
   maxTokens: fc.constantFrom(undefined, -1, 1, 50, 5000),

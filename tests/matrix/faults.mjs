@@ -34,7 +34,7 @@ const ECHOED = {
   "streaming client": "status 400",
   "*": "invalid-request/invalid_request",
 };
-/** Nothing in a streamed completion tells its pieces apart; the others end with the whole answer. */
+/** Nothing in a streamed completion tells its chunks apart; the others end with the whole answer. */
 const COMPLETED_BY_RESULT = {
   streamObject: "parse/malformed_response",
   stream: "as it came",
@@ -173,9 +173,9 @@ export const FAULTS = {
     answer: async (connection, answer) => {
       const [first = ""] = eventsOf(answer);
       await connection.write(head(answer) + chunk(first));
-      const piece = "x".repeat(LINE_BYTES / 17);
+      const part = "x".repeat(LINE_BYTES / 17);
       await connection.write(chunk("data: "));
-      for (let at = 0; at < LINE_BYTES; at += piece.length) await connection.write(chunk(piece));
+      for (let at = 0; at < LINE_BYTES; at += part.length) await connection.write(chunk(part));
       await connection.write(chunk("\n\n") + chunk(""));
     },
     expected: { "*": "stream/malformed_stream" },
@@ -264,8 +264,8 @@ export const FAULTS = {
   "chunk extensions": {
     says: "every chunk has extensions",
     answer: (connection, answer) => {
-      const pieces = answer.isStream ? eventsOf(answer) : answer.body.match(/[^]{1,40}/g);
-      const chunks = pieces.map((piece) => chunk(piece, ";name=value"));
+      const parts = answer.isStream ? eventsOf(answer) : answer.body.match(/[^]{1,40}/g);
+      const chunks = parts.map((part) => chunk(part, ";name=value"));
       return connection.write(chunkedHead(answer) + chunks.join("") + chunk(""));
     },
     expected: { "*": "right" },

@@ -8,33 +8,33 @@ const GZIP_HEAD = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
 
 /** Name → the start of a body, what follows forever (or a number of times), and its headers. */
 const BODIES = {
-  bomb: { type: "application/json", isPacked: true, piece: " ".repeat(MIB) },
+  bomb: { type: "application/json", isPacked: true, chunk: " ".repeat(MIB) },
   "bomb of a known length": {
     type: "application/json",
     isPacked: true,
-    piece: " ".repeat(MIB),
-    pieces: 1024,
+    chunk: " ".repeat(MIB),
+    chunks: 1024,
   },
   "bomb in a stream": {
     type: "text/event-stream",
     isPacked: true,
-    piece: "x".repeat(MIB),
+    chunk: "x".repeat(MIB),
     start: "data: ",
   },
   "bomb in the place of an image": {
     type: "image/png",
     isPacked: true,
-    piece: "\u0000".repeat(MIB),
+    chunk: "\u0000".repeat(MIB),
   },
-  endless: { type: "application/json", start: '{"a":"', piece: "x".repeat(MIB) },
+  endless: { type: "application/json", start: '{"a":"', chunk: "x".repeat(MIB) },
   "endless error": {
     type: "application/json",
     status: 500,
     start: '{"a":"',
-    piece: "x".repeat(MIB),
+    chunk: "x".repeat(MIB),
   },
-  "endless stream": { type: "text/event-stream", start: "data: ", piece: "x".repeat(MIB) },
-  "endless comments": { type: "text/event-stream", piece: ": still here\n\n".repeat(10_000) },
+  "endless stream": { type: "text/event-stream", start: "data: ", chunk: "x".repeat(MIB) },
+  "endless comments": { type: "text/event-stream", chunk: ": still here\n\n".repeat(10_000) },
 };
 /** A listing of this length, with realistic models. */
 const LISTING_BYTES = 100 * MIB;
@@ -64,18 +64,18 @@ export async function startFlood() {
 }
 
 async function flood(body, reply) {
-  const { type, status = 200, isPacked = false, start = "", piece, pieces = Infinity } = body;
+  const { type, status = 200, isPacked = false, start = "", chunk, chunks = Infinity } = body;
   const pack = (text) =>
     isPacked ? deflateRawSync(text, { finishFlush: constants.Z_FULL_FLUSH }) : Buffer.from(text);
-  const bytes = pack(piece);
+  const bytes = pack(chunk);
   reply.writeHead(status, {
     "content-type": type,
     ...isPacked && { "content-encoding": "gzip" },
-    ...pieces < Infinity && { "content-length": GZIP_HEAD.length + bytes.length * pieces },
+    ...chunks < Infinity && { "content-length": GZIP_HEAD.length + bytes.length * chunks },
   });
   if (isPacked) await write(reply, GZIP_HEAD);
   if (start !== "") await write(reply, pack(start));
-  for (let written = 0; written < pieces; written++) await write(reply, bytes);
+  for (let written = 0; written < chunks; written++) await write(reply, bytes);
   reply.end();
 }
 

@@ -198,8 +198,8 @@ function forward(upstream, { method, path, body, type }) {
     const headers = { "content-length": body.length, connection: "close" };
     if (type !== undefined) headers["content-type"] = type;
     const sent = ask(upstream + path, { method, headers, agent: false }, (reply) => {
-      const pieces = [];
-      reply.on("data", (piece) => pieces.push(piece));
+      const chunks = [];
+      reply.on("data", (chunk) => chunks.push(chunk));
       reply.on("error", reject);
       reply.on("end", () => {
         const contentType = reply.headers["content-type"] ?? "text/plain";
@@ -207,7 +207,7 @@ function forward(upstream, { method, path, body, type }) {
           status: reply.statusCode,
           type: contentType,
           isStream: contentType.includes("event-stream"),
-          body: Buffer.concat(pieces).toString(),
+          body: Buffer.concat(chunks).toString(),
         });
       });
     });
@@ -232,15 +232,15 @@ function parseRequest(bytes) {
     if (bytes.length < end) return undefined;
     return { ...common, body: bytes.subarray(start, end), length: end };
   }
-  const pieces = [];
+  const chunks = [];
   for (let at = start;;) {
     const lineEnd = bytes.indexOf("\r\n", at);
     if (lineEnd === -1) return undefined;
     const size = parseInt(bytes.subarray(at, lineEnd).toString(), 16);
     const end = lineEnd + 2 + size + 2;
     if (bytes.length < end) return undefined;
-    if (size === 0) return { ...common, body: Buffer.concat(pieces), length: end };
-    pieces.push(bytes.subarray(lineEnd + 2, end - 2));
+    if (size === 0) return { ...common, body: Buffer.concat(chunks), length: end };
+    chunks.push(bytes.subarray(lineEnd + 2, end - 2));
     at = end;
   }
 }

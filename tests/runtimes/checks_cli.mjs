@@ -29,7 +29,7 @@ const EMBEDDER = "text-embedding-nomic-embed-text-v1.5";
 const SLOW = "Take your time.";
 
 /** Cut within a line, within a character, and with nothing to cut. */
-const PIECES = [
+const CHUNKS = [
   'data: {"a":',
   "1}\n\n",
   Buffer.from("data: ⚓").subarray(0, 7),
@@ -174,8 +174,8 @@ await check(
           socket.write(
             "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n",
           );
-          for (const piece of PIECES) {
-            const bytes = Buffer.from(piece);
+          for (const chunk of CHUNKS) {
+            const bytes = Buffer.from(chunk);
             socket.write(
               Buffer.concat([
                 Buffer.from(`${bytes.length.toString(16)}\r\n`),
@@ -225,11 +225,11 @@ function askRaw(url) {
   const { hostname, port } = new URL(url);
   return new Promise((resolve, reject) => {
     const socket = connect({ host: hostname, port: Number(port) });
-    const pieces = [];
-    socket.on("data", (piece) => pieces.push(piece));
+    const chunks = [];
+    socket.on("data", (chunk) => chunks.push(chunk));
     socket.on("error", reject);
     socket.on("close", () => {
-      const text = Buffer.concat(pieces).toString("latin1");
+      const text = Buffer.concat(chunks).toString("latin1");
       resolve(text.slice(text.indexOf("\r\n\r\n") + 4));
     });
     socket.write(

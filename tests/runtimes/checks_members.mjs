@@ -300,7 +300,7 @@ await check(
   () =>
     withFake({
       models: [LLM, EMBEDDER],
-      replies: ["whole", { content: ["in ", "pieces"] }, "word ".repeat(500)],
+      replies: ["whole", { content: ["in ", "chunks"] }, "word ".repeat(500)],
       tokenMs: 2,
     }, async (provider, fake) => {
       const lmstudio = createLMStudio(provider);
@@ -313,7 +313,7 @@ await check(
       for await (const part of (await model.doStream({ prompt })).stream) {
         if (part.type === "text-delta") text += part.delta;
       }
-      assert.equal(text, "in pieces");
+      assert.equal(text, "in chunks");
       const reader = (await model.doStream({ prompt })).stream.getReader();
       await reader.read();
       await reader.read();

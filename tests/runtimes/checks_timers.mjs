@@ -185,7 +185,7 @@ function withSilent(answer, use) {
 
 async function textOf(message) {
   let text = "";
-  for await (const piece of message) text += piece;
+  for await (const chunk of message) text += chunk;
   return text;
 }
 

@@ -116,17 +116,17 @@ function whole(model: unknown, content: string): Response {
   });
 }
 
-function lines(model: unknown, pieces: readonly string[]): Response {
+function lines(model: unknown, chunks: readonly string[]): Response {
   const line = (content: string, rest: Record<string, unknown>): string => {
     const message = { role: "assistant", content };
     return JSON.stringify({ model, created_at: "2026-10-01T12:00:00Z", message, ...rest }) + "\n";
   };
-  const end = { done: true, done_reason: "stop", prompt_eval_count: 5, eval_count: pieces.length };
-  const text = [...pieces.map((piece) => line(piece, { done: false })), line("", end)].join("");
+  const end = { done: true, done_reason: "stop", prompt_eval_count: 5, eval_count: chunks.length };
+  const text = [...chunks.map((chunk) => line(chunk, { done: false })), line("", end)].join("");
   return new Response(text, { headers: { "content-type": "application/x-ndjson" } });
 }
 
-function stream(model: unknown, pieces: readonly string[]): Response {
+function stream(model: unknown, chunks: readonly string[]): Response {
   const frame = (delta: unknown, finish_reason: string | null): string =>
     `data: ${
       JSON.stringify({
@@ -137,7 +137,7 @@ function stream(model: unknown, pieces: readonly string[]): Response {
         choices: [{ index: 0, delta, finish_reason }],
       })
     }\n\n`;
-  const frames = pieces.map((content) => frame({ role: "assistant", content }, null));
+  const frames = chunks.map((content) => frame({ role: "assistant", content }, null));
   const text = [...frames, frame({}, "stop"), "data: [DONE]\n\n"].join("");
   return new Response(text, { headers: { "content-type": "text/event-stream" } });
 }

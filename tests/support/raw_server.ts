@@ -22,9 +22,9 @@ export class RawConnection {
   async request(): Promise<string> {
     let text = "";
     while (!isWholeRequest(text)) {
-      const piece = await this.#read(65_536);
-      if (piece === "") return "";
-      text += piece;
+      const chunk = await this.#read(65_536);
+      if (chunk === "") return "";
+      text += chunk;
     }
     return text;
   }

@@ -7,7 +7,7 @@ const FIXTURES = new URL("../../fixtures/", import.meta.url);
 const encoder = new TextEncoder();
 
 /** A part of a body. A promise is awaited before the next part is written. */
-export type Piece = string | Uint8Array | Promise<unknown>;
+export type BodyChunk = string | Uint8Array | Promise<unknown>;
 
 /** An answer. */
 export interface StubAnswer {
@@ -15,7 +15,7 @@ export interface StubAnswer {
   status?: number;
   /** @default {`application/json`} */
   headers?: Record<string, string>;
-  body?: string | readonly Piece[];
+  body?: string | readonly BodyChunk[];
   /** `break`: the connection breaks after the last part; `hang`: nothing more is sent. @default {"close"} */
   end?: "close" | "break" | "hang";
 }
@@ -55,16 +55,16 @@ export class StubRequest {
 
   /** The answer, written part by part as it is read. */
   respond({ status = 200, headers, body = "", end = "close" }: StubAnswer): Response {
-    const pieces = typeof body === "string" ? [body] : [...body];
+    const chunks = typeof body === "string" ? [body] : [...body];
     const stream = new ReadableStream<Uint8Array<ArrayBuffer>>({
       pull: async (controller) => {
-        while (pieces.length > 0) {
-          const piece = pieces.shift()!;
-          if (piece instanceof Promise) await piece;
+        while (chunks.length > 0) {
+          const chunk = chunks.shift()!;
+          if (chunk instanceof Promise) await chunk;
           if (this.hasLeft) return;
-          if (piece instanceof Promise || piece.length === 0) continue;
+          if (chunk instanceof Promise || chunk.length === 0) continue;
           this.written++;
-          const bytes = typeof piece === "string" ? encoder.encode(piece) : new Uint8Array(piece);
+          const bytes = typeof chunk === "string" ? encoder.encode(chunk) : new Uint8Array(chunk);
           return controller.enqueue(bytes);
         }
         if (end === "hang") return await this.left;
@@ -136,7 +136,7 @@ export function json(value: unknown, status = 200): StubAnswer {
 }
 
 /** A streamed answer. */
-export function events(body: string | readonly Piece[], end?: StubAnswer["end"]): StubAnswer {
+export function events(body: string | readonly BodyChunk[], end?: StubAnswer["end"]): StubAnswer {
   return {
     headers: { "content-type": "text/event-stream" },
     body,
