@@ -299,7 +299,7 @@ const SCENARIOS: readonly Scenario[] = [
   },
   {
     row: "model",
-    name: "loaded twice, and the small copy answers",
+    name: "loaded twice, and the small instance answers",
     code: "context_overflow",
     next: /Ask for big, which holds 65536/,
     play: withFake({

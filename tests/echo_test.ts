@@ -246,8 +246,8 @@ for (const [route, call] of Object.entries(CALLS)) {
           fetch: (input, init) => {
             const url = String(input);
             if (init?.method === "GET" && url.endsWith("/models")) {
-              const copies = route === "models.unload" ? [{ id: "m", config: {} }] : [];
-              const model = { type: "llm", key: "m", loaded_instances: copies };
+              const instances = route === "models.unload" ? [{ id: "m", config: {} }] : [];
+              const model = { type: "llm", key: "m", loaded_instances: instances };
               return Promise.resolve(json({ models: [model] }));
             }
             if (route.endsWith("/v1/systemone") && url.endsWith("/v1/decisions")) {

@@ -366,7 +366,9 @@ Deno.test("instances with their own contexts; odd entries; variants", async () =
   const [none, typeless, model, other] = models;
   assertEquals([none, typeless], [null, { key: "no-type" }]);
   assertEquals(
-    model.loaded_instances.map((copy: Json) => [copy.id, (copy.config as Json).context_length]),
+    model.loaded_instances.map((
+      instance: Json,
+    ) => [instance.id, (instance.config as Json).context_length]),
     [["large", 32_768], [MODEL, 4096]],
   );
   assertEquals(model.variants, [`${MODEL}@q8_0`, `${MODEL}@q4_k_m`]);

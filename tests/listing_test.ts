@@ -322,16 +322,16 @@ Deno.test("listing: maxTokens is the loaded context, or the maximum, or 4096", a
 
 // --- The instance that answers ----------------------------------------------------------------
 
-interface Copy {
+interface WireInstance {
   readonly id: string;
   readonly config?: { readonly context_length?: number };
 }
 
-function copy(id: string, context_length?: number): Copy {
+function instance(id: string, context_length?: number): WireInstance {
   return context_length === undefined ? { id } : { id, config: { context_length } };
 }
 
-async function contextOf(...loaded: Copy[][]): Promise<(number | undefined)[]> {
+async function contextOf(...loaded: WireInstance[][]): Promise<(number | undefined)[]> {
   const entry = { type: "llm", key: "a/m", max_context_length: 40_000 };
   const models = loaded.map((loaded_instances) => ({ ...entry, loaded_instances }));
   const [model] = await listOf({ [V1]: json({ models }) });
@@ -342,26 +342,32 @@ Deno.test("listing: of several instances, the one under the model's own id sets 
   const [model] = await listOf({ [V1]: fixtureAnswer("listings/v1_two_contexts.json") });
   assertEquals([model?.loadedContextLength, model?.capabilities.maxTokens], [8192, 8192]);
   for (
-    const copies of [
-      [copy("a/m", 4096), copy("large", 32_000)],
-      [copy("large", 32_000), copy("a/m", 4096)],
-      [copy("small", 1024), copy("a/m:2", 2048), copy("a/m", 4096)],
+    const instances of [
+      [instance("a/m", 4096), instance("large", 32_000)],
+      [instance("large", 32_000), instance("a/m", 4096)],
+      [instance("small", 1024), instance("a/m:2", 2048), instance("a/m", 4096)],
     ]
   ) {
-    assertEquals(await contextOf(copies), [4096, 4096], JSON.stringify(copies));
+    assertEquals(await contextOf(instances), [4096, 4096], JSON.stringify(instances));
   }
   // It is known which instance answers, but not its context: another's would be a guess.
-  assertEquals(await contextOf([copy("large", 32_000), copy("a/m")]), [undefined, 40_000]);
+  assertEquals(await contextOf([instance("large", 32_000), instance("a/m")]), [undefined, 40_000]);
 });
 
 Deno.test("listing: of equal instances the smallest context counts", async () => {
-  assertEquals(await contextOf([copy("x", 8192), copy("y", 2048), copy("z", 4096)]), [2048, 2048]);
-  assertEquals(await contextOf([copy("x"), copy("a/m:2", 2048)]), [2048, 2048]);
-  assertEquals(await contextOf([copy("a/m", 8192), copy("a/m", 4096)]), [4096, 4096]);
+  assertEquals(await contextOf([instance("x", 8192), instance("y", 2048), instance("z", 4096)]), [
+    2048,
+    2048,
+  ]);
+  assertEquals(await contextOf([instance("x"), instance("a/m:2", 2048)]), [2048, 2048]);
+  assertEquals(await contextOf([instance("a/m", 8192), instance("a/m", 4096)]), [4096, 4096]);
   // Spread over several entries: the same result.
-  assertEquals(await contextOf([copy("x", 8192)], [copy("y", 2048)]), [2048, 2048]);
-  assertEquals(await contextOf([copy("large", 32_000)], [], [copy("a/m", 4096)]), [4096, 4096]);
-  assertEquals(await contextOf([copy("a/m", 4096)], [copy("a/m", 2048)]), [2048, 2048]);
+  assertEquals(await contextOf([instance("x", 8192)], [instance("y", 2048)]), [2048, 2048]);
+  assertEquals(await contextOf([instance("large", 32_000)], [], [instance("a/m", 4096)]), [
+    4096,
+    4096,
+  ]);
+  assertEquals(await contextOf([instance("a/m", 4096)], [instance("a/m", 2048)]), [2048, 2048]);
 });
 
 Deno.test("modelCapabilities: the context is that of the requested instance", async () => {
@@ -439,8 +445,8 @@ Deno.test("listing: one model 20 000 times is fast, with a bounded number of ins
     variants: [`m@${index}`],
   });
   const models = Array.from({ length: 20_000 }, (_, index) => entry(index));
-  const copies = models.flatMap(({ loaded_instances }) => loaded_instances);
-  for (const listed of [models, [{ ...models[0], loaded_instances: copies }]]) {
+  const instances = models.flatMap(({ loaded_instances }) => loaded_instances);
+  for (const listed of [models, [{ ...models[0], loaded_instances: instances }]]) {
     const usedBefore = cpuTimeMs();
     const [model, ...others] = await listOf({ [V1]: json({ models: listed }) });
     assert(cpuTimeMs() - usedBefore < 2000);

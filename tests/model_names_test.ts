@@ -3,7 +3,7 @@ import { assert, assertEquals, assertFalse } from "@std/assert";
 import type { ModelInfo } from "../mod.ts";
 import { nameToLoad } from "../src/core/load_names.ts";
 import {
-  answeringCopy,
+  answeringInstance,
   findModel,
   isSameListedModel,
   nearestNames,
@@ -262,7 +262,7 @@ Deno.test("isSameListedModel: true whenever isSameModel is true, whatever is lis
   }
 });
 
-Deno.test("answeringCopy: the named one, or the one under the model's id, or the smallest", () => {
+Deno.test("answeringInstance: the named one, or the one under the model's id, or the smallest", () => {
   const qwen = model("qwen/qwen3-8b", {
     instances: [
       { id: "large", contextLength: 32_000 },
@@ -270,7 +270,7 @@ Deno.test("answeringCopy: the named one, or the one under the model's id, or the
       { id: "qwen/qwen3-8b", contextLength: 8192 },
     ],
   });
-  const answering = (name?: string) => answeringCopy(qwen, name)?.id;
+  const answering = (name?: string) => answeringInstance(qwen, name)?.id;
   assertEquals(answering(), "qwen/qwen3-8b");
   for (const name of ["qwen/qwen3-8b", "QWEN3-8B", "qwen3-8b@q4_k_m"]) {
     assertEquals(answering(name), "qwen/qwen3-8b", name);
@@ -278,20 +278,20 @@ Deno.test("answeringCopy: the named one, or the one under the model's id, or the
   assertEquals(answering("Large"), "large");
   assertEquals(answering("qwen/qwen3-8b:2"), "qwen/qwen3-8b:2");
 
-  const copies = [
+  const instances = [
     { id: "a@q4", contextLength: 4096 },
     { id: "b@q8", contextLength: 1024 },
     { id: "c", contextLength: 2048 },
   ];
-  const aliased = model("m", { instances: copies });
-  assertEquals(answeringCopy(aliased)?.id, "b@q8");
+  const aliased = model("m", { instances });
+  assertEquals(answeringInstance(aliased)?.id, "b@q8");
   assertEquals(
-    answeringCopy(aliased, "m@q4")?.id,
+    answeringInstance(aliased, "m@q4")?.id,
     "c",
     "a copy of another variant does not answer",
   );
-  assertEquals(answeringCopy(model("m", { instances: [] })), undefined);
-  assertEquals(answeringCopy(model("m")), undefined);
+  assertEquals(answeringInstance(model("m", { instances: [] })), undefined);
+  assertEquals(answeringInstance(model("m")), undefined);
 });
 
 Deno.test("nameToLoad: the listed name; the variant if it is not the selected one", () => {

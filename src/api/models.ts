@@ -9,7 +9,7 @@
  */
 
 import { type ApiError, isProviderError, providerError } from "../core/errors.ts";
-import { answeringCopy, isNamedForEmbedding, maxTokensOf } from "../core/listed_models.ts";
+import { answeringInstance, isNamedForEmbedding, maxTokensOf } from "../core/listed_models.ts";
 import { LISTING_ACTION } from "../core/model_names.ts";
 import { isRecord } from "../core/fields.ts";
 import type { CallOptions, LoadedInstance, ModelCapabilities, ModelInfo } from "../core/types.ts";
@@ -41,7 +41,7 @@ const LISTING_TIMEOUT_MS = 30_000;
 /** Time for which a found listing is used before others are tried: a server may be updated while we run. */
 const REMEMBERED_MS = 30_000;
 /** Limit on the loaded instances, and the variants, of one model: a listing may claim any number. */
-const MOST_COPIES = 1000;
+const MOST_PER_MODEL = 1000;
 /** Limit on entries: even a listing of bounded size may have millions, and nobody has this many models. */
 const MOST_ENTRIES = 50_000;
 
@@ -213,7 +213,7 @@ function decodeV1(entry: Entry, provider: string): ModelInfo | undefined {
     model.loaded = instances.length > 0;
     model.instances = instances;
   }
-  setContext(model, lengthIn(entry.max_context_length), answeringCopy(model)?.contextLength);
+  setContext(model, lengthIn(entry.max_context_length), answeringInstance(model)?.contextLength);
   return model;
 }
 
@@ -221,11 +221,11 @@ function decodeV1(entry: Entry, provider: string): ModelInfo | undefined {
 function instancesIn(list: unknown): LoadedInstance[] | undefined {
   if (!Array.isArray(list)) return undefined;
   const instances: LoadedInstance[] = [];
-  for (const copy of list) {
-    const id = isRecord(copy) ? textIn(copy.id) : undefined;
+  for (const instance of list) {
+    const id = isRecord(instance) ? textIn(instance.id) : undefined;
     if (id === undefined) continue;
-    if (instances.length === MOST_COPIES) break;
-    const config = recordIn(copy.config);
+    if (instances.length === MOST_PER_MODEL) break;
+    const config = recordIn(instance.config);
     instances.push(known<LoadedInstance>({
       id,
       contextLength: lengthIn(config?.context_length),
@@ -381,11 +381,11 @@ function merge(group: readonly [ModelInfo, ...ModelInfo[]]): ModelInfo {
   const main = group.find(({ loaded }) => loaded === true) ?? group[0];
   const inOrder = [main, ...group.filter((model) => model !== main)];
   const variants = new Set(inOrder.flatMap(({ variants = [] }) => variants));
-  const copies = uniqueCopies(inOrder.flatMap(({ instances = [] }) => instances));
-  const instances = copies.slice(0, MOST_COPIES);
-  const tellCopies = group.some(({ instances }) => instances !== undefined);
-  const loadedContextLength = tellCopies
-    ? answeringCopy({ id: main.id, instances })?.contextLength
+  const all = uniqueInstances(inOrder.flatMap(({ instances = [] }) => instances));
+  const instances = all.slice(0, MOST_PER_MODEL);
+  const tellInstances = group.some(({ instances }) => instances !== undefined);
+  const loadedContextLength = tellInstances
+    ? answeringInstance({ id: main.id, instances })?.contextLength
     : smallest(group.map(({ loadedContextLength }) => loadedContextLength));
   return known<ModelInfo>({
     ...main,
@@ -394,19 +394,19 @@ function merge(group: readonly [ModelInfo, ...ModelInfo[]]): ModelInfo {
       maxTokens: maxTokensOf(loadedContextLength, main.maxContextLength),
     },
     loadedContextLength,
-    variants: variants.size === 0 ? main.variants : [...variants].slice(0, MOST_COPIES),
-    instances: tellCopies ? instances : undefined,
+    variants: variants.size === 0 ? main.variants : [...variants].slice(0, MOST_PER_MODEL),
+    instances: tellInstances ? instances : undefined,
   });
 }
 
 /** Of two entries for the same instance, keeps the one with less context, which is safe to rely on. */
-function uniqueCopies(copies: readonly LoadedInstance[]): LoadedInstance[] {
+function uniqueInstances(instances: readonly LoadedInstance[]): LoadedInstance[] {
   const byId = new Map<string, LoadedInstance>();
-  for (const copy of copies) {
-    const same = byId.get(copy.id);
+  for (const instance of instances) {
+    const same = byId.get(instance.id);
     const { contextLength = Infinity } = same ?? {};
-    if (same === undefined || (copy.contextLength ?? Infinity) < contextLength) {
-      byId.set(copy.id, copy);
+    if (same === undefined || (instance.contextLength ?? Infinity) < contextLength) {
+      byId.set(instance.id, instance);
     }
   }
   return [...byId.values()];

@@ -33,7 +33,7 @@ const NOT_REFUTABLE = "no answer can contradict it";
 const MODEL = "it depends on the model, and on what the model happens to write";
 const SETTINGS = "it depends on the server's settings, which no route shows";
 const UNSEEN = "it cannot be seen from outside";
-const COPIES = "it needs two instances of one model";
+const TWO_INSTANCES = "it needs two instances of one model";
 
 /** Every assumption about the server, in the order of the document. */
 export const SECTIONS: readonly Section[] = [
@@ -267,7 +267,7 @@ export const SECTIONS: readonly Section[] = [
         evidence: "openclaw#141357",
         pinned:
           '`tests/listing_test.ts`: "of several instances, the one under the model\'s own id sets the context"',
-        untried: COPIES,
+        untried: TWO_INSTANCES,
       },
       {
         text: "An entry may lack required fields.",
@@ -450,7 +450,7 @@ export const SECTIONS: readonly Section[] = [
         evidence: "bt#619",
         pinned:
           '`tests/models_test.ts`: "choice: instances of one model in an older listing are one model"',
-        untried: COPIES,
+        untried: TWO_INSTANCES,
       },
       {
         text:

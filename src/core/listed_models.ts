@@ -5,7 +5,7 @@
  */
 
 import { editDistance } from "./fields.ts";
-import { agree, isSameModel, parseModelName, withoutCopyNumber } from "./model_names.ts";
+import { agree, isSameModel, parseModelName, withoutInstanceNumber } from "./model_names.ts";
 import type { LoadedInstance, ModelInfo } from "./types.ts";
 
 /** Context length the framework assumes if the server reports none. */
@@ -47,7 +47,7 @@ export function fittingModels(models: readonly ModelInfo[], name: string): reado
 /** Lists the names that requests accept: ids first, then instance ids that differ from them. */
 export function namesIn(models: readonly ModelInfo[]): string[] {
   const ids = new Set(models.map(({ id }) => id));
-  const others = models.flatMap(instanceIds).filter((id) => !ids.has(withoutCopyNumber(id)));
+  const others = models.flatMap(instanceIds).filter((id) => !ids.has(withoutInstanceNumber(id)));
   return [...new Set([...ids, ...others])];
 }
 
@@ -89,12 +89,12 @@ function lettersApart(letters: Int32Array, length: number, other: string): numbe
  * Removes additional instances from a list: with just-in-time loading off, LM Studio's older listings have `x` and
  * `x:2` side by side, which are one model. On other servers, `x:2` may be a model of its own.
  */
-export function withoutCopies(models: readonly ModelInfo[]): readonly ModelInfo[] {
-  const originals = new Set(models.map(({ id }) => withoutCopyNumber(id)));
+export function withoutExtraInstances(models: readonly ModelInfo[]): readonly ModelInfo[] {
+  const originals = new Set(models.map(({ id }) => withoutInstanceNumber(id)));
   if (originals.size === models.length) return models;
   const seen = new Set(models.map(({ id }) => id).filter((id) => originals.has(id)));
   return models.filter(({ id, provider }) => {
-    const original = withoutCopyNumber(id);
+    const original = withoutInstanceNumber(id);
     if (provider !== "lmstudio" || original === id) return true;
     if (seen.has(original)) return false;
     seen.add(original);
@@ -103,7 +103,7 @@ export function withoutCopies(models: readonly ModelInfo[]): readonly ModelInfo[
 }
 
 /** Returns the instances of a model that a name allows: those not known to be of another `@variant`. */
-export function copiesOf(
+export function instancesNamed(
   model: Pick<ModelInfo, "instances">,
   name: string,
 ): readonly LoadedInstance[] {
@@ -115,13 +115,13 @@ export function copiesOf(
  * Finds the instance that answers requests for a name: the one with that id, else the one with the model's own id, else
  * any. Among several, the one with the smallest context.
  */
-export function answeringCopy(
+export function answeringInstance(
   model: Pick<ModelInfo, "id" | "instances">,
   name: string = model.id,
 ): LoadedInstance | undefined {
   // True for most models in a listing; parsing their names would cost more than everything else.
   if (model.instances === undefined || model.instances.length === 0) return undefined;
-  const copies = copiesOf(model, name);
+  const instances = instancesNamed(model, name);
   const folded = name.trim().toLowerCase();
   const fits: readonly ((id: string) => boolean)[] = [
     (id) => id === name,
@@ -130,7 +130,7 @@ export function answeringCopy(
     () => true,
   ];
   for (const fit of fits) {
-    const [first, ...others] = copies.filter(({ id }) => fit(id));
+    const [first, ...others] = instances.filter(({ id }) => fit(id));
     if (first !== undefined) return others.reduce(smaller, first);
   }
   return undefined;
@@ -138,7 +138,7 @@ export function answeringCopy(
 
 /** Returns a model with the context length of the instance that answers requests for a name. */
 export function asAsked(model: ModelInfo, name: string): ModelInfo {
-  const contextLength = answeringCopy(model, name)?.contextLength;
+  const contextLength = answeringInstance(model, name)?.contextLength;
   if (contextLength === model.loadedContextLength || model.instances === undefined) return model;
   const { loadedContextLength: _, ...rest } = model;
   return {
@@ -179,7 +179,7 @@ function instanceIds(model: ModelInfo): string[] {
   return (model.instances ?? []).map((instance) => instance.id);
 }
 
-/** Tests whether a name is the id of one of a model's instances, ignoring case and copy numbers. */
+/** Tests whether a name is the id of one of a model's instances, ignoring case and instance numbers. */
 export function isInstanceOf(model: ModelInfo, name: string): boolean {
   const { folded } = parseModelName(name);
   return instanceIds(model).some((id) => parseModelName(id).folded === folded);

@@ -5,7 +5,7 @@
  */
 
 import { isInstanceOf } from "./listed_models.ts";
-import { parseModelName, withoutCopyNumber } from "./model_names.ts";
+import { parseModelName, withoutInstanceNumber } from "./model_names.ts";
 import type { ModelInfo } from "./types.ts";
 
 /** Name to send to load a model: as listed, with a variant only if it is not the selected one. */
@@ -18,11 +18,11 @@ export function nameToLoad(model: ModelInfo, name: string): string {
   const listed = model.variants?.find(isMeant);
   if (listed !== undefined) return listed;
   // Not listed: let the server refuse it. Loading another variant instead would be a surprise.
-  return isInstanceOf(model, name) ? model.id : `${withoutCopyNumber(model.id)}@${variant}`;
+  return isInstanceOf(model, name) ? model.id : `${withoutInstanceNumber(model.id)}@${variant}`;
 }
 
 /** Hint on what to add to a name that matches several models: the parts in which they differ. */
-export function whatTellsApart(models: readonly ModelInfo[]): string {
+export function distinctionHint(models: readonly ModelInfo[]): string {
   const names = models.map(({ id }) => parseModelName(id));
   const differ = (part: "publisher" | "base" | "variant"): boolean =>
     new Set(names.map((name) => name[part])).size > 1;

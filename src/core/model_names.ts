@@ -7,11 +7,11 @@
 /** Completes "Cannot …" for calls that only list models. */
 export const LISTING_ACTION = "list models";
 /** Number at the end of the name of an additional instance. */
-const COPY_NUMBER = /:\d+$/;
+const INSTANCE_NUMBER = /:\d+$/;
 
 /** Parts of a model name. */
 export interface ModelName {
-  /** The whole name in lower case, without a copy number. */
+  /** The whole name in lower case, without an instance number. */
   readonly folded: string;
   readonly publisher: string | undefined;
   readonly base: string;
@@ -30,8 +30,8 @@ export function isSameModel(a: string, b: string): boolean {
 }
 
 /** Removes the number of an instance, such as `:2`, from a name. */
-export function withoutCopyNumber(name: string): string {
-  return name.replace(COPY_NUMBER, "");
+export function withoutInstanceNumber(name: string): string {
+  return name.replace(INSTANCE_NUMBER, "");
 }
 
 /** Tests whether two parts of names are equal, or at least one is missing. */
@@ -41,7 +41,7 @@ export function agree(a: string | undefined, b: string | undefined): boolean {
 
 /** Splits a name into its parts, ignoring case and an instance's number. */
 export function parseModelName(name: string): ModelName {
-  const folded = name.trim().toLowerCase().replace(COPY_NUMBER, "");
+  const folded = name.trim().toLowerCase().replace(INSTANCE_NUMBER, "");
   const at = folded.lastIndexOf("@");
   const withoutVariant = at > 0 ? folded.slice(0, at) : folded;
   const slash = withoutVariant.indexOf("/");

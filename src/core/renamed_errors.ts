@@ -16,7 +16,7 @@ const HIDDEN_FIELDS = ["cause", "partial", "response", "issues", "bodySnippet"] 
  * @param own completes "Cannot …" in the errors of the request.
  * @param action completes "Cannot …" in the errors of the call.
  */
-export async function toldAs<T>(
+export async function renameErrors<T>(
   own: string,
   action: string,
   request: () => Promise<T>,
@@ -28,7 +28,7 @@ export async function toldAs<T>(
   }
 }
 
-/** Returns the error of a request as `toldAs` throws it; returns any other error unchanged. */
+/** Returns the error of a request as `renameErrors` throws it; returns any other error unchanged. */
 export function renamed(error: unknown, own: string, action: string): unknown {
   const from = `Cannot ${own}: `;
   if (own === action || !isProviderError(error) || !error.message.startsWith(from)) return error;

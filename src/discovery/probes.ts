@@ -14,7 +14,7 @@ import {
   providerError,
   type TimeoutError,
 } from "../core/errors.ts";
-import { toldAs } from "../core/renamed_errors.ts";
+import { renameErrors } from "../core/renamed_errors.ts";
 import { isRecord } from "../core/fields.ts";
 import { LISTING_ACTION } from "../core/model_names.ts";
 import type { ServiceCandidate } from "../core/services.ts";
@@ -126,7 +126,7 @@ class Probe {
       : LISTINGS.lmstudio.filter(({ path }) => path.startsWith("/api/"));
     try {
       const lister = new ModelLister(this.#transport, listings, "lmstudio");
-      const models = await toldAs(
+      const models = await renameErrors(
         LISTING_ACTION,
         actionOf(this.#target),
         () => lister.list(this.#options),

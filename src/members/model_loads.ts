@@ -10,7 +10,7 @@ import { isProviderError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import type { EnsureLoadedOptions, LoadedModel, ModelLease } from "../core/model_management.ts";
 import { nameToLoad } from "../core/load_names.ts";
-import { copiesOf } from "../core/listed_models.ts";
+import { instancesNamed } from "../core/listed_models.ts";
 import type { CallOptions, LoadedInstance, ModelInfo } from "../core/types.ts";
 import { untilAborted } from "../transport/timers.ts";
 import type { LoadWait } from "./load_wait.ts";
@@ -150,10 +150,10 @@ export class ModelLoads {
 
   /** An instance with enough context: the one with this name, else the one with the model's own name, else any. */
   #findLoaded(model: ModelInfo, { name, load }: Wanted): LoadedInstance | undefined {
-    const copies = loadedCopies(model, name)
+    const instances = loadedInstances(model, name)
       .filter(({ contextLength }) => this.#isEnough(contextLength, model, load));
-    return copies.find(({ id }) => id === name) ?? copies.find(({ id }) => id === model.id) ??
-      copies[0];
+    return instances.find(({ id }) => id === name) ?? instances.find(({ id }) => id === model.id) ??
+      instances[0];
   }
 
   /**
@@ -236,8 +236,8 @@ export class ModelLoads {
       { load, action },
       unlimited,
     );
-    const copies = await this.#listCopies(model, { name, action }, options);
-    const listed = copies.find(({ id }) => id === instanceId);
+    const instances = await this.#listInstances(model, { name, action }, options);
+    const listed = instances.find(({ id }) => id === instanceId);
     const contextLength = listed?.contextLength ?? config?.contextLength;
     const loaded = { instanceId, contextLength };
     if (contextLength === undefined) return loaded;
@@ -248,15 +248,16 @@ export class ModelLoads {
     }
     this.#limits.set(model.id, contextLength);
     // Ignore instances loaded meanwhile: if another program compares its own with ours, both would be unloaded.
-    const before = new Set(loadedCopies(model, name).map(({ id }) => id));
-    const isSurplus = copies.some((copy) =>
-      copy.id !== instanceId && before.has(copy.id) && (copy.contextLength ?? 0) >= contextLength
+    const before = new Set(loadedInstances(model, name).map(({ id }) => id));
+    const isSurplus = instances.some((instance) =>
+      instance.id !== instanceId && before.has(instance.id) &&
+      (instance.contextLength ?? 0) >= contextLength
     );
     return isSurplus && await this.#unloadSurplus(instanceId, options) ? undefined : loaded;
   }
 
   /** The instances loaded now; empty if the server cannot say. */
-  async #listCopies(
+  async #listInstances(
     { id }: ModelInfo,
     { name, action }: Pick<Wanted, "name" | "action">,
     options: CallOptions,
@@ -264,7 +265,7 @@ export class ModelLoads {
     try {
       const models = await this.#server.listTogether(options, action);
       const model = models.find((model) => model.id === id);
-      return model === undefined ? [] : loadedCopies(model, name);
+      return model === undefined ? [] : loadedInstances(model, name);
     } catch (error) {
       options.signal?.throwIfAborted();
       if (isProviderError(error)) return [];
@@ -324,8 +325,8 @@ export class ModelLoads {
 }
 
 /** The loaded instances, as far as the server reports them: older versions only report that there is one. */
-export function loadedCopies(model: ModelInfo, name: string): readonly LoadedInstance[] {
-  if (model.instances !== undefined) return copiesOf(model, name);
+export function loadedInstances(model: ModelInfo, name: string): readonly LoadedInstance[] {
+  if (model.instances !== undefined) return instancesNamed(model, name);
   if (model.loaded !== true) return [];
   const { id, loadedContextLength: contextLength } = model;
   return [contextLength === undefined ? { id } : { id, contextLength }];

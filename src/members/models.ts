@@ -17,15 +17,15 @@ import type {
   LoadOptions,
   ModelLease,
 } from "../core/model_management.ts";
-import { whatTellsApart } from "../core/load_names.ts";
+import { distinctionHint } from "../core/load_names.ts";
 import {
   asAsked,
   fittingModels,
   namesIn,
   nearestNames,
-  withoutCopies,
+  withoutExtraInstances,
 } from "../core/listed_models.ts";
-import { withoutCopyNumber } from "../core/model_names.ts";
+import { withoutInstanceNumber } from "../core/model_names.ts";
 import {
   checkCallOptions,
   checkOptions,
@@ -40,7 +40,7 @@ import type { CallOptions, ModelInfo } from "../core/types.ts";
 import { waitForLoad, type WaitLimit } from "./load_wait.ts";
 import { checkManagement } from "./management_support.ts";
 import { MAX_AVAILABLE, shownNames, shownNearest } from "../server/models.ts";
-import { loadedCopies, ModelLoads, type Target, targetOf } from "./model_loads.ts";
+import { loadedInstances, ModelLoads, type Target, targetOf } from "./model_loads.ts";
 import type { Server } from "../server/server.ts";
 
 const SHOWN_FITTING = 3;
@@ -91,7 +91,7 @@ export class ModelManager {
     checkManagement(this.#server, action);
     const models = await this.#listIfAny(checked, action);
     checkManagement(this.#server, action);
-    const listed = models && this.#copiesToUnload(models, nameOrInstance, action, checked);
+    const listed = models && this.#instancesToUnload(models, nameOrInstance, action, checked);
     const unloaded: string[] = [];
     // A name that is not listed may still be an instance: the server decides.
     for (const id of listed ?? [nameOrInstance]) {
@@ -134,7 +134,7 @@ export class ModelManager {
     action: string,
     options: CallOptions,
   ): ModelInfo {
-    const found = withoutCopies(fittingModels(models, name));
+    const found = withoutExtraInstances(fittingModels(models, name));
     const loaded = found.filter((model) => model.loaded === true);
     const [only] = found.length === 1 ? found : loaded;
     if (only !== undefined && (found.length === 1 || loaded.length === 1)) return only;
@@ -146,7 +146,7 @@ export class ModelManager {
       `Cannot ${action}: the name fits several models: ${shownNames(ids, show, SHOWN_FITTING)}`,
       {
         available: ids.slice(0, MAX_AVAILABLE).map(show),
-        hint: whatTellsApart(found),
+        hint: distinctionHint(found),
       },
     );
   }
@@ -209,25 +209,26 @@ export class ModelManager {
   }
 
   /** Ids of the instances to unload; `undefined` if nothing in the listing has this name. */
-  #copiesToUnload(
+  #instancesToUnload(
     models: readonly ModelInfo[],
     name: string,
     action: string,
     options: CallOptions,
   ): string[] | undefined {
     if (fittingModels(models, name).length === 0) return undefined;
-    const all = models.flatMap((model) => loadedCopies(model, model.id).map(({ id }) => id));
+    const all = models.flatMap((model) => loadedInstances(model, model.id).map(({ id }) => id));
     if (!models.some(({ id }) => id === name)) {
       const folded = name.trim().toLowerCase();
-      const copy = all.find((id) => id === name) ?? all.find((id) => id.toLowerCase() === folded);
+      const instance = all.find((id) => id === name) ??
+        all.find((id) => id.toLowerCase() === folded);
       const isKey = models.some(({ id }) => id.toLowerCase() === folded);
-      if (copy !== undefined && !isKey) return [copy];
+      if (instance !== undefined && !isKey) return [instance];
       const model = this.#pick(models, name, action, options);
       // `x:2` means one instance of `x`, which is gone: do not unload the others.
-      if (withoutCopyNumber(name.trim()) !== name.trim() && !isKey) return [];
-      return loadedCopies(model, name).map(({ id }) => id);
+      if (withoutInstanceNumber(name.trim()) !== name.trim() && !isKey) return [];
+      return loadedInstances(model, name).map(({ id }) => id);
     }
-    return loadedCopies(this.#pick(models, name, action, options), name).map(({ id }) => id);
+    return loadedInstances(this.#pick(models, name, action, options), name).map(({ id }) => id);
   }
 
   #limit(action: string, options: CallOptions): WaitLimit {

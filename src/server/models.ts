@@ -11,18 +11,18 @@ import type { ResolvedConfig } from "../core/config.ts";
 import { isProviderError, type ModelNotAvailableError, providerError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import {
-  answeringCopy,
+  answeringInstance,
   asAsked,
   findModel,
   isNamedForEmbedding,
   isSameListedModel,
   namesIn,
   nearestNames,
-  withoutCopies,
+  withoutExtraInstances,
 } from "../core/listed_models.ts";
 import { LISTING_ACTION } from "../core/model_names.ts";
 import { cutText } from "../core/plain_text.ts";
-import { toldAs } from "../core/renamed_errors.ts";
+import { renameErrors } from "../core/renamed_errors.ts";
 import type { CallOptions, ModelInfo } from "../core/types.ts";
 import { untilAborted } from "../transport/timers.ts";
 import type { Transport } from "../transport/transport.ts";
@@ -82,14 +82,14 @@ export class ListedModels {
 
   /** Lists the server's models now. The array belongs to the caller. @param action completes "Cannot …". */
   async list(options: CallOptions, action: string): Promise<ModelInfo[]> {
-    const models = await toldAs(LISTING_ACTION, action, () => this.#cache.ask(options));
+    const models = await renameErrors(LISTING_ACTION, action, () => this.#cache.ask(options));
     // A copy, so that the caller can sort and edit it without changing the cache.
     return models.map(copyModel);
   }
 
   /** Lists the server's models now, sharing the request with simultaneous callers. The result must not be changed. */
   async listTogether(options: CallOptions, action: string): Promise<readonly ModelInfo[]> {
-    return await toldAs(LISTING_ACTION, action, () => this.#cache.refresh(options));
+    return await renameErrors(LISTING_ACTION, action, () => this.#cache.refresh(options));
   }
 
   /** Finds a model under any spelling of its name; `undefined` if there is none or the server cannot say. */
@@ -130,7 +130,7 @@ export class ListedModels {
     const { service, config } = this.#server;
     const show = this.#server.words(options, fields);
     const ask = () => this.#cache.get(CHOICE_MAX_AGE_MS, options);
-    const models = await toldAs(LISTING_ACTION, action, ask);
+    const models = await renameErrors(LISTING_ACTION, action, ask);
     return CHOICES[type](models, { action, service, endpoint: config.baseUrl, show });
   }
 
@@ -321,7 +321,7 @@ const CHOICES: Readonly<
 function chooseLLM(models: readonly ModelInfo[], context: ChoiceContext): string {
   const candidates = models.filter((model) => model.type === "llm");
   const isStateKnown = candidates.some((model) => model.loaded !== undefined);
-  const eligible = withoutCopies(
+  const eligible = withoutExtraInstances(
     isStateKnown ? candidates.filter((model) => model.loaded === true) : candidates,
   );
   const [only] = eligible;
@@ -354,7 +354,7 @@ function chooseByType(
 ): string {
   const candidates = models.filter((model) => model.type === type);
   const loaded = candidates.filter((model) => model.loaded === true);
-  const eligible = withoutCopies(loaded.length > 0 ? loaded : candidates);
+  const eligible = withoutExtraInstances(loaded.length > 0 ? loaded : candidates);
   const [only] = eligible;
   if (only !== undefined && eligible.length === 1) return nameToAsk(only);
   if (candidates.length === 0) throw none(models, context);
@@ -394,7 +394,7 @@ function noDecisionModel(
 
 /** A loaded name: a model loaded under an alias and requested by its key might be loaded a second time. */
 function nameToAsk(model: ModelInfo): string {
-  return answeringCopy(model)?.id ?? model.id;
+  return answeringInstance(model)?.id ?? model.id;
 }
 
 function noModel(

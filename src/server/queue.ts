@@ -6,7 +6,7 @@
 
 import { type AnyProviderError, providerError } from "../core/errors.ts";
 import { findModel } from "../core/listed_models.ts";
-import { isSameModel, withoutCopyNumber } from "../core/model_names.ts";
+import { isSameModel, withoutInstanceNumber } from "../core/model_names.ts";
 import type { CallOptions, ModelInfo } from "../core/types.ts";
 import { listenToAbort, startTimer } from "../transport/timers.ts";
 
@@ -357,9 +357,9 @@ export class Queue {
 
   #groupOf(model: string): Group {
     // `x:2` is a second instance of `x`, with its own limit.
-    const isCopy = (name: string): boolean => withoutCopyNumber(name) !== name;
+    const isExtra = (name: string): boolean => withoutInstanceNumber(name) !== name;
     const isSame = ({ name }: Group): boolean =>
-      !isCopy(name) && !isCopy(model) && isSameModel(name, model);
+      !isExtra(name) && !isExtra(model) && isSameModel(name, model);
     const known = this.#groups.find(({ name }) => name === model) ?? this.#groups.find(isSame);
     if (known !== undefined) return known;
     const group = new Group(model);

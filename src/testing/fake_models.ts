@@ -120,10 +120,10 @@ export class ModelStore {
       const given = typeof entry === "string" ? { id: entry } : entry;
       const model = fillIn(given);
       this.#models.push(model);
-      for (const copy of given.instances ?? (given.loaded === false ? [] : [model.id])) {
-        const { id, contextLength = model.contextLength } = typeof copy === "string"
-          ? { id: copy }
-          : copy;
+      for (const instance of given.instances ?? (given.loaded === false ? [] : [model.id])) {
+        const { id, contextLength = model.contextLength } = typeof instance === "string"
+          ? { id: instance }
+          : instance;
         this.#add(model, id, false, { context_length: contextLength });
       }
     }
@@ -325,8 +325,8 @@ export class ModelStore {
   /** Adds an instance, one that no load by a request unloads. */
   add(model: StoredModel, config: FakeLoadConfig): Instance {
     let id = model.id;
-    for (let copy = 2; this.#instances.some((instance) => instance.id === id); copy++) {
-      id = `${model.id}:${copy}`;
+    for (let number = 2; this.#instances.some((instance) => instance.id === id); number++) {
+      id = `${model.id}:${number}`;
     }
     return this.#add(model, id, false, config);
   }
