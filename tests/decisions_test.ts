@@ -265,6 +265,22 @@ Deno.test("decide: a missing route is tried once, not on every call", async () =
   assertEquals(asked.filter((path) => path === "/v1/decisions").length, 1);
 });
 
+Deno.test("decide: another server at the same address may have the other route", async () => {
+  const fake = createFakeLMStudio(DECIDERS);
+  let fetch = fake.fetch;
+  const lmstudio = new LMStudioProvider({
+    env: {},
+    fetch: (input, init) => fetch(input, init),
+  });
+  const paths: (string | undefined)[] = [];
+  for (const server of [fake.fetch, systemOneOnly(fake), fake.fetch]) {
+    fetch = server;
+    await lmstudio.decide({ model: MODEL, input: "x", questions: QUESTIONS });
+    paths.push(fake.requests.at(-1)?.path);
+  }
+  assertEquals(paths, ["/v1/decisions", "/v1/systemone", "/v1/systemone"]);
+});
+
 Deno.test("decide: invalid requests are refused before anything is sent, naming the field", async (t) => {
   const predicate = QUESTIONS.angry;
   const ask = (question: unknown) => ({ input: "x", questions: { q: question } });

@@ -184,7 +184,7 @@ class ChatReader extends AnswerReader<ChatEvent, ChatResponse> {
     return false;
   }
 
-  /** Applies an event to the timers, to `onStatus` and to the answer. */
+  /** Applies an event to the timeouts, to `onStatus` and to the answer. */
   #heed(event: ChatEvent): void {
     switch (event.type) {
       case "chat.start":

@@ -1,5 +1,5 @@
 /**
- * Implementation of `decide`: through `/v1/decisions`, else through `/v1/systemone`.
+ * Implementation of `decide`: through `/v1/decisions` or `/v1/systemone`, whichever the server has.
  *
  * @module
  */
@@ -26,8 +26,11 @@ const MISSING_CODES: ReadonlySet<string> = new Set([
   "invalid_request",
 ]);
 
-/** The spelling that each server is known to accept. */
-const known = new WeakMap<Server, DecisionSpelling>();
+/**
+ * The spelling that each server accepted last, which is tried first. The transport does not remember that one of these
+ * routes is missing: it does so only for routes whose first LM Studio version is known, and for 30 s.
+ */
+const preferred = new WeakMap<Server, DecisionSpelling>();
 
 /** Implements `LMStudioProvider.decide`. */
 export async function decide(
@@ -42,17 +45,17 @@ export async function decide(
     own: CallOptions = checked,
   ): Promise<DecisionResponse> => {
     const response = await call(server, decisionRoute(spelling), VERB, request, own);
-    known.set(server, spelling);
+    preferred.set(server, spelling);
     return response;
   };
   try {
-    const spelling = known.get(server);
-    if (spelling !== undefined) return await ask(spelling);
+    const first = preferred.get(server) ?? DECISIONS;
     try {
-      return await ask(DECISIONS);
+      return await ask(first);
     } catch (error) {
       if (!isRouteMissing(error)) throw error;
-      return await ask(SYSTEM_ONE, server.remaining(checked, startedAt));
+      const other = first === DECISIONS ? SYSTEM_ONE : DECISIONS;
+      return await ask(other, server.remaining(checked, startedAt));
     }
   } catch (error) {
     if (isRouteMissing(error)) throw unsupported(error);
