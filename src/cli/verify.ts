@@ -16,15 +16,8 @@ import {
 } from "./arguments.ts";
 import { type Assumption, SECTIONS } from "./assumptions.ts";
 import { shownOnOneLine, type Style } from "./terminal.ts";
-import {
-  type Answer,
-  CHANGING,
-  type Frame,
-  type ListedModel,
-  type Outcome,
-  type Server,
-  TRIALS,
-} from "./trials.ts";
+import type { Answer, Frame, ListedModel, Outcome, Server } from "./trial.ts";
+import { CHANGING, TRIALS } from "./trials.ts";
 
 const LIMIT_S = 120;
 
