@@ -6,7 +6,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { command, runDoctor, THIS_MACHINE } from "../src/cli/doctor.ts";
 import { readArguments } from "../src/cli/arguments.ts";
 import { causeOfAll } from "../src/cli/causes.ts";
-import type { Facts, Place } from "../src/cli/examination.ts";
+import type { Facts, Place } from "../src/cli/findings.ts";
 import { Terminal } from "../src/cli/terminal.ts";
 import { createFakeLMStudio } from "../src/testing/mod.ts";
 import type { FakeLMStudioOptions } from "../src/testing/mod.ts";

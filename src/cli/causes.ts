@@ -11,7 +11,7 @@ import { type AnyProviderError, isProviderError } from "../core/errors.ts";
 import { quote } from "../core/fields.ts";
 import { namesIn, nearestNames } from "../core/listed_models.ts";
 import type { ModelInfo } from "../core/types.ts";
-import { type Facts, nameAsked, SLOW_MS, wordsOf } from "./examination.ts";
+import { type Facts, nameAsked, SLOW_MS, wordsOf } from "./findings.ts";
 
 /** Diagnosis: what is wrong, and what to do next. */
 export interface Cause {

@@ -15,7 +15,8 @@ import {
 } from "./arguments.ts";
 import { type Cause, causeOfAll } from "./causes.ts";
 import { exitCodeOf } from "./exit_codes.ts";
-import { examine, type Facts, type Finding, type Place, type State } from "./examination.ts";
+import { examine } from "./examination.ts";
+import type { Facts, Finding, Place, State } from "./findings.ts";
 import { type Style, type Terminal, wrap } from "./terminal.ts";
 
 const PATIENCE_S = 30;

@@ -1,6 +1,6 @@
 /** The `drift` command compares a recording with the fake, route by route. */
 
-import { parseJson } from "../testing/fake_wire.ts";
+import { parseJson } from "../core/plain_text.ts";
 import { isRecord } from "../core/fields.ts";
 import { createFakeLMStudio } from "../testing/fake_lmstudio.ts";
 import type { FakeModel } from "../testing/fake_options.ts";

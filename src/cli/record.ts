@@ -10,7 +10,7 @@ import {
 } from "node:http";
 import { request as requestHttps } from "node:https";
 import { isRecord, quote } from "../core/fields.ts";
-import { parseJson } from "../testing/fake_wire.ts";
+import { parseJson } from "../core/plain_text.ts";
 import type { RecordedExchange } from "../testing/fake_options.ts";
 import {
   type Command,

@@ -1,6 +1,6 @@
 /** The `replay` command serves a recording. */
 
-import { parseJson } from "../testing/fake_wire.ts";
+import { parseJson } from "../core/plain_text.ts";
 import { Buffer } from "node:buffer";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { Player, readRecording } from "../testing/fake_recording.ts";
