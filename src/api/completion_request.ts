@@ -149,7 +149,7 @@ export function withExtraBody(
 // --- Messages -----------------------------------------------------------------------------------
 
 /** Rule for images: a URL, a `data:` URL, bytes or a `Blob`. */
-export const image: Rule<ImagePart["image"]> = (value, of, refusal) => {
+const image: Rule<ImagePart["image"]> = (value, of, refusal) => {
   const isImage = typeof value === "string" || value instanceof Uint8Array ||
     value instanceof Blob || value instanceof URL;
   if (isImage) return value;

@@ -11,7 +11,7 @@
 import { type ApiError, isProviderError, providerError } from "../core/errors.ts";
 import { answeringInstance, isNamedForEmbedding, maxTokensOf } from "../core/listed_models.ts";
 import { LISTING_ACTION } from "../core/model_names.ts";
-import { isRecord } from "../core/fields.ts";
+import { isRecord, withoutUndefined } from "../core/fields.ts";
 import type { CallOptions, LoadedInstance, ModelCapabilities, ModelInfo } from "../core/types.ts";
 import { callError, type ErrorContext } from "../transport/error_mapping.ts";
 import type { Transport } from "../transport/transport.ts";
@@ -226,7 +226,7 @@ function instancesIn(list: unknown): LoadedInstance[] | undefined {
     if (id === undefined) continue;
     if (instances.length === MOST_PER_MODEL) break;
     const config = recordIn(instance.config);
-    instances.push(known<LoadedInstance>({
+    instances.push(withoutUndefined({
       id,
       contextLength: lengthIn(config?.context_length),
       evalBatchSize: countIn(config?.eval_batch_size),
@@ -352,16 +352,6 @@ function recordIn(value: unknown): Entry | undefined {
   return isRecord(value) ? value : undefined;
 }
 
-/** A copy without the fields that are `undefined`. */
-function known<T extends object>(fields: { [K in keyof T]: T[K] | undefined }): T {
-  const known: Partial<T> = {};
-  for (const key in fields) {
-    const value = fields[key];
-    if (value !== undefined) known[key] = value;
-  }
-  return known as T;
-}
-
 /** Merges entries of the same model, with all their instances and variants: some builds list a model several times. */
 function mergeByName(models: ModelInfo[]): ModelInfo[] {
   const names = new Set<string>();
@@ -387,7 +377,7 @@ function merge(group: readonly [ModelInfo, ...ModelInfo[]]): ModelInfo {
   const loadedContextLength = tellInstances
     ? answeringInstance({ id: main.id, instances })?.contextLength
     : smallest(group.map(({ loadedContextLength }) => loadedContextLength));
-  return known<ModelInfo>({
+  return withoutUndefined({
     ...main,
     capabilities: {
       ...main.capabilities,

@@ -47,7 +47,7 @@ const TEXT_REQUEST = table<TextCompletionRequest>({
 }, { whole: "the request is", form: "text or an object" });
 
 /** Checks a request and returns it as an object; throws if it cannot be sent. */
-export function checkTextRequest(request: unknown, refusal: RefusalMaker): TextCompletionRequest {
+function checkTextRequest(request: unknown, refusal: RefusalMaker): TextCompletionRequest {
   const given = typeof request === "string" ? { prompt: request } : request;
   return TEXT_REQUEST(given, "", refusal);
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isJson } from "../core/plain_text.ts";
 import type { ReasoningTags } from "../core/types.ts";
 
 /** Answer and reasoning, separated. */
@@ -249,8 +250,8 @@ export class ThinkSplitter {
     if (this.#state === "start" || !(isFirst || /\s$/.test(before))) this.#give(this.#space);
     this.#space = "";
     // An answer in JSON may have the tags inside its strings.
-    const isJson = isFirst && (text[from] === "{" || text[from] === "[");
-    this.#state = isJson ? "json" : "answer";
+    const beginsJson = isFirst && (text[from] === "{" || text[from] === "[");
+    this.#state = beginsJson ? "json" : "answer";
     return from;
   }
 
@@ -466,6 +467,7 @@ function findLoneClose(text: string, { open, close }: TagPair): number {
   if (line.split("`").length % 2 === 0) return -1;
   if (before.split(/^ {0,3}```/m).length % 2 === 0) return -1;
   const isAmongWords = /\S[ \t]+$/.test(line.slice(-SPACE_LOOKED_AT)) && /^[ \t]*\S/.test(after);
+  // JSON may have the tag inside its strings.
   return isAmongWords || isJson(text) ? -1 : at;
 }
 
@@ -477,16 +479,6 @@ function isBalanced(text: string, open: string, close: string): boolean {
     const closed = text.indexOf(close, at);
     if (opened === -1 || closed === -1 || closed < opened) return opened === -1 && closed === -1;
     at = closed + close.length;
-  }
-}
-
-/** Whether a text is JSON, which may have the tag inside its strings. */
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
   }
 }
 

@@ -181,7 +181,7 @@ export function numberOf({ options }: Given, name: string): number | undefined {
 }
 
 /** Reads a text file named on the command line. @throws {UsageError} */
-export function readFileOf(what: string, path: string): string {
+function readFileOf(what: string, path: string): string {
   const result = readTextFile(path);
   if (result.problem === undefined) return result.text;
   throw new UsageError(`Cannot read ${what} ${quote(path)}: ${result.problem}.`);

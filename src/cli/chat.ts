@@ -19,11 +19,11 @@ import {
 } from "./arguments.ts";
 import { EXIT } from "./exit_codes.ts";
 import {
-  jsonText,
   readAll,
   readLines,
   showChunks,
   shown,
+  shownJson,
   shownOnOneLine,
   type Terminal,
 } from "./terminal.ts";
@@ -256,7 +256,7 @@ async function askFor(
     const { response, messages: all } = await stream.result();
     if (isJson) await terminal.json({ response: withoutRaw(response), messages: all });
     // Calls to tools without a command are left to the caller.
-    else for (const call of response.toolCalls) await terminal.line(jsonText(call));
+    else for (const call of response.toolCalls) await terminal.line(shownJson(call));
     return all;
   }
   const stream = provider.streamCompletion({ ...fields, messages }, { signal });

@@ -3,7 +3,7 @@
 import type { DownloadProgress } from "../core/model_management.ts";
 import { type Command, providerOf, SERVER_OPTIONS, untilInterrupted } from "./arguments.ts";
 import { bytes } from "./models.ts";
-import { jsonText, shownOnOneLine } from "./terminal.ts";
+import { shownJson, shownOnOneLine } from "./terminal.ts";
 
 const BAR_WIDTH = 24;
 
@@ -33,7 +33,7 @@ export const command: Command = {
       const looks = providerOf(given).models.download(model, { quantization }, { signal });
       for await (const look of looks) {
         last = look;
-        if (options.json !== undefined) await terminal.line(jsonText(look));
+        if (options.json !== undefined) await terminal.line(shownJson(look));
         else await terminal.progress(barOf(look));
       }
     });

@@ -54,7 +54,7 @@ const DIFFERENCE_WORDS: Readonly<Record<Difference["kind"], string>> = {
 };
 
 /** Compares a recording with the fake. @throws {UsageError} if the fake cannot imitate that release. */
-export async function findDrift(
+async function findDrift(
   exchanges: readonly RecordedExchange[],
   version: string | undefined = exchanges[0]?.server.version,
 ): Promise<Difference[]> {

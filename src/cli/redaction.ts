@@ -6,6 +6,9 @@
  */
 
 import { isRecord } from "../core/fields.ts";
+import { isJson } from "../core/plain_text.ts";
+import { concatenate } from "../transport/body.ts";
+import { decodePercent } from "../transport/redact.ts";
 
 /** Mask character. It needs no escape in JSON, in plain text or in a URL. */
 const FILL = 0x78; // x
@@ -96,7 +99,7 @@ export function redactRequest(
   }
   const [pathname = "", query] = path.split(/\?(.*)/s);
   const shownQuery = query?.replace(/=([^&]*)/g, (_, value: string) => {
-    tokens.push(value, decode(value));
+    tokens.push(value, decodePercent(value));
     return "=***";
   });
   const shownBody = typeof body === "string"
@@ -161,15 +164,8 @@ export function redactHeaders(
 
 /** Masks the chunks of an answer's body, each keeping its length. */
 export function redactChunks(chunks: readonly Uint8Array[], secrets: Secrets): Uint8Array[] {
-  const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-  const whole = new Uint8Array(length);
+  const clean = redactBytes(concatenate(chunks), secrets);
   let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
-  }
-  const clean = redactBytes(whole, secrets);
-  at = 0;
   return chunks.map(({ length }) => clean.slice(at, at += length));
 }
 
@@ -216,15 +212,6 @@ function looseCharacters(text: string): (at: number) => boolean {
     from += line.length + 1;
   }
   return (at) => loose.some(([start, end]) => at >= start && at < end);
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Characters, with the bytes that each one stands for. */
@@ -328,7 +315,11 @@ class Marks {
     const add = (text: string, length: number): void => {
       const start = text.slice(0, LONGEST_SEARCHED);
       for (
-        const spelled of new Set([start, decode(start), encodeURIComponent(wellFormed(start))])
+        const spelled of new Set([
+          start,
+          decodePercent(start),
+          encodeURIComponent(wellFormed(start)),
+        ])
       ) {
         const folded = fold(spelled);
         if (folded.length < length) {
@@ -388,12 +379,4 @@ function wellFormed(text: string): string {
     /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g,
     "?",
   );
-}
-
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }

@@ -94,7 +94,7 @@ export class Terminal {
 
   /** Writes the result as JSON, for programs. */
   async json(value: unknown): Promise<void> {
-    await this.line(jsonText(value, 2));
+    await this.line(shownJson(value, 2));
   }
 
   /** Writes a line to stderr, so that it is not in a pipe. */
@@ -155,7 +155,7 @@ export function shownOnOneLine(text: string): string {
 }
 
 /** JSON that cannot control the terminal either: `JSON.stringify` leaves some of these characters unescaped. */
-export function jsonText(value: unknown, indent?: number): string {
+export function shownJson(value: unknown, indent?: number): string {
   return JSON.stringify(value, null, indent).replace(
     UNSEEN,
     (unseen) =>

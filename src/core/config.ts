@@ -499,7 +499,7 @@ function parseDuration(text: string): unknown {
 export const SECRET_KEYS: ReadonlySet<string> = new Set(["apiToken", "headers"]);
 
 /** Masks a value; of an object, only the field names remain. */
-export function mask(value: unknown): unknown {
+function mask(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value === undefined ? undefined : "***";
   return Object.freeze(Object.fromEntries(Object.keys(value).map((key) => [key, "***"])));
 }

@@ -29,6 +29,11 @@ export function parseJson(text: string): unknown {
   }
 }
 
+/** Tests whether a text is JSON. */
+export function isJson(text: string): boolean {
+  return parseJson(text) !== undefined;
+}
+
 /**
  * Invisible characters that change how the text around them is shown: control characters (C1 included), format
  * characters (direction marks, zero-width characters), lone surrogates and line separators. Not NUL, which has no

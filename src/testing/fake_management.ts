@@ -12,7 +12,8 @@ import {
   type IdSource,
   jsonAnswer,
   type JsonObject,
-  Refusal,
+  type Refusal,
+  refuseNative,
   type Route,
   sleep,
 } from "./fake_wire.ts";
@@ -49,7 +50,7 @@ export function managementRoutes(
         if (model === undefined) throw notFound(name, models.isOtherVariant(name));
         await sleep(loadMs, call.signal);
         if (model.loadError !== undefined) {
-          throw refuseNative(400, { type: "model_load_failed", message: model.loadError });
+          throw refuseNative(400, "model_load_failed", model.loadError);
         }
         // A load always adds an instance, even if the model is already loaded.
         const instance = models.add(model, config as FakeLoadConfig);
@@ -71,7 +72,7 @@ export function managementRoutes(
         if (models.remove(instance_id)) return jsonAnswer({ instance_id });
         // The status was observed, the wording was not.
         const message = `Model instance '${instance_id}' not found.`;
-        throw refuseNative(404, { type: "model_not_found", message });
+        throw refuseNative(404, "model_not_found", message);
       },
     },
     {
@@ -99,7 +100,7 @@ export function managementRoutes(
         if (job !== undefined) return jsonAnswer(job.look(models));
         // The type is documented, the status and the wording are not.
         const message = `No download job with id '${id}'`;
-        throw refuseNative(404, { type: "job_not_found", message });
+        throw refuseNative(404, "job_not_found", message);
       },
     },
   ];
@@ -169,31 +170,22 @@ function fieldsOf(
 ): JsonObject {
   const known: Readonly<Record<string, string>> = { [required]: "string", ...optional };
   if (body[required] === undefined) {
-    throw refuseNative(400, {
-      type: "invalid_request",
-      message: `"${required}" is required`,
+    throw refuseNative(400, "invalid_request", `"${required}" is required`, {
       code: "missing_required_parameter",
       param: required,
     });
   }
   const unknown = Object.keys(body).filter((name) => known[name] === undefined);
   if (unknown.length > 0) {
-    throw refuseNative(400, {
-      type: "invalid_request",
-      message: `Unrecognized key(s) in object: ${unknown.map((name) => `'${name}'`).join(", ")}`,
-      code: "unrecognized_keys",
-    });
+    const list = unknown.map((name) => `'${name}'`).join(", ");
+    const message = `Unrecognized key(s) in object: ${list}`;
+    throw refuseNative(400, "invalid_request", message, { code: "unrecognized_keys" });
   }
   for (const [name, value] of Object.entries(body)) {
     const type: string = typeof value;
     if (type === known[name]) continue;
     const message = `Expected ${known[name]}, received ${type}`;
-    throw refuseNative(400, {
-      type: "invalid_request",
-      message,
-      code: "invalid_type",
-      param: name,
-    });
+    throw refuseNative(400, "invalid_request", message, { code: "invalid_type", param: name });
   }
   return body;
 }
@@ -211,13 +203,5 @@ function notFound(name: unknown, isOtherVariant = false): Refusal {
   const message = isOtherVariant
     ? `Model '${name}' not found in downloaded models.`
     : `Could not resolve '${name}'.`;
-  return refuseNative(404, { type: "model_not_found", message });
-}
-
-/** The error shape of `/api/v1`. */
-function refuseNative(
-  status: number,
-  error: { type: string; message: string; code?: string; param?: string },
-): Refusal {
-  return new Refusal(status, { error });
+  return refuseNative(404, "model_not_found", message);
 }

@@ -2,7 +2,7 @@
 
 import { argumentTokens, type Script, textTokens } from "./fake_chat.ts";
 import type { Instance, ModelStore, StoredModel } from "./fake_models.ts";
-import { checkNativeChat, countImages, refuseNative, textsOf } from "./fake_native_chat_request.ts";
+import { checkNativeChat, countImages, textsOf } from "./fake_native_chat_request.ts";
 import type { FakeAnswer, FakeToolRun } from "./fake_options.ts";
 import {
   type Answer,
@@ -15,6 +15,7 @@ import {
   jsonAnswer,
   type JsonObject,
   Refusal,
+  refuseNative,
   type Route,
   sleep,
 } from "./fake_wire.ts";

@@ -1,6 +1,6 @@
 /** What LM Studio's native chat refuses: its schema is strict, and its errors have their own shape. */
 
-import { isObject, type JsonObject, Refusal } from "./fake_wire.ts";
+import { isObject, type JsonObject, Refusal, refuseNative } from "./fake_wire.ts";
 
 const REASONING = ["off", "low", "medium", "high", "on"];
 /** Every key, with the check of its value. */
@@ -31,16 +31,6 @@ const INTEGRATION_KEYS: Readonly<Record<string, readonly string[]>> = {
   plugin: ["type", "id", "allowed_tools"],
   ephemeral_mcp: ["type", "server_label", "server_url", "allowed_tools", "headers"],
 };
-
-/** `{"error":{"type","message","code","param"}}`, the error shape of `/api/v1`. */
-export function refuseNative(
-  status: number,
-  type: string,
-  message: string,
-  more: { readonly code?: string; readonly param?: string } = {},
-): Refusal {
-  return new Refusal(status, { error: { type, message, ...more } });
-}
 
 /** Throws a refusal if the body is invalid. */
 export function checkNativeChat(body: JsonObject, mayIntegrate: boolean): void {

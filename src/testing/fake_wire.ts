@@ -78,6 +78,16 @@ export function refuseModel(status: number, message: string): Refusal {
   });
 }
 
+/** `{"error":{"type","message","code","param"}}`, the error shape of `/api/v1`. */
+export function refuseNative(
+  status: number,
+  type: string,
+  message: string,
+  more: { readonly code?: string; readonly param?: string } = {},
+): Refusal {
+  return new Refusal(status, { error: { type, message, ...more } });
+}
+
 /**
  * Puts a refusal of `work` into the shape that a route has for its errors.
  *

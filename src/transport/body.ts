@@ -120,3 +120,14 @@ export function isReadable(response: unknown, isOwnFetch = true): boolean {
     (body === undefined || body === null ||
       (typeof body.getReader === "function" && !body.locked));
 }
+
+/** Joins the chunks of a body. */
+export function concatenate(chunks: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return all;
+}

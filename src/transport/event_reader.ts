@@ -5,6 +5,7 @@
  */
 
 import type { CallOptions, CallStatus } from "../core/types.ts";
+import { concatenate } from "./body.ts";
 import type { Call, ServerSettings } from "./call.ts";
 import { callError, type ErrorContext } from "./error_mapping.ts";
 import { SseDecoder, type SseEvent, SseLimitError } from "./sse.ts";
@@ -151,10 +152,10 @@ export class EventReader {
         const first = firstByte(bytes);
         // Some servers send white space until their answer is ready.
         this.#head = first === undefined && head.byteLength + bytes.byteLength <= MAX_HEAD_BYTES
-          ? concatenate(head, bytes)
+          ? concatenate([head, bytes])
           : undefined;
         if (first !== undefined && isTextStart(first)) {
-          return await this.#readText(reader, concatenate(head, bytes));
+          return await this.#readText(reader, concatenate([head, bytes]));
         }
       }
       const events = this.#decode(() => this.#decoder.feed(bytes));
@@ -304,13 +305,6 @@ const BLANK_BYTES: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0d, 0xef, 
 /** Whether a body begins like JSON or HTML; a stream begins with a field name or a colon. */
 function isTextStart(byte: number): boolean {
   return byte === 0x7b /* { */ || byte === 0x5b /* [ */ || byte === 0x3c /* < */;
-}
-
-function concatenate(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const all = new Uint8Array(a.byteLength + b.byteLength);
-  all.set(a);
-  all.set(b, a.byteLength);
-  return all;
 }
 
 // --- The end ------------------------------------------------------------------------------------

@@ -9,7 +9,14 @@ import { type NetworkError, providerError } from "../core/errors.ts";
 import type { RefusalMaker } from "../core/checks.ts";
 import { isBrowser } from "../platform/runtime.ts";
 import { listenToAbort, startTimer, untilAborted } from "./timers.ts";
-import { type BodyEnd, type BodyLimits, discardBody, isReadable, readChunks } from "./body.ts";
+import {
+  type BodyEnd,
+  type BodyLimits,
+  concatenate,
+  discardBody,
+  isReadable,
+  readChunks,
+} from "./body.ts";
 import { explainFailedSend } from "./no_answer.ts";
 import { createRedactor, safeCause, secretsOfQuery } from "./redact.ts";
 
@@ -277,11 +284,5 @@ async function readBytes(
 ): Promise<BodyEnd & { readonly content: Uint8Array }> {
   const chunks: Uint8Array[] = [];
   const end = await readChunks(response, limits, (chunk) => void chunks.push(chunk));
-  const content = new Uint8Array(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    content.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return { ...end, content };
+  return { ...end, content: concatenate(chunks) };
 }

@@ -8,6 +8,7 @@
 import { parseJson } from "../core/plain_text.ts";
 import { isRecord } from "../core/fields.ts";
 import type { Call } from "./call.ts";
+import { concatenate } from "./body.ts";
 import { Ending, finishReasonOf, type FrameContent } from "./event_reader.ts";
 import { callError, errorFromUndecodable } from "./error_mapping.ts";
 import {
@@ -88,16 +89,6 @@ export function errorBody(
     },
     cancel: (reason) => reader.cancel(reason),
   }, ON_DEMAND);
-}
-
-function concatenate(chunks: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return all;
 }
 
 /** Kind of events in a stream. */

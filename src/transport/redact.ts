@@ -132,7 +132,7 @@ function plainSpelling(
 }
 
 /** Decodes percent encoding; returns it unchanged if its bytes are not text. */
-function decodePercent(encoded: string): string {
+export function decodePercent(encoded: string): string {
   try {
     return decodeURIComponent(encoded);
   } catch {
