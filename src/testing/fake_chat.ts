@@ -1,432 +1,343 @@
-/** `POST /v1/chat/completions` of the fake: one generation, whole or streamed. */
+/** `POST /api/v1/chat` of the fake (since 0.4.0): conversations kept by the server, and events for all it does. */
 
-import { checkChatRequest, countPromptTokens, hasImages } from "./fake_chat_request.ts";
-import type { Instance, ModelStore } from "./fake_models.ts";
-import type { FakeAnswer, FakeReply, FakeReplyFunction } from "./fake_options.ts";
-import { sampleOf } from "./fake_schema.ts";
+import type { Instance, ModelStore, StoredModel } from "./fake_models.ts";
+import { checkChatRequest, countImages, textsOf } from "./fake_chat_request.ts";
+import type { FakeAnswer, FakeToolRun } from "./fake_options.ts";
+import { argumentTokens, type Script, textTokens } from "./fake_script.ts";
 import {
   type Answer,
+  type Call,
   decodeBody,
   encodeFrame,
   type Frame,
   type IdSource,
   isObject,
-  isSince,
   jsonAnswer,
   type JsonObject,
-  type Refusal,
-  refuse,
+  Refusal,
+  refuseNative,
   type Route,
   sleep,
 } from "./fake_wire.ts";
 
-const DEFAULT_REPLY = "Hello! I am a language model on your own machine. What can I do for you?";
+/** About this many characters make a token. */
+const CHARACTERS_PER_TOKEN = 4;
+const TOKENS_PER_IMAGE = 256;
+/** The speed to report if the options set none. */
+const TOKENS_PER_SECOND = 50;
+const LOAD_STEPS = [0.25, 0.5, 0.75, 1];
 
-/** How the chat route behaves. */
+/** How the native chat behaves. */
 export interface ChatOptions {
-  readonly version: string;
   readonly firstTokenMs: number;
   readonly tokenMs: number;
-  readonly reasoningField: "reasoning_content" | "reasoning" | "think-tags";
   readonly streamCalls: "in-pieces" | "whole" | "under-one-index";
-  readonly streamFinish: "at-end" | "beside-pieces";
+  readonly jit: boolean;
+  readonly jitLoadMs: number;
+  readonly integrations: boolean;
 }
 
-/** What the model is going to say, in order. */
-export class Script {
-  readonly #decide: FakeReplyFunction;
-  readonly #list: FakeReply[];
-  /** Called when no reply is left for a request; absent if the default answer is used then. */
-  readonly #onNone: ((body: JsonObject) => Refusal) | undefined;
-
-  constructor(
-    replies: readonly FakeReply[] | FakeReplyFunction = [],
-    onNone?: (body: JsonObject) => Refusal,
-  ) {
-    this.#list = typeof replies === "function" ? [] : [...replies];
-    this.#decide = typeof replies === "function" ? replies : () => this.#list.shift();
-    this.#onNone = onNone;
-  }
-
-  /** How many replies of the list are not used yet. */
-  get left(): number {
-    return this.#list.length;
-  }
-
-  /** The answer to this request. */
-  async next(body: JsonObject): Promise<FakeAnswer> {
-    const reply = await this.#decide(body);
-    if (reply === undefined && this.#onNone !== undefined) throw this.#onNone(body);
-    const answer = reply ?? defaultReply(body);
-    return typeof answer === "string" ? { content: answer } : answer;
-  }
-}
-
-/** One token of an answer. */
-type Token =
-  | { readonly kind: "content" | "reasoning"; readonly text: string }
-  | {
-    readonly kind: "call";
-    readonly index: number;
-    readonly arguments: string;
-    readonly head?: CallHead;
-    /** How many tokens the model writes for this entry. @default {1} */
-    readonly written?: number;
-  };
-
-interface CallHead {
-  readonly id: string;
-  readonly name: string;
-}
-
-/** A finished answer that only has to be sent. */
-interface Generation {
-  readonly id: string;
-  readonly created: number;
-  readonly model: string;
-  readonly tokens: readonly Token[];
-  readonly finishReason: string;
-  readonly usage: JsonObject;
-}
-
-/** The route for chat completions. */
+/** The route of the native chat. */
 export function chatRoutes(
   models: ModelStore,
   script: Script,
   ids: IdSource,
   options: ChatOptions,
 ): Route[] {
+  /** Tokens of each conversation so far, by the id of its last answer. */
+  const store = new Map<string, number>();
   return [{
     method: "POST",
-    path: "/v1/chat/completions",
+    path: "/api/v1/chat",
+    since: "0.4.0",
     async handle(call) {
       const body = decodeBody(call);
-      checkChatRequest(body, options.version);
-      const instance = await models.acquire(body.model, "llm", call.signal);
-      if (hasImages(body) && !instance.model.vision) {
-        throw refuse(400, "Model does not support images. Please use a model that does.");
-      }
-      const promptTokens = countPromptTokens(body);
-      if (promptTokens > instance.contextLength) {
-        return answerOverflow(promptTokens, instance, body.stream === true, options.version);
-      }
-      const answer = await script.next(body);
-      const generation = generate(answer, body, instance, promptTokens, ids, options);
+      checkChatRequest(body, options.integrations);
+      const found = find(models, body, options);
+      const before = tokensBefore(store, body.previous_response_id);
+      const turn = new Turn(models, found, body, before, await script.next(body), options);
+      const frames = turn.run(call);
+      const withId = body.store === false ? {} : { response_id: `resp_${ids.hex(48)}` };
+      turn.onEnd = (tokens) => {
+        if (withId.response_id !== undefined) store.set(withId.response_id, tokens);
+        return withId;
+      };
       if (body.stream === true) {
-        const withUsage = wantsUsage(body, options.version);
         return {
           kind: "stream",
-          frames: framesOf(generation, instance, withUsage, options, call.signal),
-          errorFrame: encodeErrorFrame,
+          frames,
+          errorFrame: (message, fault) =>
+            turn.fail(fault?.errorType ?? "internal_error", message, fault?.withEnd ?? true),
         };
       }
-      await passWholeAnswer(countWritten(generation.tokens), instance, options, call.signal);
-      return jsonAnswer(encodeCompletion(generation, options));
+      return await wholeAnswer(turn, frames);
     },
   }];
 }
 
-/** Whether a stream ends with its usage. */
-export function wantsUsage({ stream_options: wanted }: JsonObject, version: string): boolean {
-  return isObject(wanted) && wanted.include_usage === true && isSince(version, "0.3.18");
+async function wholeAnswer(
+  turn: Turn,
+  frames: AsyncGenerator<Frame, void, undefined>,
+): Promise<Answer> {
+  for await (const _ of frames);
+  // Unlike on the other routes, an unloaded model is a 500 here.
+  if (turn.failure !== undefined) throw refuseNative(500, turn.failure.type, turn.failure.message);
+  return jsonAnswer(turn.result());
 }
 
-/** Waits as long as a whole answer takes; its model may be unloaded meanwhile. */
-export async function passWholeAnswer(
-  tokens: number,
-  instance: Instance,
-  { firstTokenMs, tokenMs }: ChatOptions,
-  signal: AbortSignal,
-): Promise<void> {
-  await sleep(firstTokenMs, signal);
-  await sleep(tokenMs * Math.max(0, tokens - 1), signal);
-  if (instance.unloaded) throw refuse(400, "Model unloaded by user or API request.");
-}
-
-function generate(
-  answer: FakeAnswer,
+function find(
+  models: ModelStore,
   body: JsonObject,
-  instance: Instance,
-  promptTokens: number,
-  ids: IdSource,
   options: ChatOptions,
-): Generation {
-  const all = tokensOf(answer, body.stop, ids, options);
-  const limit = numberOf(body.max_tokens) ?? numberOf(body.max_completion_tokens) ?? -1;
-  const isLimited = limit >= 0 && countWritten(all) > limit;
-  const tokens = isLimited ? upTo(limit, all) : all;
-  // At the limit LM Studio reports one token fewer than it wrote.
-  const completionTokens = isLimited ? Math.max(0, limit - 1) : countWritten(tokens);
-  const reasoningTokens = tokens.filter((token) => token.kind === "reasoning").length;
-  const hasCalls = tokens.some((token) => token.kind === "call");
-  const prompt = answer.usage?.promptTokens ?? promptTokens;
-  const completion = answer.usage?.completionTokens ?? completionTokens;
-  return {
-    id: `chatcmpl-${ids.alphanumeric(21)}`,
-    created: Math.floor(Date.now() / 1_000),
-    model: answer.model ?? instance.id,
-    tokens,
-    finishReason: answer.finishReason ?? (isLimited ? "length" : hasCalls ? "tool_calls" : "stop"),
-    usage: {
-      prompt_tokens: prompt,
-      completion_tokens: completion,
-      total_tokens: answer.usage?.totalTokens ?? prompt + completion,
-      ...(answer.usage?.cachedTokens === undefined
-        ? {}
-        : { prompt_tokens_details: { cached_tokens: answer.usage.cachedTokens } }),
-      ...(isSince(options.version, "0.4.0")
-        ? {
-          completion_tokens_details: {
-            reasoning_tokens: answer.usage?.reasoningTokens ?? reasoningTokens,
-          },
-        }
-        : {}),
-    },
-  };
-}
-
-function tokensOf(
-  answer: FakeAnswer,
-  stop: unknown,
-  ids: IdSource,
-  options: ChatOptions,
-): Token[] {
-  const content = cutAtStop(textTokens(answer.content), stop);
-  const reasoning = textTokens(answer.reasoning);
-  const inContent = (texts: readonly string[]): Token[] =>
-    texts.map((text) => ({ kind: "content", text }));
-  const tokens: Token[] = [];
-  if (reasoning.length > 0 && reasoningFieldOf(options) === "think-tags") {
-    tokens.push(...inContent(["<think>\n", ...reasoning, "\n</think>", "\n\n"]));
-  } else {
-    for (const text of reasoning) tokens.push({ kind: "reasoning", text });
-  }
-  tokens.push(...inContent(content));
-  // Before 0.3.6 the model does not get to see the tools.
-  const calls = isSince(options.version, "0.3.6") ? answer.toolCalls ?? [] : [];
-  for (const [index, call] of calls.entries()) {
-    const head = { id: call.id ?? ids.digits(9), name: call.name };
-    const { arguments: value = {} } = call;
-    const text = typeof value === "string" ? value : JSON.stringify(value);
-    const written = argumentTokens(text);
-    if (!isSince(options.version, "0.3.17")) {
-      tokens.push({ kind: "call", index, head, arguments: text });
-    } else if (options.streamCalls === "whole") {
-      tokens.push({ kind: "call", index, head, arguments: text, written: written.length + 1 });
-    } else {
-      tokens.push({ kind: "call", index, head, arguments: "" });
-      for (const part of written) tokens.push({ kind: "call", index, arguments: part });
-    }
-  }
-  return tokens;
-}
-
-/** Splits a call's arguments into tokens. */
-export function argumentTokens(text: string): readonly string[] {
-  return text.match(/\w+|\W+/g) ?? [];
-}
-
-/** How many tokens the model writes for these entries. */
-function countWritten(tokens: readonly Token[]): number {
-  return tokens.reduce((sum, token) => sum + writtenFor(token), 0);
-}
-
-/** The entries that are complete when the model reaches a token limit. */
-function upTo(limit: number, tokens: readonly Token[]): Token[] {
-  let written = 0;
-  return tokens.filter((token) => (written += writtenFor(token)) <= limit);
-}
-
-function writtenFor(token: Token): number {
-  return token.kind === "call" ? token.written ?? 1 : 1;
-}
-
-async function* framesOf(
-  generation: Generation,
-  instance: Instance,
-  withUsage: boolean,
-  options: ChatOptions,
-  signal: AbortSignal,
-): AsyncGenerator<Frame, void, undefined> {
-  const { id, created, model, finishReason, usage } = generation;
-  const chunk = (fields: JsonObject) =>
-    encodeFrame({
-      id,
-      object: "chat.completion.chunk",
-      created,
-      model,
-      system_fingerprint: model,
-      ...fields,
+): { model: StoredModel; instance: Instance | undefined } {
+  const found = models.lookUp(body.model);
+  // Unlike on the other routes, no other model answers instead. The real wording is not known.
+  if (found === undefined || found.model.type !== "llm") {
+    throw refuseNative(404, "model_not_found", `Model '${body.model}' not found`, {
+      param: "model",
     });
-  const choice = (delta: JsonObject, finish_reason: string | null) =>
-    chunk({ choices: [{ index: 0, delta, logprobs: null, finish_reason }] });
+  }
+  const { model, instance } = found;
+  if (instance === undefined && !options.jit) {
+    throw refuseNative(400, "model_not_found", `Model '${model.id}' is not loaded`);
+  }
+  const { reasoning } = body;
+  if (reasoning !== undefined && !model.reasoning.includes(String(reasoning))) {
+    const settings = model.reasoning.map((setting) => `'${setting}'`).join(", ");
+    const message = settings === ""
+      ? `Model '${model.id}' does not expose reasoning configuration.`
+      : `Reasoning setting '${reasoning}' is not supported by model '${model.id}'. ` +
+        `Supported settings: ${settings}.`;
+    throw refuseNative(400, "invalid_request", message, {
+      param: "reasoning",
+      code: "invalid_value",
+    });
+  }
+  if (countImages(body.input) > 0 && !model.vision) {
+    const message = "Model does not support images. Please use a model that does.";
+    throw refuseNative(400, "invalid_request", message);
+  }
+  return found;
+}
 
-  // Streams have had this finish reason since 0.3.15.
-  const knowsReason = finishReason !== "tool_calls" || isSince(options.version, "0.3.15");
-  const reason = knowsReason ? finishReason : "stop";
-  const besideTokens = options.streamFinish === "beside-pieces" ? reason : null;
-  await sleep(options.firstTokenMs, signal);
-  for (const [position, token] of generation.tokens.entries()) {
-    const written = writtenFor(token) - (position === 0 ? 1 : 0);
-    if (written > 0) await sleep(written * options.tokenMs, signal);
-    if (instance.unloaded) {
-      const text = encodeErrorFrame("Model unloaded by user or API request.");
+function tokensBefore(store: ReadonlyMap<string, number>, id: unknown): number {
+  if (id === undefined) return 0;
+  const tokens = store.get(String(id));
+  if (tokens !== undefined) return tokens;
+  throw refuseNative(
+    400,
+    "invalid_request",
+    `Prediction history node with id '${id}' not found while attempting to build chat history chain`,
+    { code: "previous_response_not_found", param: "previous_response_id" },
+  );
+}
+
+/** One turn of a conversation while it is generated. */
+class Turn {
+  /** Stores the conversation; returns the fields this adds to the answer. */
+  onEnd: (tokens: number) => JsonObject = () => ({});
+  /** The failure, if there was one. */
+  failure: { readonly type: string; readonly message: string } | undefined;
+  readonly #models: ModelStore;
+  readonly #model: StoredModel;
+  readonly #body: JsonObject;
+  readonly #answer: FakeAnswer;
+  readonly #options: ChatOptions;
+  readonly #inputTokens: number;
+  readonly #output: JsonObject[] = [];
+  #instance: Instance | undefined;
+  #loadSeconds: number | undefined;
+  #tokens = 0;
+  #reasoningTokens = 0;
+
+  constructor(
+    models: ModelStore,
+    found: { readonly model: StoredModel; readonly instance: Instance | undefined },
+    body: JsonObject,
+    tokensBefore: number,
+    answer: FakeAnswer,
+    options: ChatOptions,
+  ) {
+    this.#models = models;
+    this.#model = found.model;
+    this.#instance = found.instance;
+    this.#body = body;
+    this.#answer = answer;
+    this.#options = options;
+    const characters = [...textsOf(body.input), String(body.system_prompt ?? "")].join("").length;
+    this.#inputTokens = tokensBefore + Math.ceil(characters / CHARACTERS_PER_TOKEN) +
+      TOKENS_PER_IMAGE * countImages(body.input);
+  }
+
+  /** Every event, in order. */
+  async *run({ signal }: Call): AsyncGenerator<Frame, void, undefined> {
+    yield { kind: "start", text: encodeEvent("chat.start", { model_instance_id: this.#id }) };
+    if (this.#instance === undefined) {
+      const isLoaded = yield* this.#load(signal);
+      if (!isLoaded) return;
+    }
+    const contextLength = Math.max(
+      this.#instance?.contextLength ?? 0,
+      Number(this.#body.context_length ?? 0),
+    );
+    if (this.#inputTokens > contextLength) {
+      const text = this.fail(
+        "internal_error",
+        `The number of tokens to keep from the initial prompt is greater than the context length ` +
+          `(n_keep: ${this.#inputTokens}>= n_ctx: ${contextLength}). Try to load the model with a ` +
+          "larger context length, or provide a shorter input",
+        true,
+      );
       return yield { kind: "end", text };
     }
-    const delta = { role: "assistant", ...encodeDelta(token, options) };
-    yield { kind: "token", text: choice(delta, besideTokens) };
-  }
-  yield { kind: "finish", text: choice({}, reason) };
-  if (withUsage) yield { kind: "other", text: chunk({ choices: [], usage }) };
-  yield { kind: "end", text: encodeFrame("[DONE]") };
-}
-
-function encodeDelta(token: Token, options: ChatOptions): JsonObject {
-  switch (token.kind) {
-    case "content":
-      return { content: token.text };
-    case "reasoning":
-      return { [reasoningFieldOf(options)]: token.text };
-    case "call": {
-      const { head, arguments: text } = token;
-      const isJoined = options.streamCalls === "under-one-index";
-      const index = isJoined ? 0 : token.index;
-      if (head === undefined) return { tool_calls: [{ index, function: { arguments: text } }] };
-      const { id, name } = head;
-      const fields = { type: "function", function: { name, arguments: text } };
-      return { tool_calls: [isJoined ? { index, ...fields } : { index, id, ...fields }] };
+    yield* this.#prompt(signal);
+    const reasoning = this.#body.reasoning === "off" ? [] : textTokens(this.#answer.reasoning);
+    yield* this.#say("reasoning", reasoning, signal);
+    for (const run of this.#answer.toolRuns ?? []) {
+      yield* this.#use(run, signal);
+      yield* this.#prompt(signal);
     }
+    yield* this.#say("message", textTokens(this.#answer.content), signal);
+    if (this.failure === undefined) yield { kind: "end", text: this.#encodeEnd() };
   }
-}
 
-function encodeCompletion(generation: Generation, options: ChatOptions): JsonObject {
-  const { id, created, model, tokens, finishReason, usage } = generation;
-  const textOf = (kind: "content" | "reasoning") =>
-    tokens.map((token) => token.kind === kind ? token.text : "").join("");
-  const calls: { id: string; type: "function"; function: { name: string; arguments: string } }[] =
-    [];
-  for (const token of tokens) {
-    if (token.kind !== "call") continue;
-    const { head } = token;
-    if (head !== undefined) {
-      calls.push({ id: head.id, type: "function", function: { name: head.name, arguments: "" } });
-    }
-    const call = calls.at(-1);
-    if (call !== undefined) call.function.arguments += token.arguments;
-  }
-  const isCurrent = isSince(options.version, "0.3.25");
-  const content = textOf("content");
-  const reasoning = textOf("reasoning");
-  const field = reasoningFieldOf(options);
-  const hasField = field !== "think-tags" &&
-    (reasoning !== "" || (field === "reasoning_content" && isSince(options.version, "0.4.0")));
-  return {
-    id,
-    object: "chat.completion",
-    created,
-    model,
-    choices: [{
-      index: 0,
-      message: {
-        role: "assistant",
-        // Older builds leave it out when there are tool calls.
-        ...(isCurrent || calls.length === 0 ? { content } : {}),
-        ...(hasField ? { [field]: reasoning } : {}),
-        ...(isCurrent || calls.length > 0 ? { tool_calls: calls } : {}),
+  /** The answer's body as far as it is generated. */
+  result(): JsonObject {
+    const { firstTokenMs, tokenMs } = this.#options;
+    const { usage } = this.#answer;
+    return {
+      model_instance_id: this.#id,
+      output: this.#output,
+      stats: {
+        input_tokens: usage?.promptTokens ?? this.#inputTokens,
+        total_output_tokens: usage?.completionTokens ?? this.#tokens,
+        reasoning_output_tokens: usage?.reasoningTokens ?? this.#reasoningTokens,
+        tokens_per_second: tokenMs > 0 ? 1000 / tokenMs : TOKENS_PER_SECOND,
+        time_to_first_token_seconds: firstTokenMs / 1000,
+        ...(this.#loadSeconds === undefined ? {} : { model_load_time_seconds: this.#loadSeconds }),
       },
-      logprobs: null,
-      finish_reason: finishReason,
-    }],
-    usage,
-    ...(isCurrent ? { stats: {} } : {}),
-    system_fingerprint: model,
-  };
-}
-
-/** The context overflow, worded as each release and engine does: status 400, or an error frame under 200. */
-export function answerOverflow(
-  promptTokens: number,
-  { model, contextLength }: Instance,
-  isStream: boolean,
-  version: string,
-): Answer {
-  const advice = "Try to load the model with a larger context length, or provide a shorter input";
-  let message: string;
-  let isFrame = false;
-  if (model.format === "mlx") {
-    message =
-      `Input does not fit in context length. The input has ${promptTokens} tokens, but the ` +
-      `context length only supports ${contextLength} tokens.`;
-    isFrame = isStream;
-  } else if (isSince(version, "0.4.20")) {
-    const error = {
-      code: 400,
-      message: `request (${promptTokens} tokens) exceeds the available context size ` +
-        `(${contextLength} tokens), try increasing it`,
-      type: "exceed_context_size_error",
-      n_prompt_tokens: promptTokens,
-      n_ctx: contextLength,
+      ...this.onEnd(this.#inputTokens + this.#tokens),
     };
-    message = `Engine protocol predict request returned 400: ${JSON.stringify({ error })}`;
-    isFrame = isStream;
-  } else if (isSince(version, "0.4.0")) {
-    message = `The number of tokens to keep from the initial prompt is greater than the context ` +
-      `length (n_keep: ${promptTokens}>= n_ctx: ${contextLength}). ${advice}`;
-  } else {
-    message =
-      `Trying to keep the first ${promptTokens} tokens when context the overflows. However, ` +
-      `the model is loaded with context length of only ${contextLength} tokens, which is not ` +
-      `enough. ${advice}`;
   }
-  if (!isFrame) throw refuse(400, message);
-  return { kind: "stream", frames: errorFrames(message), errorFrame: encodeErrorFrame };
-}
 
-async function* errorFrames(message: string): AsyncGenerator<Frame, void, undefined> {
-  yield { kind: "end", text: encodeErrorFrame(message) };
-}
-
-/** An error in a stream, in the form of the `/v1` routes. */
-export function encodeErrorFrame(message: string): string {
-  return encodeFrame({ error: { message }, message }, "error");
-}
-
-function defaultReply(body: JsonObject): FakeReply {
-  const format = body.response_format;
-  if (isObject(format) && isObject(format.json_schema)) {
-    return JSON.stringify(sampleOf(format.json_schema.schema));
+  /** The frames of an error and of the `chat.end` that may follow it. */
+  fail(type: string, message: string, withEnd: boolean): string {
+    this.failure = { type, message };
+    const error = encodeEvent("error", { error: { type, message } });
+    return withEnd ? error + this.#encodeEnd() : error;
   }
-  return DEFAULT_REPLY;
-}
 
-function reasoningFieldOf({ reasoningField, version }: ChatOptions): ChatOptions["reasoningField"] {
-  return isSince(version, "0.3.9") ? reasoningField : "think-tags";
-}
-
-/** Splits a text into words, each with the space before it. */
-export function textTokens(text: string | readonly string[] | undefined): readonly string[] {
-  return typeof text === "string" ? text.match(/\s*\S+|\s+$/g) ?? [] : text ?? [];
-}
-
-/** The tokens up to the first stop text. */
-export function cutAtStop(tokens: readonly string[], stop: unknown): readonly string[] {
-  const stops = (Array.isArray(stop) ? stop : [stop]).filter((text) =>
-    typeof text === "string" && text !== ""
-  );
-  const whole = tokens.join("");
-  const ends = stops.map((text) => whole.indexOf(text)).filter((end) => end >= 0);
-  if (ends.length === 0) return tokens;
-  let left = Math.min(...ends);
-  const kept: string[] = [];
-  for (const token of tokens) {
-    if (left <= 0) break;
-    kept.push(token.slice(0, left));
-    left -= token.length;
+  get #id(): string {
+    return this.#answer.model ?? this.#instance?.id ?? this.#model.id;
   }
-  return kept;
+
+  #encodeEnd(): string {
+    return encodeEvent("chat.end", { result: this.result() });
+  }
+
+  async *#load(signal: AbortSignal): AsyncGenerator<Frame, boolean, undefined> {
+    const about = { model_instance_id: this.#model.id };
+    const { jitLoadMs } = this.#options;
+    const loading = this.#models.loadOnRequest(this.#model, signal)
+      .catch((error: unknown) => ({ error }));
+    yield mark("model_load.start", about);
+    for (const progress of LOAD_STEPS) {
+      await sleep(jitLoadMs / LOAD_STEPS.length, signal);
+      if (this.#model.loadError === undefined || progress < 1) {
+        yield mark("model_load.progress", { ...about, progress });
+      }
+    }
+    const loaded = await loading;
+    if ("error" in loaded) {
+      if (!(loaded.error instanceof Refusal)) throw loaded.error;
+      const text = this.fail("model_load_failed", this.#model.loadError ?? "", true);
+      yield { kind: "end", text };
+      return false;
+    }
+    this.#instance = loaded;
+    this.#loadSeconds = jitLoadMs / 1000;
+    yield mark("model_load.end", { ...about, load_time_seconds: this.#loadSeconds });
+    return true;
+  }
+
+  async *#prompt(signal: AbortSignal): AsyncGenerator<Frame, void, undefined> {
+    const half = this.#options.firstTokenMs / 2;
+    yield mark("prompt_processing.start");
+    await sleep(half, signal);
+    yield mark("prompt_processing.progress", { progress: 0.5 });
+    await sleep(half, signal);
+    yield mark("prompt_processing.progress", { progress: 1 });
+    yield mark("prompt_processing.end");
+  }
+
+  async *#say(
+    type: "reasoning" | "message",
+    tokens: readonly string[],
+    signal: AbortSignal,
+  ): AsyncGenerator<Frame, void, undefined> {
+    const limit = Number(this.#body.max_output_tokens ?? Infinity);
+    if (this.failure !== undefined || tokens.length === 0 || this.#tokens >= limit) return;
+    const item = { type, content: "" };
+    this.#output.push(item);
+    yield mark(`${type}.start`);
+    for (const content of tokens) {
+      if (this.#tokens >= limit) break;
+      if (this.#tokens > 0) await sleep(this.#options.tokenMs, signal);
+      if (this.#instance?.unloaded) {
+        const message = "Model unloaded by user or API request.";
+        return yield { kind: "end", text: this.fail("internal_error", message, true) };
+      }
+      yield { kind: "token", text: encodeEvent(`${type}.delta`, { content }) };
+      // Count the token only now: a fault may have replaced it.
+      this.#tokens++;
+      if (type === "reasoning") this.#reasoningTokens++;
+      item.content += content;
+    }
+    yield type === "message"
+      ? { kind: "finish", text: encodeEvent("message.end") }
+      : mark("reasoning.end");
+  }
+
+  async *#use(
+    { tool, failure, ...run }: FakeToolRun,
+    signal: AbortSignal,
+  ): AsyncGenerator<Frame, void, undefined> {
+    const provider_info = providerOf(this.#body.integrations);
+    const { arguments: given = {}, output = "[]" } = run;
+    if (failure !== undefined) {
+      const { type, reason } = failure;
+      const details = type === "invalid_arguments" ? { arguments: given, provider_info } : {};
+      const metadata = { type, tool_name: tool, ...details };
+      this.#output.push({ type: "invalid_tool_call", reason, metadata });
+      return yield mark("tool_call.failure", { reason, metadata });
+    }
+    const call = { tool, arguments: given, provider_info };
+    yield mark("tool_call.start", { tool, provider_info });
+    if (this.#options.streamCalls === "whole") {
+      // This event is not documented; its fields are not known.
+      yield mark("tool_call.name", { tool });
+      const written = argumentTokens(JSON.stringify(given)).length;
+      await sleep(written * this.#options.tokenMs, signal);
+    }
+    yield mark("tool_call.arguments", call);
+    yield mark("tool_call.success", { tool, arguments: given, output, provider_info });
+    this.#output.push({ type: "tool_call", tool, arguments: given, output, provider_info });
+  }
 }
 
-/** The value, if it is a number. */
-export function numberOf(value: unknown): number | undefined {
-  return typeof value === "number" ? value : undefined;
+/** The request's first integration, since the script does not say which one has the tool. */
+function providerOf(integrations: unknown): JsonObject {
+  const [first = "mcp/fake"] = Array.isArray(integrations) ? integrations : [];
+  if (isObject(first) && first.type === "ephemeral_mcp") {
+    return { type: "ephemeral_mcp", server_label: first.server_label };
+  }
+  return { type: "plugin", plugin_id: isObject(first) ? first.id : first };
+}
+
+function mark(type: string, fields: JsonObject = {}): Frame {
+  return { kind: "mark", text: encodeEvent(type, fields) };
+}
+
+function encodeEvent(type: string, fields: JsonObject = {}): string {
+  return encodeFrame({ type, ...fields }, type);
 }

@@ -1,118 +1,115 @@
-/** What LM Studio refuses in a completion request before it asks a model, in its own wording. */
+/** What LM Studio's native chat refuses: its schema is strict, and its errors have their own shape. */
 
-import { isObject, isSince, type JsonObject, refuse } from "./fake_wire.ts";
+import { isObject, type JsonObject, Refusal, refuseNative } from "./fake_wire.ts";
 
-/** About this many characters make a token. */
-const CHARACTERS_PER_TOKEN = 4;
-/** Rough cost of an image. */
-const TOKENS_PER_IMAGE = 256;
+const REASONING = ["off", "low", "medium", "high", "on"];
+/** Every key, with the check of its value. */
+const KEYS: Readonly<Record<string, (value: unknown) => boolean>> = {
+  model: isText,
+  input: (value) => isText(value) || (Array.isArray(value) && value.length > 0),
+  system_prompt: isText,
+  integrations: Array.isArray,
+  stream: isFlag,
+  temperature: isNumber,
+  top_p: isNumber,
+  top_k: Number.isInteger,
+  min_p: isNumber,
+  repeat_penalty: isNumber,
+  max_output_tokens: Number.isInteger,
+  reasoning: (value) => REASONING.includes(String(value)),
+  context_length: Number.isInteger,
+  store: isFlag,
+  previous_response_id: (value) => isText(value) && String(value).startsWith("resp_"),
+};
+const INPUT_KEYS: Readonly<Record<string, readonly string[]>> = {
+  // The documentation's table has the first, its example the second.
+  text: ["type", "content"],
+  message: ["type", "content"],
+  image: ["type", "data_url"],
+};
+const INTEGRATION_KEYS: Readonly<Record<string, readonly string[]>> = {
+  plugin: ["type", "id", "allowed_tools"],
+  ephemeral_mcp: ["type", "server_label", "server_url", "allowed_tools", "headers"],
+};
 
-/** Throws a refusal if the body of a completion request is invalid. */
-export function checkChatRequest(body: JsonObject, version: string): void {
-  checkMessages(body.messages);
-  if (Array.isArray(body.tools)) checkTools(body.tools);
-  if (isObject(body.tool_choice) && isSince(version, "0.3.15")) {
-    throw refuse(
-      400,
-      "Invalid tool_choice type: 'object'. Supported string values: none, auto, required",
-    );
+/** Throws a refusal if the body is invalid. */
+export function checkChatRequest(body: JsonObject, mayIntegrate: boolean): void {
+  checkKeys(body, Object.keys(KEYS));
+  for (const param of ["model", "input"]) {
+    if (body[param] !== undefined) continue;
+    const code = "missing_required_parameter";
+    throw refuseNative(400, "invalid_request", `"${param}" is required`, { code, param });
   }
-  if (isObject(body.response_format)) {
-    const types = isSince(version, "0.3.18") ? ["json_schema", "text"] : ["json_schema"];
-    if (!types.includes(String(body.response_format["type"]))) {
-      const list = types.map((type) => `'${type}'`).join(" or ");
-      throw refuse(400, `'response_format.type' must be ${list}`);
+  for (const [param, isRight] of Object.entries(KEYS)) {
+    if (body[param] !== undefined && !isRight(body[param])) throw invalid(param);
+  }
+  if (Array.isArray(body.input)) checkEntries(body.input, INPUT_KEYS, "input");
+  if (!Array.isArray(body.integrations)) return;
+  const objects = body.integrations.filter((integration) => !isText(integration));
+  checkEntries(objects, INTEGRATION_KEYS, "integrations");
+  const [first] = body.integrations;
+  if (mayIntegrate || first === undefined) return;
+  const id = isText(first) ? first : String(first.id ?? first.server_label);
+  throw new Refusal(403, {
+    error: {
+      message: `Permission denied to use plugin '${id}'. Ensure that the server configuration ` +
+        "allows plugin usage and, if using an API token, it has the necessary permissions.",
+      type: "invalid_request",
+      param: "integrations",
+      code: null,
+    },
+  });
+}
+
+/** All texts in the input. */
+export function textsOf(input: unknown): string[] {
+  if (!Array.isArray(input)) return [String(input)];
+  return input.filter(isObject).flatMap(({ content }) => isText(content) ? [content] : []);
+}
+
+/** Number of images in the input. */
+export function countImages(input: unknown): number {
+  return Array.isArray(input) ? input.filter(({ type }) => type === "image").length : 0;
+}
+
+function checkEntries(
+  entries: readonly unknown[],
+  keys: Readonly<Record<string, readonly string[]>>,
+  param: string,
+): void {
+  for (const entry of entries) {
+    const known = isObject(entry) ? keys[String(entry.type)] : undefined;
+    if (!isObject(entry) || known === undefined) throw invalid(param);
+    checkKeys(entry, known);
+    const isImage = entry.type === "image";
+    if (isImage && !/^data:image\/(png|jpe?g);base64,/i.test(String(entry.data_url))) {
+      throw invalid("input");
     }
   }
 }
 
-/** Whether any message has an image. */
-export function hasImages(body: JsonObject): boolean {
-  return partsOf(body).some((part) => part.type === "image_url");
+function checkKeys(value: JsonObject, known: readonly string[]): void {
+  const unknown = Object.keys(value).filter((key) => !known.includes(key));
+  if (unknown.length === 0) return;
+  const list = unknown.map((key) => `'${key}'`).join(", ");
+  throw refuseNative(400, "invalid_request", `Unrecognized key(s) in object: ${list}`, {
+    code: "unrecognized_keys",
+  });
 }
 
-/** Rough number of tokens in the prompt. */
-export function countPromptTokens(body: JsonObject): number {
-  let characters = 0;
-  let images = 0;
-  const messages = Array.isArray(body.messages) ? body.messages : [];
-  for (const message of messages) {
-    if (!isObject(message)) continue;
-    if (typeof message.content === "string") characters += message.content.length;
-    if (message.tool_calls !== undefined) {
-      characters += JSON.stringify(message.tool_calls).length;
-    }
-  }
-  for (const part of partsOf(body)) {
-    if (part.type === "image_url") images++;
-    else characters += String(part.text ?? "").length;
-  }
-  if (body.tools !== undefined) characters += JSON.stringify(body.tools).length;
-  return countTokens(characters) + images * TOKENS_PER_IMAGE;
+function invalid(param: string): Refusal {
+  const code = "invalid_value";
+  return refuseNative(400, "invalid_request", `Invalid value for "${param}"`, { code, param });
 }
 
-/** Rough number of tokens in a text of this length. */
-export function countTokens(characters: number): number {
-  return Math.ceil(characters / CHARACTERS_PER_TOKEN);
+function isText(value: unknown): value is string {
+  return typeof value === "string";
 }
 
-function checkMessages(messages: unknown): void {
-  if (messages === undefined || messages === null) {
-    throw refuse(400, "'messages' field is required");
-  }
-  if (!Array.isArray(messages) || !messages.every(isObject)) {
-    throw refuse(
-      400,
-      "Invalid 'messages' in payload. Please check the structure of your 'messages' and try again",
-    );
-  }
-  for (const { content } of messages) {
-    const isContent = typeof content === "string" ||
-      (Array.isArray(content) && content.every(isObject));
-    if (!isContent) {
-      throw refuse(
-        400,
-        "Invalid 'content': 'content' field must be a string or an array of objects..",
-      );
-    }
-  }
-  for (const part of partsOf({ messages })) {
-    if (part.type !== "image_url") continue;
-    const url = isObject(part.image_url) ? part.image_url["url"] : undefined;
-    if (!/^data:image\/(png|jpe?g);base64,/i.test(String(url))) {
-      throw refuse(400, "'url' field must be a base64 encoded image.");
-    }
-  }
+function isNumber(value: unknown): boolean {
+  return typeof value === "number";
 }
 
-/** The real message is zod's list of issues as pretty-printed JSON. */
-function checkTools(tools: readonly unknown[]): void {
-  for (const [index, tool] of tools.entries()) {
-    const definition = isObject(tool) ? tool.function : undefined;
-    const parameters = isObject(definition) ? definition.parameters : undefined;
-    if (parameters === undefined) continue;
-    const path = [index, "function", "parameters"];
-    const issue = !isObject(parameters) || parameters.type !== "object"
-      ? {
-        code: "invalid_union_discriminator",
-        options: ["object"],
-        path: [...path, "type"],
-        message: "Invalid discriminator value. Expected 'object'",
-      }
-      : isObject(parameters.properties)
-      ? undefined
-      : {
-        code: "invalid_type",
-        expected: "object",
-        received: parameters.properties === undefined ? "undefined" : typeof parameters.properties,
-        path: [...path, "properties"],
-        message: "Required",
-      };
-    if (issue !== undefined) throw refuse(400, JSON.stringify([issue], null, 2));
-  }
-}
-
-function partsOf(body: JsonObject): JsonObject[] {
-  const messages = Array.isArray(body.messages) ? body.messages.filter(isObject) : [];
-  return messages.flatMap(({ content }) => Array.isArray(content) ? content.filter(isObject) : []);
+function isFlag(value: unknown): boolean {
+  return typeof value === "boolean";
 }

@@ -1,21 +1,22 @@
 /** The fake LM Studio itself: takes a request, returns a response. */
 
-import { chatRoutes, Script } from "./fake_chat.ts";
+import { chatRoutes } from "./fake_chat.ts";
+import { describeChat, readChat } from "./fake_chats.ts";
 import { checkFakeOptions } from "./fake_checks.ts";
 import { completionRoutes } from "./fake_completions.ts";
 import { decisionRoutes } from "./fake_decisions.ts";
 import { embeddingRoutes } from "./fake_embeddings.ts";
-import { describeChat, readChat } from "./fake_chats.ts";
 import { Exchange } from "./fake_exchange.ts";
 import { answerInstead, brokenConnection, FaultList, placeOf, spoil } from "./fake_faults.ts";
 import { listen } from "./fake_listener.ts";
 import { managementRoutes } from "./fake_management.ts";
 import { messagesRoutes } from "./fake_messages.ts";
 import { ModelStore } from "./fake_models.ts";
-import { nativeChatRoutes } from "./fake_native_chat.ts";
 import type { FakeLMStudio, FakeLMStudioOptions, RecordedRequest } from "./fake_options.ts";
 import { Player, readRecording } from "./fake_recording.ts";
 import { responsesRoutes } from "./fake_responses.ts";
+import { Script } from "./fake_script.ts";
+import { textRoutes } from "./fake_text.ts";
 import {
   type Answer,
   type Call,
@@ -144,9 +145,9 @@ class FakeServer {
     this.#routes = [
       { method: "GET", path: "/lmstudio-greeting", handle: () => jsonAnswer({ lmstudio: true }) },
       ...models.routes(),
-      ...chatRoutes(models, script, ids, chat),
       ...completionRoutes(models, script, ids, chat),
-      ...nativeChatRoutes(models, script, ids, {
+      ...textRoutes(models, script, ids, chat),
+      ...chatRoutes(models, script, ids, {
         firstTokenMs,
         tokenMs,
         streamCalls,

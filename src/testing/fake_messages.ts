@@ -3,9 +3,9 @@
  * of the events follow Anthropic's documentation.
  */
 
-import { argumentTokens, type Script, textTokens } from "./fake_chat.ts";
 import type { Instance, ModelStore } from "./fake_models.ts";
 import type { FakeAnswer } from "./fake_options.ts";
+import { argumentTokens, type Script, textTokens } from "./fake_script.ts";
 import {
   type Answer,
   type Call,

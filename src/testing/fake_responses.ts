@@ -4,10 +4,10 @@
  * documentation.
  */
 
-import { argumentTokens, type Script, textTokens } from "./fake_chat.ts";
 import type { Instance, ModelStore } from "./fake_models.ts";
 import type { FakeAnswer } from "./fake_options.ts";
 import { checkResponsesInput, countTokens, hasImages } from "./fake_responses_request.ts";
+import { argumentTokens, type Script, textTokens } from "./fake_script.ts";
 import {
   type Answer,
   type Call,
