@@ -3,6 +3,7 @@
 import { parseJson } from "../core/plain_text.ts";
 import { Buffer } from "node:buffer";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { writeBody } from "../testing/fake_listener.ts";
 import { Player, readRecording } from "../testing/fake_recording.ts";
 import type { RecordedExchange } from "../testing/fake_options.ts";
 import { type Command, numberOf, UsageError } from "./arguments.ts";
@@ -70,24 +71,11 @@ async function play(
   reply.sendDate = false;
   reply.writeHead(response.status, headers);
   reply.flushHeaders();
-  const reader = response.body?.getReader();
   try {
-    while (reader !== undefined) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      // Wait until each chunk is written; otherwise several would arrive as one.
-      await new Promise<void>((resolve) => {
-        reply.once("close", resolve);
-        reply.write(value, () => {
-          reply.off("close", resolve);
-          resolve();
-        });
-      });
-    }
+    await writeBody(response, reply);
   } catch {
     reply.destroy();
     return `${method} ${path} ${response.status} (cut, as recorded)`;
   }
-  reply.end();
   return `${method} ${path} ${response.status}`;
 }

@@ -87,20 +87,25 @@ async function answer(
   });
   reply.writeHead(response.status, outgoing);
   reply.flushHeaders();
+  await writeBody(response, reply);
+}
+
+/**
+ * Writes a body and ends the reply. Waits until each chunk is flushed: otherwise several would arrive as one, and a
+ * broken connection would lose what was written.
+ */
+export async function writeBody(response: Response, reply: ServerResponse): Promise<void> {
   const reader = response.body?.getReader();
-  if (reader !== undefined) {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      // Wait until each chunk is flushed, so that a broken connection does not lose what was written.
-      await new Promise<void>((resolve) => {
-        reply.once("close", resolve);
-        reply.write(value, () => {
-          reply.off("close", resolve);
-          resolve();
-        });
+  while (reader !== undefined) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    await new Promise<void>((resolve) => {
+      reply.once("close", resolve);
+      reply.write(value, () => {
+        reply.off("close", resolve);
+        resolve();
       });
-    }
+    });
   }
   reply.end();
 }
