@@ -46,18 +46,19 @@ export function decodeUsage(wire: unknown, timings?: unknown): Usage | undefined
   const reasoningTokens = isRecord(written) ? numberOf(written.reasoning_tokens) : undefined;
   const cachedTokens = (isRecord(read) ? numberOf(read.cached_tokens) : undefined) ??
     (isRecord(timings) ? numberOf(timings.cache_n) : undefined);
-  return {
+  const usage: Usage = {
     promptTokens: promptTokens ?? 0,
     completionTokens: completionTokens ?? 0,
     totalTokens: numberOf(wire.total_tokens) ?? (promptTokens ?? 0) + (completionTokens ?? 0),
-    ...(reasoningTokens === undefined ? {} : { reasoningTokens }),
-    ...(cachedTokens === undefined ? {} : { cachedTokens }),
   };
+  if (reasoningTokens !== undefined) usage.reasoningTokens = reasoningTokens;
+  if (cachedTokens !== undefined) usage.cachedTokens = cachedTokens;
+  return usage;
 }
 
 /** The `stats` of an answer; `undefined` if they are empty: most versions send `{}`. */
 export function decodeStats(wire: unknown): GenerationStats | undefined {
-  if (!isRecord(wire)) return undefined;
+  if (!isRecord(wire) || isEmpty(wire)) return undefined;
   const draft: GenerationStats["draft"] = withoutUndefined({
     model: nameOf(wire.draft_model),
     totalTokens: numberOf(wire.total_draft_tokens_count),
@@ -105,11 +106,9 @@ function decodeTimings(wire: unknown): GenerationStats | undefined {
 export function measureStats(usage: Usage | undefined, generationMs: number): GenerationStats {
   const tokens = usage?.completionTokens ?? 0;
   const tokensPerSecond = tokens * 1000 / generationMs;
-  return {
-    ...(tokensPerSecond > 0 && tokensPerSecond < Infinity ? { tokensPerSecond } : {}),
-    generationMs,
-    source: "measured",
-  };
+  return tokensPerSecond > 0 && tokensPerSecond < Infinity
+    ? { tokensPerSecond, generationMs, source: "measured" }
+    : { generationMs, source: "measured" };
 }
 
 /** A shorter phase only read a buffer; nothing was generated in it. */
@@ -139,6 +138,11 @@ export function millisecondsOf(seconds: unknown): number | undefined {
 export function numberOf(value: unknown): number | undefined {
   const isAmount = typeof value === "number" && value >= 0 && value <= Number.MAX_SAFE_INTEGER;
   return isAmount ? value : undefined;
+}
+
+function isEmpty(fields: object): boolean {
+  for (const _ in fields) return false;
+  return true;
 }
 
 function nameOf(value: unknown): string | undefined {

@@ -103,15 +103,14 @@ const SAMPLING_ON_WIRE: Readonly<Record<keyof Sampling, string>> = {
   draftModel: "draft_model",
 };
 
-/** The settings of a request that are present, under their wire names. */
-export function encodeSampling(request: Sampling): Record<string, unknown> {
-  const body: Record<string, unknown> = {};
+/** Adds the settings of a checked request to a body, under their wire names. */
+export function encodeSampling(request: Sampling, body: Record<string, unknown>): void {
+  // Through the request: it has few fields, and only known ones.
   let field: keyof Sampling;
-  for (field in SAMPLING_ON_WIRE) {
-    const value = request[field];
-    if (value !== undefined) body[SAMPLING_ON_WIRE[field]] = value;
+  for (field in request) {
+    const name: string | undefined = SAMPLING_ON_WIRE[field];
+    if (name !== undefined && request[field] !== undefined) body[name] = request[field];
   }
-  return body;
 }
 
 // --- Fields of the user's own -------------------------------------------------------------------
@@ -273,32 +272,53 @@ export function checkCompletionRequest(request: unknown, refusal: RefusalMaker):
  *
  * @param action completes "Cannot …".
  */
-export async function encodeCompletionRequest(
+export function encodeCompletionRequest(
+  request: CompletionRequest,
+  refusal: RefusalMaker,
+  fetchImage: FetchImage,
+  action: string,
+): Record<string, unknown> | Promise<Record<string, unknown>> {
+  const { tools = [], schema, toolChoice, reasoning, extraBody } = request;
+  const hasRareField = tools.length > 0 || schema !== undefined || toolChoice !== undefined ||
+    extraBody !== undefined;
+  const body: Record<string, unknown> = { messages: undefined };
+  encodeSampling(request, body);
+  // The server's word for "off" is "none"; "on" is its default.
+  if (reasoning !== undefined && reasoning !== "on") {
+    body.reasoning_effort = reasoning === "off" ? "none" : reasoning;
+  }
+  if (hasRareField) return withRareFields(body, request, refusal, fetchImage, action);
+  const written = writeConversation(request, refusal, fetchImage);
+  // Most requests need no waiting, which would cost more than the rest of the encoding.
+  if (written instanceof Promise) return written.then((messages) => ({ ...body, messages }));
+  body.messages = written;
+  return body;
+}
+
+async function withRareFields(
+  body: Record<string, unknown>,
   request: CompletionRequest,
   refusal: RefusalMaker,
   fetchImage: FetchImage,
   action: string,
 ): Promise<Record<string, unknown>> {
-  const { messages, tools = [], schema, toolChoice, reasoning, extraBody } = request;
-  const hasRareField = tools.length > 0 || schema !== undefined || toolChoice !== undefined ||
-    extraBody !== undefined;
-  const body: Record<string, unknown> = { messages: undefined, ...encodeSampling(request) };
-  // The server's word for "off" is "none"; "on" is its default.
-  if (reasoning !== undefined && reasoning !== "on") {
-    body.reasoning_effort = reasoning === "off" ? "none" : reasoning;
-  }
-  if (hasRareField) {
-    const { encodeRareFields } = await importOnUse(() => import("./rare_fields.ts"), action);
-    Object.assign(body, await encodeRareFields(request, refusal, action));
-  }
-  const all = typeof messages === "string" ? [messages] : messages;
-  const written = encodeMessages(all, refusal, fetchImage, {
-    withReasoning: request.sendReasoning === true,
-    isTraced: request.contextOverflowPolicy !== undefined,
-  });
-  // Each `await` lets other code run, and costs as much as encoding a message.
-  body.messages = written instanceof Promise ? await written : written;
+  const { encodeRareFields } = await importOnUse(() => import("./rare_fields.ts"), action);
+  Object.assign(body, await encodeRareFields(request, refusal, action));
+  body.messages = await writeConversation(request, refusal, fetchImage);
+  const { extraBody } = request;
   return extraBody === undefined ? body : withExtraBody(body, extraBody);
+}
+
+function writeConversation(
+  { messages, sendReasoning, contextOverflowPolicy }: CompletionRequest,
+  refusal: RefusalMaker,
+  fetchImage: FetchImage,
+): Record<string, unknown>[] | Promise<Record<string, unknown>[]> {
+  const all = typeof messages === "string" ? [messages] : messages;
+  return encodeMessages(all, refusal, fetchImage, {
+    withReasoning: sendReasoning === true,
+    isTraced: contextOverflowPolicy !== undefined,
+  });
 }
 
 /** Encoded messages, each with the message the caller passed. */
@@ -343,26 +363,24 @@ function writeMessages(
   { withReasoning, isTraced }: MessageEncoding,
 ): Record<string, unknown>[] {
   const encoded: Record<string, unknown>[] = [];
-  let texts: string[] = [];
-  const push = (message: Message): void => {
+  let text: string | undefined;
+  for (let at = 0; at <= messages.length; at++) {
+    const message = messages[at];
+    if (typeof message === "string") {
+      text = text === undefined ? message : `${text}\n\n${message}`;
+      continue;
+    }
+    if (text !== undefined) push({ role: "user", content: text });
+    text = undefined;
+    if (message !== undefined) push(message);
+  }
+  return encoded;
+
+  function push(message: Message): void {
     const written = encodeMessage(message, urlOf, withReasoning);
     if (isTraced) SOURCES.set(written, message);
     encoded.push(written);
-  };
-  const flush = (): void => {
-    if (texts.length > 0) push({ role: "user", content: texts.join("\n\n") });
-    texts = [];
-  };
-  for (const message of messages) {
-    if (typeof message === "string") {
-      texts.push(message);
-      continue;
-    }
-    flush();
-    push(message);
   }
-  flush();
-  return encoded;
 }
 
 async function encodeLazily(

@@ -55,7 +55,9 @@ function checkTextRequest(request: unknown, refusal: RefusalMaker): TextCompleti
 /** The body for a checked request, without the model. */
 function encodeTextRequest(request: TextCompletionRequest): Record<string, unknown> {
   const { prompt, suffix, echo } = request;
-  return withExtraBody({ prompt, suffix, echo, ...encodeSampling(request) }, request.extraBody);
+  const body: Record<string, unknown> = { prompt, suffix, echo };
+  encodeSampling(request, body);
+  return withExtraBody(body, request.extraBody);
 }
 
 /** Decodes a whole answer. */

@@ -11,6 +11,7 @@ import type {
   ArrivedAnswer,
   Body,
   ItemSource,
+  ModelType,
   Overflow,
   Place,
   Route,
@@ -22,7 +23,7 @@ import type { ToolUse } from "../api/tool_use.ts";
 import { checkCallOptions } from "../core/checks.ts";
 import { importOnUse } from "../core/import_on_use.ts";
 import type { CallOptions, StreamingChunk, Usage } from "../core/types.ts";
-import type { TransportRequest } from "../transport/transport.ts";
+import type { JsonAnswer, TransportRequest } from "../transport/transport.ts";
 import type { Queue, Visit } from "./queue.ts";
 import type { AddressedRequest, ComparedAnswer, Server } from "./server.ts";
 import { untilAborted } from "../transport/timers.ts";
@@ -61,7 +62,7 @@ export interface PrepareOptions {
  *
  * @param verb completes "Cannot …".
  */
-export async function call<Request extends RouteRequest, Answer>(
+export function call<Request extends RouteRequest, Answer>(
   server: Server,
   route: Route<Request, Answer>,
   verb: string,
@@ -71,12 +72,10 @@ export async function call<Request extends RouteRequest, Answer>(
   const preparing = prepare(server, route, verb, input, options);
   const answer = preparing.then(ask);
   const signal = callerSignalOf(options);
-  if (signal !== undefined && !signal.aborted) {
-    // Next to the answer's own chain, not in it: calls are sent in order, whether they have a signal or not.
-    answer.catch(() => {});
-    await untilAborted(preparing, signal);
-  }
-  return await answer;
+  if (signal === undefined || signal.aborted) return answer;
+  // Next to the answer's own chain, not in it: calls are sent in order, whether they have a signal or not.
+  answer.catch(() => {});
+  return untilAborted(preparing, signal).then(() => answer);
 }
 
 /**
@@ -134,7 +133,7 @@ export function streamChunks<Request extends RouteRequest, Answer>(
  * Checks and encodes a request, and chooses its model. Anything that can be refused is refused before anything is sent;
  * the model is chosen last.
  */
-export async function prepare<
+export function prepare<
   Request extends RouteRequest,
   Answer,
   Asked extends Route<Request, Answer>,
@@ -147,8 +146,15 @@ export async function prepare<
   own?: PrepareOptions,
 ): Promise<PreparedCall<Request, Answer, Asked>> {
   const refusal = server.refusalMaker(verb);
-  const checked = checkCallOptions(options, refusal);
-  return await prepareChecked(server, route, verb, route.check(input, refusal), checked, own);
+  let checked: CallOptions;
+  let request: Request;
+  try {
+    checked = checkCallOptions(options, refusal);
+    request = route.check(input, refusal);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+  return prepareChecked(server, route, verb, request, checked, own);
 }
 
 /**
@@ -169,12 +175,13 @@ export async function prepareChecked<
 ): Promise<PreparedCall<Request, Answer, Asked>> {
   const startedAt = performance.now();
   const called = signal === undefined ? options : { ...options, signal };
-  const fields = await route.encode(request, {
+  // Awaited only if there is something to await: most requests have none of this.
+  const encoded = route.encode(request, {
     action: verb,
     refusal: server.refusalMaker(verb),
     fetchImage: fetchImage ?? server.imageFetcher(verb, options, signal),
   });
-  // Awaited only if there is something to await: most requests have none of this.
+  const fields = encoded instanceof Promise ? await encoded : encoded;
   if (route.load !== undefined) await route.load(verb);
   const use = route.toolUse?.(request, fields, verb);
   const toolUse = use && await use;
@@ -215,19 +222,20 @@ async function askOnce<Request extends RouteRequest, Answer>(
 ): Promise<Answer> {
   const { server, route, body, options, startedAt, tags, toolUse } = prepared;
   const request = requestOf(prepared, body);
-  const visit = { ...visitOf(prepared), startedAt };
-  let sentAt = startedAt;
-  const { value, context } = await inTurn(visit, () => {
-    sentAt = performance.now();
-    return server.transport.json(request, options, Infinity, startedAt);
-  });
-  const decoding = {
-    context,
-    sent: body,
-    elapsedMs: performance.now() - sentAt,
-    tags,
-    toolUse,
-  };
+  const turn = new Turn(prepared, startedAt);
+  let sent: JsonAnswer;
+  let elapsedMs: number;
+  try {
+    const entered = turn.enter();
+    if (entered !== undefined) await entered;
+    const sentAt = performance.now();
+    sent = await server.transport.json(request, options, Infinity, startedAt);
+    elapsedMs = performance.now() - sentAt;
+  } finally {
+    turn.leave();
+  }
+  const { value, context } = sent;
+  const decoding = { context, sent: body, elapsedMs, tags, toolUse };
   const decoded = route.decode(value, decoding);
   const answer = decoded instanceof Promise ? await decoded : decoded;
   if (route.hasLoaded?.(answer) === true) server.dropListing();
@@ -267,15 +275,8 @@ function openOnce<Request extends RouteRequest, Answer, Item>(
       server.checkAnswer(prepared, model, options, arrived as ArrivedAnswer<ComparedAnswer>),
     onModelLoad: () => server.dropListing(),
     onUsage: (usage) => noteUsage(prepared, usage),
-    place: placeOf(visitOf(prepared)),
+    place: new Turn(prepared),
   });
-}
-
-function visitOf<Request extends RouteRequest, Answer>(
-  { server, route, model, action, options }: PreparedCall<Request, Answer>,
-): Visit {
-  // Embeddings have their own `concurrency`, but loading their model may evict one that is generating.
-  return { server, model, action, options, isGeneration: route.modelType !== "embedding" };
 }
 
 function noteUsage<Request extends RouteRequest, Answer>(
@@ -339,38 +340,56 @@ function isFree({ server, model, isGeneration }: Visit, inside: ReadonlySet<Visi
   return !isGeneration || inside.size < (server.config.maxConcurrency ?? usual);
 }
 
-/** Sends a request when its turn comes; the turn ends with the answer. */
-export async function inTurn<Answer>(visit: Visit, send: () => Promise<Answer>): Promise<Answer> {
-  const place = placeOf(visit);
-  try {
-    const entered = place.enter();
-    if (entered !== undefined) await entered;
-    return await send();
-  } finally {
-    place.leave();
-  }
-}
+/** The place of a request in the queue, and at first outside of it. */
+class Turn implements Visit, Place {
+  readonly server: Server;
+  readonly model: string;
+  readonly action: string;
+  readonly options: CallOptions;
+  readonly startedAt?: number;
+  readonly isGeneration: boolean;
+  unreadSince: number | undefined = undefined;
+  hasLeft = false;
+  readonly #entrance: Entrance;
 
-function placeOf(visit: Visit): Place {
-  const { server: { config, mayEvict, usualParallel }, server, action, options } = visit;
-  const entrance = entranceOf(server);
-  const { inside } = entrance;
-  return Object.assign(visit, {
-    enter(): Promise<void> | undefined {
-      if (!mayEvict && (config.maxConcurrency ?? usualParallel) === Infinity) return undefined;
-      if (entrance.queue !== undefined) return entrance.queue.enter(visit);
-      if (!isFree(visit, inside)) {
-        return importForCall(() => import("./queue.ts"), action, options).then(({ Queue }) =>
-          (entrance.queue ??= new Queue(inside)).enter(visit)
-        );
-      }
-      inside.add(visit);
-      return undefined;
+  constructor(
+    { server, route, model, action, options }: AddressedRequest & {
+      readonly server: Server;
+      readonly route: { readonly modelType?: ModelType };
+      readonly options: CallOptions;
     },
-    leave(): void {
-      visit.hasLeft = true;
-      inside.delete(visit);
-      entrance.queue?.leave(visit);
-    },
-  });
+    startedAt?: number,
+  ) {
+    this.server = server;
+    this.model = model;
+    this.action = action;
+    this.options = options;
+    if (startedAt !== undefined) this.startedAt = startedAt;
+    // Embeddings have their own `concurrency`, but loading their model may evict one that is generating.
+    this.isGeneration = route.modelType !== "embedding";
+    this.#entrance = entranceOf(server);
+  }
+
+  enter(): Promise<void> | undefined {
+    const { config, mayEvict, usualParallel } = this.server;
+    if (!mayEvict && (config.maxConcurrency ?? usualParallel) === Infinity) return undefined;
+    const { inside, queue } = this.#entrance;
+    if (queue !== undefined) return queue.enter(this);
+    if (!isFree(this, inside)) return this.#queue();
+    inside.add(this);
+    return undefined;
+  }
+
+  async #queue(): Promise<void> {
+    const { action, options } = this;
+    const { Queue } = await importForCall(() => import("./queue.ts"), action, options);
+    const entrance = this.#entrance;
+    await (entrance.queue ??= new Queue(entrance.inside)).enter(this);
+  }
+
+  leave(): void {
+    this.hasLeft = true;
+    this.#entrance.inside.delete(this);
+    this.#entrance.queue?.leave(this);
+  }
 }
