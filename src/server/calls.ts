@@ -340,13 +340,13 @@ function isFree({ server, model, isGeneration }: Visit, inside: ReadonlySet<Visi
   return !isGeneration || inside.size < (server.config.maxConcurrency ?? usual);
 }
 
-/** The place of a request in the queue, and at first outside of it. */
+/** One request's turn: it waits for its place, holds it, and gives it up. A class, because every request has one. */
 class Turn implements Visit, Place {
   readonly server: Server;
   readonly model: string;
   readonly action: string;
   readonly options: CallOptions;
-  readonly startedAt?: number;
+  readonly startedAt: number | undefined;
   readonly isGeneration: boolean;
   unreadSince: number | undefined = undefined;
   hasLeft = false;
@@ -364,7 +364,7 @@ class Turn implements Visit, Place {
     this.model = model;
     this.action = action;
     this.options = options;
-    if (startedAt !== undefined) this.startedAt = startedAt;
+    this.startedAt = startedAt;
     // Embeddings have their own `concurrency`, but loading their model may evict one that is generating.
     this.isGeneration = route.modelType !== "embedding";
     this.#entrance = entranceOf(server);

@@ -36,7 +36,7 @@ export interface Visit {
   readonly action: string;
   readonly options: CallOptions;
   /** Time at which the call began, if `timeoutMs` covers all of it; absent for streams. */
-  readonly startedAt?: number;
+  readonly startedAt?: number | undefined;
   /** Whether it counts toward `maxConcurrency`. */
   readonly isGeneration: boolean;
   /** Time since which nobody has read its stream; absent while it is being read, and for whole answers. */
