@@ -89,7 +89,7 @@ Deno.test("help: an overview, and each command's options and examples, in narrow
 Deno.test("usage: a refusal is one line on stderr with the nearest name, and exits with 2", async () => {
   const refusals: [args: string[], message: RegExp][] = [
     [["docter"], /^Cannot run "docter": there is no such command\. Did you mean doctor\?\n$/],
-    [["xyzzyq"], /there is no such command\. See --help/],
+    [["xyzzyq"], /there is no such command\. See `lmstudio --help`/],
     [
       ["models", "--jason"],
       /^Cannot run models: it has no option --jason\. Did you mean --json\?\n$/,
@@ -100,23 +100,23 @@ Deno.test("usage: a refusal is one line on stderr with the nearest name, and exi
     [["load"], /it needs <model>/],
     [["load", "a", "b"], /"b" is one argument too many/],
     [["load", "a", "--context", "much"], /--context "much": it is not a whole number above 0/],
-    [["unload"], /name a model, or give --all/],
+    [["unload"], /name a model, or use --all/],
     [["env", "--shell", "tcsh"], /--shell tcsh: it is not one of sh, fish/],
     [["env", "--only", "google"], /neither openai nor anthropic/],
     [["models", "--base-url", "ftp://x"], /scheme "ftp"/],
     [["doctor", "--context", "-1"], /not a whole number above 0/],
     [
       ["chat", "x", "--schema", "/no/such/file"],
-      /Cannot read the schema "\/no\/such\/file": there is no such file/,
+      /Cannot read the schema file "\/no\/such\/file": there is no such file/,
     ],
     [["chat", "x", "--image", "/no/such.png"], /Cannot read the image/],
     [["chat", "x", "--temperature", "hot"], /not a number of 0 or more/],
     [["serve-fake", "--fault", "cutt"], /--fault "cutt": it is not one of refuse, stall, cut/],
     [["serve-fake", "--version", "one"], /version is "one", not x\.y\.z/],
     [["decide", "x"], /ask something with --predicate/],
-    [["decide", "x", "--choice", "Which?"], /not a question, "=", and two or more values/],
-    [["replay", "/no/such/folder"], /there is no exchange in it/],
-    [["drift", "/no/such/folder"], /there is no exchange in it/],
+    [["decide", "x", "--choice", "Which?"], /must be a question, "=" and two or more values/],
+    [["replay", "/no/such/folder"], /it has no exchanges/],
+    [["drift", "/no/such/folder"], /it has no exchanges/],
   ];
   for (const [args, message] of refusals) {
     const { code, output, errors } = await runCommand(args, { input: "" });

@@ -301,7 +301,7 @@ const SCENARIOS: readonly Scenario[] = [
     row: "model",
     name: "loaded twice, and the small instance answers",
     code: "context_overflow",
-    next: /Ask for big, which holds 65536/,
+    next: /Request big, which holds 65536/,
     play: withFake({
       models: [{
         ...LOADED,

@@ -98,7 +98,9 @@ export function readArguments(
       const nearest = nearestName(token.name, Object.keys(known));
       throw new UsageError(
         `Cannot run ${name}: it has no option ${shownOption(token.rawName)}` +
-          (nearest === undefined ? `. See \`${name} --help\`.` : `. Did you mean --${nearest}?`),
+          (nearest === undefined
+            ? `. See \`lmstudio ${name} --help\`.`
+            : `. Did you mean --${nearest}?`),
       );
     }
     if (option.value === undefined) {
@@ -121,13 +123,14 @@ export function readArguments(
   if (options.help === undefined) {
     if (positionals.length < least) {
       throw new UsageError(
-        `Cannot run ${name}: it needs ${command.usage}. See \`${name} --help\`.`,
+        `Cannot run ${name}: it needs ${command.usage.replace(" [options]", "")}. ` +
+          `See \`lmstudio ${name} --help\`.`,
       );
     }
     if (positionals.length > most) {
       throw new UsageError(
         `Cannot run ${name}: ${quote(positionals[most] ?? "")} is one argument too many. ` +
-          `See \`${name} --help\`.`,
+          `See \`lmstudio ${name} --help\`.`,
       );
     }
   }

@@ -84,7 +84,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          '`GET /lmstudio-greeting` answers `{"lmstudio":true}` to everyone. Discovery recognises the server by it. Where a TCP connection cannot be tried (browsers, Node before 20.16), it shows whether anything is listening.',
+          '`GET /lmstudio-greeting` answers `{"lmstudio":true}` to everyone. Discovery recognizes the server by it. Where a TCP connection cannot be tried (browsers, Node before 20.16), it shows whether anything is listening.',
         verdict: "documented",
         evidence: "`lms`, `lmstudio-js`",
         pinned:
@@ -920,7 +920,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "`dimensions` is ignored. It is sent anyway, and longer vectors are cut and normalised to length 1 by this package.",
+          "`dimensions` is ignored. It is sent anyway, and longer vectors are cut and normalized to length 1 by this package.",
         verdict: "observed",
         evidence: "a published program",
         pinned:
@@ -1243,7 +1243,7 @@ export const SECTIONS: readonly Section[] = [
       },
       {
         text:
-          "The error for an unknown `previous_response_id` is not known; the wording of `/v1/responses` is recognised.",
+          "The error for an unknown `previous_response_id` is not known; the wording of `/v1/responses` is recognized.",
         verdict: "**assumed**",
         evidence: "bt#1188",
         pinned:

@@ -29,7 +29,7 @@ const RULES: readonly Rule[] = [
     denied === undefined ? undefined : {
       code: "permission_denied",
       cause: `This program is not allowed to connect to ${denied}.`,
-      next: `Allow the connection; in Deno, with \`--allow-net=${denied}\`.`,
+      next: `Allow it; in Deno, use \`--allow-net=${denied}\`.`,
     },
   ({ proxy, who }) =>
     proxy === undefined || who !== "stranger" ? undefined : {
@@ -44,7 +44,7 @@ const RULES: readonly Rule[] = [
   ({ allowsOrigin, question: { origin } }) =>
     allowsOrigin !== false ? undefined : {
       code: "blocked_by_browser",
-      cause: `The server does not let pages of ${origin} call it.`,
+      cause: `The server does not let pages from ${origin} call it.`,
       next: hintOf("blocked_by_browser"),
     },
   modelCause,
@@ -116,7 +116,7 @@ function connectionCause({ trouble, baseUrl, surroundings, answersAt }: Facts): 
   const hint = connectionHint({ trouble, url: baseUrl, service, answersAt, ...surroundings });
   return {
     code,
-    cause: `There is no answer from ${baseUrl}: ${TROUBLE_WORDS[trouble]}.`,
+    cause: `${baseUrl} does not answer: ${TROUBLE_WORDS[trouble]}.`,
     next: hint ?? hintOf(code),
   };
 }
@@ -153,7 +153,7 @@ function serverCause(
     return {
       code: "not_lm_studio",
       cause: `${name} answers at ${baseUrl}, not LM Studio.`,
-      next: `LM Studio answers at ${answersAt}: set the base URL to that.`,
+      next: `LM Studio answers at ${answersAt}: set the base URL to that address.`,
     };
   }
   return {
@@ -227,7 +227,7 @@ function modelCause({ listing, asked, model, question }: Facts): Cause | undefin
   if (llms.some(({ loaded }) => loaded === undefined)) return undefined;
   return {
     code: "no_model_loaded",
-    cause: `No language model is loaded; ${llms.length} can be.`,
+    cause: `No language model is loaded; the server has ${llms.length}.`,
     next: hintOf("no_model_loaded").replace("<model>", llms[0]?.id ?? "<model>"),
   };
 }
@@ -244,7 +244,7 @@ function instancesCause({ model, question: { context: needed } }: Facts): Cause 
       `${model.id} is loaded ${instances.length} times, and requests for it go to the instance with ` +
       `${model.loadedContextLength} tokens of context.`,
     next:
-      `Ask for ${large.id}, which holds ${large.contextLength} tokens, or unload the others (\`lms unload ${model.id}\`).`,
+      `Request ${large.id}, which holds ${large.contextLength} tokens, or unload the others (\`lms unload ${model.id}\`).`,
   };
 }
 

@@ -47,8 +47,8 @@ export const command: Command = {
     tools: {
       value: "FILE",
       help:
-        "A JSON file: a list of { name, description, parameters, command }. The command, a program and its " +
-        "arguments as a list, gets the call's arguments as JSON on stdin, and its output is the result. Calls to " +
+        "A JSON file: an array of { name, description, parameters, command }. The command, a program and its " +
+        "arguments as an array, gets the call's arguments as JSON on stdin, and its output is the result. Calls to " +
         "tools without a command are printed.",
     },
     "max-tokens": { value: "COUNT", help: "Maximum length of the answer, in tokens." },
@@ -72,7 +72,7 @@ export const command: Command = {
     const prompt = [positionals.join(" "), piped].filter((text) => text !== "").join("\n\n");
     if (prompt === "" && request.images.length === 0) {
       if (!input.isTerminal) {
-        throw new UsageError("Cannot chat: the piped-in prompt is empty.");
+        throw new UsageError("Cannot run chat: the piped-in prompt is empty.");
       }
       return await converse(given, provider, request);
     }
@@ -130,28 +130,28 @@ function readImage(path: string): ContentPart {
     return { type: "image", image: new Uint8Array(readFileSync(path)) };
   } catch {
     throw new UsageError(
-      `Cannot read the image ${quote(path)}: there is no such file, or it is not readable.`,
+      `Cannot read the image ${quote(path)}: there is no such file, or it cannot be read.`,
     );
   }
 }
 
 function readSchema(path: string): Readonly<Record<string, unknown>> {
-  const schema = readJsonFile("the schema", path);
+  const schema = readJsonFile("the schema file", path);
   if (isRecord(schema)) return schema;
-  throw new UsageError(`Cannot use the schema ${quote(path)}: it is not a JSON object.`);
+  throw new UsageError(`Cannot use the schema file ${quote(path)}: it is not a JSON object.`);
 }
 
 // --- Tools ------------------------------------------------------------------------------------
 
 function readTools(path: string): Tool[] {
-  const list = readJsonFile("the tools", path);
+  const list = readJsonFile("the tools file", path);
   if (!Array.isArray(list)) {
-    throw new UsageError(`Cannot use the tools ${quote(path)}: it is not a list.`);
+    throw new UsageError(`Cannot use the tools file ${quote(path)}: it is not a JSON array.`);
   }
   return list.map((entry: unknown, at) => {
     if (!isRecord(entry) || typeof entry.name !== "string") {
       throw new UsageError(
-        `Cannot use the tools ${quote(path)}: tool number ${at + 1} has no name.`,
+        `Cannot use the tools file ${quote(path)}: tool number ${at + 1} has no name.`,
       );
     }
     const { name, description, parameters, command } = entry;
@@ -160,7 +160,7 @@ function readTools(path: string): Tool[] {
       !(Array.isArray(command) && command.every((word) => typeof word === "string"))
     ) {
       throw new UsageError(
-        `Cannot use the tool ${quote(name)}: its command is not a list of strings.`,
+        `Cannot use the tool ${quote(name)}: its command is not an array of strings.`,
       );
     }
     return {

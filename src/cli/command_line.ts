@@ -62,7 +62,9 @@ async function run(args: readonly string[], terminal: Terminal): Promise<number>
     const nearest = nearestName(name, Object.keys(COMMANDS));
     throw new UsageError(
       `Cannot run ${quote(name)}: there is no such command. ` +
-        (nearest === undefined ? "See --help for the list." : `Did you mean ${nearest}?`),
+        (nearest === undefined
+          ? "See `lmstudio --help` for the list."
+          : `Did you mean ${nearest}?`),
     );
   }
   const { command } = await entry[1]();

@@ -55,7 +55,7 @@ export const command: Command = {
     const piped = input.isTerminal ? "" : (await readAll(input)).trimEnd();
     const text = [positionals.join(" "), piped].filter((part) => part !== "").join("\n\n");
     if (text === "") {
-      throw new UsageError("Cannot decide: give a text as arguments, or pipe one in.");
+      throw new UsageError("Cannot run decide: give a text as arguments, or pipe one in.");
     }
     const { answers, model, usage } = await untilInterrupted(
       given,
@@ -78,10 +78,10 @@ export const command: Command = {
 function questionsOf({ options, repeated }: Given): Record<string, DecisionQuestion> {
   const questions: Record<string, DecisionQuestion> = {};
   if (options.questions !== undefined) {
-    const file = readJsonFile("the questions", options.questions);
+    const file = readJsonFile("the questions file", options.questions);
     if (!isRecord(file)) {
       throw new UsageError(
-        `Cannot use the questions ${quote(options.questions)}: they are not a JSON object.`,
+        `Cannot use the questions file ${quote(options.questions)}: it is not a JSON object.`,
       );
     }
     // The provider checks the questions and names the faulty field.
@@ -100,7 +100,7 @@ function questionsOf({ options, repeated }: Given): Record<string, DecisionQuest
   }
   if (Object.keys(questions).length === 0) {
     throw new UsageError(
-      "Cannot decide: ask something with --predicate, --choice, --score or --questions.",
+      "Cannot run decide: ask something with --predicate, --choice, --score or --questions.",
     );
   }
   return questions;
@@ -112,7 +112,9 @@ function split(option: string, text: string): [instructions: string, values: str
   const values = list.split(",").map((value) => value.trim()).filter((value) => value !== "");
   if (instructions.trim() === "" || values.length < 2) {
     throw new UsageError(
-      `Cannot use --${option} ${quote(text)}: it is not a question, "=", and two or more values.`,
+      `Cannot use --${option} ${
+        quote(text)
+      }: it must be a question, "=" and two or more values separated by commas.`,
     );
   }
   return [instructions.trim(), values];

@@ -36,7 +36,7 @@ export const command: Command = {
     origin: {
       value: "URL",
       help:
-        "Check whether pages of this origin, such as http://localhost:5173, may call the server.",
+        "Check whether pages from this origin, such as http://localhost:5173, may call the server.",
     },
     patience: {
       value: "SECONDS",

@@ -21,7 +21,7 @@ export const command: Command = {
     json: { help: "Print each status update as a line of JSON." },
   },
   examples: [
-    ["download ibm/granite-4-micro", "From LM Studio's catalogue."],
+    ["download ibm/granite-4-micro", "From LM Studio's catalog."],
     ["download https://huggingface.co/lmstudio-community/Qwen3-4B-GGUF --quantization Q4_K_M", ""],
   ],
   positionals: [1, 1],

@@ -84,5 +84,5 @@ function whatIsMissing(
   if (needs === "lmstudio") return undefined;
   if (!Array.isArray(listing)) return "there is no model to ask";
   if (model === undefined) return "no model is known to be loaded";
-  return isProviderError(generation) ? "the model generated no token" : undefined;
+  return isProviderError(generation) ? "the model produced no token" : undefined;
 }

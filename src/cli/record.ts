@@ -67,7 +67,9 @@ export const command: Command = {
       server.close(() => resolve());
       server.closeAllConnections();
     });
-    await terminal.note(`${recorder.count} exchanges written.`);
+    await terminal.note(
+      `${recorder.count} ${recorder.count === 1 ? "exchange" : "exchanges"} written.`,
+    );
     return 0;
   },
 };

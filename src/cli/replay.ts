@@ -31,7 +31,8 @@ export const command: Command = {
       }, () => reply.destroy());
     });
     const url = await listen(server, numberOf(given, "port"));
-    await terminal.line(`Replaying ${exchanges.length} exchanges from ${folder} at ${url}`);
+    const count = `${exchanges.length} ${exchanges.length === 1 ? "exchange" : "exchanges"}`;
+    await terminal.line(`Replaying ${count} from ${folder} at ${url}`);
     await untilStopped(given);
     await new Promise<void>((resolve) => {
       server.close(() => resolve());

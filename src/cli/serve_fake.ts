@@ -105,9 +105,9 @@ async function listenOr(
 }
 
 function readScenario(path: string): FakeLMStudioOptions {
-  const scenario = readJsonFile("the scenario", path);
+  const scenario = readJsonFile("the scenario file", path);
   if (isRecord(scenario)) return scenario;
-  throw new UsageError(`Cannot use the scenario ${quote(path)}: it is not a JSON object.`);
+  throw new UsageError(`Cannot use the scenario file ${quote(path)}: it is not a JSON object.`);
 }
 
 // --- Faults -----------------------------------------------------------------------------------

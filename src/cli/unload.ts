@@ -28,7 +28,7 @@ export const command: Command = {
   async run(given) {
     const { terminal, options, positionals: [name] } = given;
     if ((name === undefined) === (options.all === undefined)) {
-      throw new UsageError("Cannot run unload: name a model, or give --all.");
+      throw new UsageError("Cannot run unload: name a model, or use --all.");
     }
     const unloaded = await untilInterrupted(given, async (signal) => {
       const provider = providerOf(given);

@@ -210,7 +210,11 @@ class Asked implements Server {
   static async open(options: VerifyOptions): Promise<Asked> {
     const server = new Asked(options);
     for (const [path, field, mark] of LISTINGS) {
-      const { body } = await server.get(path);
+      const { body } = await server.get(path).catch((cause: unknown) => {
+        options.signal?.throwIfAborted();
+        const state = "it does not answer. Run `lmstudio doctor` to find out why.";
+        throw new Error(`Cannot verify ${options.baseUrl}: ${state}`, { cause });
+      });
       const models = readListing(body, field, mark, server.mayLoad);
       if (models === undefined) continue;
       server.listing = path;

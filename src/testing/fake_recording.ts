@@ -14,7 +14,7 @@ export function readRecording(folder: string): RecordedExchange[] {
   const files = listFolder(folder).filter((name) => name.endsWith(".json"));
   if (files.length === 0) {
     throw new TypeError(
-      `Cannot read the recording ${JSON.stringify(folder)}: there is no exchange in it`,
+      `Cannot read the recording ${JSON.stringify(folder)}: it has no exchanges`,
     );
   }
   return files.map((name) => {
