@@ -978,7 +978,7 @@ Deno.test("ai-sdk: unsupported features cause one warning each, whole and stream
     "raw chunks",
     "provider-defined tool openai.web_search",
     "strict tools",
-    "custom parts of assistants",
+    "custom parts in assistant messages",
   ]);
   const [start] = await partsOf((await lmstudio("m").doStream(call)).stream);
   assertEquals(start, { type: "stream-start", warnings });

@@ -170,7 +170,7 @@ function toolsOf(
       leaveOut("strict tools", "LM Studio does not check arguments; the AI SDK does.");
     }
     if (tool.inputExamples !== undefined && tool.inputExamples.length > 0) {
-      leaveOut("examples of tool inputs", "Put them into the tool's description.");
+      leaveOut("tool input examples", "Put them in the tool's description.");
     }
     const { name, description, inputSchema } = tool;
     kept.push({ name, description, parameters: asSchema(inputSchema) });

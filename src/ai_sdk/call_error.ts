@@ -77,7 +77,7 @@ function fieldsOf(error: AnyProviderError, asked: AskedModel | undefined): Recor
       : { "retry-after-ms": String(retryAfterMs) },
     data: { code, kind, hint },
     ...(code === "model_not_found" ? asked : undefined),
-    functionality: code === "unsupported_content" ? "content of a message" : undefined,
+    functionality: code === "unsupported_content" ? "message content" : undefined,
   };
 }
 

@@ -103,7 +103,7 @@ export function createLMStudio(
     imageModel: (modelId: string): never => {
       throw noSuchModel(
         { modelId, modelType: "imageModel" },
-        "Cannot generate images: LM Studio has no models for that. Its models read images and write text.",
+        "Cannot generate images: LM Studio has no image models. Its models read images and write text.",
       );
     },
   });
