@@ -223,7 +223,7 @@ Deno.test("a finish reason or [DONE] completes a stream; without both it is an e
   }
   const cut = openStub(() => streamOf([text])).streamCompletion(ask());
   const error = await assertRejects(() => cut.response());
-  assertStringIncludes(String(error), "broke off");
+  assertStringIncludes(String(error), "was cut off");
   assertEquals((error as ApiError).partial?.content, "Yes.");
 });
 

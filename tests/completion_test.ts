@@ -443,7 +443,7 @@ const REFUSED: [fields: Record<string, unknown>, state: string, code?: string][]
   [{ messages: [{ role: "user" }] }, "messages[0].content is undefined"],
   [{ messages: user(null) }, "messages[0].content is null"],
   [{ messages: user([]) }, "messages[0].content cannot be empty"],
-  [{ messages: user(["Hi"]) }, "messages[0].content[0] is text"],
+  [{ messages: user(["Hi"]) }, "messages[0].content[0] is a string"],
   [{ messages: user([{ type: "video" }]) }, 'messages[0].content[0].type is "video"'],
   [{ messages: user([{ type: "text" }]) }, "messages[0].content[0].text is undefined"],
   [
@@ -509,21 +509,29 @@ const REFUSED: [fields: Record<string, unknown>, state: string, code?: string][]
     { tools: [{ name: "a", inputSchema: {} }] },
     'unknown field "inputSchema" (did you mean "parameters"?)',
   ],
-  [{ tools: [{ name: "a", parameters: "x" }] }, 'parameters of tool "a"', "invalid_tool_schema"],
-  [{ tools: [{ name: "a", parameters: null }] }, 'parameters of tool "a"', "invalid_tool_schema"],
+  [
+    { tools: [{ name: "a", parameters: "x" }] },
+    '`parameters` of tool "a" is ',
+    "invalid_tool_schema",
+  ],
+  [
+    { tools: [{ name: "a", parameters: null }] },
+    '`parameters` of tool "a" is ',
+    "invalid_tool_schema",
+  ],
   [
     { tools: [{ name: "a", parameters: { type: "string" } }] },
-    'have type "string", not "object"',
+    'has type "string", not "object"',
     "invalid_tool_schema",
   ],
   [
     { tools: [{ name: "a", parameters: z.array(z.string()) }] },
-    'have type "array", not "object"',
+    'has type "array", not "object"',
     "invalid_tool_schema",
   ],
   [
     { tools: [{ name: "a", parameters: noJsonSchema }] },
-    "a schema made with mini, cannot provide JSON Schema",
+    "made with mini, cannot provide JSON Schema",
     "invalid_tool_schema",
   ],
   [{ toolChoice: "required" }, "there are no tools"],
@@ -531,10 +539,10 @@ const REFUSED: [fields: Record<string, unknown>, state: string, code?: string][]
   [{ tools: [{ name: "a" }], toolChoice: { name: "b" } }, 'toolChoice names "b"'],
   [{ tools: [{ name: "a" }], toolChoice: "a" }, 'toolChoice is "a"'],
   [{ tools: [{ name: "a" }], toolChoice: { type: "function" } }, "toolChoice is "],
-  [{ schema: "x" }, "schema must be a schema", "unsupported_response_format"],
+  [{ schema: "x" }, "schema is a string, not a schema", "unsupported_response_format"],
   [
     { schema: noJsonSchema },
-    "a schema made with mini, cannot provide JSON Schema",
+    "made with mini, cannot provide JSON Schema",
     "unsupported_response_format",
   ],
   [

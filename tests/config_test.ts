@@ -549,11 +549,11 @@ Deno.test("config: unknown options are refused, suggesting the likely one", () =
   );
 });
 
-Deno.test("config: options that are not an object are refused, and text is not shown", () => {
+Deno.test("config: options that are not an object are refused, and strings are not shown", () => {
   const bad: [unknown, string][] = [
     [null, "null"],
-    ["http://localhost", "text"],
-    [TOKEN, "text"],
+    ["http://localhost", "a string"],
+    [TOKEN, "a string"],
     [5, "5"],
     [[], "an array"],
     [() => {}, "a function"],
@@ -600,11 +600,11 @@ const BAD_OPTIONS: readonly (readonly [string, unknown, string])[] = [
   ["env", "PATH=x", "is not an object of variables"],
   ["env", null, "is not an object of variables"],
   ["env", ["x"], "is not an object of variables"],
-  ["configFile", "", "is not the path of a file"],
-  ["configFile", 5, "is not the path of a file"],
-  ["configFile", null, "is not the path of a file"],
-  ["envFile", "", "is not the path of a file"],
-  ["envFile", true, "is not the path of a file"],
+  ["configFile", "", "is not a file path"],
+  ["configFile", 5, "is not a file path"],
+  ["configFile", null, "is not a file path"],
+  ["envFile", "", "is not a file path"],
+  ["envFile", true, "is not a file path"],
 ];
 
 Deno.test("config: a bad option is named with its value", () => {
@@ -629,7 +629,7 @@ Deno.test("config: variables that are not text are refused by name", () => {
     for (const value of [5, true, null, { S3CRET: 1 }]) {
       const env = { [name as string]: value } as unknown as Env;
       const { message } = refused(() => resolveConfig({}, env));
-      assertStringIncludes(message, `variable ${name} is not text`);
+      assertStringIncludes(message, `variable ${name} is not a string`);
     }
   }
 });
@@ -642,8 +642,8 @@ Deno.test("config: a bad API token is reported without showing it", () => {
     ["S3CRET\nS3CRET", "contains whitespace or other"],
     ["S3CRÉT-S3CRET", "contains whitespace or other"],
     ["S3CRET\u0000", "contains whitespace or other"],
-    [5335, "is of type number, not text"],
-    [{ S3CRET: 1 }, "is of type object, not text"],
+    [5335, "is of type number, not a string"],
+    [{ S3CRET: 1 }, "is of type object, not a string"],
   ];
   for (const [value, state] of bad) {
     const error = refused(() => resolveConfig({ apiToken: value as string }, {}));
@@ -703,7 +703,7 @@ const BAD_CONFIG_FILES: Readonly<Record<string, readonly [content: string, state
   "type.json": ['{"maxRetries":"2"}', '"maxRetries" in '],
   "time.json": ['{"timeoutMs":"30s"}', '"timeoutMs" in '],
   "null_value.json": ['{"model":null}', '"model" in '],
-  "url.json": ['{"baseUrl":"http://a:S3CRET@b"}', '"http://***@b" has credentials'],
+  "url.json": ['{"baseUrl":"http://a:S3CRET@b"}', 'is "http://***@b", which has credentials'],
   "token.json": [`{"apiToken":"${TOKEN} ${TOKEN}"}`, '"apiToken" in '],
   "header.json": [`{"headers":{"x-a":"${HEADER_VALUE}\\n"}}`, '"x-a"'],
 };
@@ -775,11 +775,11 @@ Deno.test("config: a file that cannot be read is reported with the reason", asyn
         [path("file/below"), "ENOTDIR"],
         [path("utf16"), "it is not UTF-8 text"],
         [path("utf16_bare"), "it is not UTF-8 text"],
-        ["a\0b", "cannot be read"],
+        ["a\0b", "cannot read"],
       ];
       for (const [file, state] of cases) {
         const { message } = refused(() => resolveConfig({ [option]: file }, {}));
-        assertStringIncludes(message, `option ${option}: file ${file} cannot be read`);
+        assertStringIncludes(message, `option ${option}: cannot read ${file}`);
         assertStringIncludes(message, state);
       }
     }
@@ -889,7 +889,7 @@ Deno.test("config: in Deno, a file without permission is an error whose hint has
   assertEquals(errors.length, 2);
   for (const [name, code, message = "", hint = ""] of errors) {
     assertEquals([name, code], ["ConfigurationError", "invalid_configuration"]);
-    assertStringIncludes(message, "File: file /etc/hostname cannot be read");
+    assertStringIncludes(message, "File: cannot read /etc/hostname");
     assertStringIncludes(hint, "--allow-read=/etc/hostname");
   }
 });
@@ -982,7 +982,7 @@ Deno.test("config: without process and Deno, as in a browser, options and defaul
   assertEquals(seen.errors.length, 2);
   for (const [name, code, message = ""] of seen.errors) {
     assertEquals([name, code], ["ConfigurationError", "invalid_configuration"]);
-    assertStringIncludes(message, "File: file x cannot be read: this runtime cannot read files");
+    assertStringIncludes(message, "File: cannot read x: this runtime cannot read files");
   }
 });
 

@@ -210,7 +210,7 @@ const SAID: readonly (readonly [
       answersAt: "http://127.0.0.1:4321",
       surroundings: "container",
     },
-    [/^LM Studio answers at http:\/\/127\.0\.0\.1:4321: set the base URL to that\.$/],
+    [/^LM Studio answers at http:\/\/127\.0\.0\.1:4321: set the base URL to that address\.$/],
   ],
   [
     "a self-signed certificate on Node",
@@ -512,7 +512,10 @@ Deno.test("refused on this machine: the hint names the port in LM Studio's setti
       const error = await rejection(call());
       assertInstanceOf(error, NetworkError);
       assertEquals(error.code, "connection_refused");
-      assertEquals(error.hint, `LM Studio answers at ${server.url}: set the base URL to that.`);
+      assertEquals(
+        error.hint,
+        `LM Studio answers at ${server.url}: set the base URL to that address.`,
+      );
     }
     assertFalse(
       JSON.stringify(fake.requests.map(({ headers }) => headers)).match(/sk-lm|gateway/) !== null,
@@ -537,7 +540,7 @@ Deno.test("refused on IPv6: the hint names 127.0.0.1, if the same port answers t
   const { port } = new URL(server.url);
   const error = await rejection(provider(`http://[::1]:${port}`, { maxRetries: 0 }).listModels());
   assertInstanceOf(error, NetworkError);
-  assertEquals(error.hint, `LM Studio answers at ${server.url}: set the base URL to that.`);
+  assertEquals(error.hint, `LM Studio answers at ${server.url}: set the base URL to that address.`);
 });
 
 Deno.test("refused: another program on that port is not named, and a silent one does not delay the error", async () => {

@@ -306,7 +306,7 @@ Deno.test("download: invalid arguments are refused at the first pull, and nothin
   // deno-lint-ignore no-explicit-any -- what callers without types hand in
   const wrong = (value: unknown): any => value;
   const cases: [AsyncIterable<DownloadProgress>, string][] = [
-    [models.download(wrong(undefined)), "model is null"],
+    [models.download(wrong(undefined)), "model is undefined"],
     [models.download(""), "model cannot be empty"],
     [models.download("https://me:secret@huggingface.co/a/b"), "contains credentials"],
     [models.download("https://huggingface.co/a/b?token=secret"), "contains a query or a fragment"],

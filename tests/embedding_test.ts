@@ -159,9 +159,9 @@ Deno.test("embed: invalid vectors, or not one per text, are a ParseError", async
   const cases: [name: string, data: unknown, state: string][] = [
     ["no data", undefined, "the answer has no data"],
     ["data that is no list", {}, "the answer has no data"],
-    ["too few", [good], "the answer has 1 vectors for 2 inputs"],
-    ["too many", [good, good, good], "the answer has 3 vectors for 2 inputs"],
-    ["none", [], "the answer has 0 vectors for 2 inputs"],
+    ["too few", [good], "the number of vectors in the answer is 1, not 2"],
+    ["too many", [good, good, good], "the number of vectors in the answer is 3, not 2"],
+    ["none", [], "the number of vectors in the answer is 0, not 2"],
     ["one twice", [good, good], "unexpected index 0"],
     ["beyond the end", [good, { index: 2, embedding: [1, 2] }], "unexpected index 2"],
     ["before the start", [good, { index: -1, embedding: [1, 2] }], "unexpected index -1"],
@@ -521,7 +521,7 @@ Deno.test("batches: vectors of different lengths are refused", async () => {
     () => connect(server).embed({ model: MODEL, input: texts(2), batchSize: 1 }),
     ParseError,
   );
-  assertStringIncludes(error.message, "vectors of 2 numbers, then of 3");
+  assertStringIncludes(error.message, "the vectors have 2 numbers, then 3");
 });
 
 Deno.test("batches: usage is summed over the batches that report it", async () => {
@@ -849,7 +849,7 @@ Deno.test("substitution: for an unlisted name the error gives the nearest one", 
     assertInstanceOf(error, ModelNotAvailableError);
     assertEquals([error.code, error.model], ["model_substituted", name]);
     assertStringIncludes(error.message, `answered instead; the server does not have "${name}"`);
-    const [, near = ""] = error.message.split("the nearest are ");
+    const [, near = ""] = error.message.split("the closest names are ");
     assert(near.split(",").slice(0, 2).some((id) => id.trim() === nearest), error.message);
     assert(!near.includes("qwen/qwen3-8b"), "a language model is no remedy");
   }

@@ -1532,13 +1532,13 @@ Deno.test("options: values that would be ignored are refused by name", () => {
     [{ streamFinish: "first" }, 'streamFinish is "first", not one of "at-end"'],
     [{ streamHeaders: "late" }, 'streamHeaders is "late", not one of "at-once"'],
     [{ reasoningField: "thoughts" }, 'reasoningField is "thoughts", not one of'],
-    [{ apiToken: "" }, "apiToken is empty or not text"],
+    [{ apiToken: "" }, "apiToken is empty or not a string"],
     [{ models: [{ id: "m", loaded: "no" }] }, 'models[0].loaded is "no"'],
     [{ faults: [{ fault: { type: "stall", at: "middle" } }] }, 'faults[0].fault.at is "middle"'],
     [{ faults: [{ times: -1, fault: { type: "cut" } }] }, "faults[0].times is -1"],
     [
       { faults: [{ path: 5, fault: { type: "html" } }] },
-      "faults[0].path is 5, not text or a pattern",
+      "faults[0].path is 5, not a string or a pattern",
     ],
     [{ faults: [{ fault: { type: "delay", ms: "1s" } }] }, 'faults[0].fault.ms is "1s"'],
   ];

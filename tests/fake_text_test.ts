@@ -103,7 +103,7 @@ Deno.test("unknown options are refused, suggesting the likely name", () => {
       { models: [{ id: MODEL, contextLenght: 5 }] },
       'models[0] has an unknown field "contextLenght"',
     ],
-    [{ models: [{ loaded: true }] }, "models[0].id is undefined, not text"],
+    [{ models: [{ loaded: true }] }, "models[0].id is undefined, not a string"],
     [{ models: MODEL }, 'models is "qwen/qwen3-8b", not an array'],
     [{ replies: [{ text: "Hi" }] }, 'replies[0] has an unknown field "text"'],
     [

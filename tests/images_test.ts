@@ -154,11 +154,11 @@ Deno.test("images: every format, as bytes, Blob, data: URL and URL, is sent or r
 
 Deno.test("images: values that are not image data are refused with how to convert them", async () => {
   const cases: [image: string | URL, state: string, hint: string][] = [
-    ["cat.png", "is text, perhaps a file path", "Deno.readFile("],
-    ["./photos/cat 1.png", "is text, perhaps a file path", "node:fs/promises"],
-    ["/9j/cat.jpg", "is text, perhaps", "Read the file"],
-    ["C:\\cat.png", "is text, perhaps", "Read the file"],
-    ["", "is text, perhaps", "Read the file"],
+    ["cat.png", "is text (perhaps a file path)", "Deno.readFile("],
+    ["./photos/cat 1.png", "is text (perhaps a file path)", "node:fs/promises"],
+    ["/9j/cat.jpg", "is text (perhaps", "Read the file"],
+    ["C:\\cat.png", "is text (perhaps", "Read the file"],
+    ["", "is text (perhaps", "Read the file"],
     [new URL("file:///home/me/cat.png"), "is a file: URL", "Read the file"],
     ["blob:https://example.com/1-2-3", "is a blob: URL", "a Blob"],
     ["ftp://example.com/cat.png", "is a URL (ftp:), not image data", "an http(s) URL"],
@@ -338,8 +338,8 @@ Deno.test("images: redirects are followed to http(s) only, and not endlessly", a
   const host = new URL(server.url).host;
   const refused = [
     ["loop", `${host}/loop redirects more than 5 times`],
-    ["file", `${host}/file redirects to a file: address`],
-    ["data", `${host}/data redirects to a data: address`],
+    ["file", `${host}/file redirects to an address (file:) that is not http or https`],
+    ["data", `${host}/data redirects to an address (data:) that is not http or https`],
     ["user", `${host}/user redirects to an address with credentials in it`],
     ["odd", `${host}/odd redirects to an invalid address`],
     ["none", `${host}/none answered 302`],
@@ -474,7 +474,10 @@ Deno.test("images: an unreachable host is reported as that host, not as LM Studi
     [error.code, error.service, error.endpoint, error.retriable],
     ["connection_refused", host, `http://${host}/cat.png`, false],
   );
-  assertStringIncludes(error.message, `cannot be fetched: ${host}/cat.png: http://${host} refused`);
+  assertStringIncludes(
+    error.message,
+    `cannot be fetched from ${host}/cat.png: http://${host} refused`,
+  );
   assertStringIncludes(error.hint, "pass its bytes");
   assert(!error.message.includes("4711"));
 
@@ -543,7 +546,7 @@ Deno.test("images: a body that breaks off is not an image", async () => {
     const error = await failed;
     assertInstanceOf(error, NetworkError);
     assertEquals([error.code, error.retriable], ["connection_reset", false]);
-    assertStringIncludes(error.message, "example.com/a was cut off");
+    assertStringIncludes(error.message, "example.com/a: the image was cut off");
     assertEquals(fake.requests.length, 0);
   });
 });

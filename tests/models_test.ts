@@ -151,7 +151,7 @@ Deno.test("get: a named instance has its own context, and instance names are sug
   assertEquals([await contextOf(QWEN), await contextOf("long-chats")], [4096, 32_768]);
   assertEquals([await contextOf(GPT), await contextOf("gpt-oss-20b:2")], [9000, 9000]);
   const error = await unavailable(models.get("long-chat s"));
-  assertStringIncludes(error.message, "the nearest are long-chats,");
+  assertStringIncludes(error.message, "the closest names are long-chats,");
 });
 
 Deno.test("get: the closest of 20 000 names is found at once", async () => {
@@ -191,13 +191,13 @@ Deno.test("refusals: invalid arguments are refused by name, and nothing is sent"
   // deno-lint-ignore no-explicit-any -- what callers without types hand in
   const wrong = (value: unknown): any => value;
   const cases: [PromiseLike<unknown>, string][] = [
-    [models.get(wrong(undefined)), "name is null"],
+    [models.get(wrong(undefined)), "name is undefined"],
     [models.get(" "), "name cannot be empty"],
     [
       models.get("m", wrong({ timeout: 5 })),
       `unknown option "timeout" (did you mean "timeoutMs"?)`,
     ],
-    [models.load(wrong(5)), "name is 5, not text"],
+    [models.load(wrong(5)), "name is 5, not a string"],
     [models.load("m", wrong({ context_length: 5 })), `did you mean "contextLength"?`],
     [models.load("m", wrong({ ttl: 5 })), `unknown option "ttl"`],
     [models.load("m", wrong({ unloadOnDispose: true })), `unknown option "unloadOnDispose"`],
@@ -209,7 +209,7 @@ Deno.test("refusals: invalid arguments are refused by name, and nothing is sent"
     [models.ensureLoaded("", {}), "name cannot be empty"],
     [models.ensureLoaded("m", wrong({ unloadOnDispose: 1 })), "unloadOnDispose is 1"],
     [models.ensureLoaded("m", {}, wrong({ signal: 1 })), "signal is 1, not an AbortSignal"],
-    [models.unload(wrong(undefined)), "nameOrInstance is null"],
+    [models.unload(wrong(undefined)), "nameOrInstance is undefined"],
   ];
   // All run at once; one that fails before it is awaited must not be unhandled.
   for (const [call] of cases) call.then(undefined, () => {});
@@ -872,7 +872,7 @@ Deno.test("unload: an unknown name is an error that suggests the closest", async
     assertEquals([error.code, error.model], ["model_not_found", name]);
     assertStringIncludes(
       error.message,
-      `Cannot unload model "${name}": the server does not have it; the nearest are `,
+      `Cannot unload model "${name}": the server does not have it; the closest names are `,
     );
     assertEquals(error.available?.length, 3);
     if (nearest !== undefined) assertEquals(error.available?.[0], nearest);

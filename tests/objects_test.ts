@@ -134,7 +134,7 @@ for (
     const error = await assertRejects(ask, ParseError);
     assertEquals(error.issues?.map(({ path }) => path), [["n"]]);
     assert((error.issues?.[0]?.message ?? "").length > 3);
-    assertStringIncludes(error.message, "the answer does not fit the schema: n: ");
+    assertStringIncludes(error.message, "the answer does not match the schema: n: ");
     assertEquals(error.partial?.content, '{"n": 5}');
   });
 
@@ -325,7 +325,7 @@ Deno.test("objects: the error for an answer that does not match has text, issues
   assertEquals(error.endpoint, "http://127.0.0.1:1234/v1/chat/completions");
   assertStringIncludes(
     error.message,
-    "the answer does not fit the schema: name: Invalid input: expected string, received number; " +
+    "the answer does not match the schema: name: Invalid input: expected string, received number; " +
       "born: Invalid input: expected number, received string. Set `maxRepairs` ",
   );
 });
@@ -512,7 +512,7 @@ Deno.test("objects: repairs are limited, and the error is about the last answer"
   assertEquals([bodies.length, error.attempts, error.partial?.content], [3, 3, '{"name": 3}']);
   assertStringIncludes(
     error.message,
-    "the answer does not fit the schema, after 2 repairs: name: ",
+    "the answer does not match the schema after 2 repairs: name: ",
   );
   // It was already repaired.
   assertEquals(error.hint.includes("maxRepairs"), false);
@@ -590,18 +590,18 @@ Deno.test("objects: an invalid request is refused, and nothing is sent", async (
     [null, "the request is null"],
     [{ messages: "Hi" }, "schema is missing", "complete()"],
     [{ messages: "Hi", schema: undefined }, "schema is missing"],
-    [{ messages: "Hi", schema: null }, "schema must be a schema"],
-    [{ messages: "Hi", schema: "person" }, "schema must be a schema"],
-    [{ messages: "Hi", schema: [] }, "schema must be a schema", "plain JSON Schema"],
+    [{ messages: "Hi", schema: null }, "schema is null, not a schema"],
+    [{ messages: "Hi", schema: "person" }, "schema is a string, not a schema"],
+    [{ messages: "Hi", schema: [] }, "schema is an array, not a schema", "plain JSON Schema"],
     [{ messages: "Hi", schema: mini }, "cannot provide JSON Schema", "toStandardJsonSchema"],
     [
       { messages: "Hi", schema: v.object({}) },
-      "a schema made with valibot, cannot provide JSON Schema",
+      "made with valibot, cannot provide JSON Schema",
     ],
     [{ messages: "Hi", schema: z.object({ at: z.date() }) }, "cannot be written as JSON Schema"],
     [
       { messages: "Hi", schema: toStandardJsonSchema(v.object({ at: v.date() })) },
-      "a schema made with valibot, cannot be written as JSON Schema",
+      "made with valibot, cannot be written as JSON Schema",
     ],
     [{ messages: "Hi", schema: odd(() => undefined) }, "cannot be written as JSON Schema"],
     [{ messages: "Hi", schema: odd(() => "{}") }, "cannot be written as JSON Schema"],

@@ -382,7 +382,7 @@ Deno.test("queue: sequential calls fetch no listing, whatever model they name", 
   assertEquals([asked(fake).length, listings(fake)], [6, 0]);
 });
 
-Deno.test("queue: maxConcurrency is a whole number above 0 or Infinity", async () => {
+Deno.test("queue: maxConcurrency is a whole number above 0, or Infinity", async () => {
   for (const maxConcurrency of [0, -1, 1.5, NaN, "2", null]) {
     for (
       const make of [
@@ -399,7 +399,7 @@ Deno.test("queue: maxConcurrency is a whole number above 0 or Infinity", async (
       const error = await rejection((async () => await Promise.resolve(make()))());
       assert(error instanceof ConfigurationError);
       assertStringIncludes(error.message, "maxConcurrency");
-      assertStringIncludes(error.message, "a whole number above 0 or Infinity");
+      assertStringIncludes(error.message, "a whole number above 0, or Infinity");
     }
   }
   const options = { onQueue: 1 } as unknown as CallOptions;

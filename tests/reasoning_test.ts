@@ -164,15 +164,15 @@ Deno.test("reasoning: custom tags, by option and by request, whole and streamed"
 
 Deno.test("reasoning: invalid tags are refused, and tags are never sent", async () => {
   const refused: [tags: unknown, state: string][] = [
-    ["<a>", 'is "<a>", not an array of pairs such as ["<think>", "</think>"]'],
-    [["<a>", "</a>"], "has an entry [0] that is not a pair such as"],
-    [[["<a>"]], "has an entry [0] that is not a pair such as"],
-    [[["<a>", "</a>"], { open: "<b>" }], "has an entry [1] that is not a pair such as"],
-    [[{ open: "<b>", close: "</b>", start: 1 }], "has an entry [0] that is not a pair such as"],
-    [[["", "</a>"]], "has an entry [0] with an empty tag"],
-    [[["<a>", "\n"]], "has an entry [0] with an empty tag"],
-    [[["<a>", "<a>\n"]], 'has an entry [0] whose tags are both "<a>"'],
-    [[["<a>", "x".repeat(201)]], "has an entry [0] with a tag longer than 200 characters"],
+    ["<a>", ' is "<a>", not an array of pairs such as ["<think>", "</think>"]'],
+    [["<a>", "</a>"], "[0] is not a pair such as"],
+    [[["<a>"]], "[0] is not a pair such as"],
+    [[["<a>", "</a>"], { open: "<b>" }], "[1] is not a pair such as"],
+    [[{ open: "<b>", close: "</b>", start: 1 }], "[0] is not a pair such as"],
+    [[["", "</a>"]], "[0] has an empty tag"],
+    [[["<a>", "\n"]], "[0] has an empty tag"],
+    [[["<a>", "<a>\n"]], '[0] has "<a>" as both tags'],
+    [[["<a>", "x".repeat(201)]], "[0] has a tag longer than 200 characters"],
   ];
   const fake = createFakeLMStudio();
   const provider = new LMStudioProvider({ fetch: fake.fetch, env: {} });
@@ -187,13 +187,13 @@ Deno.test("reasoning: invalid tags are refused, and tags are never sent", async 
       ]
     ) {
       const error = await assertRejects(() => call, InvalidRequestError);
-      assertStringIncludes(error.message, `: reasoningTags ${state}`);
+      assertStringIncludes(error.message, `: reasoningTags${state}`);
     }
     const error = assertThrows(
       () => new LMStudioProvider({ env: {}, reasoningTags }),
       ConfigurationError,
     );
-    assertStringIncludes(error.message, `: option reasoningTags ${state}`);
+    assertStringIncludes(error.message, `: option reasoningTags${state}`);
   }
   assertEquals(fake.requests.length, 0);
   await provider.complete({ messages: "Hi", reasoningTags: THOUGHT_TAGS });

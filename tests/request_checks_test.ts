@@ -67,7 +67,7 @@ Deno.test("call options: later changes by the caller have no effect", () => {
 Deno.test("call options: a bad one is named with its value, never a header's or a text's", () => {
   const bad: [unknown, string][] = [
     [null, "the options are null, not an object"],
-    ["S3CRET", "the options are text, not an object"],
+    ["S3CRET", "the options are a string, not an object"],
     [[], "the options are an array"],
     [{ timeout: 5 }, 'unknown option "timeout" (did you mean "timeoutMs"?)'],
     [{ abortSignal: 5 }, '(did you mean "signal"?)'],
@@ -178,7 +178,7 @@ const LISTS: [what: string, ask: Ask, state: string][] = [
   [
     "a map",
     (l) => l.complete(chat({ extraBody: { m: new Map([[1, 2]]) } })),
-    "extraBody.m is a Map",
+    "extraBody.m is an instance of Map",
   ],
 ];
 
@@ -324,7 +324,10 @@ Deno.test("requests: an extraBody that cannot be written as JSON is named withou
   const lmstudio = new LMStudioProvider({ env: {} });
   const request = { model: "m", messages: "Hi", extraBody: new Map([["a", 1]]) as never };
   const { message } = await assertRejects(() => lmstudio.complete(request), InvalidRequestError);
-  assertStringIncludes(message, "Cannot complete: extraBody is a Map, which JSON cannot represent");
+  assertStringIncludes(
+    message,
+    "Cannot complete: extraBody is an instance of Map, which JSON cannot represent",
+  );
 });
 
 // --- Values that are not of their type --------------------------------------------------------
@@ -378,7 +381,7 @@ Deno.test("an invalid decision request, and an invalid MCP tool, are refused", a
     assertInstanceOf(error, InvalidRequestError);
   }
   for (const entry of [null, undefined, "name", { name: "now" }]) {
-    assertThrows(() => fromMcpTool(entry as never), InvalidRequestError, "tool of an MCP server");
+    assertThrows(() => fromMcpTool(entry as never), InvalidRequestError, "an MCP tool");
   }
 });
 

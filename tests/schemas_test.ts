@@ -153,11 +153,11 @@ Deno.test("schemas: additions by the caller during conversion apply to the next 
 // --- What is refused --------------------------------------------------------------------------
 
 const REFUSED: [what: string, schema: unknown, state: string, hint: string][] = [
-  ["zod 3.22", z322.object({ a: z322.string() }), ", a schema made with zod 3, cannot", "zod/v4"],
+  ["zod 3.22", z322.object({ a: z322.string() }), ", made with zod 3, cannot", "zod/v4"],
   [
     "zod 3 of 3.25",
     z325.object({}),
-    ", a schema made with zod 3, cannot provide JSON Schema",
+    ", made with zod 3, cannot provide JSON Schema",
     "npm:zod@4",
   ],
   ["a date of an old zod", z405.object({ at: z405.date() }), "cannot be written as JSON", "plain"],
@@ -205,7 +205,7 @@ const REFUSED: [what: string, schema: unknown, state: string, hint: string][] = 
   ["a name that is not there", { type: "object", required: [undefined] }, "required[0]", ""],
   ["a hole", { enum: ["a", , "b"] }, "enum[1]", ""],
   ["a number that is none", { type: "number", maximum: NaN }, "maximum", ""],
-  ["a promise", Promise.resolve({}), " is a Promise", "plain JSON Schema"],
+  ["a promise", Promise.resolve({}), " is an instance of Promise", "plain JSON Schema"],
   ["OpenAI's frame", { name: "x", strict: true, schema: { type: "object" } }, '"strict"', "inner"],
 ];
 
@@ -255,7 +255,7 @@ Deno.test("schemas: a type that JSON Schema does not have is refused", async () 
     () => lmstudio.completeObject({ messages: "m", schema: Promise.resolve({}) as JsonSchema }),
     InvalidRequestError,
   );
-  assertStringIncludes(error.message, ": schema is a Promise");
+  assertStringIncludes(error.message, ": schema is an instance of Promise");
   assertEquals(bodies(), []);
 });
 

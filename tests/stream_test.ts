@@ -599,7 +599,7 @@ Deno.test("failures: an answer that ends cleanly halfway", async () => {
   const { error } = await readAll(streamOf(events([say("Waves")])));
   assertInstanceOf(error, StreamError);
   assertEquals([error.code, error.retriable], ["stream_truncated", true]);
-  assertStringIncludes(error.message, "the stream broke off");
+  assertStringIncludes(error.message, "the stream was cut off");
   assert(!JSON.stringify(error).includes("Waves"), "an answer is not for logs");
 });
 

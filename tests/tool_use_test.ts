@@ -299,7 +299,7 @@ Deno.test("invalid values of the fields are refused before anything is sent", as
       ],
       [
         { messages: [{ role: "assistant", reasoning: ["Hm."] }], sendReasoning: true },
-        "messages[0].reasoning is an array, not text",
+        "messages[0].reasoning is an array, not a string",
       ],
     ] as const
   ) {

@@ -885,11 +885,11 @@ bothWays("onToolCall: an invalid result is refused, and nothing is run", async (
   const cases: [decision: unknown, says: string][] = [
     [false, "onToolCall returned false"],
     [true, "onToolCall returned true"],
-    ["secret words", "onToolCall returned text"],
+    ["secret words", "onToolCall returned a string"],
     [[], "onToolCall returned an array"],
     [{ argument: "{}" }, 'unknown field "argument" (did you mean "arguments"?)'],
-    [{ deny: true }, "deny is true, not text"],
-    [{ arguments: { a: 1 } }, "the arguments from onToolCall are an object, not JSON text"],
+    [{ deny: true }, "deny is true, not a string"],
+    [{ arguments: { a: 1 } }, "the arguments from onToolCall are an object, not a JSON string"],
   ];
   for (const [decision, says] of cases) {
     const { lmstudio } = scripted([calls({ name: "t" }), "Done."]);
@@ -915,7 +915,7 @@ bothWays("onToolCall: an invalid result is refused, and nothing is run", async (
 
 bothWays("refused before anything is sent", async (run) => {
   const cases: [request: unknown, says: string][] = [
-    ["text", "the request is text, not an object"],
+    ["text", "the request is a string, not an object"],
     [undefined, "the request is undefined, not an object"],
     [{ messages: ASK, max_rounds: 2 }, 'unknown field "max_rounds" (did you mean "maxRounds"?)'],
     [{ messages: ASK, maxSteps: 2 }, 'unknown field "maxSteps" (did you mean "maxRounds"?)'],
@@ -940,7 +940,7 @@ bothWays("refused before anything is sent", async (run) => {
     ],
     [
       { messages: ASK, tools: [{ name: "t", parameters: v.object({}) }] },
-      "a schema made with valibot, cannot provide JSON Schema",
+      "made with valibot, cannot provide JSON Schema",
     ],
     [{ messages: ASK, tools: [{ name: "t", parameters: { type: "string" } }] }, 'not "object"'],
   ];

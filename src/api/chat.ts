@@ -307,7 +307,7 @@ class ChatReader extends AnswerReader<ChatEvent, ChatResponse> {
 
   #brokenOff(): StreamError {
     return this.error(
-      this.#isEmpty ? "the stream was empty" : "the stream broke off before its `chat.end`",
+      this.#isEmpty ? "the stream was empty" : "the stream was cut off before its `chat.end`",
       "stream_truncated",
       CUT_HINT,
     );
@@ -333,4 +333,4 @@ const ERROR_TYPES: ReadonlySet<string> = new Set([
 
 /** A schema that cannot be turned into a grammar, for example, ends the stream without an error. */
 const CUT_HINT =
-  "See LM Studio's server log (`lms log stream`); `partial` has what arrived, and tools may have run.";
+  "See LM Studio's server log (`lms log stream`); `partial` has the part that arrived, and tools may have run.";

@@ -71,11 +71,11 @@ const integration = variants<Exclude<ChatIntegration, string>>("type", {
     allowedTools,
     headers,
   }),
-}, { form: "a plugin's id or an object", show: describe });
+}, { form: "a plugin id or an object", show: describe });
 
 const CHAT_REQUEST = table<ChatRequest>({
   model: nonEmptyText,
-  input: required(textOr(arrayOf(part, { form: "text or an array of parts" }))),
+  input: required(textOr(arrayOf(part, { form: "a string or an array of parts" }))),
   previousResponseId: nonEmptyText,
   temperature: SAMPLING.temperature,
   topP: SAMPLING.topP,

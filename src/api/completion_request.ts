@@ -58,9 +58,9 @@ const share = number("a number from 0 to 1", (n) => n >= 0 && n <= 1);
 
 /** Rules for the sampling settings. */
 export const SAMPLING: Rules<Sampling> = {
-  temperature: number("a non-negative number", (n) => n >= 0 && Number.isFinite(n)),
+  temperature: number("a number of 0 or more", (n) => n >= 0 && Number.isFinite(n)),
   topP: share,
-  topK: number("a non-negative whole number", (n) => Number.isInteger(n) && n >= 0),
+  topK: number("a whole number of 0 or more", (n) => Number.isInteger(n) && n >= 0),
   minP: share,
   maxTokens: number(
     "a whole number above 0, or -1 for no limit",
@@ -77,7 +77,9 @@ export const SAMPLING: Rules<Sampling> = {
     const index = texts.findIndex((item) => typeof item !== "string" || item === "");
     if (texts.length > 0 && index === -1) return Array.isArray(stop) ? texts : stop;
     const shown = texts.length === 0 ? stop : texts[index];
-    throw refusal(`${of} is ${describe(shown)}, not text or an array of texts, none of them empty`);
+    throw refusal(
+      `${of} is ${describe(shown)}, not a string or an array of strings, none of them empty`,
+    );
   },
   logitBias: (bias, of, refusal) => {
     if (isRecord(bias) && Object.values(bias).every(Number.isFinite)) return bias;
@@ -179,14 +181,14 @@ const contentPart: Rule<ContentPart> = variants<ContentPart>(
 
 /** Text, or parts with images. */
 export const content: Rule<string | ContentPart[]> = textOr(
-  arrayOf(contentPart, { form: "text or an array of parts" }),
+  arrayOf(contentPart, { form: "a string or an array of parts" }),
   true,
 );
 
 const toolCall = table<ToolCall>({
   id: required(nonEmptyText),
   name: required(nonEmptyText),
-  arguments: required(textOf("JSON text")),
+  arguments: required(textOf("a JSON string")),
   source: oneOf(["text"]),
 });
 
@@ -214,8 +216,8 @@ const MESSAGES: Readonly<Record<Message["role"], Rule<Message>>> = {
 /** A conversation. */
 export const messages: Rule<string | (string | Message)[]> = textOr(
   arrayOf(
-    textOr(variants("role", MESSAGES, { form: "text or an object", remark: "role" })),
-    { form: "text or an array" },
+    textOr(variants("role", MESSAGES, { form: "a string or an object", remark: "role" })),
+    { form: "a string or an array" },
   ),
 );
 
@@ -254,7 +256,7 @@ export const COMPLETION_REQUEST: Table<CompletionRequest> = table<CompletionRequ
   toolChoice: anything,
   textToolCalls: oneOf(["parse", "leave"]),
   extraBody: extraBody(["model", "messages", "stream"]),
-}, { whole: "the request is", form: "text or an object" });
+}, { whole: "the request is", form: "a string or an object" });
 
 /**
  * Checks a request and returns a copy, lists included; throws if it cannot be sent. The rare fields are checked when

@@ -334,9 +334,9 @@ function choiceCriteria(
     const { value, description = null } = toChoice(choice);
     const label = String(value);
     if (criteria.has(label)) {
-      const state = `questions.${name}.choices has ${value} both as text and as a boolean`;
+      const state = `questions.${name}.choices has ${value} both as a string and as a boolean`;
       throw refusal(
-        `${state}, but this server accepts only text`,
+        `${state}, but this server accepts only strings`,
         "invalid_request",
         "Give one of the two a different value.",
       );

@@ -25,7 +25,7 @@ import { decodeUsage } from "./answer_parts.ts";
 import type { Decoding, Route } from "./route.ts";
 
 const input: Rule<string | string[]> = (value, of, refusal) => {
-  const each = arrayOf(textOr(text), { form: "text or an array of texts", show: describe });
+  const each = arrayOf(textOr(text), { form: "a string or an array of strings", show: describe });
   if (Array.isArray(value) && value.length === 0) throw refusal(`${of} cannot be empty: it is []`);
   return textOr(each)(value, of, refusal);
 };
@@ -73,7 +73,7 @@ function decodeEmbeddings(value: unknown, { context, sent }: Decoding): Embeddin
   };
   if (!isRecord(value) || !Array.isArray(value.data)) throw fail("the answer has no data");
   if (value.data.length !== count) {
-    const state = `the answer has ${value.data.length} vectors for ${count} inputs`;
+    const state = `the number of vectors in the answer is ${value.data.length}, not ${count}`;
     throw fail(state, MIXED_UP_VECTORS);
   }
   const embeddings: number[][] = [];

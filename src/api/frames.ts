@@ -160,7 +160,7 @@ export abstract class FrameReader<Answer extends FrameAnswer>
 
   protected override takeEnd(_unfinished: SseEvent | undefined, items: StreamingChunk[]): boolean {
     if (this.#ending.isWhole) return this.#giveFinal(items);
-    const state = this.#isEmpty ? "the stream was empty" : "the stream broke off";
+    const state = this.#isEmpty ? "the stream was empty" : "the stream was cut off";
     throw this.error(state, "stream_truncated");
   }
 

@@ -137,7 +137,7 @@ async function readImage(
       "Put `data:image/png;base64,` (or `data:image/jpeg;base64,`) in front of it.",
     );
   }
-  const what = scheme === undefined ? "text, perhaps a file path" : "a file: URL";
+  const what = scheme === undefined ? "text (perhaps a file path)" : "a file: URL";
   throw refusal(`${path} is ${what}, not image data`, "unsupported_content", PASS_BYTES);
 }
 
@@ -164,7 +164,7 @@ function readDataUrl(text: string, path: string, refusal: RefusalMaker): Uint8Ar
     const plain = base64.includes("%") ? decodeURIComponent(base64) : base64;
     return Uint8Array.from(atob(plain), (char) => char.charCodeAt(0));
   } catch {
-    throw refusal(`${path} is a data: URL with invalid base64`, "unsupported_content");
+    throw refusal(`${path} is a data: URL with invalid base64`, "unsupported_content", PASS_DATA);
   }
 }
 

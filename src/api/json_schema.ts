@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { RefusalMaker } from "../core/checks.ts";
+import { describeType, type RefusalMaker } from "../core/checks.ts";
 import { isRecord, quote } from "../core/fields.ts";
 import { importSchemas } from "../core/import_schemas.ts";
 import type { JsonSchema, StandardSchema } from "../core/schema.ts";
@@ -23,8 +23,8 @@ export interface SchemaUse {
 const GIVE_JSON_SCHEMA =
   "Use a schema that provides JSON Schema (zod 4, ArkType, or Valibot through `toStandardJsonSchema`), or plain JSON Schema.";
 const NOT_ZOD_3 =
-  "Write it with zod 4 (`npm:zod@4`, or `zod/v4` from zod 3.25), or pass plain JSON Schema, such as the package " +
-  "zod-to-json-schema makes.";
+  "Write it with zod 4 (`npm:zod@4`, or `zod/v4` from zod 3.25), or pass plain JSON Schema, such as the output of the " +
+  "package zod-to-json-schema.";
 const UNWRAP =
   "Pass only the inner JSON Schema: the wrapper that OpenAI's clients need is added for you.";
 const WRAP_FIELDS = 'Put the fields under `properties`: `{ type: "object", properties: { … } }`.';
@@ -65,7 +65,7 @@ export async function toJsonSchema(
     if (write === undefined) {
       const hint = library === "zod 3" ? NOT_ZOD_3 : GIVE_JSON_SCHEMA;
       throw refusal(
-        `${name}, a schema made with ${library}, cannot provide JSON Schema`,
+        `${name}, made with ${library}, cannot provide JSON Schema`,
         code,
         hint,
       );
@@ -78,7 +78,7 @@ export async function toJsonSchema(
     }
   }
   throw refusal(
-    `${name}, a schema made with ${library}, cannot be written as JSON Schema`,
+    `${name}, made with ${library}, cannot be written as JSON Schema`,
     code,
     GIVE_JSON_SCHEMA,
   );
@@ -185,7 +185,9 @@ const SHOWN_NAMES = 3;
 
 /** Refuses a schema that would be sent as something else, or that describes nothing. */
 function checkPlainSchema(schema: unknown, { name, code, refusal }: SchemaUse): void {
-  if (!isRecord(schema)) throw refusal(`${name} must be a schema`, code, GIVE_JSON_SCHEMA);
+  if (!isRecord(schema)) {
+    throw refusal(`${name} is ${describeType(schema)}, not a schema`, code, GIVE_JSON_SCHEMA);
+  }
   const found = findUnwritable(schema, (value) => {
     const library = libraryOf(value);
     return library === undefined ? undefined : `a schema made with ${library}`;
@@ -221,7 +223,11 @@ function checkPlainSchema(schema: unknown, { name, code, refusal }: SchemaUse): 
   for (const [field, form] of Object.entries(KEYWORDS)) {
     // An object here is a user's field, not the keyword of that name.
     if (!isRecord(schema[field]) || (form === "any" && field !== "type")) continue;
-    throw refusal(`the field ${quote(field)} of ${name} is an object, not text`, code, WRAP_FIELDS);
+    throw refusal(
+      `the field ${quote(field)} of ${name} is an object, not a string`,
+      code,
+      WRAP_FIELDS,
+    );
   }
 }
 

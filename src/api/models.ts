@@ -133,7 +133,7 @@ function noListing(last: unknown): unknown {
   const { status, service, endpoint, attempts } = last;
   return providerError(
     "not_lm_studio",
-    `Cannot ${LISTING_ACTION}: the server has no route for it and answered ${status}`,
+    `Cannot ${LISTING_ACTION}: the server has no route for this and answered ${status}`,
     {
       service,
       endpoint,

@@ -157,13 +157,13 @@ export async function encodeTool(
   refusal: RefusalMaker,
   action: string,
 ): Promise<WireTool> {
-  const name = `parameters of tool ${quote(tool.name)}`;
+  const name = `\`parameters\` of tool ${quote(tool.name)}`;
   const { parameters = {} } = tool;
   const use = { name, code: "invalid_tool_schema", refusal, action } as const;
   const schema = await toJsonSchema(parameters, use);
   if (schema.type !== undefined && schema.type !== "object") {
     throw refusal(
-      `${name} have type ${describe(schema.type)}, not "object"`,
+      `${name} has type ${describe(schema.type)}, not "object"`,
       "invalid_tool_schema",
     );
   }

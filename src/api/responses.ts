@@ -166,7 +166,7 @@ class ResponsesReader extends AnswerReader<ResponsesEvent, ResponsesAnswer> {
   }
 
   protected override takeEnd(): boolean {
-    const state = this.#isEmpty ? "the stream was empty" : "the stream broke off";
+    const state = this.#isEmpty ? "the stream was empty" : "the stream was cut off";
     throw this.error(state, "stream_truncated");
   }
 

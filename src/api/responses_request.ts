@@ -62,7 +62,7 @@ const ITEMS = variants("type", {
     type: anything,
     callId: required(nonEmptyText),
     name: required(nonEmptyText),
-    arguments: required(textOf("JSON text")),
+    arguments: required(textOf("a JSON string")),
   }),
   function_call_output: table<ResponsesFunctionCallOutput>({
     type: anything,
@@ -70,7 +70,7 @@ const ITEMS = variants("type", {
     output: required(text),
   }),
   item_reference: table<ResponsesItemReference>({ type: anything, id: required(nonEmptyText) }),
-}, { form: "text or an object", otherwise: " or the type of an item from an answer" });
+}, { form: "a string or an object", otherwise: ", or the type of an item from an answer" });
 
 const item: Rule = (value, of, refusal) => {
   if (isRecord(value)) {
@@ -103,7 +103,7 @@ const mcpTool = table<ResponsesMcpTool>({
 
 const anyTool: Rule<Tool | ResponsesMcpTool> = (value, of, refusal) => {
   if (isRecord(value) && isRecord(value.function)) {
-    throw refusal(`${of} is in the form of another route: use { name, description, parameters }`);
+    throw refusal(`${of} has the form of another route: use { name, description, parameters }`);
   }
   return isRecord(value) && value.type === "mcp"
     ? mcpTool(value, of, refusal)
@@ -112,7 +112,7 @@ const anyTool: Rule<Tool | ResponsesMcpTool> = (value, of, refusal) => {
 
 const RESPONSES_REQUEST = table<ResponsesRequest>({
   model: nonEmptyText,
-  input: required(textOr(arrayOf(textOr(item), { form: "text or an array" }))),
+  input: required(textOr(arrayOf(textOr(item), { form: "a string or an array" }))),
   instructions: text,
   previousResponseId: nonEmptyText,
   store: flag,

@@ -44,7 +44,7 @@ const TEXT_REQUEST = table<TextCompletionRequest>({
   echo: flag,
   ...SAMPLING,
   extraBody: extraBody(["model", "prompt", "stream"], writable),
-}, { whole: "the request is", form: "text or an object" });
+}, { whole: "the request is", form: "a string or an object" });
 
 /** Checks a request and returns it as an object; throws if it cannot be sent. */
 function checkTextRequest(request: unknown, refusal: RefusalMaker): TextCompletionRequest {

@@ -96,7 +96,7 @@ export function address(defaultPort?: number): Rule<string> {
     if (typeof value !== "string") throw refusal(`${of} is ${describe(value)}, not an address`);
     const { url, problem, display } = normalizeBaseUrl(value, defaultPort);
     if (problem === undefined) return url;
-    throw refusal(`${of} ${display === "" ? "" : `"${display}" `}${problem}`);
+    throw refusal(`${of} ${display === "" ? "" : `is "${display}", which `}${problem}`);
   };
 }
 

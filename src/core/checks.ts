@@ -40,9 +40,9 @@ export function describe(value: unknown): string {
   return typeof value === "function" ? "a function" : String(value);
 }
 
-/** Describes a value that may be part of a prompt: text is not shown. */
+/** Describes a value that may be part of a prompt: strings are not shown. */
 export function describeType(value: unknown): string {
-  return typeof value === "string" ? "text" : describe(value);
+  return typeof value === "string" ? "a string" : describe(value);
 }
 
 /** Lists alternatives: `"a", "b" or "c"`. */
@@ -101,7 +101,7 @@ export const count: Rule<number> = number(
 );
 /** Count, or `Infinity` for no limit. */
 export const countOrAll: Rule<number> = number(
-  "a whole number above 0 or Infinity",
+  "a whole number above 0, or Infinity",
   (n) => n === Infinity || Number.isSafeInteger(n) && n > 0,
 );
 /** Timeout in milliseconds; `Infinity` disables it. */
@@ -109,7 +109,7 @@ export const time: Rule<number> = number("a number of milliseconds above 0", (n)
 /** Number of retries. */
 export const retries: Rule<number> = wholeNumber(0, 10);
 /** Any text. */
-export const text: Rule<string> = textOf("text");
+export const text: Rule<string> = textOf("a string");
 /** A boolean. */
 export const flag: Rule<boolean> = must("true or false", (value) => typeof value === "boolean");
 /** A function. */
@@ -123,16 +123,16 @@ export function wholeNumber(least: number, most: number): Rule<number> {
   );
 }
 
-/** Rule for text. @param form such as `JSON text`. */
+/** Rule for text. @param form such as `a JSON string`. */
 export function textOf(form: string): Rule<string> {
   return must(form, (value) => typeof value === "string");
 }
 
-/** Non-empty text, such as a name. An absent value counts as empty. */
+/** Non-empty text, such as a name. */
 export const nonEmptyText: Rule<string> = (value, of, refusal) => {
-  const given = text(value ?? "", of, refusal);
-  if (value !== null && given.trim() !== "") return given;
-  throw value === null ? refusal(`${of} is null, not text`) : empty(of, refusal);
+  const given = text(value, of, refusal);
+  if (given.trim() !== "") return given;
+  throw empty(of, refusal);
 };
 
 function empty(of: string, refusal: RefusalMaker): Error {
@@ -184,18 +184,18 @@ export const reasoningTags: Rule<readonly ReasoningTags[]> = (value, of, refusal
     throw refusal(`${of} is ${describe(value)}, not an array of pairs such as ${PAIR}`);
   }
   const pairs = Array.from<unknown, ReasoningTags>(value, (given, index) => {
-    const refused = (state: string): Error => refusal(`${of} has an entry [${index}] ${state}`);
+    const refused = (state: string): Error => refusal(`${of}[${index}] ${state}`);
     const [open, close] = tagsOf(given);
     if (typeof open !== "string" || typeof close !== "string") {
-      throw refused(`that is not a pair such as ${PAIR}`);
+      throw refused(`is not a pair such as ${PAIR}`);
     }
     for (const tag of [open, close]) {
-      if (tag.trim() === "") throw refused("with an empty tag");
+      if (tag.trim() === "") throw refused("has an empty tag");
       if (tag.length > LONGEST_TAG) {
-        throw refused(`with a tag longer than ${LONGEST_TAG} characters`);
+        throw refused(`has a tag longer than ${LONGEST_TAG} characters`);
       }
     }
-    if (open.trim() === close.trim()) throw refused(`whose tags are both ${quote(open)}`);
+    if (open.trim() === close.trim()) throw refused(`has ${quote(open)} as both tags`);
     return Object.freeze({ open, close });
   });
   return Object.freeze(pairs);

@@ -247,15 +247,15 @@ const BASE_URL_VARIABLES: readonly string[] = [
 
 /** API token; never shown. */
 const token: Rule<string> = (value, of, refusal) => {
-  if (typeof value !== "string") throw refusal(`${of} is of type ${typeof value}, not text`);
+  if (typeof value !== "string") throw refusal(`${of} is of type ${typeof value}, not a string`);
   const given = unquote(value);
   if (given === "") {
-    throw refusal(`${of} is empty; omit it if the server requires no token`);
+    throw refusal(`${of} is empty`);
   }
   const prefix = /^(?:authorization\s*:\s*)?bearer(?=[\s:]|$)/i.exec(given)?.[0];
   if (prefix !== undefined) {
     throw refusal(
-      `${of} begins with ${describe(prefix)}, which is not part of the token: remove it`,
+      `${of} begins with ${describe(prefix)}, which is not part of the token`,
     );
   }
   // Naming the character would give away part of the token.
@@ -448,7 +448,7 @@ function findVariable(
     const name = fileName === undefined
       ? `variable ${variable}`
       : `variable ${variable} in ${fileName}`;
-    if (typeof written !== "string") throw configurationError(`${name} is not text`);
+    if (typeof written !== "string") throw configurationError(`${name} is not a string`);
     const text = unquote(written);
     if (text === "") continue;
     return {

@@ -106,7 +106,7 @@ const CAUSES: readonly Cause[] = [
     troubles: NO_CONNECTION,
     applies: ({ answersAt }) => answersAt !== undefined,
     say: ({ service, answersAt }) =>
-      `${service} answers at ${answersAt}: set the base URL to that.`,
+      `${service} answers at ${answersAt}: set the base URL to that address.`,
   },
   {
     troubles: NO_CONNECTION,

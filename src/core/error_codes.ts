@@ -134,7 +134,7 @@ const CODES_BY_KIND = {
       "Check that the server is still running, then try again.",
     ],
     service_not_found: [true, START_SERVER as string],
-    permission_denied: [false, "Allow network access; in Deno, run with `--allow-net=127.0.0.1`."],
+    permission_denied: [false, "Allow network access; in Deno, use `--allow-net=127.0.0.1`."],
     blocked_by_browser: [
       false,
       "Let web pages call the server: start it with `lms server start --cors`.",
@@ -189,7 +189,7 @@ const CODES_BY_KIND = {
     ],
   },
   "invalid-request": {
-    invalid_request: [false, "Correct the request; sent again unchanged, it would fail again."],
+    invalid_request: [false, "Correct the request before you send it again."],
     context_overflow: [
       false,
       "Shorten the input, set `contextOverflowPolicy` (completions), or load the model with a larger context length.",
@@ -239,7 +239,7 @@ const CODES_BY_KIND = {
     ],
   },
   "stream": {
-    stream_truncated: [true, "Send the request again; `partial` has the part that arrived."],
+    stream_truncated: [true, "Send the request again; `partial` has any part that arrived."],
     malformed_stream: [
       false,
       "Check that nothing between you and LM Studio alters the stream.",

@@ -129,7 +129,7 @@ export function fromMcpTool(tool: McpTool): Tool {
   if (!isRecord(given) || typeof given.call !== "function") {
     const state = isRecord(given) ? "its `call` is not a function" : "it is not an object";
     const hint = "Pass the entry from the MCP server's tool list, and a `call` function.";
-    throw providerError("invalid_request", `Cannot use a tool of an MCP server: ${state}`, {
+    throw providerError("invalid_request", `Cannot use an MCP tool: ${state}`, {
       attempts: 0,
       hint,
     });

@@ -109,7 +109,7 @@ function notJson(value: unknown): string | undefined {
   }
 }
 
-/** Describes an instance such as `a RegExp` or `a Map`, which JSON writes as `{}`, without its content. */
+/** Describes an instance, such as one of `RegExp` or `Map`, which JSON writes as `{}`, without its content. */
 function emptyInstance(value: object): string | undefined {
   const prototype: object | null = Object.getPrototypeOf(value);
   // Plain objects of another realm have another `Object.prototype`, but that has no prototype either.
@@ -118,5 +118,5 @@ function emptyInstance(value: object): string | undefined {
     return undefined;
   }
   const { name } = value.constructor;
-  return name === "" ? "an instance of a class" : `a ${name}`;
+  return `an instance of ${name || "a class"}`;
 }

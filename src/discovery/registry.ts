@@ -115,7 +115,9 @@ export class ServiceRegistry {
 
 /** Returns a function that tells whether a server has this type or address. */
 function matcher(typeOrEndpoint: unknown): (candidate: ServiceCandidate) => boolean {
-  if (typeof typeOrEndpoint !== "string") throw discoveryError("the type or endpoint is not text");
+  if (typeof typeOrEndpoint !== "string") {
+    throw discoveryError("the type or endpoint is not a string");
+  }
   if (isServiceType(typeOrEndpoint)) return ({ type }) => type === typeOrEndpoint;
   return ({ type, endpoint }) => {
     try {

@@ -16,7 +16,7 @@ import type { Server } from "../server/server.ts";
 const VERB = "decide";
 /** An assumption: the documentation does not say which LM Studio version introduced the route. */
 const UPDATE =
-  "Update the server: the newest versions of LM Studio have `/v1/decisions`, Ollama has `/v1/systemone` from 0.35 on.";
+  "Update the server: the newest versions of LM Studio have `/v1/decisions`; Ollama has `/v1/systemone` since 0.35.";
 /** Statuses that mean a missing route if the server's message does not say so. */
 const NO_ROUTE: ReadonlySet<number> = new Set([404, 405, 501]);
 const MISSING_CODES: ReadonlySet<string> = new Set([

@@ -192,7 +192,7 @@ function isLost(error: unknown): error is AnyProviderError {
 }
 
 function checkModel(model: unknown, refusal: RefusalMaker): void {
-  nonEmptyText(model ?? null, "model", refusal);
+  nonEmptyText(model, "model", refusal);
   if (typeof model !== "string" || !/^\s*[a-z]+:\/\//i.test(model)) return;
   // These parts may hold passwords and tokens, which would appear in errors, here and on the server.
   const problem = /:\/\/[^/?#]*@/.test(model)
@@ -206,7 +206,7 @@ function checkModel(model: unknown, refusal: RefusalMaker): void {
 }
 
 function checkJobId(jobId: unknown, refusal: RefusalMaker): void {
-  nonEmptyText(jobId ?? null, "jobId", refusal);
+  nonEmptyText(jobId, "jobId", refusal);
   // Dots alone would lead to another route; a lone surrogate cannot be part of an address.
   if (/^\.{1,2}$|[\ud800-\udfff]/u.test(String(jobId))) {
     const hint = "Pass the `jobId` that a download reported, such as job_493c7c9ded.";

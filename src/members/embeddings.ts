@@ -217,7 +217,7 @@ function join(
   const width = first.embeddings[0]?.length;
   const other = responses.find(({ embeddings }) => embeddings[0]?.length !== width);
   if (other !== undefined) {
-    throw mixed(`vectors of ${width} numbers, then of ${other.embeddings[0]?.length}`);
+    throw mixed(`the vectors have ${width} numbers, then ${other.embeddings[0]?.length}`);
   }
   const usage = responses.map((response) => response.usage).reduce(addUsage);
   return {

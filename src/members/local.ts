@@ -199,7 +199,7 @@ export class LocalServers {
   ): Promise<ModelAt | undefined> {
     const refusal = this.#refusalMaker(action);
     const { signal } = checkCallOptions(options, refusal);
-    nonEmptyText(model ?? null, "model", refusal);
+    nonEmptyText(model, "model", refusal);
     try {
       return await this.#locate({ signal }, model);
     } catch (error) {

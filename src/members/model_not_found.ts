@@ -42,8 +42,7 @@ export function modelNotFound(
   const near = nearestNames(available, model, MAX_AVAILABLE);
   const nearest = near.length === 0 ? "" : `; ${shownNearest(near, show)}`;
   const first = silent.map(({ error }) => error).find((error) => isProviderError(error));
-  const hint =
-    "Use an id that `listModels()` returns, or download the model with `lms get <model>` or " +
+  const hint = "Use an id from `listModels()`, or download the model with `lms get <model>` or " +
     "`ollama pull <model>`.";
   return providerError(
     "model_not_found",

@@ -44,8 +44,7 @@ import { loadedInstances, ModelLoads, type Target, targetOf } from "./model_load
 import type { Server } from "../server/server.ts";
 
 const SHOWN_FITTING = 3;
-const NOT_IN_MEMORY =
-  "Use the id of a model, or of one of its instances, that `listModels()` returns.";
+const NOT_IN_MEMORY = "Use the id of a model or an instance from `listModels()`.";
 
 /** Implements finding, loading and unloading for `LMStudioProvider.models`. */
 export class ModelManager {
@@ -60,7 +59,7 @@ export class ModelManager {
   async get(name: string, options?: CallOptions): Promise<ModelInfo> {
     const refusal = this.#server.refusalMaker("find a model");
     const checked = checkCallOptions(options, refusal);
-    nonEmptyText(name ?? null, "name", refusal);
+    nonEmptyText(name, "name", refusal);
     const action = `find model ${quote(name)}`;
     const models = await this.#server.list(checked, action);
     return asAsked(this.#pick(models, name, action, checked), name);
@@ -69,7 +68,7 @@ export class ModelManager {
   async load(name: string, load?: LoadOptions, options?: CallOptions): Promise<LoadedModel> {
     const refusal = this.#server.refusalMaker("load a model");
     const checked = checkCallOptions(options, refusal);
-    nonEmptyText(name ?? null, "name", refusal);
+    nonEmptyText(name, "name", refusal);
     const asked = checkOptions(LOAD_OPTIONS, load, refusal);
     const action = `load model ${quote(name)}`;
     checkManagement(this.#server, action);
@@ -86,7 +85,7 @@ export class ModelManager {
     const startedAt = performance.now();
     const refusal = this.#server.refusalMaker("unload a model");
     const checked = checkCallOptions(options, refusal);
-    nonEmptyText(nameOrInstance ?? null, "nameOrInstance", refusal);
+    nonEmptyText(nameOrInstance, "nameOrInstance", refusal);
     const action = `unload model ${quote(nameOrInstance)}`;
     checkManagement(this.#server, action);
     const models = await this.#listIfAny(checked, action);
@@ -113,7 +112,7 @@ export class ModelManager {
   ): Promise<ModelLease> {
     const refusal = this.#server.refusalMaker("load a model");
     const checked = checkCallOptions(options, refusal);
-    nonEmptyText(name ?? null, "name", refusal);
+    nonEmptyText(name, "name", refusal);
     const asked = checkOptions(ENSURE_OPTIONS, load, refusal);
     const action = `load model ${quote(name)}`;
     return await waitForLoad(checked, this.#limit(action, checked), (wait) => {
@@ -143,7 +142,7 @@ export class ModelManager {
     const show = this.#server.words(options);
     throw this.#unavailable(
       name,
-      `Cannot ${action}: the name fits several models: ${shownNames(ids, show, SHOWN_FITTING)}`,
+      `Cannot ${action}: the name matches several models: ${shownNames(ids, show, SHOWN_FITTING)}`,
       {
         available: ids.slice(0, MAX_AVAILABLE).map(show),
         hint: distinctionHint(found),

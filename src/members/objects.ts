@@ -43,7 +43,7 @@ export interface ObjectRequest<Schema extends StandardSchema | JsonSchema>
    */
   schema: Schema;
   /**
-   * Number of times an answer that does not fit the schema may be sent back to the model with its issues, 0 to 10.
+   * Number of times an answer that does not match the schema may be sent back to the model with its issues, 0 to 10.
    * Each repair is one more request.
    * @default {0}
    */
@@ -259,10 +259,10 @@ interface Failure {
 }
 
 const TRY_REPAIRS =
-  "Set `maxRepairs` to send the answer back to the model with its issues; `partial.content` holds the answer.";
+  "Set `maxRepairs` to send the answer back to the model with its issues; `partial.content` has the answer.";
 
 const REPAIRED_IN_VAIN =
-  "Ask for less at a time, or use a larger model; `partial.content` holds the last answer.";
+  "Ask for less at a time, or use a larger model; `partial.content` has the last answer.";
 
 async function judge(
   response: CompletionResponse,
@@ -282,7 +282,7 @@ async function judge(
   if (verdict.kind === "valid") return { isObject: true, value: verdict.value };
   const shared = { isObject: false, isRepairable: true, hint: TRY_REPAIRS } as const;
   if (verdict.kind === "invalid") {
-    const state = "the answer does not fit the schema";
+    const state = "the answer does not match the schema";
     return { ...shared, state, issues: verdict.issues, showIssues: true };
   }
   const { error } = verdict;
@@ -442,7 +442,7 @@ function toError(
   const shown = issues.slice(0, SHOWN_ISSUES).map(describeIssue).join("; ");
   const more = issues.length > SHOWN_ISSUES ? `; and ${issues.length - SHOWN_ISSUES} more` : "";
   const details = showIssues ? `: ${showQuoting(shown)}${more}` : "";
-  const after = repairs === 0 ? "" : `, after ${repairs} repair${repairs === 1 ? "" : "s"}`;
+  const after = repairs === 0 ? "" : ` after ${repairs} repair${repairs === 1 ? "" : "s"}`;
   return providerError("malformed_response", `${start}${state}${after}${details}`, {
     ...context,
     attempts: repairs + 1,

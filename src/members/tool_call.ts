@@ -38,12 +38,12 @@ export async function decideCall(
   }
   const { deny, arguments: text } = DECISION(decision, "the result of onToolCall", refusal);
   if (deny !== undefined) {
-    if (typeof deny !== "string") throw refusal(`deny is ${describe(deny)}, not text`);
+    if (typeof deny !== "string") throw refusal(`deny is ${describe(deny)}, not a string`);
     return { result: deny === "" ? "The call was denied." : deny, isError: true };
   }
   if (text === undefined) return call;
   if (typeof text !== "string") {
-    throw refusal(`the arguments from onToolCall are ${describe(text)}, not JSON text`);
+    throw refusal(`the arguments from onToolCall are ${describe(text)}, not a JSON string`);
   }
   return { ...call, arguments: text };
 }
@@ -67,7 +67,9 @@ export async function runCall(
 /** Outcome for a call to a tool that does not exist. */
 export function unknownTool(name: string, tools: readonly Tool[]): CallOutcome {
   const known = tools.map((tool) => quote(tool.name)).join(", ");
-  return failed(`there is no tool ${quote(name)}; the tools are ${known || "none"}`);
+  return failed(
+    `there is no tool ${quote(name)}; ${known ? `the tools are ${known}` : "there are no tools"}`,
+  );
 }
 
 function failed(reason: string): CallOutcome {

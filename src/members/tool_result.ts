@@ -50,7 +50,7 @@ export async function outcomeOf(value: unknown, use: ImageUse): Promise<CallOutc
     const description = notShown(describeImage(part));
     blindTexts.push(description);
     try {
-      const placed = [{ part, path: "the image of the tool" }];
+      const placed = [{ part, path: "the tool's image" }];
       const [image = ""] = await encodeImages(placed, use.refusal, use.fetchImage);
       images.push({ type: "image", image });
       texts.push(SHOWN_BELOW);

@@ -71,13 +71,13 @@ function readDotenv(name: string): { name: string; values: Readonly<Record<strin
 
 function readNamedFile(option: string, path: string): string {
   if (typeof path !== "string" || path === "") {
-    throw configurationError(`option ${option} is not the path of a file`);
+    throw configurationError(`option ${option} is not a file path`);
   }
   const result = readTextFile(path);
   if (result.problem !== undefined) {
     throw configurationError(
-      `option ${option}: file ${path} cannot be read: ${result.problem}`,
-      result.hint,
+      `option ${option}: cannot read ${path}: ${result.problem}`,
+      result.hint ?? "Correct the path, or omit the option.",
     );
   }
   return result.text;

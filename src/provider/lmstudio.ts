@@ -320,7 +320,7 @@ export class LMStudioProvider implements ModelProvider {
    * Completes a request with an object: JSON that `schema` validates and types via `POST /v1/chat/completions`
    * with `response_format`.
    *
-   * @throws {ParseError} if the answer does not fit the schema or was cut off; see `issues`, `partial`,
+   * @throws {ParseError} if the answer does not match the schema or was cut off; see `issues`, `partial`,
    * `finishReason` and `response`.
    * @throws {InvalidRequestError} if the schema is missing or provides no JSON Schema.
    * @throws the same errors as `complete()`.

@@ -158,7 +158,7 @@ export class ListedModels {
     const reason = isMistaken
       ? `; the server lists ${quote(requested)} as a language model`
       : listed === undefined && near.length > 0
-      ? `; the server does not have ${quote(requested)}, and ${shownNearest(near, show)}`
+      ? `; the server does not have ${quote(requested)}; ${shownNearest(near, show)}`
       : "";
     return {
       reason,
@@ -387,7 +387,7 @@ function noDecisionModel(
 ): ModelNotAvailableError {
   const state = "no model was named and the server lists no decision model";
   const hint = context.service === "LM Studio"
-    ? "Download and load a decision model, or name one as `model`: chat models cannot answer these questions."
+    ? "Download and load a decision model, or name one as `model`: language models cannot answer these questions."
     : "Add one to the server, or name a model in the request.";
   return noModel(state, [], hint, context);
 }
@@ -417,8 +417,8 @@ function names(models: readonly ModelInfo[], { show }: ChoiceContext): string {
 
 /** The names nearest to an unknown one, as the end of a sentence. */
 export function shownNearest(near: readonly string[], show: (text: string) => string): string {
-  const verb = near.length === 1 ? "is" : "are";
-  return `the nearest ${verb} ${shownNames(near.slice(0, SHOWN_NEAREST), show)}`;
+  const names = near.length === 1 ? "name is" : "names are";
+  return `the closest ${names} ${shownNames(near.slice(0, SHOWN_NEAREST), show)}`;
 }
 
 /** Model ids as text for an error message, limited to a readable number. @param show makes server text safe to show. */

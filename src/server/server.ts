@@ -230,7 +230,7 @@ export class Server implements ListedServer {
   ): Promise<ModelInfo | undefined> {
     const refusal = this.refusalMaker(action);
     const checked = checkCallOptions(options, refusal);
-    nonEmptyText(model ?? null, "model", refusal);
+    nonEmptyText(model, "model", refusal);
     return await this.find(model, checked, action);
   }
 

@@ -287,7 +287,7 @@ export class ItemStream<Item, Answer> implements EventStream<Item, Answer> {
     const { action, service } = this.#label;
     return providerError("stream_truncated", `Cannot ${action}: the stream was cancelled`, {
       service,
-      hint: "`partial` has what arrived before that.",
+      hint: "`partial` has the part that arrived.",
       partial: this.#source?.partial(),
     });
   }

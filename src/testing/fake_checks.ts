@@ -170,16 +170,16 @@ export function checkFakeOptions(options: FakeLMStudioOptions): void {
     for (const [path, exchange] of entriesOf("recording", recording)) checkExchange(exchange, path);
   }
   if (apiToken !== undefined && (typeof apiToken !== "string" || apiToken === "")) {
-    throw unusable("apiToken is empty or not text");
+    throw unusable("apiToken is empty or not a string");
   }
   for (const [path, model] of entriesOf("models", models)) {
     if (typeof model === "string") continue;
     const { id, instances } = checkFields(path, model, MODEL);
-    if (typeof id !== "string") throw unusable(`${path}.id is ${describe(id)}, not text`);
+    if (typeof id !== "string") throw unusable(`${path}.id is ${describe(id)}, not a string`);
     for (const [at, instance] of entriesOf(`${path}.instances`, instances)) {
       if (typeof instance === "string") continue;
       const { id } = checkFields(at, instance, INSTANCE);
-      if (typeof id !== "string") throw unusable(`${at}.id is ${describe(id)}, not text`);
+      if (typeof id !== "string") throw unusable(`${at}.id is ${describe(id)}, not a string`);
     }
   }
   if (typeof replies !== "function") {
@@ -190,12 +190,14 @@ export function checkFakeOptions(options: FakeLMStudioOptions): void {
   }
   for (const [path, download] of entriesOf("downloads", downloads)) {
     const { model } = checkFields(path, download, DOWNLOAD);
-    if (typeof model !== "string") throw unusable(`${path}.model is ${describe(model)}, not text`);
+    if (typeof model !== "string") {
+      throw unusable(`${path}.model is ${describe(model)}, not a string`);
+    }
   }
   for (const [path, entry] of entriesOf("faults", faults)) {
     const { fault, path: where } = checkFields(path, entry, FAULT);
     if (where !== undefined && typeof where !== "string" && !(where instanceof RegExp)) {
-      throw unusable(`${path}.path is ${describe(where)}, not text or a pattern`);
+      throw unusable(`${path}.path is ${describe(where)}, not a string or a pattern`);
     }
     checkFaultKind(`${path}.fault`, fault);
   }
@@ -243,7 +245,7 @@ function checkValues(path: string, values: Readonly<Record<string, unknown>>): v
     const form = FLAGS.includes(name) && typeof value !== "boolean"
       ? "true or false"
       : AMOUNTS.includes(name) && !(typeof value === "number" && value >= 0)
-      ? "a number, 0 or more"
+      ? "a number of 0 or more"
       : choices !== undefined && !choices.some((choice) => choice === value)
       ? `one of ${choices.map(quote).join(", ")}`
       : undefined;

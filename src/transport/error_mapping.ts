@@ -275,7 +275,7 @@ function hintFor(diagnosis: Diagnosis, answer: Answer, context: ErrorContext): s
   if (code === "unauthorized" && unauthorizedHint !== undefined) return unauthorizedHint;
   // If the prompt fits, the answer filled the rest of the context, and these numbers would mislead.
   if (promptTokens !== undefined && contextLength !== undefined && promptTokens >= contextLength) {
-    return "Shorten the input, set a completion's `contextOverflowPolicy`, or load the model with a context length " +
+    return "Shorten the input, set `contextOverflowPolicy` (completions), or load the model with a context length " +
       `above ${promptTokens} tokens (it has ${contextLength}).`;
   }
   if (code === "rate_limited" && retryAfterMs > 0) {

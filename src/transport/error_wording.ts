@@ -215,7 +215,7 @@ const RULES: readonly Rule[] = [
   [
     "invalid_request",
     /'input' field must be|n_tokens ={1,2} 0\b/,
-    "Pass `input` as a text or a list of texts, none of them empty.",
+    "Pass `input` as a string or an array of strings, none of them empty.",
   ],
   [
     "invalid_request",
@@ -225,7 +225,7 @@ const RULES: readonly Rule[] = [
   [
     "invalid_request",
     /invalid 'content'/,
-    'Give every message a `content`: a text, `""` if there is none, or a list of parts.',
+    'Give every message a `content`: a string, `""` if there is no text, or an array of parts.',
   ],
   [
     "server_error",

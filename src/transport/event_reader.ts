@@ -105,8 +105,7 @@ export class EventReader {
     if (this.#textLength <= this.#maxTextLength) return;
     const state = `the answer is longer than ${this.#maxTextLength} characters`;
     throw callError(this.context, "malformed_stream", state, {
-      hint:
-        "Limit the number of tokens to stop endless answers; `partial` holds the answer so far.",
+      hint: "Set a token limit to stop endless answers; `partial` has the part that arrived.",
     });
   }
 

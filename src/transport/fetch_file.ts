@@ -165,7 +165,9 @@ class FileFetch {
     });
     this.#signal.throwIfAborted();
     if (end === "too-large") throw tooLarge();
-    if (end !== "whole") throw this.#networkError(url, "connection_reset", "was cut off", failure);
+    if (end !== "whole") {
+      throw this.#networkError(url, "connection_reset", "the image was cut off", failure);
+    }
     return content;
   }
 
@@ -177,7 +179,9 @@ class FileFetch {
       throw this.#refusal(`${show(from)} redirects to an invalid address`);
     }
     if (!/^https?:$/.test(target.protocol)) {
-      throw this.#refusal(`${show(from)} redirects to a ${target.protocol} address`);
+      throw this.#refusal(
+        `${show(from)} redirects to an address (${target.protocol}) that is not http or https`,
+      );
     }
     if (hasCredentials(target)) {
       throw this.#refusal(`${show(from)} redirects to an address with credentials in it`);
@@ -191,13 +195,13 @@ class FileFetch {
 
   #unreachable(url: URL, cause: unknown): NetworkError {
     if (isBrowser()) {
-      const state = "cannot be reached, or does not let this page read it (CORS)";
+      const state = "the server cannot be reached, or does not let this page read the image (CORS)";
       return this.#networkError(url, "connection_refused", state, cause);
     }
     const { code, state, hint } = explainFailedSend(cause, url.href);
     return code === "permission_denied"
-      ? this.#networkError(url, code, `: ${state}`, cause, hint)
-      : this.#networkError(url, code, `: ${state}`, cause);
+      ? this.#networkError(url, code, state, cause, hint)
+      : this.#networkError(url, code, state, cause);
   }
 
   #networkError(
@@ -207,12 +211,11 @@ class FileFetch {
     cause: unknown,
     hint: string = CHECK_ADDRESS,
   ): NetworkError {
-    const said = state.startsWith(":") ? state : ` ${state}`;
     // Deno's message contains the whole address.
     const redact = createRedactor(secretsOfQuery(url.search), undefined);
     return providerError(
       code,
-      `Cannot ${this.#call.action}: ${this.#path} cannot be fetched: ${show(url)}${said}`,
+      `Cannot ${this.#call.action}: ${this.#path} cannot be fetched from ${show(url)}: ${state}`,
       { ...contextOf(url), hint, retriable: false, cause: safeCause(cause, redact) },
     );
   }

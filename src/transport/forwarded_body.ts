@@ -153,7 +153,7 @@ class Watch {
     this.#ending = new Ending(stream.isSingle ? stream.reader : NO_TIMEOUTS);
   }
 
-  /** Processes a pull and returns the text to write. @throws {StreamError} if the stream broke off. */
+  /** Processes a pull and returns the text to write. @throws {StreamError} if the stream was cut off. */
   take(pull: Pull): string {
     const { reader } = this.#stream;
     if (pull.kind === "events") return this.#takeEvents(pull.events);
@@ -165,7 +165,7 @@ class Watch {
     const { unfinished } = pull;
     if (unfinished !== undefined && isDoneMark(unfinished)) return written(unfinished);
     if (this.#stream.kind !== "other" && !this.#hasError && !this.#ending.isWhole) {
-      const state = this.#isEmpty ? "the stream was empty" : "the stream broke off";
+      const state = this.#isEmpty ? "the stream was empty" : "the stream was cut off";
       throw callError(reader.context, "stream_truncated", state, {
         // The client already has the answer so far.
         hint: "Send the request again.",

@@ -125,7 +125,7 @@ const MUTANTS: readonly Mutant[] = [
     file: "core/tool.ts",
     from: 'if (!isRecord(given) || typeof given.call !== "function") {',
     to: "if (false) {",
-    what: "a tool of an MCP server that is null throws a TypeError",
+    what: "an MCP tool that is null throws a TypeError",
   },
   {
     by: "cuts",
