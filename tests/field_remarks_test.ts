@@ -74,7 +74,7 @@ const SAID: [place: string, fields: Fields, said: string][] = [
   ["complete", { system: "Be brief" }, '"system" (pass it as a message: { role: "system", content'],
   ["runTools", { system_prompt: "x" }, 'role: "system"'],
   ["completeObject", { instructions: "x" }, 'role: "system"'],
-  ["completeText", { system: "x" }, "write it into `prompt`"],
+  ["completeText", { system: "x" }, "put it in `prompt`"],
   ["responses", { system: "x" }, 'did you mean "instructions"?'],
   ["chat", { system: "x" }, 'did you mean "systemPrompt"?'],
   ["chat", { instructions: "x" }, 'did you mean "systemPrompt"?'],

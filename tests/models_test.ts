@@ -358,7 +358,7 @@ Deno.test("load: failures keep their codes", async () => {
   );
 });
 
-Deno.test("load: an answer that names no instance is a ParseError, one without its time is not", async () => {
+Deno.test("load: an answer without an instance id is a ParseError, one without its time is not", async () => {
   const listing = { models: [{ key: QWEN, type: "embedding", loaded_instances: [] }] };
   const answering = (answer: unknown) => serveStub({ [V1]: json(listing), [LOAD]: json(answer) });
   {

@@ -83,7 +83,9 @@ export async function requestLoad(
     Infinity,
   );
   const loaded = parseLoaded(value);
-  if (loaded === undefined) throw malformedResponse("the answer names no instance", value, context);
+  if (loaded === undefined) {
+    throw malformedResponse("the answer has no instance id", value, context);
+  }
   const { instance_id, type, load_time_seconds, load_config } = loaded;
   const config: LoadConfig | undefined = load_config && withoutUndefined({
     contextLength: load_config.context_length,
@@ -158,7 +160,7 @@ export async function requestDownload(
   const { jobId, status } = job.progress;
   const isOver = isFinal(status) || status === "failed";
   if (jobId === undefined && !isOver) {
-    throw malformedResponse("the answer names no job", value, context);
+    throw malformedResponse("the answer has no job id", value, context);
   }
   return job;
 }

@@ -178,9 +178,9 @@ function tokenCause({ listing, tokenIsMalformed, question: { config } }: Facts):
   if (!isProviderError(listing) || listing.kind !== "authentication") return undefined;
   if (listing.code === "forbidden") return causeOf(listing);
   const state = config.apiToken === undefined
-    ? "but none is given"
+    ? "but none was given"
     : tokenIsMalformed
-    ? "but the one given is not an LM Studio token, which begins with sk-lm-"
+    ? "but the one given is not an LM Studio token: those begin with sk-lm-"
     : "and it rejects the one given";
   return {
     code: listing.code,

@@ -200,7 +200,7 @@ const CODES_BY_KIND = {
     ],
     invalid_tool_schema: [
       false,
-      'Give each tool parameters of type "object" with "properties".',
+      'Give each tool `parameters` of type "object" with "properties".',
     ],
     unsupported_response_format: [
       false,

@@ -33,7 +33,7 @@ export const FIELD_REMARKS: readonly FieldRemark[] = [
   {
     names: "messages",
     beside: "systemPrompt",
-    advice: "pass the user's message as `input`; `previousResponseId` continues from an answer",
+    advice: "pass the user's message as `input`; `previousResponseId` continues a conversation",
   },
 
   // Names of other libraries.
@@ -98,7 +98,7 @@ export const FIELD_REMARKS: readonly FieldRemark[] = [
   {
     names: SYSTEM,
     beside: "prompt",
-    advice: "this route has no roles: write it into `prompt`, or use complete()",
+    advice: "this route has no roles: put it in `prompt`, or use complete()",
   },
   { names: IMAGES, beside: "role", advice: `pass images as ${IMAGE_PART}` },
   { names: IMAGES, beside: "messages", advice: `pass images in a message as ${IMAGE_PART}` },

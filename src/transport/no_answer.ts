@@ -241,7 +241,7 @@ export function explainFailedSend(error: unknown, endpoint: string): FetchFailur
     return {
       code: "connection_refused",
       state: `this runtime does not connect to port ${port}`,
-      hint: "Let the server listen on another port: `fetch` blocks ports of other protocols.",
+      hint: "Make the server listen on another port: `fetch` blocks this one.",
     };
   }
   if (causes.some(({ message }) => message.includes(DENO_CONNECT))) {
