@@ -293,7 +293,7 @@ for (const [title, cases] of Object.entries(REFUSED)) {
   });
 }
 
-Deno.test("base URL: refuses a value that is not text, naming it", () => {
+Deno.test("base URL: refuses a value that is not a string, naming it", () => {
   const values: [unknown, string][] = [
     [null, "null"],
     [1234, "1234"],

@@ -624,7 +624,7 @@ Deno.test("config: Infinity disables a timeout", () => {
   assertEquals([config.timeoutMs, config.idleTimeoutMs], [Infinity, Infinity]);
 });
 
-Deno.test("config: variables that are not text are refused by name", () => {
+Deno.test("config: variables that are not strings are refused by name", () => {
   for (const [name] of VARIABLES.map(([, [name = ""]]) => [name])) {
     for (const value of [5, true, null, { S3CRET: 1 }]) {
       const env = { [name as string]: value } as unknown as Env;

@@ -221,7 +221,7 @@ export const CUTS: readonly Property[] = [
       return checkSame(
         answerOf({ items, answer }),
         answerOf(whole),
-        "the answer of a stream that broke off",
+        "the answer of a stream that was cut off",
       );
     }
     check(error !== undefined, "neither an answer nor an error");

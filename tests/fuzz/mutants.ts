@@ -153,7 +153,7 @@ const MUTANTS: readonly Mutant[] = [
     file: "api/frames.ts",
     from: "if (this.#ending.isWhole) return this.#giveFinal(items);",
     to: "if (this.#ending.isWhole || true) return this.#giveFinal(items);",
-    what: "a stream that broke off is a whole answer",
+    what: "a stream that was cut off is a whole answer",
   },
   {
     by: "ai-sdk",
