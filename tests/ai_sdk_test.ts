@@ -949,7 +949,7 @@ Deno.test("ai-sdk: parts of kinds that this version does not know are refused or
     'reasoning "endless"',
     "responses of type hologram",
     "tools of type hologram",
-    "hologram parts of assistants",
+    "hologram parts in assistant messages",
   ]);
   assertEquals(bodies().map(({ tools }) => tools), [undefined]);
 });

@@ -203,7 +203,10 @@ class MessageWriter {
         case "tool-approval-response":
           break;
         default:
-          this.#leaveOut(`${part.type} parts of assistants`, "Only the assistant's text is sent.");
+          this.#leaveOut(
+            `${part.type} parts in assistant messages`,
+            "Only the assistant's text is sent.",
+          );
       }
     }
     if (hasContent() || !parts.some(({ type }) => type === "tool-result")) flush();
@@ -248,7 +251,7 @@ function outcomeOfParts(
   const images: ImagePart[] = [];
   for (const item of parts) {
     if (item.type === "custom") {
-      leaveOut("custom parts of tool results");
+      leaveOut("custom parts in tool results");
       continue;
     }
     const part = toPart(item);

@@ -153,11 +153,11 @@ export const COMPLETION_TRIALS: Readonly<Record<string, Trial>> = {
       COMPLETIONS,
       completion(model, { response_format: { type: "json_object" } }),
     );
-    if (!isRefused(refused)) return fails(`json_object is accepted: ${shownAnswer(refused)}`);
+    if (!isRefused(refused)) return fails(`json_object was accepted: ${shownAnswer(refused)}`);
     const schema = {
       type: "object",
-      properties: { colour: { type: "string" } },
-      required: ["colour"],
+      properties: { color: { type: "string" } },
+      required: ["color"],
     };
     const answer = await server.post(
       COMPLETIONS,
@@ -165,7 +165,7 @@ export const COMPLETION_TRIALS: Readonly<Record<string, Trial>> = {
         max_tokens: 200,
         response_format: {
           type: "json_schema",
-          json_schema: { name: "colour", strict: true, schema },
+          json_schema: { name: "color", strict: true, schema },
         },
       }),
     );
@@ -205,11 +205,11 @@ export const COMPLETION_TRIALS: Readonly<Record<string, Trial>> = {
     const unasked = await server.post(COMPLETIONS, completion(model, { stream: true }));
     const usageAt = asked.frames.findIndex(({ value }) => isRecord(at(value, "usage")));
     if (unasked.frames.some(({ value }) => isRecord(at(value, "usage")))) {
-      return fails("usage is sent without being requested");
+      return fails("usage was sent without being requested");
     }
     if (usageAt === -1) {
       return await hasResponses(server, model)
-        ? fails("no usage is sent although it was requested")
+        ? fails("no usage was sent although it was requested")
         : untried("the server may be older than 0.3.18");
     }
     const choices = at(asked.frames[usageAt]?.value, "choices");

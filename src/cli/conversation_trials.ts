@@ -77,7 +77,7 @@ export const CONVERSATION_TRIALS: Readonly<Record<string, Trial>> = {
       response(model, { tools: [{ type: "function", function: TOOL }] }),
     );
     if (!isRefused(nested)) {
-      return fails(`the tools of chat completions are accepted: ${shownAnswer(nested)}`);
+      return fails(`the tools of chat completions were accepted: ${shownAnswer(nested)}`);
     }
     const flat = await server.post(
       "/v1/responses",

@@ -102,7 +102,7 @@ export function countModels(facts: Facts): Seen {
     isTold ? `loaded: ${names.join(", ") || "none"}` : "the server does not say what is loaded"
   }`;
   if (name !== undefined && asked === undefined) {
-    return finding("failure", `${quote(name)} is not among them; ${state}`, command);
+    return finding("failure", `${quote(name)} is not listed; ${state}`, command);
   }
   if (asked?.loaded === false) {
     return finding("warning", `${asked.id} is not loaded; ${state}`, "lms ps");
@@ -190,8 +190,8 @@ export async function makeObject(facts: Facts): Promise<Seen> {
   return await tryTo(facts, async (options) => {
     const { object } = await facts.question.provider.completeObject({
       model: askedFor(facts),
-      messages: "Name a colour.",
-      schema: { type: "object", properties: { colour: { type: "string" } }, required: ["colour"] },
+      messages: "Name a color.",
+      schema: { type: "object", properties: { color: { type: "string" } }, required: ["color"] },
       maxTokens: ANSWER_TOKENS,
     }, options);
     return finding("ok", isRecord(object) ? "JSON that matches the schema" : "JSON");
@@ -260,8 +260,8 @@ export async function askForOrigin(facts: Facts, { fetch }: Place): Promise<Seen
     facts.allowsOrigin = false;
   }
   return facts.allowsOrigin
-    ? finding("ok", `pages of ${origin} may call it`, command)
-    : finding("failure", `pages of ${origin} may not call it`, command);
+    ? finding("ok", `pages from ${origin} may call it`, command)
+    : finding("failure", `pages from ${origin} may not call it`, command);
 }
 
 function seconds(ms: number): string {

@@ -163,7 +163,7 @@ export const SERVER_TRIALS: Readonly<Record<string, Trial>> = {
   // Management
   loadKeys: loading(async (server, model) => {
     const unknown = await server.post("/api/v1/models/load", { model, no_such_key: 1 });
-    if (!isRefused(unknown)) return fails(`an unknown key is accepted: ${shownAnswer(unknown)}`);
+    if (!isRefused(unknown)) return fails(`an unknown key was accepted: ${shownAnswer(unknown)}`);
     const answer = await server.post("/api/v1/models/load", { model, echo_load_config: true });
     return check(
       isGood(answer) && isRecord(at(answer.body, "load_config")),

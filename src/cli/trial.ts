@@ -197,7 +197,7 @@ export function substitutes(path: string, bodyOf: (model: string) => object): Tr
     if (loaded.length > 1) return untried("several language models are loaded");
     const answer = await server.post(path, bodyOf(UNKNOWN_MODEL));
     if (isUnexpected(answer)) return untried(`the server has no ${path}`);
-    if (!isGood(answer)) return fails(`it is refused: ${shownAnswer(answer)}`);
+    if (!isGood(answer)) return fails(`it was refused: ${shownAnswer(answer)}`);
     const model = at(answer.body, "model");
     return check(
       typeof model === "string" && !isSameModel(model, UNKNOWN_MODEL),
