@@ -45,13 +45,13 @@ function drawLine(
   const peer = against === undefined ? row.unit : `÷ ${CLIENTS[against].label}`;
   const subject = of === "ours" ? row.id : `${row.id}, ${CLIENTS[of].label.split("/").at(-1)}`;
   const place = runtime === "any" ? "" : `, ${runtime}`;
-  const colour = ours.median <= bar ? "#2a7f62" : "#c1543c";
+  const color = ours.median <= bar ? "#2a7f62" : "#c1543c";
   const median = ours.median / bar;
   return [
     `<text x="${LABEL_WIDTH - 10}" y="${middle + 4}" text-anchor="end">` +
     `${escape(`${subject} ${peer}${place}`)}</text>`,
     `<rect x="${LABEL_WIDTH}" y="${y + 5}" width="${round(x(median) - LABEL_WIDTH)}" ` +
-    `height="${LINE_HEIGHT - 10}" fill="${colour}"/>`,
+    `height="${LINE_HEIGHT - 10}" fill="${color}"/>`,
     `<line x1="${x(ours.low / bar)}" y1="${middle}" x2="${x(ours.high / bar)}" y2="${middle}" ` +
     `stroke="#222"/>`,
     `<text x="${WIDTH - 8}" y="${middle + 4}" text-anchor="end">` +

@@ -615,7 +615,7 @@ Deno.test("doctor: prints a line per step, one cause, one next step; no colors i
     await runDoctor(given, { ...THIS_MACHINE, ...ON_HOST, connect: failing("ECONNREFUSED") });
     const { text } = streams.output;
     assertEquals(text.includes("\x1b["), isTerminal);
-    // deno-lint-ignore no-control-regex -- what colours are made of.
+    // deno-lint-ignore no-control-regex -- what colors are made of.
     const plain = text.replaceAll(/\x1b\[\d+m/g, "");
     assertEquals(plain.match(/^Cause /gm)?.length, 1);
     assertEquals(plain.match(/^Next /gm)?.length, 1);

@@ -125,7 +125,7 @@ interface Expected {
   hint?: string;
 }
 
-const CATALOGUE: Record<string, Expected> = {
+const CATALOG: Record<string, Expected> = {
   "unexpected_endpoint.json": {
     by: [200, 404],
     code: "unexpected_endpoint",
@@ -496,7 +496,7 @@ function mapFixture(bodyText: string, by: number | "frame"): AnyProviderError {
   return errorFromWire(wire, by === "frame" ? undefined : by, context());
 }
 
-for (const [file, expected] of Object.entries(CATALOGUE)) {
+for (const [file, expected] of Object.entries(CATALOG)) {
   for (const by of expected.by) {
     Deno.test(`${file} by ${by} is ${expected.code}`, async () => {
       const error = mapFixture(await Deno.readTextFile(new URL(file, FIXTURES)), by);
@@ -530,7 +530,7 @@ Deno.test("every fixture is in the table, and has its source listed", async () =
   const sources = await Deno.readTextFile(new URL("SOURCES.md", FIXTURES));
   const files = [];
   for await (const { name } of Deno.readDir(FIXTURES)) if (name !== "SOURCES.md") files.push(name);
-  assertEquals(files.sort(), Object.keys(CATALOGUE).sort());
+  assertEquals(files.sort(), Object.keys(CATALOG).sort());
   assertEquals(files.filter((file) => !sources.includes(`\`${file}\``)), []);
 });
 

@@ -1221,9 +1221,9 @@ Deno.test("leaving: a second consumer is refused", async () => {
 
 Deno.test("conversation: continues from an answer, branches, and must be stored", async () => {
   const { chat, requests } = onFake({ replies: ["Blue, noted.", "Blue.", "Still blue.", "Gone."] });
-  const first = await chat.send({ input: "My favourite colour is blue." });
+  const first = await chat.send({ input: "My favorite color is blue." });
   assert(/^resp_[0-9a-f]{48}$/.test(first.responseId ?? ""));
-  const ask = { input: "Which colour?", previousResponseId: first.responseId };
+  const ask = { input: "Which color?", previousResponseId: first.responseId };
   const second = await chat.send(ask);
   const branch = await chat.stream(ask).response();
   assertEquals([second.content, branch.content], ["Blue.", "Still blue."]);

@@ -22,7 +22,7 @@ const replies: FakeLMStudioOptions["replies"] = (body) => {
   if (Array.isArray(body.tools) && JSON.stringify(body).includes("Use the tool")) {
     return { toolCalls: [{ name: "get_time", arguments: { city: "Paris" } }] };
   }
-  if (body.response_format !== undefined) return '{"colour":"red"}';
+  if (body.response_format !== undefined) return '{"color":"red"}';
   return {
     content: "One two three four five six seven eight nine ten.",
     reasoning: "They said hi.",

@@ -28,7 +28,7 @@ import { importSchemas } from "../core/import_schemas.ts";
 export const MANAGEMENT_SINCE = "0.4.0";
 
 const STATUS_TIMEOUT_MS = 30_000;
-const NOT_IN_CATALOGUE =
+const NOT_IN_CATALOG =
   "Use a name from https://lmstudio.ai/models, such as ibm/granite-4-micro, or the URL of a Hugging Face repository " +
   "with GGUF or MLX files.";
 
@@ -131,7 +131,7 @@ export async function requestUnload(
   }
 }
 
-/** Starts a download. @param model a name from the catalogue, or a link to Hugging Face. */
+/** Starts a download. @param model a name from the catalog, or a link to Hugging Face. */
 export async function requestDownload(
   transport: Transport,
   model: string,
@@ -149,7 +149,7 @@ export async function requestDownload(
       action,
       model,
       since: MANAGEMENT_SINCE,
-      notFoundHint: NOT_IN_CATALOGUE,
+      notFoundHint: NOT_IN_CATALOG,
       isAnswer: isJob,
     },
     options,

@@ -1,5 +1,5 @@
 /**
- * Terminal that commands write to and read from: plain text in a pipe, colours and progress lines on a real terminal.
+ * Terminal that commands write to and read from: plain text in a pipe, colors and progress lines on a real terminal.
  * Tests pass their own streams.
  *
  * @module
@@ -38,7 +38,7 @@ export interface Streams {
   onInterrupt(listener: () => void): () => void;
 }
 
-/** Text style, if colours are shown. */
+/** Text style, if colors are shown. */
 export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
 
 const MOST_COLUMNS = 110;
@@ -51,13 +51,13 @@ const SEQUENCES =
 /** Writes a command's results to stdout and everything else to stderr. */
 export class Terminal {
   readonly streams: Streams;
-  readonly #hasColour: boolean;
+  readonly #hasColor: boolean;
   #progress = "";
 
   constructor(streams: Streams) {
     this.streams = streams;
     const { NO_COLOR = "", TERM } = streams.env ?? readEnvironment(["NO_COLOR", "TERM"]);
-    this.#hasColour = NO_COLOR === "" && TERM !== "dumb";
+    this.#hasColor = NO_COLOR === "" && TERM !== "dumb";
   }
 
   /** Whether stdout is a terminal. */
@@ -71,13 +71,13 @@ export class Terminal {
     return Math.max(LEAST_COLUMNS, Math.min(MOST_COLUMNS, columns));
   }
 
-  /** Applies a style; returns the text unchanged if colours are not shown. */
+  /** Applies a style; returns the text unchanged if colors are not shown. */
   style(
     style: Style | readonly Style[],
     text: string,
     output: Output = this.streams.output,
   ): string {
-    if (!this.#hasColour || !output.isTerminal || text === "") return text;
+    if (!this.#hasColor || !output.isTerminal || text === "") return text;
     // Already checked for our streams; `util` would check those of the process.
     return util.styleText?.(style as Style, text, { validateStream: false }) ?? text;
   }

@@ -1,5 +1,5 @@
 /**
- * Normalises server addresses as users write them, even in quotes, to one form: `scheme://host[:port][/prefix]`,
+ * Normalizes server addresses as users write them, even in quotes, to one form: `scheme://host[:port][/prefix]`,
  * without a trailing slash.
  *
  * @module
@@ -34,7 +34,7 @@ const HOST = /^[\p{L}\p{M}\p{N}_-]+(?:\.[\p{L}\p{M}\p{N}_-]+)*\.?$/u;
 const NO_ADDRESS = "is not an address such as http://127.0.0.1:1234";
 
 /**
- * Normalises `host`, `host:port`, a root, an address that ends in a route such as `…/v1` or `…/api/v1/chat`, `ws://`,
+ * Normalizes `host`, `host:port`, a root, an address that ends in a route such as `…/v1` or `…/api/v1/chat`, `ws://`,
  * trailing and doubled slashes, and surrounding quotes. A reverse proxy's prefix is kept; `0.0.0.0` becomes
  * `127.0.0.1`, since some systems cannot connect to it; a missing port is `defaultPort` if there is no scheme.
  */
@@ -90,7 +90,7 @@ export function normalizeBaseUrl(value: string, defaultPort = 1234): BaseUrlResu
   return { url: url.origin + path };
 }
 
-/** Rule for addresses; returns them normalised. */
+/** Rule for addresses; returns them normalized. */
 export function address(defaultPort?: number): Rule<string> {
   return (value, of, refusal) => {
     if (typeof value !== "string") throw refusal(`${of} is ${describe(value)}, not an address`);

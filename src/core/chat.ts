@@ -31,9 +31,9 @@ export interface ChatApi {
    * import { LMStudioProvider } from "jsr:@patinox/lmstudio";
    *
    * const { chat } = new LMStudioProvider();
-   * const { responseId } = await chat.send({ input: "My favourite colour is blue." });
+   * const { responseId } = await chat.send({ input: "My favorite color is blue." });
    * const { content, usage, stats } = await chat.send({
-   *   input: "Which colour did I mention?",
+   *   input: "Which color did I mention?",
    *   previousResponseId: responseId,
    * });
    * console.log(content, usage?.totalTokens, stats.tokensPerSecond);

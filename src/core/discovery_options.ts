@@ -63,7 +63,7 @@ export const discoveryError: RefusalMaker = (state) =>
     attempts: 0,
   });
 
-/** Rule for an endpoint, normalised so that it can serve as a key. */
+/** Rule for an endpoint, normalized so that it can serve as a key. */
 function endpointOf(type: ServiceType): Rule<string> {
   return address(DEFAULT_PORTS[type]);
 }
@@ -159,7 +159,7 @@ export function checkServiceType(value: unknown, name = "type"): ServiceType {
   return serviceType(value, name, discoveryError);
 }
 
-/** Normalises an endpoint so that it can serve as a key. @throws {ConfigurationError} */
+/** Normalizes an endpoint so that it can serve as a key. @throws {ConfigurationError} */
 export function normalizeEndpoint(type: ServiceType, value: unknown, name = "endpoint"): string {
   return endpointOf(type)(value, name, discoveryError);
 }

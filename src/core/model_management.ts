@@ -233,7 +233,7 @@ export interface ModelsApi {
    * route to stop it. To follow it again, pass its `jobId` to `downloadStatus()`. A pause in LM Studio does not end the
    * stream, and failed status requests are retried.
    *
-   * @param model a name from LM Studio's catalogue, such as `ibm/granite-4-micro`, or a link to a Hugging Face
+   * @param model a name from LM Studio's catalog, such as `ibm/granite-4-micro`, or a link to a Hugging Face
    * repository.
    * @returns a stream of progress for one consumer. The status `failed` is yielded, then thrown as an error.
    * @throws {ApiError} code `server_error`: the download failed, with the reason if the server reports one;

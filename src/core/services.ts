@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Kind of server that discovery recognises. */
+/** Kind of server that discovery recognizes. */
 export type ServiceType = "lmstudio" | "ollama";
 
 /** A server, identified by its endpoint: there may be several of a type. */

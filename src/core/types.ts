@@ -103,7 +103,7 @@ export interface CompletionRequest {
   topP?: number | undefined;
   /** Keep only this many of the likeliest tokens. */
   topK?: number | undefined;
-  /** Drop tokens less likely than this share of the likeliest one, 0 to 1. Whether `/v1` honours it is undocumented. */
+  /** Drop tokens less likely than this share of the likeliest one, 0 to 1. Whether `/v1` honors it is undocumented. */
   minP?: number | undefined;
   /**
    * Maximum number of tokens to generate: a positive integer, or -1 for no limit.
@@ -293,7 +293,7 @@ export interface EmbeddingRequest {
   input: string | readonly string[];
   /**
    * Numbers per vector: a whole number above 0, at most as many as the model has. If the server ignores this, as LM
-   * Studio does, vectors are cut to their first numbers and normalised to length 1 here, and `truncated` is set on the
+   * Studio does, vectors are cut to their first numbers and normalized to length 1 here, and `truncated` is set on the
    * answer. Shortened vectors stay meaningful only for models trained for it (Matryoshka).
    * @default {all that the model has}
    */

@@ -185,7 +185,7 @@ export const ADDRESSES: readonly Property[] = [
     if (url === undefined) {
       return check(problem !== "" && problem !== undefined, "no problem and no address");
     }
-    checkSame(normalizeBaseUrl(url).url, url, "normalised again");
+    checkSame(normalizeBaseUrl(url).url, url, "normalized again");
     const parsed = new URL(url);
     check(
       parsed.username === "" && parsed.password === "" && parsed.search === "" &&

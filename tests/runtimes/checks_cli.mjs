@@ -74,9 +74,9 @@ for (const [args, code, pattern] of COMMANDS) {
 
 await check("colors: in a terminal, but not with NO_COLOR", () =>
   withFake(async (url) => {
-    const coloured = runInTerminal(["doctor"], { LMSTUDIO_BASE_URL: url });
-    await coloured.ended;
-    assert.ok(coloured.text.includes("\x1b[32m"));
+    const colored = runInTerminal(["doctor"], { LMSTUDIO_BASE_URL: url });
+    await colored.ended;
+    assert.ok(colored.text.includes("\x1b[32m"));
     const not = runInTerminal(["doctor"], { LMSTUDIO_BASE_URL: url, NO_COLOR: "1" });
     await not.ended;
     assert.equal(not.text.includes("\x1b"), false);
