@@ -1,5 +1,6 @@
 /** The examples of whole tasks, and the `--fake` flag of all examples. */
 
+import process from "node:process";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { createFakeLMStudio, type FakeLMStudioOptions } from "../src/testing/mod.ts";
 import { CONFIG_VARIABLES } from "../src/core/config.ts";
@@ -249,9 +250,21 @@ Deno.test("examples/agent.ts: at a terminal, what is typed before the question d
   assertEquals(text.match(/did not allow/g)?.length, 2);
 });
 
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    // On Linux it may have ended, and only wait for a parent to notice.
+    return !/^\d+ \(.*\) Z/.test(Deno.readTextFileSync(`/proc/${pid}/stat`));
+  } catch (error) {
+    // The first is of systems that have no /proc.
+    return error instanceof Deno.errors.NotFound && error.message.includes("/proc");
+  }
+}
+
 Deno.test("examples/agent.ts: a command gets no input, and leaves nothing running", async () => {
   await using folder = await makeFolder();
-  const calls = ["cat", "sleep 300 & echo $!", "echo $PPID; sleep 300"].map((command) => ({
+  const commands = ["cat", "sleep 300 & echo $! > first", "echo $$ > second; exec sleep 300"];
+  const calls = commands.map((command) => ({
     toolCalls: [{ name: "run", arguments: { command } }],
   }));
   const fake = createFakeLMStudio({ replies: calls });
@@ -271,8 +284,10 @@ Deno.test("examples/agent.ts: a command gets no input, and leaves nothing runnin
   }
   assertEquals([(await child.status).code, await errors], [1, "\nStopped.\n"]);
   await writer.close().catch(() => {});
-  const list = await new Deno.Command("ps", { args: ["-eo", "args"] }).output();
-  assert(!new TextDecoder().decode(list.stdout).includes("sleep 300"));
+  for (const name of ["first", "second"]) {
+    const pid = Number(await Deno.readTextFile(`${folder.path}/${name}`));
+    assert(pid > 0 && !isRunning(pid), `${name} is still running`);
+  }
 });
 
 Deno.test("examples: if the reader of the output leaves, such as head, they end without a stack trace", async () => {
