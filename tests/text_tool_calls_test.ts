@@ -525,9 +525,7 @@ Deno.test("an unterminated call is text, and holds back no more than a bound", (
 });
 
 Deno.test("hostile texts take linear time", () => {
-  const many = (chunk: string, length = 2_000_000) =>
-    chunk.repeat(Math.ceil(length / chunk.length));
-  const hazards: Readonly<Record<string, string>> = {
+  const hazards = (many: (chunk: string) => string): Readonly<Record<string, string>> => ({
     "opening tags": many("<tool_call>"),
     "opening tags with a brace": many("<tool_call>{"),
     "objects never closed": many('<tool_call>{"a":"'),
@@ -546,16 +544,24 @@ Deno.test("hostile texts take linear time", () => {
     "deep JSON": '<tool_call>{"name":"read","arguments":' + many('{"a":') + "</tool_call>",
     "a long name": "[" + many("a"),
     "channels": many("<|channel|>commentary to=read<|message|>{"),
-  };
-  for (const [hazard, text] of Object.entries(hazards)) {
-    const usedBefore = cpuTimeMs();
-    const whole = takeToolCalls(text, TOOLS);
-    const streamed = stream(inChunks(text, 5));
-    const took = cpuTimeMs() - usedBefore;
-    assertLess(took, 8_000, hazard);
-    assert(streamed.text === whole.text, hazard);
-    assertEquals(streamed.calls.length, whole.calls.length, hazard);
-    if (hazard !== "calls") assert(whole.text === text, hazard);
+  });
+  const hazardsOf = (length: number) =>
+    hazards((chunk) => chunk.repeat(Math.ceil(length / chunk.length)));
+  const half = hazardsOf(500_000);
+  for (const [hazard, text] of Object.entries(hazardsOf(1_000_000))) {
+    const timeOf = (text: string): number => {
+      const usedBefore = cpuTimeMs();
+      const whole = takeToolCalls(text, TOOLS);
+      const streamed = stream(inChunks(text, 5));
+      const took = cpuTimeMs() - usedBefore;
+      assert(streamed.text === whole.text, hazard);
+      assertEquals(streamed.calls.length, whole.calls.length, hazard);
+      if (hazard !== "calls") assert(whole.text === text, hazard);
+      return took;
+    };
+    // Twice the text takes twice as long; if each chunk looked at all before it, four times.
+    const halfTime = timeOf(half[hazard]!);
+    assertLess(timeOf(text), 3 * halfTime + 500, hazard);
   }
 });
 

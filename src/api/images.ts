@@ -21,7 +21,7 @@ export interface PlacedImage {
 
 const CONVERT = "Convert the image to PNG or JPEG and pass its bytes.";
 const PASS_BYTES =
-  'Read the file and pass its bytes: `image: await Deno.readFile("cat.png")`; on Node and Bun, use `readFile` from "node:fs/promises".';
+  'Read the file and pass its bytes: `image: await Deno.readFile("cat.png")`; on Node and Bun, use `readFile` in `node:fs/promises`.';
 const PASS_DATA = "Pass the image's bytes, a Blob, a base64 data: URL or an http(s) URL.";
 const AT_A_TIME = 4;
 

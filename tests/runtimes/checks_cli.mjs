@@ -161,7 +161,7 @@ await check(
       assert.equal(again.output, "Four.\n", again.errors);
       assert.equal(await player.end(), 0);
       const drift = await runPiped(["drift", `${folder}/session`], {});
-      assert.equal(drift.output, "No difference.\n", drift.errors);
+      assert.equal(drift.output, "No differences.\n", drift.errors);
     }),
 );
 
