@@ -15,9 +15,6 @@ import { createInterface } from "node:readline";
 import * as z from "zod";
 import { isProviderError, LMStudioProvider, tool, type ToolCall } from "../mod.ts";
 
-// If the reader, such as `head`, leaves early, there is nobody left to write for.
-process.stdout.on("error", () => process.exit(1));
-
 const [task = "What is in this folder?", folder = "."] = process.argv.slice(2);
 const ROOT = await realpath(folder);
 const COMMAND_LIMIT_MS = 60_000;

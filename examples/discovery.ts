@@ -10,9 +10,6 @@ import "./fake.ts";
 import process from "node:process";
 import { isProviderError, LocalProvider, ServiceDiscovery } from "../mod.ts";
 
-// If the reader, such as `head`, leaves early, there is nobody left to write for.
-process.stdout.on("error", () => process.exit(1));
-
 const discovery = new ServiceDiscovery({ timeoutMs: 2000 });
 for (const { type, endpoint, version, status, models, metrics } of await discovery.discover()) {
   const name = version === undefined ? type : `${type} ${version}`;

@@ -19,9 +19,6 @@ import { join } from "node:path";
 import process from "node:process";
 import { isProviderError, LMStudioProvider } from "../mod.ts";
 
-// If the reader, such as `head`, leaves early, there is nobody left to write for.
-process.stdout.on("error", () => process.exit(1));
-
 const [question = "How do I stop a stream?", folder = "docs", database = "memory://"] = process.argv
   .slice(2);
 /** In characters: short enough for several parts to fit into the context, long enough to be useful. */

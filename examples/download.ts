@@ -12,9 +12,6 @@ import "./fake.ts";
 import process from "node:process";
 import { type DownloadProgress, isProviderError, LMStudioProvider } from "../mod.ts";
 
-// If the reader, such as `head`, leaves early, there is nobody left to write for.
-process.stdout.on("error", () => process.exit(1));
-
 const BAR_WIDTH = 30;
 const [model = "ibm/granite-4-micro"] = process.argv.slice(2);
 

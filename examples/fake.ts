@@ -1,12 +1,15 @@
 /**
- * The `--fake` flag of the examples: a fake LM Studio in this process answers at the default address. Requests to other
- * addresses are sent as usual.
+ * What the examples share. The `--fake` flag: a fake LM Studio in this process answers at the default address. Requests to
+ * other addresses are sent as usual. And a quiet end if the reader of their output, such as `head`, leaves early.
  *
  *     deno run --allow-net --allow-env examples/tools.ts --fake
  */
 import { basename } from "node:path";
 import process from "node:process";
 import { createFakeLMStudio, type FakeLMStudioOptions } from "../src/testing/mod.ts";
+
+// There is nobody left to write for.
+process.stdout.on("error", () => process.exit(1));
 
 const FLAG = "--fake";
 const ADDRESS = "http://127.0.0.1:1234";

@@ -10,9 +10,6 @@ import "./fake.ts";
 import process from "node:process";
 import { FallbackProvider, isProviderError, LMStudioProvider } from "../mod.ts";
 
-// If the reader, such as `head`, leaves early, there is nobody left to write for.
-process.stdout.on("error", () => process.exit(1));
-
 const [first = "http://192.168.1.20:1234"] = process.argv.slice(2);
 
 const provider = new FallbackProvider([

@@ -16,9 +16,6 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { fromMcpTool, isProviderError, LMStudioProvider } from "../mod.ts";
 
-// If the reader, such as `head`, leaves early, there is nobody left to write for.
-process.stdout.on("error", () => process.exit(1));
-
 const [question = "What did I want to buy?", command = process.execPath, ...more] = process.argv
   .slice(2);
 const own = fileURLToPath(new URL("mcp_server.ts", import.meta.url));

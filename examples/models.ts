@@ -14,9 +14,6 @@ import "./fake.ts";
 import process from "node:process";
 import { isProviderError, LMStudioProvider } from "../mod.ts";
 
-// If the reader, such as `head`, leaves early, there is nobody left to write for.
-process.stdout.on("error", () => process.exit(1));
-
 const [name, contextLength] = process.argv.slice(2);
 
 const lmstudio = new LMStudioProvider();

@@ -10,9 +10,6 @@ import "./fake.ts";
 import process from "node:process";
 import { ServiceDiscovery } from "../mod.ts";
 
-// If the reader, such as `head`, leaves early, there is nobody left to write for.
-process.stdout.on("error", () => process.exit(1));
-
 const [seconds] = process.argv.slice(2);
 
 const discovery = new ServiceDiscovery();

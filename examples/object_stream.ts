@@ -11,9 +11,6 @@ import process from "node:process";
 import * as z from "zod";
 import { isProviderError, LMStudioProvider } from "../mod.ts";
 
-// If the reader, such as `head`, leaves early, there is nobody left to write for.
-process.stdout.on("error", () => process.exit(1));
-
 const [text = "Ada takes two apples at 0.40 and a loaf of bread at 3.20."] = process.argv.slice(2);
 
 const Order = z.object({

@@ -13,9 +13,6 @@ import "zod";
 import OpenAI, { APIError } from "npm:openai@^7.57.0";
 import { isProviderError, LMStudioProvider } from "../mod.ts";
 
-// If the reader, such as `head`, leaves early, there is nobody left to write for.
-process.stdout.on("error", () => process.exit(1));
-
 const [question = "Why is the sky blue? Answer in two sentences."] = process.argv.slice(2);
 
 const lmstudio = new LMStudioProvider();

@@ -10,9 +10,6 @@ import "./fake.ts";
 import process from "node:process";
 import { isProviderError, LMStudioProvider } from "../mod.ts";
 
-// If the reader, such as `head`, leaves early, there is nobody left to write for.
-process.stdout.on("error", () => process.exit(1));
-
 const lmstudio = new LMStudioProvider({ maxConcurrency: 2 });
 const questions = process.argv.slice(2);
 if (questions.length === 0) questions.push("Why is the sky blue?", "What is tin?", "What is air?");

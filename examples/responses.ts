@@ -10,9 +10,6 @@ import "./fake.ts";
 import process from "node:process";
 import { isProviderError, LMStudioProvider, type ResponsesFunctionCallOutput } from "../mod.ts";
 
-// If the reader, such as `head`, leaves early, there is nobody left to write for.
-process.stdout.on("error", () => process.exit(1));
-
 const ROOMS: Readonly<Record<string, number>> = { kitchen: 21.5, cellar: 12 };
 const tools = [{
   name: "read_thermometer",

@@ -11,9 +11,6 @@ import process from "node:process";
 import * as z from "zod";
 import { isProviderError, LMStudioProvider, tool } from "../mod.ts";
 
-// If the reader, such as `head`, leaves early, there is nobody left to write for.
-process.stdout.on("error", () => process.exit(1));
-
 const [question = "Do I need an umbrella in Oslo, and what time is it?"] = process.argv.slice(2);
 
 const weather = tool({

@@ -2,11 +2,11 @@
  * docs/coming-from.md: both programs of each section print the same, each with its own kind of server. Empty lines,
  * which some clients print at the beginning or end of a stream, do not count.
  */
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { createFakeLMStudio, type FakeLMStudioOptions } from "../src/testing/mod.ts";
 import { serveOllama } from "./support/fake_ollama.ts";
 import { serveWebSockets, type WebSocketCall } from "./support/lmstudio_websocket.ts";
-import { runDeno } from "./support/script.ts";
+import { expectDeno, runDeno } from "./support/script.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const REPLY = ["Light", " is", " scattered."];
@@ -40,12 +40,8 @@ async function linesOf(program: string, baseUrl = ""): Promise<string[]> {
     };
     await Deno.writeTextFile(`${folder}/deno.json`, JSON.stringify({ imports, lock: false }));
     await Deno.writeTextFile(`${folder}/main.ts`, program);
-    // Downloads what is not cached yet, with the whole environment: proxies and certificates are set there.
-    const cached = await new Deno.Command(Deno.execPath(), {
-      args: ["cache", "--quiet", `--config=${folder}/deno.json`, `${folder}/main.ts`],
-      stdin: "null",
-    }).output();
-    assert(cached.success, new TextDecoder().decode(cached.stderr));
+    // Downloads what is not cached yet.
+    await expectDeno(["cache", "--quiet", `--config=${folder}/deno.json`, `${folder}/main.ts`]);
     const { code, output, errors } = await runDeno([
       "run",
       "--quiet",

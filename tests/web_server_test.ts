@@ -5,7 +5,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { CONFIG_VARIABLES } from "../src/core/config.ts";
 import { closedPort } from "./support/raw_server.ts";
-import { WITHOUT_LM_STUDIO } from "./support/script.ts";
+import { expectDeno, WITHOUT_LM_STUDIO } from "./support/script.ts";
 import { events, gate, serveStub, type StubRequest } from "./support/stub_server.ts";
 import { FINISH, rejection, token } from "./support/wire.ts";
 
@@ -122,12 +122,7 @@ Deno.test("docs/web-server.md: the types of all servers hold", async () => {
         return path;
       }),
     );
-    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["check", "--config", new URL("deno.json", ROOT).pathname, ...files],
-      env: { NO_COLOR: "1" },
-      stdin: "null",
-    }).output();
-    assert(success, new TextDecoder().decode(stderr));
+    await expectDeno(["check", "--config", new URL("deno.json", ROOT).pathname, ...files]);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { withoutUndefined } from "../core/fields.ts";
 import type { CallOptions, CompletionRequest } from "../core/types.ts";
 import type { Tool } from "../core/messages.ts";
 import type { JsonSchema } from "../core/schema.ts";
@@ -96,6 +97,7 @@ export function toCompletionCall(
   const messages = toMessages(call.prompt, leaveOut);
   const request: CompletionRequest = {
     ...own,
+    // Undefined fields must not hide those of `providerOptions`.
     ...withoutUndefined({
       model: modelId,
       maxTokens: call.maxOutputTokens,
@@ -181,11 +183,4 @@ function toolsOf(
 /** Checked with the request: the SDK's type depends on which JSON Schema types are installed. */
 function asSchema(schema: object): JsonSchema {
   return schema as JsonSchema;
-}
-
-/** Removes undefined fields, so that those of `providerOptions` apply. */
-function withoutUndefined<T extends object>(fields: T): Partial<T> {
-  return Object.fromEntries(
-    Object.entries(fields).filter(([, value]) => value !== undefined),
-  ) as Partial<T>;
 }

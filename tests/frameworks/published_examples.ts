@@ -6,7 +6,7 @@
  * program's models with ours.
  */
 import { createFakeLMStudio, type FakeLMStudioOptions } from "../../src/testing/mod.ts";
-import { runDeno } from "../support/script.ts";
+import { expectDeno, runDeno } from "../support/script.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const LANGUAGES = ["ts", "tsx", "js", "typescript", "javascript"];
@@ -193,12 +193,4 @@ async function configOf(framework: Framework, packages: Packages): Promise<strin
   for (const [name, { version }] of packages) imports[name] = `npm:${name}@${version}`;
   for (const name of framework.replaced ?? []) imports[name] = setupOf(framework.setup).href;
   return JSON.stringify({ imports, lock: false });
-}
-
-async function expectDeno(args: string[]): Promise<string> {
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd: ROOT })
-    .output();
-  const decoder = new TextDecoder();
-  if (!success) throw new Error(`deno ${args.join(" ")}: ${decoder.decode(stderr)}`);
-  return decoder.decode(stdout);
 }

@@ -74,6 +74,15 @@ export async function runDeno(
   return { code, output: decoder.decode(stdout).trim(), errors: decoder.decode(stderr).trim() };
 }
 
+/** Runs Deno with the whole environment, which has what downloads need; throws if it fails, else returns its output. */
+export async function expectDeno(args: string[]): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd: ROOT })
+    .output();
+  const decoder = new TextDecoder();
+  if (!success) throw new Error(`deno ${args.join(" ")}: ${decoder.decode(stderr)}`);
+  return decoder.decode(stdout);
+}
+
 async function readAudit(file: string): Promise<string[]> {
   const text = await Deno.readTextFile(file).catch(() => "");
   const lines = text.split("\n").filter((line) => line !== "");
